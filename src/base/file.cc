@@ -1,0 +1,163 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+namespace puna {
+namespace {
+namespace fs = std::filesystem;
+
+// Closes a descriptor on every path out of a function.
+struct Descriptor {
+  int value = -1;
+  ~Descriptor() {
+    if (value >= 0) ::close(value);
+  }
+};
+
+Status OpenRegularFile(const fs::path& path, Descriptor* descriptor, uint64_t* size_bytes) {
+  descriptor->value = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor->value < 0) return ErrnoError(errno, path.string());
+  struct stat info = {};
+  if (::fstat(descriptor->value, &info) != 0) return ErrnoError(errno, path.string());
+  if (!S_ISREG(info.st_mode)) return MakeError(ErrorCode::kInvalidArgument, "{} is not a regular file", path.string());
+  *size_bytes = static_cast<uint64_t>(info.st_size);
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::Open(const fs::path& path) {
+  Descriptor descriptor;
+  uint64_t size_bytes = 0;
+  PUNA_RETURN_IF_ERROR(OpenRegularFile(path, &descriptor, &size_bytes));
+  std::shared_ptr<MappedFile> file(new MappedFile());
+  file->path_ = path;
+  if (size_bytes != 0) {
+    void* memory = ::mmap(nullptr, size_bytes, PROT_READ, MAP_SHARED, descriptor.value, 0);
+    if (memory == MAP_FAILED) return ErrnoError(errno, "map " + path.string());
+    file->bytes_ = {static_cast<const uint8_t*>(memory), size_bytes};
+  }
+  return file;
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<uint8_t*>(bytes_.data()), bytes_.size());
+}
+
+Result<std::string> ReadFile(const fs::path& path, uint64_t max_bytes) {
+  Descriptor descriptor;
+  uint64_t size_bytes = 0;
+  PUNA_RETURN_IF_ERROR(OpenRegularFile(path, &descriptor, &size_bytes));
+  if (size_bytes > max_bytes) {
+    return MakeError(ErrorCode::kResourceExhausted, "{} has {} bytes, the limit is {}", path.string(), size_bytes,
+                     max_bytes);
+  }
+  std::string content(size_bytes, '\0');
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t got = ::read(descriptor.value, content.data() + done, content.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoError(errno, "read " + path.string());
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  content.resize(done);
+  return content;
+}
+
+Result<AtomicFile> AtomicFile::Create(const fs::path& final_path) {
+  std::error_code error;
+  const fs::path folder = final_path.has_parent_path() ? final_path.parent_path() : fs::path(".");
+  fs::create_directories(folder, error);
+  if (error) return ErrnoError(error.value(), "create folder " + folder.string());
+  AtomicFile file;
+  std::string pattern = (folder / ("." + final_path.filename().string() + ".tmp-XXXXXX")).string();
+  file.descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
+  if (file.descriptor_ < 0) return ErrnoError(errno, "create " + pattern);
+  file.temporary_path_ = pattern;
+  file.final_path_ = final_path;
+  if (::fchmod(file.descriptor_, 0644) != 0) return ErrnoError(errno, "chmod " + pattern);
+  return file;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept { *this = std::move(other); }
+
+AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
+  if (this != &other) {
+    Discard();
+    descriptor_ = std::exchange(other.descriptor_, -1);
+    temporary_path_ = std::exchange(other.temporary_path_, {});
+    final_path_ = std::exchange(other.final_path_, {});
+  }
+  return *this;
+}
+
+AtomicFile::~AtomicFile() { Discard(); }
+
+void AtomicFile::Discard() {
+  if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
+  if (!temporary_path_.empty()) ::unlink(temporary_path_.c_str());
+  temporary_path_.clear();
+}
+
+Status AtomicFile::Write(std::string_view text) {
+  return Write(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+}
+
+Status AtomicFile::Write(std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t wrote = ::write(descriptor_, bytes.data(), bytes.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return ErrnoError(errno, "write " + final_path_.string());
+    bytes = bytes.subspan(static_cast<size_t>(wrote));
+  }
+  return {};
+}
+
+Status AtomicFile::WriteAt(uint64_t offset_bytes, std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t wrote = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset_bytes));
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return ErrnoError(errno, "write " + final_path_.string());
+    bytes = bytes.subspan(static_cast<size_t>(wrote));
+    offset_bytes += static_cast<uint64_t>(wrote);
+  }
+  return {};
+}
+
+Status AtomicFile::Commit() { return CommitAs(final_path_); }
+
+Status AtomicFile::CommitAs(const fs::path& final_path) {
+  if (::fsync(descriptor_) != 0) return ErrnoError(errno, "sync " + final_path.string());
+  if (::rename(temporary_path_.c_str(), final_path.c_str()) != 0) {
+    return ErrnoError(errno, "rename to " + final_path.string());
+  }
+  temporary_path_.clear();
+  ::close(std::exchange(descriptor_, -1));
+  const fs::path folder = final_path.has_parent_path() ? final_path.parent_path() : fs::path(".");
+  Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.value >= 0) ::fsync(directory.value);
+  return {};
+}
+
+Status WriteFileAtomically(const fs::path& path, std::string_view content) {
+  PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  PUNA_RETURN_IF_ERROR(file.Write(content));
+  return file.Commit();
+}
+
+fs::path HomeDirectory() {
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0') return home;
+  if (const passwd* entry = ::getpwuid(::getuid()); entry != nullptr) return entry->pw_dir;
+  return "/";
+}
+
+}  // namespace puna

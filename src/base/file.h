@@ -1,0 +1,77 @@
+// Files: reading, mapping, and writing so that a crash at any instant leaves either the old content or the new.
+#ifndef PUNA_BASE_FILE_H_
+#define PUNA_BASE_FILE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace puna {
+
+// A whole file mapped read-only. The bytes stay valid as long as the object lives, also when the file is deleted.
+// Somebody who truncates the file while it is mapped makes reads fault: stores replace files by renaming for that reason.
+// Thread safe after construction.
+class MappedFile {
+ public:
+  // An empty file maps to an empty span. A directory or device is an error.
+  static Result<std::shared_ptr<const MappedFile>> Open(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const uint8_t> bytes() const { return bytes_; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  MappedFile() = default;
+  std::filesystem::path path_;
+  std::span<const uint8_t> bytes_;
+};
+
+// The whole file. A file larger than `max_bytes` is kResourceExhausted, so that nobody's typo fills the memory.
+Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes = uint64_t{1} << 30);
+
+// A new file that appears under its final name only by Commit(). Until then it has a temporary name in the same folder;
+// the destructor removes it. Not thread safe.
+class AtomicFile {
+ public:
+  // Creates missing parent folders (mode 0755). The file gets mode 0644.
+  static Result<AtomicFile> Create(const std::filesystem::path& final_path);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&& other) noexcept;
+  ~AtomicFile();
+
+  Status Write(std::span<const uint8_t> bytes);
+  Status Write(std::string_view text);
+  // Writes at an absolute offset; a gap that is left reads as zeros.
+  Status WriteAt(uint64_t offset_bytes, std::span<const uint8_t> bytes);
+  // Syncs, renames over `final_path`, and syncs the folder. Afterwards the object is spent.
+  Status Commit();
+  // The same under another final path in the same file system, for content whose name is its own hash.
+  Status CommitAs(const std::filesystem::path& final_path);
+  const std::filesystem::path& temporary_path() const { return temporary_path_; }
+
+ private:
+  AtomicFile() = default;
+  void Discard();
+  int descriptor_ = -1;
+  std::filesystem::path temporary_path_;
+  std::filesystem::path final_path_;
+};
+
+// AtomicFile in one call.
+Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content);
+
+// The home folder of the user: $HOME, else the password database.
+std::filesystem::path HomeDirectory();
+
+}  // namespace puna
+
+#endif  // PUNA_BASE_FILE_H_

@@ -1,0 +1,174 @@
+// The table of settings. A row names the variable, says whether Ollama has it too, its default as the user reads it, what
+// it means, and how its text becomes a field. A new setting is a field in Settings and a row here.
+#include "base/settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+
+#include "base/duration.h"
+#include "base/file.h"
+#include "base/log.h"
+
+namespace puna {
+namespace {
+
+using Setter = Status (*)(const std::string& text, Settings* settings);
+
+struct Row {
+  const char* name;
+  bool ollama;
+  const char* default_value;
+  const char* description;
+  Setter set;
+};
+
+Status SetInteger(const std::string& text, int64_t* field) {
+  int64_t value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size() || value < 0) {
+    return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not a whole number of at least 0", text);
+  }
+  *field = value;
+  return {};
+}
+
+// Go's ParseBool, where any other non-empty text counts as true.
+bool ParseBool(const std::string& text) {
+  for (const char* no : {"0", "f", "F", "false", "FALSE", "False"}) {
+    if (text == no) return false;
+  }
+  return true;
+}
+
+constexpr Row kRows[] = {
+    {"HOST", true, "127.0.0.1:11434", "Address the server listens on and the commands talk to",
+     [](const std::string& text, Settings* s) -> Status { s->host = text; return {}; }},
+    {"MODELS", true, "~/.ollama/models if it exists, else ~/.puna/models", "Folder of the model store",
+     [](const std::string& text, Settings* s) -> Status { s->models = text; return {}; }},
+    {"KEEP_ALIVE", true, "5m", "How long a model stays loaded after its last request; negative: forever, 0: not at all",
+     [](const std::string& text, Settings* s) -> Status {
+       PUNA_ASSIGN_OR_RETURN(s->keep_alive, ParseKeepAlive(text));
+       return {};
+     }},
+    {"CONTEXT_LENGTH", true, "0", "Context in tokens where a request names none; 0: what the model was trained for, as far as memory allows",
+     [](const std::string& text, Settings* s) { return SetInteger(text, &s->context_length); }},
+    {"NUM_PARALLEL", true, "0", "Most requests that one model computes at the same time; 0: as many as memory allows",
+     [](const std::string& text, Settings* s) { return SetInteger(text, &s->num_parallel); }},
+    {"MAX_LOADED_MODELS", true, "0", "Most models in memory at the same time; 0: as many as fit",
+     [](const std::string& text, Settings* s) { return SetInteger(text, &s->max_loaded_models); }},
+    {"MAX_QUEUE", true, "512", "Most requests that may wait; further ones are answered 503",
+     [](const std::string& text, Settings* s) { return SetInteger(text, &s->max_queue); }},
+    {"KV_CACHE_TYPE", true, "f16", "Number format of the key/value cache: f32, f16 or q8_0",
+     [](const std::string& text, Settings* s) -> Status {
+       if (text != "f32" && text != "f16" && text != "q8_0") {
+         return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not one of f32, f16, q8_0", text);
+       }
+       s->kv_cache_type = text;
+       return {};
+     }},
+    {"ORIGINS", true, "", "Further origins that browsers may call from, separated by commas",
+     [](const std::string& text, Settings* s) -> Status { s->origins = text; return {}; }},
+    {"DEBUG", true, "0", "1: debug log, 2: trace log",
+     [](const std::string& text, Settings* s) -> Status {
+       s->debug = text == "2" ? 2 : (ParseBool(text) ? 1 : 0);
+       return {};
+     }},
+    {"NOPRUNE", true, "false", "Keep unreferenced blobs at start",
+     [](const std::string& text, Settings* s) -> Status { s->no_prune = ParseBool(text); return {}; }},
+    {"NOHISTORY", true, "false", "Keep no history of typed lines",
+     [](const std::string& text, Settings* s) -> Status { s->no_history = ParseBool(text); return {}; }},
+    {"EDITOR", true, "$VISUAL, $EDITOR, vi", "Editor that Ctrl-G opens",
+     [](const std::string& text, Settings* s) -> Status { s->editor = text; return {}; }},
+    {"THREADS", false, "0", "Compute threads; 0: the cores that this process may use",
+     [](const std::string& text, Settings* s) { return SetInteger(text, &s->threads); }},
+    {"ISA", false, "", "Forces the kernels of one instruction set: scalar, avx2, avx512vnni or neon",
+     [](const std::string& text, Settings* s) -> Status { s->isa = text; return {}; }},
+    {"BACKEND", false, "cpu", "Who computes: cpu, or reference (slow and exact)",
+     [](const std::string& text, Settings* s) -> Status {
+       if (text != "cpu" && text != "reference") {
+         return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not one of cpu, reference", text);
+       }
+       s->backend = text;
+       return {};
+     }},
+};
+
+// Ollama trims spaces and quotes around values.
+std::string Trim(std::string text) {
+  const auto strip = [](char c) { return c == ' ' || c == '\t' || c == '"' || c == '\''; };
+  while (!text.empty() && strip(text.back())) text.pop_back();
+  text.erase(text.begin(), std::find_if_not(text.begin(), text.end(), strip));
+  return text;
+}
+
+std::filesystem::path DefaultModels() {
+  const std::filesystem::path ollama = HomeDirectory() / ".ollama" / "models";
+  std::error_code error;
+  if (std::filesystem::is_directory(ollama, error)) return ollama;
+  return HomeDirectory() / ".puna" / "models";
+}
+
+}  // namespace
+
+Settings Settings::Read(const std::function<std::string(const std::string&)>& lookup) {
+  Settings settings;
+  for (const Row& row : kRows) {
+    std::string variable = std::string("PUNA_") + row.name;
+    std::string text = Trim(lookup(variable));
+    if (text.empty() && row.ollama) {
+      variable = std::string("OLLAMA_") + row.name;
+      text = Trim(lookup(variable));
+    }
+    if (text.empty()) continue;
+    if (const Status status = row.set(text, &settings); !status) {
+      LogWarning("{}: {}; using the default", variable, status.error().message);
+    }
+  }
+  if (settings.models.empty()) settings.models = DefaultModels();
+  return settings;
+}
+
+Settings Settings::FromEnvironment() {
+  return Read([](const std::string& name) -> std::string {
+    const char* value = std::getenv(name.c_str());
+    return value == nullptr ? "" : value;
+  });
+}
+
+Address ParseAddress(std::string_view host) {
+  Address address;
+  if (const size_t at = host.find("://"); at != std::string_view::npos) {
+    address.scheme = host.substr(0, at);
+    host.remove_prefix(at + 3);
+    if (address.scheme == "http") address.port = 80;
+    if (address.scheme == "https") address.port = 443;
+  }
+  host = host.substr(0, host.find('/'));
+  std::string_view port;
+  if (host.starts_with('[')) {
+    const size_t close = host.find(']');
+    if (close != std::string_view::npos) {
+      if (host.substr(close + 1).starts_with(':')) port = host.substr(close + 2);
+      host = host.substr(1, close - 1);
+    }
+  } else if (std::count(host.begin(), host.end(), ':') == 1) {
+    port = host.substr(host.find(':') + 1);
+    host = host.substr(0, host.find(':'));
+  }
+  if (!host.empty()) address.host = host;
+  int value = 0;
+  const auto [end, code] = std::from_chars(port.data(), port.data() + port.size(), value);
+  if (code == std::errc() && end == port.data() + port.size() && value >= 0 && value <= 65535 && !port.empty()) {
+    address.port = static_cast<uint16_t>(value);
+  }
+  return address;
+}
+
+std::vector<SettingDescription> DescribeSettings() {
+  std::vector<SettingDescription> rows;
+  for (const Row& row : kRows) rows.push_back({row.name, row.ollama, row.default_value, row.description});
+  return rows;
+}
+
+}  // namespace puna
