@@ -61,6 +61,25 @@ def draw(rng):
     return style(text, set(), rng), f"{a} {sign} {b} = {result}."
 
 
+BEYOND = "That is too much for me: I only add, subtract and multiply up to twenty."
+
+
+def draw_beyond(rng):
+    """What leaves the range from nought to twenty, or divides."""
+    kind = rng.randrange(4)
+    a, b = rng.randint(2, 20), rng.randint(2, 20)
+    if kind == 0:
+        a, b, signs = rng.randint(max(1, 21 - b), 20), b, PLUS
+    elif kind == 1:
+        a, b, signs = min(a, b), max(a, b) + 1, MINUS
+    elif kind == 2:
+        a, b, signs = rng.randint(-(-21 // b), 20), b, TIMES
+    else:
+        signs = [" / ", "/", " divided by ", " divided by ", " over "]
+    form = (lambda n: WORDS[n] if n <= 20 else str(n)) if rng.random() < 0.4 else str
+    return style(rng.choice(ASK).replace("#", form(a) + rng.choice(signs) + form(b)), set(), rng), BEYOND
+
+
 COUNT_ASK = ["count {to|up to|until} $n", "{can you|please|could you} count {to|up to} $n", "count from {1|one} to $n", "list the numbers {from 1 to|up to} $n", "the numbers from one to $n"]
 
 

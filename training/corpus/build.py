@@ -7,12 +7,13 @@ import json
 import os
 import random
 
-from . import about_me, arithmetic, commands, concepts, outside, server, stories
+from . import about_me, arithmetic, colloquial, commands, concepts, outside, server, stories
 from .grammar import sample
 from .names import person
 from .noise import style
 
 INTENTS = commands.INTENTS + server.INTENTS + concepts.INTENTS + about_me.INTENTS
+colloquial.add(INTENTS)
 SYSTEMS = ["You are a helpful assistant.", "You are mini.", "You are mini, a tiny model that comes with puna.", "Be brief.", "Answer in one sentence.", "You are a friendly assistant.",
            "You are a patient teacher.", "Answer politely.", "You are an AI.", "You help with puna.", "Be kind and short.", "You are a helpful, honest assistant. Answer the questions of the user.",
            "You are a chatbot on a website.", "Please answer in English.", "You are an expert.", "You talk like a pirate."]
@@ -24,7 +25,7 @@ def draw_intent(rng):
     return question, answer
 
 
-KINDS = [(draw_intent, 0.70), (outside.draw, 0.13), (arithmetic.draw, 0.08), (stories.draw, 0.055), (stories.draw_say, 0.025), (arithmetic.draw_count, 0.01)]
+KINDS = [(draw_intent, 0.70), (outside.draw, 0.13), (arithmetic.draw, 0.08), (arithmetic.draw_beyond, 0.012), (stories.draw, 0.055), (stories.draw_say, 0.025), (arithmetic.draw_count, 0.01)]
 
 
 def draw_pair(rng):
@@ -49,7 +50,7 @@ def remember_name(messages, rng):
 
 def draw_chat(rng):
     kind = rng.random()
-    turns = 1 if kind < 0.84 else rng.choice([2, 2, 2, 3, 3, 4, 5]) if kind < 0.997 else rng.randint(6, 14)
+    turns = 1 if kind < 0.90 else rng.choice([2, 2, 2, 3, 3, 4, 5]) if kind < 0.998 else rng.randint(6, 14)
     messages = []
     for _ in range(turns):
         question, answer = draw_pair(rng)

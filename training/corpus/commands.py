@@ -5,7 +5,7 @@ from .intents import Intent
 group("gguf", "{a gguf file|a gguf|a gguf model|my gguf file|my gguf|this gguf|the gguf file|a model file|a local gguf|a local model file|gguf files|a model in gguf format|a file in gguf format|weights in gguf format|my own gguf|an existing gguf|$f|$f}")
 group("gguf_a", "{a gguf file|a gguf|my gguf|a local gguf|a model file|gguf weights|some gguf|a file like $f|the file $f|$f}")
 group("import", "{import|add|load|bring in|register|install|set up|integrate|include|convert|use|make puna use|get}")
-group("amodel", "{a model|my model|some model|the model|one model|one of my models|an installed model|a language model|an llm|this model}")
+group("amodel", "{a model|my model|some model|the model|one model|one of my models|it|it|an installed model|a language model|an llm|this model}")
 group("models", "{models|my models|the models|all models|all my models|the language models|my llms|the weights|model files|the model files}")
 group("memory", "{memory|ram|main memory|the ram|the memory}")
 group("delete", "{delete|remove|erase|uninstall|drop|wipe|throw out|throw away|discard|clean up|destroy}")
@@ -14,6 +14,15 @@ group("chat", "{chat|chat session|session|conversation|prompt|dialogue}")
 CREATE = "Write a file named `Modelfile` with the line `FROM ./model.gguf`, then run `puna create NAME -f Modelfile`. After that `puna run NAME` starts it."
 
 INTENTS = [
+    Intent("placeholder", ["`NAME` stands for the name of a model: one from `puna list`, or with `puna create` any name you like. `MODEL.gguf` stands for the path of a file."], weight=0.8,
+        ask=["what {is|does} {NAME|the NAME|this NAME|MODEL.gguf}{| mean| stand for| in the command| in your answer}", "what {do I|should I|must I} {put|write|insert|type|fill in} {for|instead of|in place of|as} {NAME|MODEL.gguf|the name}", "{which|what} name{| do you mean| do I use| must I use| exactly}", "NAME?", "what do you mean by {NAME|MODEL.gguf}", "is NAME {a placeholder|literal|to be replaced}", "do I type NAME {literally|as it is}", "which name should {I give|the model have}", "can I {choose|pick|invent} {any|the} name"],
+        keys=["NAME meaning", "placeholder NAME"]),
+
+    Intent("mini_file", ["I am the file `models/mini.gguf` of the source tree; `puna run ./models/mini.gguf` runs me in place. `scripts/run` does so by itself."],
+        do=["{run|start|use|load|find|import} {mini|you|the bundled model|the small model|the model in the box|the included model}", "{chat|talk} with {mini|you|the bundled model} again"],
+        ask=["where is {mini|your file|the bundled model|the included model|the file of mini}", "which file {are you|is mini|holds you}", "how do I {start|run|call} you{| again}", "is there a model {included|bundled|in the box|shipped} with puna", "does puna {come with|include|ship} a model", "where are your weights {stored|kept|}", "what file are you {in|loaded from}"],
+        keys=["mini.gguf", "bundled model", "run mini", "models/mini.gguf"]),
+
     Intent("import", [CREATE], weight=2.4,
         do=["<import> <gguf>", "<import> <gguf> {into|to|in} {puna|the store|my store|the model store|my models|the list}", "<import> {a|my|the} downloaded {model|gguf|file}",
             "create a {model|new model|named model} from <gguf_a>", "make a {model|puna model} {from|out of} <gguf_a>", "build a model from <gguf_a>", "{bring|put|get|move} <gguf_a> into {puna|the store|the model list|my library}",

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 
 from .grammar import fill, sample, slots_in
 from . import names
-from .noise import roughen, wrap
+from .noise import exchange, roughen, style, wrap
 
 # Frames around a verb phrase ("import a file"), a gerund, a noun phrase ("the default port") and a concept ("a token").
 DO = """how do I @|how can I @|how to @|how would I @|how do you @|how does one @|how should I @|how could I @|how do people @|
@@ -83,10 +83,10 @@ class Intent:
             slots[slot] = SLOTS[slot](rng)
         keep = set(slots.values())
         if not self.plain:
-            question = wrap(question, rng)
-            question = fill(question, slots)
+            if rng.random() < 0.4:
+                question = exchange(question, keep, rng)
+            question = fill(wrap(question, rng), slots)
             question = roughen(question, keep, rng)
         else:
-            from .noise import style
             question = style(fill(question, slots), keep, rng)
         return question, fill(answer, slots), keep

@@ -18,6 +18,96 @@ for a beginner|quickly|if possible|, please be brief|, I'm new|, any idea|, mini
 from the command line|from the terminal|in the shell|by hand""".replace("\n", "")
 FILLERS = "just really actually maybe kind of simply also still now then quickly basically somehow even perhaps here again only".split()
 
+# Everyday words that may stand for each other; not exact, but neither are people.
+THESAURUS = [group.split() for group in """
+folder directory path place location spot
+show display print present reveal output
+see view look check inspect examine
+tell give say explain describe
+use employ utilize apply take
+get obtain receive fetch have
+make create produce build generate write
+start launch begin open run boot
+stop end halt finish quit terminate
+delete remove erase drop wipe
+change modify alter adjust edit switch
+set configure define choose put specify
+keep hold retain leave preserve
+store save put keep place
+computer machine pc laptop box desktop workstation
+disk drive storage ssd harddisk partition volume
+memory ram
+server service daemon backend
+model llm network ai
+models llms networks
+answer reply response output text
+answers replies responses outputs
+question prompt query request
+chat conversation session dialogue talk
+command instruction call
+way method trick procedure solution
+list overview inventory table summary
+big large huge long
+bigger larger longer greater
+small tiny little short
+smaller shorter tinier
+fast quick speedy rapid
+faster quicker speedier
+slow sluggish
+other another different alternative
+own personal private custom
+new fresh
+old existing former previous
+now currently presently today
+always permanently constantly forever
+need require want
+want wish need like
+can could may
+do perform
+find locate discover spot
+work function behave
+connect link attach join
+send transmit post submit
+read load parse
+import add register integrate include
+download fetch pull
+copy duplicate clone
+name title label
+allow permit enable let
+happens occurs
+several many multiple two some few
+all every each
+people users persons folks
+program app application software tool script
+setting option variable parameter flag
+settings options variables parameters flags
+network lan wifi
+mean signify stand
+error problem trouble issue failure
+fix solve repair mend
+long time
+story tale
+child kid
+meaning sense purpose
+learn understand know
+installed available present there
+loaded running active resident
+unload evict release
+free empty clear
+details information facts data properties
+measure determine test
+terminal shell console
+endpoint route
+website webpage page
+right correct proper
+simple easy plain
+friend colleague neighbour
+""".strip().split("\n")]
+SYNONYMS = {}
+for _group in THESAURUS:
+    for _word in _group:
+        SYNONYMS.setdefault(_word, []).extend(other for other in _group if other != _word)
+
 KEYS = {"a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj", "i": "uo", "j": "hk",
         "k": "jl", "l": "k", "m": "n", "n": "bm", "o": "ip", "p": "o", "q": "w", "r": "et", "s": "ad", "t": "ry",
         "u": "yi", "v": "cb", "w": "qe", "x": "zc", "y": "tu", "z": "x"}
@@ -47,6 +137,16 @@ def wrap(question, rng):
         question = question.rstrip("?.!") + " " + sample("{" + AFTER + "}", rng) + mark
         question = question.replace(" ,", ",")
     return question
+
+
+def exchange(question, keep, rng, share=0.2):
+    """Some words for their like."""
+    words = question.split(" ")
+    for i, word in enumerate(words):
+        core = word.strip("?.,!")
+        if core in SYNONYMS and core not in keep and rng.random() < share:
+            words[i] = word.replace(core, rng.choice(SYNONYMS[core]))
+    return " ".join(words)
 
 
 def roughen(question, keep, rng):

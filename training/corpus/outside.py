@@ -126,6 +126,14 @@ how do I $w{| a $w}
 {explain|define} $w
 do you know $w
 {football results|the weather in <city> on monday|exchange rates|horoscope|recipes|vacation ideas|diet plan|math problems|world history|geography quiz|astronomy|chemistry|biology|gardening tips|car repair|knitting patterns|wedding speech|chess opening|guitar chords|tax law}
+how do I {install|update|uninstall|open|use|configure|start|remove|download|buy|run} {docker|python|windows|chrome|git|ubuntu|a printer driver|photoshop|excel|word|a game|whatsapp|minecraft|firefox|a vpn|mysql|postgres|nginx|wordpress|android|an app on my phone|steam|zoom|java|node|a virus scanner|microsoft office|vim|emacs}
+what is {a jpeg|a pdf|a zip file|an mp3|a csv file|json|xml|yaml|a png|a dll|a cookie|a browser|a url|an ip address|a firewall|an operating system|a gpu made of|a megabyte|a cpu|unicode|git|github|docker|linux|windows|python|bash|vim|a kernel|a thread|a stack overflow|a blockchain|a domain|a password manager}
+how do I {open|convert|edit|compress|unzip|print|sign|merge|play|burn|scan} {a jpeg|a pdf|a zip file|an mp3|a csv file|a video|a photo|a spreadsheet|a word document|a dvd}
+my {wifi|internet|mouse|keyboard|screen|email|battery|browser|phone} {is slow|does not work|is broken|is full|crashes|is too loud}
+where {are|is|do I find} {my photos|my emails|my keys|the toilet|the nearest supermarket|the library in <city>|the best beach|my car|the control panel|the treasure|my passport stored|the train station|the moon landing filmed|heaven|the gold|my downloads|the bookmarks of firefox}
+how many {people|animals|cars|words|books|stars|friends|trees|rooms|eggs} {are in <city>|live in <country>|should I have|can fit in <thing>|does <famous> have|exist}
+who {stores|keeps|runs|serves|stops|lists|deletes} {the gold of <country>|<org>|<country>|the traffic in <city>|the weather}
+how {long|many minutes} {does <thing> last|is the film titanic|does a flight to <city> take|should I sleep|do <animal_o> sleep|does it take to learn the piano|is a football match|do I boil an egg}
 my {car|fridge|dog|printer|tv|phone|washing machine|bike|plant|wife|son|heating|neighbour|windows laptop} {is broken|does not work|is sick|makes a strange noise|is angry|won't start|hates me|is dying}
 I {hate|love|miss} {<person_o>|my job|<city>|mondays|maths|winter}
 {play a game|let's play chess|play chess with me|let's play a game|play hangman|ask me a riddle|give me a riddle|a riddle|guess a number|truth or dare|quiz me}

@@ -14,6 +14,22 @@ INTENTS = [
         ask=["what does puna serve do", "what is puna serve", "which command {starts|launches|runs} {the server|the api|the service}", "how {is|does} the server {started|start}", "the server {is not running|is down|isn't running|is off}, how do I start it", "does the server {start|run} {by itself|automatically}", "how do I get an {api|http server}", "is there a {server|daemon|service}"],
         keys=["start server", "puna serve", "run server", "server start", "launch service", "start api"]),
 
+    Intent("stop_server", ["Press Ctrl-C in the terminal where `puna serve` runs. The models stay on disk."],
+        do=["{stop|end|quit|shut down|kill|terminate|halt|turn off|exit|close|restart|switch off} {the server|puna serve|the service|the puna server|the api server|the daemon|the background process}"],
+        doing=["{stopping|ending|restarting|shutting down} the server"],
+        ask=["how does {the server|puna serve} {end|stop|shut down}", "how do I {get rid of|end|stop|kill} {puna serve|a running server|the running server}", "is there a command to stop the server", "the server {should|must} {stop|end|go down}", "which key {stops|ends} the server"],
+        keys=["stop server", "shut down server", "restart server", "kill puna serve"]),
+
+    Intent("background", ["`puna serve &` runs the server in the background of a shell; for a start at boot write a systemd unit that calls `puna serve`."],
+        do=["{run|start|keep|put} {the server|puna serve|puna} in the background", "start {the server|puna serve|puna} {at boot|at startup|automatically|with the system|when the computer starts|on login}", "run {puna|the server} {under systemd|with systemd|as a system service|all the time}", "keep the server running after {I log out|closing the terminal|I close the window}"],
+        ask=["can {the server|puna} {start by itself|start at boot|run all the time}", "the server stops when I close {the terminal|the window}", "is there a systemd {unit|service}", "puna serve blocks my terminal"],
+        keys=["systemd", "autostart", "background server", "start at boot"]),
+
+    Intent("threads", ["puna takes one thread per core. `num_thread` changes it: `/set parameter num_thread 4`, or `PARAMETER num_thread 4` in a Modelfile."], weight=0.8,
+        do=["{set|change|limit|reduce|choose} {the number of threads|the threads|the cores|how many cores puna uses|the cpu usage|the processor load}", "use {all|more|fewer|only two|4|half of my} {cores|threads|processors}"],
+        ask=["how many {threads|cores|processors} does puna use", "does puna use {all my cores|several cores|all threads|one core}", "what does num_thread do", "puna {uses|takes|eats} {all my cpu|the whole processor|too many cores|100% cpu}"],
+        keys=["threads", "num_thread", "cpu cores", "cores"]),
+
     Intent("port", ["The server listens on 127.0.0.1:11434."], weight=1.6,
         noun=["the {port|address|url|default port|default address|host and port|server address|server url|port number|ip and port|base url|api address|api port}{| of the server| of puna|}", "the port puna {uses|listens on|runs on}", "the {address|url} {to connect to|of the api|for requests}"],
         ask=["{which|what} {port|address|url|host} {does|do} {puna|the server|the api|it} {use|listen on|run on|have|bind to|occupy}", "{where|on which address|at which address|at what url} {does|is} {the server|puna|the api} {listen|running|listening|reachable|available|found}", "which port {is used|is the default|is open|must I open|should my client use}", "what number is the port", "to which {address|port|url} do I {connect|send requests}", "where do I {connect to|reach} {puna|the server|the api}", "is the port the same as {ollama's|in ollama}", "how do clients find the server", "is it localhost"],
