@@ -234,27 +234,36 @@ TEST(GgufMalformedTest, TensorData) {
 
 // Well-formed corners that readers often refuse or misread.
 TEST(GgufMalformedTest, Tolerated) {
-  const auto trailing =
-      Parse(Assemble({.tensors = {TensorEntry("t", {8}, kF32, 0)}, .data_bytes = 32}) + "garbage");
+  const std::string trailing_bytes =
+      Assemble({.tensors = {TensorEntry("t", {8}, kF32, 0)}, .data_bytes = 32}) + "garbage";
+  const auto trailing = Parse(trailing_bytes);
   ASSERT_TRUE(trailing);
   EXPECT_EQ((*trailing)->tensors()[0].data.size(), 32u);
-  const auto version2 = Parse(Assemble({.version = 2, .keys = {Key("k", kU8, "x")}}));
+
+  const std::string version2_bytes = Assemble({.version = 2, .keys = {Key("k", kU8, "x")}});
+  const auto version2 = Parse(version2_bytes);
   ASSERT_TRUE(version2);
   EXPECT_EQ((*version2)->version(), 2u);
-  const auto scalar =
-      Parse(Assemble({.tensors = {TensorEntry("t", {}, kF32, 0)}, .data_bytes = 4}));
+
+  const std::string scalar_bytes =
+      Assemble({.tensors = {TensorEntry("t", {}, kF32, 0)}, .data_bytes = 4});
+  const auto scalar = Parse(scalar_bytes);
   ASSERT_TRUE(scalar);
   EXPECT_EQ((*scalar)->tensors()[0].elements(), 1);
-  const auto empty_array = Parse(Assemble({.keys = {Key("k", kArray, ArrayOf(kString, 0, ""))}}));
+
+  const std::string empty_bytes = Assemble({.keys = {Key("k", kArray, ArrayOf(kString, 0, ""))}});
+  const auto empty_array = Parse(empty_bytes);
   ASSERT_TRUE(empty_array);
   EXPECT_EQ((*(*empty_array)->GetArray("k"))->size(), 0);
-  const auto small_alignment =
-      Parse(Assemble({.keys = {Key("general.alignment", kU32, U32(1))},
-                      .tensors = {TensorEntry("t", {3}, 24, 0), TensorEntry("u", {2}, 24, 3)},
-                      .data_bytes = 5,
-                      .alignment = 1}));
-  ASSERT_TRUE(small_alignment) << small_alignment.error().message;
-  EXPECT_EQ((*small_alignment)->tensors()[1].data.size(), 2u);
+
+  const std::string unaligned_bytes =
+      Assemble({.keys = {Key("general.alignment", kU32, U32(1))},
+                .tensors = {TensorEntry("t", {3}, 24, 0), TensorEntry("u", {2}, 24, 3)},
+                .data_bytes = 5,
+                .alignment = 1});
+  const auto unaligned = Parse(unaligned_bytes);
+  ASSERT_TRUE(unaligned) << unaligned.error().message;
+  EXPECT_EQ((*unaligned)->tensors()[1].data.size(), 2u);
 }
 
 TEST(GgufMalformedTest, IntegerConversionsOfArraysSaturate) {
