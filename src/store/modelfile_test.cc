@@ -49,7 +49,7 @@ TEST(Modelfile, LineEndsAndEncodings) {
                     "FROM a\nSYSTEM b"),
         std::string("\xFF\xFE"
                     "F\0R\0O\0M\0 \0a\0\n\0S\0Y\0S\0T\0E\0M\0 \0b\0",
-                    30),
+                    32),
         std::string("\xFE\xFF"
                     "\0F\0R\0O\0M\0 \0a\0\n\0S\0Y\0S\0T\0E\0M\0 \0b",
                     32)}) {
