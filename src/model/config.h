@@ -28,9 +28,9 @@ struct RopeConfig {
   int64_t dimensions = 0;  // rotated values per head
   double base = 10000;
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1;                 // how many times longer than trained
-  int64_t original_context = 0;      // tokens; 0: the trained context
-  double attention_factor = 0;       // multiplies the magnitude; 0: 1
+  double factor = 1;                 // how many times longer than trained; positions are divided by it
+  int64_t original_context = 0;      // tokens that the model was trained for before it was stretched
+  double attention_factor = 1;       // multiplies the magnitude
   double beta_fast = 32, beta_slow = 1, extrapolation = 1;  // YaRN
   double yarn_log_multiplier = 0;    // deepseek's mscale_all_dim
 };
@@ -43,7 +43,10 @@ struct AttentionConfig {
   int64_t window = 0;        // tokens; 0: all
   double alibi_max_bias = 0;
   bool causal = true;
-  NormKind qk_norm_kind = NormKind::kRms;  // applied where attn_q_norm / attn_k_norm exist
+  double clamp = 0;              // queries, keys and values are clamped to [-clamp, clamp]; 0: no
+  bool sinks = false;            // attn_sinks is required
+  bool qk_norm = false;          // attn_q_norm and attn_k_norm are required; where they are not, present ones are applied
+  NormKind qk_norm_kind = NormKind::kRms;
   bool qk_norm_after_rope = false;
 };
 
@@ -86,6 +89,10 @@ struct ModelConfig {
   std::vector<LayerConfig> layers;
   NormKind norm_kind = NormKind::kRms;
   double norm_epsilon = 1e-5;
+  bool norm_weights = true;     // false: norms have no parameters (olmo)
+  bool input_norms = true;      // attn_norm and the one below before the blocks; false: only the ones after them (olmo2)
+  std::string feed_forward_norm = "ffn_norm";  // tensor of the norm before the feed-forward (gpt-oss: post_attention_norm)
+  bool output_norms = false;    // post_attention_norm and post_ffw_norm on what the blocks add (gemma2)
   ResidualForm residual = ResidualForm::kSequential;
   double embedding_scale = 1;
   double residual_scale = 1;    // multiplies what a block adds
