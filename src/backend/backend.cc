@@ -12,14 +12,18 @@ struct KvTypeRow {
   KvType type;
   std::string_view name;
 };
-constexpr KvTypeRow kKvTypes[] = {{KvType::kF32, "f32"}, {KvType::kF16, "f16"}, {KvType::kQ8_0, "q8_0"}};
+constexpr KvTypeRow kKvTypes[] = {
+    {KvType::kF32, "f32"}, {KvType::kF16, "f16"}, {KvType::kQ8_0, "q8_0"}};
 
 struct BackendRow {
   std::string_view name;
   Result<std::unique_ptr<Backend>> (*create)(const BackendOptions& options);
 };
 constexpr BackendRow kBackends[] = {
-    {"reference", [](const BackendOptions&) -> Result<std::unique_ptr<Backend>> { return CreateReferenceBackend(); }},
+    {"reference",
+     [](const BackendOptions&) -> Result<std::unique_ptr<Backend>> {
+       return CreateReferenceBackend();
+     }},
 };
 
 // "a, b, c" of the names in a table.
@@ -39,7 +43,8 @@ Result<KvType> ParseKvType(std::string_view name) {
   for (const KvTypeRow& row : kKvTypes) {
     if (row.name == name) return row.type;
   }
-  return MakeError(ErrorCode::kInvalidArgument, "unknown cache type \"{}\", expected one of {}", name, Names(kKvTypes));
+  return MakeError(ErrorCode::kInvalidArgument, "unknown cache type \"{}\", expected one of {}",
+                   name, Names(kKvTypes));
 }
 
 std::string_view KvTypeName(KvType type) {
@@ -53,8 +58,8 @@ Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
   for (const BackendRow& row : kBackends) {
     if (row.name == options.name) return row.create(options);
   }
-  return MakeError(ErrorCode::kInvalidArgument, "unknown backend \"{}\", expected one of {}", options.name,
-                   Names(kBackends));
+  return MakeError(ErrorCode::kInvalidArgument, "unknown backend \"{}\", expected one of {}",
+                   options.name, Names(kBackends));
 }
 
 }  // namespace puna::backend
