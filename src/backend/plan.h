@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/result.h"
 #include "quant/quant.h"
 
 namespace puna::backend {
@@ -27,15 +28,24 @@ struct View {
 using WeightId = int;
 inline constexpr WeightId kNoWeight = -1;
 
-// A parameter: a matrix [experts][rows][cols], rows contiguous in `type`'s blocks; a vector has rows = 1. Rows of one
-// GGUF tensor may be split over several weights (fused q/k/v), each pointing into the same bytes.
+// A parameter: a matrix [experts][rows][cols], rows in `type`'s blocks; a vector has rows = 1. Rows of one GGUF tensor may be
+// split over several weights (fused q/k/v, fused gate/up), each pointing into the same bytes: reach a row through Row().
 struct Weight {
   std::string name;  // the GGUF tensor, for errors and traces
   quant::TensorType type = quant::TensorType::kF32;
   int64_t cols = 0;     // length of a row: the input width of a matrix product
   int64_t rows = 1;     // the output width of a matrix product
   int64_t experts = 1;
-  const uint8_t* data = nullptr;  // experts * rows * row bytes, alive as long as Plan::owner
+  const uint8_t* data = nullptr;  // the first row, alive as long as Plan::owner
+  int64_t row_stride_bytes = 0;     // from one row to the next; 0: RowBytes()
+  int64_t expert_stride_bytes = 0;  // from one expert's first row to the next expert's; 0: rows * row stride
+
+  int64_t RowBytes() const { return quant::BytesFor(type, cols); }
+  const uint8_t* Row(int64_t expert, int64_t row) const {
+    const int64_t row_stride = row_stride_bytes != 0 ? row_stride_bytes : RowBytes();
+    const int64_t expert_stride = expert_stride_bytes != 0 ? expert_stride_bytes : rows * row_stride;
+    return data + expert * expert_stride + row * row_stride;
+  }
 };
 
 // out[t] = scale * weight.row(token[t])
@@ -89,8 +99,10 @@ struct RopeOp {
 };
 
 // Scaled dot-product attention with grouped heads: query head h reads key/value head h / (heads / kv_heads).
-//   score(t, s) = scale * q_t . k_s;  softcap: score = cap * tanh(score / cap);  alibi: += slope_h * (s - t)
+//   score(t, s) = scale * q_t . k_s;  softcap: score = cap * tanh(score / cap);  alibi: -= slope_h * |s - t|
 //   weights = softmax over the visible s, with exp(sink_h) added to the denominator if there are sinks.
+//   slope_h with n = the largest power of two <= heads, b = alibi_max_bias:
+//     h < n: 2^(-b (h + 1) / n); otherwise: 2^(-b (2 (h - n) + 1) / (2 n)).   (Press et al. 2022)
 // Visible: causal: position(s) <= position(t), and position(s) > position(t) - window if window > 0.
 //          not causal: all tokens of the same segment (|difference| <= window / 2 if window > 0).
 // With cache >= 0 the keys and values of the batch are first appended to that cache layer (unless k.buffer < 0: read only),
@@ -136,11 +148,12 @@ struct MulOp {
   View a, b, out;
 };
 
-// inout = scale * inout, then cap * tanh(inout / cap) if cap > 0.
+// inout = scale * inout, then cap * tanh(inout / cap) if cap > 0, then clamped to [-clamp, clamp] if clamp > 0.
 struct ScaleOp {
   View inout;
   float scale = 1;
   float softcap = 0;
+  float clamp = 0;
 };
 
 enum class RouterScore { kSoftmax, kSigmoid, kSoftmaxOfSelected };
@@ -213,6 +226,11 @@ struct Plan {
 
 // The kind of an op as one lower-case word, for traces.
 const char* OpName(const Op& op);
+
+// Does the plan keep every rule of this page: views inside their buffers, weights of the shapes that their op needs, buffers
+// written before they are read and in the row space (tokens, output rows, segments) that the op runs in, inputs and outputs
+// apart where an op may not work in place? A plan that passes can be executed without further checks. kInternal naming the op.
+Status ValidatePlan(const Plan& plan);
 
 }  // namespace puna::backend
 
