@@ -1,6 +1,7 @@
 #include "engine/sequence.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -38,12 +39,19 @@ void Sequence::Admit(model::PageTable cached) {
   }
 }
 
-bool Sequence::TakeLogits(std::span<const float> logits) {
+bool Sequence::TakeLogits(std::span<float> logits) {
   CHECK(remaining() == 0) << remaining() << " tokens are not computed";
   if (!prompt_done_) prompt_done_ = Clock::now();
   if (full()) {  // nothing was asked for but the prompt
     Finish(FinishReason::kLength);
     return true;
+  }
+  if (tokenizer_ != nullptr) {
+    for (const TokenId never : tokenizer_->suppressed_tokens()) {
+      if (never >= 0 && std::cmp_less(never, logits.size())) {
+        logits[static_cast<size_t>(never)] = -std::numeric_limits<float>::infinity();
+      }
+    }
   }
   const TokenId token = sampler_.Sample(logits);
   sampler_.Accept(token);

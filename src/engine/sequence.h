@@ -43,7 +43,7 @@ class Sequence {
   void Admit(model::PageTable cached);
   // Chooses the token after the last one from its logits [vocabulary] and delivers it. True if that
   // was the end; then the last event is out. REQUIRES: everything is computed.
-  bool TakeLogits(std::span<const float> logits);
+  bool TakeLogits(std::span<float> logits);
   void Fail(const Error& error);
 
  private:
