@@ -30,7 +30,8 @@ TEST(BatchPlanner, NeverTooMuchAndNeverIdle) {
   std::mt19937 random(11);
   for (int round = 0; round < 2000; ++round) {
     std::vector<int64_t> remaining(1 + random() % 12);
-    for (int64_t& r : remaining) r = random() % 2 == 0 ? 1 : static_cast<int64_t>(1 + random() % 600);
+    for (int64_t& r : remaining)
+      r = random() % 2 == 0 ? 1 : static_cast<int64_t>(1 + random() % 600);
     const auto max_rows = static_cast<int64_t>(1 + random() % 64);
     const std::vector<int64_t> rows = PlanRows(remaining, max_rows);
     const int64_t wanted = std::accumulate(remaining.begin(), remaining.end(), int64_t{0});

@@ -1,7 +1,7 @@
 // Leaves are kept in a set ordered by last use; inner nodes become leaves when their last child
-// goes. A node is never younger than its children's use, because a walk touches every node on its
-// way, so leaf-first is also oldest-first. Pages are the unit, not single tokens: sharing a
-// half-full page would need a copy, and saves at most 15 tokens.
+// goes. A walk touches every node on its way, so a node is never older than those below it, and
+// leaf-first is also oldest-first. Pages are the unit, not single tokens: sharing a half-full page
+// would need a copy, and saves at most 15 tokens.
 #include "engine/prefix_cache.h"
 
 #include <algorithm>
@@ -90,11 +90,9 @@ bool PrefixCache::MakeFree(int64_t pages) {
       continue;
     }
     const uint64_t last_used = leaf->last_used;
-    Node* parent = leaf->parent;
-    RemoveLeaf(leaf);
-    // The parent may have become a leaf that is as old as the one removed: go on from there.
-    it = parent != &root_ && parent->children.empty() ? leaves_.find({parent->last_used, parent})
-                                                      : leaves_.lower_bound({last_used, nullptr});
+    RemoveLeaf(
+        leaf);  // its parent may be a leaf now; it is not older, so it comes later in the set
+    it = leaves_.lower_bound({last_used, nullptr});
   }
   return pool_->free() >= pages;
 }

@@ -108,7 +108,8 @@ TEST(PrefixCache, DeepTreesDieWithoutRecursion) {
 TEST(PrefixCache, NeverReturnsPagesOfOtherTokens) {
   std::mt19937 random(23);
   PagePool pool(40);
-  std::vector<std::vector<int32_t>> content(40);  // what was computed into each page: all tokens up to its end
+  std::vector<std::vector<int32_t>> content(
+      40);  // what was computed into each page: all tokens up to its end
   {
     PrefixCache cache(&pool);
     int hits = 0;
@@ -120,7 +121,8 @@ TEST(PrefixCache, NeverReturnsPagesOfOtherTokens) {
       PageTable table = cache.Find(tokens);
       hits += table.length() > 0;
       for (size_t i = 0; i < table.pages().size(); ++i) {
-        const std::vector<int32_t> prefix(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(16 * (i + 1)));
+        const std::vector<int32_t> prefix(
+            tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(16 * (i + 1)));
         ASSERT_EQ(content[static_cast<size_t>(table.pages()[i])], prefix);
       }
       const int64_t old_pages = static_cast<int64_t>(table.pages().size());
@@ -129,8 +131,8 @@ TEST(PrefixCache, NeverReturnsPagesOfOtherTokens) {
       ASSERT_TRUE(cache.MakeFree(table.PagesNeeded(more)));
       ASSERT_TRUE(table.Grow(more, nullptr));
       for (size_t i = static_cast<size_t>(old_pages); i < table.pages().size(); ++i) {
-        content[static_cast<size_t>(table.pages()[i])] = {tokens.begin(),
-                                                          tokens.begin() + static_cast<std::ptrdiff_t>(16 * (i + 1))};
+        content[static_cast<size_t>(table.pages()[i])] = {
+            tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(16 * (i + 1))};
       }
       cache.Insert(tokens, table.pages(), random() % 2 == 0);
     }

@@ -79,6 +79,9 @@ std::string StopMatcher::Push(std::string_view text) {
   return pending;
 }
 
-std::string StopMatcher::Finish() { return std::exchange(held_, {}); }
+std::string StopMatcher::Finish() {
+  node_ = 0;
+  return std::exchange(held_, {});
+}
 
 }  // namespace puna::engine

@@ -37,6 +37,8 @@ TEST(StopMatcher, GivesBackWhatTurnedOutNotToBeOne) {
   EXPECT_EQ(matcher.Push("c"), "aac");
   EXPECT_EQ(matcher.Push("xa"), "x");
   EXPECT_EQ(matcher.Finish(), "a");
+  EXPECT_EQ(matcher.Push(""), "");
+  EXPECT_EQ(matcher.Finish(), "");
 }
 
 TEST(StopMatcher, TheFirstToBeCompleteWinsAndThenTheLongest) {
@@ -62,7 +64,8 @@ Expected SearchNaively(const std::vector<std::string>& stops, const std::string&
   for (size_t end = 1; end <= text.size(); ++end) {
     std::string best;
     for (const std::string& stop : stops) {
-      if (stop.size() > best.size() && std::string_view(text).substr(0, end).ends_with(stop)) best = stop;
+      if (stop.size() > best.size() && std::string_view(text).substr(0, end).ends_with(stop))
+        best = stop;
     }
     if (!best.empty()) return {text.substr(0, end - best.size()), best};
   }
@@ -89,7 +92,8 @@ TEST(StopMatcher, EqualsTheNaiveSearchForAnyPieces) {
       out += matcher.Push(text.substr(at, count));
       at += count;
       if (matcher.matched()) continue;
-      // What is held back is the longest end of the text that begins a stop string, and nothing longer.
+      // What is held back is the longest end of the text that begins a stop string, and nothing
+      // longer.
       const std::string held = text.substr(out.size(), at - out.size());
       size_t longest = 0;
       for (const auto& stop : stops) {
@@ -110,12 +114,14 @@ TEST(StopMatcher, EqualsTheNaiveSearchForAnyPieces) {
 
 TEST(StopMatcher, HostileStopsCostLinearTime) {
   std::vector<std::string> stops;
-  for (int i = 1; i < 300; ++i) stops.push_back(std::string(static_cast<size_t>(i) * 10, 'a') + "b");
+  for (int i = 1; i < 300; ++i)
+    stops.push_back(std::string(static_cast<size_t>(i) * 10, 'a') + "b");
   StopMatcher matcher(stops);
   const auto begin = std::chrono::steady_clock::now();
   size_t passed = 0;
   for (int i = 0; i < 200000; ++i) passed += matcher.Push("a").size();
-  // Quadratic work would be 200,000 * 450,000 comparisons; a second is far more than linear needs, even on a busy machine.
+  // Quadratic work would be 200,000 * 450,000 comparisons; a second is far more than linear needs,
+  // even on a busy machine.
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
   EXPECT_EQ(passed, 200000u - 2990u);
 }

@@ -1,6 +1,6 @@
-// A Program that is no network: the pages of its cache hold token ids, and its logits are a hash of all the tokens that a
-// row sees through its pages. Whoever mixes up pages, positions or rows gets other tokens, and it is fast enough for
-// thousands of steps.
+// A Program that is no network: the pages of its cache hold token ids, and its logits are a hash of
+// all the tokens that a row sees through its pages. Whoever mixes up pages, positions or rows gets
+// other tokens, and it is fast enough for thousands of steps.
 #ifndef TESTS_SUPPORT_HISTORY_PROGRAM_H_
 #define TESTS_SUPPORT_HISTORY_PROGRAM_H_
 
@@ -42,19 +42,25 @@ class HistoryProgram : public backend::Program {
     if (before_run) before_run();
     for (const backend::Segment& segment : batch.segments) {
       for (int64_t i = 0; i < segment.tokens; ++i) {
-        At(segment, segment.start_position + i) = batch.tokens[static_cast<size_t>(segment.first_row + i)];
+        At(segment, segment.start_position + i) =
+            batch.tokens[static_cast<size_t>(segment.first_row + i)];
       }
     }
     for (size_t i = 0; i < batch.output_rows.size(); ++i) {
-      const std::vector<float> logits = LogitsAfter(VisibleFrom(batch, batch.output_rows[i]), vocabulary_);
-      std::copy(logits.begin(), logits.end(), out.begin() + static_cast<std::ptrdiff_t>(i * logits.size()));
+      const std::vector<float> logits =
+          LogitsAfter(VisibleFrom(batch, batch.output_rows[i]), vocabulary_);
+      std::copy(logits.begin(), logits.end(),
+                out.begin() + static_cast<std::ptrdiff_t>(i * logits.size()));
     }
   }
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
-    std::copy_n(pages_[static_cast<size_t>(from)].begin(), tokens, pages_[static_cast<size_t>(to)].begin());
+    std::copy_n(pages_[static_cast<size_t>(from)].begin(), tokens,
+                pages_[static_cast<size_t>(to)].begin());
   }
   void ReleasePage(int32_t) override {}
-  backend::MemoryUse memory_use() const override { return {.weights = 1000, .kv_page = 10, .activations = 100}; }
+  backend::MemoryUse memory_use() const override {
+    return {.weights = 1000, .kv_page = 10, .activations = 100};
+  }
   std::string Describe() const override { return "history"; }
 
   std::function<void()> before_run;
@@ -69,14 +75,16 @@ class HistoryProgram : public backend::Program {
     return x ^ (x >> 31);
   }
   int32_t& At(const backend::Segment& segment, int64_t position) {
-    const auto page = static_cast<size_t>(segment.pages[static_cast<size_t>(position / backend::kPageTokens)]);
+    const auto page =
+        static_cast<size_t>(segment.pages[static_cast<size_t>(position / backend::kPageTokens)]);
     return pages_[page][static_cast<size_t>(position % backend::kPageTokens)];
   }
   std::vector<int32_t> VisibleFrom(const backend::Batch& batch, int32_t row) {
     for (const backend::Segment& segment : batch.segments) {
       if (row < segment.first_row || row >= segment.first_row + segment.tokens) continue;
       std::vector<int32_t> tokens;
-      for (int64_t p = 0; p <= segment.start_position + row - segment.first_row; ++p) tokens.push_back(At(segment, p));
+      for (int64_t p = 0; p <= segment.start_position + row - segment.first_row; ++p)
+        tokens.push_back(At(segment, p));
       return tokens;
     }
     CHECK(false) << "row " << row << " is in no segment";
