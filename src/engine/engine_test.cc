@@ -12,7 +12,7 @@
 #include "base/utf8.h"
 #include "engine/engine_test_support.h"
 #include "tests/support/shared_data.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/tiny_llama.h"
 
 namespace puna::engine {
 namespace {
@@ -350,7 +350,7 @@ TEST(Engine, Stress) {
 class EngineTextTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(testing::WriteTinyModel(directory_.path() / "tiny.gguf"));
+    ASSERT_TRUE(testing::WriteTinyLlama(directory_.path() / "tiny.gguf"));
     const auto file = gguf::File::Open(directory_.path() / "tiny.gguf");
     ASSERT_TRUE(file) << file.error().message;
     auto tokenizer = tokenizer::Tokenizer::FromGguf(**file);

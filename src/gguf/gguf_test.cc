@@ -367,15 +367,25 @@ TEST(GgufTest, OpensEverySharedModel) {
 }
 
 // What llama.cpp's writer made and what puna's writer makes of it are the same bytes.
-TEST(GgufTest, CopyOfASharedModelIsIdentical) {
-  PUNA_SHARED_OR_SKIP(path, "oracles/quants/quants.gguf");
-  const auto original = File::Open(path);
-  ASSERT_TRUE(original);
-  Writer writer;
-  CopyInto(**original, &writer);
+TEST(GgufTest, CopiesOfSharedModelsAreIdentical) {
+  PUNA_SHARED_OR_SKIP(root, ".");
   const puna::testing::TemporaryDirectory folder;
-  ASSERT_TRUE(writer.WriteFile(folder.path() / "copy.gguf"));
-  EXPECT_EQ(*ReadFile(folder.path() / "copy.gguf"), *ReadFile(path));
+  int files = 0;
+  for (const char* from : {"oracles/quants", "oracles/variants", "oracles/embedding"}) {
+    for (const auto& entry : std::filesystem::directory_iterator(root / from)) {
+      if (entry.path().extension() != ".gguf") continue;
+      SCOPED_TRACE(entry.path().string());
+      ++files;
+      const auto original = File::Open(entry.path());
+      ASSERT_TRUE(original);
+      Writer writer;
+      CopyInto(**original, &writer);
+      Result<AtomicFile> copy = AtomicFile::Create(folder.path() / "copy.gguf");
+      ASSERT_TRUE(writer.Write(&*copy));
+      EXPECT_TRUE(*ReadFile(copy->temporary_path()) == *ReadFile(entry.path()));
+    }
+  }
+  EXPECT_GE(files, 30);
 }
 
 }  // namespace

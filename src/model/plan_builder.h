@@ -86,6 +86,7 @@ class PlanBuilder {
   void Add(OpType op) {
     plan_.ops.emplace_back(std::move(op));
   }
+  void SetPositions(int64_t positions) { plan_.positions = positions; }
   void SetOutput(View output, bool pooled) {
     plan_.output = output;
     plan_.pooled = pooled;

@@ -4,13 +4,17 @@
 // extreme level, solve for the best scale under the levels each of them gives, and keep the one
 // with the smallest error. One more round from the winner settles it.
 //
-// The error never has to be summed: for a least squares solution it is the weighted square sum of
-// the values less scale * sum(w x l) + offset * sum(w x), so the candidate with the largest such
-// gain wins.
+// With an offset, a coarser or finer scale also has to be placed: once from the smallest value up,
+// so that only large values are clipped, and once around the middle, so that both ends are.
 //
-// An exhaustive search over the breakpoints of the rounding was considered: it is exact, but ten
-// times slower for half a percent less error.
+// The error never has to be summed: it is the weighted square sum of the values less a gain that
+// follows from sums over the levels, so the candidate with the largest gain wins.
+//
+// The tests compare with trying thousands of scales: the square error is at most 3 % above that.
 #include "quant/quant_fit.h"
+
+#include <limits>
+#include <span>
 
 namespace puna::quant {
 namespace {
@@ -49,6 +53,18 @@ LineSums LineSumsFor(const float* x, const float* w, int n, float inverse, float
     sums.xl += weighted * x[i];
   }
   return sums;
+}
+
+// Error of values under a fixed scale and offset.
+float ErrorUnder(const float* x, const float* w, int n, float scale, float offset, int max_level) {
+  const float inverse = InverseOf(scale);
+  float error = 0;
+  for (int i = 0; i < n; ++i) {
+    const auto level = static_cast<float>(RoundLevel((x[i] - offset) * inverse, max_level));
+    const float difference = x[i] - offset - scale * level;
+    error += w[i] * difference * difference;
+  }
+  return error;
 }
 
 }  // namespace
@@ -109,29 +125,56 @@ float QuantizeScales(const float* scales, const float* weights, int n, int low, 
   return d;
 }
 
+void ChooseBestPair(const float* x, const float* w, int n, float d, float dmin, int max_multiple,
+                    int max_level, int* scale, int* min) {
+  const int first_scale = std::max(*scale - 1, 0), last_scale = std::min(*scale + 1, max_multiple);
+  const int first_min = std::max(*min - 1, 0), last_min = std::min(*min + 1, max_multiple);
+  float least = std::numeric_limits<float>::infinity();
+  for (int s = first_scale; s <= last_scale; ++s) {
+    for (int m = first_min; m <= last_min; ++m) {
+      const float error =
+          ErrorUnder(x, w, n, d * static_cast<float>(s), -dmin * static_cast<float>(m), max_level);
+      if (error < least) {
+        least = error;
+        *scale = s;
+        *min = m;
+      }
+    }
+  }
+}
+
 ScaleAndOffset FitScaleAndOffset(const float* x, const float* w, int n, int max_level,
                                  OffsetSign sign) {
-  float low = x[0], high = x[0], sum_w = 0, sum_x = 0;
+  float low = x[0], high = x[0];
   for (int i = 0; i < n; ++i) {
     low = std::min(low, x[i]);
     high = std::max(high, x[i]);
-    sum_w += w[i];
-    sum_x += w[i] * x[i];
   }
   if (sign == OffsetSign::kNotPositive) low = std::min(low, 0.0f);
   const float range = high - low;
   if (range < kNearlyZero) return {0, low};
 
-  ScaleAndOffset best{range / static_cast<float>(max_level), low};
+  // From here on all values and offsets are above `low`: a large common offset would drown the sums
+  // in rounding errors.
+  float shifted[kMaxFitted];
+  float sum_w = 0, sum_x = 0;
+  for (int i = 0; i < n; ++i) {
+    shifted[i] = x[i] - low;
+    sum_w += w[i];
+    sum_x += w[i] * shifted[i];
+  }
+  ScaleAndOffset best{range / static_cast<float>(max_level), 0};
   float best_gain = 0;
   const auto try_rounding = [&](float inverse, float offset) {
-    const LineSums s = LineSumsFor(x, w, n, inverse, offset, max_level);
+    const LineSums s = LineSumsFor(shifted, w, n, inverse, offset, max_level);
     const float determinant = sum_w * s.ll - s.l * s.l;
     if (!(determinant > 0)) return;
     ScaleAndOffset fit{(sum_w * s.xl - sum_x * s.l) / determinant,
                        (s.ll * sum_x - s.l * s.xl) / determinant};
-    if (sign == OffsetSign::kNotPositive && fit.offset > 0) fit = {s.xl / s.ll, 0};
-    const float gain = fit.scale * s.xl + fit.offset * sum_x;
+    if (sign == OffsetSign::kNotPositive && fit.offset > -low)
+      fit = {(s.xl + low * s.l) / s.ll, -low};
+    const float gain = 2 * (fit.scale * s.xl + fit.offset * sum_x) - fit.scale * fit.scale * s.ll -
+                       fit.offset * (2 * fit.scale * s.l + fit.offset * sum_w);
     if (fit.scale > 0 && gain > best_gain) {
       best = fit;
       best_gain = gain;
@@ -140,10 +183,13 @@ ScaleAndOffset FitScaleAndOffset(const float* x, const float* w, int n, int max_
   constexpr int kSteps = 9;
   constexpr float kStep = 0.1f;
   for (int step = -kSteps; step <= kSteps; ++step) {
-    try_rounding((static_cast<float>(max_level) + kStep * static_cast<float>(step)) / range, low);
+    const float inverse =
+        (static_cast<float>(max_level) + kStep * static_cast<float>(step)) / range;
+    try_rounding(inverse, 0);
+    try_rounding(inverse, (range - static_cast<float>(max_level) / inverse) / 2);
   }
   for (int round = 0; round < 2; ++round) try_rounding(1 / best.scale, best.offset);
-  return best;
+  return {best.scale, best.offset + low};
 }
 
 }  // namespace puna::quant

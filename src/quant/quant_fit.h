@@ -45,6 +45,9 @@ inline float InverseOf(float scale) { return scale == 0 ? 0 : 1 / scale; }
 // (nearly) zero.
 float FitScale(const float* values, const float* weights, int n, int low, int high);
 
+// The most values that FitScaleAndOffset takes.
+inline constexpr int kMaxFitted = 32;
+
 // The same for value = scale * level + offset with levels in [0, max_level].
 struct ScaleAndOffset {
   float scale = 0;
@@ -58,6 +61,13 @@ ScaleAndOffset FitScaleAndOffset(const float* values, const float* weights, int 
 // Returns the stored scale.
 float QuantizeScales(const float* scales, const float* weights, int n, int low, int high,
                      Half& stored, int* levels);
+
+// A sub-scale and its minimum were rounded each on its own account; what counts is the error of the
+// values under both, where value = d * scale * level - dmin * min with levels in [0, max_level].
+// Replaces the pair by the best of its 3 x 3 neighbours in [0, max_multiple]. (For formats without
+// a minimum the same gains nothing.)
+void ChooseBestPair(const float* values, const float* weights, int n, float d, float dmin,
+                    int max_multiple, int max_level, int* scale, int* min);
 
 // Scale and nearest index for the levels of IQ4_NL.
 float FitIq4Scale(const float* values, const float* weights, int n);

@@ -1,3 +1,5 @@
+// The search of quant_fit.cc for levels that are not evenly spaced. They are not symmetric either
+// (-127 to 113), so the extreme value is tried at both ends.
 #include "quant/quant_fit.h"
 #include "quant/quant_levels.h"
 

@@ -19,7 +19,7 @@
 #include "base/log.h"
 #include "engine/engine_test_support.h"
 #include "tests/support/shared_data.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/tiny_llama.h"
 
 namespace puna::scheduler {
 namespace {
@@ -142,7 +142,7 @@ class SchedulerTest : public ::testing::Test {
     InitLog(LogLevel::kError);
     for (uint32_t i = 0; i < 3; ++i) {
       const auto path = directory_.path() / fmt::format("model{}.gguf", i);
-      ASSERT_TRUE(testing::WriteTinyModel(path, {.seed = i + 1}));
+      ASSERT_TRUE(testing::WriteTinyLlama(path, {.seed = i + 1}));
       models_.push_back({.name = fmt::format("model{}", i),
                          .weights = path,
                          .embeddings = false,
@@ -407,7 +407,7 @@ TEST_F(SchedulerTest, AModelThatCannotFitIsRefusedAndEvictsNobody) {
 }
 
 TEST_F(SchedulerTest, LittleMemoryMeansAShortContext) {
-  ASSERT_TRUE(testing::WriteTinyModel(directory_.path() / "long.gguf",
+  ASSERT_TRUE(testing::WriteTinyLlama(directory_.path() / "long.gguf",
                                       {.seed = 1, .context_length = 1 << 20}));
   models_[0].weights = directory_.path() / "long.gguf";
   available_ = 20 * kMegabyte;

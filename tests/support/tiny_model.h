@@ -1,107 +1,94 @@
-// A llama of a few ten thousand random parameters with a byte vocabulary, written as a GGUF file,
-// so that tests of whole models need nothing from elsewhere.
+// A one-layer model of the llama family in memory, to be bent by tests before it is written and
+// opened.
 #ifndef TESTS_SUPPORT_TINY_MODEL_H_
 #define TESTS_SUPPORT_TINY_MODEL_H_
 
-#include <cmath>
 #include <cstdint>
-#include <cstring>
-#include <filesystem>
-#include <random>
+#include <map>
+#include <memory>
 #include <string>
-#include <utility>
+#include <variant>
 #include <vector>
 
-#include "base/result.h"
+#include "base/check.h"
 #include "gguf/gguf.h"
+#include "quant/quant.h"
+#include "tests/support/shared_data.h"
 
 namespace puna::testing {
 
-struct TinyModelOptions {
-  uint32_t seed = 1;
-  uint32_t context_length = 256;
-  bool vocabulary = true;
+struct TinyModel {
+  using Value = std::variant<uint32_t, int32_t, uint64_t, float, bool, std::string,
+                             std::vector<std::string>, std::vector<float>, std::vector<int32_t>>;
+  struct Tensor {
+    std::vector<int64_t> dims;
+    quant::TensorType type = quant::TensorType::kF32;
+  };
+  std::map<std::string, Value> metadata;
+  std::map<std::string, Tensor> tensors;
+
+  // Two heads of 4, one key/value head, width 8, hidden 16, 10 tokens.
+  static TinyModel Llama() {
+    TinyModel model;
+    model.metadata = {{"general.architecture", "llama"},
+                      {"llama.vocab_size", 10u},
+                      {"llama.context_length", 64u},
+                      {"llama.embedding_length", 8u},
+                      {"llama.block_count", 1u},
+                      {"llama.feed_forward_length", 16u},
+                      {"llama.attention.head_count", 2u},
+                      {"llama.attention.head_count_kv", 1u},
+                      {"llama.attention.layer_norm_rms_epsilon", 1e-5f}};
+    model.tensors = {{"token_embd.weight", {{8, 10}}},   {"output_norm.weight", {{8}}},
+                     {"output.weight", {{8, 10}}},       {"blk.0.attn_norm.weight", {{8}}},
+                     {"blk.0.attn_q.weight", {{8, 8}}},  {"blk.0.attn_k.weight", {{8, 4}}},
+                     {"blk.0.attn_v.weight", {{8, 4}}},  {"blk.0.attn_output.weight", {{8, 8}}},
+                     {"blk.0.ffn_norm.weight", {{8}}},   {"blk.0.ffn_gate.weight", {{8, 16}}},
+                     {"blk.0.ffn_up.weight", {{8, 16}}}, {"blk.0.ffn_down.weight", {{16, 8}}}};
+    return model;
+  }
+
+  // Four experts, two of them used.
+  static TinyModel Mixture() {
+    TinyModel model = Llama();
+    model.metadata["llama.expert_count"] = 4u;
+    model.metadata["llama.expert_used_count"] = 2u;
+    for (const char* name :
+         {"blk.0.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.0.ffn_down.weight"}) {
+      model.tensors.erase(name);
+    }
+    model.tensors["blk.0.ffn_gate_inp.weight"] = {{8, 4}};
+    model.tensors["blk.0.ffn_gate_exps.weight"] = {{8, 16, 4}};
+    model.tensors["blk.0.ffn_up_exps.weight"] = {{8, 16, 4}};
+    model.tensors["blk.0.ffn_down_exps.weight"] = {{16, 8, 4}};
+    return model;
+  }
+
+  // All values are small and differ. The file is gone from the disk afterwards.
+  Result<std::shared_ptr<const gguf::File>> Open() const {
+    gguf::Writer writer;
+    for (const auto& [key, value] : metadata) {
+      std::visit([&writer, &key = key](const auto& typed) { writer.Set(key, typed); }, value);
+    }
+    uint32_t state = 1;
+    for (const auto& [name, tensor] : tensors) {
+      int64_t elements = 1;
+      for (const int64_t dim : tensor.dims) elements *= dim;
+      std::vector<float> values(static_cast<size_t>(elements));
+      for (float& value : values) {
+        state = state * 1664525u + 1013904223u;
+        value = static_cast<float>(static_cast<int32_t>(state)) * 0x1p-32f;
+      }
+      std::vector<uint8_t> bytes(static_cast<size_t>(quant::BytesFor(tensor.type, elements)));
+      const quant::TypeTraits& traits = quant::TraitsOf(tensor.type);
+      if (traits.encode != nullptr) traits.encode(values.data(), elements, nullptr, bytes.data());
+      writer.AddTensor(name, tensor.type, tensor.dims, [bytes] { return bytes; });
+    }
+    const TemporaryDirectory folder;
+    PUNA_RETURN_IF_ERROR(writer.WriteFile(folder.path() / "tiny.gguf"));
+    return gguf::File::Open(folder.path() / "tiny.gguf");
+  }
 };
-
-// 0 <unk>, 1 <s>, 2 </s>, 3 to 258 the bytes, then words.
-inline constexpr int kTinyVocabulary = 288;
-inline constexpr int32_t kTinyEos = 2;
-
-inline void SetTinyVocabulary(gguf::Writer* writer) {
-  std::vector<std::string> tokens = {"<unk>", "<s>", "</s>"};
-  std::vector<int32_t> kinds = {2, 3, 3};
-  for (int byte = 0; byte < 256; ++byte) {
-    tokens.push_back(fmt::format("<0x{:02X}>", byte));
-    kinds.push_back(6);
-  }
-  for (int word = 0; static_cast<int>(tokens.size()) < kTinyVocabulary; ++word) {
-    tokens.push_back(fmt::format("\u2581w{}", word));
-    kinds.push_back(1);
-  }
-  writer->Set("tokenizer.ggml.model", "llama");
-  writer->Set("tokenizer.ggml.scores", std::vector<float>(tokens.size(), -1.0f));
-  writer->Set("tokenizer.ggml.tokens", std::move(tokens));
-  writer->Set("tokenizer.ggml.token_type", std::move(kinds));
-  writer->Set("tokenizer.ggml.bos_token_id", uint32_t{1});
-  writer->Set("tokenizer.ggml.eos_token_id", uint32_t{2});
-  writer->Set("tokenizer.ggml.unknown_token_id", uint32_t{0});
-}
-
-inline Status WriteTinyModel(const std::filesystem::path& path,
-                             const TinyModelOptions& options = {}) {
-  constexpr int64_t kWidth = 32, kHeads = 4, kKvHeads = 2, kHeadSize = 8, kHidden = 48, kLayers = 2;
-  gguf::Writer writer;
-  writer.Set("general.architecture", "llama");
-  writer.Set("general.name", "tiny");
-  writer.Set("llama.context_length", options.context_length);
-  writer.Set("llama.embedding_length", static_cast<uint32_t>(kWidth));
-  writer.Set("llama.block_count", static_cast<uint32_t>(kLayers));
-  writer.Set("llama.feed_forward_length", static_cast<uint32_t>(kHidden));
-  writer.Set("llama.attention.head_count", static_cast<uint32_t>(kHeads));
-  writer.Set("llama.attention.head_count_kv", static_cast<uint32_t>(kKvHeads));
-  writer.Set("llama.attention.layer_norm_rms_epsilon", 1e-5f);
-  writer.Set("llama.rope.dimension_count", static_cast<uint32_t>(kHeadSize));
-  writer.Set("llama.vocab_size", static_cast<uint32_t>(kTinyVocabulary));
-  if (options.vocabulary) {
-    SetTinyVocabulary(&writer);
-  } else {
-    writer.Set("tokenizer.ggml.model", "no_vocab");
-  }
-
-  std::mt19937 random(options.seed);
-  const auto add = [&](const std::string& name, std::vector<int64_t> dims, float mean,
-                       float deviation) {
-    int64_t count = 1;
-    for (const int64_t dim : dims) count *= dim;
-    std::vector<float> values(static_cast<size_t>(count));
-    std::normal_distribution<float> normal(mean, deviation);
-    for (float& value : values) value = normal(random);
-    std::vector<uint8_t> bytes(values.size() * sizeof(float));
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    writer.AddTensor(
-        name, quant::TensorType::kF32, std::move(dims),
-        [bytes = std::move(bytes)]() -> Result<std::vector<uint8_t>> { return bytes; });
-  };
-  const auto matrix = [&](const std::string& name, int64_t in, int64_t out) {
-    add(name, {in, out}, 0, 1.5f / std::sqrt(static_cast<float>(in)));
-  };
-  add("token_embd.weight", {kWidth, kTinyVocabulary}, 0, 1);
-  add("output_norm.weight", {kWidth}, 1, 0.1f);
-  matrix("output.weight", kWidth, kTinyVocabulary);
-  for (int64_t layer = 0; layer < kLayers; ++layer) {
-    const std::string prefix = fmt::format("blk.{}.", layer);
-    add(prefix + "attn_norm.weight", {kWidth}, 1, 0.1f);
-    matrix(prefix + "attn_q.weight", kWidth, kHeads * kHeadSize);
-    matrix(prefix + "attn_k.weight", kWidth, kKvHeads * kHeadSize);
-    matrix(prefix + "attn_v.weight", kWidth, kKvHeads * kHeadSize);
-    matrix(prefix + "attn_output.weight", kHeads * kHeadSize, kWidth);
-    add(prefix + "ffn_norm.weight", {kWidth}, 1, 0.1f);
-    matrix(prefix + "ffn_gate.weight", kWidth, kHidden);
-    matrix(prefix + "ffn_up.weight", kWidth, kHidden);
-    matrix(prefix + "ffn_down.weight", kHidden, kWidth);
-  }
-  return writer.WriteFile(path);
-}
 
 }  // namespace puna::testing
 

@@ -33,6 +33,8 @@ void Encode(const float* x, const float* importance, BlockQ2_K* block) {
   const float dmin = QuantizeScales(mins, scale_weights, 16, 0, 15, block->dmin, min_levels);
   uint8_t levels[256];
   for (int sub = 0; sub < 16; ++sub) {
+    ChooseBestPair(x + 16 * sub, weights + 16 * sub, 16, d, dmin, 15, 3, &scale_levels[sub],
+                   &min_levels[sub]);
     block->scales[sub] = static_cast<uint8_t>(scale_levels[sub] | min_levels[sub] << 4);
     const float inverse = InverseOf(d * static_cast<float>(scale_levels[sub]));
     const float min = dmin * static_cast<float>(min_levels[sub]);
