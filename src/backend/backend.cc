@@ -13,7 +13,8 @@ struct KvTypeRow {
   KvType type;
   std::string_view name;
 };
-constexpr KvTypeRow kKvTypes[] = {{KvType::kF32, "f32"}, {KvType::kF16, "f16"}, {KvType::kQ8_0, "q8_0"}};
+constexpr KvTypeRow kKvTypes[] = {
+    {KvType::kF32, "f32"}, {KvType::kF16, "f16"}, {KvType::kQ8_0, "q8_0"}};
 
 struct BackendRow {
   std::string_view name;
@@ -21,7 +22,10 @@ struct BackendRow {
 };
 constexpr BackendRow kBackends[] = {
     {"cpu", [](const BackendOptions& options) { return cpu::CreateCpuBackend(options); }},
-    {"reference", [](const BackendOptions&) -> Result<std::unique_ptr<Backend>> { return CreateReferenceBackend(); }},
+    {"reference",
+     [](const BackendOptions&) -> Result<std::unique_ptr<Backend>> {
+       return CreateReferenceBackend();
+     }},
 };
 
 // "a, b, c" of the names in a table.
@@ -41,7 +45,8 @@ Result<KvType> ParseKvType(std::string_view name) {
   for (const KvTypeRow& row : kKvTypes) {
     if (row.name == name) return row.type;
   }
-  return MakeError(ErrorCode::kInvalidArgument, "unknown cache type \"{}\", expected one of {}", name, Names(kKvTypes));
+  return MakeError(ErrorCode::kInvalidArgument, "unknown cache type \"{}\", expected one of {}",
+                   name, Names(kKvTypes));
 }
 
 std::string_view KvTypeName(KvType type) {
@@ -55,8 +60,8 @@ Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
   for (const BackendRow& row : kBackends) {
     if (row.name == options.name) return row.create(options);
   }
-  return MakeError(ErrorCode::kInvalidArgument, "unknown backend \"{}\", expected one of {}", options.name,
-                   Names(kBackends));
+  return MakeError(ErrorCode::kInvalidArgument, "unknown backend \"{}\", expected one of {}",
+                   options.name, Names(kBackends));
 }
 
 }  // namespace puna::backend

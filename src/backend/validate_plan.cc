@@ -1,6 +1,7 @@
-// Walks the ops once and keeps, per buffer, the row space in which it was last written. That is enough to find every way in
-// which a plan could make a backend read outside a buffer or mix rows of the batch with rows of the outputs. Shapes of
-// weights are compared op by op. Values (scales, epsilons) are not judged here.
+// Walks the ops once and keeps, per buffer, the row space in which it was last written. That is
+// enough to find every way in which a plan could make a backend read outside a buffer or mix rows
+// of the batch with rows of the outputs. Shapes of weights are compared op by op. Values (scales,
+// epsilons) are not judged here.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -49,10 +50,10 @@ class Checker {
   }
 
   bool InRange(const View& view) {
-    const bool inside = view.buffer >= 0 && static_cast<size_t>(view.buffer) < spaces_.size() &&
-                        view.offset >= 0 && view.width > 0 &&
-                        view.offset <= plan_.buffer_widths[static_cast<size_t>(view.buffer)] &&
-                        view.width <= plan_.buffer_widths[static_cast<size_t>(view.buffer)] - view.offset;
+    const bool inside =
+        view.buffer >= 0 && static_cast<size_t>(view.buffer) < spaces_.size() && view.offset >= 0 &&
+        view.width > 0 && view.offset <= plan_.buffer_widths[static_cast<size_t>(view.buffer)] &&
+        view.width <= plan_.buffer_widths[static_cast<size_t>(view.buffer)] - view.offset;
     Require(inside, "a view outside its buffer");
     return inside;
   }
@@ -69,8 +70,9 @@ class Checker {
   }
 
   void Apart(const View& a, const View& b) {
-    Require(a.buffer != b.buffer || a.offset + a.width <= b.offset || b.offset + b.width <= a.offset,
-            "input and output overlap");
+    Require(
+        a.buffer != b.buffer || a.offset + a.width <= b.offset || b.offset + b.width <= a.offset,
+        "input and output overlap");
   }
 
   // In place means the very same columns; anything between is a mistake.
@@ -118,7 +120,8 @@ class Checker {
   void Check(const NormOp& op) {
     Read(op.in);
     Require(op.in.width == op.out.width, "widths differ");
-    Require(op.group > 0 && op.in.width % std::max<int64_t>(op.group, 1) == 0, "groups do not fit the width");
+    Require(op.group > 0 && op.in.width % std::max<int64_t>(op.group, 1) == 0,
+            "groups do not fit the width");
     for (const WeightId id : {op.weight, op.bias}) {
       if (const Weight* weight = Find(id, true)) {
         Require((weight->cols == op.group || weight->cols == op.in.width) && weight->rows == 1 &&
@@ -143,16 +146,19 @@ class Checker {
     Read(op.inout);
     Require(op.head_size > 0 && op.inout.width % std::max<int64_t>(op.head_size, 1) == 0,
             "heads do not fit the width");
-    Require(op.head_offset >= 0 && op.head_offset <= op.head_size &&
-                static_cast<int64_t>(2 * op.inverse_frequency.size()) <= op.head_size - op.head_offset,
-            "more pairs than a head has");
+    Require(
+        op.head_offset >= 0 && op.head_offset <= op.head_size &&
+            static_cast<int64_t>(2 * op.inverse_frequency.size()) <= op.head_size - op.head_offset,
+        "more pairs than a head has");
   }
 
   void Check(const AttentionOp& op) {
     BeforeSelection();
     Require(op.heads > 0 && op.kv_heads > 0 && op.k_size > 0 && op.v_size > 0, "no heads");
-    Require(op.kv_heads > 0 && op.heads % std::max<int64_t>(op.kv_heads, 1) == 0, "heads do not share evenly");
-    Require(op.q.width == op.heads * op.k_size && op.out.width == op.heads * op.v_size, "widths differ");
+    Require(op.kv_heads > 0 && op.heads % std::max<int64_t>(op.kv_heads, 1) == 0,
+            "heads do not share evenly");
+    Require(op.q.width == op.heads * op.k_size && op.out.width == op.heads * op.v_size,
+            "widths differ");
     Read(op.q);
     Apart(op.q, op.out);
     const bool reads_only = op.k.buffer < 0;
@@ -160,7 +166,8 @@ class Checker {
     if (!reads_only) {
       Read(op.k);
       Read(op.v);
-      Require(op.k.width == op.kv_heads * op.k_size && op.v.width == op.kv_heads * op.v_size, "widths differ");
+      Require(op.k.width == op.kv_heads * op.k_size && op.v.width == op.kv_heads * op.v_size,
+              "widths differ");
       Apart(op.k, op.out);
       Apart(op.v, op.out);
     }
@@ -169,8 +176,9 @@ class Checker {
       Require(known, "a cache layer out of range");
       if (known) {
         const CacheLayer& layer = plan_.cache_layers[static_cast<size_t>(op.cache)];
-        Require(layer.kv_heads == op.kv_heads && layer.k_size == op.k_size && layer.v_size == op.v_size,
-                "a cache layer of another shape");
+        Require(
+            layer.kv_heads == op.kv_heads && layer.k_size == op.k_size && layer.v_size == op.v_size,
+            "a cache layer of another shape");
       }
     }
     Vector(op.sinks, op.heads);
@@ -205,7 +213,8 @@ class Checker {
   void Check(const MulOp& op) {
     Read(op.a);
     Read(op.b);
-    Require(op.a.width == op.out.width && (op.b.width == op.out.width || op.b.width == 1), "widths differ");
+    Require(op.a.width == op.out.width && (op.b.width == op.out.width || op.b.width == 1),
+            "widths differ");
     SameOrApart(op.a, op.out);
     SameOrApart(op.b, op.out);
     Write(op.out);
@@ -213,12 +222,15 @@ class Checker {
 
   void Check(const ScaleOp& op) { Read(op.inout); }
 
-  void Route(int route) { Require(route >= 0 && route < plan_.routes, "a route slot out of range"); }
+  void Route(int route) {
+    Require(route >= 0 && route < plan_.routes, "a route slot out of range");
+  }
 
   void Check(const RouteOp& op) {
     Read(op.logits);
     Route(op.route);
-    Require(op.logits.width == op.experts && op.used > 0 && op.used <= op.experts, "experts do not fit");
+    Require(op.logits.width == op.experts && op.used > 0 && op.used <= op.experts,
+            "experts do not fit");
     Require(op.groups > 0 && op.groups_used > 0 && op.groups_used <= op.groups &&
                 op.experts % std::max<int64_t>(op.groups, 1) == 0 &&
                 op.used <= op.groups_used * (op.experts / std::max<int64_t>(op.groups, 1)),
@@ -247,7 +259,8 @@ class Checker {
     Require(op.in.width == op.out.width, "widths differ");
     SameOrApart(op.in, op.out);
     if (InRange(op.in)) {
-      Require(spaces_[static_cast<size_t>(op.in.buffer)] == RowSpace::kTokens, "the rows are selected already");
+      Require(spaces_[static_cast<size_t>(op.in.buffer)] == RowSpace::kTokens,
+              "the rows are selected already");
     }
     space_ = RowSpace::kOutputs;
     Write(op.out);
@@ -257,7 +270,8 @@ class Checker {
     BeforeSelection();
     Read(op.in);
     Require(op.in.width == op.out.width, "widths differ");
-    Require(op.pooling == Pooling::kMean || op.pooling == Pooling::kFirst || op.pooling == Pooling::kLast,
+    Require(op.pooling == Pooling::kMean || op.pooling == Pooling::kFirst ||
+                op.pooling == Pooling::kLast,
             "a pooling that gives no row");
     Apart(op.in, op.out);
     space_ = RowSpace::kSegments;

@@ -39,8 +39,8 @@ std::optional<T> MetadataReader::Take(Result<std::optional<T>> value) {
 std::optional<int64_t> MetadataReader::FindInteger(std::string_view key, IntegerRange range) {
   const std::optional<int64_t> value = Take(file_.GetInteger(FullKey(key)));
   if (value && (*value < range.min || *value > range.max)) {
-    Fail({ErrorCode::kCorrupt,
-          fmt::format("metadata key {} is {}, expected {} to {}", FullKey(key), *value, range.min, range.max)});
+    Fail({ErrorCode::kCorrupt, fmt::format("metadata key {} is {}, expected {} to {}", FullKey(key),
+                                           *value, range.min, range.max)});
     return std::nullopt;
   }
   return value;
@@ -59,7 +59,8 @@ int64_t MetadataReader::Integer(std::string_view key, IntegerRange range, int64_
 std::optional<double> MetadataReader::FindNumber(std::string_view key, double min, double max) {
   const std::optional<double> value = Take(file_.GetNumber(FullKey(key)));
   if (value && !(*value >= min && *value <= max)) {
-    Fail({ErrorCode::kCorrupt, fmt::format("metadata key {} is {}, expected {} to {}", FullKey(key), *value, min, max)});
+    Fail({ErrorCode::kCorrupt,
+          fmt::format("metadata key {} is {}, expected {} to {}", FullKey(key), *value, min, max)});
     return std::nullopt;
   }
   return value;
@@ -83,7 +84,8 @@ std::string MetadataReader::String(std::string_view key, std::string_view fallba
   return std::string(Take(file_.GetString(FullKey(key))).value_or(fallback));
 }
 
-std::vector<int64_t> MetadataReader::Array(std::string_view key, IntegerRange range, int64_t at_most) {
+std::vector<int64_t> MetadataReader::Array(std::string_view key, IntegerRange range,
+                                           int64_t at_most) {
   if (!IsArray(key)) return {};
   const Result<const gguf::Array*> array = file_.GetArray(FullKey(key));
   if (!array) {
@@ -92,15 +94,16 @@ std::vector<int64_t> MetadataReader::Array(std::string_view key, IntegerRange ra
   }
   const gguf::Array& values = **array;
   if (values.kind() == gguf::Array::Kind::kString || values.kind() == gguf::Array::Kind::kFloat) {
-    Fail({ErrorCode::kCorrupt, fmt::format("metadata key {} is no array of integers", FullKey(key))});
+    Fail({ErrorCode::kCorrupt,
+          fmt::format("metadata key {} is no array of integers", FullKey(key))});
     return {};
   }
   std::vector<int64_t> out;
   for (int64_t i = 0; i < std::min(values.size(), at_most); ++i) {
     const int64_t value = values.integer_at(i);
     if (value < range.min || value > range.max) {
-      Fail({ErrorCode::kCorrupt, fmt::format("metadata key {}[{}] is {}, expected {} to {}", FullKey(key), i, value,
-                                             range.min, range.max)});
+      Fail({ErrorCode::kCorrupt, fmt::format("metadata key {}[{}] is {}, expected {} to {}",
+                                             FullKey(key), i, value, range.min, range.max)});
       return {};
     }
     out.push_back(value);
@@ -108,19 +111,21 @@ std::vector<int64_t> MetadataReader::Array(std::string_view key, IntegerRange ra
   return out;
 }
 
-std::vector<int64_t> MetadataReader::PerLayer(std::string_view key, IntegerRange range, int64_t layers) {
+std::vector<int64_t> MetadataReader::PerLayer(std::string_view key, IntegerRange range,
+                                              int64_t layers) {
   if (!IsArray(key)) return std::vector<int64_t>(static_cast<size_t>(layers), Integer(key, range));
   std::vector<int64_t> values = Array(key, range, layers);
   if (ok() && static_cast<int64_t>(values.size()) < layers) {
-    Fail({ErrorCode::kCorrupt, fmt::format("metadata key {} has {} values, expected one for each of {} layers",
-                                           FullKey(key), values.size(), layers)});
+    Fail({ErrorCode::kCorrupt,
+          fmt::format("metadata key {} has {} values, expected one for each of {} layers",
+                      FullKey(key), values.size(), layers)});
   }
   values.resize(static_cast<size_t>(layers), range.min);
   return values;
 }
 
-std::vector<int64_t> MetadataReader::PerLayer(std::string_view key, IntegerRange range, int64_t layers,
-                                              int64_t fallback) {
+std::vector<int64_t> MetadataReader::PerLayer(std::string_view key, IntegerRange range,
+                                              int64_t layers, int64_t fallback) {
   if (!Has(key)) return std::vector<int64_t>(static_cast<size_t>(layers), fallback);
   return PerLayer(key, range, layers);
 }

@@ -1,7 +1,8 @@
 // Checked access to the hyper-parameters of a GGUF file, for the specs in model/arch.
 //
-// The first problem sticks: from then on every call returns its fallback, so a spec reads straight down and whoever called
-// it asks status() once. Keys are given without the "<architecture>." in front unless they hold a full path ("tokenizer.").
+// The first problem sticks: from then on every call returns its fallback, so a spec reads straight
+// down and whoever called it asks status() once. Keys are given without the "<architecture>." in
+// front unless they hold a full path ("tokenizer.").
 #ifndef PUNA_MODEL_METADATA_READER_H_
 #define PUNA_MODEL_METADATA_READER_H_
 
@@ -22,12 +23,12 @@ struct IntegerRange {
 };
 // Larger than anything that exists, small enough that products of two or three of them fit int64.
 inline constexpr IntegerRange kLayerRange = {1, 4096};
-inline constexpr IntegerRange kWidthRange = {1, int64_t{1} << 20};      // embedding_length
-inline constexpr IntegerRange kHiddenRange = {1, int64_t{1} << 24};     // feed_forward_length
-inline constexpr IntegerRange kHeadRange = {1, int64_t{1} << 14};       // heads
-inline constexpr IntegerRange kHeadSizeRange = {1, int64_t{1} << 14};   // values per head
+inline constexpr IntegerRange kWidthRange = {1, int64_t{1} << 20};     // embedding_length
+inline constexpr IntegerRange kHiddenRange = {1, int64_t{1} << 24};    // feed_forward_length
+inline constexpr IntegerRange kHeadRange = {1, int64_t{1} << 14};      // heads
+inline constexpr IntegerRange kHeadSizeRange = {1, int64_t{1} << 14};  // values per head
 inline constexpr IntegerRange kExpertRange = {0, int64_t{1} << 14};
-inline constexpr IntegerRange kContextRange = {1, int64_t{1} << 31};    // tokens
+inline constexpr IntegerRange kContextRange = {1, int64_t{1} << 31};  // tokens
 inline constexpr IntegerRange kVocabularyRange = {1, int64_t{1} << 26};
 
 class MetadataReader {
@@ -52,10 +53,13 @@ class MetadataReader {
   double Number(std::string_view key, double min, double max, double fallback);
   bool Bool(std::string_view key, bool fallback);
   std::string String(std::string_view key, std::string_view fallback);
-  // One value per layer: an array of at least `layers` integers, or one for all. Always returns `layers` values.
+  // One value per layer: an array of at least `layers` integers, or one for all. Always returns
+  // `layers` values.
   std::vector<int64_t> PerLayer(std::string_view key, IntegerRange range, int64_t layers);
-  std::vector<int64_t> PerLayer(std::string_view key, IntegerRange range, int64_t layers, int64_t fallback);
-  // The array at `key`, booleans and integers alike; empty if the key is absent or holds a single value.
+  std::vector<int64_t> PerLayer(std::string_view key, IntegerRange range, int64_t layers,
+                                int64_t fallback);
+  // The array at `key`, booleans and integers alike; empty if the key is absent or holds a single
+  // value.
   std::vector<int64_t> Array(std::string_view key, IntegerRange range, int64_t at_most);
 
  private:

@@ -1,5 +1,6 @@
-// The backend that is right rather than fast: every op of plan.h as its comment says, one value after the other, sums in
-// double. It is the oracle of the other backends and itself checked against recorded outputs of another engine.
+// The backend that is right rather than fast: every op of plan.h as its comment says, one value
+// after the other, sums in double. It is the oracle of the other backends and itself checked
+// against recorded outputs of another engine.
 #ifndef PUNA_BACKEND_REFERENCE_REFERENCE_H_
 #define PUNA_BACKEND_REFERENCE_REFERENCE_H_
 

@@ -1,5 +1,6 @@
-// Attention of the reference backend. Per segment and key/value head the visible keys and values are gathered as float32
-// once (from the pages, or from the batch itself if the plan has no cache), then every query attends to its range of them.
+// Attention of the reference backend. Per segment and key/value head the visible keys and values
+// are gathered as float32 once (from the pages, or from the batch itself if the plan has no cache),
+// then every query attends to its range of them.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -27,8 +28,9 @@ std::span<float> Head(std::vector<float>& rows, int64_t row, int64_t size) {
 void Append(const AttentionOp& op, const Segment& segment, Pass* pass) {
   for (int64_t i = 0; i < segment.tokens; ++i) {
     const int64_t position = segment.start_position + i;
-    pass->pages->Write(op.cache, segment.pages[static_cast<size_t>(position / kPageTokens)], position % kPageTokens,
-                       pass->At(op.k, segment.first_row + i), pass->At(op.v, segment.first_row + i));
+    pass->pages->Write(op.cache, segment.pages[static_cast<size_t>(position / kPageTokens)],
+                       position % kPageTokens, pass->At(op.k, segment.first_row + i),
+                       pass->At(op.v, segment.first_row + i));
   }
 }
 
@@ -38,7 +40,9 @@ Gathered Gather(const AttentionOp& op, const Segment& segment, int64_t kv_head, 
   out.first = segment.start_position;
   if (cached) {
     // What the first query of the segment can see is the earliest that anybody can.
-    const int64_t reach = op.window == 0 ? segment.start_position : op.causal ? op.window - 1 : op.window / 2;
+    const int64_t reach = op.window == 0 ? segment.start_position
+                          : op.causal    ? op.window - 1
+                                         : op.window / 2;
     out.first = std::max<int64_t>(0, segment.start_position - reach);
   }
   out.count = segment.start_position + segment.tokens - out.first;
@@ -52,8 +56,10 @@ Gathered Gather(const AttentionOp& op, const Segment& segment, int64_t kv_head, 
       pass->pages->ReadKey(op.cache, page, position % kPageTokens, kv_head, k);
       pass->pages->ReadValue(op.cache, page, position % kPageTokens, kv_head, v);
     } else {
-      const std::span<const float> from_k = Head(pass->At(op.k, segment.first_row + i), kv_head, op.k_size);
-      const std::span<const float> from_v = Head(pass->At(op.v, segment.first_row + i), kv_head, op.v_size);
+      const std::span<const float> from_k =
+          Head(pass->At(op.k, segment.first_row + i), kv_head, op.k_size);
+      const std::span<const float> from_v =
+          Head(pass->At(op.v, segment.first_row + i), kv_head, op.v_size);
       std::copy(from_k.begin(), from_k.end(), k.begin());
       std::copy(from_v.begin(), from_v.end(), v.begin());
     }
@@ -71,7 +77,8 @@ double AlibiSlope(const AttentionOp& op, int64_t head) {
 }
 
 // The positions that the token at `position` sees, as indices into `keys`: [begin, end).
-std::pair<int64_t, int64_t> VisibleRange(const AttentionOp& op, int64_t position, const Gathered& keys) {
+std::pair<int64_t, int64_t> VisibleRange(const AttentionOp& op, int64_t position,
+                                         const Gathered& keys) {
   int64_t begin = keys.first, end = keys.first + keys.count;
   if (op.causal) {
     end = position + 1;
@@ -92,8 +99,8 @@ void Softmax(std::span<double> scores, const float* sink) {
   for (double& score : scores) score /= sum;
 }
 
-void AttendOne(const AttentionOp& op, std::span<const float> q, int64_t position, double slope, const float* sink,
-               const Gathered& keys, std::span<float> out) {
+void AttendOne(const AttentionOp& op, std::span<const float> q, int64_t position, double slope,
+               const float* sink, const Gathered& keys, std::span<float> out) {
   const auto [begin, end] = VisibleRange(op, position, keys);
   std::vector<double> scores(static_cast<size_t>(end - begin));
   for (int64_t s = begin; s < end; ++s) {
@@ -128,8 +135,11 @@ void Execute(const AttentionOp& op, Pass* pass) {
         const float* sink = sinks.empty() ? nullptr : &sinks[static_cast<size_t>(head)];
         for (int64_t i = 0; i < segment.tokens; ++i) {
           const int64_t row = segment.first_row + i;
-          AttendOne(op, Head(pass->At(op.q, row), head, op.k_size), segment.start_position + i, slope, sink, keys,
-                    pass->At(op.out, row).subspan(static_cast<size_t>(head * op.v_size), static_cast<size_t>(op.v_size)));
+          AttendOne(
+              op, Head(pass->At(op.q, row), head, op.k_size), segment.start_position + i, slope,
+              sink, keys,
+              pass->At(op.out, row)
+                  .subspan(static_cast<size_t>(head * op.v_size), static_cast<size_t>(op.v_size)));
         }
       }
     }

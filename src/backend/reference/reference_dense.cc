@@ -1,4 +1,5 @@
-// Ops that look at one row at a time: embedding, norms, matrix products, rope, element-wise functions, row selection.
+// Ops that look at one row at a time: embedding, norms, matrix products, rope, element-wise
+// functions, row selection.
 #include <algorithm>
 #include <cmath>
 
@@ -17,8 +18,8 @@ void Normalize(NormKind kind, double epsilon, std::span<double> x) {
   for (const double value : x) sum += value;
   const double mean = kind == NormKind::kLayer ? sum / n : 0;
   for (const double value : x) squares += (value - mean) * (value - mean);
-  const double divisor =
-      kind == NormKind::kL2 ? std::max(std::sqrt(squares), epsilon) : std::sqrt(squares / n + epsilon);
+  const double divisor = kind == NormKind::kL2 ? std::max(std::sqrt(squares), epsilon)
+                                               : std::sqrt(squares / n + epsilon);
   for (double& value : x) value = (value - mean) / divisor;
 }
 
@@ -32,7 +33,8 @@ float Activate(Activation activation, double x) {
     case Activation::kSilu:
       return static_cast<float>(x * Sigmoid(x));
     case Activation::kGeluTanh:
-      return static_cast<float>(0.5 * x * (1 + std::tanh(std::sqrt(2 / kPi) * (x + 0.044715 * x * x * x))));
+      return static_cast<float>(0.5 * x *
+                                (1 + std::tanh(std::sqrt(2 / kPi) * (x + 0.044715 * x * x * x))));
     case Activation::kGeluErf:
       return static_cast<float>(0.5 * x * (1 + std::erf(x / std::sqrt(2.0))));
     case Activation::kGeluQuick:
@@ -122,7 +124,8 @@ void Execute(const RopeOp& op, Pass* pass) {
       const double cosine = std::cos(angle) * op.magnitude, sine = std::sin(angle) * op.magnitude;
       const size_t first = op.kind == RopeKind::kInterleaved ? 2 * i : i;
       const size_t second = op.kind == RopeKind::kInterleaved ? 2 * i + 1 : i + pairs;
-      for (size_t head = static_cast<size_t>(op.head_offset); head < row.size(); head += static_cast<size_t>(op.head_size)) {
+      for (size_t head = static_cast<size_t>(op.head_offset); head < row.size();
+           head += static_cast<size_t>(op.head_size)) {
         const double a = row[head + first], b = row[head + second];
         row[head + first] = static_cast<float>(a * cosine - b * sine);
         row[head + second] = static_cast<float>(a * sine + b * cosine);
@@ -143,7 +146,8 @@ void Execute(const GatedOp& op, Pass* pass) {
   for (int64_t row = 0; row < pass->rows; ++row) {
     const std::span<const float> gate = pass->At(op.gate, row), up = pass->At(op.up, row);
     const std::span<float> out = pass->At(op.out, row);
-    for (size_t i = 0; i < out.size(); ++i) out[i] = Gate(op.activation, op.limit, op.alpha, gate[i], up[i]);
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = Gate(op.activation, op.limit, op.alpha, gate[i], up[i]);
   }
 }
 
@@ -151,7 +155,8 @@ void Execute(const AddOp& op, Pass* pass) {
   for (int64_t row = 0; row < pass->rows; ++row) {
     const std::span<const float> a = pass->At(op.a, row), b = pass->At(op.b, row);
     const std::span<float> out = pass->At(op.out, row);
-    for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(a[i] + static_cast<double>(op.scale) * b[i]);
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<float>(a[i] + static_cast<double>(op.scale) * b[i]);
   }
 }
 
@@ -180,7 +185,8 @@ void Execute(const SelectRowsOp& op, Pass* pass) {
   // Output rows ascend, so a row is read before it can be overwritten in place.
   pass->rows = static_cast<int64_t>(pass->batch.output_rows.size());
   for (int64_t row = 0; row < pass->rows; ++row) {
-    const std::span<const float> in = pass->At(op.in, pass->batch.output_rows[static_cast<size_t>(row)]);
+    const std::span<const float> in =
+        pass->At(op.in, pass->batch.output_rows[static_cast<size_t>(row)]);
     std::copy(in.begin(), in.end(), pass->At(op.out, row).begin());
   }
 }
@@ -198,7 +204,8 @@ void Execute(const PoolOp& op, Pass* pass) {
       for (size_t i = 0; i < in.size(); ++i) sum[i] += in[i];
     }
     const std::span<float> out = pass->At(op.out, static_cast<int64_t>(s));
-    for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(sum[i] / static_cast<double>(to - from + 1));
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<float>(sum[i] / static_cast<double>(to - from + 1));
   }
   pass->rows = static_cast<int64_t>(pass->batch.segments.size());
 }

@@ -50,7 +50,8 @@ void KeepBestGroups(const RouteOp& op, std::span<double> selection) {
   }
 }
 
-void RouteRow(const RouteOp& op, std::span<const float> logits, std::span<const float> selection_bias, Route* route) {
+void RouteRow(const RouteOp& op, std::span<const float> logits,
+              std::span<const float> selection_bias, Route* route) {
   std::vector<double> probability(logits.begin(), logits.end());
   if (op.score == RouterScore::kSoftmax) SoftmaxInPlace(probability);
   if (op.score == RouterScore::kSigmoid) {
@@ -65,7 +66,8 @@ void RouteRow(const RouteOp& op, std::span<const float> logits, std::span<const 
   for (const int64_t expert : chosen) weights.push_back(probability[static_cast<size_t>(expert)]);
   if (op.score == RouterScore::kSoftmaxOfSelected) SoftmaxInPlace(weights);
   if (op.normalize) {
-    const double sum = std::max(std::accumulate(weights.begin(), weights.end(), 0.0), kSmallestWeightSum);
+    const double sum =
+        std::max(std::accumulate(weights.begin(), weights.end(), 0.0), kSmallestWeightSum);
     for (double& weight : weights) weight /= sum;
   }
   for (size_t i = 0; i < chosen.size(); ++i) {
@@ -75,8 +77,8 @@ void RouteRow(const RouteOp& op, std::span<const float> logits, std::span<const 
 }
 
 // out = weight * in + bias for one expert.
-void Product(WeightTable* weights, WeightId id, WeightId bias_id, int64_t expert, std::span<const float> in,
-             std::vector<float>* out) {
+void Product(WeightTable* weights, WeightId id, WeightId bias_id, int64_t expert,
+             std::span<const float> in, std::vector<float>* out) {
   const std::vector<float> bias = weights->Vector(bias_id, expert);
   out->resize(static_cast<size_t>(weights->at(id).rows));
   for (size_t r = 0; r < out->size(); ++r) {
@@ -88,8 +90,8 @@ void Product(WeightTable* weights, WeightId id, WeightId bias_id, int64_t expert
 }
 
 // result += weight * expert(in)
-void AddExpert(const ExpertsOp& op, WeightTable* weights, int64_t expert, float weight, std::span<const float> in,
-               std::span<double> result) {
+void AddExpert(const ExpertsOp& op, WeightTable* weights, int64_t expert, float weight,
+               std::span<const float> in, std::span<double> result) {
   std::vector<float> input(in.begin(), in.end()), gate, up, down;
   if (op.weigh_input) {
     for (float& value : input) value *= weight;
@@ -97,7 +99,8 @@ void AddExpert(const ExpertsOp& op, WeightTable* weights, int64_t expert, float 
   Product(weights, op.up, op.up_bias, expert, input, &up);
   if (op.gate != kNoWeight) {
     Product(weights, op.gate, op.gate_bias, expert, input, &gate);
-    for (size_t i = 0; i < up.size(); ++i) up[i] = Gate(op.activation, op.limit, op.alpha, gate[i], up[i]);
+    for (size_t i = 0; i < up.size(); ++i)
+      up[i] = Gate(op.activation, op.limit, op.alpha, gate[i], up[i]);
   } else {
     for (float& value : up) value = Activate(op.activation, value);
   }
@@ -111,7 +114,8 @@ void Execute(const RouteOp& op, Pass* pass) {
   const std::vector<float> selection_bias = pass->weights->Vector(op.selection_bias);
   Route& route = pass->routes[static_cast<size_t>(op.route)];
   route = Route{.used = op.used};
-  for (int64_t row = 0; row < pass->rows; ++row) RouteRow(op, pass->At(op.logits, row), selection_bias, &route);
+  for (int64_t row = 0; row < pass->rows; ++row)
+    RouteRow(op, pass->At(op.logits, row), selection_bias, &route);
 }
 
 void Execute(const ExpertsOp& op, Pass* pass) {
@@ -120,8 +124,8 @@ void Execute(const ExpertsOp& op, Pass* pass) {
   for (int64_t row = 0; row < pass->rows; ++row) {
     result.assign(static_cast<size_t>(op.out.width), 0);
     for (int64_t i = row * route.used; i < (row + 1) * route.used; ++i) {
-      AddExpert(op, pass->weights, route.experts[static_cast<size_t>(i)], route.weights[static_cast<size_t>(i)],
-                pass->At(op.in, row), result);
+      AddExpert(op, pass->weights, route.experts[static_cast<size_t>(i)],
+                route.weights[static_cast<size_t>(i)], pass->At(op.in, row), result);
     }
     const std::span<float> out = pass->At(op.out, row);
     for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(result[i]);

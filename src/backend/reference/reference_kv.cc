@@ -30,13 +30,15 @@ void EncodeInt8(std::span<const float> values, uint8_t* out) {
   const size_t group = static_cast<size_t>(GroupSize(static_cast<int64_t>(values.size())));
   for (size_t begin = 0; begin < values.size(); begin += group) {
     float largest = 0;
-    for (size_t i = begin; i < begin + group; ++i) largest = std::max(largest, std::fabs(values[i]));
+    for (size_t i = begin; i < begin + group; ++i)
+      largest = std::max(largest, std::fabs(values[i]));
     const float scale = largest / 127.0f;
     std::memcpy(out, &scale, sizeof(scale));
     out += sizeof(scale);
     for (size_t i = begin; i < begin + group; ++i) {
       const float scaled = scale > 0 ? values[i] / scale : 0;
-      *out++ = static_cast<uint8_t>(static_cast<int8_t>(std::clamp(std::nearbyint(scaled), -127.0f, 127.0f)));
+      *out++ = static_cast<uint8_t>(
+          static_cast<int8_t>(std::clamp(std::nearbyint(scaled), -127.0f, 127.0f)));
     }
   }
 }
@@ -47,7 +49,8 @@ void DecodeInt8(const uint8_t* in, std::span<float> values) {
     float scale;
     std::memcpy(&scale, in, sizeof(scale));
     in += sizeof(scale);
-    for (size_t i = begin; i < begin + group; ++i) values[i] = scale * static_cast<float>(static_cast<int8_t>(*in++));
+    for (size_t i = begin; i < begin + group; ++i)
+      values[i] = scale * static_cast<float>(static_cast<int8_t>(*in++));
   }
 }
 
@@ -88,7 +91,8 @@ void Decode(KvType type, const uint8_t* in, std::span<float> values) {
 
 }  // namespace
 
-KvPages::KvPages(const Plan& plan, KvType type, int64_t pages) : type_(type), pages_(static_cast<size_t>(pages)) {
+KvPages::KvPages(const Plan& plan, KvType type, int64_t pages)
+    : type_(type), pages_(static_cast<size_t>(pages)) {
   for (const CacheLayer& shape : plan.cache_layers) {
     Layer layer;
     layer.shape = shape;
@@ -113,31 +117,40 @@ const uint8_t* KvPages::At(const Layer& layer, int32_t page, int64_t slot) const
   return bytes.get() + layer.offset_bytes + slot * layer.position_bytes;
 }
 
-void KvPages::Write(int layer_index, int32_t page, int64_t slot, std::span<const float> k, std::span<const float> v) {
+void KvPages::Write(int layer_index, int32_t page, int64_t slot, std::span<const float> k,
+                    std::span<const float> v) {
   const Layer& layer = layers_[static_cast<size_t>(layer_index)];
   uint8_t* out = At(layer, page, slot);
-  const size_t k_size = static_cast<size_t>(layer.shape.k_size), v_size = static_cast<size_t>(layer.shape.v_size);
-  for (size_t head = 0; head < static_cast<size_t>(layer.shape.kv_heads); ++head, out += layer.key_bytes) {
+  const size_t k_size = static_cast<size_t>(layer.shape.k_size),
+               v_size = static_cast<size_t>(layer.shape.v_size);
+  for (size_t head = 0; head < static_cast<size_t>(layer.shape.kv_heads);
+       ++head, out += layer.key_bytes) {
     Encode(type_, k.subspan(head * k_size, k_size), out);
   }
-  for (size_t head = 0; head < static_cast<size_t>(layer.shape.kv_heads); ++head, out += layer.value_bytes) {
+  for (size_t head = 0; head < static_cast<size_t>(layer.shape.kv_heads);
+       ++head, out += layer.value_bytes) {
     Encode(type_, v.subspan(head * v_size, v_size), out);
   }
 }
 
-void KvPages::ReadKey(int layer_index, int32_t page, int64_t slot, int64_t head, std::span<float> out) const {
+void KvPages::ReadKey(int layer_index, int32_t page, int64_t slot, int64_t head,
+                      std::span<float> out) const {
   const Layer& layer = layers_[static_cast<size_t>(layer_index)];
   Decode(type_, At(layer, page, slot) + head * layer.key_bytes, out);
 }
 
-void KvPages::ReadValue(int layer_index, int32_t page, int64_t slot, int64_t head, std::span<float> out) const {
+void KvPages::ReadValue(int layer_index, int32_t page, int64_t slot, int64_t head,
+                        std::span<float> out) const {
   const Layer& layer = layers_[static_cast<size_t>(layer_index)];
-  Decode(type_, At(layer, page, slot) + layer.shape.kv_heads * layer.key_bytes + head * layer.value_bytes, out);
+  Decode(type_,
+         At(layer, page, slot) + layer.shape.kv_heads * layer.key_bytes + head * layer.value_bytes,
+         out);
 }
 
 void KvPages::Copy(int32_t from, int32_t to, int64_t tokens) {
   for (const Layer& layer : layers_) {
-    std::memcpy(At(layer, to, 0), At(layer, from, 0), static_cast<size_t>(tokens * layer.position_bytes));
+    std::memcpy(At(layer, to, 0), At(layer, from, 0),
+                static_cast<size_t>(tokens * layer.position_bytes));
   }
 }
 

@@ -11,15 +11,17 @@
 
 namespace puna::backend::reference {
 
-// Pages of kPageTokens positions, each [layer][position][keys of all heads, then values of all heads]. A head's values are
-// encoded by themselves: float32; float16; or int8 with one float32 scale per 32 values (per head if its size is no multiple
-// of 32), scale = largest magnitude / 127. Memory is taken when a page is first written.
+// Pages of kPageTokens positions, each [layer][position][keys of all heads, then values of all
+// heads]. A head's values are encoded by themselves: float32; float16; or int8 with one float32
+// scale per 32 values (per head if its size is no multiple of 32), scale = largest magnitude / 127.
+// Memory is taken when a page is first written.
 class KvPages {
  public:
   KvPages(const Plan& plan, KvType type, int64_t pages);
 
   // k: [kv_heads * k_size], v: [kv_heads * v_size] of one position.
-  void Write(int layer, int32_t page, int64_t slot, std::span<const float> k, std::span<const float> v);
+  void Write(int layer, int32_t page, int64_t slot, std::span<const float> k,
+             std::span<const float> v);
   // One head of one position. REQUIRES: it was written.
   void ReadKey(int layer, int32_t page, int64_t slot, int64_t head, std::span<float> out) const;
   void ReadValue(int layer, int32_t page, int64_t slot, int64_t head, std::span<float> out) const;
@@ -32,8 +34,8 @@ class KvPages {
  private:
   struct Layer {
     CacheLayer shape;
-    int64_t offset_bytes = 0;    // within a page
-    int64_t key_bytes = 0;       // of one head
+    int64_t offset_bytes = 0;  // within a page
+    int64_t key_bytes = 0;     // of one head
     int64_t value_bytes = 0;
     int64_t position_bytes = 0;  // all heads, keys and values
   };

@@ -1,5 +1,6 @@
-// One pass of the reference backend: the state that ops share, and one Execute per op kind (a kind without one does not
-// compile). The ops are spread over reference_dense.cc, reference_attention.cc and reference_experts.cc.
+// One pass of the reference backend: the state that ops share, and one Execute per op kind (a kind
+// without one does not compile). The ops are spread over reference_dense.cc, reference_attention.cc
+// and reference_experts.cc.
 #ifndef PUNA_BACKEND_REFERENCE_REFERENCE_OPS_H_
 #define PUNA_BACKEND_REFERENCE_REFERENCE_OPS_H_
 

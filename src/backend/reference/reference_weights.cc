@@ -13,19 +13,22 @@ int64_t Values(const Weight& weight) { return weight.experts * weight.rows * wei
 int64_t DecodedBytes(const Plan& plan) {
   int64_t bytes = 0;
   for (const Weight& weight : plan.weights) {
-    if (Values(weight) <= kDecodeOnceValues) bytes += Values(weight) * static_cast<int64_t>(sizeof(float));
+    if (Values(weight) <= kDecodeOnceValues)
+      bytes += Values(weight) * static_cast<int64_t>(sizeof(float));
   }
   return bytes;
 }
 
 Status WeightTable::Decode(const CompileOptions& options) {
   int64_t total_bytes = 0, done_bytes = 0;
-  for (const Weight& weight : plan_.weights) total_bytes += weight.experts * weight.rows * weight.RowBytes();
+  for (const Weight& weight : plan_.weights)
+    total_bytes += weight.experts * weight.rows * weight.RowBytes();
   for (size_t id = 0; id < plan_.weights.size(); ++id) {
     const Weight& weight = plan_.weights[id];
     const quant::TypeTraits& traits = quant::TraitsOf(weight.type);
     if (traits.decode == nullptr) {
-      return MakeError(ErrorCode::kUnsupported, "tensor {} has type {}, which holds no weights", weight.name, traits.name);
+      return MakeError(ErrorCode::kUnsupported, "tensor {} has type {}, which holds no weights",
+                       weight.name, traits.name);
     }
     if (Values(weight) <= kDecodeOnceValues) {
       decoded_[id].resize(static_cast<size_t>(Values(weight)));
@@ -47,7 +50,9 @@ Status WeightTable::Decode(const CompileOptions& options) {
 std::span<const float> WeightTable::Row(WeightId id, int64_t expert, int64_t row) {
   const Weight& weight = at(id);
   const std::vector<float>& decoded = decoded_[static_cast<size_t>(id)];
-  if (!decoded.empty()) return {decoded.data() + (expert * weight.rows + row) * weight.cols, static_cast<size_t>(weight.cols)};
+  if (!decoded.empty())
+    return {decoded.data() + (expert * weight.rows + row) * weight.cols,
+            static_cast<size_t>(weight.cols)};
   scratch_.resize(static_cast<size_t>(weight.cols));
   quant::TraitsOf(weight.type).decode(weight.Row(expert, row), weight.cols, scratch_.data());
   return scratch_;

@@ -13,8 +13,8 @@ namespace puna::backend::reference {
 // Bytes that a WeightTable of `plan` will take.
 int64_t DecodedBytes(const Plan& plan);
 
-// Small weights are decoded once, large ones row by row at each use, so that a model of any size runs in little memory.
-// Not thread safe (a scratch row); the plan outlives it.
+// Small weights are decoded once, large ones row by row at each use, so that a model of any size
+// runs in little memory. Not thread safe (a scratch row); the plan outlives it.
 class WeightTable {
  public:
   explicit WeightTable(const Plan& plan) : plan_(plan), decoded_(plan.weights.size()) {}

@@ -1,11 +1,14 @@
-// BERT and other encoders: every token sees every token, norms after the residual sums, one pooled vector as the result.
+// BERT and other encoders: every token sees every token, norms after the residual sums, one pooled
+// vector as the result.
 #include "model/arch/spec.h"
 
 namespace puna::model::arch {
 
 ModelConfig Bert(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(
-      in, {.norm = NormKind::kLayer, .has_rope = false, .activation = Activation::kGeluTanh, .gated = false});
+  ModelConfig config = ReadDecoder(in, {.norm = NormKind::kLayer,
+                                        .has_rope = false,
+                                        .activation = Activation::kGeluTanh,
+                                        .gated = false});
   config.residual = ResidualForm::kPostNorm;
   config.embeddings_only = true;
   config.embedding_norm = true;

@@ -1,5 +1,5 @@
-// The metadata keys that decoders share. Names, defaults and the order in which fallbacks apply are those of GGUF files as
-// llama.cpp writes and reads them.
+// The metadata keys that decoders share. Names, defaults and the order in which fallbacks apply are
+// those of GGUF files as llama.cpp writes and reads them.
 #include <algorithm>
 #include <cmath>
 
@@ -17,12 +17,15 @@ RopeScaling ScalingOf(MetadataReader& in) {
   if (type == "linear") return RopeScaling::kLinear;
   if (type == "yarn") return RopeScaling::kYarn;
   if (type == "longrope" || type == "su") return RopeScaling::kLongRope;
-  in.Fail({ErrorCode::kUnsupported, fmt::format("metadata key {}.rope.scaling.type is \"{}\", expected none, linear, "
-                                                "yarn or longrope", in.architecture(), type)});
+  in.Fail({ErrorCode::kUnsupported,
+           fmt::format("metadata key {}.rope.scaling.type is \"{}\", expected none, linear, "
+                       "yarn or longrope",
+                       in.architecture(), type)});
   return RopeScaling::kNone;
 }
 
-RopeConfig ReadRope(MetadataReader& in, const DecoderTraits& traits, int64_t context_length, int64_t k_size) {
+RopeConfig ReadRope(MetadataReader& in, const DecoderTraits& traits, int64_t context_length,
+                    int64_t k_size) {
   RopeConfig rope;
   rope.enabled = traits.has_rope;
   rope.kind = traits.rope;
@@ -32,7 +35,8 @@ RopeConfig ReadRope(MetadataReader& in, const DecoderTraits& traits, int64_t con
   const double old_factor = in.Number("rope.scale_linear", 0, kLargest, 0);
   rope.factor = in.Number("rope.scaling.factor", 0, kLargest, old_factor);
   if (rope.factor == 0 || rope.scaling == RopeScaling::kNone) rope.factor = 1;
-  rope.original_context = in.Integer("rope.scaling.original_context_length", {0, kContextRange.max}, 0);
+  rope.original_context =
+      in.Integer("rope.scaling.original_context_length", {0, kContextRange.max}, 0);
   if (rope.original_context == 0) rope.original_context = context_length;
   rope.attention_factor = in.Number("rope.scaling.attn_factor", 0, kLargest, 1);
   rope.extrapolation = in.Number("rope.scaling.yarn_ext_factor", -1, 1, 1);
@@ -65,20 +69,23 @@ std::optional<MoeConfig> ReadMoe(MetadataReader& in, const DecoderTraits& traits
   moe.hidden = in.Integer("expert_feed_forward_length", {0, kHiddenRange.max}, 0);
   if (moe.hidden == 0) moe.hidden = hidden;
   const int64_t shared = in.Integer("expert_shared_count", {0, 1024}, 0);
-  moe.shared_hidden = in.Integer("expert_shared_feed_forward_length", {0, kHiddenRange.max}, shared * moe.hidden);
+  moe.shared_hidden =
+      in.Integer("expert_shared_feed_forward_length", {0, kHiddenRange.max}, shared * moe.hidden);
   moe.score = ScoreOf(in, traits.router);
   moe.normalize = in.Bool("expert_weights_norm", traits.normalize_experts);
   moe.scale = in.Number("expert_weights_scale", 0, kLargest, 1);
   if (moe.scale == 0) moe.scale = 1;
   moe.groups = std::max<int64_t>(1, in.Integer("expert_group_count", {0, moe.experts}, 1));
-  moe.groups_used = std::max<int64_t>(1, in.Integer("expert_group_used_count", {0, moe.groups}, moe.groups));
+  moe.groups_used =
+      std::max<int64_t>(1, in.Integer("expert_group_used_count", {0, moe.groups}, moe.groups));
   return moe;
 }
 
 int64_t ReadVocabulary(MetadataReader& in) {
   const gguf::Value* tokens = in.file().Find("tokenizer.ggml.tokens");
   if (tokens != nullptr) {
-    if (const auto* array = std::get_if<std::shared_ptr<const gguf::Array>>(tokens); array != nullptr) {
+    if (const auto* array = std::get_if<std::shared_ptr<const gguf::Array>>(tokens);
+        array != nullptr) {
       const int64_t size = (*array)->size();
       if (size >= kVocabularyRange.min && size <= kVocabularyRange.max) return size;
     }
@@ -108,14 +115,17 @@ void ReadAttention(MetadataReader& in, const DecoderTraits& traits, ModelConfig*
   const int64_t layers = static_cast<int64_t>(config->layers.size());
   const std::vector<int64_t> heads = in.PerLayer("attention.head_count", kHeadRange, layers);
   std::vector<int64_t> kv_heads = heads;
-  if (in.Has("attention.head_count_kv")) kv_heads = in.PerLayer("attention.head_count_kv", kHeadRange, layers);
+  if (in.Has("attention.head_count_kv"))
+    kv_heads = in.PerLayer("attention.head_count_kv", kHeadRange, layers);
   AttentionConfig attention;
   attention.k_size = in.Integer("attention.key_length", kHeadSizeRange, 0);
   if (attention.k_size == 0) {
     attention.k_size = config->width / heads[0];
     if (config->width % heads[0] != 0) {
-      in.Fail({ErrorCode::kCorrupt, fmt::format("metadata key {}.attention.head_count is {}, which does not divide the "
-                                                "width {}", in.architecture(), heads[0], config->width)});
+      in.Fail({ErrorCode::kCorrupt,
+               fmt::format("metadata key {}.attention.head_count is {}, which does not divide the "
+                           "width {}",
+                           in.architecture(), heads[0], config->width)});
     }
   }
   attention.v_size = in.Integer("attention.value_length", kHeadSizeRange, attention.k_size);
@@ -155,23 +165,27 @@ ModelConfig ReadDecoder(MetadataReader& in, const DecoderTraits& traits) {
   config.width = in.Integer("embedding_length", kWidthRange);
   config.layers.resize(static_cast<size_t>(in.Integer("block_count", kLayerRange)));
   config.norm_kind = traits.norm;
-  config.norm_epsilon = in.Number(
-      traits.norm == NormKind::kRms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 0, 1);
+  config.norm_epsilon = in.Number(traits.norm == NormKind::kRms ? "attention.layer_norm_rms_epsilon"
+                                                                : "attention.layer_norm_epsilon",
+                                  0, 1);
   config.pooling = ReadPooling(in);
   ReadAttention(in, traits, &config);
   ReadFeedForward(in, traits, &config);
   return config;
 }
 
-void ReadSlidingWindow(MetadataReader& in, int64_t window, int64_t period, WindowPattern pattern, ModelConfig* config) {
+void ReadSlidingWindow(MetadataReader& in, int64_t window, int64_t period, WindowPattern pattern,
+                       ModelConfig* config) {
   window = in.Integer("attention.sliding_window", {0, kContextRange.max}, window);
-  const std::vector<int64_t> flags =
-      in.Array("attention.sliding_window_pattern", {0, 1}, static_cast<int64_t>(config->layers.size()));
-  if (flags.empty()) period = in.Integer("attention.sliding_window_pattern", {0, kLayerRange.max}, period);
+  const std::vector<int64_t> flags = in.Array("attention.sliding_window_pattern", {0, 1},
+                                              static_cast<int64_t>(config->layers.size()));
+  if (flags.empty())
+    period = in.Integer("attention.sliding_window_pattern", {0, kLayerRange.max}, period);
   const double local_base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 0);
   for (size_t i = 0; i < config->layers.size(); ++i) {
     const int64_t phase = period == 0 ? 0 : static_cast<int64_t>(i) % period;
-    bool local = period == 0 || (pattern == WindowPattern::kLastSeesAll ? phase < period - 1 : phase != 0);
+    bool local =
+        period == 0 || (pattern == WindowPattern::kLastSeesAll ? phase < period - 1 : phase != 0);
     if (!flags.empty()) local = i < flags.size() && flags[i] != 0;
     if (!local) continue;
     config->layers[i].attention.window = window;

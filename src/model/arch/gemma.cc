@@ -1,4 +1,5 @@
-// Gemma: embeddings scaled by the root of the width, gated GELU, from 2 on norms after the blocks and local layers.
+// Gemma: embeddings scaled by the root of the width, gated GELU, from 2 on norms after the blocks
+// and local layers.
 #include <cmath>
 
 #include "model/arch/spec.h"
@@ -7,7 +8,8 @@ namespace puna::model::arch {
 namespace {
 
 ModelConfig ReadGemma(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .activation = Activation::kGeluTanh});
+  ModelConfig config =
+      ReadDecoder(in, {.rope = RopeKind::kHalves, .activation = Activation::kGeluTanh});
   config.embedding_scale = std::sqrt(static_cast<double>(config.width));
   return config;
 }
@@ -16,7 +18,8 @@ ModelConfig ReadGemma(MetadataReader& in) {
 void ScaleByWidth(int64_t layers_of_largest, ModelConfig* config) {
   if (static_cast<int64_t>(config->layers.size()) != layers_of_largest) return;
   for (LayerConfig& layer : config->layers) {
-    layer.attention.scale = 1 / std::sqrt(static_cast<double>(config->width / layer.attention.heads));
+    layer.attention.scale =
+        1 / std::sqrt(static_cast<double>(config->width / layer.attention.heads));
   }
 }
 

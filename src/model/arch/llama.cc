@@ -19,7 +19,8 @@ ModelConfig Granite(MetadataReader& in) {
   config.embedding_scale = in.Number("embedding_scale", 0, 1e9, 1);
   config.residual_scale = in.Number("residual_scale", 0, 1e9, 1);
   config.logit_scale = 1 / in.Number("logit_scale", 1e-9, 1e9);
-  for (LayerConfig& layer : config.layers) layer.attention.rope.enabled = in.Bool("rope.scaling.finetuned", true);
+  for (LayerConfig& layer : config.layers)
+    layer.attention.rope.enabled = in.Bool("rope.scaling.finetuned", true);
   return config;
 }
 

@@ -1,4 +1,5 @@
-// The list of architectures: general.architecture as files write it, and the spec that reads it. Several names may share one.
+// The list of architectures: general.architecture as files write it, and the spec that reads it.
+// Several names may share one.
 #include "model/arch/spec.h"
 
 #include <algorithm>

@@ -1,8 +1,10 @@
-// What an architecture is: a function that turns the metadata of a GGUF file into a ModelConfig, and the list of them.
+// What an architecture is: a function that turns the metadata of a GGUF file into a ModelConfig,
+// and the list of them.
 //
-// To add one: write the function in the file of its family and add its line to the list in registry.cc. Start from
-// ReadDecoder, which reads every key that decoders share, and change what differs. A spec computes nothing but the numbers
-// of the config; what a network does with them is in model/plan.cc and the block files.
+// To add one: write the function in the file of its family and add its line to the list in
+// registry.cc. Start from ReadDecoder, which reads every key that decoders share, and change what
+// differs. A spec computes nothing but the numbers of the config; what a network does with them is
+// in model/plan.cc and the block files.
 #ifndef PUNA_MODEL_ARCH_SPEC_H_
 #define PUNA_MODEL_ARCH_SPEC_H_
 
@@ -31,17 +33,19 @@ struct DecoderTraits {
   bool normalize_experts = true;
 };
 
-// Sizes, norms, rope and its scaling, feed-forward, experts, pooling: all keys of general use, the same for every layer unless
-// the metadata has arrays.
+// Sizes, norms, rope and its scaling, feed-forward, experts, pooling: all keys of general use, the
+// same for every layer unless the metadata has arrays.
 ModelConfig ReadDecoder(MetadataReader& in, const DecoderTraits& traits);
 
 // Which layers of a period see only a window: all but the last one, or all but the first.
 enum class WindowPattern { kLastSeesAll, kFirstSeesAll };
 
-// Sets `window` on the layers that attention.sliding_window_pattern (a period, or a flag per layer; absent: `period`)
-// makes local; a period of 0 makes all local. The window is attention.sliding_window, absent: `window`. Local layers take the
-// rope base of rope.freq_base_swa if there is one.
-void ReadSlidingWindow(MetadataReader& in, int64_t window, int64_t period, WindowPattern pattern, ModelConfig* config);
+// Sets `window` on the layers that attention.sliding_window_pattern (a period, or a flag per layer;
+// absent: `period`) makes local; a period of 0 makes all local. The window is
+// attention.sliding_window, absent: `window`. Local layers take the rope base of rope.freq_base_swa
+// if there is one.
+void ReadSlidingWindow(MetadataReader& in, int64_t window, int64_t period, WindowPattern pattern,
+                       ModelConfig* config);
 
 }  // namespace puna::model::arch
 
