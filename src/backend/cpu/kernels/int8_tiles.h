@@ -39,6 +39,7 @@ struct ChunkInput {
   const float* scale;       // super: 1, else 8
   const int16_t* sum;       // super: blocks of 256 columns
   const float* scaled_sum;  // not super: 8
+  int64_t prefetch_lines;   // of each panel's next chunk, per block
 };
 
 template <TileShape shape>
@@ -84,15 +85,16 @@ constexpr int kTileGroups = 2;
 // sums[token][kTileGroups][16] += chunk. Tile<shape, groups, tokens>::Run does up to kMaxTileTokens
 // tokens.
 template <TileShape shape, int kGroups, typename Tiles>
-void MultiplyChunk(const R16Panel* panels, int blocks, ChunkInput input, int64_t tokens,
-                   float* sums) {
+void MultiplyChunk(R16Panel* panels, int blocks, ChunkInput input, int64_t tokens, float* sums) {
   constexpr int kMax = Tiles::kMaxTokens;
   // Tiles of nearly equal size: a remainder of one token would run at a fraction of the speed.
   int64_t tiles = (tokens + kMax - 1) / kMax;
+  input.prefetch_lines = (panels[0].next_lines + tiles * blocks - 1) / (tiles * blocks);
   for (; tiles > 0; --tiles) {
     const int64_t count = (tokens + tiles - 1) / tiles;
     Tiles::template Run<shape, kGroups>(static_cast<int>(count), panels, blocks, input, sums);
     Advance<shape>(count, &input);
+    for (int g = 0; g < kGroups; ++g) panels[g].next += input.prefetch_lines * blocks * 64;
     sums += count * kTileGroups * kGroupRows;
     tokens -= count;
   }
@@ -124,9 +126,13 @@ void MultiplyR16(const MultiplyTask& task) {
         const uint8_t* packed = group + chunk * format.chunk_bytes(kChunk);
         const ChunkInput input = InputOf<shape>(task.input, task.tokens, task.cols, chunk, first);
         const int blocks = static_cast<int>(format.blocks(cols));
-        UnpackChunk<format, Simd>(packed, cols, &panels[0]);
+        const uint8_t* next = chunk + 1 < ChunkCount(task.cols)
+                                  ? packed + format.chunk_bytes(kChunk)
+                                  : group + kTileGroups * task.group_bytes;
+        UnpackChunk<format, Simd>(packed, cols, next, &panels[0]);
         if (rows > kGroupRows) {
-          UnpackChunk<format, Simd>(packed + task.group_bytes, cols, &panels[1]);
+          UnpackChunk<format, Simd>(packed + task.group_bytes, cols, next + task.group_bytes,
+                                    &panels[1]);
           MultiplyChunk<shape, 2, Tiles>(panels, blocks, input, tokens, sums);
         } else {
           MultiplyChunk<shape, 1, Tiles>(panels, blocks, input, tokens, sums);

@@ -411,7 +411,7 @@ void R16Packing<format>::Unpack(const quant::TypeTraits& traits, const uint8_t* 
       const uint8_t* from = in + format.levels_at(count) + unit * format.unit_bytes() + row * 4;
       for (int plane = 0; plane < format.level_bits; ++plane)
         std::memcpy(planes[plane], from + plane * 64, 4);
-      ReadPlanes<format.level_bits, 4>(planes[0], spelled.level + unit * 32);
+      ReadPlanes<format.level_bits, 0, 4>(planes[0], spelled.level + unit * 32);
     }
     CodecOf<format>::Write(spelled, count, row_blocks + chunk * chunk_block_bytes);
   }

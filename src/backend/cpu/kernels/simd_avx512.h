@@ -49,6 +49,11 @@ struct TilesAvx512 {
       }
     }
     for (int b = 0; b < blocks; ++b) {
+      for (int g = 0; g < kGroups; ++g) {
+        const uint8_t* next = panels[g].next + b * input.prefetch_lines * 64;
+        for (int64_t line = 0; line < input.prefetch_lines; ++line)
+          _mm_prefetch(next + line * 64, _MM_HINT_T0);
+      }
       __m512i dot[kGroups][kTokens];
       for (int t = 0; t < kTokens; ++t) {
         const __m512i start = shape.biased ? BroadcastDword(input.start + t * kBlocksOfChunk + b)
