@@ -32,7 +32,10 @@ std::vector<uint8_t> RandomBlocks(quant::TensorType type, int64_t rows, int64_t 
       }
       traits.decode(one.data() + block * traits.block_bytes, traits.block_elements, values.data());
       good = true;
-      for (float value : values) good = good && std::abs(value) < 100;
+      for (float value : values) {
+        good =
+            good && std::abs(value) < 100 && (traits.block_elements > 1 || std::abs(value) > 1e-3);
+      }
     }
   }
   std::vector<uint8_t> bytes(quant::BytesFor(type, rows * cols));

@@ -8,6 +8,7 @@
 #include "backend/cpu/kernels/kernels_avx512.h"
 #include "backend/cpu/kernels/prepare_input.h"
 #include "backend/cpu/kernels/r16.h"
+#include "backend/cpu/kernels/r16_float.h"
 #endif
 #include "backend/cpu/kernels/kernel_table.h"
 
@@ -83,7 +84,24 @@ constexpr TypeKernels Row(const char* name, void (*multiply)(const MultiplyTask&
           }};
 }
 
+template <typename Element>
+constexpr TypeKernels FloatRow(quant::TensorType type, const char* name,
+                               void (*multiply)(const MultiplyTask&)) {
+  return {.type = type,
+          .kernels = {
+              .name = name,
+              .input = InputFormat::kF32,
+              .group_bytes = &FloatPacking<Element>::GroupBytes,
+              .pack = &FloatPacking<Element>::Pack,
+              .unpack = &FloatPacking<Element>::Unpack,
+              .multiply = multiply,
+          }};
+}
+
 constexpr TypeKernels kTypes[] = {
+    FloatRow<FloatBits>(quant::TensorType::kF32, "f32 avx512vnni", &MultiplyF32Avx512),
+    FloatRow<HalfBits>(quant::TensorType::kF16, "f16 avx512vnni", &MultiplyF16Avx512),
+    FloatRow<Bfloat16Bits>(quant::TensorType::kBF16, "bf16 avx512vnni", &MultiplyBF16Avx512),
     Row<kR16Q4_K>("q4_k avx512vnni", &MultiplyQ4_KAvx512),
     Row<kR16Q6_K>("q6_k avx512vnni", &MultiplyQ6_KAvx512),
     Row<kR16Q8_0>("q8_0 avx512vnni", &MultiplyQ8_0Avx512),

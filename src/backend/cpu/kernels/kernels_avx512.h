@@ -6,6 +6,9 @@
 
 namespace puna::backend::cpu {
 
+void MultiplyF32Avx512(const MultiplyTask& task);
+void MultiplyF16Avx512(const MultiplyTask& task);
+void MultiplyBF16Avx512(const MultiplyTask& task);
 void MultiplyQ4_0Avx512(const MultiplyTask& task);
 void MultiplyQ4_1Avx512(const MultiplyTask& task);
 void MultiplyQ5_0Avx512(const MultiplyTask& task);
