@@ -103,15 +103,20 @@ void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t be
 }
 
 int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols) {
+  const int64_t chunks = ChunkCount(cols);
+  int64_t size = 0;
   switch (format) {
     case InputFormat::kF32:
-      return ChunkCount(cols) * tokens * kChunk * static_cast<int64_t>(sizeof(float));
+      size = chunks * tokens * kChunk * static_cast<int64_t>(sizeof(float));
+      break;
     case InputFormat::kInt8Block32:
+      size = Int8Block32Planes(chunks, tokens).end;
+      break;
     case InputFormat::kInt8Block256:
+      size = Int8Block256Planes(chunks, tokens).end;
       break;
   }
-  CHECK(false) << "no such input format";
-  return 0;
+  return (size + 63) / 64 * 64;
 }
 
 void PrepareInput(const PackedMatrix& matrix, const float* in, int64_t in_stride,
@@ -122,11 +127,19 @@ void PrepareInput(const PackedMatrix& matrix, const float* in, int64_t in_stride
   prepare(in, in_stride, token_begin, token_end, tokens, matrix.cols, prepared);
 }
 
-float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens, int64_t /*cols*/,
+float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens, int64_t cols,
                     int64_t token, int64_t col) {
-  const int64_t index = (col / kChunk * tokens + token) * kChunk + col % kChunk;
-  CHECK(format == InputFormat::kF32);
-  return reinterpret_cast<const float*>(prepared)[index];
+  const int64_t chunk_token = col / kChunk * tokens + token;
+  const int64_t index = chunk_token * kChunk + col % kChunk;
+  if (format == InputFormat::kF32) return reinterpret_cast<const float*>(prepared)[index];
+  const auto value = static_cast<float>(reinterpret_cast<const int8_t*>(prepared)[index]);
+  if (format == InputFormat::kInt8Block32) {
+    const Int8Block32Planes planes(ChunkCount(cols), tokens);
+    return value * reinterpret_cast<const float*>(
+                       prepared + planes.scale)[chunk_token * 8 + col % kChunk / 32];
+  }
+  const Int8Block256Planes planes(ChunkCount(cols), tokens);
+  return value * reinterpret_cast<const float*>(prepared + planes.scale)[chunk_token];
 }
 
 void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,

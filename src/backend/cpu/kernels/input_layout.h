@@ -21,6 +21,37 @@ inline constexpr int64_t kChunk = 256;  // columns
 
 constexpr int64_t ChunkCount(int64_t cols) { return (cols + kChunk - 1) / kChunk; }
 
+// Offsets of the planes within a prepared input of `chunks` x `tokens`, in bytes; each is
+// [chunk][token][n].
+struct Int8Block32Planes {
+  int64_t scale;  // float [8]: value = int8 * scale of its 32
+  int64_t start;  // int32 [8]: -128 * sum of the 32 int8: what an unsigned level stored plus 128
+                  // adds too much
+  int64_t scaled_sum;  // float [8]: scale * sum, for minimums
+  int64_t end;
+  constexpr Int8Block32Planes(int64_t chunks, int64_t tokens)
+      : scale(chunks * tokens * kChunk),
+        start(scale + chunks * tokens * 32),
+        scaled_sum(start + chunks * tokens * 32),
+        end(scaled_sum + chunks * tokens * 32) {}
+};
+
+struct Int8Block256Planes {
+  int64_t start16;  // int32 [16]: -128 * sum of 16 int8
+  int64_t start32;  // int32 [8]: -128 * sum of 32 int8
+  int64_t sum16;    // int16 [16]: sum of 16 int8
+  int64_t sum32;    // int16 [8]
+  int64_t scale;    // float: value = int8 * scale
+  int64_t end;
+  constexpr Int8Block256Planes(int64_t chunks, int64_t tokens)
+      : start16(chunks * tokens * kChunk),
+        start32(start16 + chunks * tokens * 64),
+        sum16(start32 + chunks * tokens * 32),
+        sum32(sum16 + chunks * tokens * 32),
+        scale(sum32 + chunks * tokens * 16),
+        end(scale + chunks * tokens * 4) {}
+};
+
 }  // namespace puna::backend::cpu
 
 #endif  // PUNA_BACKEND_CPU_KERNELS_INPUT_LAYOUT_H_

@@ -1,9 +1,9 @@
 // The portable instruction set: everything runs through the generic kernel. It is the fallback of
 // the others and their slow twin in the tests.
 #include <algorithm>
-#include <cstring>
 
 #include "backend/cpu/kernels/generic.h"
+#include "backend/cpu/kernels/prepare_input.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -23,19 +23,6 @@ void MultiplyPanel(const float* panel, int64_t count, const float* input, int64_
 
 void Multiply(const MultiplyTask& task) { GenericMultiply(task, &MultiplyPanel); }
 
-void PrepareF32(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
-                int64_t cols, uint8_t* prepared) {
-  auto* values = reinterpret_cast<float*>(prepared);
-  for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
-    const int64_t count = std::min(kChunk, cols - chunk * kChunk);
-    for (int64_t t = begin; t < end; ++t) {
-      float* out = values + (chunk * tokens + t) * kChunk;
-      std::memcpy(out, in + t * stride + chunk * kChunk, count * sizeof(float));
-      std::fill(out + count, out + kChunk, 0.0f);
-    }
-  }
-}
-
 bool Always() { return true; }
 
 constexpr GemmKernels kGeneric = {
@@ -54,7 +41,7 @@ constexpr IsaKernels kScalar = {
     .generic = &kGeneric,
     .types = nullptr,
     .type_count = 0,
-    .prepare = {&PrepareF32, nullptr, nullptr},
+    .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
 };
 
 }  // namespace
