@@ -27,8 +27,11 @@ const IsaKernels& KernelsOf(Isa isa) {
 
 const GemmKernels& FindKernels(quant::TensorType type, Isa isa) {
   const IsaKernels& kernels = KernelsOf(isa);
-  for (int64_t i = 0; i < kernels.type_count; ++i) {
-    if (kernels.types[i].type == type) return kernels.types[i].kernels;
+  for (int64_t i = 0; i < kernels.type_lists; ++i) {
+    const TypeList& list = *kernels.types[i];
+    for (int64_t row = 0; row < list.count; ++row) {
+      if (list.rows[row].type == type) return list.rows[row].kernels;
+    }
   }
   return kernels.generic != nullptr ? *kernels.generic : *ScalarKernels().generic;
 }

@@ -62,14 +62,20 @@ struct TypeKernels {
   GemmKernels kernels;
 };
 
+// The rows of one unit.
+struct TypeList {
+  const TypeKernels* rows;
+  int64_t count;
+};
+
 // Everything of one instruction set. A null entry falls back to the scalar unit's.
 struct IsaKernels {
   Isa isa;
   const char* name;
   bool (*available)();
-  const GemmKernels* generic;  // any type that quant decodes
-  const TypeKernels* types;    // the types with kernels of their own
-  int64_t type_count;
+  const GemmKernels* generic;    // any type that quant decodes
+  const TypeList* const* types;  // the types with kernels of their own, unit by unit
+  int64_t type_lists;
   PrepareFn prepare[3];  // by InputFormat
 };
 
