@@ -1,9 +1,9 @@
 // The number formats of GGUF tensors: one folder each below quant/, and the table of them all.
 //
-// A format stores a row as blocks of `block_elements` values in `block_bytes` bytes. Decoding is exact: it gives, bit for
-// bit, the float32 that the definition of the format gives. Encoding picks the block that is nearest under the format's
-// usual search. Everything here is scalar and portable; fast kernels live in backend/cpu and are tested against this.
-// Thread safe, no state.
+// A format stores a row as blocks of `block_elements` values in `block_bytes` bytes. Decoding is
+// exact: it gives, bit for bit, the float32 that the definition of the format gives. Encoding picks
+// the block that is nearest under the format's usual search. Everything here is scalar and
+// portable; fast kernels live in backend/cpu and are tested against this. Thread safe, no state.
 #ifndef PUNA_QUANT_QUANT_H_
 #define PUNA_QUANT_QUANT_H_
 
@@ -15,7 +15,8 @@
 
 namespace puna::quant {
 
-// The numbers are GGUF's own (ggml_type). Removed or never-published numbers are not listed and not readable.
+// The numbers are GGUF's own (ggml_type). Removed or never-published numbers are not listed and not
+// readable.
 enum class TensorType : uint32_t {
   kF32 = 0,
   kF16 = 1,
@@ -60,9 +61,11 @@ struct TypeTraits {
   std::string_view name;   // as in GGUF tools: "Q4_K", "F16", "MXFP4"
   int64_t block_elements;  // a row length must be a multiple of it
   int64_t block_bytes;
-  // Decodes `n` values (a multiple of block_elements) from `blocks` to `out`. Null for integer types that are no weights.
+  // Decodes `n` values (a multiple of block_elements) from `blocks` to `out`. Null for integer
+  // types that are no weights.
   void (*decode)(const uint8_t* blocks, int64_t n, float* out);
-  // Encodes `n` finite values. `importance` weighs the error of each value and may be null. Null where there is no encoder.
+  // Encodes `n` finite values. `importance` weighs the error of each value and may be null. Null
+  // where there is no encoder.
   void (*encode)(const float* values, int64_t n, const float* importance, uint8_t* blocks);
 };
 

@@ -1,0 +1,95 @@
+// Who computes. A Backend compiles a plan (backend/plan.h) into a Program: weights in the layout it likes, activation
+// buffers, and the memory of the key/value cache. Two exist: `reference` (scalar, double accumulators; the oracle of the
+// others) and `cpu` (packed weights, SIMD, threads). A device is one more folder.
+//
+// The key/value cache is a pool of pages of kPageTokens tokens, each holding all layers. Who owns which page is the
+// caller's business (model/kv_cache.h); a Program only reads and writes the pages that a batch names.
+#ifndef PUNA_BACKEND_BACKEND_H_
+#define PUNA_BACKEND_BACKEND_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "backend/plan.h"
+#include "base/result.h"
+
+namespace puna::backend {
+
+inline constexpr int64_t kPageTokens = 16;
+
+enum class KvType { kF32, kF16, kQ8_0 };
+Result<KvType> ParseKvType(std::string_view name);  // "f32", "f16", "q8_0"
+std::string_view KvTypeName(KvType type);
+
+// Consecutive tokens of one sequence within a batch.
+struct Segment {
+  int64_t first_row = 0;       // index of its first token in Batch::tokens
+  int64_t tokens = 0;          // > 0
+  int64_t start_position = 0;  // position of its first token in the sequence
+  // pages[i] holds positions [16 i, 16 i + 16) of the sequence; it must cover start_position + tokens. Positions before
+  // start_position must have been computed into these pages before. Empty if the plan has no cache layers.
+  std::span<const int32_t> pages;
+};
+
+// One pass. Segments are disjoint, in row order, and cover all tokens. Two segments may share pages that neither writes.
+struct Batch {
+  std::span<const int32_t> tokens;       // ids in [0, Plan::vocabulary)
+  std::span<const Segment> segments;
+  std::span<const int32_t> output_rows;  // rows to compute outputs for, ascending; ignored by pooled plans
+};
+
+struct CompileOptions {
+  KvType kv_type = KvType::kF16;
+  int64_t kv_pages = 0;            // size of the pool; memory is taken from the system as pages are first written
+  int64_t max_batch_tokens = 512;  // rows a batch may have
+  // Called with (weight bytes done, weight bytes in all) while weights are packed; returning false cancels.
+  std::function<bool(int64_t, int64_t)> progress;
+};
+
+// Memory of a program in bytes, known before it is taken (Backend::Predict) and exact afterwards.
+struct MemoryUse {
+  int64_t weights = 0;
+  int64_t kv_page = 0;      // of one page
+  int64_t activations = 0;  // all buffers and scratch
+};
+
+// A compiled plan. Run and CopyPage are called by one thread at a time.
+class Program {
+ public:
+  virtual ~Program() = default;
+  // Computes the batch and writes [output rows or segments, output width] float32 to `out`, whose size must be exactly
+  // that. Appends to the cache pages. REQUIRES: the batch obeys the rules above (a violation is a CHECK).
+  virtual void Run(const Batch& batch, std::span<float> out) = 0;
+  // Copies the first `tokens` positions of page `from` to page `to`, in all layers.
+  virtual void CopyPage(int32_t from, int32_t to, int64_t tokens) = 0;
+  // Gives the memory of an unused page back to the system; its content is lost.
+  virtual void ReleasePage(int32_t page) = 0;
+  virtual MemoryUse memory_use() const = 0;
+  // Which kernels run, for tests and logs: "reference", "cpu avx512vnni, 2 threads".
+  virtual std::string Describe() const = 0;
+};
+
+// Thread safe. Must outlive its programs.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;
+  // Errors: a weight type that the backend cannot compute with (kUnsupported), no memory (kResourceExhausted), cancelled.
+  virtual Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan, const CompileOptions& options) = 0;
+  virtual MemoryUse Predict(const Plan& plan, const CompileOptions& options) const = 0;
+};
+
+struct BackendOptions {
+  std::string name = "cpu";  // "cpu" or "reference"
+  int threads = 0;           // 0: the cores that this process may use (affinity and cgroup quota)
+  std::string isa;           // "": the best; "scalar", "avx2", "avx512vnni", "neon" force one; unknown or missing: an error
+};
+Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
+
+}  // namespace puna::backend
+
+#endif  // PUNA_BACKEND_BACKEND_H_

@@ -1,0 +1,110 @@
+// Everything that tells one network from another: hyper-parameters and options, validated. A spec (model/arch) reads it
+// from the metadata of a GGUF file; the plan builder turns it into ops. Nothing else in puna knows architectures by name.
+#ifndef PUNA_MODEL_CONFIG_H_
+#define PUNA_MODEL_CONFIG_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/plan.h"
+#include "base/result.h"
+#include "gguf/gguf.h"
+
+namespace puna::model {
+
+using backend::Activation;
+using backend::NormKind;
+using backend::Pooling;
+using backend::RopeKind;
+using backend::RouterScore;
+
+enum class RopeScaling { kNone, kLinear, kYarn, kLongRope };
+
+struct RopeConfig {
+  bool enabled = true;
+  RopeKind kind = RopeKind::kInterleaved;
+  int64_t dimensions = 0;  // rotated values per head
+  double base = 10000;
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor = 1;                 // how many times longer than trained
+  int64_t original_context = 0;      // tokens; 0: the trained context
+  double attention_factor = 0;       // multiplies the magnitude; 0: 1
+  double beta_fast = 32, beta_slow = 1, extrapolation = 1;  // YaRN
+  double yarn_log_multiplier = 0;    // deepseek's mscale_all_dim
+};
+
+struct AttentionConfig {
+  int64_t heads = 0, kv_heads = 0, k_size = 0, v_size = 0;
+  RopeConfig rope;
+  double scale = 0;          // of the scores; 0: 1 / sqrt(k_size)
+  double softcap = 0;
+  int64_t window = 0;        // tokens; 0: all
+  double alibi_max_bias = 0;
+  bool causal = true;
+  NormKind qk_norm_kind = NormKind::kRms;  // applied where attn_q_norm / attn_k_norm exist
+  bool qk_norm_after_rope = false;
+};
+
+struct MoeConfig {
+  int64_t experts = 0, used = 0, hidden = 0;
+  int64_t shared_hidden = 0;  // width of the experts that every token uses; 0: none
+  RouterScore score = RouterScore::kSoftmax;
+  bool normalize = false;
+  double scale = 1;
+  int64_t groups = 1, groups_used = 1;
+  bool weigh_input = false;
+};
+
+struct FeedForwardConfig {
+  int64_t hidden = 0;
+  Activation activation = Activation::kSilu;
+  bool gated = true;              // false: down(f(up x))
+  double limit = 0, alpha = 1;    // clamped gating, see backend::GatedOp
+  std::optional<MoeConfig> moe;   // instead of the plain one
+};
+
+struct LayerConfig {
+  AttentionConfig attention;
+  FeedForwardConfig feed_forward;
+};
+
+// How a block adds to the residual stream.
+enum class ResidualForm {
+  kSequential,  // x += attention(norm x); x += ffn(norm x)
+  kParallel,    // x += attention(norm x) + ffn(norm x)
+  kPostNorm,    // x = norm(x + attention x); x = norm(x + ffn x)   (bert)
+};
+
+struct ModelConfig {
+  std::string architecture;     // general.architecture as written
+  std::string name;             // general.name, may be empty
+  int64_t vocabulary = 0;
+  int64_t context_length = 0;   // tokens, as trained
+  int64_t width = 0;            // embedding_length
+  std::vector<LayerConfig> layers;
+  NormKind norm_kind = NormKind::kRms;
+  double norm_epsilon = 1e-5;
+  ResidualForm residual = ResidualForm::kSequential;
+  double embedding_scale = 1;
+  double residual_scale = 1;    // multiplies what a block adds
+  double logit_scale = 1;       // multiplies the logits
+  double logit_softcap = 0;
+  bool learned_positions = false;  // position_embd.weight is added
+  bool token_types = false;        // row 0 of token_types.weight is added
+  bool embedding_norm = false;     // token_embd_norm after the embeddings
+  bool embeddings_only = false;    // an encoder: no logits
+  Pooling pooling = Pooling::kNone;  // of embeddings
+};
+
+// Reads and validates. Unknown architecture: kUnsupported naming it. Missing keys, impossible values (zero heads, head counts
+// that do not divide, negative or absurd sizes): kCorrupt naming the key.
+Result<ModelConfig> ReadConfig(const gguf::File& file);
+
+// Names of all architectures with a spec, sorted.
+std::vector<std::string> SupportedArchitectures();
+
+}  // namespace puna::model
+
+#endif  // PUNA_MODEL_CONFIG_H_
