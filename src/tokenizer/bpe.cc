@@ -1,10 +1,11 @@
-// A text is cut into words by the pre-tokenizer; inside a word the adjacent pair with the lowest rank is merged, the
-// leftmost of equals first, until no pair has a merge.
+// A text is cut into words by the pre-tokenizer; inside a word the adjacent pair with the lowest
+// rank is merged, the leftmost of equals first, until no pair has a merge.
 //
-// Speed comes from three places: a per-thread cache of short words (most of natural text), merges on integers (two array
-// reads or one hash probe per pair), and two algorithms for a word: up to kShortWord symbols the ranks are scanned for
-// their minimum, which beats any heap; beyond that a heap of (rank, position) keeps a megabyte of "aaaa" at n log n.
-// A heap entry is valid if the pair at its position still has its rank; nothing is ever removed from the middle.
+// Speed comes from three places: a per-thread cache of short words (most of natural text), merges
+// on integers (two array reads or one hash probe per pair), and two algorithms for a word: up to
+// kShortWord symbols the ranks are scanned for their minimum, which beats any heap; beyond that a
+// heap of (rank, position) keeps a megabyte of "aaaa" at n log n. A heap entry is valid if the pair
+// at its position still has its rank; nothing is ever removed from the middle.
 #include "tokenizer/bpe.h"
 
 #include <algorithm>
@@ -25,8 +26,8 @@ constexpr size_t kShortWord = 48;  // symbols
 
 // Pieces of a word while it is being merged.
 struct Part {
-  Symbol symbol = -1;    // -1: text that no merge or token knows
-  uint32_t begin = 0;    // offset of its text in the word
+  Symbol symbol = -1;  // -1: text that no merge or token knows
+  uint32_t begin = 0;  // offset of its text in the word
 };
 
 uint32_t NextSerial() {
@@ -38,15 +39,18 @@ StringTable PlainTokens(const Vocabulary& vocabulary) {
   StringTable tokens;
   tokens.Reserve(static_cast<size_t>(vocabulary.size()));
   std::string spelled;
-  // What the file spells in the byte alphabet is found by its bytes. A user-defined token counts as spelled only where
-  // that makes no difference; elsewhere only the special-token matcher finds it.
+  // What the file spells in the byte alphabet is found by its bytes. A user-defined token counts as
+  // spelled only where that makes no difference; elsewhere only the special-token matcher finds it.
   for (const bool user_defined : {false, true}) {
     for (TokenId id = 0; id < vocabulary.size(); ++id) {
       const auto i = static_cast<size_t>(id);
-      if (!vocabulary.IsPlain(id) || (vocabulary.kinds[i] == TokenKind::kUserDefined) != user_defined) continue;
+      if (!vocabulary.IsPlain(id) ||
+          (vocabulary.kinds[i] == TokenKind::kUserDefined) != user_defined)
+        continue;
       if (user_defined && !vocabulary.escapes_whitespace) {
         spelled.clear();
-        if (!AppendSpelledBytes(vocabulary.texts[i], &spelled) || spelled != vocabulary.texts[i]) continue;
+        if (!AppendSpelledBytes(vocabulary.texts[i], &spelled) || spelled != vocabulary.texts[i])
+          continue;
       }
       tokens.Insert(vocabulary.escapes_whitespace ? vocabulary.texts[i] : vocabulary.pieces[i], id);
     }
@@ -68,8 +72,9 @@ class BytePairTokenizer : public Tokenizer {
     for (int byte = 0; byte < 256; ++byte) {
       const auto value = static_cast<uint8_t>(byte);
       const char c = static_cast<char>(value);
-      const TokenId id = vocabulary().escapes_whitespace ? FindToken(ByteTokenText(value)).value_or(-1)
-                                                         : plain_tokens_.Find({&c, 1});
+      const TokenId id = vocabulary().escapes_whitespace
+                             ? FindToken(ByteTokenText(value)).value_or(-1)
+                             : plain_tokens_.Find({&c, 1});
       byte_tokens_[static_cast<size_t>(byte)] = id;
     }
   }
@@ -97,13 +102,15 @@ class BytePairTokenizer : public Tokenizer {
     }
   }
 
-  void EncodeWord(std::string_view text, size_t begin, size_t end, WordCache* cache, std::vector<TokenId>* ids) const {
+  void EncodeWord(std::string_view text, size_t begin, size_t end, WordCache* cache,
+                  std::vector<TokenId>* ids) const {
     const std::string_view word = text.substr(begin, end - begin);
     if (word.size() > WordCache::kMaxWordBytes) {
       EncodeUncached(word, ids);
       return;
     }
-    const WordCache::Key key = WordCache::MakeKey(word.data(), word.size(), text.size() - begin, serial_);
+    const WordCache::Key key =
+        WordCache::MakeKey(word.data(), word.size(), text.size() - begin, serial_);
     WordCache::Slot& slot = cache->SlotOf(key);
     if (WordCache::Holds(slot, key)) {
       ids->insert(ids->end(), slot.ids.data(), slot.ids.data() + slot.count);
@@ -119,7 +126,8 @@ class BytePairTokenizer : public Tokenizer {
   }
 
   void EncodeUncached(std::string_view word, std::vector<TokenId>* ids) const {
-    if (ignores_merges_ || (whole_newlines_ && word.find_first_not_of('\n') == std::string_view::npos)) {
+    if (ignores_merges_ ||
+        (whole_newlines_ && word.find_first_not_of('\n') == std::string_view::npos)) {
       if (const TokenId id = plain_tokens_.Find(word); id >= 0) {
         ids->push_back(id);
         return;
@@ -130,7 +138,8 @@ class BytePairTokenizer : public Tokenizer {
       const size_t count = FillParts(word, parts.data());
       EmitParts(word, parts.data(), MergeShort(word, parts.data(), count), ids);
     } else {
-      // Offsets inside a word have 32 bits; a longer word is cut, which costs one merge in four gigabytes.
+      // Offsets inside a word have 32 bits; a longer word is cut, which costs one merge in four
+      // gigabytes.
       constexpr size_t kMaxWordBytes = size_t{1} << 31;
       for (; word.size() > kMaxWordBytes; word.remove_prefix(kMaxWordBytes)) {
         EncodeLong(word.substr(0, kMaxWordBytes), ids);
@@ -145,7 +154,8 @@ class BytePairTokenizer : public Tokenizer {
     EmitParts(word, parts.data(), MergeLong(&parts), ids);
   }
 
-  // One part per byte, or per character in the SentencePiece style. `parts` has room for word.size().
+  // One part per byte, or per character in the SentencePiece style. `parts` has room for
+  // word.size().
   size_t FillParts(std::string_view word, Part* parts) const {
     if (!vocabulary().escapes_whitespace) {
       for (size_t i = 0; i < word.size(); ++i) {
@@ -173,7 +183,8 @@ class BytePairTokenizer : public Tokenizer {
     std::array<MergeTable::Merge, kShortWord> merges;  // [i] joins parts i and i + 1
     const bool bytes = !vocabulary().escapes_whitespace;
     for (size_t i = 0; i + 1 < count; ++i) {
-      merges[i] = bytes ? merges_.FindBytes(static_cast<uint8_t>(word[i]), static_cast<uint8_t>(word[i + 1]))
+      merges[i] = bytes ? merges_.FindBytes(static_cast<uint8_t>(word[i]),
+                                            static_cast<uint8_t>(word[i + 1]))
                         : FindMerge(parts[i], parts[i + 1]);
     }
     while (count > 1) {
@@ -192,7 +203,8 @@ class BytePairTokenizer : public Tokenizer {
     return count;
   }
 
-  // The same for any length: a doubly linked list and a heap of rank << 32 | position, smallest on top.
+  // The same for any length: a doubly linked list and a heap of rank << 32 | position, smallest on
+  // top.
   size_t MergeLong(std::vector<Part>* all) const {
     std::vector<Part>& parts = *all;
     const auto count = static_cast<uint32_t>(parts.size());
@@ -235,7 +247,8 @@ class BytePairTokenizer : public Tokenizer {
     return left;
   }
 
-  void EmitParts(std::string_view word, const Part* parts, size_t count, std::vector<TokenId>* ids) const {
+  void EmitParts(std::string_view word, const Part* parts, size_t count,
+                 std::vector<TokenId>* ids) const {
     for (size_t i = 0; i < count; ++i) {
       if (parts[i].symbol >= 0 && parts[i].symbol < vocabulary().size()) {
         ids->push_back(parts[i].symbol);
@@ -260,10 +273,12 @@ class BytePairTokenizer : public Tokenizer {
 
 }  // namespace
 
-Result<std::unique_ptr<const Tokenizer>> MakeBytePairTokenizer(std::unique_ptr<const Vocabulary> vocabulary,
-                                                               const std::vector<std::string_view>& merges) {
-  PUNA_ASSIGN_OR_RETURN(PreTokenizer pretokenizer, PreTokenizer::New(vocabulary->pretokenizer->stages));
-  return std::make_unique<const BytePairTokenizer>(std::move(vocabulary), std::move(pretokenizer), merges);
+Result<std::unique_ptr<const Tokenizer>> MakeBytePairTokenizer(
+    std::unique_ptr<const Vocabulary> vocabulary, const std::vector<std::string_view>& merges) {
+  PUNA_ASSIGN_OR_RETURN(PreTokenizer pretokenizer,
+                        PreTokenizer::New(vocabulary->pretokenizer->stages));
+  return std::make_unique<const BytePairTokenizer>(std::move(vocabulary), std::move(pretokenizer),
+                                                   merges);
 }
 
 }  // namespace puna::tokenizer

@@ -11,8 +11,8 @@
 namespace puna::tokenizer {
 
 // `merges` as in VocabularySource; not kept.
-Result<std::unique_ptr<const Tokenizer>> MakeBytePairTokenizer(std::unique_ptr<const Vocabulary> vocabulary,
-                                                               const std::vector<std::string_view>& merges);
+Result<std::unique_ptr<const Tokenizer>> MakeBytePairTokenizer(
+    std::unique_ptr<const Vocabulary> vocabulary, const std::vector<std::string_view>& merges);
 
 }  // namespace puna::tokenizer
 

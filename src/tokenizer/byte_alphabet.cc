@@ -58,7 +58,8 @@ bool AppendSpelledBytes(std::string_view text, std::string* bytes) {
 
 std::string SpellBytes(std::string_view bytes) {
   std::string text;
-  for (const char byte : bytes) AppendUtf8(kAlphabet.codepoint_of[static_cast<uint8_t>(byte)], &text);
+  for (const char byte : bytes)
+    AppendUtf8(kAlphabet.codepoint_of[static_cast<uint8_t>(byte)], &text);
   return text;
 }
 

@@ -9,8 +9,8 @@ ByteTrie::ByteTrie(const std::vector<std::pair<std::string_view, int32_t>>& entr
   std::vector<std::pair<std::string_view, int32_t>> sorted = entries;
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
-  // Every node stands for a range of the sorted keys that share a prefix of `depth` bytes. Breadth first with a list of
-  // ranges instead of recursion: a hostile key may be thousands of bytes deep.
+  // Every node stands for a range of the sorted keys that share a prefix of `depth` bytes. Breadth
+  // first with a list of ranges instead of recursion: a hostile key may be thousands of bytes deep.
   struct Range {
     size_t begin, end, depth;
   };
@@ -27,7 +27,8 @@ ByteTrie::ByteTrie(const std::vector<std::pair<std::string_view, int32_t>>& entr
       const char label = sorted[begin].first[depth];
       size_t stop = begin + 1;
       while (stop < end && sorted[stop].first[depth] == label) ++stop;
-      if (node == 0) root_children_[static_cast<uint8_t>(label)] = static_cast<int32_t>(nodes_.size());
+      if (node == 0)
+        root_children_[static_cast<uint8_t>(label)] = static_cast<int32_t>(nodes_.size());
       nodes_.emplace_back();
       labels_.push_back(static_cast<uint8_t>(label));
       ranges.push_back({begin, stop, depth + 1});

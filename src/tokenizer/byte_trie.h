@@ -1,8 +1,8 @@
 // A trie over bytes with a value at some nodes: built once, then read by many threads.
 //
-// The children of a node lie side by side, sorted by byte, so that a node is 12 bytes and its children are found by binary
-// search; the root, where every look-up starts and most end, has a table of 256. A double array would be a little faster
-// and much harder to check.
+// The children of a node lie side by side, sorted by byte, so that a node is 12 bytes and its
+// children are found by binary search; the root, where every look-up starts and most end, has a
+// table of 256. A double array would be a little faster and much harder to check.
 #ifndef PUNA_TOKENIZER_BYTE_TRIE_H_
 #define PUNA_TOKENIZER_BYTE_TRIE_H_
 

@@ -1,6 +1,6 @@
-// A unit of the double array (Kanda 2018, "Space- and time-efficient string dictionaries"): bits 0-7 the label it must be
-// reached by, bit 8 whether a value hangs below, bits 10-30 the offset to its children, shifted by 8 if bit 9 is set;
-// with bit 31 set the other bits are a value.
+// A unit of the double array (Kanda 2018, "Space- and time-efficient string dictionaries"): bits
+// 0-7 the label it must be reached by, bit 8 whether a value hangs below, bits 10-30 the offset to
+// its children, shifted by 8 if bit 9 is set; with bit 31 set the other bits are a value.
 #include "tokenizer/charsmap.h"
 
 #include <cstring>
@@ -21,12 +21,14 @@ Result<Charsmap> Charsmap::Parse(const std::vector<uint8_t>& blob) {
   if (blob.empty()) return map;
   uint32_t trie_bytes = 0;
   if (blob.size() < sizeof(trie_bytes)) {
-    return MakeError(ErrorCode::kCorrupt, "{} has {} bytes, at least 4 are needed", kKey, blob.size());
+    return MakeError(ErrorCode::kCorrupt, "{} has {} bytes, at least 4 are needed", kKey,
+                     blob.size());
   }
   std::memcpy(&trie_bytes, blob.data(), sizeof(trie_bytes));
   const size_t rest = blob.size() - sizeof(trie_bytes);
   if (trie_bytes >= rest || trie_bytes % sizeof(uint32_t) != 0) {
-    return MakeError(ErrorCode::kCorrupt, "{} announces a trie of {} bytes, {} bytes follow", kKey, trie_bytes, rest);
+    return MakeError(ErrorCode::kCorrupt, "{} announces a trie of {} bytes, {} bytes follow", kKey,
+                     trie_bytes, rest);
   }
   map.trie_.resize(trie_bytes / sizeof(uint32_t));
   if (trie_bytes > 0) std::memcpy(map.trie_.data(), blob.data() + sizeof(trie_bytes), trie_bytes);
@@ -49,7 +51,8 @@ Charsmap::Replacement Charsmap::Find(std::string_view text) const {
     if (!HasValue(unit)) continue;
     if (node >= trie_.size()) break;
     const uint32_t begin = Value(trie_[node]);
-    if (begin < replacements_.size()) found = {std::string_view(replacements_.data() + begin), i + 1};
+    if (begin < replacements_.size())
+      found = {std::string_view(replacements_.data() + begin), i + 1};
   }
   return found;
 }

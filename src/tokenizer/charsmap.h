@@ -1,7 +1,9 @@
-// SentencePiece's precompiled_charsmap: a table of replacements that normalizes text (NFKC and the like) before Unigram.
+// SentencePiece's precompiled_charsmap: a table of replacements that normalizes text (NFKC and the
+// like) before Unigram.
 //
-// The blob is a 32-bit length, a double-array trie of that many bytes whose leaves hold offsets, and the replacements as
-// strings that end with a zero byte. https://github.com/google/sentencepiece/blob/master/src/normalizer.cc
+// The blob is a 32-bit length, a double-array trie of that many bytes whose leaves hold offsets,
+// and the replacements as strings that end with a zero byte.
+// https://github.com/google/sentencepiece/blob/master/src/normalizer.cc
 #ifndef PUNA_TOKENIZER_CHARSMAP_H_
 #define PUNA_TOKENIZER_CHARSMAP_H_
 
@@ -17,8 +19,8 @@ namespace puna::tokenizer {
 class Charsmap {
  public:
   Charsmap() = default;  // replaces nothing
-  // kCorrupt if the lengths contradict each other. Offsets inside the trie are checked when they are used: one that
-  // leads outside matches nothing.
+  // kCorrupt if the lengths contradict each other. Offsets inside the trie are checked when they
+  // are used: one that leads outside matches nothing.
   static Result<Charsmap> Parse(const std::vector<uint8_t>& blob);
 
   struct Replacement {

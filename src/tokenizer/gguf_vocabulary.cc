@@ -1,5 +1,6 @@
-// The tokenizer.* keys of a GGUF file as a VocabularySource. Only types are checked here (and lengths of the file, by the
-// reader); what the values mean to each other is checked by Vocabulary::New.
+// The tokenizer.* keys of a GGUF file as a VocabularySource. Only types are checked here (and
+// lengths of the file, by the reader); what the values mean to each other is checked by
+// Vocabulary::New.
 #include <array>
 
 #include "tokenizer/vocabulary.h"
@@ -11,13 +12,14 @@ struct AlgorithmName {
   std::string_view name;
   Algorithm algorithm;
 };
-constexpr AlgorithmName kAlgorithms[] = {{"llama", Algorithm::kSentencePiece}, {"gpt2", Algorithm::kBytePairs},
-                                         {"gemma4", Algorithm::kBytePairs},    {"bert", Algorithm::kWordPiece},
-                                         {"t5", Algorithm::kUnigram},          {"rwkv", Algorithm::kRwkv}};
+constexpr AlgorithmName kAlgorithms[] = {
+    {"llama", Algorithm::kSentencePiece}, {"gpt2", Algorithm::kBytePairs},
+    {"gemma4", Algorithm::kBytePairs},    {"bert", Algorithm::kWordPiece},
+    {"t5", Algorithm::kUnigram},          {"rwkv", Algorithm::kRwkv}};
 
 struct IdKey {
   std::string_view key;
-  std::optional<int64_t> VocabularySource::* field;
+  std::optional<int64_t> VocabularySource::*field;
 };
 // In order: a later key wins, so deprecated names come first.
 constexpr IdKey kIdKeys[] = {
@@ -41,7 +43,7 @@ constexpr IdKey kIdKeys[] = {
 
 struct BoolKey {
   std::string_view key;
-  std::optional<bool> VocabularySource::* field;
+  std::optional<bool> VocabularySource::*field;
 };
 constexpr BoolKey kBoolKeys[] = {
     {"tokenizer.ggml.add_bos_token", &VocabularySource::add_bos},
@@ -55,14 +57,15 @@ constexpr BoolKey kBoolKeys[] = {
 enum class Elements { kText, kNumbers };
 
 // The array under `key` with elements of the wanted kind; null if the key is absent.
-Result<const gguf::Array*> GetArrayOf(const gguf::File& file, std::string_view key, Elements elements) {
+Result<const gguf::Array*> GetArrayOf(const gguf::File& file, std::string_view key,
+                                      Elements elements) {
   PUNA_ASSIGN_OR_RETURN(const gguf::Array* array, file.GetArray(key));
   if (array == nullptr) return array;
   const bool is_text = array->kind() == gguf::Array::Kind::kString;
   const bool is_number = !is_text && array->kind() != gguf::Array::Kind::kBool;
   if (elements == Elements::kText ? is_text : is_number) return array;
-  return MakeError(ErrorCode::kCorrupt, "{} is an array of GGUF type {}, expected {}", key, array->gguf_type(),
-                   elements == Elements::kText ? "strings" : "numbers");
+  return MakeError(ErrorCode::kCorrupt, "{} is an array of GGUF type {}, expected {}", key,
+                   array->gguf_type(), elements == Elements::kText ? "strings" : "numbers");
 }
 
 Result<std::string> GetText(const gguf::File& file, std::string_view key) {
@@ -88,11 +91,13 @@ Status ReadIds(const gguf::File& file, std::string_view key, std::vector<int64_t
 // Arrays that are only looked at up to the number of tokens; a longer one is legal.
 Status ReadPerToken(const gguf::File& file, VocabularySource* source) {
   const auto count = static_cast<int64_t>(source->tokens.size());
-  PUNA_ASSIGN_OR_RETURN(const gguf::Array* scores, GetArrayOf(file, "tokenizer.ggml.scores", Elements::kNumbers));
+  PUNA_ASSIGN_OR_RETURN(const gguf::Array* scores,
+                        GetArrayOf(file, "tokenizer.ggml.scores", Elements::kNumbers));
   for (int64_t i = 0; scores != nullptr && i < std::min(scores->size(), count); ++i) {
     source->scores.push_back(static_cast<float>(scores->number_at(i)));
   }
-  PUNA_ASSIGN_OR_RETURN(const gguf::Array* types, GetArrayOf(file, "tokenizer.ggml.token_type", Elements::kNumbers));
+  PUNA_ASSIGN_OR_RETURN(const gguf::Array* types,
+                        GetArrayOf(file, "tokenizer.ggml.token_type", Elements::kNumbers));
   for (int64_t i = 0; types != nullptr && i < std::min(types->size(), count); ++i) {
     const int64_t type = types->integer_at(i);
     source->types.push_back(type >= 0 && type <= 6 ? static_cast<int32_t>(type) : 0);
@@ -106,7 +111,8 @@ Status ReadCharsmap(const gguf::File& file, VocabularySource* source) {
   PUNA_ASSIGN_OR_RETURN(const gguf::Array* bytes, GetArrayOf(file, kKey, Elements::kNumbers));
   if (bytes == nullptr) return {};
   if (bytes->size() > kMaxBytes) {
-    return MakeError(ErrorCode::kCorrupt, "{} has {} bytes, the limit is {}", kKey, bytes->size(), kMaxBytes);
+    return MakeError(ErrorCode::kCorrupt, "{} has {} bytes, the limit is {}", kKey, bytes->size(),
+                     kMaxBytes);
   }
   source->charsmap.reserve(static_cast<size_t>(bytes->size()));
   for (int64_t i = 0; i < bytes->size(); ++i) {
@@ -120,7 +126,8 @@ Status ReadCharsmap(const gguf::File& file, VocabularySource* source) {
 Result<VocabularySource> ReadVocabularySource(const gguf::File& file) {
   PUNA_ASSIGN_OR_RETURN(const std::string model, GetText(file, "tokenizer.ggml.model"));
   if (model.empty() || model == "no_vocab" || model == "none") {
-    return MakeError(ErrorCode::kUnsupported, "the file has no vocabulary (tokenizer.ggml.model is '{}')", model);
+    return MakeError(ErrorCode::kUnsupported,
+                     "the file has no vocabulary (tokenizer.ggml.model is '{}')", model);
   }
   VocabularySource source;
   const AlgorithmName* known = nullptr;
@@ -129,7 +136,8 @@ Result<VocabularySource> ReadVocabularySource(const gguf::File& file) {
   }
   if (known == nullptr) {
     return MakeError(ErrorCode::kUnsupported,
-                     "tokenizer.ggml.model is '{}', expected llama, gpt2, gemma4, bert, t5 or rwkv", model.substr(0, 64));
+                     "tokenizer.ggml.model is '{}', expected llama, gpt2, gemma4, bert, t5 or rwkv",
+                     model.substr(0, 64));
   }
   source.algorithm = known->algorithm;
   PUNA_ASSIGN_OR_RETURN(source.pre, GetText(file, "tokenizer.ggml.pre"));
@@ -137,11 +145,14 @@ Result<VocabularySource> ReadVocabularySource(const gguf::File& file) {
   PUNA_ASSIGN_OR_RETURN(source.model_name, GetText(file, "general.name"));
   PUNA_ASSIGN_OR_RETURN(source.architecture, GetText(file, "general.architecture"));
   PUNA_RETURN_IF_ERROR(ReadTexts(file, "tokenizer.ggml.tokens", &source.tokens));
-  if (source.tokens.empty()) return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.tokens is absent or empty");
+  if (source.tokens.empty())
+    return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.tokens is absent or empty");
   PUNA_RETURN_IF_ERROR(ReadPerToken(file, &source));
   PUNA_RETURN_IF_ERROR(ReadTexts(file, "tokenizer.ggml.merges", &source.merges));
   if (source.algorithm == Algorithm::kBytePairs && source.merges.empty()) {
-    return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.merges is absent or empty, tokenizer.ggml.model is '{}'", model);
+    return MakeError(ErrorCode::kCorrupt,
+                     "tokenizer.ggml.merges is absent or empty, tokenizer.ggml.model is '{}'",
+                     model);
   }
   PUNA_RETURN_IF_ERROR(ReadCharsmap(file, &source));
   PUNA_RETURN_IF_ERROR(ReadIds(file, "tokenizer.ggml.eos_token_ids", &source.more_eos));

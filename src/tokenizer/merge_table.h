@@ -1,8 +1,8 @@
 // The merges of a byte-pair vocabulary, on integers: symbols instead of strings.
 //
-// A symbol is whatever a merge can join or produce: the token of that text where there is one (its id), else an extra
-// symbol numbered from the vocabulary's size on. llama.cpp looks pairs of strings up; this is the same relation, because a
-// symbol and its text determine each other.
+// A symbol is whatever a merge can join or produce: the token of that text where there is one (its
+// id), else an extra symbol numbered from the vocabulary's size on. llama.cpp looks pairs of
+// strings up; this is the same relation, because a symbol and its text determine each other.
 #ifndef PUNA_TOKENIZER_MERGE_TABLE_H_
 #define PUNA_TOKENIZER_MERGE_TABLE_H_
 
@@ -29,11 +29,12 @@ class MergeTable {
     Symbol result = -1;
   };
 
-  // Immutable afterwards. `plain_tokens`: text (in bytes) to id, which must outlive the table; extra symbols start at
-  // `vocabulary_size`. `merges`: "left right", best first; with `spelled` in the GPT-2 byte alphabet, else as they are.
-  // What is not a merge (no space, characters outside the alphabet) can never apply and is passed over.
-  MergeTable(const StringTable& plain_tokens, int64_t vocabulary_size, const std::vector<std::string_view>& merges,
-             bool spelled);
+  // Immutable afterwards. `plain_tokens`: text (in bytes) to id, which must outlive the table;
+  // extra symbols start at `vocabulary_size`. `merges`: "left right", best first; with `spelled` in
+  // the GPT-2 byte alphabet, else as they are. What is not a merge (no space, characters outside
+  // the alphabet) can never apply and is passed over.
+  MergeTable(const StringTable& plain_tokens, int64_t vocabulary_size,
+             const std::vector<std::string_view>& merges, bool spelled);
 
   Merge Find(Symbol left, Symbol right) const {
     const uint64_t key = Key(left, right);
@@ -43,9 +44,12 @@ class MergeTable {
     }
   }
 
-  // The symbol of a single byte, and the merge of two bytes: no hashing for the first step of every word.
+  // The symbol of a single byte, and the merge of two bytes: no hashing for the first step of every
+  // word.
   Symbol OfByte(uint8_t byte) const { return byte_symbols_[byte]; }
-  Merge FindBytes(uint8_t left, uint8_t right) const { return byte_merges_[size_t{left} << 8 | right]; }
+  Merge FindBytes(uint8_t left, uint8_t right) const {
+    return byte_merges_[size_t{left} << 8 | right];
+  }
 
   // The symbol of a text, or -1.
   Symbol Find(std::string_view text) const {

@@ -10,7 +10,8 @@ namespace {
 
 // PCRE2's own \s under UCP has U+180E, which lost White_Space in Unicode 6.3.
 constexpr std::string_view kWhiteSpaceSet =
-    "\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}";
+    "\\x{09}-\\x{0D}\\x{20}\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}"
+    "\\x{205F}\\x{3000}";
 
 std::string ExpandWhiteSpace(std::string_view pattern) {
   std::string out;
@@ -36,8 +37,8 @@ std::string ExpandWhiteSpace(std::string_view pattern) {
   return out;
 }
 
-// Per thread: the place for match offsets, and a JIT stack large enough for the few patterns that save a state per
-// character while they look for the end of a word.
+// Per thread: the place for match offsets, and a JIT stack large enough for the few patterns that
+// save a state per character while they look for the end of a word.
 struct Scratch {
   static constexpr size_t kStackStartBytes = 32 << 10;
   static constexpr size_t kStackMaxBytes = 16 << 20;
@@ -59,14 +60,17 @@ struct Scratch {
 
 }  // namespace
 
-void PatternSplitter::Deleter::operator()(void* code) const { pcre2_code_free(static_cast<pcre2_code*>(code)); }
+void PatternSplitter::Deleter::operator()(void* code) const {
+  pcre2_code_free(static_cast<pcre2_code*>(code));
+}
 
 Result<PatternSplitter> PatternSplitter::Compile(std::string_view pattern) {
   const std::string expanded = ExpandWhiteSpace(pattern);
   int error_number = 0;
   PCRE2_SIZE error_offset = 0;
   pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expanded.data()), expanded.size(),
-                                   PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY, &error_number, &error_offset, nullptr);
+                                   PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY, &error_number,
+                                   &error_offset, nullptr);
   if (code == nullptr) {
     std::array<PCRE2_UCHAR, 256> message{};
     pcre2_get_error_message(error_number, message.data(), message.size());
@@ -84,8 +88,8 @@ void PatternSplitter::Split(std::string_view text, size_t base, std::vector<size
   size_t piece = 0;  // where the piece under way began
   size_t from = 0;   // where to search from
   while (from < text.size() && scratch.match != nullptr) {
-    const int count = pcre2_match(static_cast<const pcre2_code*>(code_.get()), subject, text.size(), from,
-                                  PCRE2_NO_UTF_CHECK, scratch.match, scratch.context);
+    const int count = pcre2_match(static_cast<const pcre2_code*>(code_.get()), subject, text.size(),
+                                  from, PCRE2_NO_UTF_CHECK, scratch.match, scratch.context);
     if (count < 0) break;
     const PCRE2_SIZE* offsets = pcre2_get_ovector_pointer(scratch.match);
     const size_t begin = offsets[0];

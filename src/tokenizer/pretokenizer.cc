@@ -6,8 +6,9 @@ namespace puna::tokenizer {
 
 const PreTokenizerTraits* FindPreTokenizer(std::string_view name) {
   const auto known = KnownPreTokenizers();
-  const auto it = std::lower_bound(known.begin(), known.end(), name,
-                                   [](const PreTokenizerTraits& row, std::string_view wanted) { return row.name < wanted; });
+  const auto it = std::lower_bound(
+      known.begin(), known.end(), name,
+      [](const PreTokenizerTraits& row, std::string_view wanted) { return row.name < wanted; });
   return it != known.end() && it->name == name ? &*it : nullptr;
 }
 
@@ -21,12 +22,14 @@ Result<PreTokenizer> PreTokenizer::New(std::span<const SplitStage> stages, bool 
       continue;
     }
     PUNA_ASSIGN_OR_RETURN(PatternSplitter pattern, PatternSplitter::Compile(stage.pattern));
-    pretokenizer.stages_.push_back({nullptr, std::make_shared<const PatternSplitter>(std::move(pattern))});
+    pretokenizer.stages_.push_back(
+        {nullptr, std::make_shared<const PatternSplitter>(std::move(pattern))});
   }
   return pretokenizer;
 }
 
-void PreTokenizer::RunStage(const Stage& stage, std::string_view text, size_t base, std::vector<size_t>* ends) {
+void PreTokenizer::RunStage(const Stage& stage, std::string_view text, size_t base,
+                            std::vector<size_t>* ends) {
   if (stage.function != nullptr) {
     stage.function(text, base, ends);
   } else {

@@ -1,7 +1,8 @@
-// Pre-tokenizers: how a byte-level vocabulary cuts text into words before merges are applied inside each word.
+// Pre-tokenizers: how a byte-level vocabulary cuts text into words before merges are applied inside
+// each word.
 //
-// A pre-tokenizer is a list of stages; each cuts the pieces of the one before. tokenizer.ggml.pre names it. The table in
-// pretokenizer_table.cc holds every name and every expression.
+// A pre-tokenizer is a list of stages; each cuts the pieces of the one before. tokenizer.ggml.pre
+// names it. The table in pretokenizer_table.cc holds every name and every expression.
 #ifndef PUNA_TOKENIZER_PRETOKENIZER_H_
 #define PUNA_TOKENIZER_PRETOKENIZER_H_
 
@@ -19,10 +20,11 @@ namespace puna::tokenizer {
 struct PreTokenizerTraits {
   std::string_view name;
   std::span<const SplitStage> stages;
-  bool ignore_merges = false;      // a word that is a token is that token, whatever the merges say
-  bool adds_bos = false;           // unless tokenizer.ggml.add_bos_token says otherwise
-  bool forces_bos = false;         // whatever tokenizer.ggml.add_bos_token says
-  bool escapes_whitespace = false; // SentencePiece style: spaces are U+2581, text is not spelled in the byte alphabet
+  bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
+  bool adds_bos = false;       // unless tokenizer.ggml.add_bos_token says otherwise
+  bool forces_bos = false;     // whatever tokenizer.ggml.add_bos_token says
+  bool escapes_whitespace =
+      false;  // SentencePiece style: spaces are U+2581, text is not spelled in the byte alphabet
 };
 
 // Every known name, sorted by name.
@@ -45,10 +47,11 @@ class PreTokenizer {
 
  private:
   struct Stage {
-    SplitFunction function = nullptr;            // or, if null,
+    SplitFunction function = nullptr;  // or, if null,
     std::shared_ptr<const PatternSplitter> pattern;
   };
-  static void RunStage(const Stage& stage, std::string_view text, size_t base, std::vector<size_t>* ends);
+  static void RunStage(const Stage& stage, std::string_view text, size_t base,
+                       std::vector<size_t>* ends);
   std::vector<Stage> stages_;
 };
 

@@ -1,9 +1,10 @@
 // Every value of tokenizer.ggml.pre that llama.cpp knows, and the expressions behind them.
 //
-// The expressions are facts of the published tokenizers (the pre_tokenizer part of tokenizer.json, or pat_str of a tiktoken
-// file). Where llama.cpp only approximates one because std::regex has no Unicode classes (gpt-4o, tekken, kimi-k2: letter case
-// and marks outside ASCII; "~" as a symbol in deepseek-v3), the published expression is used: it is what the model was trained
-// with, and on ASCII text both agree.
+// The expressions are facts of the published tokenizers (the pre_tokenizer part of tokenizer.json,
+// or pat_str of a tiktoken file). Where llama.cpp only approximates one because std::regex has no
+// Unicode classes (gpt-4o, tekken, kimi-k2: letter case and marks outside ASCII; "~" as a symbol in
+// deepseek-v3), the published expression is used: it is what the model was trained with, and on
+// ASCII text both agree.
 #include <array>
 
 #include "tokenizer/pretokenizer.h"
@@ -14,50 +15,64 @@ namespace {
 #define CONTRACTIONS "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
 
 // The letters with case that DeepSeek's tokenizer.json lists one by one.
-#define DEEPSEEK_LETTERS                                                                                            \
-  "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼ" \
-  "ℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
+#define DEEPSEEK_LETTERS                                                                                                                                                        \
+  "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-"                                      \
+  "ᵷᵹ-"                                                                                                                                                                     \
+  "ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼ"                                                        \
+  "ℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-" \
+  "𐑏𐒰-"                                                                                                                                                                   \
+  "𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
 
 constexpr SplitStage Expression(const char* pattern) { return {pattern, nullptr}; }
 
 // An expression each; names follow the first model that had it.
 const SplitStage kJais2Stage = Expression(
-    CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-    "\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|"
+    CONTRACTIONS
+    "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+    "\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|\\s{32}(?!\\S)|\\s{16}(?!\\S)|"
+    "\\s{8}(?!\\S)|"
     "\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}");
 const SplitStage kDeepseekWordStage = Expression("\\s?[" DEEPSEEK_LETTERS "]+");
-const SplitStage kDeepseekPunctuationStage =
-    Expression("\\s?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+");
+const SplitStage kDeepseekPunctuationStage = Expression(
+    "\\s?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+");
 const SplitStage kTrailingSpaceStage = Expression("\\s+$");
-const SplitStage kDeepseekAsianStage = Expression("[\\x{4E00}-\\x{9FA5}\\x{0800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+");
-const SplitStage kKanaHanStage = Expression("[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{309F}\\x{30A0}-\\x{30FF}]+");
+const SplitStage kDeepseekAsianStage =
+    Expression("[\\x{4E00}-\\x{9FA5}\\x{0800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+");
+const SplitStage kKanaHanStage =
+    Expression("[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{309F}\\x{30A0}-\\x{30FF}]+");
 const SplitStage kSpacedLettersStage = Expression("\\s?\\p{L}+");
 const SplitStage kSpacedPunctuationStage = Expression("\\s?\\p{P}+");
 const SplitStage kSparkStage = Expression(
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
+    "[!\"#$%&'()*+,\\-./"
+    ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
     " ?[\\p{P}\\p{S}]+|[\\r\\n]|\\s+(?!\\S)|\\s+");
 const SplitStage kYoutuScriptsStage = Expression(
-    "[\\x{AC00}-\\x{D7A3}\\x{3131}-\\x{318E}]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|"
+    "[\\x{AC00}-\\x{D7A3}\\x{3131}-\\x{318E}]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]"
+    "+"
+    "|"
     "[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{309F}\\x{30A0}-\\x{30FF}]+");
 #define UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LEAD "[^\\r\\n\\p{L}\\p{N}]?"
 const SplitStage kYoutuStage = Expression(
     LEAD UPPER "*" LOWER "+" CONTRACTIONS "?|" LEAD UPPER "+" LOWER "*" CONTRACTIONS
-         "?|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+");
+               "?|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+");
 const SplitStage kBloomStage = Expression(" ?[^(\\s|.,!?…。，、।۔،)]+");
 const SplitStage kChameleonSentinelStage = Expression("<sentinel:[0-9]+>");
 const SplitStage kChameleonImageStage = Expression("(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z");
 const SplitStage kChameleonSpacesStage = Expression("([\\t\\n]|    |  )");
 const SplitStage kChameleonPunctuationStage = Expression("[\\p{P}!-/:-@\\[-`{-~]");
-// The inner groups are possessive: nothing follows them that could need them to give back, and a long text must not need a
-// stack.
-const SplitStage kExaoneMoeStage = Expression(
-    CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}|"
-                 " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+");
+// The inner groups are possessive: nothing follows them that could need them to give back, and a
+// long text must not need a stack.
+const SplitStage kExaoneMoeStage =
+    Expression(CONTRACTIONS
+               "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}|"
+               " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+");
 const SplitStage kAfmoeAsianStage = Expression(
-    "[\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{F900}-\\x{FAFF}\\x{3040}-\\x{309F}\\x{30A0}-\\x{30FF}\\x{FF65}-\\x{FF9F}"
-    "\\x{2F00}-\\x{2FDF}\\x{0E00}-\\x{0E7F}\\x{0E80}-\\x{0EFF}\\x{1780}-\\x{17FF}\\x{1000}-\\x{109F}\\x{AA60}-\\x{AA7F}"
+    "[\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{F900}-\\x{FAFF}\\x{3040}-\\x{309F}\\x{30A0}-\\x{"
+    "30FF}\\x{FF65}-\\x{FF9F}"
+    "\\x{2F00}-\\x{2FDF}\\x{0E00}-\\x{0E7F}\\x{0E80}-\\x{0EFF}\\x{1780}-\\x{17FF}\\x{1000}-\\x{"
+    "109F}\\x{AA60}-\\x{AA7F}"
     "\\x{A9E0}-\\x{A9FF}\\x{AC00}-\\x{D7AF}\\x{1100}-\\x{11FF}]+");
 const SplitStage kDefaultPunctuationStage = Expression("[\\p{P}\\$\\+<=>\\^~\\|]+");
 
@@ -76,8 +91,9 @@ const std::array kJais2 = {kJais2Stage};
 const std::array kBloom = {kBloomStage};
 const std::array kExaoneMoe = {kExaoneMoeStage};
 const std::array kDigitsGpt2 = {kEachNumberStage, kGpt2Stage};
-const std::array kDeepseekLlm = {kEachNewlineStage,   kDeepseekWordStage,  kDeepseekPunctuationStage,
-                                 kTrailingSpaceStage, kDeepseekAsianStage, kNumberRunStage};
+const std::array kDeepseekLlm = {kEachNewlineStage,         kDeepseekWordStage,
+                                 kDeepseekPunctuationStage, kTrailingSpaceStage,
+                                 kDeepseekAsianStage,       kNumberRunStage};
 const std::array kDeepseekCoder = {kEachNewlineStage, kSpacedLettersStage, kSpacedPunctuationStage,
                                    kDeepseekAsianStage, kEachNumberStage};
 const std::array kDeepseek3 = {kThreeNumbersStage, kKanaHanStage, kDeepseek3Stage};
@@ -85,14 +101,17 @@ const std::array kSpark = {kThreeNumbersStage, kKanaHanStage, kSparkStage, kEach
 const std::array kYoutu = {kYoutuScriptsStage, kYoutuStage};
 const std::array kFalcon = {kFalconPunctuationStage, kGpt2Stage, kThreeDigitsStage};
 const std::array kViking = {kBloomStage, kEachNumberStage};
-const std::array kChameleon = {kChameleonSentinelStage, kChameleonImageStage,      kChameleonSpacesStage,
-                               kEachNumberStage,        kChameleonPunctuationStage, kGpt2Stage};
+const std::array kChameleon = {kChameleonSentinelStage,    kChameleonImageStage,
+                               kChameleonSpacesStage,      kEachNumberStage,
+                               kChameleonPunctuationStage, kGpt2Stage};
 const std::array kTinyAya = {kDigitsFromRightAtBoundaryStage, kO200kStage};
 const std::array kSuperBpe = {kNumberRunStage, kDigitsFromRightStage};
-const std::array kAfmoe = {kNumberRunStage, kDigitsFromRightStage, kAfmoeAsianStage, kDeepseek3Stage};
+const std::array kAfmoe = {kNumberRunStage, kDigitsFromRightStage, kAfmoeAsianStage,
+                           kDeepseek3Stage};
 const std::array kLaguna = {kLinesStage, kQwen2Stage};
 const std::array kMinicpm5 = {kThreeNumbersStage, kUnlimitedDigitsStage};
-const std::array kDefault = {kDefaultPunctuationStage, kGpt2Stage, kNumberRunStage, kThreeDigitsStage};
+const std::array kDefault = {kDefaultPunctuationStage, kGpt2Stage, kNumberRunStage,
+                             kThreeDigitsStage};
 
 // Sorted by name.
 const PreTokenizerTraits kTable[] = {

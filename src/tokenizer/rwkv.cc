@@ -1,5 +1,5 @@
-// Greedy: at each byte the longest token that matches. The vocabulary has all single bytes, so nothing is lost; a byte that
-// a broken vocabulary lacks becomes the unknown token if there is one.
+// Greedy: at each byte the longest token that matches. The vocabulary has all single bytes, so
+// nothing is lost; a byte that a broken vocabulary lacks becomes the unknown token if there is one.
 #include "tokenizer/rwkv.h"
 
 #include "tokenizer/byte_trie.h"
@@ -12,7 +12,8 @@ ByteTrie MakeTrie(const Vocabulary& vocabulary) {
   std::vector<std::pair<std::string_view, int32_t>> keys;
   keys.reserve(static_cast<size_t>(vocabulary.size()));
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
-    if (!vocabulary.IsSpecial(id)) keys.emplace_back(vocabulary.pieces[static_cast<size_t>(id)], id);
+    if (!vocabulary.IsSpecial(id))
+      keys.emplace_back(vocabulary.pieces[static_cast<size_t>(id)], id);
   }
   return ByteTrie(keys);
 }
@@ -41,7 +42,8 @@ class RwkvTokenizer : public Tokenizer {
 
 }  // namespace
 
-Result<std::unique_ptr<const Tokenizer>> MakeRwkvTokenizer(std::unique_ptr<const Vocabulary> vocabulary) {
+Result<std::unique_ptr<const Tokenizer>> MakeRwkvTokenizer(
+    std::unique_ptr<const Vocabulary> vocabulary) {
   return std::make_unique<const RwkvTokenizer>(std::move(vocabulary));
 }
 

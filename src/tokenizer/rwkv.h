@@ -8,7 +8,8 @@
 
 namespace puna::tokenizer {
 
-Result<std::unique_ptr<const Tokenizer>> MakeRwkvTokenizer(std::unique_ptr<const Vocabulary> vocabulary);
+Result<std::unique_ptr<const Tokenizer>> MakeRwkvTokenizer(
+    std::unique_ptr<const Vocabulary> vocabulary);
 
 }  // namespace puna::tokenizer
 

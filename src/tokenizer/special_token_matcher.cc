@@ -1,7 +1,8 @@
-// Longest first, with a trie. From the left, the first token found at a place is right unless a longer one starts inside
-// it; then that longer one goes first, and what lies before it is partitioned by itself. So only real crossings (rare, and
-// known beforehand from the tokens alone) cost more than a plain walk. Leftmost-longest matching, as Hugging Face has it,
-// would be simpler and differs in just those crossings.
+// Longest first, with a trie. From the left, the first token found at a place is right unless a
+// longer one starts inside it; then that longer one goes first, and what lies before it is
+// partitioned by itself. So only real crossings (rare, and known beforehand from the tokens alone)
+// cost more than a plain walk. Leftmost-longest matching, as Hugging Face has it, would be simpler
+// and differs in just those crossings.
 #include "tokenizer/special_token_matcher.h"
 
 #include <algorithm>
@@ -16,7 +17,8 @@ constexpr size_t kMaxAnalyzedBytes = 256;
 
 }  // namespace
 
-SpecialTokenMatcher::SpecialTokenMatcher(std::vector<Entry> entries) : entries_(std::move(entries)) {
+SpecialTokenMatcher::SpecialTokenMatcher(std::vector<Entry> entries)
+    : entries_(std::move(entries)) {
   std::vector<std::pair<std::string_view, int32_t>> keys;
   keys.reserve(entries_.size());
   for (size_t i = 0; i < entries_.size(); ++i) {
@@ -25,7 +27,8 @@ SpecialTokenMatcher::SpecialTokenMatcher(std::vector<Entry> entries) : entries_(
   }
   trie_ = ByteTrie(keys);
 
-  // A token is crossed by one that starts with its suffix and goes on. Such a suffix leads to a node with children.
+  // A token is crossed by one that starts with its suffix and goes on. Such a suffix leads to a
+  // node with children.
   may_be_crossed_.assign(entries_.size(), false);
   for (size_t i = 0; i < entries_.size(); ++i) {
     const std::string_view text = entries_[i].text;
@@ -42,13 +45,15 @@ SpecialTokenMatcher::SpecialTokenMatcher(std::vector<Entry> entries) : entries_(
   }
 }
 
-SpecialTokenMatcher::Found SpecialTokenMatcher::LongestAt(std::string_view text, size_t from, size_t limit) const {
+SpecialTokenMatcher::Found SpecialTokenMatcher::LongestAt(std::string_view text, size_t from,
+                                                          size_t limit) const {
   const ByteTrie::Match match = trie_.Longest(text.substr(from, limit - from));
   if (match.value == ByteTrie::kNone) return {};
   return {match.value, from, from + match.length_bytes};
 }
 
-SpecialTokenMatcher::Found SpecialTokenMatcher::First(std::string_view text, size_t from, size_t limit) const {
+SpecialTokenMatcher::Found SpecialTokenMatcher::First(std::string_view text, size_t from,
+                                                      size_t limit) const {
   for (; from < limit; ++from) {
     if (!trie_.MayStartWith(text[from])) continue;
     if (const Found found = LongestAt(text, from, limit); found.entry >= 0) return found;
@@ -56,7 +61,8 @@ SpecialTokenMatcher::Found SpecialTokenMatcher::First(std::string_view text, siz
   return {};
 }
 
-SpecialTokenMatcher::Found SpecialTokenMatcher::LongerInside(std::string_view text, const Found& match,
+SpecialTokenMatcher::Found SpecialTokenMatcher::LongerInside(std::string_view text,
+                                                             const Found& match,
                                                              size_t limit) const {
   Found best;
   if (!may_be_crossed_[static_cast<size_t>(match.entry)]) return best;
@@ -84,13 +90,15 @@ void SpecialTokenMatcher::PartitionRange(std::string_view text, size_t from, siz
     Found match = First(text, from, limit);
     if (match.entry < 0) break;
     bool crossed = false;
-    for (Found longer = LongerInside(text, match, limit); longer.entry >= 0; longer = LongerInside(text, match, limit)) {
+    for (Found longer = LongerInside(text, match, limit); longer.entry >= 0;
+         longer = LongerInside(text, match, limit)) {
       match = longer;
       crossed = true;
     }
     const Entry& entry = entries_[static_cast<size_t>(match.entry)];
     if (crossed) {
-      // The range before is shorter than the tokens that were passed over, so the recursion is shallow.
+      // The range before is shorter than the tokens that were passed over, so the recursion is
+      // shallow.
       size_t end = match.begin;
       while (entry.strips_left && end > from && IsAsciiSpace(text[end - 1])) --end;
       PartitionRange(text, from, end, parts);

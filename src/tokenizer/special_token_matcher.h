@@ -1,8 +1,8 @@
 // Finds special tokens in text before the tokenizer proper sees it.
 //
-// The result is that of taking the tokens one after another, longest first, and cutting out every occurrence that is left
-// (which is how llama.cpp defines it) but the time is that of one walk along the text: O(text x longest token) at worst,
-// whatever the number of tokens.
+// The result is that of taking the tokens one after another, longest first, and cutting out every
+// occurrence that is left (which is how llama.cpp defines it) but the time is that of one walk
+// along the text: O(text x longest token) at worst, whatever the number of tokens.
 #ifndef PUNA_TOKENIZER_SPECIAL_TOKEN_MATCHER_H_
 #define PUNA_TOKENIZER_SPECIAL_TOKEN_MATCHER_H_
 
@@ -50,8 +50,10 @@ class SpecialTokenMatcher {
   Found First(std::string_view text, size_t from, size_t limit) const;
   // A longer token that starts inside `match`, if there is one: the longest, of equals the first.
   Found LongerInside(std::string_view text, const Found& match, size_t limit) const;
-  void PartitionRange(std::string_view text, size_t from, size_t limit, std::vector<Part>* parts) const;
-  void AddText(std::string_view text, size_t begin, size_t end, bool strip_end, std::vector<Part>* parts) const;
+  void PartitionRange(std::string_view text, size_t from, size_t limit,
+                      std::vector<Part>* parts) const;
+  void AddText(std::string_view text, size_t begin, size_t end, bool strip_end,
+               std::vector<Part>* parts) const;
 
   std::vector<Entry> entries_;
   std::vector<bool> may_be_crossed_;  // per entry: a proper suffix begins a longer token

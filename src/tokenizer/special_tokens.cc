@@ -1,8 +1,10 @@
 // Which tokens are special although the file does not say so, as llama.cpp decides it
-// (https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp, loading of special tokens).
+// (https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp, loading of special
+// tokens).
 //
-// One difference is deliberate. llama.cpp turns the channel marks of gpt-oss into user-defined tokens so that their text
-// is output; that also lets a user's text become them. Here they stay control tokens that are always visible.
+// One difference is deliberate. llama.cpp turns the channel marks of gpt-oss into user-defined
+// tokens so that their text is output; that also lets a user's text become them. Here they stay
+// control tokens that are always visible.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -14,41 +16,65 @@ namespace puna::tokenizer {
 namespace {
 
 // Texts that end a generation wherever they occur.
-constexpr std::string_view kEndTexts[] = {
-    "<|eot_id|>",   "<|im_end|>",         "<|end|>",           "<|return|>",
-    "<|call|>",     "<|flush|>",          "<|calls|>",         "<end_of_turn>",
-    "<|endoftext|>", "</s>",              "<|eom_id|>",        "<EOT>",
-    "_<EOT>",       "[EOT]",              "[EOS]",             "<|end_of_text|>",
-    "<end_of_utterance>", "<eos>",        "<turn|>",           "<|tool_response>",
-    "<｜end▁of▁sentence｜>", "[e~["};
+constexpr std::string_view kEndTexts[] = {"<|eot_id|>",
+                                          "<|im_end|>",
+                                          "<|end|>",
+                                          "<|return|>",
+                                          "<|call|>",
+                                          "<|flush|>",
+                                          "<|calls|>",
+                                          "<end_of_turn>",
+                                          "<|endoftext|>",
+                                          "</s>",
+                                          "<|eom_id|>",
+                                          "<EOT>",
+                                          "_<EOT>",
+                                          "[EOT]",
+                                          "[EOS]",
+                                          "<|end_of_text|>",
+                                          "<end_of_utterance>",
+                                          "<eos>",
+                                          "<turn|>",
+                                          "<|tool_response>",
+                                          "<｜end▁of▁sentence｜>",
+                                          "[e~["};
 
-// Fill-in-the-middle tokens: control tokens by text where no key names them. The last three kinds end a generation.
+// Fill-in-the-middle tokens: control tokens by text where no key names them. The last three kinds
+// end a generation.
 struct FimTexts {
-  std::optional<int64_t> VocabularySource::* key;
+  std::optional<int64_t> VocabularySource::*key;
   bool ends_generation;
   std::array<std::string_view, 8> texts;
 };
 constexpr FimTexts kFimTexts[] = {
-    {&VocabularySource::fim_prefix, false,
-     {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>",
-      "<|prefix|>"}},
-    {&VocabularySource::fim_suffix, false,
-     {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>",
-      "<|suffix|>"}},
-    {&VocabularySource::fim_middle, false,
-     {"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>",
-      "<|middle|>"}},
-    {&VocabularySource::fim_padding, true, {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"}},
-    {&VocabularySource::fim_repository, true,
+    {&VocabularySource::fim_prefix,
+     false,
+     {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>",
+      "<|code_prefix|>", "<|prefix|>"}},
+    {&VocabularySource::fim_suffix,
+     false,
+     {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>",
+      "<|code_suffix|>", "<|suffix|>"}},
+    {&VocabularySource::fim_middle,
+     false,
+     {"<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>",
+      "<|code_middle|>", "<|middle|>"}},
+    {&VocabularySource::fim_padding,
+     true,
+     {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"}},
+    {&VocabularySource::fim_repository,
+     true,
      {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"}},
     {&VocabularySource::fim_separator, true, {"<|file_sep|>"}},
 };
 
-constexpr std::string_view kChannelMarks[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
+constexpr std::string_view kChannelMarks[] = {"<|channel|>", "<|message|>", "<|start|>",
+                                              "<|constrain|>"};
 
 class Marker {
  public:
-  Marker(const VocabularySource& source, Vocabulary* vocabulary) : source_(source), vocabulary_(*vocabulary) {}
+  Marker(const VocabularySource& source, Vocabulary* vocabulary)
+      : source_(source), vocabulary_(*vocabulary) {}
 
   void Mark() {
     MarkFim();
@@ -80,7 +106,9 @@ class Marker {
     const int32_t id = text.empty() ? StringTable::kAbsent : vocabulary_.by_text.Find(text);
     return id == StringTable::kAbsent ? std::nullopt : std::optional<TokenId>(id);
   }
-  void Set(TokenId id, Vocabulary::Flag flag) { vocabulary_.flags[static_cast<size_t>(id)] |= flag; }
+  void Set(TokenId id, Vocabulary::Flag flag) {
+    vocabulary_.flags[static_cast<size_t>(id)] |= flag;
+  }
   void Unset(TokenId id, Vocabulary::Flag flag) {
     vocabulary_.flags[static_cast<size_t>(id)] &= static_cast<uint8_t>(~flag);
   }
@@ -93,7 +121,8 @@ class Marker {
   void MakeControl(TokenId id) {
     TokenKind& kind = vocabulary_.kinds[static_cast<size_t>(id)];
     if (kind == TokenKind::kControl) return;
-    LogDebug("token {} '{}' is a control token by its text", id, vocabulary_.texts[static_cast<size_t>(id)]);
+    LogDebug("token {} '{}' is a control token by its text", id,
+             vocabulary_.texts[static_cast<size_t>(id)]);
     kind = TokenKind::kControl;
   }
 
@@ -112,7 +141,8 @@ class Marker {
     }
   }
 
-  // In the formats of gpt-oss and Solar <|end|> closes a message, not the answer; with <|tool_response> there (Gemma 4)
+  // In the formats of gpt-oss and Solar <|end|> closes a message, not the answer; with
+  // <|tool_response> there (Gemma 4)
   // </s> is ordinary text.
   void MarkExceptions() {
     const bool calls = Ends("<|call|>") || Ends("<|calls|>");
@@ -128,11 +158,14 @@ class Marker {
     }
   }
 
-  // Files do not carry the lstrip and rstrip attributes of Hugging Face's added tokens; a few models need them.
+  // Files do not carry the lstrip and rstrip attributes of Hugging Face's added tokens; a few
+  // models need them.
   void MarkStrips() {
-    const auto contains_any = [](std::string_view text, std::initializer_list<std::string_view> parts) {
-      return std::any_of(parts.begin(), parts.end(),
-                         [&](std::string_view part) { return text.find(part) != std::string_view::npos; });
+    const auto contains_any = [](std::string_view text,
+                                 std::initializer_list<std::string_view> parts) {
+      return std::any_of(parts.begin(), parts.end(), [&](std::string_view part) {
+        return text.find(part) != std::string_view::npos;
+      });
     };
     std::string name = source_.model_name;
     for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
@@ -142,7 +175,8 @@ class Marker {
     } else if (contains_any(name, {"phi-3", "phi3"})) {
       for (TokenId id = 0; id < vocabulary_.size(); ++id) {
         const TokenKind kind = vocabulary_.kinds[static_cast<size_t>(id)];
-        if (kind == TokenKind::kControl || kind == TokenKind::kUserDefined || kind == TokenKind::kUnknown) {
+        if (kind == TokenKind::kControl || kind == TokenKind::kUserDefined ||
+            kind == TokenKind::kUnknown) {
           Set(id, Vocabulary::kStripsRight);
         }
       }
@@ -161,6 +195,8 @@ class Marker {
 
 }  // namespace
 
-void MarkSpecialTokens(const VocabularySource& source, Vocabulary* vocabulary) { Marker(source, vocabulary).Mark(); }
+void MarkSpecialTokens(const VocabularySource& source, Vocabulary* vocabulary) {
+  Marker(source, vocabulary).Mark();
+}
 
 }  // namespace puna::tokenizer

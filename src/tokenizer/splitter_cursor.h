@@ -36,7 +36,8 @@ class Cursor {
     return p;
   }
   const char* SkipUntil(const char* p, ClassMask mask) const {
-    for (ClassedCharacter c = At(p); c.length_bytes != 0 && (c.classes & mask) == 0; c = At(p)) p += c.length_bytes;
+    for (ClassedCharacter c = At(p); c.length_bytes != 0 && (c.classes & mask) == 0; c = At(p))
+      p += c.length_bytes;
     return p;
   }
 
@@ -65,9 +66,9 @@ class Cursor {
     return matches ? p + 3 : p;
   }
 
-  // What \s*[\r\n]+|\s+(?!\S)|\s+ matches at p (the first alternative only if `newlines`): white space up to the last line
-  // break, else all of it at the end of the text, else all but its last character, which belongs to the next word.
-  // Returns p if there is no white space.
+  // What \s*[\r\n]+|\s+(?!\S)|\s+ matches at p (the first alternative only if `newlines`): white
+  // space up to the last line break, else all of it at the end of the text, else all but its last
+  // character, which belongs to the next word. Returns p if there is no white space.
   const char* SkipWhiteSpace(const char* p, bool newlines) const {
     const char* after_newline = nullptr;
     const char* last = p;
@@ -90,7 +91,9 @@ class Cursor {
     if (lead < 0xF0) {
       return {classes_.Of(((lead & 0x0F) << 12) | ((byte(1) & 0x3F) << 6) | (byte(2) & 0x3F)), 3};
     }
-    return {classes_.Of(((lead & 0x07) << 18) | ((byte(1) & 0x3F) << 12) | ((byte(2) & 0x3F) << 6) | (byte(3) & 0x3F)), 4};
+    return {classes_.Of(((lead & 0x07) << 18) | ((byte(1) & 0x3F) << 12) | ((byte(2) & 0x3F) << 6) |
+                        (byte(3) & 0x3F)),
+            4};
   }
 
   const UnicodeClasses& classes_;

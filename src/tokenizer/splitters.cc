@@ -1,12 +1,14 @@
 // Two families cover nearly every published byte-level vocabulary.
 //
 // GPT-2: an optional space, then letters, numbers or other characters.
-// Llama 3, Qwen and kin: an optional non-letter of any kind before letters, numbers in groups, line breaks kept together;
-// they differ in a few parameters, which are template arguments so that the inner loops stay tight.
+// Llama 3, Qwen and kin: an optional non-letter of any kind before letters, numbers in groups, line
+// breaks kept together; they differ in a few parameters, which are template arguments so that the
+// inner loops stay tight.
 //
-// The alternatives of an expression are tried in their order, and each is matched greedily; where an expression would have
-// to step back (white space before a word, upper case before lower case), the position it would end at is computed
-// directly, so nothing is scanned twice more than a constant number of times.
+// The alternatives of an expression are tried in their order, and each is matched greedily; where
+// an expression would have to step back (white space before a word, upper case before lower case),
+// the position it would end at is computed directly, so nothing is scanned twice more than a
+// constant number of times.
 #include "tokenizer/splitters.h"
 
 #include "tokenizer/splitter_cursor.h"
@@ -14,11 +16,17 @@
 namespace puna::tokenizer {
 namespace {
 
-enum class Tail { kNone, kNewlines, kNewlinesAndSlash };  // what may follow other characters: "", [\r\n]*, [\r\n/]*
+enum class Tail {
+  kNone,
+  kNewlines,
+  kNewlinesAndSlash
+};  // what may follow other characters: "", [\r\n]*, [\r\n/]*
 
 const char* SkipTail(const Cursor& text, const char* p, Tail tail) {
   if (tail == Tail::kNone) return p;
-  while (p < text.end() && (*p == '\r' || *p == '\n' || (tail == Tail::kNewlinesAndSlash && *p == '/'))) ++p;
+  while (p < text.end() &&
+         (*p == '\r' || *p == '\n' || (tail == Tail::kNewlinesAndSlash && *p == '/')))
+    ++p;
   return p;
 }
 
@@ -53,12 +61,13 @@ void SplitGpt2(std::string_view input, size_t base, std::vector<size_t>* ends) {
 
 struct WordStyle {
   bool contractions = true;
-  int max_numbers = 1;         // 0: no limit
-  ClassMask word = kLetter;    // what words are made of
+  int max_numbers = 1;       // 0: no limit
+  ClassMask word = kLetter;  // what words are made of
   Tail tail = Tail::kNewlines;
 };
 
-// (?:'[sS]|'[tT]|...)|[^\r\n\p{L}\p{N}]?WORD+|\p{N}{1,max}| ?[^\s WORD \p{N}]+TAIL|\s*[\r\n]+|\s+(?!\S)|\s+
+// (?:'[sS]|'[tT]|...)|[^\r\n\p{L}\p{N}]?WORD+|\p{N}{1,max}| ?[^\s WORD
+// \p{N}]+TAIL|\s*[\r\n]+|\s+(?!\S)|\s+
 template <WordStyle style>
 void SplitWords(std::string_view input, size_t base, std::vector<size_t>* ends) {
   const Cursor text(input);
@@ -69,14 +78,16 @@ void SplitWords(std::string_view input, size_t base, std::vector<size_t>* ends) 
     const ClassedCharacter first = text.At(p);
     if ((first.classes & kLetter) != 0) return text.Skip(p + first.length_bytes, style.word);
     if ((first.classes & kNumber) != 0) {
-      return style.max_numbers == 0 ? text.Skip(p, kNumber) : text.SkipAtMost(p, kNumber, style.max_numbers);
+      return style.max_numbers == 0 ? text.Skip(p, kNumber)
+                                    : text.SkipAtMost(p, kNumber, style.max_numbers);
     }
     if ((first.classes & kNewline) == 0) {
       const char* start = p + first.length_bytes;
       if (const char* q = text.Skip(start, style.word); q != start) return q;
       if ((first.classes & style.word) != 0) return start;
     }
-    if (const char* q = SkipOther(text, p, kSpace | kNumber | style.word, style.tail); q != p) return q;
+    if (const char* q = SkipOther(text, p, kSpace | kNumber | style.word, style.tail); q != p)
+      return q;
     return text.SkipWhiteSpace(p, true);
   };
   for (const char* p = text.begin(); p < text.end();) {
@@ -92,9 +103,9 @@ struct CaseStyle {
   bool separate_han = false;
 };
 
-// What [UPPER]*[LOWER]+ (first) and [UPPER]+[LOWER]* (second) match at one place, where UPPER and LOWER share the letters
-// without case and the marks. The first may have to give back upper-case letters: then it ends after the last character of
-// the upper run that is in both.
+// What [UPPER]*[LOWER]+ (first) and [UPPER]+[LOWER]* (second) match at one place, where UPPER and
+// LOWER share the letters without case and the marks. The first may have to give back upper-case
+// letters: then it ends after the last character of the upper run that is in both.
 struct CasedWord {
   const char* lower_end = nullptr;  // null: no match
   const char* upper_end = nullptr;
@@ -120,13 +131,15 @@ CasedWord MatchCasedWord(const Cursor& text, const char* start) {
   return word;
 }
 
-// o200k and its relatives: words are cut where lower case turns into upper case, and contractions stay with their word.
+// o200k and its relatives: words are cut where lower case turns into upper case, and contractions
+// stay with their word.
 template <CaseStyle style>
 void SplitCasedWords(std::string_view input, size_t base, std::vector<size_t>* ends) {
   const Cursor text(input);
   const auto word_at = [&](const char* p, ClassedCharacter first) -> const char* {
     const bool may_lead = (first.classes & (kNewline | kLetter | kNumber)) == 0;
-    const CasedWord led = may_lead ? MatchCasedWord<style>(text, p + first.length_bytes) : CasedWord{};
+    const CasedWord led =
+        may_lead ? MatchCasedWord<style>(text, p + first.length_bytes) : CasedWord{};
     if (led.lower_end != nullptr) return led.lower_end;
     const CasedWord plain = MatchCasedWord<style>(text, p);
     if (plain.lower_end != nullptr) return plain.lower_end;
@@ -139,7 +152,8 @@ void SplitCasedWords(std::string_view input, size_t base, std::vector<size_t>* e
       return style.contractions ? text.SkipContraction(q, true) : q;
     }
     if ((first.classes & kNumber) != 0) return text.SkipAtMost(p, kNumber, style.max_numbers);
-    if (const char* q = SkipOther(text, p, kSpace | kLetter | kNumber, style.tail); q != p) return q;
+    if (const char* q = SkipOther(text, p, kSpace | kLetter | kNumber, style.tail); q != p)
+      return q;
     return text.SkipWhiteSpace(p, true);
   };
   for (const char* p = text.begin(); p < text.end();) {
@@ -148,8 +162,8 @@ void SplitCasedWords(std::string_view input, size_t base, std::vector<size_t>* e
   }
 }
 
-// DeepSeek-V3. Unlike the others this expression does not match everything (numbers, control characters): what it leaves
-// is one gap up to the next match.
+// DeepSeek-V3. Unlike the others this expression does not match everything (numbers, control
+// characters): what it leaves is one gap up to the next match.
 void SplitDeepseek3(std::string_view input, size_t base, std::vector<size_t>* ends) {
   const Cursor text(input);
   constexpr ClassMask kWord = kLetter | kMark;
@@ -166,7 +180,8 @@ void SplitDeepseek3(std::string_view input, size_t base, std::vector<size_t>* en
       if ((first.classes & kMark) != 0) return start;
     }
     const char* punctuation = *p == ' ' ? start : p;
-    if (const char* q = text.Skip(punctuation, kOther); q != punctuation) return SkipTail(text, q, Tail::kNewlines);
+    if (const char* q = text.Skip(punctuation, kOther); q != punctuation)
+      return SkipTail(text, q, Tail::kNewlines);
     const char* q = text.SkipWhiteSpace(p, true);
     return q == p ? nullptr : q;
   };
@@ -184,7 +199,8 @@ void SplitDeepseek3(std::string_view input, size_t base, std::vector<size_t>* en
   if (gap < text.end()) ends->push_back(base + input.size());
 }
 
-// Isolates what `find_end` matches: it returns the end of a match at p, or p. What lies between matches is one piece.
+// Isolates what `find_end` matches: it returns the end of a match at p, or p. What lies between
+// matches is one piece.
 template <typename FindEnd>
 void Isolate(std::string_view input, size_t base, std::vector<size_t>* ends, FindEnd find_end) {
   const Cursor text(input);
@@ -203,13 +219,16 @@ void Isolate(std::string_view input, size_t base, std::vector<size_t>* ends, Fin
 }
 
 void SplitEachNumber(std::string_view input, size_t base, std::vector<size_t>* ends) {
-  Isolate(input, base, ends, [](const Cursor& text, const char* p) { return text.SkipAtMost(p, kNumber, 1); });
+  Isolate(input, base, ends,
+          [](const Cursor& text, const char* p) { return text.SkipAtMost(p, kNumber, 1); });
 }
 void SplitThreeNumbers(std::string_view input, size_t base, std::vector<size_t>* ends) {
-  Isolate(input, base, ends, [](const Cursor& text, const char* p) { return text.SkipAtMost(p, kNumber, 3); });
+  Isolate(input, base, ends,
+          [](const Cursor& text, const char* p) { return text.SkipAtMost(p, kNumber, 3); });
 }
 void SplitNumberRuns(std::string_view input, size_t base, std::vector<size_t>* ends) {
-  Isolate(input, base, ends, [](const Cursor& text, const char* p) { return text.Skip(p, kNumber); });
+  Isolate(input, base, ends,
+          [](const Cursor& text, const char* p) { return text.Skip(p, kNumber); });
 }
 void SplitThreeDigits(std::string_view input, size_t base, std::vector<size_t>* ends) {
   Isolate(input, base, ends, [](const Cursor& text, const char* p) {
@@ -218,7 +237,8 @@ void SplitThreeDigits(std::string_view input, size_t base, std::vector<size_t>* 
   });
 }
 void SplitEachNewline(std::string_view input, size_t base, std::vector<size_t>* ends) {
-  Isolate(input, base, ends, [](const Cursor& text, const char* p) { return text.SkipAtMost(p, kNewline, 1); });
+  Isolate(input, base, ends,
+          [](const Cursor& text, const char* p) { return text.SkipAtMost(p, kNewline, 1); });
 }
 void SplitLines(std::string_view input, size_t base, std::vector<size_t>* ends) {
   for (size_t i = 0; i < input.size();) {
@@ -228,13 +248,15 @@ void SplitLines(std::string_view input, size_t base, std::vector<size_t>* ends) 
   }
 }
 void SplitFalconPunctuation(std::string_view input, size_t base, std::vector<size_t>* ends) {
-  Isolate(input, base, ends,
-          [](const Cursor& text, const char* p) { return text.Skip(p, kPunctuation | kAsciiSymbol); });
+  Isolate(input, base, ends, [](const Cursor& text, const char* p) {
+    return text.Skip(p, kPunctuation | kAsciiSymbol);
+  });
 }
 
-// Cuts each run of ASCII digits into groups of three counted from its end, so that "1234567" is "1", "234", "567". The
-// expressions look ahead to the end of the run from every position; counting once keeps a megabyte of digits linear.
-// `at_boundary_only`: a run directly before a letter, a mark, a number or a connector is left whole.
+// Cuts each run of ASCII digits into groups of three counted from its end, so that "1234567" is
+// "1", "234", "567". The expressions look ahead to the end of the run from every position; counting
+// once keeps a megabyte of digits linear. `at_boundary_only`: a run directly before a letter, a
+// mark, a number or a connector is left whole.
 template <bool at_boundary_only>
 void SplitDigitsFromRight(std::string_view input, size_t base, std::vector<size_t>* ends) {
   const Cursor text(input);
@@ -259,7 +281,8 @@ void SplitDigitsFromRight(std::string_view input, size_t base, std::vector<size_
       group += 3;
       if (group < run_end || at_boundary_only) ends->push_back(offset(group));
     }
-    // Without the boundary rule only the starts of groups are cuts: what follows the number stays with its last group.
+    // Without the boundary rule only the starts of groups are cuts: what follows the number stays
+    // with its last group.
     gap = at_boundary_only ? run_end : run_end - 3;
     p = run_end;
   }
@@ -280,9 +303,11 @@ constinit const SplitStage kLlama3Stage = {
     CONTRACTIONS "|" LEAD "\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" WHITE_SPACE,
     SplitWords<WordStyle{.max_numbers = 3}>};
 constinit const SplitStage kQwen2Stage = {
-    CONTRACTIONS "|" LEAD "\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" WHITE_SPACE, SplitWords<WordStyle{}>};
+    CONTRACTIONS "|" LEAD "\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" WHITE_SPACE,
+    SplitWords<WordStyle{}>};
 constinit const SplitStage kQwen35Stage = {
-    CONTRACTIONS "|" LEAD "[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" WHITE_SPACE,
+    CONTRACTIONS "|" LEAD
+                 "[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|" WHITE_SPACE,
     SplitWords<WordStyle{.word = kLetter | kMark}>};
 constinit const SplitStage kBailingStage = {
     "'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|" LEAD
@@ -291,25 +316,28 @@ constinit const SplitStage kBailingStage = {
 constinit const SplitStage kSeedCoderStage = {
     CONTRACTIONS "|" LEAD "\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" WHITE_SPACE,
     SplitWords<WordStyle{.tail = Tail::kNone}>};
-constinit const SplitStage kUfakzekaStage = {LEAD "\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" WHITE_SPACE,
-                                   SplitWords<WordStyle{.contractions = false}>};
+constinit const SplitStage kUfakzekaStage = {
+    LEAD "\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" WHITE_SPACE,
+    SplitWords<WordStyle{.contractions = false}>};
 constinit const SplitStage kUnlimitedDigitsStage = {
     CONTRACTIONS "|" LEAD "\\p{L}+|\\p{N}+| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" WHITE_SPACE,
     SplitWords<WordStyle{.max_numbers = 0}>};
 constinit const SplitStage kO200kStage = {
     LEAD UPPER "*" LOWER "+" CONTRACTIONS "?|" LEAD UPPER "+" LOWER "*" CONTRACTIONS
-         "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" WHITE_SPACE,
+               "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" WHITE_SPACE,
     SplitCasedWords<CaseStyle{}>};
 constinit const SplitStage kTekkenStage = {
-    LEAD UPPER "*" LOWER "+|" LEAD UPPER "+" LOWER "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" WHITE_SPACE,
+    LEAD UPPER "*" LOWER "+|" LEAD UPPER "+" LOWER
+               "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" WHITE_SPACE,
     SplitCasedWords<CaseStyle{.contractions = false, .max_numbers = 1}>};
 constinit const SplitStage kKimiStage = {
-    "\\p{sc:Han}+|" LEAD "(?:(?!\\p{sc:Han})" UPPER ")*(?:(?!\\p{sc:Han})" LOWER ")+" CONTRACTIONS "?|" LEAD
-    "(?:(?!\\p{sc:Han})" UPPER ")+(?:(?!\\p{sc:Han})" LOWER ")*" CONTRACTIONS
+    "\\p{sc:Han}+|" LEAD "(?:(?!\\p{sc:Han})" UPPER ")*(?:(?!\\p{sc:Han})" LOWER ")+" CONTRACTIONS
+    "?|" LEAD "(?:(?!\\p{sc:Han})" UPPER ")+(?:(?!\\p{sc:Han})" LOWER ")*" CONTRACTIONS
     "?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" WHITE_SPACE,
     SplitCasedWords<CaseStyle{.tail = Tail::kNewlines, .separate_han = true}>};
 constinit const SplitStage kDeepseek3Stage = {
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
+    "[!\"#$%&'()*+,\\-./"
+    ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
     " ?[\\p{P}\\p{S}]+[\\r\\n]*|" WHITE_SPACE,
     SplitDeepseek3};
 
@@ -319,8 +347,10 @@ constinit const SplitStage kNumberRunStage = {"\\p{N}+", SplitNumberRuns};
 constinit const SplitStage kThreeDigitsStage = {"[0-9][0-9][0-9]", SplitThreeDigits};
 constinit const SplitStage kEachNewlineStage = {"[\\r\\n]", SplitEachNewline};
 constinit const SplitStage kLinesStage = {"[^\\n]+|[\\n]+", SplitLines};
-constinit const SplitStage kFalconPunctuationStage = {"[\\p{P}\\$\\+<=>\\^~\\|`]+", SplitFalconPunctuation};
-constinit const SplitStage kDigitsFromRightStage = {"(?=([0-9]{3})+(?![0-9]))", SplitDigitsFromRight<false>};
+constinit const SplitStage kFalconPunctuationStage = {"[\\p{P}\\$\\+<=>\\^~\\|`]+",
+                                                      SplitFalconPunctuation};
+constinit const SplitStage kDigitsFromRightStage = {"(?=([0-9]{3})+(?![0-9]))",
+                                                    SplitDigitsFromRight<false>};
 constinit const SplitStage kDigitsFromRightAtBoundaryStage = {
     "[0-9]{1,3}(?=(?:[0-9]{3})*(?![\\p{L}\\p{M}\\p{N}_]))", SplitDigitsFromRight<true>};
 

@@ -1,8 +1,10 @@
-// Hand-written pre-tokenizer stages: each does what one regular expression does, several times to a hundred times faster.
+// Hand-written pre-tokenizer stages: each does what one regular expression does, several times to a
+// hundred times faster.
 //
-// A stage cuts a text into pieces: the matches of its expression, leftmost first, and the gaps between them. The expression
-// beside each function is its definition, and the tests compare the two on random text. REQUIRES: `text` is well-formed
-// UTF-8. All of them take linear time whatever the text. Thread safe.
+// A stage cuts a text into pieces: the matches of its expression, leftmost first, and the gaps
+// between them. The expression beside each function is its definition, and the tests compare the
+// two on random text. REQUIRES: `text` is well-formed UTF-8. All of them take linear time whatever
+// the text. Thread safe.
 #ifndef PUNA_TOKENIZER_SPLITTERS_H_
 #define PUNA_TOKENIZER_SPLITTERS_H_
 
@@ -12,11 +14,12 @@
 
 namespace puna::tokenizer {
 
-// Appends `base` + the end offset of each piece of `text` (none is empty; the last is `base` + text.size()).
+// Appends `base` + the end offset of each piece of `text` (none is empty; the last is `base` +
+// text.size()).
 using SplitFunction = void (*)(std::string_view text, size_t base, std::vector<size_t>* ends);
 
-// One stage: its expression (PCRE2 with UTF and UCP, where \s is the property White_Space) and, if there is one, the
-// hand-written function that does the same.
+// One stage: its expression (PCRE2 with UTF and UCP, where \s is the property White_Space) and, if
+// there is one, the hand-written function that does the same.
 struct SplitStage {
   const char* pattern = nullptr;
   SplitFunction function = nullptr;
@@ -44,8 +47,10 @@ extern const SplitStage kThreeDigitsStage;        // [0-9][0-9][0-9]
 extern const SplitStage kEachNewlineStage;        // [\r\n]
 extern const SplitStage kLinesStage;              // [^\n]+|\n+
 extern const SplitStage kFalconPunctuationStage;  // [\p{P}$+<=>^~|`]+
-extern const SplitStage kDigitsFromRightStage;    // numbers in groups of three, counted from the right
-extern const SplitStage kDigitsFromRightAtBoundaryStage;  // the same, only where the number ends at a word boundary
+extern const SplitStage
+    kDigitsFromRightStage;  // numbers in groups of three, counted from the right
+extern const SplitStage
+    kDigitsFromRightAtBoundaryStage;  // the same, only where the number ends at a word boundary
 
 }  // namespace puna::tokenizer
 

@@ -1,10 +1,12 @@
-// SentencePiece's BPE has no merge list: two neighbours may be joined if their joint text is a token, and the highest score
-// goes first, the leftmost of equals. Spaces are U+2581 and one may be put in front of the text.
+// SentencePiece's BPE has no merge list: two neighbours may be joined if their joint text is a
+// token, and the highest score goes first, the leftmost of equals. Spaces are U+2581 and one may be
+// put in front of the text.
 //
-// A heap holds the candidates (score, position). A candidate is outdated if one of its two parts was joined in the
-// meantime, which shows in the length of their joint text. There is no word boundary here, so a whole text is one problem;
-// candidates longer than the longest token are not looked up, which keeps the work per candidate constant.
-// Characters that no token has become byte tokens.
+// A heap holds the candidates (score, position). A candidate is outdated if one of its two parts
+// was joined in the meantime, which shows in the length of their joint text. There is no word
+// boundary here, so a whole text is one problem; candidates longer than the longest token are not
+// looked up, which keeps the work per candidate constant. Characters that no token has become byte
+// tokens.
 #include "tokenizer/spm.h"
 
 #include <algorithm>
@@ -17,7 +19,8 @@ namespace {
 
 constexpr int32_t kNone = -1;
 
-// Bytes of the character that a lead byte announces; 1 for bytes that cannot lead, so that malformed text is kept.
+// Bytes of the character that a lead byte announces; 1 for bytes that cannot lead, so that
+// malformed text is kept.
 size_t AnnouncedLength(char lead) {
   const auto byte = static_cast<uint8_t>(lead);
   return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
@@ -45,7 +48,8 @@ bool IsWorse(const Candidate& a, const Candidate& b) {
 
 class SentencePieceTokenizer : public Tokenizer {
  public:
-  explicit SentencePieceTokenizer(std::unique_ptr<const Vocabulary> owned) : Tokenizer(std::move(owned)) {
+  explicit SentencePieceTokenizer(std::unique_ptr<const Vocabulary> owned)
+      : Tokenizer(std::move(owned)) {
     const Vocabulary& v = vocabulary();
     plain_tokens_.Reserve(static_cast<size_t>(v.size()));
     for (TokenId id = 0; id < v.size(); ++id) {
@@ -63,7 +67,8 @@ class SentencePieceTokenizer : public Tokenizer {
   }
 
  private:
-  void EncodeText(std::string_view text, bool starts_text, std::vector<TokenId>* ids) const override {
+  void EncodeText(std::string_view text, bool starts_text,
+                  std::vector<TokenId>* ids) const override {
     std::string escaped;
     escaped.reserve(text.size() + text.size() / 2 + kEscapedSpace.size());
     if (vocabulary().add_space_prefix && starts_text) escaped += kEscapedSpace;
@@ -71,7 +76,8 @@ class SentencePieceTokenizer : public Tokenizer {
     // Part numbers have 31 bits. A cut between two gigabytes costs at most one merge.
     constexpr size_t kMaxBytes = size_t{1} << 30;
     std::string_view rest = escaped;
-    for (; rest.size() > kMaxBytes; rest.remove_prefix(kMaxBytes)) EncodeEscaped(rest.substr(0, kMaxBytes), ids);
+    for (; rest.size() > kMaxBytes; rest.remove_prefix(kMaxBytes))
+      EncodeEscaped(rest.substr(0, kMaxBytes), ids);
     EncodeEscaped(rest, ids);
   }
 
@@ -81,8 +87,8 @@ class SentencePieceTokenizer : public Tokenizer {
     for (size_t begin = 0; begin < text.size();) {
       const size_t size = std::min(AnnouncedLength(text[begin]), text.size() - begin);
       const auto index = static_cast<int32_t>(parts.size());
-      parts.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(size), index - 1, index + 1,
-                       plain_tokens_.Find(text.substr(begin, size))});
+      parts.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(size), index - 1,
+                       index + 1, plain_tokens_.Find(text.substr(begin, size))});
       begin += size;
     }
     if (parts.empty()) return;
@@ -103,7 +109,8 @@ class SentencePieceTokenizer : public Tokenizer {
       if (size > longest_bytes_) return false;
       const TokenId token = plain_tokens_.Find(text.substr(part(left).begin, size));
       if (token < 0) return false;
-      heap.push_back({vocabulary().scores[static_cast<size_t>(token)], left, static_cast<uint32_t>(size), token});
+      heap.push_back({vocabulary().scores[static_cast<size_t>(token)], left,
+                      static_cast<uint32_t>(size), token});
       return true;
     };
     for (size_t i = 0; i + 1 < parts.size(); ++i) consider(static_cast<int32_t>(i));
@@ -146,7 +153,8 @@ class SentencePieceTokenizer : public Tokenizer {
 
 }  // namespace
 
-Result<std::unique_ptr<const Tokenizer>> MakeSentencePieceTokenizer(std::unique_ptr<const Vocabulary> vocabulary) {
+Result<std::unique_ptr<const Tokenizer>> MakeSentencePieceTokenizer(
+    std::unique_ptr<const Vocabulary> vocabulary) {
   return std::make_unique<const SentencePieceTokenizer>(std::move(vocabulary));
 }
 

@@ -1,6 +1,7 @@
-// Ids to text. A token may end inside a character (byte tokens, byte-level vocabularies), so up to three bytes wait for the
-// next one. What can no longer become a character is replaced byte by byte, exactly as ReplaceInvalidUtf8 replaces it in a
-// whole text: cutting the stream differently never changes the result.
+// Ids to text. A token may end inside a character (byte tokens, byte-level vocabularies), so up to
+// three bytes wait for the next one. What can no longer become a character is replaced byte by
+// byte, exactly as ReplaceInvalidUtf8 replaces it in a whole text: cutting the stream differently
+// never changes the result.
 #include "base/utf8.h"
 #include "tokenizer/tokenizer.h"
 
@@ -10,7 +11,10 @@ namespace {
 // Could more bytes make a character of this beginning? REQUIRES: DecodeUtf8(text) is not valid.
 bool IsUnfinished(std::string_view text) {
   const auto lead = static_cast<uint8_t>(text[0]);
-  const size_t length = lead >= 0xC2 && lead <= 0xDF ? 2 : lead >= 0xE0 && lead <= 0xEF ? 3 : lead >= 0xF0 && lead <= 0xF4 ? 4 : 0;
+  const size_t length = lead >= 0xC2 && lead <= 0xDF   ? 2
+                        : lead >= 0xE0 && lead <= 0xEF ? 3
+                        : lead >= 0xF0 && lead <= 0xF4 ? 4
+                                                       : 0;
   if (text.size() >= length) return false;
   for (size_t i = 1; i < text.size(); ++i) {
     if ((static_cast<uint8_t>(text[i]) & 0xC0) != 0x80) return false;

@@ -1,8 +1,9 @@
 // A hash table from byte strings to token ids: built once, then read by many threads.
 //
-// std::unordered_map costs one allocation per key and two dependent loads more per look-up, which at 128k tokens is most of
-// the time to load a vocabulary. Here a slot is 16 bytes (address, length, 16 bits of the hash, value), probed linearly at
-// a load of at most one half. Keys are not copied: whoever inserts keeps their bytes alive.
+// std::unordered_map costs one allocation per key and two dependent loads more per look-up, which
+// at 128k tokens is most of the time to load a vocabulary. Here a slot is 16 bytes (address,
+// length, 16 bits of the hash, value), probed linearly at a load of at most one half. Keys are not
+// copied: whoever inserts keeps their bytes alive.
 #ifndef PUNA_TOKENIZER_STRING_TABLE_H_
 #define PUNA_TOKENIZER_STRING_TABLE_H_
 
@@ -14,8 +15,8 @@
 
 namespace puna::tokenizer {
 
-// A multiply-and-fold hash of 8 bytes at a time. Not meant to resist an attacker: only the author of a model file could
-// make keys collide, and gains a slow load of that file.
+// A multiply-and-fold hash of 8 bytes at a time. Not meant to resist an attacker: only the author
+// of a model file could make keys collide, and gains a slow load of that file.
 inline uint64_t HashBytes(const char* data, size_t size) {
   constexpr uint64_t kMultiplier = 0x9E3779B97F4A7C15;
   const auto mix = [](uint64_t a) {
@@ -53,7 +54,8 @@ class StringTable {
     if (slots > slots_.size()) Rehash(slots);
   }
 
-  // False, and no change, if the key is there already or is too long. REQUIRES: value >= 0; `key` outlives the table.
+  // False, and no change, if the key is there already or is too long. REQUIRES: value >= 0; `key`
+  // outlives the table.
   bool Insert(std::string_view key, int32_t value) {
     if (key.size() > kMaxKeyBytes) return false;
     if ((size_ + 1) * 2 > slots_.size()) Rehash(std::bit_ceil((size_ + 1) * 4));
@@ -80,7 +82,8 @@ class StringTable {
     uint16_t tag = 0;
   };
 
-  // The slot of the key, or the empty one where it would go. The index uses the high bits, the tag the low ones.
+  // The slot of the key, or the empty one where it would go. The index uses the high bits, the tag
+  // the low ones.
   Slot* Probe(std::string_view key, uint64_t hash) {
     const size_t mask = slots_.size() - 1;
     for (size_t i = (hash >> 20) & mask;; i = (i + 1) & mask) {

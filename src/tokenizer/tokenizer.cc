@@ -11,13 +11,16 @@
 namespace puna::tokenizer {
 namespace {
 
-std::unique_ptr<const SpecialTokenMatcher> MakeMatcher(const Vocabulary& vocabulary, bool with_control) {
+std::unique_ptr<const SpecialTokenMatcher> MakeMatcher(const Vocabulary& vocabulary,
+                                                       bool with_control) {
   std::vector<SpecialTokenMatcher::Entry> entries;
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     const auto i = static_cast<size_t>(id);
-    const bool wanted = vocabulary.kinds[i] == TokenKind::kUserDefined || (with_control && vocabulary.IsSpecial(id));
+    const bool wanted = vocabulary.kinds[i] == TokenKind::kUserDefined ||
+                        (with_control && vocabulary.IsSpecial(id));
     if (!wanted) continue;
-    entries.push_back({vocabulary.texts[i], id, (vocabulary.flags[i] & Vocabulary::kStripsLeft) != 0,
+    entries.push_back({vocabulary.texts[i], id,
+                       (vocabulary.flags[i] & Vocabulary::kStripsLeft) != 0,
                        (vocabulary.flags[i] & Vocabulary::kStripsRight) != 0});
   }
   return std::make_unique<const SpecialTokenMatcher>(std::move(entries));
@@ -59,7 +62,8 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::New(const VocabularySource& 
   return MakeError(ErrorCode::kInternal, "no such tokenizer algorithm");
 }
 
-void Tokenizer::Encode(std::string_view text, const EncodeOptions& options, std::vector<TokenId>* ids) const {
+void Tokenizer::Encode(std::string_view text, const EncodeOptions& options,
+                       std::vector<TokenId>* ids) const {
   if (options.add_special && vocabulary_->prefix) ids->push_back(*vocabulary_->prefix);
   const SpecialTokenMatcher& matcher = options.parse_special ? *all_special_ : *user_defined_;
   if (matcher.empty()) {
@@ -83,7 +87,9 @@ void Tokenizer::Encode(std::string_view text, const EncodeOptions& options, std:
 std::string_view Tokenizer::PieceOf(TokenId id, bool with_special) const {
   if (!vocabulary_->Contains(id)) return {};
   const auto i = static_cast<size_t>(id);
-  if (!with_special && vocabulary_->IsSpecial(id) && (vocabulary_->flags[i] & Vocabulary::kVisible) == 0) return {};
+  if (!with_special && vocabulary_->IsSpecial(id) &&
+      (vocabulary_->flags[i] & Vocabulary::kVisible) == 0)
+    return {};
   return vocabulary_->pieces[i];
 }
 
@@ -94,11 +100,13 @@ bool Tokenizer::drops_leading_space() const {
 int64_t Tokenizer::vocabulary_size() const { return vocabulary_->size(); }
 
 TokenKind Tokenizer::KindOf(TokenId id) const {
-  return vocabulary_->Contains(id) ? vocabulary_->kinds[static_cast<size_t>(id)] : TokenKind::kUnknown;
+  return vocabulary_->Contains(id) ? vocabulary_->kinds[static_cast<size_t>(id)]
+                                   : TokenKind::kUnknown;
 }
 
 std::string_view Tokenizer::RawTextOf(TokenId id) const {
-  return vocabulary_->Contains(id) ? vocabulary_->texts[static_cast<size_t>(id)] : std::string_view();
+  return vocabulary_->Contains(id) ? vocabulary_->texts[static_cast<size_t>(id)]
+                                   : std::string_view();
 }
 
 std::optional<TokenId> Tokenizer::FindToken(std::string_view raw_text) const {
@@ -111,7 +119,8 @@ std::optional<TokenId> Tokenizer::eos() const { return vocabulary_->eos; }
 std::optional<TokenId> Tokenizer::prefix() const { return vocabulary_->prefix; }
 
 bool Tokenizer::IsEndOfGeneration(TokenId id) const {
-  return vocabulary_->Contains(id) && (vocabulary_->flags[static_cast<size_t>(id)] & Vocabulary::kEndsGeneration) != 0;
+  return vocabulary_->Contains(id) &&
+         (vocabulary_->flags[static_cast<size_t>(id)] & Vocabulary::kEndsGeneration) != 0;
 }
 
 const std::vector<TokenId>& Tokenizer::suppressed_tokens() const { return vocabulary_->suppressed; }

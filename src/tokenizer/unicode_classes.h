@@ -1,7 +1,9 @@
-// What pre-tokenizers need to know of a character, as bits: one table look-up, with the ASCII part first.
+// What pre-tokenizers need to know of a character, as bits: one table look-up, with the ASCII part
+// first.
 //
-// The categories are those of utf8proc 2.8 (Unicode 15). White space is the property White_Space, which is what the regular
-// expression engines of the training side use; U+180E is therefore not white space.
+// The categories are those of utf8proc 2.8 (Unicode 15). White space is the property White_Space,
+// which is what the regular expression engines of the training side use; U+180E is therefore not
+// white space.
 #ifndef PUNA_TOKENIZER_UNICODE_CLASSES_H_
 #define PUNA_TOKENIZER_UNICODE_CLASSES_H_
 
@@ -51,7 +53,8 @@ class UnicodeClasses {
 // Simple (one to one) lower case.
 char32_t ToLower(char32_t codepoint);
 
-// Appends the canonical decomposition (NFD) of one character: at most 4 code points. Marks are not reordered.
+// Appends the canonical decomposition (NFD) of one character: at most 4 code points. Marks are not
+// reordered.
 void AppendDecomposed(char32_t codepoint, std::u32string* out);
 
 // Is every byte of `text` part of well-formed UTF-8? Eight ASCII bytes at a time.

@@ -1,9 +1,11 @@
-// The text is normalized (replacements of the charsmap, white space merged, a space in front if the model wants one), then
-// the best path through all tokens is found from left to right, character by character: best[end] = max over tokens that
-// end there of best[begin] + score. A character without a token costs the lowest score less ten; runs of them become one
-// unknown token. User-defined tokens cost nothing, so they win. Scores are summed in double, as SentencePiece does.
+// The text is normalized (replacements of the charsmap, white space merged, a space in front if the
+// model wants one), then the best path through all tokens is found from left to right, character by
+// character: best[end] = max over tokens that end there of best[begin] + score. A character without
+// a token costs the lowest score less ten; runs of them become one unknown token. User-defined
+// tokens cost nothing, so they win. Scores are summed in double, as SentencePiece does.
 //
-// The walk from a position is as long as the longest token that matches there, so time is linear in the text.
+// The walk from a position is as long as the longest token that matches there, so time is linear in
+// the text.
 #include "tokenizer/unigram.h"
 
 #include <algorithm>
@@ -24,7 +26,8 @@ ByteTrie MakeTrie(const Vocabulary& vocabulary, bool user_defined_only) {
   std::vector<std::pair<std::string_view, int32_t>> keys;
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     const auto i = static_cast<size_t>(id);
-    const bool wanted = user_defined_only ? vocabulary.kinds[i] == TokenKind::kUserDefined : vocabulary.IsPlain(id);
+    const bool wanted =
+        user_defined_only ? vocabulary.kinds[i] == TokenKind::kUserDefined : vocabulary.IsPlain(id);
     if (wanted) keys.emplace_back(vocabulary.texts[i], id);
   }
   return ByteTrie(keys);
@@ -39,7 +42,8 @@ class UnigramTokenizer : public Tokenizer {
         user_defined_(MakeTrie(vocabulary(), true)) {
     double lowest = std::numeric_limits<double>::infinity();
     for (size_t i = 0; i < vocabulary().kinds.size(); ++i) {
-      if (vocabulary().kinds[i] == TokenKind::kNormal) lowest = std::min<double>(lowest, vocabulary().scores[i]);
+      if (vocabulary().kinds[i] == TokenKind::kNormal)
+        lowest = std::min<double>(lowest, vocabulary().scores[i]);
     }
     if (lowest == std::numeric_limits<double>::infinity()) lowest = 0;
     // In float, as SentencePiece computes it.
@@ -116,10 +120,12 @@ class UnigramTokenizer : public Tokenizer {
         if (token == ByteTrie::kNone) continue;
         if (end - begin == character) has_single = true;
         const auto i = static_cast<size_t>(token);
-        const double score = vocabulary().kinds[i] == TokenKind::kUserDefined ? 0.0 : vocabulary().scores[i];
+        const double score =
+            vocabulary().kinds[i] == TokenKind::kUserDefined ? 0.0 : vocabulary().scores[i];
         Improve(&best[end], best[begin].score + score, begin, token);
       }
-      if (!has_single) Improve(&best[begin + character], best[begin].score + unknown_score_, begin, -1);
+      if (!has_single)
+        Improve(&best[begin + character], best[begin].score + unknown_score_, begin, -1);
       begin += character;
     }
     const size_t size_before = ids->size();
@@ -148,7 +154,8 @@ class UnigramTokenizer : public Tokenizer {
 
 }  // namespace
 
-Result<std::unique_ptr<const Tokenizer>> MakeUnigramTokenizer(std::unique_ptr<const Vocabulary> vocabulary) {
+Result<std::unique_ptr<const Tokenizer>> MakeUnigramTokenizer(
+    std::unique_ptr<const Vocabulary> vocabulary) {
   PUNA_ASSIGN_OR_RETURN(Charsmap charsmap, Charsmap::Parse(vocabulary->charsmap));
   return std::make_unique<const UnigramTokenizer>(std::move(vocabulary), std::move(charsmap));
 }

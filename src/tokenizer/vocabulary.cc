@@ -37,14 +37,16 @@ TokenKind KindOfType(int32_t type) {
   return type >= 1 && type <= 6 ? static_cast<TokenKind>(type) : TokenKind::kUnused;
 }
 
-std::optional<TokenId> Pick(const Vocabulary& vocabulary, std::string_view name, std::optional<int64_t> given,
-                            int64_t fallback) {
+std::optional<TokenId> Pick(const Vocabulary& vocabulary, std::string_view name,
+                            std::optional<int64_t> given, int64_t fallback) {
   if (given && vocabulary.Contains(*given)) return static_cast<TokenId>(*given);
   if (given) {
-    LogWarning("tokenizer.ggml.{}_token_id is {}, the vocabulary has {} tokens: ignored", name, *given, vocabulary.size());
+    LogWarning("tokenizer.ggml.{}_token_id is {}, the vocabulary has {} tokens: ignored", name,
+               *given, vocabulary.size());
   }
   if (!vocabulary.Contains(fallback)) return std::nullopt;
-  // Byte-pair files without ids mean Falcon, where 11 is <|endoftext|>; elsewhere token 11 is an ordinary one.
+  // Byte-pair files without ids mean Falcon, where 11 is <|endoftext|>; elsewhere token 11 is an
+  // ordinary one.
   if (vocabulary.algorithm == Algorithm::kBytePairs &&
       vocabulary.kinds[static_cast<size_t>(fallback)] != TokenKind::kControl) {
     return std::nullopt;
@@ -52,7 +54,8 @@ std::optional<TokenId> Pick(const Vocabulary& vocabulary, std::string_view name,
   return static_cast<TokenId>(fallback);
 }
 
-void ReplaceAll(std::string_view text, std::string_view from, std::string_view to, std::string* out) {
+void ReplaceAll(std::string_view text, std::string_view from, std::string_view to,
+                std::string* out) {
   size_t begin = 0;
   for (size_t at = text.find(from); at != std::string_view::npos; at = text.find(from, begin)) {
     out->append(text.substr(begin, at - begin));
@@ -62,7 +65,8 @@ void ReplaceAll(std::string_view text, std::string_view from, std::string_view t
   out->append(text.substr(begin));
 }
 
-void SetPrefixAndSuffix(const VocabularySource& source, const AlgorithmTraits& traits, Vocabulary* vocabulary) {
+void SetPrefixAndSuffix(const VocabularySource& source, const AlgorithmTraits& traits,
+                        Vocabulary* vocabulary) {
   if (vocabulary->algorithm == Algorithm::kRwkv) return;
   bool add_bos = traits.add_bos;
   if (vocabulary->pretokenizer != nullptr) add_bos = vocabulary->pretokenizer->adds_bos;
@@ -99,8 +103,12 @@ std::optional<uint8_t> ParseByteToken(std::string_view text) {
 
 std::string ByteTokenText(uint8_t byte) { return fmt::format("<0x{:02X}>", byte); }
 
-void AppendUnescapedSpaces(std::string_view text, std::string* out) { ReplaceAll(text, kEscapedSpace, " ", out); }
-void AppendEscapedSpaces(std::string_view text, std::string* out) { ReplaceAll(text, " ", kEscapedSpace, out); }
+void AppendUnescapedSpaces(std::string_view text, std::string* out) {
+  ReplaceAll(text, kEscapedSpace, " ", out);
+}
+void AppendEscapedSpaces(std::string_view text, std::string* out) {
+  ReplaceAll(text, " ", kEscapedSpace, out);
+}
 
 std::string UnescapeRwkvToken(std::string_view text) {
   const auto hex = [](char c) {
@@ -130,27 +138,29 @@ Status Vocabulary::AddTokens(const VocabularySource& source) {
   const size_t count = source.tokens.size();
   if (count == 0) return MakeError(ErrorCode::kCorrupt, "{} is empty", kTokensKey);
   if (count > kMaxTokens) {
-    return MakeError(ErrorCode::kCorrupt, "{} has {} elements, the limit is {}", kTokensKey, count, kMaxTokens);
+    return MakeError(ErrorCode::kCorrupt, "{} has {} elements, the limit is {}", kTokensKey, count,
+                     kMaxTokens);
   }
   if (!source.scores.empty() && source.scores.size() < count) {
-    return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.scores has {} elements, {} has {}", source.scores.size(),
-                     kTokensKey, count);
+    return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.scores has {} elements, {} has {}",
+                     source.scores.size(), kTokensKey, count);
   }
   if (!source.types.empty() && source.types.size() < count) {
-    return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.token_type has {} elements, {} has {}", source.types.size(),
-                     kTokensKey, count);
+    return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.token_type has {} elements, {} has {}",
+                     source.types.size(), kTokensKey, count);
   }
   size_t text_bytes = 0;
   for (size_t id = 0; id < count; ++id) {
     const size_t size = source.tokens[id].size();
     if (size > kMaxTokenBytes) {
-      return MakeError(ErrorCode::kCorrupt, "{}[{}] has {} bytes, the limit is {}", kTokensKey, id, size, kMaxTokenBytes);
+      return MakeError(ErrorCode::kCorrupt, "{}[{}] has {} bytes, the limit is {}", kTokensKey, id,
+                       size, kMaxTokenBytes);
     }
     text_bytes += size == 0 ? 20 : size;
   }
   if (text_bytes > kMaxTextBytes) {
-    return MakeError(ErrorCode::kCorrupt, "{} has {} bytes of text, the limit is {}", kTokensKey, text_bytes,
-                     kMaxTextBytes);
+    return MakeError(ErrorCode::kCorrupt, "{} has {} bytes of text, the limit is {}", kTokensKey,
+                     text_bytes, kMaxTextBytes);
   }
   arena_.reserve(text_bytes);
   texts.reserve(count);
@@ -168,7 +178,8 @@ Status Vocabulary::AddTokens(const VocabularySource& source) {
     kinds.push_back(source.types.empty() ? TokenKind::kNormal : KindOfType(source.types[id]));
     if (!by_text.Insert(texts.back(), static_cast<int32_t>(id))) ++duplicates;
   }
-  if (duplicates > 0) LogWarning("{} has {} duplicates: the lowest id of each is used", kTokensKey, duplicates);
+  if (duplicates > 0)
+    LogWarning("{} has {} duplicates: the lowest id of each is used", kTokensKey, duplicates);
   scores = source.scores;
   scores.resize(count, 0.0f);
   for (float& score : scores) {
@@ -179,7 +190,8 @@ Status Vocabulary::AddTokens(const VocabularySource& source) {
 }
 
 void Vocabulary::MakePieces() {
-  std::vector<std::pair<size_t, size_t>> made(texts.size());  // begin and size in piece_arena_; size npos: the text itself
+  std::vector<std::pair<size_t, size_t>> made(
+      texts.size());  // begin and size in piece_arena_; size npos: the text itself
   for (size_t id = 0; id < texts.size(); ++id) {
     const std::string_view text = texts[id];
     const TokenKind kind = kinds[id];
@@ -189,7 +201,8 @@ void Vocabulary::MakePieces() {
       piece_arena_ += UnescapeRwkvToken(text);
     } else if (kind == TokenKind::kByte && ParseByteToken(text)) {
       piece_arena_ += static_cast<char>(*ParseByteToken(text));
-    } else if (kind != TokenKind::kNormal && kind != TokenKind::kUnused && kind != TokenKind::kByte) {
+    } else if (kind != TokenKind::kNormal && kind != TokenKind::kUnused &&
+               kind != TokenKind::kByte) {
       own = false;
     } else if (algorithm == Algorithm::kBytePairs && !escapes_whitespace) {
       own = AppendSpelledBytes(text, &piece_arena_);
@@ -201,7 +214,9 @@ void Vocabulary::MakePieces() {
   pieces.reserve(texts.size());
   for (size_t id = 0; id < texts.size(); ++id) {
     const auto [begin, size] = made[id];
-    pieces.push_back(size == std::string_view::npos ? texts[id] : std::string_view(piece_arena_).substr(begin, size));
+    pieces.push_back(size == std::string_view::npos
+                         ? texts[id]
+                         : std::string_view(piece_arena_).substr(begin, size));
   }
 }
 
@@ -216,7 +231,8 @@ Result<std::unique_ptr<const Vocabulary>> Vocabulary::New(const VocabularySource
                  source.pre.substr(0, 64));
       vocabulary->pretokenizer = &DefaultPreTokenizer();
     }
-    vocabulary->escapes_whitespace = source.escapes_whitespace.value_or(vocabulary->pretokenizer->escapes_whitespace);
+    vocabulary->escapes_whitespace =
+        source.escapes_whitespace.value_or(vocabulary->pretokenizer->escapes_whitespace);
   }
   const AlgorithmTraits traits = TraitsOf(source.algorithm);
   vocabulary->add_space_prefix = source.add_space_prefix.value_or(traits.add_space_prefix);

@@ -1,7 +1,9 @@
-// The vocabulary: what the tokenizer.* keys of a file say (VocabularySource), and what all algorithms share (Vocabulary).
+// The vocabulary: what the tokenizer.* keys of a file say (VocabularySource), and what all
+// algorithms share (Vocabulary).
 //
-// Special tokens follow llama.cpp (src/llama-vocab.cpp): which ids exist by default, which well-known texts end a
-// generation or are control tokens although the file does not mark them, and which tokens swallow white space around them.
+// Special tokens follow llama.cpp (src/llama-vocab.cpp): which ids exist by default, which
+// well-known texts end a generation or are control tokens although the file does not mark them, and
+// which tokens swallow white space around them.
 #ifndef PUNA_TOKENIZER_VOCABULARY_H_
 #define PUNA_TOKENIZER_VOCABULARY_H_
 
@@ -22,7 +24,8 @@ namespace puna::tokenizer {
 
 enum class Algorithm { kSentencePiece, kBytePairs, kWordPiece, kUnigram, kRwkv };
 
-// The keys as they stand in a file, or made up by a test. Views need to live only until Tokenizer::New returns.
+// The keys as they stand in a file, or made up by a test. Views need to live only until
+// Tokenizer::New returns.
 struct VocabularySource {
   Algorithm algorithm = Algorithm::kBytePairs;
   std::string pre;                       // tokenizer.ggml.pre
@@ -33,18 +36,19 @@ struct VocabularySource {
   std::vector<uint8_t> charsmap;         // tokenizer.ggml.precompiled_charsmap
   // Ids out of range count as absent.
   std::optional<int64_t> bos, eos, unknown, separator, end_of_turn, end_of_message;
-  std::optional<int64_t> fim_prefix, fim_suffix, fim_middle, fim_padding, fim_repository, fim_separator;
+  std::optional<int64_t> fim_prefix, fim_suffix, fim_middle, fim_padding, fim_repository,
+      fim_separator;
   std::vector<int64_t> more_eos;    // tokenizer.ggml.eos_token_ids
   std::vector<int64_t> suppressed;  // tokenizer.ggml.suppress_tokens
   std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
-  std::optional<bool> escapes_whitespace;   // tokenizer.ggml.model "gemma4"; else by `pre`
+  std::optional<bool> escapes_whitespace;  // tokenizer.ggml.model "gemma4"; else by `pre`
   std::optional<bool> lowercase, strip_accents;
   std::string model_name;    // general.name
   std::string architecture;  // general.architecture
 };
 
-// kUnsupported: no vocabulary, or one of an unknown kind. kCorrupt: a key contradicts another or has the wrong type.
-// The source points into the file.
+// kUnsupported: no vocabulary, or one of an unknown kind. kCorrupt: a key contradicts another or
+// has the wrong type. The source points into the file.
 Result<VocabularySource> ReadVocabularySource(const gguf::File& file);
 
 // Immutable after New. Owns all texts.
@@ -66,10 +70,13 @@ struct Vocabulary {
   int64_t size() const { return static_cast<int64_t>(texts.size()); }
   bool Contains(int64_t id) const { return id >= 0 && id < size(); }
   bool IsSpecial(TokenId id) const {
-    return kinds[static_cast<size_t>(id)] == TokenKind::kControl || kinds[static_cast<size_t>(id)] == TokenKind::kUnknown;
+    return kinds[static_cast<size_t>(id)] == TokenKind::kControl ||
+           kinds[static_cast<size_t>(id)] == TokenKind::kUnknown;
   }
   // Whether plain text may become this token: everything but control, unknown and byte tokens.
-  bool IsPlain(TokenId id) const { return !IsSpecial(id) && kinds[static_cast<size_t>(id)] != TokenKind::kByte; }
+  bool IsPlain(TokenId id) const {
+    return !IsSpecial(id) && kinds[static_cast<size_t>(id)] != TokenKind::kByte;
+  }
 
   Algorithm algorithm = Algorithm::kBytePairs;
   std::vector<std::string_view> texts;   // as in the file; an empty one is "[EMPTY_<id>]"
@@ -77,12 +84,12 @@ struct Vocabulary {
   std::vector<float> scores;             // one per token; 0 if the file has none
   std::vector<TokenKind> kinds;
   std::vector<uint8_t> flags;
-  StringTable by_text;  // of equal texts the lowest id
+  StringTable by_text;                               // of equal texts the lowest id
   const PreTokenizerTraits* pretokenizer = nullptr;  // kBytePairs only
   std::optional<TokenId> bos, eos, unknown, separator;
   std::optional<TokenId> prefix, suffix;  // what EncodeOptions::add_special puts around a text
   std::vector<TokenId> suppressed;
-  bool escapes_whitespace = false;        // kBytePairs: SentencePiece style
+  bool escapes_whitespace = false;  // kBytePairs: SentencePiece style
   bool add_space_prefix = false;
   bool remove_extra_whitespaces = false;
   bool lowercase = true;
@@ -100,7 +107,8 @@ struct Vocabulary {
   std::string piece_arena_;
 };
 
-// Sets kinds and flags by key and by well-known text. `vocabulary` has its texts, kinds and by_text.
+// Sets kinds and flags by key and by well-known text. `vocabulary` has its texts, kinds and
+// by_text.
 void MarkSpecialTokens(const VocabularySource& source, Vocabulary* vocabulary);
 
 // "<0x0A>" is 10; nullopt for anything else.
@@ -113,7 +121,8 @@ inline constexpr std::string_view kEscapedSpace = "\xE2\x96\x81";  // U+2581
 void AppendUnescapedSpaces(std::string_view text, std::string* out);
 void AppendEscapedSpaces(std::string_view text, std::string* out);
 
-// The bytes of a token of an RWKV vocabulary, which writes \t \n \r \xHH and backslash before any other character.
+// The bytes of a token of an RWKV vocabulary, which writes \t \n \r \xHH and backslash before any
+// other character.
 std::string UnescapeRwkvToken(std::string_view text);
 
 }  // namespace puna::tokenizer

@@ -1,8 +1,10 @@
-// Remembers the ids of short words, per thread: natural text repeats few words, and a hit costs one cache line.
+// Remembers the ids of short words, per thread: natural text repeats few words, and a hit costs one
+// cache line.
 //
-// Direct mapped, overwriting: a slot is 64 bytes with the word in it, so a look-up neither chases pointers nor allocates.
-// One table per thread serves all tokenizers (each has a serial number, part of the key), so nothing is shared or locked
-// and memory is 256 KiB per thread whatever users send.
+// Direct mapped, overwriting: a slot is 64 bytes with the word in it, so a look-up neither chases
+// pointers nor allocates. One table per thread serves all tokenizers (each has a serial number,
+// part of the key), so nothing is shared or locked and memory is 256 KiB per thread whatever users
+// send.
 #ifndef PUNA_TOKENIZER_WORD_CACHE_H_
 #define PUNA_TOKENIZER_WORD_CACHE_H_
 
@@ -33,7 +35,8 @@ class WordCache {
     return cache;
   }
 
-  // REQUIRES: 0 < size <= kMaxWordBytes. Up to kMaxWordBytes may be read from `data` if `readable_bytes` allows it.
+  // REQUIRES: 0 < size <= kMaxWordBytes. Up to kMaxWordBytes may be read from `data` if
+  // `readable_bytes` allows it.
   static Key MakeKey(const char* data, size_t size, size_t readable_bytes, uint32_t serial) {
     Key key;
     if (readable_bytes >= kMaxWordBytes) {

@@ -1,9 +1,10 @@
-// BERT's normalizer, then greedy longest matches inside each word. GGUF writes a token that begins a word with U+2581 in
-// front and drops BERT's "##" from the others.
+// BERT's normalizer, then greedy longest matches inside each word. GGUF writes a token that begins
+// a word with U+2581 in front and drops BERT's "##" from the others.
 //
-// Normalization: characters are decomposed and nonspacing marks dropped (if the model strips accents), control characters
-// are dropped, letters lowered; white space separates words; punctuation, ASCII symbols and Chinese characters are words of
-// their own. Decomposition is complete, as in Hugging Face's BertNormalizer and in training; llama.cpp keeps the first code
+// Normalization: characters are decomposed and nonspacing marks dropped (if the model strips
+// accents), control characters are dropped, letters lowered; white space separates words;
+// punctuation, ASCII symbols and Chinese characters are words of their own. Decomposition is
+// complete, as in Hugging Face's BertNormalizer and in training; llama.cpp keeps the first code
 // point only, which differs for Hangul.
 #include "tokenizer/wordpiece.h"
 
@@ -17,10 +18,12 @@
 namespace puna::tokenizer {
 namespace {
 
-// The blocks that BERT counts as Chinese. 0x2B920 (for 0x2B820) is an error of the original that models were trained with.
+// The blocks that BERT counts as Chinese. 0x2B920 (for 0x2B820) is an error of the original that
+// models were trained with.
 bool IsChinese(char32_t c) {
-  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x20000 && c <= 0x2A6DF) ||
-         (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
+  return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) ||
+         (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) ||
+         (c >= 0x2B740 && c <= 0x2B81F) || (c >= 0x2B920 && c <= 0x2CEAF) ||
          (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
@@ -95,7 +98,8 @@ class WordPieceTokenizer : public Tokenizer {
 
 }  // namespace
 
-Result<std::unique_ptr<const Tokenizer>> MakeWordPieceTokenizer(std::unique_ptr<const Vocabulary> vocabulary) {
+Result<std::unique_ptr<const Tokenizer>> MakeWordPieceTokenizer(
+    std::unique_ptr<const Vocabulary> vocabulary) {
   return std::make_unique<const WordPieceTokenizer>(std::move(vocabulary));
 }
 
