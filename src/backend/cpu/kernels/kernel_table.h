@@ -80,8 +80,9 @@ struct IsaKernels {
 };
 
 const IsaKernels& ScalarKernels();
-// Null where the program was built for another processor family.
+// Each exists in builds for its own processor family.
 const IsaKernels* Avx2Kernels();
+const IsaKernels* AvxVnniKernels();
 const IsaKernels* Avx512Kernels();
 const IsaKernels* NeonKernels();
 

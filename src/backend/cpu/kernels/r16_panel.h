@@ -1,6 +1,7 @@
 // Unpacking one chunk of one group (r16.h) into the form that the tile kernels read. Compiled by
 // each instruction set's unit with its own flags, hence internal linkage. `Simd` brings what
 // portable code does not say well:
+//   static constexpr int kBytes;     bytes of a vector register
 //   static constexpr bool kNarrow;   see IsNarrow
 //   static void HalfToFloat(const uint8_t* halves, float* out);              16 of them
 //   static void Lookup(const uint8_t* table, const uint8_t* in, uint8_t* out);  64 indices below 16
@@ -71,7 +72,10 @@ inline void UnpackLevels(const uint8_t* levels, int64_t units, R16Panel* panel) 
   constexpr int kAdd = kAsStored ? 0 : kBias - format.offset;
   for (int64_t unit = 0; unit < units; ++unit) {
     uint8_t* out = panel->storage[unit * 8];
-    ReadPlanes<format.level_bits, kAdd, 64>(levels + unit * format.unit_bytes(), out);
+    const uint8_t* planes = levels + unit * format.unit_bytes();
+    for (int at = 0; at < 64; at += Simd::kBytes) {
+      ReadPlanes<format.level_bits, kAdd, Simd::kBytes, 64>(planes + at, out + at);
+    }
     if constexpr (format.lookup != R16Lookup::kNone) {
       for (int v = 0; v < 8; ++v) Simd::Lookup(kTable.level, out + v * 64, out + v * 64);
     }

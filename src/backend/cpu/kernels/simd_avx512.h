@@ -10,6 +10,7 @@ namespace puna::backend::cpu {
 namespace {
 
 struct SimdAvx512 {
+  static constexpr int kBytes = 64;
   static constexpr bool kNarrow = false;
   static void HalfToFloat(const uint8_t* halves, float* out) {
     _mm512_store_ps(out,
