@@ -31,7 +31,7 @@ std::string_view KvTypeName(KvType type);
 struct Segment {
   int64_t first_row = 0;       // index of its first token in Batch::tokens
   int64_t tokens = 0;          // > 0
-  int64_t start_position = 0;  // position of its first token in the sequence
+  int64_t start_position = 0;  // position of its first token in the sequence; see Plan::positions
   // pages[i] holds positions [16 i, 16 i + 16) of the sequence; it must cover start_position +
   // tokens. Positions before start_position must have been computed into these pages before. Empty
   // if the plan has no cache layers.

@@ -128,6 +128,11 @@ const BrokenPlan kBrokenPlans[] = {
        plan.Add(
            AddRowOp{.table = plan.Vector({1, 2, 3, 4}), .inout = plan.Input(), .fixed_row = 1});
      }},
+    {"positions outside the table",
+     [](TinyPlan& plan, View) {
+       plan.plan().positions = 2;
+       plan.Add(AddRowOp{.table = plan.Vector({1, 2, 3, 4}), .inout = plan.Input()});
+     }},
     {"pooled does not fit", [](TinyPlan& plan, View) { plan.plan().pooled = true; }},
 };
 

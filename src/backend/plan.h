@@ -248,6 +248,7 @@ struct Plan {
   std::vector<Op> ops;
   int routes = 0;          // route slots
   int64_t vocabulary = 0;  // token ids are in [0, vocabulary)
+  int64_t positions = 0;   // positions are in [0, positions): the rows of learned ones; 0: any
   View output;  // what Run returns: logits [output rows, vocabulary], or pooled rows [segments,
                 // width]
   bool pooled = false;                // the plan ends in a PoolOp: one output row per segment

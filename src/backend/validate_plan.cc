@@ -113,6 +113,8 @@ class Checker {
     if (const Weight* table = Find(op.table, false)) {
       Require(table->cols == op.inout.width && table->experts == 1, "a table of the wrong width");
       Require(op.fixed_row < table->rows, "a row outside the table");
+      Require(op.fixed_row >= 0 || (plan_.positions > 0 && plan_.positions <= table->rows),
+              "positions outside the table");
     }
     Read(op.inout);
   }

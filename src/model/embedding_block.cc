@@ -20,6 +20,7 @@ View EmbeddingBlock(PlanBuilder* plan) {
     plan->Add(backend::AddRowOp{
         .table = plan->Matrix("position_embd.weight", config.width, config.context_length),
         .inout = x});
+    plan->SetPositions(config.context_length);
   }
   if (config.embedding_norm) plan->Norm("token_embd_norm", x, x);
   return x;

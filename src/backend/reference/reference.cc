@@ -45,6 +45,8 @@ void CheckBatch(const Plan& plan, const Batch& batch, int64_t max_tokens, int64_
     CHECK(segment.first_row == row && segment.tokens > 0 && segment.start_position >= 0)
         << "segment at row " << row;
     row += segment.tokens;
+    CHECK(plan.positions == 0 || segment.start_position + segment.tokens <= plan.positions)
+        << "position " << segment.start_position + segment.tokens - 1 << " of " << plan.positions;
     if (plan.cache_layers.empty()) continue;
     const int64_t end = segment.start_position + segment.tokens;
     CHECK(static_cast<int64_t>(segment.pages.size()) * kPageTokens >= end)

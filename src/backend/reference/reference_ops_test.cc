@@ -32,6 +32,7 @@ TEST_F(ReferenceOps, EmbedScalesTheRow) {
 TEST_F(ReferenceOps, AddRowAddsThePositionOrAFixedRow) {
   TinyPlan plan(1, {0, 0});
   const WeightId table = plan.Weight(1, 4, 1, {1, 2, 3, 4});
+  plan.plan().positions = 4;
   plan.Add(AddRowOp{.table = table, .inout = plan.Input()});
   plan.Add(AddRowOp{.table = table, .inout = plan.Input(), .fixed_row = 0});
   EXPECT_THAT(plan.Run(backend_.get(), plan.Input(), 2), ElementsAre(4, 5));
