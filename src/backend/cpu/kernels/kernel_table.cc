@@ -12,14 +12,25 @@ const IsaKernels& KernelsOf(Isa isa) {
   switch (isa) {
     case Isa::kScalar:
       break;
+#if defined(__x86_64__)
     case Isa::kAvx2:
       found = Avx2Kernels();
+      break;
+    case Isa::kAvxVnni:
+      found = AvxVnniKernels();
       break;
     case Isa::kAvx512Vnni:
       found = Avx512Kernels();
       break;
+    case Isa::kAmx:
+      found = AmxKernels();
+      break;
+#elif defined(__aarch64__)
     case Isa::kNeon:
       found = NeonKernels();
+      break;
+#endif
+    default:  // of another processor family
       break;
   }
   return found != nullptr ? *found : ScalarKernels();

@@ -80,9 +80,11 @@ struct IsaKernels {
 };
 
 const IsaKernels& ScalarKernels();
-// Null where the program was built for another processor family.
+// Each exists in builds for its own processor family.
 const IsaKernels* Avx2Kernels();
+const IsaKernels* AvxVnniKernels();
 const IsaKernels* Avx512Kernels();
+const IsaKernels* AmxKernels();
 const IsaKernels* NeonKernels();
 
 // The row for (type, isa): the type's own kernels, or the generic ones.

@@ -1,37 +1,18 @@
 // AVX-512 with VNNI: the table, the preparation of inputs, and the float32 panel product of the
 // generic kernel.
-#if defined(__x86_64__)
-#include <cpuid.h>
+#include "backend/cpu/kernels/kernels_avx512.h"
+
 #include <immintrin.h>
 
+#include "backend/cpu/kernels/cpu_features.h"
 #include "backend/cpu/kernels/generic.h"
-#include "backend/cpu/kernels/kernels_avx512.h"
+#include "backend/cpu/kernels/kernels_amx.h"
 #include "backend/cpu/kernels/prepare_input.h"
-#endif
-#include "backend/cpu/kernels/kernel_table.h"
 
 namespace puna::backend::cpu {
-
-#if defined(__x86_64__)
 namespace {
 
-// The units are compiled for F, BW, VL, DQ, VNNI, and AVX2, FMA, F16C below them; the operating
-// system must save the registers (XCR0: xmm, ymm, mask, zmm 0-15, zmm 16-31).
-bool Available() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned kFma = 1u << 12, kOsxsave = 1u << 27, kF16c = 1u << 29;
-  constexpr unsigned kBasic = kFma | kOsxsave | kF16c;
-  if ((c & kBasic) != kBasic) return false;
-  unsigned xcr0 = 0, high = 0;
-  asm volatile("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
-  if ((xcr0 & 0xe6) != 0xe6) return false;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned kAvx2 = 1u << 5, kF = 1u << 16, kDq = 1u << 17, kBw = 1u << 30, kVl = 1u << 31;
-  constexpr unsigned kWide = kAvx2 | kF | kDq | kBw | kVl;
-  constexpr unsigned kVnni = 1u << 11;
-  return (b & kWide) == kWide && (c & kVnni) != 0;
-}
+bool Available() { return GetCpuFeatures().avx512_vnni; }
 
 template <int kTokens>
 void PanelTile(const float* panel, int64_t count, const float* input, float* sums) {
@@ -69,23 +50,28 @@ constexpr GemmKernels kGeneric = {
     .multiply = &MultiplyGeneric,
 };
 
-constexpr const TypeList* kLists[] = {&kFloatAvx512, &kLegacyAvx512, &kKAvx512};
+constexpr const TypeList* kVectorLists[] = {&kFloatAvx512, &kLegacyAvx512, &kKAvx512};
+constexpr const TypeList* kTileLists[] = {&kFloatAvx512, &kLegacyAmx, &kKAmx};
 
-constexpr IsaKernels kAvx512 = {
-    .isa = Isa::kAvx512Vnni,
-    .name = "avx512vnni",
-    .available = &Available,
-    .generic = &kGeneric,
-    .types = kLists,
-    .type_lists = sizeof(kLists) / sizeof(kLists[0]),
-    .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
-};
+constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
+                           const TypeList* const (&lists)[3]) {
+  return {
+      .isa = isa,
+      .name = name,
+      .available = available,
+      .generic = &kGeneric,
+      .types = lists,
+      .type_lists = 3,
+      .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
+  };
+}
+
+constexpr IsaKernels kVector = Table(Isa::kAvx512Vnni, "avx512vnni", &Available, kVectorLists);
+constexpr IsaKernels kTile = Table(Isa::kAmx, "amx", &RequestTiles, kTileLists);
 
 }  // namespace
 
-const IsaKernels* Avx512Kernels() { return &kAvx512; }
-#else
-const IsaKernels* Avx512Kernels() { return nullptr; }
-#endif
+const IsaKernels* Avx512Kernels() { return &kVector; }
+const IsaKernels* AmxKernels() { return &kTile; }
 
 }  // namespace puna::backend::cpu
