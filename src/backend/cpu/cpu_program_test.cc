@@ -18,7 +18,8 @@ constexpr double kFloatTolerance = 1e-11;
 
 std::vector<std::string> AvailableIsas() {
   std::vector<std::string> names;
-  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512Vnni, Isa::kNeon}) {
+  for (const Isa isa :
+       {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx, Isa::kNeon}) {
     if (IsaAvailable(isa)) names.emplace_back(IsaName(isa));
   }
   return names;

@@ -36,21 +36,21 @@ int64_t AttendScratchFloats(int64_t rows, int64_t k_size, int64_t v_size) {
 }
 
 const VectorOps& VectorOpsOf(Isa isa) {
-  const VectorOps* ops = nullptr;
   switch (isa) {
-    case Isa::kScalar:
-      break;
+#if defined(__x86_64__)
     case Isa::kAvx2:
-      ops = Avx2VectorOps();
-      break;
+    case Isa::kAvxVnni:
+      return Avx2VectorOps();
     case Isa::kAvx512Vnni:
-      ops = Avx512VectorOps();
-      break;
+    case Isa::kAmx:
+      return Avx512VectorOps();
+#elif defined(__aarch64__)
     case Isa::kNeon:
-      ops = NeonVectorOps();
-      break;
+      return NeonVectorOps();
+#endif
+    default:
+      return ScalarVectorOps();
   }
-  return ops == nullptr ? *ScalarVectorOps() : *ops;
 }
 
 }  // namespace puna::backend::cpu
