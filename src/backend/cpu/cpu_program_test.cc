@@ -342,6 +342,7 @@ TEST_P(PerIsa, WithoutCache) {
         PlanBuilder b(7);
         b.plan().vocabulary = 60;
         b.plan().pooled = true;
+        b.plan().positions = 100;
         const View h = b.Buffer(36), q = b.Buffer(36), kv = b.Buffer(72), out = b.Buffer(36);
         b.Do(EmbedOp{b.Add(1, 60, 36, 1.0f), h});
         b.Do(AddRowOp{b.Add(1, 100, 36, 1.0f), h});
