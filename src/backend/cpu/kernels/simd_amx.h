@@ -1,4 +1,4 @@
-// int8 kernels on AMX tiles, for 9 tokens and more. A tile product is 16 tokens x 16 rows x 64
+// int8 kernels on AMX tiles, for 13 tokens and more. A tile product is 16 tokens x 16 rows x 64
 // columns, 16384 multiply-adds in 16 cycles: eight times the vectors' rate. The r16 layout is
 // already what it wants: 16 steps of a panel are its right factor, 16 tokens of the prepared input
 // its left one.
@@ -264,7 +264,7 @@ struct AmxBlockKernel {
 };
 
 // Below this many tokens the vector kernels are faster.
-constexpr int64_t kAmxTokens = 9;
+constexpr int64_t kAmxTokens = 13;
 
 template <const R16Format& format, template <const R16Format&> typename Kernel>
 void MultiplyAmx(const MultiplyTask& task) {
