@@ -1,5 +1,6 @@
-// CHECK(condition) << "more"; ends the process with file, line and text when puna itself is wrong. It stays on in every
-// build. Nothing that comes from a request or a file may ever reach one: that is what Result is for.
+// CHECK(condition) << "more"; ends the process with file, line and text when puna itself is wrong.
+// It stays on in every build. Nothing that comes from a request or a file may ever reach one: that
+// is what Result is for.
 #ifndef PUNA_BASE_CHECK_H_
 #define PUNA_BASE_CHECK_H_
 
@@ -25,9 +26,9 @@ struct Voidify {
 
 }  // namespace puna::internal
 
-#define CHECK(condition)                          \
-  (condition) ? (void)0                           \
-              : ::puna::internal::Voidify() &     \
+#define CHECK(condition)                      \
+  (condition) ? (void)0                       \
+              : ::puna::internal::Voidify() & \
                     ::puna::internal::CheckFailure(__FILE__, __LINE__, #condition).stream()
 
 #endif  // PUNA_BASE_CHECK_H_

@@ -17,8 +17,9 @@ double UnitNanoseconds(std::string_view text, size_t* length) {
     double nanoseconds;
   };
   // Longer names first where one begins with another.
-  static constexpr Unit kUnits[] = {{"ns", 1}, {"us", 1e3}, {"\xC2\xB5s", 1e3}, {"\xCE\xBCs", 1e3}, {"ms", 1e6},
-                                    {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+  static constexpr Unit kUnits[] = {{"ns", 1},          {"us", 1e3},  {"\xC2\xB5s", 1e3},
+                                    {"\xCE\xBCs", 1e3}, {"ms", 1e6},  {"s", 1e9},
+                                    {"m", 60e9},        {"h", 3600e9}};
   for (const Unit& unit : kUnits) {
     if (text.starts_with(unit.name)) {
       *length = unit.name.size();
@@ -55,7 +56,9 @@ bool ReadNumber(std::string_view* text, double* value) {
 }  // namespace
 
 Result<nanoseconds> ParseGoDuration(std::string_view text) {
-  const auto invalid = [&] { return MakeError(ErrorCode::kInvalidArgument, "time: invalid duration \"{}\"", text); };
+  const auto invalid = [&] {
+    return MakeError(ErrorCode::kInvalidArgument, "time: invalid duration \"{}\"", text);
+  };
   std::string_view rest = text;
   bool negative = false;
   if (!rest.empty() && (rest[0] == '-' || rest[0] == '+')) {
@@ -71,7 +74,9 @@ Result<nanoseconds> ParseGoDuration(std::string_view text) {
     size_t length = 0;
     const double unit = UnitNanoseconds(rest, &length);
     if (unit == 0) {
-      if (rest.empty()) return MakeError(ErrorCode::kInvalidArgument, "time: missing unit in duration \"{}\"", text);
+      if (rest.empty())
+        return MakeError(ErrorCode::kInvalidArgument, "time: missing unit in duration \"{}\"",
+                         text);
       return MakeError(ErrorCode::kInvalidArgument, "time: unknown unit in duration \"{}\"", text);
     }
     rest.remove_prefix(length);

@@ -13,11 +13,13 @@ namespace puna {
 // What a negative keep_alive means.
 inline constexpr std::chrono::nanoseconds kForever = std::chrono::nanoseconds::max();
 
-// Go's duration syntax: "300ms", "1h30m", "-1m", "1.5h"; units ns, us, µs, ms, s, m, h. A bare "0" is allowed, other bare
-// numbers are not. Values beyond the range of int64 nanoseconds are an error.
+// Go's duration syntax: "300ms", "1h30m", "-1m", "1.5h"; units ns, us, µs, ms, s, m, h. A bare "0"
+// is allowed, other bare numbers are not. Values beyond the range of int64 nanoseconds are an
+// error.
 Result<std::chrono::nanoseconds> ParseGoDuration(std::string_view text);
 
-// As above, and a bare number counts as seconds; anything negative is kForever. This is OLLAMA_KEEP_ALIVE's syntax.
+// As above, and a bare number counts as seconds; anything negative is kForever. This is
+// OLLAMA_KEEP_ALIVE's syntax.
 Result<std::chrono::nanoseconds> ParseKeepAlive(std::string_view text);
 
 // RFC 3339 in UTC with nanoseconds: "2026-01-31T12:00:00.123456789Z".

@@ -27,7 +27,8 @@ Status OpenRegularFile(const fs::path& path, Descriptor* descriptor, uint64_t* s
   if (descriptor->value < 0) return ErrnoError(errno, path.string());
   struct stat info = {};
   if (::fstat(descriptor->value, &info) != 0) return ErrnoError(errno, path.string());
-  if (!S_ISREG(info.st_mode)) return MakeError(ErrorCode::kInvalidArgument, "{} is not a regular file", path.string());
+  if (!S_ISREG(info.st_mode))
+    return MakeError(ErrorCode::kInvalidArgument, "{} is not a regular file", path.string());
   *size_bytes = static_cast<uint64_t>(info.st_size);
   return {};
 }
@@ -57,8 +58,8 @@ Result<std::string> ReadFile(const fs::path& path, uint64_t max_bytes) {
   uint64_t size_bytes = 0;
   PUNA_RETURN_IF_ERROR(OpenRegularFile(path, &descriptor, &size_bytes));
   if (size_bytes > max_bytes) {
-    return MakeError(ErrorCode::kResourceExhausted, "{} has {} bytes, the limit is {}", path.string(), size_bytes,
-                     max_bytes);
+    return MakeError(ErrorCode::kResourceExhausted, "{} has {} bytes, the limit is {}",
+                     path.string(), size_bytes, max_bytes);
   }
   std::string content(size_bytes, '\0');
   size_t done = 0;
@@ -124,7 +125,8 @@ Status AtomicFile::Write(std::span<const uint8_t> bytes) {
 
 Status AtomicFile::WriteAt(uint64_t offset_bytes, std::span<const uint8_t> bytes) {
   while (!bytes.empty()) {
-    const ssize_t wrote = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset_bytes));
+    const ssize_t wrote =
+        ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset_bytes));
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0) return ErrnoError(errno, "write " + final_path_.string());
     bytes = bytes.subspan(static_cast<size_t>(wrote));

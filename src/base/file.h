@@ -1,4 +1,5 @@
-// Files: reading, mapping, and writing so that a crash at any instant leaves either the old content or the new.
+// Files: reading, mapping, and writing so that a crash at any instant leaves either the old content
+// or the new.
 #ifndef PUNA_BASE_FILE_H_
 #define PUNA_BASE_FILE_H_
 
@@ -15,9 +16,9 @@
 
 namespace puna {
 
-// A whole file mapped read-only. The bytes stay valid as long as the object lives, also when the file is deleted.
-// Somebody who truncates the file while it is mapped makes reads fault: stores replace files by renaming for that reason.
-// Thread safe after construction.
+// A whole file mapped read-only. The bytes stay valid as long as the object lives, also when the
+// file is deleted. Somebody who truncates the file while it is mapped makes reads fault: stores
+// replace files by renaming for that reason. Thread safe after construction.
 class MappedFile {
  public:
   // An empty file maps to an empty span. A directory or device is an error.
@@ -35,11 +36,13 @@ class MappedFile {
   std::span<const uint8_t> bytes_;
 };
 
-// The whole file. A file larger than `max_bytes` is kResourceExhausted, so that nobody's typo fills the memory.
-Result<std::string> ReadFile(const std::filesystem::path& path, uint64_t max_bytes = uint64_t{1} << 30);
+// The whole file. A file larger than `max_bytes` is kResourceExhausted, so that nobody's typo fills
+// the memory.
+Result<std::string> ReadFile(const std::filesystem::path& path,
+                             uint64_t max_bytes = uint64_t{1} << 30);
 
-// A new file that appears under its final name only by Commit(). Until then it has a temporary name in the same folder;
-// the destructor removes it. Not thread safe.
+// A new file that appears under its final name only by Commit(). Until then it has a temporary name
+// in the same folder; the destructor removes it. Not thread safe.
 class AtomicFile {
  public:
   // Creates missing parent folders (mode 0755). The file gets mode 0644.
@@ -54,7 +57,8 @@ class AtomicFile {
   Status WriteAt(uint64_t offset_bytes, std::span<const uint8_t> bytes);
   // Syncs, renames over `final_path`, and syncs the folder. Afterwards the object is spent.
   Status Commit();
-  // The same under another final path in the same file system, for content whose name is its own hash.
+  // The same under another final path in the same file system, for content whose name is its own
+  // hash.
   Status CommitAs(const std::filesystem::path& final_path);
   const std::filesystem::path& temporary_path() const { return temporary_path_; }
 

@@ -1,5 +1,6 @@
-// The table of settings. A row names the variable, says whether Ollama has it too, its default as the user reads it, what
-// it means, and how its text becomes a field. A new setting is a field in Settings and a row here.
+// The table of settings. A row names the variable, says whether Ollama has it too, its default as
+// the user reads it, what it means, and how its text becomes a field. A new setting is a field in
+// Settings and a row here.
 #include "base/settings.h"
 
 #include <algorithm>
@@ -27,7 +28,8 @@ Status SetInteger(const std::string& text, int64_t* field) {
   int64_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc() || end != text.data() + text.size() || value < 0) {
-    return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not a whole number of at least 0", text);
+    return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not a whole number of at least 0",
+                     text);
   }
   *field = value;
   return {};
@@ -43,17 +45,28 @@ bool ParseBool(const std::string& text) {
 
 constexpr Row kRows[] = {
     {"HOST", true, "127.0.0.1:11434", "Address the server listens on and the commands talk to",
-     [](const std::string& text, Settings* s) -> Status { s->host = text; return {}; }},
-    {"MODELS", true, "~/.ollama/models if it exists, else ~/.puna/models", "Folder of the model store",
-     [](const std::string& text, Settings* s) -> Status { s->models = text; return {}; }},
-    {"KEEP_ALIVE", true, "5m", "How long a model stays loaded after its last request; negative: forever, 0: not at all",
+     [](const std::string& text, Settings* s) -> Status {
+       s->host = text;
+       return {};
+     }},
+    {"MODELS", true, "~/.ollama/models if it exists, else ~/.puna/models",
+     "Folder of the model store",
+     [](const std::string& text, Settings* s) -> Status {
+       s->models = text;
+       return {};
+     }},
+    {"KEEP_ALIVE", true, "5m",
+     "How long a model stays loaded after its last request; negative: forever, 0: not at all",
      [](const std::string& text, Settings* s) -> Status {
        PUNA_ASSIGN_OR_RETURN(s->keep_alive, ParseKeepAlive(text));
        return {};
      }},
-    {"CONTEXT_LENGTH", true, "0", "Context in tokens where a request names none; 0: what the model was trained for, as far as memory allows",
+    {"CONTEXT_LENGTH", true, "0",
+     "Context in tokens where a request names none; 0: what the model was trained for, as far as "
+     "memory allows",
      [](const std::string& text, Settings* s) { return SetInteger(text, &s->context_length); }},
-    {"NUM_PARALLEL", true, "0", "Most requests that one model computes at the same time; 0: as many as memory allows",
+    {"NUM_PARALLEL", true, "0",
+     "Most requests that one model computes at the same time; 0: as many as memory allows",
      [](const std::string& text, Settings* s) { return SetInteger(text, &s->num_parallel); }},
     {"MAX_LOADED_MODELS", true, "0", "Most models in memory at the same time; 0: as many as fit",
      [](const std::string& text, Settings* s) { return SetInteger(text, &s->max_loaded_models); }},
@@ -68,22 +81,38 @@ constexpr Row kRows[] = {
        return {};
      }},
     {"ORIGINS", true, "", "Further origins that browsers may call from, separated by commas",
-     [](const std::string& text, Settings* s) -> Status { s->origins = text; return {}; }},
+     [](const std::string& text, Settings* s) -> Status {
+       s->origins = text;
+       return {};
+     }},
     {"DEBUG", true, "0", "1: debug log, 2: trace log",
      [](const std::string& text, Settings* s) -> Status {
        s->debug = text == "2" ? 2 : (ParseBool(text) ? 1 : 0);
        return {};
      }},
     {"NOPRUNE", true, "false", "Keep unreferenced blobs at start",
-     [](const std::string& text, Settings* s) -> Status { s->no_prune = ParseBool(text); return {}; }},
+     [](const std::string& text, Settings* s) -> Status {
+       s->no_prune = ParseBool(text);
+       return {};
+     }},
     {"NOHISTORY", true, "false", "Keep no history of typed lines",
-     [](const std::string& text, Settings* s) -> Status { s->no_history = ParseBool(text); return {}; }},
+     [](const std::string& text, Settings* s) -> Status {
+       s->no_history = ParseBool(text);
+       return {};
+     }},
     {"EDITOR", true, "$VISUAL, $EDITOR, vi", "Editor that Ctrl-G opens",
-     [](const std::string& text, Settings* s) -> Status { s->editor = text; return {}; }},
+     [](const std::string& text, Settings* s) -> Status {
+       s->editor = text;
+       return {};
+     }},
     {"THREADS", false, "0", "Compute threads; 0: the cores that this process may use",
      [](const std::string& text, Settings* s) { return SetInteger(text, &s->threads); }},
-    {"ISA", false, "", "Forces the kernels of one instruction set: scalar, avx2, avx512vnni or neon",
-     [](const std::string& text, Settings* s) -> Status { s->isa = text; return {}; }},
+    {"ISA", false, "",
+     "Forces the kernels of one instruction set: scalar, avx2, avx512vnni or neon",
+     [](const std::string& text, Settings* s) -> Status {
+       s->isa = text;
+       return {};
+     }},
     {"BACKEND", false, "cpu", "Who computes: cpu, or reference (slow and exact)",
      [](const std::string& text, Settings* s) -> Status {
        if (text != "cpu" && text != "reference") {
@@ -159,7 +188,8 @@ Address ParseAddress(std::string_view host) {
   if (!host.empty()) address.host = host;
   int value = 0;
   const auto [end, code] = std::from_chars(port.data(), port.data() + port.size(), value);
-  if (code == std::errc() && end == port.data() + port.size() && value >= 0 && value <= 65535 && !port.empty()) {
+  if (code == std::errc() && end == port.data() + port.size() && value >= 0 && value <= 65535 &&
+      !port.empty()) {
     address.port = static_cast<uint16_t>(value);
   }
   return address;
@@ -167,7 +197,8 @@ Address ParseAddress(std::string_view host) {
 
 std::vector<SettingDescription> DescribeSettings() {
   std::vector<SettingDescription> rows;
-  for (const Row& row : kRows) rows.push_back({row.name, row.ollama, row.default_value, row.description});
+  for (const Row& row : kRows)
+    rows.push_back({row.name, row.ollama, row.default_value, row.description});
   return rows;
 }
 

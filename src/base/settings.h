@@ -1,5 +1,6 @@
-// Every setting puna takes from the environment: one row each in the table of settings.cc, read once at start.
-// PUNA_X wins over OLLAMA_X. `puna serve --help` and docs/settings.md are printed from the same table.
+// Every setting puna takes from the environment: one row each in the table of settings.cc, read
+// once at start. PUNA_X wins over OLLAMA_X. `puna serve --help` and docs/settings.md are printed
+// from the same table.
 #ifndef PUNA_BASE_SETTINGS_H_
 #define PUNA_BASE_SETTINGS_H_
 
@@ -15,25 +16,25 @@
 namespace puna {
 
 struct Settings {
-  std::string host = "127.0.0.1:11434";           // as written: [scheme://]host[:port]; see ListenAddress()
-  std::filesystem::path models;                    // the store; resolved, never empty
+  std::string host = "127.0.0.1:11434";  // as written: [scheme://]host[:port]; see ListenAddress()
+  std::filesystem::path models;          // the store; resolved, never empty
   std::chrono::nanoseconds keep_alive = std::chrono::minutes(5);  // kForever for negative
-  int64_t context_length = 0;                      // tokens; 0: the model's trained length as far as memory allows
-  int64_t num_parallel = 0;                        // sequences in a step; 0: no limit but memory
-  int64_t max_loaded_models = 0;                   // 0: as many as fit
-  int64_t max_queue = 512;                         // waiting requests; more are answered 503
-  int64_t threads = 0;                             // compute threads; 0: the cores that this process may use
-  std::string kv_cache_type = "f16";               // f32, f16 or q8_0
-  std::string isa;                                 // forces an instruction set of the cpu backend; empty: the best
-  std::string backend = "cpu";                     // cpu or reference
-  std::string origins;                             // further origins for CORS, comma separated
-  int64_t debug = 0;                               // 1: debug log, 2: trace log
-  bool no_prune = false;                           // keep unreferenced blobs at start
-  bool no_history = false;                         // the command line keeps no history
-  std::string editor;                              // for Ctrl-G; empty: VISUAL, EDITOR, vi
+  int64_t context_length = 0;     // tokens; 0: the model's trained length as far as memory allows
+  int64_t num_parallel = 0;       // sequences in a step; 0: no limit but memory
+  int64_t max_loaded_models = 0;  // 0: as many as fit
+  int64_t max_queue = 512;        // waiting requests; more are answered 503
+  int64_t threads = 0;            // compute threads; 0: the cores that this process may use
+  std::string kv_cache_type = "f16";  // f32, f16 or q8_0
+  std::string isa;              // forces an instruction set of the cpu backend; empty: the best
+  std::string backend = "cpu";  // cpu or reference
+  std::string origins;          // further origins for CORS, comma separated
+  int64_t debug = 0;            // 1: debug log, 2: trace log
+  bool no_prune = false;        // keep unreferenced blobs at start
+  bool no_history = false;      // the command line keeps no history
+  std::string editor;           // for Ctrl-G; empty: VISUAL, EDITOR, vi
 
-  // `lookup` returns the value of an environment variable, "" if unset. Bad values are a warning in the log and leave
-  // the default, as in Ollama.
+  // `lookup` returns the value of an environment variable, "" if unset. Bad values are a warning in
+  // the log and leave the default, as in Ollama.
   static Settings Read(const std::function<std::string(const std::string&)>& lookup);
   static Settings FromEnvironment();
 };
@@ -44,14 +45,15 @@ struct Address {
   uint16_t port = 11434;
 };
 
-// Splits OLLAMA_HOST as Ollama does: "http" without a port means 80, "https" 443, a bad port the default.
+// Splits OLLAMA_HOST as Ollama does: "http" without a port means 80, "https" 443, a bad port the
+// default.
 Address ParseAddress(std::string_view host);
 
 struct SettingDescription {
-  std::string name;            // without prefix: "KEEP_ALIVE"
-  bool ollama = false;         // is there an OLLAMA_<name> too?
+  std::string name;     // without prefix: "KEEP_ALIVE"
+  bool ollama = false;  // is there an OLLAMA_<name> too?
   std::string default_value;
-  std::string description;     // one sentence, no period
+  std::string description;  // one sentence, no period
 };
 
 // The rows of the table, in the order of the documentation.

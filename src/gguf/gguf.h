@@ -42,6 +42,10 @@ class Array {
   std::string_view string_at(int64_t i) const;
   int64_t integer_at(int64_t i) const;  // floats are truncated; uint64 beyond int64 saturates
   double number_at(int64_t i) const;
+  // The packed little-endian elements, for copying; empty for kString.
+  std::span<const uint8_t> bytes() const {
+    return {data_, kind_ == Kind::kString ? 0 : static_cast<size_t>(size_ * element_bytes_)};
+  }
 
  private:
   friend class Reader;
@@ -110,7 +114,8 @@ class File {
 };
 
 // Builds a version 3 file. Add everything, then write once. Not thread safe. Misuse (a duplicate name, data of the wrong
-// size) is an error of Write.
+// size) is an error of Write. Tensors are aligned to 32 bytes; general.alignment need not be set and may only be 32.
+// llama.cpp reads what is written: names are limited to 63 bytes and dimensions to 4.
 class Writer {
  public:
   void Set(std::string key, uint32_t value);
@@ -123,7 +128,7 @@ class Writer {
   void Set(std::string key, std::vector<std::string> values);
   void Set(std::string key, std::vector<float> values);
   void Set(std::string key, std::vector<int32_t> values);
-  // Copies a value read from another file, arrays too.
+  // Copies a value read from another file, arrays too. general.alignment is left out: the copy has its own.
   void SetFrom(std::string_view key, const Value& value);
 
   // `produce` is called once while writing, in the order of the Add calls, and must return exactly the tensor's bytes:
@@ -142,8 +147,11 @@ class Writer {
     std::string name;
     quant::TensorType type;
     std::vector<int64_t> dims;
-    Producer produce;
+    std::variant<Producer, std::span<const uint8_t>> source;
   };
+  // Everything before the tensor data, padded; appends the size of each tensor.
+  Result<std::string> EncodeHeader(std::vector<uint64_t>* sizes_bytes) const;
+
   std::vector<std::pair<std::string, std::string>> metadata_;  // key, type and value as they will be written
   std::vector<PendingTensor> tensors_;
 };

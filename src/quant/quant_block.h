@@ -57,6 +57,24 @@ void DecodeRow(const uint8_t* blocks, int64_t n, float* out) {
   for (int64_t i = 0; i < n; i += Block::kElements) decode(*block++, out + i);
 }
 
+// Packs the low two bits of 256 levels: byte l + 32 h has value l + 32 g + 128 h in bits 2 g.
+inline void Pack2Bits(const uint8_t (&levels)[256], uint8_t (&packed)[64]) {
+  for (int i = 0; i < 64; ++i) {
+    const uint8_t* at = levels + i / 32 * 128 + i % 32;
+    packed[i] = static_cast<uint8_t>((at[0] & 3) | (at[32] & 3) << 2 | (at[64] & 3) << 4 |
+                                     (at[96] & 3) << 6);
+  }
+}
+
+// Packs the low four bits of 256 levels: byte l + 32 h has value l + 64 h in its low nibble and l +
+// 64 h + 32 in the high.
+inline void PackNibbles(const uint8_t (&levels)[256], uint8_t (&packed)[128]) {
+  for (int i = 0; i < 128; ++i) {
+    const uint8_t* at = levels + i / 32 * 64 + i % 32;
+    packed[i] = static_cast<uint8_t>((at[0] & 15) | (at[32] & 15) << 4);
+  }
+}
+
 // The sign of value `i` in a byte of sign bits, lowest bit first.
 inline float SignAt(unsigned sign_bits, int i) { return (sign_bits >> i & 1) != 0 ? -1.0f : 1.0f; }
 

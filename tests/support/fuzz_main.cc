@@ -1,12 +1,13 @@
-// Runs a libFuzzer-style target without libFuzzer: every seed file as it is, then random mutations of the seeds until
-// the time or the number of runs is used up. It has no coverage feedback; what it has is that it runs everywhere, in
-// every test run, under every sanitizer, and repeats exactly for the same seed number.
+// Runs a libFuzzer-style target without libFuzzer: every seed file as it is, then random mutations
+// of the seeds until the time or the number of runs is used up. It has no coverage feedback; what
+// it has is that it runs everywhere, in every test run, under every sanitizer, and repeats exactly
+// for the same seed number.
 //
 //   x_fuzz [--seconds N] [--runs N] [--seed N] [FILE|FOLDER...]
 //
 // A crash leaves the input in ./crash-<target>.bin so that it can be kept as a regression seed.
-#include <csignal>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -37,18 +38,32 @@ void SaveAndDie(int signal_number) {
 
 void AddSeeds(const std::filesystem::path& path, std::vector<Bytes>* seeds) {
   if (std::filesystem::is_directory(path)) {
-    for (const auto& entry : std::filesystem::directory_iterator(path)) AddSeeds(entry.path(), seeds);
+    for (const auto& entry : std::filesystem::directory_iterator(path))
+      AddSeeds(entry.path(), seeds);
     return;
   }
   std::ifstream in(path, std::ios::binary);
   seeds->emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
 }
 
-// Structure-blind mutations; interesting integers matter most for formats full of counts and offsets.
+// Structure-blind mutations; interesting integers matter most for formats full of counts and
+// offsets.
 void Mutate(std::mt19937_64& random, const std::vector<Bytes>& seeds, Bytes* bytes) {
-  static constexpr uint64_t kInteresting[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-                                              0x80000000, 0xffffffff, 0x7fffffffffffffff,
-                                              0x8000000000000000, 0xffffffffffffffff};
+  static constexpr uint64_t kInteresting[] = {0,
+                                              1,
+                                              2,
+                                              0x7f,
+                                              0x80,
+                                              0xff,
+                                              0x7fff,
+                                              0x8000,
+                                              0xffff,
+                                              0x7fffffff,
+                                              0x80000000,
+                                              0xffffffff,
+                                              0x7fffffffffffffff,
+                                              0x8000000000000000,
+                                              0xffffffffffffffff};
   const int rounds = 1 + static_cast<int>(random() % 6);
   for (int round = 0; round < rounds; ++round) {
     const size_t size = bytes->size();
@@ -70,8 +85,10 @@ void Mutate(std::mt19937_64& random, const std::vector<Bytes>& seeds, Bytes* byt
         bytes->resize(at);
         break;
       case 4:
-        if (size != 0) bytes->erase(bytes->begin() + static_cast<ptrdiff_t>(at),
-                                    bytes->begin() + static_cast<ptrdiff_t>(std::min(size, at + 1 + random() % 16)));
+        if (size != 0)
+          bytes->erase(
+              bytes->begin() + static_cast<ptrdiff_t>(at),
+              bytes->begin() + static_cast<ptrdiff_t>(std::min(size, at + 1 + random() % 16)));
         break;
       case 5: {
         Bytes extra(1 + random() % 16);
@@ -85,7 +102,8 @@ void Mutate(std::mt19937_64& random, const std::vector<Bytes>& seeds, Bytes* byt
         if (other.empty()) break;
         const size_t from = random() % other.size();
         const size_t length = std::min<size_t>(other.size() - from, 1 + random() % 64);
-        bytes->insert(bytes->begin() + static_cast<ptrdiff_t>(at), other.begin() + static_cast<ptrdiff_t>(from),
+        bytes->insert(bytes->begin() + static_cast<ptrdiff_t>(at),
+                      other.begin() + static_cast<ptrdiff_t>(from),
                       other.begin() + static_cast<ptrdiff_t>(from + length));
         break;
       }
@@ -114,7 +132,8 @@ int main(int argc, char** argv) {
     }
   }
   g_crash_file = "crash-" + std::filesystem::path(argv[0]).filename().string() + ".bin";
-  for (const int number : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) std::signal(number, SaveAndDie);
+  for (const int number : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
+    std::signal(number, SaveAndDie);
 
   for (const Bytes& bytes : seeds) {
     g_current = bytes;

@@ -42,10 +42,9 @@ Status CheckPart(const Weight& weight, const Weight& first) {
 int64_t Groups(int64_t rows) { return (rows + kGroupRows - 1) / kGroupRows; }
 
 // The GGUF blocks of row `row` of the stacked parts.
-const uint8_t* RowBlocks(std::span<const Weight* const> parts, int64_t expert, int64_t row,
-                         int64_t row_bytes) {
+const uint8_t* RowBlocks(std::span<const Weight* const> parts, int64_t expert, int64_t row) {
   for (const Weight* part : parts) {
-    if (row < part->rows) return part->data + (expert * part->rows + row) * row_bytes;
+    if (row < part->rows) return part->Row(expert, row);
     row -= part->rows;
   }
   CHECK(false) << "row past the end of the stacked parts";
@@ -92,13 +91,12 @@ Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa is
 void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,
                 PackedMatrix* packed) {
   const quant::TypeTraits& traits = quant::TraitsOf(packed->type);
-  const int64_t row_bytes = quant::BytesFor(packed->type, packed->cols);
   for (int64_t group = begin; group < end; ++group) {
     const uint8_t* row_blocks[kGroupRows] = {};
     const int64_t first_row = group * kGroupRows;
     const int64_t rows = std::min(kGroupRows, packed->rows - first_row);
     for (int64_t r = 0; r < rows; ++r)
-      row_blocks[r] = RowBlocks(parts, expert, first_row + r, row_bytes);
+      row_blocks[r] = RowBlocks(parts, expert, first_row + r);
     packed->kernels->pack(traits, row_blocks, rows, packed->cols,
                           packed->data.data() + group * packed->group_bytes);
   }

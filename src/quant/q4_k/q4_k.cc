@@ -1,5 +1,6 @@
 #include "quant/q4_k/q4_k.h"
 
+#include "quant/quant_fit.h"
 #include "quant/quant_k_scales.h"
 
 namespace puna::quant {
@@ -19,10 +20,20 @@ void Decode(const BlockQ4_K& block, float* out) {
   }
 }
 
+void Encode(const float* x, const float* importance, BlockQ4_K* block) {
+  uint8_t levels[256];
+  EncodeKBlock(x, importance, 15, block->d, block->dmin, block->scales, levels);
+  PackNibbles(levels, block->qs);
+}
+
 }  // namespace
 
 void DecodeQ4_K(const uint8_t* blocks, int64_t n, float* out) {
   DecodeRow<BlockQ4_K, Decode>(blocks, n, out);
+}
+
+void EncodeQ4_K(const float* values, int64_t n, const float* importance, uint8_t* blocks) {
+  EncodeRow<BlockQ4_K, Encode>(values, n, importance, blocks);
 }
 
 }  // namespace puna::quant

@@ -1,5 +1,7 @@
 #include "quant/q5_0/q5_0.h"
 
+#include "quant/quant_fit.h"
+
 namespace puna::quant {
 namespace {
 
@@ -14,10 +16,28 @@ void Decode(const BlockQ5_0& block, float* out) {
   }
 }
 
+void Encode(const float* x, const float* importance, BlockQ5_0* block) {
+  float weights[32];
+  ErrorWeights(x, 32, importance, weights);
+  const float inverse = InverseOf(StoreHalf(FitScale(x, weights, 32, -16, 15), block->d));
+  uint32_t high = 0;
+  for (int j = 0; j < 16; ++j) {
+    const int q0 = RoundLevel(x[j] * inverse, -16, 15) + 16;
+    const int q1 = RoundLevel(x[j + 16] * inverse, -16, 15) + 16;
+    block->qs[j] = static_cast<uint8_t>((q0 & 15) | (q1 & 15) << 4);
+    high |= static_cast<uint32_t>(q0 >> 4) << j | static_cast<uint32_t>(q1 >> 4) << (j + 16);
+  }
+  StoreU32(high, block->qh);
+}
+
 }  // namespace
 
 void DecodeQ5_0(const uint8_t* blocks, int64_t n, float* out) {
   DecodeRow<BlockQ5_0, Decode>(blocks, n, out);
+}
+
+void EncodeQ5_0(const float* values, int64_t n, const float* importance, uint8_t* blocks) {
+  EncodeRow<BlockQ5_0, Encode>(values, n, importance, blocks);
 }
 
 }  // namespace puna::quant

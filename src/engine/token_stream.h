@@ -1,0 +1,86 @@
+// The channel between the worker thread that computes a request and whoever asked for it. The
+// worker pushes, the consumer takes; dropping the stream (or Cancel) is how a request is cancelled:
+// the worker sees it at its next step.
+#ifndef PUNA_ENGINE_TOKEN_STREAM_H_
+#define PUNA_ENGINE_TOKEN_STREAM_H_
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "sampler/sampler.h"
+
+namespace puna::engine {
+
+using TokenId = int32_t;
+
+enum class FinishReason { kNone, kStop, kLength };
+
+// What one generated token brought. `text` may be empty: part of a character, or held back because
+// a stop string may have begun. Text that is still held back when the output ends without a token
+// of its own comes as a delta with token -1.
+struct TokenDelta {
+  TokenId token = -1;
+  std::string text;
+  // Empty unless asked for; the chosen token first.
+  std::vector<sampler::TokenProbability> logprobs;
+};
+
+// Final accounting of a request.
+struct GenerationStats {
+  int64_t prompt_tokens = 0;         // of the prompt as used, cached ones included
+  int64_t cached_prompt_tokens = 0;  // of these, not computed because a prefix was cached
+  int64_t generated_tokens = 0;      // an end-of-generation token included, as llama.cpp counts
+  // Waiting for the model to load; from admission to the first token; from then on; from Submit to
+  // the end.
+  std::chrono::nanoseconds load{}, prompt{}, generate{}, total{};
+  FinishReason reason = FinishReason::kNone;
+  std::string stop_text;         // the stop string that matched, if one did
+  std::vector<TokenId> context;  // prompt and output tokens without the end-of-generation token
+};
+
+struct StreamEvent {
+  enum class Kind { kDelta, kFinished, kFailed };
+  Kind kind = Kind::kDelta;
+  TokenDelta delta;       // kDelta
+  GenerationStats stats;  // kFinished: the last event of a stream that ended well
+  Error error;            // kFailed: the last event of one that did not
+};
+
+// Thread safe.
+class TokenStream {
+ public:
+  // --- consumer
+  // Everything that arrived since the last call; empty if nothing did.
+  std::vector<StreamEvent> Take();
+  // As Take, but waits until there is something.
+  std::vector<StreamEvent> Wait();
+  // `notify` is called (from the worker thread, or at once if events are waiting) whenever the
+  // stream goes from empty to not empty. It must not block and not call back into the stream. Null
+  // removes it; after SetNotify returns, the earlier one is not running any more and will not be
+  // called.
+  void SetNotify(std::function<void()> notify);
+  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+
+  // --- producer
+  void Push(StreamEvent event);
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::vector<StreamEvent> events_;
+  std::function<void()> notify_;
+  std::atomic<bool> cancelled_{false};
+};
+
+}  // namespace puna::engine
+
+#endif  // PUNA_ENGINE_TOKEN_STREAM_H_

@@ -1,0 +1,503 @@
+// Connections are coroutines on a strand each, run by a few threads: no locks inside a connection,
+// and a slow client costs a few kilobytes instead of a thread. While a handler computes, a second
+// small coroutine waits for the socket to become readable: the only way to learn that a client hung
+// up before the next write would tell (seconds later, or never for an answer that is sent whole).
+//
+// Rejected: a thread per connection (hundreds of streaming clients), and Beast's own timeout for
+// everything (it cannot tell "waits for the next request" from "computes").
+#include "http/server.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <cctype>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+#include "http/url.h"
+
+namespace puna::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace bhttp = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+constexpr size_t kBodyPieceBytes = 256 << 10;
+constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
+
+std::string LowerCase(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return out;
+}
+
+class Connection;
+
+// What all connections of a server share.
+struct Shared {
+  ServerOptions options;
+  Handler handler;
+  std::mutex mutex;
+  std::condition_variable all_closed;
+  std::map<Connection*, std::weak_ptr<Connection>> connections;
+  std::atomic<bool> draining{false};
+};
+
+// One client connection: reads requests one after another and has the handler answer them.
+class Connection : public BodyReader,
+                   public ResponseWriter,
+                   public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(tcp::socket socket, std::shared_ptr<Shared> shared)
+      : stream_(std::move(socket)), shared_(std::move(shared)), strand_(stream_.get_executor()) {}
+
+  ~Connection() override {
+    const std::lock_guard lock(shared_->mutex);
+    shared_->connections.erase(this);
+    if (shared_->connections.empty()) shared_->all_closed.notify_all();
+  }
+
+  Task<void> Serve();
+  // On the strand: closes the connection if it waits for a request, or in any case if `now`.
+  void Close(bool now) {
+    if (now || idle_) CloseSocket();
+  }
+  asio::any_io_executor executor() { return strand_; }
+
+  // BodyReader
+  Task<Result<std::string>> Read() override;
+  Task<Result<std::string>> ReadAll(uint64_t limit_bytes) override;
+
+  // ResponseWriter
+  void SetHeader(std::string name, std::string value) override {
+    headers_.emplace_back(std::move(name), std::move(value));
+  }
+  Task<void> Send(int status, std::string_view content_type, std::string body) override;
+  Task<void> StartStream(int status, std::string_view content_type) override;
+  Task<bool> Write(std::string piece) override;
+  Task<void> Finish() override;
+  bool started() const override { return started_; }
+  bool client_gone() const override { return client_gone_; }
+  void OnClientGone(std::function<void()> callback) override {
+    on_gone_ = std::move(callback);
+    if (client_gone_ && on_gone_) on_gone_();
+  }
+
+ private:
+  using Parser = bhttp::request_parser<bhttp::buffer_body>;
+
+  Task<bool> ReadHead();
+  Task<void> Answer();
+  Task<void> SendContinueIfAsked();
+  void CloseSocket() {
+    error_code ignored;
+    stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
+    stream_.socket().close(ignored);
+  }
+  void ClientIsGone() {
+    if (client_gone_) return;
+    client_gone_ = true;
+    if (on_gone_) on_gone_();
+  }
+  void WatchForHangUp();
+  template <typename Response>
+  void FillHead(Response* response, int status, std::string_view content_type);
+
+  beast::tcp_stream stream_;
+  std::shared_ptr<Shared> shared_;
+  asio::any_io_executor strand_;
+  beast::flat_buffer buffer_;
+  std::optional<Parser> parser_;
+  Request request_;
+  std::vector<std::pair<std::string, std::string>> headers_;  // of the answer
+  std::function<void()> on_gone_;
+  bool idle_ = true;       // between requests
+  bool started_ = false;   // the answer has begun
+  bool finished_ = false;  // the answer is complete
+  bool chunked_ = false;
+  bool keep_alive_ = true;
+  bool watching_ = false;
+  bool client_gone_ = false;
+};
+
+Task<void> Connection::Serve() {
+  const auto self = shared_from_this();
+  while (co_await ReadHead()) {
+    co_await Answer();
+    if (!keep_alive_ || !finished_ || client_gone_ || shared_->draining) break;
+    // What a handler left unread of the body would be taken for the next request.
+    if (!parser_->is_done()) break;
+  }
+  CloseSocket();
+}
+
+Task<bool> Connection::ReadHead() {
+  parser_.emplace();
+  parser_->header_limit(static_cast<uint32_t>(shared_->options.max_header_bytes));
+  parser_->body_limit(boost::none);
+  idle_ = true;
+  stream_.expires_after(shared_->options.header_timeout);
+  const auto [error, bytes] =
+      co_await bhttp::async_read_header(stream_, buffer_, *parser_, kNoThrow);
+  idle_ = false;
+  stream_.expires_never();
+  headers_.clear();
+  on_gone_ = nullptr;
+  started_ = finished_ = chunked_ = client_gone_ = false;
+  if (error) {
+    const bool ours =
+        error.category() == bhttp::make_error_code(bhttp::error::bad_method).category() &&
+        error != bhttp::error::end_of_stream && error != bhttp::error::partial_message;
+    if (ours) {
+      keep_alive_ = false;
+      const int status = error == bhttp::error::header_limit ? 431 : 400;
+      co_await Send(status, "text/plain", fmt::format("{} {}", status, error.message()));
+    }
+    co_return false;
+  }
+  const auto& head = parser_->get();
+  request_ = Request{};
+  request_.method = std::string(head.method_string());
+  request_.target = std::string(head.target());
+  request_.path = DecodePath(request_.target.substr(0, request_.target.find('?')));
+  for (const auto& field : head) {
+    request_.headers.emplace_back(LowerCase(field.name_string()), std::string(field.value()));
+  }
+  error_code ignored;
+  request_.peer_address = stream_.socket().remote_endpoint(ignored).address().to_string();
+  keep_alive_ = head.keep_alive();
+  if (parser_->is_done()) WatchForHangUp();
+  co_return true;
+}
+
+Task<void> Connection::Answer() {
+  bool failed = false;
+  try {
+    co_await shared_->handler(request_, *this, *this);
+  } catch (const std::exception& exception) {
+    LogError("{} {}: {}", request_.method, request_.path, exception.what());
+    failed = true;
+  }
+  on_gone_ = nullptr;
+  if (!started_ && !client_gone_) {
+    co_await Send(failed ? 500 : 404, "text/plain", failed ? "" : "404 page not found");
+  }
+  if (watching_) {
+    error_code ignored;
+    stream_.socket().cancel(ignored);
+  }
+}
+
+// Waits until the socket is readable. A clean end or an error is a client that left; data is its
+// next request, which stays in the socket until this one is answered.
+void Connection::WatchForHangUp() {
+  if (watching_) return;
+  watching_ = true;
+  asio::co_spawn(
+      strand_,
+      [self = shared_from_this()]() -> Task<void> {
+        const auto [error] =
+            co_await self->stream_.socket().async_wait(tcp::socket::wait_read, kNoThrow);
+        self->watching_ = false;
+        if (error) co_return;
+        char byte;
+        const ssize_t got =
+            ::recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+          if (!self->finished_) self->ClientIsGone();
+        }
+      },
+      asio::detached);
+}
+
+Task<void> Connection::SendContinueIfAsked() {
+  const auto& head = parser_->get();
+  if (!beast::iequals(head[bhttp::field::expect], "100-continue")) co_return;
+  parser_->get().erase(bhttp::field::expect);
+  bhttp::response<bhttp::empty_body> go_on(bhttp::status::continue_, head.version());
+  bhttp::response_serializer<bhttp::empty_body> serializer(go_on);
+  co_await bhttp::async_write(stream_, serializer, kNoThrow);
+}
+
+Task<Result<std::string>> Connection::Read() {
+  if (parser_->is_done()) co_return std::string();
+  co_await SendContinueIfAsked();
+  std::string piece(kBodyPieceBytes, '\0');
+  auto& body = parser_->get().body();
+  body.data = piece.data();
+  body.size = piece.size();
+  body.more = true;
+  stream_.expires_after(shared_->options.body_timeout);
+  auto [error, bytes] = co_await bhttp::async_read(stream_, buffer_, *parser_, kNoThrow);
+  stream_.expires_never();
+  if (error && error != bhttp::error::need_buffer) {
+    ClientIsGone();
+    co_return MakeError(ErrorCode::kCancelled, "request body: {}", error.message());
+  }
+  piece.resize(piece.size() - body.size);
+  if (parser_->is_done()) WatchForHangUp();
+  co_return piece;
+}
+
+Task<Result<std::string>> Connection::ReadAll(uint64_t limit_bytes) {
+  std::string all;
+  while (!parser_->is_done()) {
+    Result<std::string> piece = co_await Read();
+    if (!piece) co_return tl::unexpected(std::move(piece).error());
+    if (all.size() + piece->size() > limit_bytes) {
+      co_return MakeError(ErrorCode::kResourceExhausted, "request body is larger than {} bytes",
+                          limit_bytes);
+    }
+    all += *piece;
+  }
+  co_return all;
+}
+
+template <typename Response>
+void Connection::FillHead(Response* response, int status, std::string_view content_type) {
+  response->result(static_cast<unsigned>(status));
+  response->version(parser_->get().version() == 10 ? 10 : 11);
+  if (!content_type.empty()) response->set(bhttp::field::content_type, std::string(content_type));
+  for (const auto& [name, value] : headers_) response->insert(name, value);
+  // An answer before the end of the request's body: the rest of it must not be read as a request.
+  if (!parser_->is_done() || shared_->draining) keep_alive_ = false;
+  response->keep_alive(keep_alive_);
+}
+
+Task<void> Connection::Send(int status, std::string_view content_type, std::string body) {
+  if (started_) co_return;
+  started_ = true;
+  bhttp::response<bhttp::string_body> response;
+  FillHead(&response, status, content_type);
+  const bool has_body = status != 204 && status != 304;
+  if (has_body) {
+    response.body() = std::move(body);
+    response.prepare_payload();
+  }
+  stream_.expires_after(shared_->options.write_timeout);
+  bhttp::response_serializer<bhttp::string_body> serializer(response);
+  error_code error;
+  if (request_.method == "HEAD") {
+    error = std::get<0>(co_await bhttp::async_write_header(stream_, serializer, kNoThrow));
+  } else {
+    error = std::get<0>(co_await bhttp::async_write(stream_, serializer, kNoThrow));
+  }
+  stream_.expires_never();
+  if (error) {
+    ClientIsGone();
+  } else {
+    finished_ = true;
+  }
+}
+
+Task<void> Connection::StartStream(int status, std::string_view content_type) {
+  if (started_) co_return;
+  started_ = true;
+  bhttp::response<bhttp::empty_body> response;
+  // Chunks are unknown to HTTP/1.0: there the end of the connection ends the answer.
+  chunked_ = parser_->get().version() != 10;
+  if (!chunked_) keep_alive_ = false;
+  FillHead(&response, status, content_type);
+  if (chunked_) response.chunked(true);
+  bhttp::response_serializer<bhttp::empty_body> serializer(response);
+  stream_.expires_after(shared_->options.write_timeout);
+  const auto [error, bytes] = co_await bhttp::async_write_header(stream_, serializer, kNoThrow);
+  stream_.expires_never();
+  if (error) ClientIsGone();
+}
+
+Task<bool> Connection::Write(std::string piece) {
+  if (client_gone_) co_return false;
+  if (piece.empty()) co_return true;
+  stream_.expires_after(shared_->options.write_timeout);
+  error_code error;
+  if (chunked_) {
+    error = std::get<0>(
+        co_await asio::async_write(stream_, bhttp::make_chunk(asio::buffer(piece)), kNoThrow));
+  } else {
+    error = std::get<0>(co_await asio::async_write(stream_, asio::buffer(piece), kNoThrow));
+  }
+  stream_.expires_never();
+  if (error) ClientIsGone();
+  co_return !error;
+}
+
+Task<void> Connection::Finish() {
+  if (client_gone_ || finished_) co_return;
+  if (chunked_) {
+    stream_.expires_after(shared_->options.write_timeout);
+    const auto [error, bytes] =
+        co_await asio::async_write(stream_, bhttp::make_chunk_last(), kNoThrow);
+    stream_.expires_never();
+    if (error) {
+      ClientIsGone();
+      co_return;
+    }
+  }
+  finished_ = true;
+}
+
+}  // namespace
+
+std::string_view Request::Header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (key == name) return value;
+  }
+  return "";
+}
+
+struct Notifier::State {
+  explicit State(asio::any_io_executor executor) : timer(executor) {}
+  asio::steady_timer timer;
+  bool notified = false;  // touched on the executor only
+};
+
+Notifier::Notifier(asio::any_io_executor executor)
+    : state_(std::make_shared<State>(std::move(executor))) {}
+Notifier::~Notifier() = default;
+
+void Notifier::Notify() {
+  asio::post(state_->timer.get_executor(), [state = state_] {
+    state->notified = true;
+    state->timer.cancel();
+  });
+}
+
+Task<bool> Notifier::Wait(std::chrono::nanoseconds timeout) {
+  const auto state = state_;
+  if (!state->notified) {
+    state->timer.expires_after(
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout));
+    co_await state->timer.async_wait(kNoThrow);
+  }
+  co_return std::exchange(state->notified, false);
+}
+
+struct Server::State {
+  explicit State(const ServerOptions& options)
+      : context(std::max(1, options.io_threads)), acceptor(context) {}
+  asio::io_context context;
+  tcp::acceptor acceptor;
+  std::shared_ptr<Shared> shared = std::make_shared<Shared>();
+  std::vector<std::thread> threads;
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work;
+};
+
+namespace {
+
+// Takes connections until the acceptor is closed.
+Task<void> AcceptLoop(tcp::acceptor& acceptor, std::shared_ptr<Shared> shared) {
+  asio::io_context& context = static_cast<asio::io_context&>(acceptor.get_executor().context());
+  while (acceptor.is_open()) {
+    auto [error, socket] = co_await acceptor.async_accept(asio::make_strand(context), kNoThrow);
+    if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
+    if (error) {
+      // Out of descriptors, most likely: wait for some to be closed instead of spinning.
+      asio::steady_timer pause(acceptor.get_executor(), std::chrono::milliseconds(50));
+      co_await pause.async_wait(kNoThrow);
+      continue;
+    }
+    error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    auto connection = std::make_shared<Connection>(std::move(socket), shared);
+    {
+      const std::lock_guard lock(shared->mutex);
+      if (static_cast<int64_t>(shared->connections.size()) >= shared->options.max_connections)
+        continue;
+      shared->connections[connection.get()] = connection;
+    }
+    asio::co_spawn(
+        connection->executor(), [connection] { return connection->Serve(); }, asio::detached);
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Handler handler) {
+  auto state = std::make_shared<State>(options);
+  state->shared->options = options;
+  state->shared->handler = std::move(handler);
+  error_code error;
+  tcp::resolver resolver(state->context);
+  const auto endpoints =
+      resolver.resolve(options.host, std::to_string(options.port), tcp::resolver::passive, error);
+  if (error || endpoints.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument, "listen on {}: {}", options.host,
+                     error.message());
+  }
+  const tcp::endpoint endpoint = *endpoints.begin();
+  state->acceptor.open(endpoint.protocol(), error);
+  if (!error) state->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) state->acceptor.bind(endpoint, error);
+  if (!error) state->acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) {
+    const ErrorCode code =
+        error == asio::error::address_in_use ? ErrorCode::kUnavailable : ErrorCode::kInternal;
+    return MakeError(code, "listen tcp {}:{}: {}", options.host, options.port, error.message());
+  }
+  state->work.emplace(state->context.get_executor());
+  asio::co_spawn(state->context, AcceptLoop(state->acceptor, state->shared), asio::detached);
+  for (int i = 0; i < std::max(1, options.io_threads); ++i) {
+    state->threads.emplace_back([context = &state->context] { context->run(); });
+  }
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+Server::Server(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Server::~Server() {
+  Drain(std::chrono::steady_clock::now());
+  state_->work.reset();
+  state_->context.stop();
+  for (std::thread& thread : state_->threads) thread.join();
+}
+
+uint16_t Server::port() const {
+  error_code ignored;
+  return state_->acceptor.local_endpoint(ignored).port();
+}
+
+asio::any_io_executor Server::executor() { return state_->context.get_executor(); }
+
+void Server::Drain(SteadyTime deadline) {
+  const auto shared = state_->shared;
+  shared->draining = true;
+  asio::post(state_->context, [state = state_] {
+    error_code ignored;
+    state->acceptor.close(ignored);
+  });
+  const auto close_all = [&](bool now) {
+    // The last reference to a connection must not die under the lock, which its destructor takes.
+    std::vector<std::shared_ptr<Connection>> open;
+    {
+      const std::lock_guard lock(shared->mutex);
+      for (const auto& [pointer, weak] : shared->connections) open.push_back(weak.lock());
+    }
+    for (const auto& connection : open) {
+      if (connection)
+        asio::post(connection->executor(), [connection, now] { connection->Close(now); });
+    }
+  };
+  close_all(false);
+  std::unique_lock lock(shared->mutex);
+  const auto none = [&] { return shared->connections.empty(); };
+  if (shared->all_closed.wait_until(lock, deadline, none)) return;
+  lock.unlock();
+  close_all(true);
+  lock.lock();
+  shared->all_closed.wait_for(lock, std::chrono::seconds(2), none);
+}
+
+}  // namespace puna::http

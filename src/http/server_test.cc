@@ -1,0 +1,251 @@
+#include "http/server.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <future>
+#include <thread>
+
+#include "http/client.h"
+
+namespace puna::http {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::unique_ptr<Server> StartServer(Handler handler, ServerOptions options = {}) {
+  options.port = 0;
+  auto server = Server::Start(options, std::move(handler));
+  EXPECT_TRUE(server) << server.error().message;
+  return *std::move(server);
+}
+
+std::string Url(const Server& server, const std::string& path) {
+  return fmt::format("http://127.0.0.1:{}{}", server.port(), path);
+}
+
+// A socket that says exactly what a test wants it to say.
+class RawClient {
+ public:
+  explicit RawClient(uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(0, ::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof(address)));
+    const timeval timeout = {10, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  }
+  ~RawClient() { Close(); }
+  void Close() {
+    if (socket_ >= 0) ::close(std::exchange(socket_, -1));
+  }
+  void Say(std::string_view text) {
+    EXPECT_EQ(static_cast<ssize_t>(text.size()),
+              ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL));
+  }
+  // Reads until `end` has come, or the connection ends.
+  std::string HearUntil(std::string_view end) {
+    std::string heard;
+    char buffer[4096];
+    while (heard.find(end) == std::string::npos) {
+      const ssize_t got = ::recv(socket_, buffer, sizeof(buffer), 0);
+      if (got <= 0) break;
+      heard.append(buffer, static_cast<size_t>(got));
+    }
+    return heard;
+  }
+
+ private:
+  int socket_;
+};
+
+Task<void> Echo(const Request& request, BodyReader& body, ResponseWriter& writer) {
+  Result<std::string> all = co_await body.ReadAll(1 << 20);
+  if (!all) {
+    co_await writer.Send(413, "text/plain", all.error().message);
+    co_return;
+  }
+  writer.SetHeader("x-echo", request.method);
+  co_await writer.Send(200, "text/plain", request.path + "|" + *all);
+}
+
+TEST(HttpServer, AnswersWholeRequests) {
+  const auto server = StartServer(Echo);
+  const auto answer = Fetch({.method = "POST", .url = Url(*server, "/a%20b?q=1"), .body = "hello"});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(200, answer->status);
+  EXPECT_EQ("/a b|hello", answer->body);
+}
+
+TEST(HttpServer, LargeBodiesAndTheirLimit) {
+  const auto server = StartServer(Echo);
+  const std::string large(1 << 20, 'x');
+  auto answer = Fetch({.method = "POST", .url = Url(*server, "/"), .body = large});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ("/|" + large, answer->body);
+  answer = Fetch({.method = "POST", .url = Url(*server, "/"), .body = large + "y"});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(413, answer->status);
+}
+
+TEST(HttpServer, HeadHasNoBody) {
+  const auto server = StartServer(Echo);
+  const auto answer = Fetch({.method = "HEAD", .url = Url(*server, "/x")});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(200, answer->status);
+  EXPECT_EQ("", answer->body);
+}
+
+TEST(HttpServer, KeepsConnectionsAndAnswersPipelinedRequests) {
+  const auto server = StartServer(Echo);
+  RawClient client(server->port());
+  client.Say(
+      "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string heard = client.HearUntil("/2|");
+  EXPECT_THAT(heard, HasSubstr("/1|"));
+  EXPECT_THAT(heard, HasSubstr("/2|"));
+}
+
+TEST(HttpServer, ChunkedRequestBody) {
+  const auto server = StartServer(Echo);
+  RawClient client(server->port());
+  client.Say(
+      "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+  EXPECT_THAT(client.HearUntil("/c|abcde"), HasSubstr("/c|abcde"));
+}
+
+TEST(HttpServer, MalformedHeadIs400AndOversizedIs431) {
+  ServerOptions options;
+  options.max_header_bytes = 2000;
+  const auto server = StartServer(Echo, options);
+  RawClient garbage(server->port());
+  garbage.Say("what is this\r\n\r\n");
+  EXPECT_THAT(garbage.HearUntil("\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  RawClient oversized(server->port());
+  oversized.Say("GET / HTTP/1.1\r\nx: " + std::string(3000, 'y') + "\r\n\r\n");
+  EXPECT_THAT(oversized.HearUntil("\r\n\r\n"), StartsWith("HTTP/1.1 431"));
+}
+
+TEST(HttpServer, StreamsPieceByPiece) {
+  const auto server =
+      StartServer([](const Request&, BodyReader&, ResponseWriter& writer) -> Task<void> {
+        co_await writer.StartStream(200, "application/x-ndjson");
+        for (int i = 0; i < 3; ++i) co_await writer.Write(fmt::format("{{\"n\":{}}}\n", i));
+        co_await writer.Finish();
+      });
+  std::vector<std::string> lines;
+  LineSplitter splitter([&](std::string_view line) {
+    lines.emplace_back(line);
+    return true;
+  });
+  const auto answer = Fetch({.url = Url(*server, "/"), .on_data = [&](std::string_view piece) {
+                               return splitter.Push(piece);
+                             }});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_THAT(lines, ::testing::ElementsAre("{\"n\":0}", "{\"n\":1}", "{\"n\":2}"));
+}
+
+TEST(HttpServer, Http10ClientsGetNoChunks) {
+  const auto server =
+      StartServer([](const Request&, BodyReader&, ResponseWriter& writer) -> Task<void> {
+        co_await writer.StartStream(200, "text/plain");
+        co_await writer.Write("plain");
+        co_await writer.Finish();
+      });
+  RawClient client(server->port());
+  client.Say("GET / HTTP/1.0\r\n\r\n");
+  const std::string heard = client.HearUntil("never");
+  EXPECT_THAT(heard, HasSubstr("\r\n\r\nplain"));
+}
+
+TEST(HttpServer, NoticesThatTheClientWentAway) {
+  std::promise<void> gone;
+  std::promise<void> entered;
+  const auto server =
+      StartServer([&](const Request&, BodyReader&, ResponseWriter& writer) -> Task<void> {
+        Notifier notifier(co_await boost::asio::this_coro::executor);
+        writer.OnClientGone([&] { notifier.Notify(); });
+        entered.set_value();
+        const bool notified = co_await notifier.Wait(seconds(20));
+        if (notified && writer.client_gone()) gone.set_value();
+      });
+  RawClient client(server->port());
+  client.Say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  entered.get_future().wait();
+  client.Close();
+  EXPECT_EQ(std::future_status::ready, gone.get_future().wait_for(seconds(10)));
+}
+
+TEST(HttpServer, AHandlerThatThrowsIsA500AndTheServerGoesOn) {
+  const auto server =
+      StartServer([](const Request& request, BodyReader&, ResponseWriter& writer) -> Task<void> {
+        if (request.path == "/bad") throw std::runtime_error("no");
+        co_await writer.Send(200, "text/plain", "fine");
+      });
+  EXPECT_EQ(500, Fetch({.url = Url(*server, "/bad")})->status);
+  EXPECT_EQ("fine", Fetch({.url = Url(*server, "/good")})->body);
+}
+
+TEST(HttpServer, DrainFinishesWhatIsBeingAnswered) {
+  std::promise<void> entered;
+  auto server = StartServer([&](const Request&, BodyReader&, ResponseWriter& writer) -> Task<void> {
+    entered.set_value();
+    Notifier notifier(co_await boost::asio::this_coro::executor);
+    co_await notifier.Wait(milliseconds(300));
+    co_await writer.Send(200, "text/plain", "done");
+  });
+  RawClient idle(server->port());
+  const std::string url = Url(*server, "/");
+  auto answer = std::async(std::launch::async, [&] { return Fetch({.url = url}); });
+  entered.get_future().wait();
+  const auto start = steady_clock::now();
+  server->Drain(start + seconds(10));
+  EXPECT_LT(steady_clock::now() - start, seconds(5));
+  EXPECT_EQ("done", answer.get()->body);
+  EXPECT_EQ("", idle.HearUntil("never"));
+  const auto refused = Fetch({.url = url});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(ErrorCode::kUnavailable, refused.error().code);
+}
+
+TEST(HttpServer, AnAddressInUseSaysSo) {
+  const auto server = StartServer(Echo);
+  const auto second = Server::Start({.port = server->port()}, Echo);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(ErrorCode::kUnavailable, second.error().code);
+}
+
+TEST(HttpClient, NobodyListeningIsUnavailable) {
+  const auto answer = Fetch({.url = "http://127.0.0.1:1/"});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(ErrorCode::kUnavailable, answer.error().code);
+}
+
+TEST(HttpClient, LineSplitterDoesNotCareHowTextArrives) {
+  const std::string text = "one\ntwo\n\nthree";
+  for (size_t cut = 0; cut <= text.size(); ++cut) {
+    std::vector<std::string> lines;
+    LineSplitter splitter([&](std::string_view line) {
+      lines.emplace_back(line);
+      return true;
+    });
+    splitter.Push(text.substr(0, cut));
+    splitter.Push(text.substr(cut));
+    splitter.Finish();
+    EXPECT_THAT(lines, ::testing::ElementsAre("one", "two", "three"));
+  }
+}
+
+}  // namespace
+}  // namespace puna::http

@@ -1,0 +1,95 @@
+// Chooses the next token from logits. The order of the steps is llama.cpp's, which Ollama's users
+// know: penalties -> top-k -> typical-p -> top-p -> min-p -> temperature -> draw. The result
+// depends only on the options, the logits and the tokens accepted before: same seed, same text,
+// same output.
+#ifndef PUNA_SAMPLER_SAMPLER_H_
+#define PUNA_SAMPLER_SAMPLER_H_
+
+#include <cstdint>
+#include <map>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+
+namespace puna::sampler {
+
+using TokenId = int32_t;
+
+// Defaults are Ollama's.
+struct SamplingOptions {
+  double temperature = 0.8;      // 0 or less: the most likely token after the penalties
+  int64_t top_k = 40;            // 0 or less: all
+  double top_p = 0.9;            // 1 or more: off
+  double min_p = 0;              // relative to the most likely token; 0: off
+  double typical_p = 1;          // 1 or more: off
+  int64_t repeat_last_n = 64;    // window of the penalties in tokens; 0: off, -1: everything
+  double repeat_penalty = 1;     // divides positive and multiplies negative logits of seen tokens
+  double presence_penalty = 0;   // subtracted once for a seen token
+  double frequency_penalty = 0;  // subtracted for each time it was seen
+  int64_t seed = -1;             // negative: a random one
+
+  // Values that cannot mean anything (not finite, a repeat_penalty of 0 or less, a window below
+  // -1): kInvalidArgument naming the option.
+  Status Validate() const;
+};
+
+struct TokenProbability {
+  TokenId token = -1;
+  // Natural log of the softmax over the whole vocabulary, before any sampling step. An impossible
+  // token has the lowest float, not -infinity, because JSON cannot say the latter.
+  float logprob = 0;
+};
+
+// The sampler of one sequence. Every step keeps at least one token. Equal logits rank by token id,
+// so that the result is one and the same on every machine. Not thread safe.
+class Sampler {
+ public:
+  // REQUIRES: options.Validate() is ok.
+  explicit Sampler(const SamplingOptions& options);
+  // A token of the prompt or of the output: the penalties see it.
+  void Accept(TokenId token);
+  // Chooses from logits [vocabulary]. Non-finite logits other than -infinity count as -infinity; if
+  // nothing is left it is token 0. Scratch memory is kept between calls. Does not Accept.
+  TokenId Sample(std::span<const float> logits);
+  // The logprob of `chosen` first, then the `count` most likely tokens in falling order (`chosen`
+  // may be among them). REQUIRES: 0 <= chosen < vocabulary.
+  static std::vector<TokenProbability> Logprobs(std::span<const float> logits, TokenId chosen,
+                                                int count);
+
+ private:
+  struct Candidate {
+    TokenId token;
+    float logit;
+    double probability;
+  };
+  static bool RanksBefore(const Candidate& a, const Candidate& b);
+  static void OfferToHeap(size_t limit, Candidate candidate, std::vector<Candidate>* heap);
+
+  template <typename Offer>
+  void ScanAbove(std::span<const float> logits, const float* threshold, Offer offer) const;
+  float Penalized(float logit, int64_t times_seen) const;
+  Candidate MostLikely(std::span<const float> logits) const;
+  void CollectTopK(std::span<const float> logits, size_t limit);
+  void CollectAll(std::span<const float> logits);
+  void ComputeProbabilities(double temperature);
+  void SortAll();
+  void KeepTypical();
+  void KeepTopP();
+  void KeepMinP();
+  TokenId Draw();
+
+  SamplingOptions options_;
+  bool penalties_on_;
+  std::mt19937_64 random_;
+  std::vector<TokenId> window_;        // ring of the last repeat_last_n tokens; empty if all count
+  size_t window_next_ = 0;             // slot of the ring that the next token overwrites
+  std::map<TokenId, int64_t> seen_;    // how often each token is in the window, by token
+  std::vector<Candidate> candidates_;  // scratch
+  bool sorted_ = false;                // candidates_ are in rank order
+};
+
+}  // namespace puna::sampler
+
+#endif  // PUNA_SAMPLER_SAMPLER_H_

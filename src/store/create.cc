@@ -1,0 +1,215 @@
+// /api/create: a manifest from an installed model, or from uploaded GGUF files, with new small
+// layers on top. Large layers are never rewritten: a GGUF keeps the digest that its file had, so
+// that importing costs no second copy.
+#include <algorithm>
+
+#include "base/log.h"
+#include "store/bundled_model.h"
+#include "store/manifest.h"
+#include "store/store.h"
+
+namespace puna::store {
+
+namespace fs = std::filesystem;
+
+// One run of Store::Create.
+class Creation {
+ public:
+  Creation(Store* store, const CreateRequest& request, const ProgressFunction& progress)
+      : store_(store), request_(request), progress_(progress) {}
+
+  Status Run();
+
+ private:
+  Status Report(const std::string& status) {
+    if (progress_ && !progress_({status, "", 0, 0}))
+      return MakeError(ErrorCode::kCancelled, "cancelled");
+    return {};
+  }
+  Status StartFromModel();
+  Status StartFromFiles();
+  Status AddFile(const std::string& name, const std::string& digest, bool adapter);
+  Status AddSmallLayers();
+  Status AddLayer(std::string_view content, std::string_view media_type);
+  Status WriteManifest();
+  // The blob of the bundled model, made when somebody builds on it.
+  Status MaterializeBundledModel(InstalledModel* base);
+
+  Store* store_;
+  const CreateRequest& request_;
+  const ProgressFunction& progress_;
+  Manifest manifest_;
+  Json config_ = Json::object();
+  Json parameters_ = Json::object();
+};
+
+Status Creation::MaterializeBundledModel(InstalledModel* base) {
+  const auto bytes = BundledModelBytes();
+  const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, kModelType));
+  base->layers = {std::move(layer)};
+  return {};
+}
+
+Status Creation::StartFromModel() {
+  PUNA_ASSIGN_OR_RETURN(const ModelName name, ModelName::Parse(request_.from));
+  PUNA_ASSIGN_OR_RETURN(InstalledModel base, store_->Find(name));
+  if (base.bundled) PUNA_RETURN_IF_ERROR(MaterializeBundledModel(&base));
+  config_ = base.config;
+  parameters_ = base.parameters;
+  for (Layer layer : base.layers) {
+    const std::string& type = layer.media_type;
+    const bool is_template = type == kTemplateType || type == kPromptType;
+    const bool replaced =
+        (is_template && request_.template_text) || (type == kSystemType && request_.system) ||
+        (type == kMessagesType && !request_.messages.empty()) || type == kParamsType;
+    if (replaced) continue;
+    PUNA_ASSIGN_OR_RETURN(const bool present, store_->HasBlob(layer.digest));
+    if (!present) {
+      return MakeError(ErrorCode::kCorrupt, "model '{}' names the blob {}, which is missing",
+                       request_.from, layer.digest);
+    }
+    if (type == kModelType && layer.from.empty()) layer.from = base.name.ShortName();
+    PUNA_RETURN_IF_ERROR(Report("using existing layer " + layer.digest));
+    manifest_.layers.push_back(std::move(layer));
+  }
+  return {};
+}
+
+Status Creation::AddFile(const std::string& name, const std::string& digest, bool adapter) {
+  if (name.empty() || fs::path(name).is_absolute() ||
+      fs::path(name).lexically_normal().string().starts_with("..")) {
+    return MakeError(ErrorCode::kInvalidArgument, "file path must be relative: \"{}\"", name);
+  }
+  PUNA_ASSIGN_OR_RETURN(const fs::path path, store_->BlobPath(digest));
+  PUNA_ASSIGN_OR_RETURN(const bool present, store_->HasBlob(digest));
+  if (!present) {
+    return MakeError(ErrorCode::kInvalidArgument, "file \"{}\": blob {} has not been uploaded",
+                     name, digest);
+  }
+  PUNA_RETURN_IF_ERROR(Report("parsing GGUF"));
+  auto file = gguf::File::Open(path);
+  if (!file) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "file \"{}\": supplied file was not in GGUF format: {}", name,
+                     file.error().message);
+  }
+  PUNA_ASSIGN_OR_RETURN(const auto general_type, (*file)->GetString("general.type"));
+  PUNA_ASSIGN_OR_RETURN(const auto architecture, (*file)->GetString("general.architecture"));
+  Layer layer;
+  PUNA_ASSIGN_OR_RETURN(const std::string hex, DigestHex(digest));
+  layer.digest = "sha256:" + hex;
+  layer.size_bytes = static_cast<int64_t>((*file)->file_bytes());
+  const std::string_view type = general_type.value_or("model");
+  if (adapter || type == "adapter") {
+    layer.media_type = kAdapterType;
+  } else if (type == "projector" || type == "mmproj" || architecture.value_or("") == "clip") {
+    layer.media_type = kProjectorType;
+  } else {
+    layer.media_type = kModelType;
+    if (!architecture) {
+      return MakeError(ErrorCode::kInvalidArgument, "file \"{}\": general.architecture is missing",
+                       name);
+    }
+    config_ = ConfigOf(**file);
+  }
+  PUNA_RETURN_IF_ERROR(Report("using existing layer " + layer.digest));
+  manifest_.layers.push_back(std::move(layer));
+  return {};
+}
+
+Status Creation::StartFromFiles() {
+  for (const auto& [name, digest] : request_.files)
+    PUNA_RETURN_IF_ERROR(AddFile(name, digest, false));
+  const auto models =
+      std::count_if(manifest_.layers.begin(), manifest_.layers.end(),
+                    [](const Layer& layer) { return layer.media_type == kModelType; });
+  if (models == 0) return MakeError(ErrorCode::kInvalidArgument, "no files provided to convert");
+  if (models > 1) {
+    return MakeError(ErrorCode::kUnsupported,
+                     "{} model files were given; a split model can be run in place but not "
+                     "imported: merge it first",
+                     models);
+  }
+  return {};
+}
+
+Status Creation::AddLayer(std::string_view content, std::string_view media_type) {
+  PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, media_type));
+  PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
+  manifest_.layers.push_back(std::move(layer));
+  return {};
+}
+
+Status Creation::AddSmallLayers() {
+  for (const auto& [name, digest] : request_.adapters)
+    PUNA_RETURN_IF_ERROR(AddFile(name, digest, true));
+  if (request_.template_text && !request_.template_text->empty()) {
+    PUNA_RETURN_IF_ERROR(AddLayer(*request_.template_text, kTemplateType));
+  }
+  if (request_.system && !request_.system->empty())
+    PUNA_RETURN_IF_ERROR(AddLayer(*request_.system, kSystemType));
+  for (const std::string& license : request_.licenses)
+    PUNA_RETURN_IF_ERROR(AddLayer(license, kLicenseType));
+  for (const auto& [key, value] : request_.parameters.items()) parameters_[key] = value;
+  if (!parameters_.empty()) PUNA_RETURN_IF_ERROR(AddLayer(DumpJson(parameters_), kParamsType));
+  if (!request_.messages.empty()) {
+    Json messages = Json::array();
+    for (const Message& message : request_.messages) {
+      messages.push_back({{"role", message.role}, {"content", message.content}});
+    }
+    PUNA_RETURN_IF_ERROR(AddLayer(DumpJson(messages), kMessagesType));
+  }
+  if (!request_.renderer.empty()) config_["renderer"] = request_.renderer;
+  if (!request_.parser.empty()) config_["parser"] = request_.parser;
+  if (!request_.requires_version.empty()) config_["requires"] = request_.requires_version;
+  return {};
+}
+
+Status Creation::WriteManifest() {
+  config_["architecture"] = "amd64";
+  config_["os"] = "linux";
+  Json digests = Json::array();
+  for (const Layer& layer : manifest_.layers) digests.push_back(layer.digest);
+  config_["rootfs"] = {{"type", "layers"}, {"diff_ids", std::move(digests)}};
+  PUNA_ASSIGN_OR_RETURN(manifest_.config, store_->AddBlob(DumpJson(config_), kConfigType));
+  PUNA_RETURN_IF_ERROR(Report("writing manifest"));
+
+  ModelName name = request_.name;
+  std::vector<Layer> before;
+  if (const auto path = store_->FindManifest(request_.name, &name)) {
+    if (const auto text = ReadFile(*path)) {
+      if (auto old = ParseManifest(*text)) {
+        before = std::move(old->layers);
+        before.push_back(old->config);
+      }
+    }
+  }
+  PUNA_RETURN_IF_ERROR(WriteFileAtomically(store_->root() / "manifests" / name.RelativePath(),
+                                           FormatManifest(manifest_)));
+  PUNA_RETURN_IF_ERROR(store_->RemoveUnused(before));
+  return Report("success");
+}
+
+Status Creation::Run() {
+  if (!request_.quantize.empty()) {
+    return MakeError(ErrorCode::kUnsupported,
+                     "quantize is not supported by this version of puna; import a GGUF that has "
+                     "the type you want");
+  }
+  if (!request_.files.empty()) {
+    PUNA_RETURN_IF_ERROR(StartFromFiles());
+  } else if (!request_.from.empty()) {
+    PUNA_RETURN_IF_ERROR(StartFromModel());
+  } else {
+    return MakeError(ErrorCode::kInvalidArgument, "neither 'from' or 'files' was specified");
+  }
+  PUNA_RETURN_IF_ERROR(AddSmallLayers());
+  return WriteManifest();
+}
+
+Status Store::Create(const CreateRequest& request, const ProgressFunction& progress) {
+  return Creation(this, request, progress).Run();
+}
+
+}  // namespace puna::store

@@ -1,0 +1,93 @@
+#include "store/model_name.h"
+
+#include <cctype>
+
+namespace puna::store {
+namespace {
+
+enum class Part { kHost, kNamespace, kModel, kTag };
+
+bool IsWordCharacter(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
+
+bool IsValidPart(Part part, std::string_view text) {
+  const size_t limit = part == Part::kHost ? 350 : 80;
+  if (text.empty() || text.size() > limit || !IsWordCharacter(text[0])) return false;
+  for (const char c : text) {
+    if (IsWordCharacter(c) || c == '-') continue;
+    if (c == '.' && part != Part::kNamespace) continue;
+    if (c == ':' && part == Part::kHost) continue;
+    return false;
+  }
+  return true;
+}
+
+bool EqualIgnoringCase(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (std::tolower(static_cast<unsigned char>(a[i])) !=
+        std::tolower(static_cast<unsigned char>(b[i])))
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<ModelName> ModelName::Parse(std::string_view text) {
+  const auto invalid = [&] {
+    return MakeError(ErrorCode::kInvalidArgument, "invalid model name \"{}\"", text);
+  };
+  std::string_view rest = text;
+  if (const size_t scheme = rest.find("://"); scheme != std::string_view::npos)
+    rest.remove_prefix(scheme + 3);
+  ModelName name;
+  const size_t last_slash = rest.rfind('/');
+  const size_t colon = rest.rfind(':');
+  if (colon != std::string_view::npos &&
+      (last_slash == std::string_view::npos || colon > last_slash)) {
+    name.tag = rest.substr(colon + 1);
+    rest = rest.substr(0, colon);
+  }
+  if (const size_t slash = rest.rfind('/'); slash != std::string_view::npos) {
+    name.model = rest.substr(slash + 1);
+    rest = rest.substr(0, slash);
+    const size_t second = rest.rfind('/');
+    name.name_space = second == std::string_view::npos ? rest : rest.substr(second + 1);
+    if (second != std::string_view::npos) name.host = rest.substr(0, second);
+  } else {
+    name.model = rest;
+  }
+  if (!IsValidPart(Part::kHost, name.host) || !IsValidPart(Part::kNamespace, name.name_space) ||
+      !IsValidPart(Part::kModel, name.model) || !IsValidPart(Part::kTag, name.tag)) {
+    return invalid();
+  }
+  return name;
+}
+
+std::string ModelName::ShortName() const {
+  const ModelName defaults;
+  std::string out;
+  if (!EqualIgnoringCase(host, defaults.host)) {
+    out = host + "/" + name_space + "/";
+  } else if (!EqualIgnoringCase(name_space, defaults.name_space)) {
+    out = name_space + "/";
+  }
+  return out + model + ":" + tag;
+}
+
+std::string ModelName::FullName() const {
+  return host + "/" + name_space + "/" + model + ":" + tag;
+}
+
+std::filesystem::path ModelName::RelativePath() const {
+  return std::filesystem::path(host) / name_space / model / tag;
+}
+
+bool SameName(const ModelName& a, const ModelName& b) {
+  return EqualIgnoringCase(a.host, b.host) && EqualIgnoringCase(a.name_space, b.name_space) &&
+         EqualIgnoringCase(a.model, b.model) && EqualIgnoringCase(a.tag, b.tag);
+}
+
+}  // namespace puna::store

@@ -1,0 +1,271 @@
+// A line-based language whose only difficulty are quoted values: a value ends at the first line end
+// where the text so far is balanced, that is unquoted, or opened by " or """ and closed by the
+// same. Quotes inside need no escape, because only one at the end of a line can close. The parser
+// therefore collects lines until the value is balanced.
+#include "store/modelfile.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+
+#include "base/utf8.h"
+
+namespace puna::store {
+namespace {
+
+enum class OptionType { kInteger, kNumber, kBool, kStrings };
+struct OptionRow {
+  std::string_view name;
+  OptionType type;
+};
+// The options of Ollama's Modelfile, in the order of its documentation.
+constexpr OptionRow kOptions[] = {
+    {"num_ctx", OptionType::kInteger},
+    {"num_batch", OptionType::kInteger},
+    {"num_gpu", OptionType::kInteger},
+    {"main_gpu", OptionType::kInteger},
+    {"use_mmap", OptionType::kBool},
+    {"num_thread", OptionType::kInteger},
+    {"draft_num_predict", OptionType::kInteger},
+    {"num_keep", OptionType::kInteger},
+    {"seed", OptionType::kInteger},
+    {"num_predict", OptionType::kInteger},
+    {"top_k", OptionType::kInteger},
+    {"top_p", OptionType::kNumber},
+    {"min_p", OptionType::kNumber},
+    {"typical_p", OptionType::kNumber},
+    {"repeat_last_n", OptionType::kInteger},
+    {"repeat_penalty", OptionType::kNumber},
+    {"temperature", OptionType::kNumber},
+    {"presence_penalty", OptionType::kNumber},
+    {"frequency_penalty", OptionType::kNumber},
+    {"stop", OptionType::kStrings},
+};
+constexpr std::string_view kDeprecated[] = {"penalize_newline", "low_vram",     "f16_kv",
+                                            "logits_all",       "vocab_only",   "use_mlock",
+                                            "mirostat",         "mirostat_tau", "mirostat_eta"};
+constexpr std::string_view kCommands[] = {"from",      "license", "template", "system",
+                                          "adapter",   "draft",   "renderer", "parser",
+                                          "parameter", "message", "requires"};
+
+std::string Lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return out;
+}
+
+std::string_view TrimSpaces(std::string_view text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0)
+    text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0)
+    text.remove_suffix(1);
+  return text;
+}
+
+// UTF-16 with a byte order mark becomes UTF-8; a UTF-8 mark is dropped.
+std::string ToUtf8(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) return std::string(text.substr(3));
+  const bool little = text.starts_with("\xFF\xFE");
+  const bool big = text.starts_with("\xFE\xFF");
+  if (!little && !big) return std::string(text);
+  std::string out;
+  const auto unit = [&](size_t at) {
+    const auto low = static_cast<uint8_t>(text[little ? at : at + 1]);
+    const auto high = static_cast<uint8_t>(text[little ? at + 1 : at]);
+    return static_cast<char32_t>(low | (high << 8));
+  };
+  for (size_t at = 2; at + 1 < text.size(); at += 2) {
+    char32_t codepoint = unit(at);
+    if (codepoint >= 0xD800 && codepoint < 0xDC00 && at + 3 < text.size()) {
+      const char32_t second = unit(at + 2);
+      if (second >= 0xDC00 && second < 0xE000) {
+        codepoint = 0x10000 + ((codepoint - 0xD800) << 10) + (second - 0xDC00);
+        at += 2;
+      }
+    }
+    AppendUtf8(codepoint >= 0xD800 && codepoint < 0xE000 ? 0xFFFD : codepoint, &out);
+  }
+  return out;
+}
+
+std::vector<std::string_view> SplitLines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    size_t end = text.find_first_of("\r\n");
+    if (end == std::string_view::npos) end = text.size();
+    lines.push_back(text.substr(0, end));
+    const size_t skip = text.substr(end).starts_with("\r\n") ? 2 : (end < text.size() ? 1 : 0);
+    text.remove_prefix(end + skip);
+  }
+  return lines;
+}
+
+// If `raw` is a complete value, its content; nothing while a quote is open.
+bool Unquote(std::string_view raw, std::string* value) {
+  const std::string_view text = TrimSpaces(raw);
+  for (const std::string_view quote : {std::string_view("\"\"\""), std::string_view("\"")}) {
+    if (!text.starts_with(quote)) continue;
+    if (text.size() < 2 * quote.size() || !text.ends_with(quote)) return false;
+    *value = text.substr(quote.size(), text.size() - 2 * quote.size());
+    return true;
+  }
+  *value = text;
+  return true;
+}
+
+// The first word of `text`, and what follows it.
+std::string_view TakeWord(std::string_view* text) {
+  *text = TrimSpaces(*text);
+  size_t end = 0;
+  while (end < text->size() && std::isspace(static_cast<unsigned char>((*text)[end])) == 0) ++end;
+  const std::string_view word = text->substr(0, end);
+  text->remove_prefix(end);
+  return word;
+}
+
+struct Command {
+  size_t line = 0;
+  std::string name;      // lower case
+  std::string argument;  // name of a parameter, role of a message
+  std::string value;
+};
+
+Status Apply(const Command& command, Modelfile* out) {
+  if (command.name == "from") {
+    out->from.push_back(command.value);
+  } else if (command.name == "adapter") {
+    out->adapters.push_back(command.value);
+  } else if (command.name == "system") {
+    out->system = command.value;
+  } else if (command.name == "template") {
+    out->template_text = command.value;
+  } else if (command.name == "license") {
+    out->licenses.push_back(command.value);
+  } else if (command.name == "renderer") {
+    out->renderer = command.value;
+  } else if (command.name == "parser") {
+    out->parser = command.value;
+  } else if (command.name == "requires") {
+    out->requires_version = command.value;
+  } else if (command.name == "draft") {
+    out->draft = command.value;
+  } else if (command.name == "message") {
+    if (command.argument != "system" && command.argument != "user" &&
+        command.argument != "assistant") {
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          "(line {}): message role must be one of \"system\", \"user\", or \"assistant\"",
+          command.line);
+    }
+    out->messages.push_back({command.argument, command.value});
+  } else {
+    bool deprecated = false;
+    if (const Status status =
+            SetParameter(command.argument, command.value, &out->parameters, &deprecated);
+        !status) {
+      return WithContext(status.error(), fmt::format("(line {})", command.line));
+    }
+    if (deprecated)
+      out->warnings.push_back(
+          fmt::format("parameter {} is deprecated and ignored", command.argument));
+  }
+  return {};
+}
+
+Result<double> ParseNumber(const std::string& name, const std::string& text) {
+  double value = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
+    return MakeError(ErrorCode::kInvalidArgument, "invalid float value {} for {}", text, name);
+  }
+  return value;
+}
+
+}  // namespace
+
+Status SetParameter(const std::string& name, const std::string& value, Json* parameters,
+                    bool* deprecated) {
+  *deprecated =
+      std::find(std::begin(kDeprecated), std::end(kDeprecated), name) != std::end(kDeprecated);
+  if (*deprecated) return {};
+  const auto* row = std::find_if(std::begin(kOptions), std::end(kOptions),
+                                 [&](const OptionRow& option) { return option.name == name; });
+  if (row == std::end(kOptions))
+    return MakeError(ErrorCode::kInvalidArgument, "unknown parameter '{}'", name);
+  switch (row->type) {
+    case OptionType::kInteger: {
+      int64_t number = 0;
+      const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
+      if (code != std::errc() || end != value.data() + value.size()) {
+        return MakeError(ErrorCode::kInvalidArgument, "invalid int value {} for {}", value, name);
+      }
+      (*parameters)[name] = number;
+      return {};
+    }
+    case OptionType::kNumber: {
+      PUNA_ASSIGN_OR_RETURN((*parameters)[name], ParseNumber(name, value));
+      return {};
+    }
+    case OptionType::kBool: {
+      const std::string lower = Lower(value);
+      if (lower != "true" && lower != "false" && lower != "1" && lower != "0") {
+        return MakeError(ErrorCode::kInvalidArgument, "invalid bool value {} for {}", value, name);
+      }
+      (*parameters)[name] = lower == "true" || lower == "1";
+      return {};
+    }
+    case OptionType::kStrings:
+      if (!parameters->contains(name)) (*parameters)[name] = Json::array();
+      (*parameters)[name].push_back(value);
+      return {};
+  }
+  return {};
+}
+
+Result<Modelfile> ParseModelfile(std::string_view text) {
+  const std::string utf8 = ToUtf8(text);
+  const std::vector<std::string_view> lines = SplitLines(utf8);
+  Modelfile out;
+  for (size_t i = 0; i < lines.size(); ++i) {
+    std::string_view rest = TrimSpaces(lines[i]);
+    if (rest.empty() || rest.starts_with('#')) continue;
+    Command command;
+    command.line = i + 1;
+    command.name = Lower(TakeWord(&rest));
+    if (std::find(std::begin(kCommands), std::end(kCommands), command.name) ==
+        std::end(kCommands)) {
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          "(line {}): command must be one of \"from\", \"license\", \"template\", \"system\", "
+          "\"adapter\", "
+          "\"draft\", \"renderer\", \"parser\", \"parameter\", \"message\", or \"requires\"",
+          command.line);
+    }
+    if (command.name == "parameter" || command.name == "message")
+      command.argument = TakeWord(&rest);
+    std::string raw(rest);
+    while (!Unquote(raw, &command.value)) {
+      if (++i == lines.size()) return MakeError(ErrorCode::kInvalidArgument, "unexpected EOF");
+      raw.append("\n").append(lines[i]);
+    }
+    if (command.value.empty() && TrimSpaces(raw).empty()) {
+      return MakeError(ErrorCode::kInvalidArgument, "(line {}): {} has no value", command.line,
+                       command.name);
+    }
+    PUNA_RETURN_IF_ERROR(Apply(command, &out));
+  }
+  if (out.from.empty()) return MakeError(ErrorCode::kInvalidArgument, "no FROM line");
+  return out;
+}
+
+std::string QuoteModelfileValue(const std::string& value) {
+  const bool multiline = value.find('\n') != std::string::npos;
+  const bool edge_space = !value.empty() && TrimSpaces(value).size() != value.size();
+  if (!multiline && !edge_space) return value;
+  return value.find('"') != std::string::npos || multiline ? "\"\"\"" + value + "\"\"\""
+                                                           : "\"" + value + "\"";
+}
+
+}  // namespace puna::store

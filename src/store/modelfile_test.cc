@@ -1,0 +1,95 @@
+#include "store/modelfile.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace puna::store {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(Modelfile, ReadsEveryCommand) {
+  const auto file = ParseModelfile(R"(# a comment
+FROM ./model.gguf
+from mmproj.gguf
+PARAMETER temperature 0.7
+parameter num_ctx 4096
+PARAMETER stop "<|end|>"
+PARAMETER stop two words
+PARAMETER use_mmap false
+SYSTEM """You are
+a "quoted" assistant."""
+TEMPLATE "{{ .Prompt }}"
+MESSAGE user hello
+MESSAGE assistant "hi "
+LICENSE one
+LICENSE """two
+lines"""
+ADAPTER ./lora.gguf
+)");
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_THAT(file->from, ElementsAre("./model.gguf", "mmproj.gguf"));
+  EXPECT_EQ(0.7, file->parameters["temperature"]);
+  EXPECT_EQ(4096, file->parameters["num_ctx"]);
+  EXPECT_EQ(Json::array({"<|end|>", "two words"}), file->parameters["stop"]);
+  EXPECT_EQ(false, file->parameters["use_mmap"]);
+  EXPECT_EQ("You are\na \"quoted\" assistant.", file->system);
+  EXPECT_EQ("{{ .Prompt }}", file->template_text);
+  ASSERT_EQ(2u, file->messages.size());
+  EXPECT_EQ("hi ", file->messages[1].content);
+  EXPECT_THAT(file->licenses, ElementsAre("one", "two\nlines"));
+  EXPECT_THAT(file->adapters, ElementsAre("./lora.gguf"));
+}
+
+TEST(Modelfile, LineEndsAndEncodings) {
+  for (const std::string& text :
+       {std::string("FROM a\r\nSYSTEM b\r\n"), std::string("FROM a\rSYSTEM b"),
+        std::string("\xEF\xBB\xBF"
+                    "FROM a\nSYSTEM b"),
+        std::string("\xFF\xFE"
+                    "F\0R\0O\0M\0 \0a\0\n\0S\0Y\0S\0T\0E\0M\0 \0b\0",
+                    32),
+        std::string("\xFE\xFF"
+                    "\0F\0R\0O\0M\0 \0a\0\n\0S\0Y\0S\0T\0E\0M\0 \0b",
+                    32)}) {
+    const auto file = ParseModelfile(text);
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_THAT(file->from, ElementsAre("a"));
+    EXPECT_EQ("b", file->system);
+  }
+}
+
+TEST(Modelfile, ErrorsNameTheLine) {
+  const auto message = [](const char* text) { return ParseModelfile(text).error().message; };
+  EXPECT_EQ("no FROM line", message("SYSTEM x"));
+  EXPECT_THAT(message("FROM a\nBOGUS x"),
+              HasSubstr("(line 2): command must be one of \"from\", \"license\""));
+  EXPECT_THAT(
+      message("FROM a\n\nMESSAGE robot x"),
+      HasSubstr("(line 3): message role must be one of \"system\", \"user\", or \"assistant\""));
+  EXPECT_EQ("unexpected EOF", message("FROM a\nSYSTEM \"\"\"open"));
+  EXPECT_THAT(message("FROM a\nPARAMETER bogus 1"), HasSubstr("unknown parameter 'bogus'"));
+  EXPECT_THAT(message("FROM a\nPARAMETER num_ctx many"), HasSubstr("num_ctx"));
+  EXPECT_THAT(message("FROM a\nPARAMETER temperature nan"), HasSubstr("temperature"));
+  EXPECT_THAT(message("FROM"), HasSubstr("has no value"));
+}
+
+TEST(Modelfile, DeprecatedParametersAreAWarning) {
+  const auto file = ParseModelfile("FROM a\nPARAMETER mirostat 1");
+  ASSERT_TRUE(file);
+  EXPECT_TRUE(file->parameters.empty());
+  EXPECT_EQ(1u, file->warnings.size());
+}
+
+TEST(Modelfile, QuotedValuesComeBackTheSame) {
+  for (const std::string value :
+       {"plain", " leading", "two\nlines", "a \"quote\"\nand line", "trailing "}) {
+    const auto file = ParseModelfile("FROM a\nSYSTEM " + QuoteModelfileValue(value));
+    ASSERT_TRUE(file) << value;
+    EXPECT_EQ(value, file->system);
+  }
+}
+
+}  // namespace
+}  // namespace puna::store

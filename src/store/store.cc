@@ -1,0 +1,355 @@
+// Reading the store, and the operations that only touch manifests. The folder is the only state:
+// every call looks at the disk again, because Ollama or another puna may have written in between,
+// and a directory of some dozen small files reads in less time than a cache could go wrong in.
+#include "store/store.h"
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "store/bundled_model.h"
+#include "store/manifest.h"
+
+namespace puna::store {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::system_clock;
+
+constexpr uint64_t kMaxSmallLayerBytes = 16 << 20;
+constexpr uint64_t kMaxManifestBytes = 4 << 20;
+
+system_clock::time_point ModificationTime(const fs::path& path) {
+  std::error_code error;
+  const fs::file_time_type time = fs::last_write_time(path, error);
+  return error ? system_clock::time_point() : std::chrono::file_clock::to_sys(time);
+}
+
+std::vector<fs::path> Children(const fs::path& folder) {
+  std::vector<fs::path> children;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (!it->path().filename().string().starts_with('.')) children.push_back(it->path());
+  }
+  std::sort(children.begin(), children.end());
+  return children;
+}
+
+bool EqualIgnoringCase(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+    return std::tolower(x) == std::tolower(y);
+  });
+}
+
+// Calls visit(path, name) for every manifest below `root`: exactly four levels, as Ollama looks.
+template <typename Visit>
+void ForEachManifest(const fs::path& root, const Visit& visit) {
+  for (const fs::path& host : Children(root)) {
+    for (const fs::path& name_space : Children(host)) {
+      for (const fs::path& model : Children(name_space)) {
+        for (const fs::path& tag : Children(model)) {
+          ModelName name;
+          name.host = host.filename();
+          name.name_space = name_space.filename();
+          name.model = model.filename();
+          name.tag = tag.filename();
+          std::error_code error;
+          if (fs::is_regular_file(tag, error)) visit(tag, name);
+        }
+      }
+    }
+  }
+}
+
+Result<Json> ReadJson(const fs::path& path) {
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSmallLayerBytes));
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return MakeError(ErrorCode::kCorrupt, "{} is not JSON", path.string());
+  return json;
+}
+
+Status ReadMessages(const fs::path& path, std::vector<Message>* messages) {
+  PUNA_ASSIGN_OR_RETURN(const Json json, ReadJson(path));
+  if (!json.is_array())
+    return MakeError(ErrorCode::kCorrupt, "{} is not an array of messages", path.string());
+  for (const Json& message : json) {
+    if (!message.is_object()) continue;
+    Message out;
+    if (const auto it = message.find("role"); it != message.end() && it->is_string())
+      out.role = *it;
+    if (const auto it = message.find("content"); it != message.end() && it->is_string())
+      out.content = *it;
+    messages->push_back(std::move(out));
+  }
+  return {};
+}
+
+// Reads a small layer into its field, or notes the path of a large one.
+Status ReadLayer(const Layer& layer, const fs::path& blob, InstalledModel* model) {
+  const std::string& type = layer.media_type;
+  if (type == kModelType) {
+    if (model->weights.empty()) {
+      model->weights = blob;
+      model->parent_model = layer.from;
+    }
+  } else if (type == kProjectorType) {
+    model->projectors.push_back(blob);
+  } else if (type == kAdapterType) {
+    model->adapters.push_back(blob);
+  } else if (type == kTemplateType || type == kPromptType) {
+    PUNA_ASSIGN_OR_RETURN(model->template_text, ReadFile(blob, kMaxSmallLayerBytes));
+  } else if (type == kSystemType) {
+    PUNA_ASSIGN_OR_RETURN(model->system, ReadFile(blob, kMaxSmallLayerBytes));
+  } else if (type == kParamsType) {
+    PUNA_ASSIGN_OR_RETURN(Json json, ReadJson(blob));
+    if (json.is_object()) model->parameters = std::move(json);
+  } else if (type == kMessagesType) {
+    PUNA_RETURN_IF_ERROR(ReadMessages(blob, &model->messages));
+  } else if (type == kLicenseType) {
+    PUNA_ASSIGN_OR_RETURN(std::string text, ReadFile(blob, kMaxSmallLayerBytes));
+    model->licenses.push_back(std::move(text));
+  }
+  return {};
+}
+
+InstalledModel BundledModel() {
+  static const InstalledModel model = [] {
+    InstalledModel bundled;
+    bundled.name.model = kBundledModelName;
+    const auto bytes = BundledModelBytes();
+    Sha256 sha;
+    sha.Update(bytes);
+    const std::shared_ptr<const gguf::File> file = BundledModelFile();
+    uint64_t parameters = 0;
+    for (const gguf::Tensor& tensor : file->tensors())
+      parameters += static_cast<uint64_t>(tensor.elements());
+    bundled.config = {{"model_format", "gguf"},
+                      {"model_family", "llama"},
+                      {"model_families", {"llama"}},
+                      {"model_type", HumanParameterCount(parameters)},
+                      {"file_type", FileTypeName(*file)}};
+    bundled.digest = sha.FinishHex();
+    bundled.layers.push_back({std::string(kModelType), "sha256:" + bundled.digest,
+                              static_cast<int64_t>(bytes.size()), ""});
+    bundled.size_bytes = static_cast<int64_t>(bytes.size());
+    bundled.modified_at = ModificationTime("/proc/self/exe");
+    bundled.weights = "bundled:" + std::string(kBundledModelName);
+    bundled.bundled = true;
+    return bundled;
+  }();
+  return model;
+}
+
+// Removes empty folders from `folder` upwards, as far as `root` and not it.
+void RemoveEmptyFolders(fs::path folder, const fs::path& root) {
+  std::error_code error;
+  while (folder != root && folder.has_parent_path() && fs::is_empty(folder, error) && !error) {
+    if (!fs::remove(folder, error)) return;
+    folder = folder.parent_path();
+  }
+}
+
+}  // namespace
+
+Store::Store(fs::path root) : root_(std::move(root)) {}
+
+Status Store::AddLocalFile(const std::string& name, const fs::path& path) {
+  InstalledModel model;
+  PUNA_ASSIGN_OR_RETURN(model.name, ModelName::Parse(name));
+  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
+  model.config = ConfigOf(*file);
+  model.size_bytes = static_cast<int64_t>(file->file_bytes());
+  model.modified_at = ModificationTime(path);
+  model.weights = path;
+  model.local = true;
+  // The content is not hashed: that would read the whole file before the first answer.
+  model.digest = Sha256Hex(fs::absolute(path).string());
+  local_.push_back(std::move(model));
+  return {};
+}
+
+Result<InstalledModel> Store::ReadManifest(const fs::path& path, const ModelName& name) const {
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxManifestBytes));
+  PUNA_ASSIGN_OR_RETURN(const Manifest manifest, ParseManifest(text));
+  InstalledModel model;
+  model.name = name;
+  model.digest = Sha256Hex(text);
+  model.modified_at = ModificationTime(path);
+  model.layers = manifest.layers;
+  model.size_bytes = manifest.config.size_bytes;
+  PUNA_ASSIGN_OR_RETURN(const fs::path config_path, BlobPath(manifest.config.digest));
+  PUNA_ASSIGN_OR_RETURN(model.config, ReadJson(config_path));
+  if (!model.config.is_object())
+    return MakeError(ErrorCode::kCorrupt, "{} is not an object", config_path.string());
+  for (const Layer& layer : manifest.layers) {
+    model.size_bytes += layer.size_bytes;
+    PUNA_ASSIGN_OR_RETURN(const fs::path blob, BlobPath(layer.digest));
+    PUNA_RETURN_IF_ERROR(ReadLayer(layer, blob, &model));
+  }
+  return model;
+}
+
+std::vector<InstalledModel> Store::List() const {
+  std::vector<InstalledModel> models;
+  bool has_bundled_name = false;
+  const InstalledModel bundled = BundledModel();
+  ForEachManifest(root_ / "manifests", [&](const fs::path& path, const ModelName& name) {
+    auto model = ReadManifest(path, name);
+    if (!model) {
+      LogWarning("bad manifest {}: {}", path.string(), model.error().message);
+      return;
+    }
+    has_bundled_name = has_bundled_name || SameName(name, bundled.name);
+    models.push_back(*std::move(model));
+  });
+  std::stable_sort(models.begin(), models.end(),
+                   [](const InstalledModel& a, const InstalledModel& b) {
+                     return a.modified_at > b.modified_at;
+                   });
+  models.insert(models.begin(), local_.begin(), local_.end());
+  if (!has_bundled_name) models.push_back(bundled);
+  return models;
+}
+
+std::optional<fs::path> Store::FindManifest(const ModelName& name, ModelName* found) const {
+  // An exact match wins over one that differs in case.
+  std::error_code error;
+  fs::path path = root_ / "manifests" / name.RelativePath();
+  if (fs::is_regular_file(path, error)) {
+    *found = name;
+    return path;
+  }
+  path = root_ / "manifests";
+  std::vector<std::string> parts;
+  for (const std::string& part : {name.host, name.name_space, name.model, name.tag}) {
+    const std::vector<fs::path> children = Children(path);
+    const auto it = std::find_if(children.begin(), children.end(), [&](const fs::path& child) {
+      return EqualIgnoringCase(child.filename().string(), part);
+    });
+    if (it == children.end()) return std::nullopt;
+    path = *it;
+    parts.push_back(it->filename());
+  }
+  if (!fs::is_regular_file(path, error)) return std::nullopt;
+  *found = {parts[0], parts[1], parts[2], parts[3]};
+  return path;
+}
+
+Result<InstalledModel> Store::Find(const ModelName& name) const {
+  for (const InstalledModel& model : local_) {
+    if (SameName(name, model.name)) return model;
+  }
+  ModelName found;
+  if (const auto path = FindManifest(name, &found)) return ReadManifest(*path, found);
+  InstalledModel bundled = BundledModel();
+  if (SameName(name, bundled.name)) return bundled;
+  return MakeError(ErrorCode::kNotFound, "model '{}' not found", name.ShortName());
+}
+
+Result<std::shared_ptr<const gguf::File>> Store::OpenWeights(const InstalledModel& model) const {
+  if (model.bundled) return BundledModelFile();
+  if (model.weights.empty()) {
+    return MakeError(ErrorCode::kUnsupported, "{} has no GGUF weights (model format {})",
+                     model.name.ShortName(), JsonString(model.config, "model_format", "unknown"));
+  }
+  // Parsing a vocabulary of 150,000 strings for each request would cost more than short requests
+  // themselves.
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<const gguf::File>> open_files;
+  const std::lock_guard lock(mutex);
+  std::erase_if(open_files, [](const auto& entry) { return entry.second.expired(); });
+  if (const auto it = open_files.find(model.weights.string()); it != open_files.end()) {
+    if (auto file = it->second.lock()) return file;
+  }
+  PUNA_ASSIGN_OR_RETURN(std::shared_ptr<const gguf::File> file, gguf::File::Open(model.weights));
+  open_files[model.weights.string()] = file;
+  return file;
+}
+
+Status Store::Copy(const ModelName& source, const ModelName& destination) {
+  ModelName found;
+  const auto path = FindManifest(source, &found);
+  if (!path) {
+    if (!SameName(source, BundledModel().name)) {
+      return MakeError(ErrorCode::kNotFound, "model \"{}\" not found", source.ShortName());
+    }
+    CreateRequest request;
+    request.name = destination;
+    request.from = source.FullName();
+    return Create(request, nullptr);
+  }
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(*path, kMaxManifestBytes));
+  ModelName existing = destination;
+  FindManifest(destination, &existing);
+  return WriteFileAtomically(root_ / "manifests" / existing.RelativePath(), text);
+}
+
+Status Store::Delete(const ModelName& name) {
+  ModelName found;
+  const auto path = FindManifest(name, &found);
+  if (!path) {
+    if (SameName(name, BundledModel().name)) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "model '{}' is part of puna and cannot be deleted", name.model);
+    }
+    return MakeError(ErrorCode::kNotFound, "model '{}' not found", name.ShortName());
+  }
+  std::vector<Layer> layers;
+  if (const auto text = ReadFile(*path, kMaxManifestBytes)) {
+    if (auto manifest = ParseManifest(*text)) {
+      layers = std::move(manifest->layers);
+      layers.push_back(manifest->config);
+    }
+  }
+  std::error_code error;
+  if (!fs::remove(*path, error) || error)
+    return ErrnoError(error.value(), "delete " + path->string());
+  RemoveEmptyFolders(path->parent_path(), root_ / "manifests");
+  return RemoveUnused(layers);
+}
+
+Status Store::RemoveUnused(const std::vector<Layer>& candidates) {
+  std::set<std::string> unused;
+  for (const Layer& layer : candidates) unused.insert(layer.digest);
+  bool all_readable = true;
+  ForEachManifest(root_ / "manifests", [&](const fs::path& path, const ModelName&) {
+    const auto text = ReadFile(path, kMaxManifestBytes);
+    const auto manifest =
+        text ? ParseManifest(*text) : Result<Manifest>(tl::unexpected(text.error()));
+    if (!manifest) {
+      all_readable = false;
+      return;
+    }
+    unused.erase(manifest->config.digest);
+    for (const Layer& layer : manifest->layers) unused.erase(layer.digest);
+  });
+  // What an unreadable manifest needs is not known, so nothing is deleted.
+  if (!all_readable) return {};
+  for (const std::string& digest : unused) {
+    PUNA_ASSIGN_OR_RETURN(const fs::path path, BlobPath(digest));
+    std::error_code error;
+    fs::remove(path, error);
+    if (error) return ErrnoError(error.value(), "delete " + path.string());
+  }
+  return {};
+}
+
+Status Store::Prune() {
+  std::vector<Layer> old;
+  const auto limit = system_clock::now() - std::chrono::hours(1);
+  for (const fs::path& path : Children(root_ / "blobs")) {
+    if (ModificationTime(path) > limit) continue;
+    if (const auto hex = DigestHex(path.filename().string())) {
+      Layer layer;
+      layer.digest = "sha256:" + *hex;
+      old.push_back(std::move(layer));
+    }
+  }
+  return RemoveUnused(old);
+}
+
+}  // namespace puna::store

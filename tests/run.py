@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Runs every test and prints one closing line: N passed, N failed, N skipped.
+
+Three kinds are found by name, so that adding a test needs no list:
+  <build>/bin/*_test        GoogleTest programs; each of their cases counts
+  <build>/bin/*_fuzz        fuzz targets; a short run from the seeds in tests/data/<folder>/fuzz_<target>
+  tests/check_*.py, tests/e2e/*_e2e.py
+                            scripts that print "ok NAME", "fail NAME: why" or "skip NAME: why" lines;
+                            they get --build DIR; a crash or an exit code other than 0 counts as a failure
+"""
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Tally:
+    def __init__(self):
+        self.passed = 0
+        self.failed = []
+        self.skipped = []
+
+    def fail(self, name, why=""):
+        self.failed.append(name)
+        print(f"FAILED  {name} {why}".rstrip(), flush=True)
+
+    def skip(self, name, why=""):
+        self.skipped.append((name, why))
+
+
+def run(command, timeout_s, env=None):
+    """Exit code, output and seconds; 124 when it ran out of time."""
+    start = time.monotonic()
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s,
+                              env=env, cwd=ROOT, stdin=subprocess.DEVNULL)
+        return done.returncode, done.stdout.decode("utf8", "replace"), time.monotonic() - start
+    except subprocess.TimeoutExpired as expired:
+        output = (expired.stdout or b"").decode("utf8", "replace")
+        return 124, output + f"\nran past its limit of {timeout_s} s", time.monotonic() - start
+
+
+def run_gtest(program, tally, options):
+    with tempfile.TemporaryDirectory() as folder:
+        report_path = pathlib.Path(folder) / "report.json"
+        env = dict(os.environ, PUNA_TEST_ALL="1" if options.all else "")
+        code, output, seconds = run([str(program), f"--gtest_output=json:{report_path}", "--gtest_brief=1"],
+                                    options.timeout, env)
+        report = json.loads(report_path.read_text()) if report_path.exists() else None
+    if report is None:
+        tally.fail(program.name, f"ended with code {code} before its report")
+        print(output[-4000:])
+        return
+    counts = [0, 0, 0]
+    for suite in report["testsuites"]:
+        for case in suite["testsuite"]:
+            name = f"{program.name}:{suite['name']}.{case['name']}"
+            if case.get("failures"):
+                counts[1] += 1
+                tally.fail(name)
+            elif case.get("result") == "SKIPPED" or case.get("status") == "NOTRUN":
+                counts[2] += 1
+                tally.skip(name)
+            else:
+                counts[0] += 1
+    tally.passed += counts[0]
+    if code != 0 and counts[1] == 0:
+        tally.fail(program.name, f"ended with code {code}")
+    if code != 0 or options.verbose:
+        print(output[-8000:])
+    print(f"{program.name}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped ({seconds:.1f} s)", flush=True)
+
+
+def run_fuzz(program, tally, options):
+    seeds = sorted(str(path) for path in (ROOT / "tests" / "data").glob(f"*/fuzz_{program.name.removesuffix('_fuzz')}"))
+    seconds = 60 if options.all else 3
+    code, output, _ = run([str(program), "--seconds", str(seconds), *seeds], seconds * 20 + 120)
+    if code == 0:
+        tally.passed += 1
+        print(output.strip().splitlines()[-1] if output.strip() else program.name, flush=True)
+    else:
+        tally.fail(program.name, f"ended with code {code}")
+        print(output[-4000:])
+
+
+def run_script(script, tally, options):
+    command = [sys.executable, str(script), "--build", str(options.build)] + (["--all"] if options.all else [])
+    code, output, seconds = run(command, options.timeout)
+    counts = {"ok": 0, "fail": 0, "skip": 0}
+    for line in output.splitlines():
+        word, _, rest = line.partition(" ")
+        if word not in counts:
+            continue
+        counts[word] += 1
+        if word == "ok":
+            tally.passed += 1
+        elif word == "fail":
+            tally.fail(f"{script.name}: {rest}")
+        else:
+            tally.skip(f"{script.name}: {rest}")
+    if code != 0 and counts["fail"] == 0:
+        tally.fail(script.name, f"ended with code {code}")
+    if code != 0 or options.verbose:
+        print(output[-8000:])
+    print(f"{script.name}: {counts['ok']} passed, {counts['fail']} failed, {counts['skip']} skipped ({seconds:.1f} s)",
+          flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
+    parser.add_argument("--all", action="store_true", help="the long tiers too")
+    parser.add_argument("-k", dest="filter", default="", help="only names that contain this")
+    parser.add_argument("--timeout", type=int, default=1200, help="seconds for one program")
+    parser.add_argument("-v", dest="verbose", action="store_true")
+    options = parser.parse_args()
+    options.build = options.build.resolve()
+
+    tally = Tally()
+    bin_dir = options.build / "bin"
+    jobs = [(run_script, path) for path in sorted((ROOT / "tests").glob("check_*.py"))]
+    jobs += [(run_gtest, path) for path in sorted(bin_dir.glob("*_test"))]
+    jobs += [(run_fuzz, path) for path in sorted(bin_dir.glob("*_fuzz"))]
+    jobs += [(run_script, path) for path in sorted((ROOT / "tests" / "e2e").glob("*_e2e.py"))]
+    for runner, path in jobs:
+        if options.filter in path.name:
+            runner(path, tally, options)
+
+    if tally.skipped:
+        print("skipped:")
+        for name, why in tally.skipped:
+            print(f"  {name} {why}".rstrip())
+    if tally.failed:
+        print("failed:")
+        for name in tally.failed:
+            print(f"  {name}")
+    print(f"{tally.passed} passed, {len(tally.failed)} failed, {len(tally.skipped)} skipped")
+    sys.exit(1 if tally.failed or tally.passed == 0 else 0)
+
+
+if __name__ == "__main__":
+    main()
