@@ -77,8 +77,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto name = (*file)->GetString("general.architecture");
   if (!name || !*name) return 0;
   static const std::vector<std::string> kNames = model::SupportedArchitectures();
-  static size_t next = 0;
-  const std::string& other = kNames[next++ % kNames.size()];
+  const size_t choice = std::accumulate(data, data + size, size_t{0},
+                                        [](size_t hash, uint8_t byte) { return hash * 31 + byte; });
+  const std::string& other = kNames[choice % kNames.size()];
   model::MetadataReader reader(**file, **name);
   const auto as_other = model::arch::ReadChecked(model::arch::FindSpec(other), reader);
   if (as_other) model::PlanAndRun(*as_other, *file, as_other->embeddings_only);
