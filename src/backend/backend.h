@@ -1,9 +1,11 @@
-// Who computes. A Backend compiles a plan (backend/plan.h) into a Program: weights in the layout it likes, activation
-// buffers, and the memory of the key/value cache. Two exist: `reference` (scalar, double accumulators; the oracle of the
-// others) and `cpu` (packed weights, SIMD, threads). A device is one more folder.
+// Who computes. A Backend compiles a plan (backend/plan.h) into a Program: weights in the layout it
+// likes, activation buffers, and the memory of the key/value cache. Two exist: `reference` (scalar,
+// double accumulators; the oracle of the others) and `cpu` (packed weights, SIMD, threads). A
+// device is one more folder.
 //
-// The key/value cache is a pool of pages of kPageTokens tokens, each holding all layers. Who owns which page is the
-// caller's business (model/kv_cache.h); a Program only reads and writes the pages that a batch names.
+// The key/value cache is a pool of pages of kPageTokens tokens, each holding all layers. Who owns
+// which page is the caller's business (model/kv_cache.h); a Program only reads and writes the pages
+// that a batch names.
 #ifndef PUNA_BACKEND_BACKEND_H_
 #define PUNA_BACKEND_BACKEND_H_
 
@@ -29,24 +31,29 @@ std::string_view KvTypeName(KvType type);
 struct Segment {
   int64_t first_row = 0;       // index of its first token in Batch::tokens
   int64_t tokens = 0;          // > 0
-  int64_t start_position = 0;  // position of its first token in the sequence
-  // pages[i] holds positions [16 i, 16 i + 16) of the sequence; it must cover start_position + tokens. Positions before
-  // start_position must have been computed into these pages before. Empty if the plan has no cache layers.
+  int64_t start_position = 0;  // position of its first token in the sequence; see Plan::positions
+  // pages[i] holds positions [16 i, 16 i + 16) of the sequence; it must cover start_position +
+  // tokens. Positions before start_position must have been computed into these pages before. Empty
+  // if the plan has no cache layers.
   std::span<const int32_t> pages;
 };
 
-// One pass. Segments are disjoint, in row order, and cover all tokens. Two segments may share pages that neither writes.
+// One pass. Segments are disjoint, in row order, and cover all tokens. Two segments may share pages
+// that neither writes.
 struct Batch {
-  std::span<const int32_t> tokens;       // ids in [0, Plan::vocabulary)
+  std::span<const int32_t> tokens;  // ids in [0, Plan::vocabulary)
   std::span<const Segment> segments;
-  std::span<const int32_t> output_rows;  // rows to compute outputs for, ascending; ignored by pooled plans
+  std::span<const int32_t>
+      output_rows;  // rows to compute outputs for, ascending; ignored by pooled plans
 };
 
 struct CompileOptions {
   KvType kv_type = KvType::kF16;
-  int64_t kv_pages = 0;            // size of the pool; memory is taken from the system as pages are first written
+  int64_t kv_pages =
+      0;  // size of the pool; memory is taken from the system as pages are first written
   int64_t max_batch_tokens = 512;  // rows a batch may have
-  // Called with (weight bytes done, weight bytes in all) while weights are packed; returning false cancels.
+  // Called with (weight bytes done, weight bytes in all) while weights are packed; returning false
+  // cancels.
   std::function<bool(int64_t, int64_t)> progress;
 };
 
@@ -61,8 +68,9 @@ struct MemoryUse {
 class Program {
  public:
   virtual ~Program() = default;
-  // Computes the batch and writes [output rows or segments, output width] float32 to `out`, whose size must be exactly
-  // that. Appends to the cache pages. REQUIRES: the batch obeys the rules above (a violation is a CHECK).
+  // Computes the batch and writes [output rows or segments, output width] float32 to `out`, whose
+  // size must be exactly that. Appends to the cache pages. REQUIRES: the batch obeys the rules
+  // above (a violation is a CHECK).
   virtual void Run(const Batch& batch, std::span<float> out) = 0;
   // Copies the first `tokens` positions of page `from` to page `to`, in all layers.
   virtual void CopyPage(int32_t from, int32_t to, int64_t tokens) = 0;
@@ -78,15 +86,18 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual std::string_view name() const = 0;
-  // Errors: a weight type that the backend cannot compute with (kUnsupported), no memory (kResourceExhausted), cancelled.
-  virtual Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan, const CompileOptions& options) = 0;
+  // Errors: a weight type that the backend cannot compute with (kUnsupported), no memory
+  // (kResourceExhausted), cancelled.
+  virtual Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
+                                                   const CompileOptions& options) = 0;
   virtual MemoryUse Predict(const Plan& plan, const CompileOptions& options) const = 0;
 };
 
 struct BackendOptions {
   std::string name = "cpu";  // "cpu" or "reference"
   int threads = 0;           // 0: the cores that this process may use (affinity and cgroup quota)
-  std::string isa;           // "": the best; "scalar", "avx2", "avx512vnni", "neon" force one; unknown or missing: an error
+  std::string isa;  // "": the best; "scalar", "avx2", "avx512vnni", "neon" force one; unknown or
+                    // missing: an error
 };
 Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
 

@@ -1,5 +1,6 @@
-// Everything that tells one network from another: hyper-parameters and options, validated. A spec (model/arch) reads it
-// from the metadata of a GGUF file; the plan builder turns it into ops. Nothing else in puna knows architectures by name.
+// Everything that tells one network from another: hyper-parameters and options, validated. A spec
+// (model/arch) reads it from the metadata of a GGUF file; the plan builder turns it into ops.
+// Nothing else in puna knows architectures by name.
 #ifndef PUNA_MODEL_CONFIG_H_
 #define PUNA_MODEL_CONFIG_H_
 
@@ -28,22 +29,26 @@ struct RopeConfig {
   int64_t dimensions = 0;  // rotated values per head
   double base = 10000;
   RopeScaling scaling = RopeScaling::kNone;
-  double factor = 1;                 // how many times longer than trained
-  int64_t original_context = 0;      // tokens; 0: the trained context
-  double attention_factor = 0;       // multiplies the magnitude; 0: 1
+  double factor = 1;             // how many times longer than trained; positions are divided by it
+  int64_t original_context = 0;  // tokens that the model was trained for before it was stretched
+  double attention_factor = 1;   // multiplies the magnitude
   double beta_fast = 32, beta_slow = 1, extrapolation = 1;  // YaRN
-  double yarn_log_multiplier = 0;    // deepseek's mscale_all_dim
+  double yarn_log_multiplier = 0;                           // deepseek's mscale_all_dim
 };
 
 struct AttentionConfig {
   int64_t heads = 0, kv_heads = 0, k_size = 0, v_size = 0;
   RopeConfig rope;
-  double scale = 0;          // of the scores; 0: 1 / sqrt(k_size)
+  double scale = 0;  // of the scores; 0: 1 / sqrt(k_size)
   double softcap = 0;
-  int64_t window = 0;        // tokens; 0: all
+  int64_t window = 0;  // tokens; 0: all
   double alibi_max_bias = 0;
   bool causal = true;
-  NormKind qk_norm_kind = NormKind::kRms;  // applied where attn_q_norm / attn_k_norm exist
+  double clamp = 0;      // queries, keys and values are clamped to [-clamp, clamp]; 0: no
+  bool sinks = false;    // attn_sinks is required
+  bool qk_norm = false;  // attn_q_norm and attn_k_norm are required; where they are not, present
+                         // ones are applied
+  NormKind qk_norm_kind = NormKind::kRms;
   bool qk_norm_after_rope = false;
 };
 
@@ -55,14 +60,16 @@ struct MoeConfig {
   double scale = 1;
   int64_t groups = 1, groups_used = 1;
   bool weigh_input = false;
+  bool fused_in_turn =
+      false;  // rows of ffn_gate_up_exps are gate, up, gate, up, ... instead of all gate, all up
 };
 
 struct FeedForwardConfig {
   int64_t hidden = 0;
   Activation activation = Activation::kSilu;
-  bool gated = true;              // false: down(f(up x))
-  double limit = 0, alpha = 1;    // clamped gating, see backend::GatedOp
-  std::optional<MoeConfig> moe;   // instead of the plain one
+  bool gated = true;             // false: down(f(up x))
+  double limit = 0, alpha = 1;   // clamped gating, see backend::GatedOp
+  std::optional<MoeConfig> moe;  // instead of the plain one
 };
 
 struct LayerConfig {
@@ -78,28 +85,36 @@ enum class ResidualForm {
 };
 
 struct ModelConfig {
-  std::string architecture;     // general.architecture as written
-  std::string name;             // general.name, may be empty
+  std::string architecture;  // general.architecture as written
+  std::string name;          // general.name, may be empty
   int64_t vocabulary = 0;
-  int64_t context_length = 0;   // tokens, as trained
-  int64_t width = 0;            // embedding_length
+  int64_t context_length = 0;  // tokens, as trained
+  int64_t width = 0;           // embedding_length
   std::vector<LayerConfig> layers;
   NormKind norm_kind = NormKind::kRms;
   double norm_epsilon = 1e-5;
+  bool norm_weights = true;  // false: norms have no parameters (olmo)
+  bool input_norms = true;   // attn_norm and the one below before the blocks; false: only the ones
+                             // after them (olmo2)
+  std::string feed_forward_norm =
+      "ffn_norm";  // tensor of the norm before the feed-forward (gpt-oss: post_attention_norm)
+  bool output_norms =
+      false;  // post_attention_norm and post_ffw_norm on what the blocks add (gemma2)
   ResidualForm residual = ResidualForm::kSequential;
   double embedding_scale = 1;
-  double residual_scale = 1;    // multiplies what a block adds
-  double logit_scale = 1;       // multiplies the logits
+  double residual_scale = 1;  // multiplies what a block adds
+  double logit_scale = 1;     // multiplies the logits
   double logit_softcap = 0;
-  bool learned_positions = false;  // position_embd.weight is added
-  bool token_types = false;        // row 0 of token_types.weight is added
-  bool embedding_norm = false;     // token_embd_norm after the embeddings
-  bool embeddings_only = false;    // an encoder: no logits
+  bool learned_positions = false;    // position_embd.weight is added
+  bool token_types = false;          // row 0 of token_types.weight is added
+  bool embedding_norm = false;       // token_embd_norm after the embeddings
+  bool embeddings_only = false;      // an encoder: no logits
   Pooling pooling = Pooling::kNone;  // of embeddings
 };
 
-// Reads and validates. Unknown architecture: kUnsupported naming it. Missing keys, impossible values (zero heads, head counts
-// that do not divide, negative or absurd sizes): kCorrupt naming the key.
+// Reads and validates. Unknown architecture: kUnsupported naming it. Missing keys, impossible
+// values (zero heads, head counts that do not divide, negative or absurd sizes): kCorrupt naming
+// the key.
 Result<ModelConfig> ReadConfig(const gguf::File& file);
 
 // Names of all architectures with a spec, sorted.

@@ -1,5 +1,6 @@
-// Who owns which page of the key/value cache: a pool of page numbers with reference counts, and the page list of one
-// sequence. The bytes are the backend's; nothing here touches them. Not thread safe: each engine has its own pool.
+// Who owns which page of the key/value cache: a pool of page numbers with reference counts, and the
+// page list of one sequence. The bytes are the backend's; nothing here touches them. Not thread
+// safe: each engine has its own pool.
 #ifndef PUNA_MODEL_KV_CACHE_H_
 #define PUNA_MODEL_KV_CACHE_H_
 
@@ -41,9 +42,10 @@ class PageTable {
   std::span<const int32_t> pages() const { return pages_; }
   // Pages that Grow would have to take for `tokens` more, a copy of a shared last page included.
   int64_t PagesNeeded(int64_t tokens) const;
-  // Makes room for `tokens` more positions. If the last page is shared and half full it is first replaced by a copy of its
-  // own (`program` copies the bytes; null: never shared). On kResourceExhausted nothing has changed. The new positions
-  // count as present from now on: compute them in the next pass.
+  // Makes room for `tokens` more positions. If the last page is shared and half full it is first
+  // replaced by a copy of its own (`program` copies the bytes; null: never shared). On
+  // kResourceExhausted nothing has changed. The new positions count as present from now on: compute
+  // them in the next pass.
   Status Grow(int64_t tokens, backend::Program* program);
   // Forgets all positions from `length` on.
   void Truncate(int64_t length);
@@ -51,6 +53,8 @@ class PageTable {
   PageTable Fork(int64_t length) const;
 
  private:
+  bool LastPageNeedsCopy() const;
+
   PagePool* pool_;
   std::vector<int32_t> pages_;
   int64_t length_ = 0;

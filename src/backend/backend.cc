@@ -1,0 +1,65 @@
+// The table of backends and the names of the cache types.
+#include "backend/backend.h"
+
+#include <iterator>
+
+#include "backend/reference/reference.h"
+
+namespace puna::backend {
+namespace {
+
+struct KvTypeRow {
+  KvType type;
+  std::string_view name;
+};
+constexpr KvTypeRow kKvTypes[] = {
+    {KvType::kF32, "f32"}, {KvType::kF16, "f16"}, {KvType::kQ8_0, "q8_0"}};
+
+struct BackendRow {
+  std::string_view name;
+  Result<std::unique_ptr<Backend>> (*create)(const BackendOptions& options);
+};
+constexpr BackendRow kBackends[] = {
+    {"reference",
+     [](const BackendOptions&) -> Result<std::unique_ptr<Backend>> {
+       return CreateReferenceBackend();
+     }},
+};
+
+// "a, b, c" of the names in a table.
+template <typename Row, size_t size>
+std::string Names(const Row (&table)[size]) {
+  std::string names;
+  for (const Row& row : table) {
+    if (!names.empty()) names += ", ";
+    names += row.name;
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<KvType> ParseKvType(std::string_view name) {
+  for (const KvTypeRow& row : kKvTypes) {
+    if (row.name == name) return row.type;
+  }
+  return MakeError(ErrorCode::kInvalidArgument, "unknown cache type \"{}\", expected one of {}",
+                   name, Names(kKvTypes));
+}
+
+std::string_view KvTypeName(KvType type) {
+  for (const KvTypeRow& row : kKvTypes) {
+    if (row.type == type) return row.name;
+  }
+  return "unknown";
+}
+
+Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
+  for (const BackendRow& row : kBackends) {
+    if (row.name == options.name) return row.create(options);
+  }
+  return MakeError(ErrorCode::kInvalidArgument, "unknown backend \"{}\", expected one of {}",
+                   options.name, Names(kBackends));
+}
+
+}  // namespace puna::backend

@@ -1,0 +1,140 @@
+// A program is the plan itself: Run walks the op list over fresh float32 buffers. What was
+// rejected: double activations between ops, because then no other backend could be compared op by
+// op, and float32 is what the recorded outputs used.
+#include "backend/reference/reference.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "backend/reference/reference_ops.h"
+#include "base/check.h"
+
+namespace puna::backend {
+namespace reference {
+
+Pass::Pass(const Plan& plan, WeightTable* weights, KvPages* pages, const Batch& batch)
+    : plan(plan),
+      weights(weights),
+      pages(pages),
+      batch(batch),
+      rows(static_cast<int64_t>(batch.tokens.size())) {
+  // Output rows and segments are never more than tokens, so this is room for every row space.
+  for (const int64_t width : plan.buffer_widths)
+    buffers.emplace_back(static_cast<size_t>(width * rows));
+  for (const Segment& segment : batch.segments) {
+    for (int64_t i = 0; i < segment.tokens; ++i) positions.push_back(segment.start_position + i);
+  }
+  routes.resize(static_cast<size_t>(plan.routes));
+}
+
+std::span<float> Pass::At(const View& view, int64_t row) {
+  const size_t buffer = static_cast<size_t>(view.buffer);
+  return {buffers[buffer].data() + row * plan.buffer_widths[buffer] + view.offset,
+          static_cast<size_t>(view.width)};
+}
+
+namespace {
+
+void CheckBatch(const Plan& plan, const Batch& batch, int64_t max_tokens, int64_t pages) {
+  CHECK(static_cast<int64_t>(batch.tokens.size()) <= max_tokens)
+      << "batch of " << batch.tokens.size();
+  for (const int32_t token : batch.tokens)
+    CHECK(token >= 0 && token < plan.vocabulary) << "token " << token;
+  int64_t row = 0;
+  for (const Segment& segment : batch.segments) {
+    CHECK(segment.first_row == row && segment.tokens > 0 && segment.start_position >= 0)
+        << "segment at row " << row;
+    row += segment.tokens;
+    CHECK(plan.positions == 0 || segment.start_position + segment.tokens <= plan.positions)
+        << "position " << segment.start_position + segment.tokens - 1 << " of " << plan.positions;
+    if (plan.cache_layers.empty()) continue;
+    const int64_t end = segment.start_position + segment.tokens;
+    CHECK(static_cast<int64_t>(segment.pages.size()) * kPageTokens >= end)
+        << "too few pages for " << end << " positions";
+    for (const int32_t page : segment.pages) CHECK(page >= 0 && page < pages) << "page " << page;
+  }
+  CHECK(row == static_cast<int64_t>(batch.tokens.size())) << "segments cover " << row << " tokens";
+  int64_t previous = -1;
+  for (const int32_t output : batch.output_rows) {
+    CHECK(output > previous && output < row) << "output row " << output;
+    previous = output;
+  }
+}
+
+class ReferenceProgram final : public Program {
+ public:
+  ReferenceProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options,
+                   const MemoryUse& memory)
+      : plan_(std::move(plan)),
+        max_batch_tokens_(options.max_batch_tokens),
+        memory_(memory),
+        weights_(*plan_),
+        pages_(*plan_, options.kv_type, options.kv_pages) {}
+
+  Status Load(const CompileOptions& options) { return weights_.Decode(options); }
+
+  void Run(const Batch& batch, std::span<float> out) override {
+    CheckBatch(*plan_, batch, max_batch_tokens_, pages_.pages());
+    if (batch.tokens.empty()) {
+      CHECK(out.empty());
+      return;
+    }
+    Pass pass(*plan_, &weights_, &pages_, batch);
+    for (const Op& op : plan_->ops) {
+      std::visit([&pass](const auto& typed) { Execute(typed, &pass); }, op);
+    }
+    CHECK(static_cast<int64_t>(out.size()) == pass.rows * plan_->output.width)
+        << "room for " << out.size() << " values, " << pass.rows << " rows of "
+        << plan_->output.width << " to write";
+    for (int64_t row = 0; row < pass.rows; ++row) {
+      const std::span<const float> values = pass.At(plan_->output, row);
+      std::copy(values.begin(), values.end(), out.begin() + row * plan_->output.width);
+    }
+  }
+
+  void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
+    pages_.Copy(from, to, tokens);
+  }
+  void ReleasePage(int32_t page) override { pages_.Release(page); }
+  MemoryUse memory_use() const override { return memory_; }
+  std::string Describe() const override { return "reference"; }
+
+ private:
+  std::shared_ptr<const Plan> plan_;
+  int64_t max_batch_tokens_;
+  MemoryUse memory_;
+  WeightTable weights_;
+  KvPages pages_;
+};
+
+class ReferenceBackend final : public Backend {
+ public:
+  std::string_view name() const override { return "reference"; }
+
+  Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
+                                           const CompileOptions& options) override {
+    const MemoryUse memory = Predict(*plan, options);
+    auto program = std::make_unique<ReferenceProgram>(std::move(plan), options, memory);
+    PUNA_RETURN_IF_ERROR(program->Load(options));
+    return program;
+  }
+
+  MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
+    MemoryUse use;
+    use.weights = DecodedBytes(plan);
+    use.kv_page = KvPages(plan, options.kv_type, 0).page_bytes();
+    for (const int64_t width : plan.buffer_widths) {
+      use.activations += width * options.max_batch_tokens * static_cast<int64_t>(sizeof(float));
+    }
+    return use;
+  }
+};
+
+}  // namespace
+}  // namespace reference
+
+std::unique_ptr<Backend> CreateReferenceBackend() {
+  return std::make_unique<reference::ReferenceBackend>();
+}
+
+}  // namespace puna::backend

@@ -1,0 +1,64 @@
+// One pass of the reference backend: the state that ops share, and one Execute per op kind (a kind
+// without one does not compile). The ops are spread over reference_dense.cc, reference_attention.cc
+// and reference_experts.cc.
+#ifndef PUNA_BACKEND_REFERENCE_REFERENCE_OPS_H_
+#define PUNA_BACKEND_REFERENCE_REFERENCE_OPS_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/reference/reference_kv.h"
+#include "backend/reference/reference_weights.h"
+
+namespace puna::backend::reference {
+
+// The experts of every row: `used` entries a row.
+struct Route {
+  int64_t used = 0;
+  std::vector<int64_t> experts;
+  std::vector<float> weights;
+};
+
+// Everything that one Run works on.
+struct Pass {
+  Pass(const Plan& plan, WeightTable* weights, KvPages* pages, const Batch& batch);
+
+  std::span<float> At(const View& view, int64_t row);
+  int64_t position(int64_t token) const { return positions[static_cast<size_t>(token)]; }
+
+  const Plan& plan;
+  WeightTable* weights;
+  KvPages* pages;
+  const Batch& batch;
+  int64_t rows = 0;                         // tokens, then output rows or segments
+  std::vector<std::vector<float>> buffers;  // [tokens, width] each
+  std::vector<int64_t> positions;           // [tokens]
+  std::vector<Route> routes;
+};
+
+float Activate(Activation activation, double x);
+
+void Execute(const EmbedOp& op, Pass* pass);
+void Execute(const AddRowOp& op, Pass* pass);
+void Execute(const NormOp& op, Pass* pass);
+void Execute(const MatMulOp& op, Pass* pass);
+void Execute(const RopeOp& op, Pass* pass);
+void Execute(const AttentionOp& op, Pass* pass);
+void Execute(const UnaryOp& op, Pass* pass);
+void Execute(const GatedOp& op, Pass* pass);
+void Execute(const AddOp& op, Pass* pass);
+void Execute(const MulOp& op, Pass* pass);
+void Execute(const ScaleOp& op, Pass* pass);
+void Execute(const RouteOp& op, Pass* pass);
+void Execute(const ExpertsOp& op, Pass* pass);
+void Execute(const SelectRowsOp& op, Pass* pass);
+void Execute(const PoolOp& op, Pass* pass);
+
+// The value of GatedOp and of an expert, for one pair.
+float Gate(Activation activation, float limit, float alpha, double gate, double up);
+
+}  // namespace puna::backend::reference
+
+#endif  // PUNA_BACKEND_REFERENCE_REFERENCE_OPS_H_

@@ -1,0 +1,293 @@
+// Walks the ops once and keeps, per buffer, the row space in which it was last written. That is
+// enough to find every way in which a plan could make a backend read outside a buffer or mix rows
+// of the batch with rows of the outputs. Shapes of weights are compared op by op. Values (scales,
+// epsilons) are not judged here.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "backend/plan.h"
+
+namespace puna::backend {
+namespace {
+
+enum class RowSpace { kUnwritten, kTokens, kOutputs, kSegments };
+
+class Checker {
+ public:
+  explicit Checker(const Plan& plan)
+      : plan_(plan), spaces_(plan.buffer_widths.size(), RowSpace::kUnwritten) {}
+
+  Status Run() {
+    for (const int64_t width : plan_.buffer_widths) Require(width > 0, "a buffer without width");
+    for (const Weight& weight : plan_.weights) CheckWeight(weight);
+    Require(plan_.vocabulary > 0, "no vocabulary");
+    for (size_t i = 0; i < plan_.ops.size() && problem_.empty(); ++i) {
+      std::visit([this](const auto& op) { Check(op); }, plan_.ops[i]);
+      if (!problem_.empty()) {
+        return MakeError(ErrorCode::kInternal, "op {} ({}): {}", i, OpName(plan_.ops[i]), problem_);
+      }
+    }
+    if (problem_.empty()) Read(plan_.output);
+    if (problem_.empty()) {
+      Require((space_ == RowSpace::kSegments) == plan_.pooled, "pooled does not fit the ops");
+    }
+    if (!problem_.empty()) return MakeError(ErrorCode::kInternal, "plan: {}", problem_);
+    return {};
+  }
+
+ private:
+  void Require(bool condition, const char* problem) {
+    if (!condition && problem_.empty()) problem_ = problem;
+  }
+
+  void CheckWeight(const Weight& weight) {
+    Require(weight.cols > 0 && weight.rows > 0 && weight.experts > 0, "a weight without values");
+    Require(weight.data != nullptr, "a weight without data");
+    const quant::TypeTraits& traits = quant::TraitsOf(weight.type);
+    Require(traits.decode != nullptr, "a weight of a type that is no weight");
+    Require(weight.cols % traits.block_elements == 0, "a weight whose rows are no whole blocks");
+  }
+
+  bool InRange(const View& view) {
+    const bool inside =
+        view.buffer >= 0 && static_cast<size_t>(view.buffer) < spaces_.size() && view.offset >= 0 &&
+        view.width > 0 && view.offset <= plan_.buffer_widths[static_cast<size_t>(view.buffer)] &&
+        view.width <= plan_.buffer_widths[static_cast<size_t>(view.buffer)] - view.offset;
+    Require(inside, "a view outside its buffer");
+    return inside;
+  }
+
+  void Read(const View& view) {
+    if (InRange(view)) {
+      Require(spaces_[static_cast<size_t>(view.buffer)] == space_,
+              "reads a buffer that is not written, or not in these rows");
+    }
+  }
+
+  void Write(const View& view) {
+    if (InRange(view)) spaces_[static_cast<size_t>(view.buffer)] = space_;
+  }
+
+  void Apart(const View& a, const View& b) {
+    Require(
+        a.buffer != b.buffer || a.offset + a.width <= b.offset || b.offset + b.width <= a.offset,
+        "input and output overlap");
+  }
+
+  // In place means the very same columns; anything between is a mistake.
+  void SameOrApart(const View& a, const View& b) {
+    if (a.buffer == b.buffer && a.offset == b.offset && a.width == b.width) return;
+    Apart(a, b);
+  }
+
+  const Weight* Find(WeightId id, bool optional) {
+    if (id == kNoWeight) {
+      Require(optional, "a weight is missing");
+      return nullptr;
+    }
+    const bool known = id >= 0 && static_cast<size_t>(id) < plan_.weights.size();
+    Require(known, "a weight id out of range");
+    return known ? &plan_.weights[static_cast<size_t>(id)] : nullptr;
+  }
+
+  void Shape(WeightId id, int64_t cols, int64_t rows, int64_t experts, bool optional) {
+    if (const Weight* weight = Find(id, optional)) {
+      Require(weight->cols == cols && weight->rows == rows && weight->experts == experts,
+              "a weight of the wrong shape");
+    }
+  }
+
+  void Vector(WeightId id, int64_t width) { Shape(id, width, 1, 1, true); }
+
+  void BeforeSelection() { Require(space_ == RowSpace::kTokens, "needs the rows of the tokens"); }
+
+  void Check(const EmbedOp& op) {
+    BeforeSelection();
+    Shape(op.table, op.out.width, plan_.vocabulary, 1, false);
+    Write(op.out);
+  }
+
+  void Check(const AddRowOp& op) {
+    BeforeSelection();
+    if (const Weight* table = Find(op.table, false)) {
+      Require(table->cols == op.inout.width && table->experts == 1, "a table of the wrong width");
+      Require(op.fixed_row < table->rows, "a row outside the table");
+      Require(op.fixed_row >= 0 || (plan_.positions > 0 && plan_.positions <= table->rows),
+              "positions outside the table");
+    }
+    Read(op.inout);
+  }
+
+  void Check(const NormOp& op) {
+    Read(op.in);
+    Require(op.in.width == op.out.width, "widths differ");
+    Require(op.group > 0 && op.in.width % std::max<int64_t>(op.group, 1) == 0,
+            "groups do not fit the width");
+    for (const WeightId id : {op.weight, op.bias}) {
+      if (const Weight* weight = Find(id, true)) {
+        Require((weight->cols == op.group || weight->cols == op.in.width) && weight->rows == 1 &&
+                    weight->experts == 1,
+                "a weight of the wrong shape");
+      }
+    }
+    SameOrApart(op.in, op.out);
+    Write(op.out);
+  }
+
+  void Check(const MatMulOp& op) {
+    Read(op.in);
+    Shape(op.weight, op.in.width, op.out.width, 1, false);
+    Vector(op.bias, op.out.width);
+    Apart(op.in, op.out);
+    Write(op.out);
+  }
+
+  void Check(const RopeOp& op) {
+    BeforeSelection();
+    Read(op.inout);
+    Require(op.head_size > 0 && op.inout.width % std::max<int64_t>(op.head_size, 1) == 0,
+            "heads do not fit the width");
+    Require(
+        op.head_offset >= 0 && op.head_offset <= op.head_size &&
+            static_cast<int64_t>(2 * op.inverse_frequency.size()) <= op.head_size - op.head_offset,
+        "more pairs than a head has");
+  }
+
+  void Check(const AttentionOp& op) {
+    BeforeSelection();
+    Require(op.heads > 0 && op.kv_heads > 0 && op.k_size > 0 && op.v_size > 0, "no heads");
+    Require(op.kv_heads > 0 && op.heads % std::max<int64_t>(op.kv_heads, 1) == 0,
+            "heads do not share evenly");
+    Require(op.q.width == op.heads * op.k_size && op.out.width == op.heads * op.v_size,
+            "widths differ");
+    Read(op.q);
+    Apart(op.q, op.out);
+    const bool reads_only = op.k.buffer < 0;
+    Require(!reads_only || (op.cache >= 0 && op.v.buffer < 0), "no keys");
+    if (!reads_only) {
+      Read(op.k);
+      Read(op.v);
+      Require(op.k.width == op.kv_heads * op.k_size && op.v.width == op.kv_heads * op.v_size,
+              "widths differ");
+      Apart(op.k, op.out);
+      Apart(op.v, op.out);
+    }
+    if (op.cache >= 0) {
+      const bool known = static_cast<size_t>(op.cache) < plan_.cache_layers.size();
+      Require(known, "a cache layer out of range");
+      if (known) {
+        const CacheLayer& layer = plan_.cache_layers[static_cast<size_t>(op.cache)];
+        Require(
+            layer.kv_heads == op.kv_heads && layer.k_size == op.k_size && layer.v_size == op.v_size,
+            "a cache layer of another shape");
+      }
+    }
+    Vector(op.sinks, op.heads);
+    Write(op.out);
+  }
+
+  void Check(const UnaryOp& op) {
+    Read(op.in);
+    Require(op.in.width == op.out.width, "widths differ");
+    SameOrApart(op.in, op.out);
+    Write(op.out);
+  }
+
+  void Check(const GatedOp& op) {
+    Read(op.gate);
+    Read(op.up);
+    Require(op.gate.width == op.out.width && op.up.width == op.out.width, "widths differ");
+    SameOrApart(op.gate, op.out);
+    SameOrApart(op.up, op.out);
+    Write(op.out);
+  }
+
+  void Check(const AddOp& op) {
+    Read(op.a);
+    Read(op.b);
+    Require(op.a.width == op.out.width && op.b.width == op.out.width, "widths differ");
+    SameOrApart(op.a, op.out);
+    SameOrApart(op.b, op.out);
+    Write(op.out);
+  }
+
+  void Check(const MulOp& op) {
+    Read(op.a);
+    Read(op.b);
+    Require(op.a.width == op.out.width && (op.b.width == op.out.width || op.b.width == 1),
+            "widths differ");
+    SameOrApart(op.a, op.out);
+    SameOrApart(op.b, op.out);
+    Write(op.out);
+  }
+
+  void Check(const ScaleOp& op) { Read(op.inout); }
+
+  void Route(int route) {
+    Require(route >= 0 && route < plan_.routes, "a route slot out of range");
+  }
+
+  void Check(const RouteOp& op) {
+    Read(op.logits);
+    Route(op.route);
+    Require(op.logits.width == op.experts && op.used > 0 && op.used <= op.experts,
+            "experts do not fit");
+    Require(op.groups > 0 && op.groups_used > 0 && op.groups_used <= op.groups &&
+                op.experts % std::max<int64_t>(op.groups, 1) == 0 &&
+                op.used <= op.groups_used * (op.experts / std::max<int64_t>(op.groups, 1)),
+            "groups do not fit the experts");
+    Vector(op.selection_bias, op.experts);
+  }
+
+  void Check(const ExpertsOp& op) {
+    Read(op.in);
+    Route(op.route);
+    const Weight* up = Find(op.up, false);
+    if (up == nullptr) return;
+    const int64_t hidden = up->rows, experts = up->experts;
+    Shape(op.up, op.in.width, hidden, experts, false);
+    Shape(op.gate, op.in.width, hidden, experts, true);
+    Shape(op.down, hidden, op.out.width, experts, false);
+    Shape(op.gate_bias, hidden, 1, experts, true);
+    Shape(op.up_bias, hidden, 1, experts, true);
+    Shape(op.down_bias, op.out.width, 1, experts, true);
+    Apart(op.in, op.out);
+    Write(op.out);
+  }
+
+  void Check(const SelectRowsOp& op) {
+    Require(space_ != RowSpace::kSegments, "after pooling");
+    Require(op.in.width == op.out.width, "widths differ");
+    SameOrApart(op.in, op.out);
+    if (InRange(op.in)) {
+      Require(spaces_[static_cast<size_t>(op.in.buffer)] == RowSpace::kTokens,
+              "the rows are selected already");
+    }
+    space_ = RowSpace::kOutputs;
+    Write(op.out);
+  }
+
+  void Check(const PoolOp& op) {
+    BeforeSelection();
+    Read(op.in);
+    Require(op.in.width == op.out.width, "widths differ");
+    Require(op.pooling == Pooling::kMean || op.pooling == Pooling::kFirst ||
+                op.pooling == Pooling::kLast,
+            "a pooling that gives no row");
+    Apart(op.in, op.out);
+    space_ = RowSpace::kSegments;
+    Write(op.out);
+  }
+
+  const Plan& plan_;
+  std::vector<RowSpace> spaces_;
+  RowSpace space_ = RowSpace::kTokens;
+  std::string problem_;
+};
+
+}  // namespace
+
+Status ValidatePlan(const Plan& plan) { return Checker(plan).Run(); }
+
+}  // namespace puna::backend

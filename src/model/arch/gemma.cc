@@ -1,0 +1,56 @@
+// Gemma: embeddings scaled by the root of the width, gated GELU, from 2 on norms after the blocks
+// and local layers.
+#include <cmath>
+
+#include "model/arch/spec.h"
+
+namespace puna::model::arch {
+namespace {
+
+ModelConfig ReadGemma(MetadataReader& in) {
+  ModelConfig config =
+      ReadDecoder(in, {.rope = RopeKind::kHalves, .activation = Activation::kGeluTanh});
+  config.embedding_scale = std::sqrt(static_cast<double>(config.width));
+  return config;
+}
+
+// The largest models scale scores by the width per head instead of the head size.
+void ScaleByWidth(int64_t layers_of_largest, ModelConfig* config) {
+  if (static_cast<int64_t>(config->layers.size()) != layers_of_largest) return;
+  for (LayerConfig& layer : config->layers) {
+    layer.attention.scale =
+        1 / std::sqrt(static_cast<double>(config->width / layer.attention.heads));
+  }
+}
+
+}  // namespace
+
+ModelConfig Gemma2(MetadataReader& in) {
+  ModelConfig config = ReadGemma(in);
+  config.output_norms = true;
+  config.logit_softcap = in.Number("final_logit_softcapping", 0, 1e9, 30);
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.softcap = in.Number("attn_logit_softcapping", 0, 1e9, 50);
+  }
+  ReadSlidingWindow(in, 4096, 2, WindowPattern::kLastSeesAll, &config);
+  ScaleByWidth(46, &config);  // 27B
+  return config;
+}
+
+ModelConfig Gemma3(MetadataReader& in) {
+  ModelConfig config = ReadGemma(in);
+  config.output_norms = true;
+  config.logit_softcap = in.Number("final_logit_softcapping", 0, 1e9, 0);
+  ReadSlidingWindow(in, 0, 6, WindowPattern::kLastSeesAll, &config);
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.qk_norm = true;
+    if (layer.attention.window == 0) continue;
+    // Local layers keep the rope that they were trained with, whatever stretches the others.
+    layer.attention.rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
+    layer.attention.rope.factor = 1;
+  }
+  ScaleByWidth(62, &config);  // 27B
+  return config;
+}
+
+}  // namespace puna::model::arch

@@ -1,0 +1,141 @@
+// Queries, keys and values lie side by side in one buffer, so a backend may compute the three
+// products as one. Fused attn_qkv matrices are the same three products over slices of the rows.
+#include <cmath>
+
+#include "model/blocks.h"
+#include "model/rope.h"
+
+namespace puna::model {
+namespace {
+
+struct Qkv {
+  View all, q, k, v;
+};
+
+Qkv Lay(PlanBuilder* plan, const AttentionConfig& attention) {
+  const int64_t q = attention.heads * attention.k_size, k = attention.kv_heads * attention.k_size;
+  const int64_t v = attention.kv_heads * attention.v_size;
+  Qkv out;
+  out.all = plan->Scratch("qkv", q + k + v);
+  const int buffer = out.all.buffer;
+  out.q = {buffer, 0, q};
+  out.k = {buffer, q, k};
+  out.v = {buffer, q + k, v};
+  return out;
+}
+
+void Project(PlanBuilder* plan, int64_t layer, View in, const Qkv& qkv) {
+  const std::string fused = plan->Name(layer, "attn_qkv");
+  if (!plan->Has(fused + ".weight")) {
+    plan->Linear(plan->Name(layer, "attn_q"), in, qkv.q);
+    plan->Linear(plan->Name(layer, "attn_k"), in, qkv.k);
+    plan->Linear(plan->Name(layer, "attn_v"), in, qkv.v);
+    return;
+  }
+  for (const View& part : {qkv.q, qkv.k, qkv.v}) {
+    const RowSlice slice{.first = part.offset, .count = part.width, .total = qkv.all.width};
+    const WeightId weight = plan->MatrixRows(fused + ".weight", in.width, slice);
+    plan->Add(backend::MatMulOp{.in = in,
+                                .out = part,
+                                .weight = weight,
+                                .bias = plan->OptionalVectorSlice(fused + ".bias", slice)});
+  }
+}
+
+// A norm over each head (a weight of one head, or of [head size, heads]) or over all heads
+// together; the shape says which.
+void HeadNorm(PlanBuilder* plan, const std::string& name, const AttentionConfig& attention,
+              View inout) {
+  const std::string tensor = name + ".weight";
+  if (!plan->Has(tensor) && !attention.qk_norm) return;
+  backend::NormOp op{.kind = attention.qk_norm_kind, .in = inout, .out = inout};
+  op.epsilon = static_cast<float>(plan->config().norm_epsilon);
+  const bool whole = plan->RowsOf(tensor) <= 1 && plan->ColsOf(tensor) == inout.width;
+  op.group = whole ? inout.width : attention.k_size;
+  const int64_t heads = inout.width / attention.k_size;
+  if (plan->RowsOf(tensor) > 1) {
+    op.weight = plan->FlatMatrix(tensor, attention.k_size, heads);
+  } else {
+    op.weight = plan->Vector(tensor, op.group);
+  }
+  op.bias = plan->OptionalVector(name + ".bias", op.group);
+  plan->Add(op);
+}
+
+void HeadNorms(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, const Qkv& qkv) {
+  HeadNorm(plan, plan->Name(layer, "attn_q_norm"), attention, qkv.q);
+  HeadNorm(plan, plan->Name(layer, "attn_k_norm"), attention, qkv.k);
+}
+
+std::vector<float> RopeFactors(PlanBuilder* plan, const RopeConfig& rope) {
+  const int64_t pairs = rope.dimensions / 2;
+  if (plan->Has("rope_freqs.weight")) return plan->Values("rope_freqs.weight", pairs);
+  const int64_t wanted = plan->options().context_length;
+  const int64_t context = wanted > 0 ? wanted : plan->config().context_length;
+  const char* name =
+      context > rope.original_context ? "rope_factors_long.weight" : "rope_factors_short.weight";
+  if (!plan->Has(name)) return {};
+  return plan->Values(name, pairs);
+}
+
+void Rotate(PlanBuilder* plan, const AttentionConfig& attention, const Qkv& qkv) {
+  if (!attention.rope.enabled) return;
+  const RopeNumbers numbers = ComputeRope(attention.rope, RopeFactors(plan, attention.rope));
+  for (const View& part : {qkv.q, qkv.k}) {
+    plan->Add(backend::RopeOp{.kind = attention.rope.kind,
+                              .inout = part,
+                              .head_size = attention.k_size,
+                              .inverse_frequency = numbers.inverse_frequency,
+                              .magnitude = numbers.magnitude});
+  }
+}
+
+}  // namespace
+
+View AttentionBlock(PlanBuilder* plan, int64_t layer, View in) {
+  const AttentionConfig& attention = plan->config().layers[static_cast<size_t>(layer)].attention;
+  const Qkv qkv = Lay(plan, attention);
+  Project(plan, layer, in, qkv);
+  if (attention.clamp > 0)
+    plan->Add(backend::ScaleOp{.inout = qkv.all, .clamp = static_cast<float>(attention.clamp)});
+  if (!attention.qk_norm_after_rope) HeadNorms(plan, layer, attention, qkv);
+  Rotate(plan, attention, qkv);
+  if (attention.qk_norm_after_rope) HeadNorms(plan, layer, attention, qkv);
+
+  backend::AttentionOp op;
+  op.q = qkv.q;
+  op.k = qkv.k;
+  op.v = qkv.v;
+  op.out = plan->Scratch("attended", attention.heads * attention.v_size);
+  op.heads = attention.heads;
+  op.kv_heads = attention.kv_heads;
+  op.k_size = attention.k_size;
+  op.v_size = attention.v_size;
+  op.scale = static_cast<float>(attention.scale != 0
+                                    ? attention.scale
+                                    : 1 / std::sqrt(static_cast<double>(attention.k_size)));
+  op.softcap = static_cast<float>(attention.softcap);
+  op.window = attention.window;
+  op.alibi_max_bias = static_cast<float>(attention.alibi_max_bias);
+  op.causal = attention.causal;
+  const std::string sinks =
+      plan->FirstOf({plan->Name(layer, "attn_sinks.weight"), plan->Name(layer, "attn_sinks")});
+  if (attention.sinks) op.sinks = plan->Vector(sinks, attention.heads);
+  if (plan->UsesCache()) {
+    op.cache = plan->AddCacheLayer(
+        {attention.kv_heads, attention.k_size, attention.v_size, attention.window});
+  }
+  plan->Add(op);
+  return op.out;
+}
+
+View AttentionOutput(PlanBuilder* plan, int64_t layer, View attended) {
+  const View out = plan->Scratch("block_out", plan->config().width);
+  const std::string name = plan->Has(plan->Name(layer, "attn_out.weight"))
+                               ? "attn_out"
+                               : "attn_output";  // the first is Ollama's
+  plan->Linear(plan->Name(layer, name), attended, out);
+  return out;
+}
+
+}  // namespace puna::model

@@ -1,0 +1,133 @@
+// However the tokens of a sequence are cut into passes, and whoever else is in the batch, its
+// outputs are the same.
+#include <gtest/gtest.h>
+
+#include "backend/backend.h"
+#include "tests/support/oracle.h"
+#include "tests/support/shared_data.h"
+
+namespace puna::testing {
+namespace {
+
+struct Case {
+  const char* backend;
+  double tolerance;  // NMSE between the ways
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.backend; }
+
+class BatchTest : public ::testing::TestWithParam<Case> {
+ protected:
+  std::unique_ptr<backend::Backend> backend_ =
+      *backend::CreateBackend({.name = GetParam().backend});
+
+  // Logits of `tokens` in passes of the given sizes, the last size repeated.
+  std::vector<float> InChunks(const LoadedModel& model, std::span<const int32_t> tokens,
+                              const std::vector<size_t>& sizes) {
+    model::PagePool pool(64);
+    model::PageTable pages(&pool);
+    std::vector<float> out;
+    size_t next = 0;
+    while (!tokens.empty()) {
+      const size_t size = std::min(tokens.size(), sizes[std::min(next++, sizes.size() - 1)]);
+      const Part part{&pages, tokens.first(size)};
+      const std::vector<float> rows = RunPass(model, {&part, 1});
+      out.insert(out.end(), rows.begin(), rows.end());
+      tokens = tokens.subspan(size);
+    }
+    return out;
+  }
+
+  // The same in one pass between two others, one of which has a past already.
+  std::vector<float> BetweenStrangers(const LoadedModel& model, const Oracle& oracle) {
+    model::PagePool pool(64);
+    model::PageTable pages(&pool), before(&pool), after(&pool);
+    std::vector<int32_t> reversed(oracle.tokens.rbegin(), oracle.tokens.rend());
+    const Part past{&before, std::span(reversed).first(19)};
+    RunPass(model, {&past, 1});
+    const Part parts[] = {{&before, std::span(reversed).subspan(19, 3)},
+                          {&pages, oracle.tokens},
+                          {&after, std::span(reversed).first(17)}};
+    const std::vector<float> all = RunPass(model, parts);
+    const size_t width = static_cast<size_t>(model.plan->output.width);
+    return {all.begin() + static_cast<ptrdiff_t>(3 * width),
+            all.begin() + static_cast<ptrdiff_t>((3 + oracle.tokens.size()) * width)};
+  }
+
+  // A sequence that shares its first half with another one.
+  std::vector<float> AfterFork(const LoadedModel& model, const Oracle& oracle, size_t shared) {
+    model::PagePool pool(64);
+    model::PageTable first(&pool);
+    std::vector<int32_t> other(oracle.tokens);
+    std::reverse(other.begin() + static_cast<ptrdiff_t>(shared), other.end());
+    const Part whole{&first, other};
+    std::vector<float> out = RunPass(model, {&whole, 1});
+    out.resize(shared * static_cast<size_t>(model.plan->output.width));
+    model::PageTable fork = first.Fork(static_cast<int64_t>(shared));
+    const Part rest{&fork, std::span(oracle.tokens).subspan(shared)};
+    const std::vector<float> rows = RunPass(model, {&rest, 1});
+    out.insert(out.end(), rows.begin(), rows.end());
+    return out;
+  }
+
+  void CheckFolder(const std::filesystem::path& folder) {
+    const double tolerance = GetParam().tolerance;
+    int checked = 0;
+    for (const Oracle& oracle : LoadOracles(folder)) {
+      const auto file = gguf::File::Open(oracle.gguf);
+      ASSERT_TRUE(file.has_value()) << oracle.name << ": " << file.error().message;
+      const auto config = model::ReadConfig(**file);
+      if (!config || config->embeddings_only) continue;
+      const auto model = LoadModel(oracle.gguf, backend_.get(), false, backend::KvType::kF32);
+      ASSERT_TRUE(model.has_value()) << oracle.name << ": " << model.error().message;
+      if (model->plan->cache_layers.empty()) continue;
+      const std::vector<float> whole = InChunks(*model, oracle.tokens, {oracle.tokens.size()});
+      EXPECT_LT(Nmse(InChunks(*model, oracle.tokens, {1}), whole), tolerance) << oracle.name;
+      EXPECT_LT(Nmse(InChunks(*model, oracle.tokens, {5, 17, 1, 11}), whole), tolerance)
+          << oracle.name;
+      EXPECT_LT(Nmse(BetweenStrangers(*model, oracle), whole), tolerance) << oracle.name;
+      EXPECT_LT(Nmse(AfterFork(*model, oracle, 21), whole), tolerance) << oracle.name;
+      ++checked;
+    }
+    std::printf("  %d models\n", checked);
+    EXPECT_GT(checked, 0);
+  }
+};
+
+TEST_P(BatchTest, Bundled) { CheckFolder(SourcePath("tests/data/oracles")); }
+
+TEST_P(BatchTest, Architectures) {
+  PUNA_SHARED_OR_SKIP(folder, "oracles/arch");
+  CheckFolder(folder);
+}
+
+// Rows that nobody asked for change nothing in the ones that somebody did.
+TEST_P(BatchTest, OnlyTheAskedRows) {
+  for (const Oracle& oracle : LoadOracles(SourcePath("tests/data/oracles"))) {
+    const auto model = LoadModel(oracle.gguf, backend_.get(), false, backend::KvType::kF32);
+    if (!model) continue;
+    const size_t width = static_cast<size_t>(model->plan->output.width);
+    const std::vector<float> all = InChunks(*model, oracle.tokens, {oracle.tokens.size()});
+    model::PagePool pool(64);
+    model::PageTable pages(&pool);
+    ASSERT_TRUE(pages.Grow(static_cast<int64_t>(oracle.tokens.size()), nullptr).has_value());
+    const backend::Segment segment{.tokens = pages.length(), .pages = pages.pages()};
+    const std::vector<int32_t> rows = {0, 7, 47};
+    std::vector<float> out(rows.size() * width), expected;
+    for (const int32_t row : rows) {
+      const auto from = all.begin() + static_cast<ptrdiff_t>(static_cast<size_t>(row) * width);
+      expected.insert(expected.end(), from, from + static_cast<ptrdiff_t>(width));
+    }
+    model->program->Run({.tokens = oracle.tokens, .segments = {&segment, 1}, .output_rows = rows},
+                        out);
+    EXPECT_LT(Nmse(out, expected), GetParam().tolerance) << oracle.name;
+    model->program->Run({.tokens = oracle.tokens, .segments = {&segment, 1}, .output_rows = {}},
+                        {});
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, BatchTest, ::testing::Values(Case{"reference", 1e-9}),
+                         [](const auto& info) { return std::string(info.param.backend); });
+
+}  // namespace
+}  // namespace puna::testing

@@ -1,0 +1,68 @@
+// Reading is the spec's business; what every network must satisfy is checked here once, so that
+// neither specs nor the plan builder need to. Ranges of single keys are checked by MetadataReader.
+#include "model/config.h"
+
+#include "model/arch/spec.h"
+#include "model/metadata_reader.h"
+
+namespace puna::model {
+namespace {
+
+Status ValidateAttention(const AttentionConfig& attention, const std::string& architecture) {
+  if (attention.heads <= 0 || attention.kv_heads <= 0 ||
+      attention.heads % attention.kv_heads != 0) {
+    return MakeError(ErrorCode::kCorrupt,
+                     "metadata key {0}.attention.head_count is {1}, not a multiple of "
+                     "{0}.attention.head_count_kv, which is {2}",
+                     architecture, attention.heads, attention.kv_heads);
+  }
+  const RopeConfig& rope = attention.rope;
+  if (rope.enabled &&
+      (rope.dimensions <= 0 || rope.dimensions > attention.k_size || rope.dimensions % 2 != 0)) {
+    return MakeError(
+        ErrorCode::kCorrupt,
+        "metadata key {}.rope.dimension_count is {}, expected an even number up to the "
+        "head size {}",
+        architecture, rope.dimensions, attention.k_size);
+  }
+  return {};
+}
+
+Status ValidateMoe(const MoeConfig& moe, const std::string& architecture) {
+  if (moe.experts % moe.groups != 0 || moe.used > moe.groups_used * (moe.experts / moe.groups)) {
+    return MakeError(ErrorCode::kCorrupt,
+                     "metadata key {0}.expert_group_count is {1} ({2} used), which does not fit "
+                     "{3} experts of which {4} are used",
+                     architecture, moe.groups, moe.groups_used, moe.experts, moe.used);
+  }
+  return {};
+}
+
+Status Validate(const ModelConfig& config) {
+  for (const LayerConfig& layer : config.layers) {
+    PUNA_RETURN_IF_ERROR(ValidateAttention(layer.attention, config.architecture));
+    if (layer.feed_forward.moe)
+      PUNA_RETURN_IF_ERROR(ValidateMoe(*layer.feed_forward.moe, config.architecture));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ModelConfig> ReadConfig(const gguf::File& file) {
+  PUNA_ASSIGN_OR_RETURN(const std::optional<std::string_view> architecture,
+                        file.GetString("general.architecture"));
+  if (!architecture)
+    return MakeError(ErrorCode::kCorrupt, "metadata key general.architecture is missing");
+  arch::SpecFunction* spec = arch::FindSpec(*architecture);
+  if (spec == nullptr) {
+    return MakeError(ErrorCode::kUnsupported, "unknown model architecture \"{}\"", *architecture);
+  }
+  MetadataReader reader(file, *architecture);
+  ModelConfig config = spec(reader);
+  PUNA_RETURN_IF_ERROR(reader.status());
+  PUNA_RETURN_IF_ERROR(Validate(config));
+  return config;
+}
+
+}  // namespace puna::model

@@ -1,0 +1,102 @@
+// Every supported architecture against the recorded outputs of another engine, on each backend and
+// cache type. The shared folder holds all of them; tests/data/oracles a few, so that a bare clone
+// tests something too.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <set>
+
+#include "backend/backend.h"
+#include "model/config.h"
+#include "tests/support/oracle.h"
+#include "tests/support/shared_data.h"
+
+namespace puna::testing {
+namespace {
+
+struct Case {
+  const char* backend;
+  backend::KvType kv_type;
+  double tolerance;  // NMSE
+};
+
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.backend << ", " << backend::KvTypeName(c.kv_type);
+}
+
+constexpr Case kCases[] = {
+    {"reference", backend::KvType::kF32, 1e-9},
+    {"reference", backend::KvType::kF16, 1e-5},
+    {"reference", backend::KvType::kQ8_0, 1e-2},
+};
+
+std::string ArchitectureOf(const std::filesystem::path& path) {
+  const auto file = gguf::File::Open(path);
+  if (!file) return "";
+  const auto name = (*file)->GetString("general.architecture");
+  return name && *name ? std::string(**name) : "";
+}
+
+class OracleTest : public ::testing::TestWithParam<Case> {
+ protected:
+  void CheckFolder(const std::filesystem::path& folder, bool embeddings);
+
+  std::unique_ptr<backend::Backend> backend_ =
+      *backend::CreateBackend({.name = GetParam().backend});
+};
+
+void OracleTest::CheckFolder(const std::filesystem::path& folder, bool embeddings) {
+  const std::vector<std::string> supported = model::SupportedArchitectures();
+  int passed = 0, failed = 0;
+  std::string not_attempted;
+  for (const Oracle& oracle : LoadOracles(folder)) {
+    if (!std::binary_search(supported.begin(), supported.end(), ArchitectureOf(oracle.gguf))) {
+      not_attempted += " " + oracle.gguf.stem().string();
+      continue;
+    }
+    const Result<LoadedModel> model =
+        LoadModel(oracle.gguf, backend_.get(),
+                  embeddings || oracle.expected.size() < oracle.tokens.size(), GetParam().kv_type);
+    if (!model) {
+      ADD_FAILURE() << oracle.name << ": " << model.error().message;
+      ++failed;
+      continue;
+    }
+    model::PagePool pool(16);
+    model::PageTable pages(&pool);
+    const bool cached = !model->plan->cache_layers.empty();
+    const Part part{cached ? &pages : nullptr, oracle.tokens};
+    const double nmse = Nmse(RunPass(*model, {&part, 1}), oracle.expected);
+    std::printf("  %-40s %.2e\n", oracle.name.c_str(), nmse);
+    EXPECT_LT(nmse, GetParam().tolerance) << oracle.name;
+    ++(nmse < GetParam().tolerance ? passed : failed);
+  }
+  std::printf("  %s, %s: %d passed, %d failed; not attempted:%s\n", GetParam().backend,
+              std::string(backend::KvTypeName(GetParam().kv_type)).c_str(), passed, failed,
+              not_attempted.empty() ? " none" : not_attempted.c_str());
+}
+
+TEST_P(OracleTest, Bundled) { CheckFolder(SourcePath("tests/data/oracles"), false); }
+
+TEST_P(OracleTest, Architectures) {
+  PUNA_SHARED_OR_SKIP(folder, "oracles/arch");
+  CheckFolder(folder, false);
+}
+
+TEST_P(OracleTest, Variants) {
+  PUNA_SHARED_OR_SKIP(folder, "oracles/variants");
+  CheckFolder(folder, false);
+}
+
+TEST_P(OracleTest, Embeddings) {
+  PUNA_SHARED_OR_SKIP(folder, "oracles/embedding");
+  CheckFolder(folder, true);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, OracleTest, ::testing::ValuesIn(kCases), [](const auto& info) {
+  return std::string(info.param.backend) + "_" +
+         std::string(backend::KvTypeName(info.param.kv_type));
+});
+
+}  // namespace
+}  // namespace puna::testing

@@ -1,0 +1,221 @@
+#include "model/plan_builder.h"
+
+#include <algorithm>
+#include <array>
+
+namespace puna::model {
+namespace {
+
+std::string ShapeText(const int64_t* dims, size_t count) {
+  std::string text = "[";
+  for (size_t i = 0; i < count; ++i) text += fmt::format("{}{}", i == 0 ? "" : ", ", dims[i]);
+  return text + "]";
+}
+
+std::string ShapeText(const gguf::Tensor& tensor) {
+  return ShapeText(tensor.dims.data(), static_cast<size_t>(std::max(1, tensor.n_dims)));
+}
+
+}  // namespace
+
+PlanBuilder::PlanBuilder(const ModelConfig& config, std::shared_ptr<const gguf::File> file,
+                         const PlanOptions& options)
+    : config_(config), file_(std::move(file)), options_(options) {
+  plan_.vocabulary = config.vocabulary;
+  plan_.owner = file_;
+}
+
+void PlanBuilder::Fail(ErrorCode code, std::string message) {
+  if (ok()) status_ = tl::unexpected<Error>(Error{code, std::move(message)});
+}
+
+backend::Plan PlanBuilder::Take() { return std::move(plan_); }
+
+std::string PlanBuilder::Name(int64_t layer, std::string_view name) {
+  return fmt::format("blk.{}.{}", layer, name);
+}
+
+std::string PlanBuilder::FirstOf(std::initializer_list<std::string> names) const {
+  for (const std::string& name : names) {
+    if (Has(name)) return name;
+  }
+  return *names.begin();
+}
+
+int64_t PlanBuilder::RowsOf(std::string_view tensor) const {
+  const gguf::Tensor* found = file_->FindTensor(tensor);
+  return found == nullptr ? 0 : found->dims[1];
+}
+
+int64_t PlanBuilder::ColsOf(std::string_view tensor) const {
+  const gguf::Tensor* found = file_->FindTensor(tensor);
+  return found == nullptr ? 0 : found->dims[0];
+}
+
+const gguf::Tensor* PlanBuilder::Find(const std::string& name,
+                                      std::initializer_list<int64_t> dims) {
+  if (!ok()) return nullptr;
+  const gguf::Tensor* tensor = file_->FindTensor(name);
+  if (tensor == nullptr) {
+    Fail(ErrorCode::kCorrupt, fmt::format("tensor {} is missing, expected shape {}", name,
+                                          ShapeText(std::data(dims), dims.size())));
+    return nullptr;
+  }
+  std::array<int64_t, 4> wanted = {1, 1, 1, 1};
+  std::copy(dims.begin(), dims.end(), wanted.begin());
+  if (tensor->dims != wanted) {
+    Fail(ErrorCode::kCorrupt,
+         fmt::format("tensor {} has shape {}, expected {}", name, ShapeText(*tensor),
+                     ShapeText(std::data(dims), dims.size())));
+    return nullptr;
+  }
+  const quant::TypeTraits& traits = quant::TraitsOf(tensor->type);
+  if (traits.decode == nullptr) {
+    Fail(ErrorCode::kCorrupt,
+         fmt::format("tensor {} has type {}, expected one that holds weights", name, traits.name));
+    return nullptr;
+  }
+  if (tensor->dims[0] % traits.block_elements != 0) {
+    Fail(ErrorCode::kCorrupt,
+         fmt::format("tensor {} has rows of {} values, expected a multiple of {} for type {}", name,
+                     tensor->dims[0], traits.block_elements, traits.name));
+    return nullptr;
+  }
+  return tensor;
+}
+
+WeightId PlanBuilder::AddWeight(const gguf::Tensor& tensor, int64_t cols, RowSlice slice,
+                                int64_t experts) {
+  backend::Weight weight;
+  weight.name = tensor.name;
+  weight.type = tensor.type;
+  weight.cols = cols;
+  weight.rows = slice.count;
+  weight.experts = experts;
+  const int64_t row_bytes = weight.RowBytes();
+  weight.data = tensor.data.data() + slice.first * row_bytes;
+  if (slice.step != 1) weight.row_stride_bytes = slice.step * row_bytes;
+  if (experts > 1 && slice.count != slice.total)
+    weight.expert_stride_bytes = slice.total * row_bytes;
+  plan_.weights.push_back(std::move(weight));
+  return static_cast<WeightId>(plan_.weights.size()) - 1;
+}
+
+WeightId PlanBuilder::Matrix(const std::string& name, int64_t in, int64_t out) {
+  const gguf::Tensor* tensor = Find(name, {in, out});
+  if (tensor == nullptr) return backend::kNoWeight;
+  const auto [entry, is_new] = whole_.try_emplace(name, backend::kNoWeight);
+  if (is_new) entry->second = AddWeight(*tensor, in, {.count = out, .total = out}, 1);
+  return entry->second;
+}
+
+WeightId PlanBuilder::MatrixRows(const std::string& name, int64_t in, RowSlice slice) {
+  const gguf::Tensor* tensor = Find(name, {in, slice.total});
+  return tensor == nullptr ? backend::kNoWeight : AddWeight(*tensor, in, slice, 1);
+}
+
+WeightId PlanBuilder::Vector(const std::string& name, int64_t width) {
+  const gguf::Tensor* tensor = Find(name, {width});
+  return tensor == nullptr ? backend::kNoWeight
+                           : AddWeight(*tensor, width, {.count = 1, .total = 1}, 1);
+}
+
+WeightId PlanBuilder::FlatMatrix(const std::string& name, int64_t cols, int64_t rows) {
+  const gguf::Tensor* tensor = Find(name, {cols, rows});
+  return tensor == nullptr ? backend::kNoWeight
+                           : AddWeight(*tensor, cols * rows, {.count = 1, .total = 1}, 1);
+}
+
+WeightId PlanBuilder::OptionalVector(const std::string& name, int64_t width) {
+  return Has(name) ? Vector(name, width) : backend::kNoWeight;
+}
+
+WeightId PlanBuilder::OptionalVectorSlice(const std::string& name, RowSlice slice) {
+  if (slice.count == slice.total) return OptionalVector(name, slice.total);
+  if (!Has(name)) return backend::kNoWeight;
+  const gguf::Tensor* tensor = Find(name, {slice.total});
+  if (tensor == nullptr) return backend::kNoWeight;
+  const quant::TypeTraits& traits = quant::TraitsOf(tensor->type);
+  if (traits.block_elements != 1 || slice.step != 1) {
+    Fail(ErrorCode::kUnsupported,
+         fmt::format("tensor {} of type {} cannot be split", name, traits.name));
+    return backend::kNoWeight;
+  }
+  // Its values are rows of one column; a run of them is one row.
+  const WeightId id = AddWeight(*tensor, 1, slice, 1);
+  plan_.weights.back().cols = slice.count;
+  plan_.weights.back().rows = 1;
+  return id;
+}
+
+WeightId PlanBuilder::Experts(const std::string& name, int64_t in, RowSlice slice,
+                              int64_t experts) {
+  const gguf::Tensor* tensor = Find(name, {in, slice.total, experts});
+  return tensor == nullptr ? backend::kNoWeight : AddWeight(*tensor, in, slice, experts);
+}
+
+WeightId PlanBuilder::OptionalExpertVectors(const std::string& name, RowSlice slice,
+                                            int64_t experts) {
+  if (!Has(name)) return backend::kNoWeight;
+  const gguf::Tensor* tensor = Find(name, {slice.total, experts});
+  if (tensor == nullptr) return backend::kNoWeight;
+  const quant::TypeTraits& traits = quant::TraitsOf(tensor->type);
+  if (slice.count != slice.total && (traits.block_elements != 1 || slice.step != 1)) {
+    Fail(ErrorCode::kUnsupported,
+         fmt::format("tensor {} of type {} cannot be split", name, traits.name));
+    return backend::kNoWeight;
+  }
+  const WeightId id = AddWeight(*tensor, slice.total, {.count = 1, .total = 1}, experts);
+  backend::Weight& weight = plan_.weights.back();
+  if (slice.count != slice.total) {
+    weight.expert_stride_bytes = weight.RowBytes();
+    weight.data += slice.first * traits.block_bytes;
+    weight.cols = slice.count;
+  }
+  return id;
+}
+
+std::vector<float> PlanBuilder::Values(const std::string& name, int64_t count) {
+  const gguf::Tensor* tensor = Find(name, {count});
+  if (tensor == nullptr) return {};
+  std::vector<float> values(static_cast<size_t>(count));
+  quant::TraitsOf(tensor->type).decode(tensor->data.data(), count, values.data());
+  return values;
+}
+
+std::string PlanBuilder::FeedForwardNormName(int64_t layer) const {
+  const std::string name = Name(layer, config_.feed_forward_norm), usual = Name(layer, "ffn_norm");
+  return !Has(name + ".weight") && Has(usual + ".weight") ? usual : name;
+}
+
+View PlanBuilder::Scratch(std::string_view name, int64_t width) {
+  auto entry = buffers_.find(name);
+  if (entry == buffers_.end()) {
+    entry = buffers_.emplace(std::string(name), static_cast<int>(plan_.buffer_widths.size())).first;
+    plan_.buffer_widths.push_back(0);
+  }
+  int64_t& buffer_width = plan_.buffer_widths[static_cast<size_t>(entry->second)];
+  buffer_width = std::max(buffer_width, width);
+  return {entry->second, 0, width};
+}
+
+int PlanBuilder::AddCacheLayer(const backend::CacheLayer& layer) {
+  plan_.cache_layers.push_back(layer);
+  return static_cast<int>(plan_.cache_layers.size()) - 1;
+}
+
+void PlanBuilder::Linear(const std::string& name, View in, View out) {
+  const WeightId weight = Matrix(name + ".weight", in.width, out.width);
+  Add(backend::MatMulOp{
+      .in = in, .out = out, .weight = weight, .bias = OptionalVector(name + ".bias", out.width)});
+}
+
+void PlanBuilder::Norm(const std::string& name, View in, View out) {
+  backend::NormOp op{.kind = config_.norm_kind, .in = in, .out = out, .group = in.width};
+  op.epsilon = static_cast<float>(config_.norm_epsilon);
+  if (config_.norm_weights) op.weight = Vector(name + ".weight", in.width);
+  op.bias = OptionalVector(name + ".bias", in.width);
+  Add(op);
+}
+
+}  // namespace puna::model
