@@ -1,15 +1,17 @@
-// An Engine is one loaded model and the requests that are running on it. A request is a Sequence: a token timeline with its
-// pages of the key/value cache and its sampler. Everything happens in Step(): admit waiting requests, plan one batch (every
-// running sequence advances; waiting prompts are prefilled in chunks), run it, sample, deliver.
+// An Engine is one loaded model and the requests that are running on it. A request is a Sequence: a
+// token timeline with its pages of the key/value cache and its sampler. Everything happens in
+// Step(): admit waiting requests, plan one batch (every running sequence advances; waiting prompts
+// are prefilled in chunks), run it, sample, deliver.
 //
-// Callers know tokens and text; nobody above this header knows tensors, pages or logits rows (except `puna eval`, through
-// Evaluate). Thread rule: one worker thread constructs nothing else but calls everything here; only the TokenStream and the
-// immutable ModelInfo are shared with others.
+// Callers know tokens and text; nobody above this header knows tensors, pages or logits rows
+// (except `puna eval`, through Evaluate). Thread rule: one worker thread constructs nothing else
+// but calls everything here; only the TokenStream and the immutable ModelInfo are shared with
+// others.
 #ifndef PUNA_ENGINE_ENGINE_H_
 #define PUNA_ENGINE_ENGINE_H_
 
+#include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -28,33 +30,55 @@ namespace puna::engine {
 
 struct EngineOptions {
   backend::KvType kv_type = backend::KvType::kF16;
-  int64_t kv_tokens = 0;          // size of the page pool in tokens; 0: the model's trained context
-  int64_t context_length = 0;     // longest sequence that plans are built for; 0: the trained context
-  int64_t max_batch_tokens = 512; // rows of one step
-  int64_t max_sequences = 0;      // that advance in one step; 0: no limit but pages
-  bool embeddings = false;        // build the plan that returns pooled hidden states
+  // Size of the page pool in tokens; 0: the context. A pool smaller than the context also limits
+  // the context.
+  int64_t kv_tokens = 0;
+  int64_t context_length =
+      0;  // longest sequence that plans are built for; 0 or more than trained: as trained
+  int64_t max_batch_tokens =
+      512;  // rows of one step; with `embeddings` at least 2048 or the context, whichever is less
+  int64_t max_sequences = 0;  // that advance in one step; 0: no limit but rows and pages
+  bool embeddings =
+      false;  // build the plan that returns pooled hidden states; always so for encoders
+  bool prefix_cache = true;  // keep the pages of finished sequences for prompts that begin alike
   std::function<bool(int64_t, int64_t)> progress;  // load progress in bytes; false cancels
 };
 
 struct GenerateRequest {
-  std::vector<TokenId> prompt;         // not empty
+  std::vector<TokenId> prompt;  // not empty, shorter than the context
   sampler::SamplingOptions sampling;
-  std::vector<std::string> stop;       // matched in the text, also across tokens; not part of the output
-  int64_t max_tokens = -1;             // negative: until the context is full
-  int64_t context_length = 0;          // of this request in tokens; 0: the engine's
-  int logprobs = -1;                   // -1: none; n: the chosen token and the n most likely
-  bool show_control_tokens = false;    // control tokens become text
-  bool ignore_end = false;             // go on after an end-of-generation token (benchmarks)
+  std::vector<std::string> stop;  // matched in the text, also across tokens; not part of the output
+  int64_t max_tokens =
+      -1;  // negative: until the context is full; 0: only fill the cache with the prompt
+  int64_t context_length =
+      0;              // of this request in tokens; 0 or more than the engine's: the engine's
+  int logprobs = -1;  // -1: none; n: the chosen token and the n most likely
+  bool show_control_tokens = false;  // control tokens become text
+  bool ignore_end = false;           // go on after an end-of-generation token (benchmarks)
+  std::chrono::steady_clock::time_point
+      submitted{};                  // when GenerationStats::total begins; default: at Submit
+  std::chrono::nanoseconds load{};  // reported as GenerationStats::load
+};
+
+// What is going on, for schedulers and `ps`.
+struct EngineUsage {
+  int64_t waiting = 0, running = 0;  // requests
+  int64_t pages = 0;                 // of the pool
+  int64_t pages_in_use = 0;          // by running sequences and the prefix cache
+  int64_t pages_touched = 0;         // most that were ever in use at once: these have memory
+  int64_t preemptions = 0;  // sequences that lost their pages and were computed again, since Load
 };
 
 class Engine {
  public:
-  // Reads config and tokenizer, builds the plan, compiles it. A file without a vocabulary loads for ids only (tokenizer()
-  // is null): generated tokens then have no text.
-  static Result<std::unique_ptr<Engine>> Load(std::shared_ptr<const gguf::File> file, backend::Backend* backend,
+  // Reads config and tokenizer, builds the plan, compiles it. A file without a vocabulary loads for
+  // ids only (tokenizer() is null): generated tokens then have no text.
+  static Result<std::unique_ptr<Engine>> Load(std::shared_ptr<const gguf::File> file,
+                                              backend::Backend* backend,
                                               const EngineOptions& options);
   // The memory Load would take with these options, without loading.
-  static Result<backend::MemoryUse> Predict(std::shared_ptr<const gguf::File> file, const backend::Backend& backend,
+  static Result<backend::MemoryUse> Predict(std::shared_ptr<const gguf::File> file,
+                                            const backend::Backend& backend,
                                             const EngineOptions& options);
   ~Engine();
 
@@ -62,22 +86,36 @@ class Engine {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer() const;
   int64_t context_length() const;
   backend::MemoryUse memory_use() const;
+  EngineUsage usage() const;
+  std::string Describe() const;  // which kernels run
 
-  // Queues a request. What is wrong with it is delivered as a failed event: an empty prompt, a token out of range, a prompt
-  // that does not fit its context (kInvalidArgument with both numbers).
+  // Queues a request. What is wrong with it is delivered as a failed event: an empty prompt, a
+  // token out of range, a sampling option without meaning, a prompt that does not fit its context
+  // (kInvalidArgument with both numbers). A stream that nobody else holds any more counts as
+  // cancelled. Same request, same seed: same tokens, whatever else runs (as far as the backend
+  // computes a row alike in every batch).
   void Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream);
-  // One round for everybody. Returns false if there was nothing to do.
+  // One round for everybody. Returns false if there was nothing to do. If an exception of a library
+  // passes through, the engine can only FailAll and die.
   bool Step();
   bool idle() const;
   // Fails every queued and running request with `error`.
   void FailAll(const Error& error);
 
-  // The pooled vector of each input, [inputs][width], not normalized. REQUIRES options.embeddings.
+  // The pooled vector of each input, [inputs][width], not normalized; without pooling the last
+  // token's. Many short inputs share a pass. An empty input, one longer than a batch, a token out
+  // of range: kInvalidArgument with its index. An engine without the embedding plan:
+  // kInvalidArgument.
   Result<std::vector<std::vector<float>>> Embed(std::span<const std::vector<TokenId>> inputs);
 
-  // Logits of every position, [tokens, vocabulary], computed in chunks of `chunk` tokens beside nothing else; for
-  // `puna eval` and tests.
+  // Logits of every position, [tokens, vocabulary], computed in chunks of `chunk` tokens beside
+  // nothing else; for `puna eval` and tests.
   Result<std::vector<float>> Evaluate(std::span<const TokenId> tokens, int64_t chunk);
+
+  // The parts of an engine, for tests that bring a Program of their own. `options` are resolved as
+  // in Load.
+  struct Parts;
+  static std::unique_ptr<Engine> FromParts(Parts parts);
 
  private:
   struct State;

@@ -1,5 +1,6 @@
-// The channel between the worker thread that computes a request and whoever asked for it. The worker pushes, the consumer
-// takes; dropping the stream (or Cancel) is how a request is cancelled: the worker sees it at its next step.
+// The channel between the worker thread that computes a request and whoever asked for it. The
+// worker pushes, the consumer takes; dropping the stream (or Cancel) is how a request is cancelled:
+// the worker sees it at its next step.
 #ifndef PUNA_ENGINE_TOKEN_STREAM_H_
 #define PUNA_ENGINE_TOKEN_STREAM_H_
 
@@ -22,23 +23,27 @@ using TokenId = int32_t;
 
 enum class FinishReason { kNone, kStop, kLength };
 
-// What one generated token brought. `text` may be empty: part of a character, or held back because a stop string may have
-// begun.
+// What one generated token brought. `text` may be empty: part of a character, or held back because
+// a stop string may have begun. Text that is still held back when the output ends without a token
+// of its own comes as a delta with token -1.
 struct TokenDelta {
   TokenId token = -1;
   std::string text;
-  std::vector<sampler::TokenProbability> logprobs;  // empty unless asked for; the chosen token first
+  std::vector<sampler::TokenProbability>
+      logprobs;  // empty unless asked for; the chosen token first
 };
 
 // Final accounting of a request.
 struct GenerationStats {
   int64_t prompt_tokens = 0;         // of the prompt as used, cached ones included
   int64_t cached_prompt_tokens = 0;  // of these, not computed because a prefix was cached
-  int64_t generated_tokens = 0;
+  int64_t generated_tokens = 0;      // an end-of-generation token included, as llama.cpp counts
+  // Waiting for the model to load; from admission to the first token; from then on; from Submit to
+  // the end.
   std::chrono::nanoseconds load{}, prompt{}, generate{}, total{};
   FinishReason reason = FinishReason::kNone;
-  std::string stop_text;             // the stop string that matched, if one did
-  std::vector<TokenId> context;      // prompt and output tokens
+  std::string stop_text;         // the stop string that matched, if one did
+  std::vector<TokenId> context;  // prompt and output tokens without the end-of-generation token
 };
 
 struct StreamEvent {
@@ -57,9 +62,10 @@ class TokenStream {
   std::vector<StreamEvent> Take();
   // As Take, but waits until there is something.
   std::vector<StreamEvent> Wait();
-  // `notify` is called (from the worker thread, or at once if events are waiting) whenever the stream goes from empty to
-  // not empty. It must not block and not call back into the stream. Null removes it; after SetNotify returns, the earlier
-  // one is not running any more and will not be called.
+  // `notify` is called (from the worker thread, or at once if events are waiting) whenever the
+  // stream goes from empty to not empty. It must not block and not call back into the stream. Null
+  // removes it; after SetNotify returns, the earlier one is not running any more and will not be
+  // called.
   void SetNotify(std::function<void()> notify);
   void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
 

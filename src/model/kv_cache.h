@@ -51,6 +51,8 @@ class PageTable {
   void Truncate(int64_t length);
   // A second sequence with the same first `length` positions, sharing the pages.
   PageTable Fork(int64_t length) const;
+  // A sequence that begins with `pages`, which somebody else has filled and holds references to: whole pages only.
+  static PageTable Share(PagePool* pool, std::span<const int32_t> pages);
 
  private:
   bool LastPageNeedsCopy() const;
@@ -59,6 +61,14 @@ class PageTable {
   std::vector<int32_t> pages_;
   int64_t length_ = 0;
 };
+
+inline PageTable PageTable::Share(PagePool* pool, std::span<const int32_t> pages) {
+  PageTable table(pool);
+  for (const int32_t page : pages) pool->AddReference(page);
+  table.pages_.assign(pages.begin(), pages.end());
+  table.length_ = static_cast<int64_t>(pages.size()) * backend::kPageTokens;
+  return table;
+}
 
 }  // namespace puna::model
 

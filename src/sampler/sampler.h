@@ -6,7 +6,7 @@
 #define PUNA_SAMPLER_SAMPLER_H_
 
 #include <cstdint>
-#include <memory>
+#include <map>
 #include <random>
 #include <span>
 #include <vector>
@@ -19,7 +19,7 @@ using TokenId = int32_t;
 
 // Defaults are Ollama's.
 struct SamplingOptions {
-  double temperature = 0.8;      // 0 or less: the most likely token
+  double temperature = 0.8;      // 0 or less: the most likely token after the penalties
   int64_t top_k = 40;            // 0 or less: all
   double top_p = 0.9;            // 1 or more: off
   double min_p = 0;              // relative to the most likely token; 0: off
@@ -30,27 +30,31 @@ struct SamplingOptions {
   double frequency_penalty = 0;  // subtracted for each time it was seen
   int64_t seed = -1;             // negative: a random one
 
-  // Values that cannot mean anything (NaN, negative penalties window below -1, ...):
-  // kInvalidArgument naming the option.
+  // Values that cannot mean anything (not finite, a repeat_penalty of 0 or less, a window below
+  // -1): kInvalidArgument naming the option.
   Status Validate() const;
 };
 
 struct TokenProbability {
   TokenId token = -1;
-  float logprob =
-      0;  // natural log of the softmax over the whole vocabulary, before any sampling step
+  // Natural log of the softmax over the whole vocabulary, before any sampling step. An impossible
+  // token has the lowest float, not -infinity, because JSON cannot say the latter.
+  float logprob = 0;
 };
 
-// The sampler of one sequence. Not thread safe.
+// The sampler of one sequence. Every step keeps at least one token. Equal logits rank by token id,
+// so that the result is one and the same on every machine. Not thread safe.
 class Sampler {
  public:
+  // REQUIRES: options.Validate() is ok.
   explicit Sampler(const SamplingOptions& options);
   // A token of the prompt or of the output: the penalties see it.
   void Accept(TokenId token);
   // Chooses from logits [vocabulary]. Non-finite logits other than -infinity count as -infinity; if
   // nothing is left it is token 0. Scratch memory is kept between calls. Does not Accept.
   TokenId Sample(std::span<const float> logits);
-  // The logprob of `chosen` first, then the `count` most likely tokens in falling order.
+  // The logprob of `chosen` first, then the `count` most likely tokens in falling order (`chosen`
+  // may be among them). REQUIRES: 0 <= chosen < vocabulary.
   static std::vector<TokenProbability> Logprobs(std::span<const float> logits, TokenId chosen,
                                                 int count);
 
@@ -58,12 +62,33 @@ class Sampler {
   struct Candidate {
     TokenId token;
     float logit;
-    float probability;
+    double probability;
   };
+  static bool RanksBefore(const Candidate& a, const Candidate& b);
+  static void OfferToHeap(size_t limit, Candidate candidate, std::vector<Candidate>* heap);
+
+  template <typename Offer>
+  void ScanAbove(std::span<const float> logits, const float* threshold, Offer offer) const;
+  float Penalized(float logit, int64_t times_seen) const;
+  Candidate MostLikely(std::span<const float> logits) const;
+  void CollectTopK(std::span<const float> logits, size_t limit);
+  void CollectAll(std::span<const float> logits);
+  void ComputeProbabilities(double temperature);
+  void SortAll();
+  void KeepTypical();
+  void KeepTopP();
+  void KeepMinP();
+  TokenId Draw();
+
   SamplingOptions options_;
+  bool penalties_on_;
   std::mt19937_64 random_;
-  std::vector<TokenId> history_;  // ring of the penalty window, or everything
-  std::vector<Candidate> candidates_;
+  std::vector<TokenId>
+      window_;  // ring of the last repeat_last_n tokens; unused if the window is everything
+  size_t window_next_ = 0;             // slot of the ring that the next token overwrites
+  std::map<TokenId, int64_t> seen_;    // how often each token is in the window, by token
+  std::vector<Candidate> candidates_;  // scratch
+  bool sorted_ = false;                // candidates_ are in rank order
 };
 
 }  // namespace puna::sampler

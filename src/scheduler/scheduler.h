@@ -1,10 +1,11 @@
-// Which models are in memory, and who computes for whom. Each resident model has one worker thread that alone touches its
-// engine. Models load on first use, leave when idle longer than their keep-alive, and make room for others.
-// Thread safe.
+// Which models are in memory, and who computes for whom. Each resident model has one worker thread
+// that alone touches its engine. Models load on first use, leave when idle longer than their
+// keep-alive, and make room for others. Thread safe.
 #ifndef PUNA_SCHEDULER_SCHEDULER_H_
 #define PUNA_SCHEDULER_SCHEDULER_H_
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -23,16 +24,20 @@ struct SchedulerOptions {
   backend::BackendOptions backend;
   backend::KvType kv_type = backend::KvType::kF16;
   std::chrono::nanoseconds keep_alive = std::chrono::minutes(5);  // kForever: never unload
-  int64_t context_length = 0;      // default of requests in tokens; 0: trained, as far as memory allows
-  int64_t num_parallel = 0;        // sequences in a step; 0: no limit
-  int64_t max_loaded_models = 0;   // 0: as many as fit
-  int64_t max_queue = 512;         // requests waiting per server; more are kUnavailable
+  int64_t context_length = 0;  // default of requests in tokens; 0: trained, as far as memory allows
+  int64_t num_parallel = 0;    // sequences in a step; 0: no limit
+  int64_t max_loaded_models = 0;  // 0: as many as fit
+  int64_t max_queue = 512;        // requests waiting per server; more are kUnavailable; 0: no limit
+  bool prefix_cache = true;
+  // Bytes that a new model may take; for tests. Null: what the system and its control groups have
+  // left.
+  std::function<int64_t()> available_memory;
 };
 
 // What to run. Models with the same weights and mode share one engine.
 struct ModelReference {
-  std::string name;                 // as users know it, for `ps`; the latest request's wins
-  std::filesystem::path weights;    // the GGUF file
+  std::string name;               // as users know it, for `ps`; the latest request's wins
+  std::filesystem::path weights;  // the GGUF file
   bool embeddings = false;
   // Overrides the server's keep-alive from this request on; 0: unload when idle.
   std::optional<std::chrono::nanoseconds> keep_alive;
@@ -41,9 +46,11 @@ struct ModelReference {
 struct ResidentModel {
   std::string name;
   std::filesystem::path weights;
-  int64_t size_bytes = 0;       // weights, activations and the pages in use
+  int64_t size_bytes =
+      0;  // weights, activations and the pages in use; while loading what is predicted
   int64_t size_vram_bytes = 0;
-  int64_t context_length = 0;
+  int64_t context_length =
+      0;  // that requests get unless they ask for another; trained, default and memory limit it
   std::chrono::system_clock::time_point expires_at;  // time_point::max(): never
   bool loading = false;
 };
@@ -51,15 +58,24 @@ struct ResidentModel {
 class Scheduler {
  public:
   static Result<std::unique_ptr<Scheduler>> Create(const SchedulerOptions& options);
-  // Drains: see Shutdown.
+  // With a backend of the caller's instead of the one that options.backend names.
+  static std::unique_ptr<Scheduler> WithBackend(const SchedulerOptions& options,
+                                                std::unique_ptr<backend::Backend> backend);
+  // Fails what is still running; call Shutdown before for a drain. Not from one of its own
+  // callbacks.
   ~Scheduler();
 
-  // Starts a request; loads the model first if needed. Never blocks. Errors arrive in the stream, also those of loading.
-  // Stats carry the time spent loading.
-  std::shared_ptr<engine::TokenStream> Generate(const ModelReference& model, engine::GenerateRequest request);
+  // Starts a request; loads the model first if needed. Never blocks. Errors arrive in the stream,
+  // also those of loading: a model that cannot fit is kResourceExhausted with the bytes it needs
+  // and the bytes there are. Stats carry the time spent loading. Cancelling the stream, or dropping
+  // it, stops the request within one step, and the load if nobody else waits.
+  std::shared_ptr<engine::TokenStream> Generate(const ModelReference& model,
+                                                engine::GenerateRequest request);
 
-  // Loads (or keeps) the model; `done` is called once, from a worker thread, with the time that loading took.
-  void Load(const ModelReference& model, std::function<void(Result<std::chrono::nanoseconds>)> done);
+  // Loads (or keeps) the model; `done` is called once, from a worker thread, with the time that
+  // loading took.
+  void Load(const ModelReference& model,
+            std::function<void(Result<std::chrono::nanoseconds>)> done);
 
   struct Embeddings {
     std::vector<std::vector<float>> vectors;  // not normalized
@@ -68,13 +84,13 @@ class Scheduler {
   void Embed(const ModelReference& model, std::vector<std::vector<engine::TokenId>> inputs,
              std::function<void(Result<Embeddings>)> done);
 
-  // Unloads as soon as its running requests are done. kNotFound if it is not resident.
+  // Unloads as soon as its accepted requests are done. kNotFound if it is not resident.
   Status Unload(const std::filesystem::path& weights);
   // Latest expiry first.
   std::vector<ResidentModel> List() const;
 
-  // Refuses new requests (kUnavailable), finishes the running ones, at most until `deadline`, then fails the rest and
-  // unloads everything. Idempotent.
+  // Refuses new requests (kUnavailable), finishes the running ones, at most until `deadline`, then
+  // fails the rest and unloads everything. Idempotent.
   void Shutdown(std::chrono::steady_clock::time_point deadline);
 
  private:

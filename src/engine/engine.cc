@@ -1,0 +1,218 @@
+// Loading, queueing, and what the worker thread may ask between steps. The round itself is step.cc.
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "engine/engine_state.h"
+#include "model/model.h"
+
+namespace puna::engine {
+namespace {
+
+// Texts to embed must pass in one batch, because an encoder's tokens see each other in both
+// directions. 2048 is what Ollama's users are used to; longer texts are an error there too.
+constexpr int64_t kEmbeddingBatchTokens = 2048;
+// Bounds the bookkeeping of pages against absurd numbers in files and options: 2^36 tokens are 2^32
+// pages.
+constexpr int64_t kLargestPool = int64_t{1} << 34;
+
+int64_t PagesFor(int64_t tokens) {
+  return (tokens + backend::kPageTokens - 1) / backend::kPageTokens;
+}
+
+struct Blueprint {
+  model::ModelConfig config;
+  std::shared_ptr<const backend::Plan> plan;
+  EngineOptions options;
+  backend::CompileOptions compile;
+};
+
+Result<Blueprint> Draft(const std::shared_ptr<const gguf::File>& file,
+                        const EngineOptions& options) {
+  Blueprint draft;
+  PUNA_ASSIGN_OR_RETURN(draft.config, model::ReadConfig(*file));
+  draft.options = ResolveOptions(options, draft.config);
+  const model::PlanOptions plan_options{.context_length = draft.options.context_length,
+                                        .embeddings = draft.options.embeddings};
+  PUNA_ASSIGN_OR_RETURN(draft.plan, model::BuildPlan(draft.config, file, plan_options));
+  if (draft.plan->cache_layers.empty() && !draft.options.embeddings) {
+    return MakeError(ErrorCode::kUnsupported,
+                     "the model has no attention layer with a cache, so it cannot generate");
+  }
+  draft.compile.kv_type = draft.options.kv_type;
+  draft.compile.kv_pages = draft.plan->cache_layers.empty() ? 0 : PagesFor(draft.options.kv_tokens);
+  draft.compile.max_batch_tokens = draft.options.max_batch_tokens;
+  draft.compile.progress = draft.options.progress;
+  return draft;
+}
+
+}  // namespace
+
+EngineOptions ResolveOptions(EngineOptions options, const model::ModelConfig& config) {
+  const int64_t trained = std::clamp<int64_t>(config.context_length, 1, kLargestPool);
+  if (options.context_length <= 0) options.context_length = trained;
+  options.context_length = std::min(options.context_length, trained);
+  options.embeddings = options.embeddings || config.embeddings_only;
+  if (options.embeddings) {
+    options.max_batch_tokens =
+        std::max(options.max_batch_tokens, std::min(options.context_length, kEmbeddingBatchTokens));
+    // Room for one batch; each of its inputs may leave a page half empty, so a batch of very short
+    // ones is split.
+    if (options.kv_tokens <= 0) options.kv_tokens = 2 * options.max_batch_tokens;
+  }
+  if (options.kv_tokens <= 0) options.kv_tokens = options.context_length;
+  options.kv_tokens = std::min(options.kv_tokens, kLargestPool);
+  if (!options.embeddings)
+    options.context_length = std::min(options.context_length, options.kv_tokens);
+  options.max_batch_tokens = std::clamp<int64_t>(options.max_batch_tokens, 1, int64_t{1} << 20);
+  if (options.max_sequences <= 0) options.max_sequences = options.max_batch_tokens;
+  return options;
+}
+
+Engine::State::State(Parts parts_in)
+    : parts(std::move(parts_in)),
+      pool(parts.cached ? PagesFor(parts.options.kv_tokens) : 0),
+      prefixes(&pool) {}
+
+Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Engine::~Engine() = default;
+
+std::unique_ptr<Engine> Engine::FromParts(Parts parts) {
+  return std::unique_ptr<Engine>(new Engine(std::make_unique<State>(std::move(parts))));
+}
+
+Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> file,
+                                             backend::Backend* backend,
+                                             const EngineOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(Blueprint draft, Draft(file, options));
+  Parts parts;
+  auto tokenizer = tokenizer::Tokenizer::FromGguf(*file);
+  if (tokenizer) {
+    parts.tokenizer = *std::move(tokenizer);
+  } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
+    return tl::unexpected<Error>(std::move(tokenizer).error());
+  }
+  PUNA_ASSIGN_OR_RETURN(parts.program, backend->Compile(draft.plan, draft.compile));
+  parts.vocabulary = draft.plan->vocabulary;
+  parts.output_width = draft.plan->output.width;
+  parts.pooled = draft.plan->pooled;
+  parts.cached = !draft.plan->cache_layers.empty();
+  parts.config = std::move(draft.config);
+  parts.options = std::move(draft.options);
+  parts.options.progress = nullptr;  // belongs to the caller, who may be gone by now
+  return FromParts(std::move(parts));
+}
+
+Result<backend::MemoryUse> Engine::Predict(std::shared_ptr<const gguf::File> file,
+                                           const backend::Backend& backend,
+                                           const EngineOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(const Blueprint draft, Draft(file, options));
+  return backend.Predict(*draft.plan, draft.compile);
+}
+
+const model::ModelConfig& Engine::config() const { return state_->parts.config; }
+std::shared_ptr<const tokenizer::Tokenizer> Engine::tokenizer() const {
+  return state_->parts.tokenizer;
+}
+int64_t Engine::context_length() const { return state_->parts.options.context_length; }
+backend::MemoryUse Engine::memory_use() const { return state_->parts.program->memory_use(); }
+std::string Engine::Describe() const { return state_->parts.program->Describe(); }
+bool Engine::idle() const { return state_->waiting.empty() && state_->running.empty(); }
+
+EngineUsage Engine::usage() const {
+  const State& s = *state_;
+  return {.waiting = static_cast<int64_t>(s.waiting.size()),
+          .running = static_cast<int64_t>(s.running.size()),
+          .pages = s.pool.total(),
+          .pages_in_use = s.pool.total() - s.pool.free(),
+          .pages_touched = s.pages_touched,
+          .preemptions = s.preemptions};
+}
+
+Status Engine::State::CheckTokens(std::span<const TokenId> tokens) const {
+  for (const TokenId token : tokens) {
+    if (token < 0 || token >= parts.vocabulary) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "token {} is not in the vocabulary of {} tokens", token, parts.vocabulary);
+    }
+  }
+  return {};
+}
+
+int64_t Engine::State::ContextOf(const GenerateRequest& request) const {
+  const int64_t ours = parts.options.context_length;
+  return request.context_length > 0 ? std::min(request.context_length, ours) : ours;
+}
+
+Status Engine::State::CheckRequest(const GenerateRequest& request) const {
+  if (parts.options.embeddings) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the model is loaded for embeddings and cannot generate text");
+  }
+  if (request.prompt.empty()) return MakeError(ErrorCode::kInvalidArgument, "the prompt is empty");
+  const auto length = static_cast<int64_t>(request.prompt.size());
+  if (length >= ContextOf(request)) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the prompt has {} tokens, which with one token of output do not fit the "
+                     "context of {} tokens",
+                     length, ContextOf(request));
+  }
+  PUNA_RETURN_IF_ERROR(CheckTokens(request.prompt));
+  return request.sampling.Validate();
+}
+
+void Engine::Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream) {
+  State& s = *state_;
+  if (Status status = s.CheckRequest(request); !status) {
+    StreamEvent event;
+    event.kind = StreamEvent::Kind::kFailed;
+    event.error = std::move(status).error();
+    stream->Push(std::move(event));
+    return;
+  }
+  const int64_t context_length = s.ContextOf(request);
+  s.waiting.push_back(std::make_unique<Sequence>(std::move(request), std::move(stream),
+                                                 context_length, s.parts.tokenizer.get(), &s.pool));
+}
+
+void Engine::FailAll(const Error& error) {
+  State& s = *state_;
+  for (const auto& sequence : s.running) sequence->Fail(error);
+  for (const auto& sequence : s.waiting) sequence->Fail(error);
+  s.running.clear();
+  s.waiting.clear();
+}
+
+Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int64_t chunk) {
+  State& s = *state_;
+  if (s.parts.options.embeddings) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the model is loaded for embeddings and has no logits");
+  }
+  PUNA_RETURN_IF_ERROR(s.CheckTokens(tokens));
+  const auto count = static_cast<int64_t>(tokens.size());
+  if (count > context_length()) {
+    return MakeError(ErrorCode::kInvalidArgument, "{} tokens do not fit the context of {} tokens",
+                     count, context_length());
+  }
+  chunk = std::clamp<int64_t>(chunk, 1, s.parts.options.max_batch_tokens);
+  model::PageTable cache(&s.pool);
+  std::vector<float> logits;
+  logits.reserve(tokens.size() * static_cast<size_t>(s.parts.output_width));
+  for (int64_t done = 0; done < count;) {
+    const int64_t rows = std::min(chunk, count - done);
+    s.prefixes.MakeFree(cache.PagesNeeded(rows));
+    PUNA_RETURN_IF_ERROR(cache.Grow(rows, s.parts.program.get()));
+    s.batch.Clear();
+    s.batch.Add(tokens, cache, rows);
+    for (int32_t row = 0; row < rows; ++row) s.batch.output_rows.push_back(row);
+    s.batch.Run(s.parts.program.get(), rows, s.parts.output_width);
+    logits.insert(logits.end(), s.batch.outputs.begin(), s.batch.outputs.end());
+    done += rows;
+  }
+  return logits;
+}
+
+}  // namespace puna::engine

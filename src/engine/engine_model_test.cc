@@ -1,0 +1,235 @@
+// The engine over real networks: a tiny random llama on every backend, and a trained model with
+// recorded output.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/engine_test_support.h"
+#include "tests/support/oracle.h"
+#include "tests/support/shared_data.h"
+#include "tests/support/tiny_llama.h"
+
+namespace puna::engine {
+namespace {
+
+std::unique_ptr<Engine> LoadEngine(const std::filesystem::path& path, backend::Backend* backend,
+                                   const EngineOptions& options = {}) {
+  const auto file = gguf::File::Open(path);
+  if (!file) ADD_FAILURE() << file.error().message;
+  if (!file) return nullptr;
+  auto engine = Engine::Load(*file, backend, options);
+  if (!engine) ADD_FAILURE() << engine.error().message;
+  return engine ? *std::move(engine) : nullptr;
+}
+
+// The parameter is the name of the backend. One that is not built is skipped, not passed over.
+class EngineModelTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    auto backend = backend::CreateBackend({.name = GetParam()});
+    if (!backend) GTEST_SKIP() << backend.error().message;
+    backend_ = *std::move(backend);
+    ASSERT_TRUE(testing::WriteTinyModel(directory_.path() / "tiny.gguf"));
+  }
+  std::unique_ptr<Engine> Tiny(const EngineOptions& options = {}) {
+    return LoadEngine(directory_.path() / "tiny.gguf", backend_.get(), options);
+  }
+
+  testing::TemporaryDirectory directory_;
+  std::unique_ptr<backend::Backend> backend_;
+};
+
+GenerateRequest Request(size_t length, uint32_t seed, int64_t max_tokens) {
+  std::mt19937 random(seed);
+  GenerateRequest request;
+  request.prompt.resize(length);
+  for (TokenId& token : request.prompt)
+    token = static_cast<TokenId>(3 + random() % (testing::kTinyVocabulary - 3));
+  request.sampling.seed = seed;
+  request.max_tokens = max_tokens;
+  request.logprobs = 3;
+  request.ignore_end = true;
+  return request;
+}
+
+TEST_P(EngineModelTest, SameOutputAloneBesideOthersAndInAnyChunks) {
+  const GenerateRequest request = Request(37, 1, 30);
+  const std::unique_ptr<Engine> alone = Tiny();
+  ASSERT_NE(alone, nullptr);
+  const Outcome expected = RunOne(alone.get(), request);
+  ASSERT_EQ(expected.tokens.size(), 30u);
+  EXPECT_FALSE(expected.text.empty());
+  for (const int64_t rows : {8, 24, 512}) {
+    EngineOptions options;
+    options.max_batch_tokens = rows;
+    options.kv_tokens = 2048;
+    const std::unique_ptr<Engine> crowd = Tiny(options);
+    std::vector<GenerateRequest> requests;
+    for (uint32_t i = 0; i < 7; ++i) requests.push_back(Request(5 + 9 * i, 10 + i, 25 + i));
+    requests.insert(requests.begin() + 3, request);
+    const std::vector<Outcome> outcomes = RunAll(crowd.get(), requests);
+    EXPECT_TRUE(SameOutput(outcomes[3], expected)) << rows << " rows";
+  }
+}
+
+TEST_P(EngineModelTest, SameOutputWithPreemptionAndWithThePrefixCache) {
+  std::vector<GenerateRequest> requests;
+  for (uint32_t i = 0; i < 4; ++i) {
+    requests.push_back(Request(40, 1, 60));  // a common beginning
+    requests.back().prompt.resize(30 + i);
+    requests.back().sampling.seed = i;
+  }
+  std::vector<Outcome> expected;
+  for (const GenerateRequest& request : requests) {
+    EngineOptions options;
+    options.prefix_cache = false;
+    expected.push_back(RunOne(Tiny(options).get(), request));
+  }
+  EngineOptions options;
+  options.kv_tokens = 256;
+  const std::unique_ptr<Engine> engine = Tiny(options);
+  for (int round = 0; round < 2; ++round) {
+    const std::vector<Outcome> outcomes = RunAll(engine.get(), requests);
+    for (size_t i = 0; i < requests.size(); ++i)
+      EXPECT_TRUE(SameOutput(outcomes[i], expected[i])) << i;
+    if (round > 0) {
+      EXPECT_GT(outcomes[0].stats->cached_prompt_tokens, 0);
+    }
+  }
+  EXPECT_GT(engine->usage().preemptions, 0);
+}
+
+TEST_P(EngineModelTest, PredictsItsMemory) {
+  const auto file = gguf::File::Open(directory_.path() / "tiny.gguf");
+  ASSERT_TRUE(file);
+  const auto predicted = Engine::Predict(*file, *backend_, {});
+  ASSERT_TRUE(predicted);
+  const backend::MemoryUse actual = Tiny()->memory_use();
+  EXPECT_EQ(predicted->kv_page, actual.kv_page);
+  EXPECT_NEAR(static_cast<double>(predicted->weights), static_cast<double>(actual.weights),
+              0.1 * static_cast<double>(actual.weights) + 65536);
+}
+
+TEST_P(EngineModelTest, CancelledLoadsReturnAnError) {
+  const auto file = gguf::File::Open(directory_.path() / "tiny.gguf");
+  ASSERT_TRUE(file);
+  EngineOptions options;
+  options.progress = [](int64_t, int64_t) { return false; };
+  const auto engine = Engine::Load(*file, backend_.get(), options);
+  ASSERT_FALSE(engine);
+  EXPECT_EQ(engine.error().code, ErrorCode::kCancelled);
+}
+
+TEST_P(EngineModelTest, LoadsForIdsOnly) {
+  ASSERT_TRUE(testing::WriteTinyModel(directory_.path() / "ids.gguf", {.vocabulary = false}));
+  const std::unique_ptr<Engine> ids = LoadEngine(directory_.path() / "ids.gguf", backend_.get());
+  ASSERT_NE(ids, nullptr);
+  EXPECT_EQ(ids->tokenizer(), nullptr);
+  const Outcome outcome = RunOne(ids.get(), Request(10, 1, 20));
+  EXPECT_EQ(outcome.tokens, RunOne(Tiny().get(), Request(10, 1, 20)).tokens);
+  EXPECT_TRUE(outcome.text.empty());
+}
+
+TEST_P(EngineModelTest, EvaluateEqualsTheOracles) {
+  EngineOptions options;
+  options.kv_type = backend::KvType::kF32;
+  options.context_length = 256;  // what they were recorded with; it chooses the long rope factors
+  for (const testing::Oracle& oracle :
+       testing::LoadOracles(testing::SourcePath("tests/data/oracles"))) {
+    if (oracle.expected.size() < oracle.tokens.size() * 2) continue;  // an embedding
+    const std::unique_ptr<Engine> engine = LoadEngine(oracle.gguf, backend_.get(), options);
+    ASSERT_NE(engine, nullptr) << oracle.name;
+    for (const int64_t chunk : {7, 512}) {
+      const auto logits = engine->Evaluate(oracle.tokens, chunk);
+      ASSERT_TRUE(logits) << logits.error().message;
+      EXPECT_LT(testing::Nmse(*logits, oracle.expected), 1e-7)
+          << oracle.name << ", chunks of " << chunk;
+    }
+  }
+}
+
+TEST_P(EngineModelTest, EmbeddingsAloneAndTogetherAreAlikeAndEqualTheOracle) {
+  int models = 0;
+  for (const testing::Oracle& oracle :
+       testing::LoadOracles(testing::SourcePath("tests/data/oracles"))) {
+    if (oracle.expected.size() >= oracle.tokens.size() * 2) continue;
+    ++models;
+    const std::unique_ptr<Engine> engine =
+        LoadEngine(oracle.gguf, backend_.get(), {.embeddings = true});
+    ASSERT_NE(engine, nullptr) << oracle.name;
+    std::vector<std::vector<TokenId>> inputs = {{1, 2, 3}, oracle.tokens, {5}};
+    for (int i = 0; i < 100; ++i) inputs.push_back(oracle.tokens);  // more than one pass
+    const auto together = engine->Embed(inputs);
+    ASSERT_TRUE(together) << together.error().message;
+    ASSERT_EQ(together->size(), inputs.size());
+    EXPECT_LT(testing::Nmse((*together)[1], oracle.expected), 1e-7) << oracle.name;
+    EXPECT_EQ((*together)[1], together->back());
+    const auto alone = engine->Embed(std::span(inputs).subspan(2, 1));
+    ASSERT_TRUE(alone);
+    EXPECT_EQ((*alone)[0], (*together)[2]);
+    for (const std::vector<TokenId>& wrong :
+         {std::vector<TokenId>{}, {-1}, std::vector<TokenId>(5000, 1)}) {
+      inputs[1] = wrong;
+      const auto failed = engine->Embed(inputs);
+      ASSERT_FALSE(failed);
+      EXPECT_NE(failed.error().message.find("input 1"), std::string::npos)
+          << failed.error().message;
+    }
+    EXPECT_TRUE(RunOne(engine.get(), Request(3, 1, 3)).error);
+  }
+  EXPECT_GT(models, 0);
+}
+
+TEST_P(EngineModelTest, TrainedModelWritesTheRecordedText) {
+  PUNA_SHARED_OR_SKIP(folder, "data/models/tinystories-656K");
+  std::ifstream in(folder / "golden.json");
+  const nlohmann::json golden = nlohmann::json::parse(in);
+  const std::unique_ptr<Engine> engine =
+      LoadEngine(folder / "TinyStories-656K-Q8_0.gguf", backend_.get());
+  ASSERT_NE(engine, nullptr);
+  std::vector<GenerateRequest> requests;
+  for (const auto& test_case : golden["cases"]) {
+    GenerateRequest request;
+    request.prompt = test_case["prompt_ids"].get<std::vector<TokenId>>();
+    request.sampling.temperature = 0;
+    request.logprobs = 5;
+    requests.push_back(request);
+  }
+  const std::vector<Outcome> outcomes = RunAll(engine.get(), requests);
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    const auto& test_case = golden["cases"][i];
+    const std::string prompt = test_case["prompt"];
+    std::vector<TokenId> ids;
+    engine->tokenizer()->Encode(prompt, {.parse_special = false, .add_special = true}, &ids);
+    EXPECT_EQ(ids, requests[i].prompt) << prompt;
+    const auto expected = test_case["greedy_ids"].get<std::vector<TokenId>>();
+    ASSERT_FALSE(expected.empty());
+    ASSERT_TRUE(outcomes[i].stats) << prompt;
+    std::vector<TokenId> tokens = outcomes[i].tokens;
+    if (outcomes[i].stats->reason == FinishReason::kStop) tokens.push_back(expected.back());
+    tokens.resize(std::min(tokens.size(), expected.size()));  // some recordings stop before the end
+    EXPECT_EQ(tokens, expected) << prompt;
+    const std::string text = test_case["greedy_text"];
+    EXPECT_TRUE((outcomes[i].text + "<|end_story|>").starts_with(text)) << outcomes[i].text;
+    // Differences of the recorded logits are differences of logprobs.
+    const auto& top = test_case["logits_after_prompt_top5"];
+    for (size_t j = 0; j < top.size(); ++j) {
+      EXPECT_EQ(outcomes[i].logprobs[0][j + 1].token, top[j][0].get<TokenId>());
+      const double expected_gap = top[0][1].get<double>() - top[j][1].get<double>();
+      EXPECT_NEAR(outcomes[i].logprobs[0][1].logprob - outcomes[i].logprobs[0][j + 1].logprob,
+                  expected_gap, 0.2);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, EngineModelTest, ::testing::Values("reference", "cpu"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace puna::engine

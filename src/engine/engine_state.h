@@ -1,0 +1,72 @@
+// The inside of an Engine, shared by engine.cc (loading, queueing), step.cc (the round) and
+// embed.cc.
+#ifndef PUNA_ENGINE_ENGINE_STATE_H_
+#define PUNA_ENGINE_ENGINE_STATE_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/result.h"
+#include "engine/engine.h"
+#include "engine/prefix_cache.h"
+#include "engine/sequence.h"
+#include "engine/step_batch.h"
+#include "model/kv_cache.h"
+
+namespace puna::engine {
+
+struct Engine::Parts {
+  model::ModelConfig config;  // context_length and embeddings_only are used
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // may be null
+  std::unique_ptr<backend::Program> program;
+  int64_t vocabulary = 0;
+  int64_t output_width =
+      0;  // of what the program returns: the vocabulary, or the width of a pooled vector
+  bool pooled = false;    // one output row per segment
+  bool cached = true;     // the plan has cache layers
+  EngineOptions options;  // resolved: see ResolveOptions
+};
+
+// Fills in what 0 stands for and applies the limits that EngineOptions describes.
+EngineOptions ResolveOptions(EngineOptions options, const model::ModelConfig& config);
+
+struct Engine::State {
+  explicit State(Parts parts_in);
+
+  // Token ids come from callers: kInvalidArgument names the first that the model does not have.
+  Status CheckTokens(std::span<const TokenId> tokens) const;
+  Status CheckRequest(const GenerateRequest& request) const;
+  int64_t ContextOf(const GenerateRequest& request) const;
+
+  // step.cc
+  void DropCancelled();
+  void Admit();
+  void PlanBatch();
+  bool GrowOrPreempt(Sequence* sequence, int64_t rows);
+  void Preempt();
+  void Deliver();
+  void Remember(Sequence* sequence, bool still_running);
+
+  // embed.cc
+  Result<size_t> EmbedSome(std::span<const std::vector<TokenId>> inputs, size_t first,
+                           std::vector<std::vector<float>>* vectors);
+
+  Parts parts;
+  model::PagePool pool;
+  PrefixCache prefixes;
+  std::deque<std::unique_ptr<Sequence>>
+      waiting;  // both in order of arrival; whoever runs arrived before whoever waits
+  std::vector<std::unique_ptr<Sequence>> running;
+  StepBatch batch;
+  std::vector<size_t> outputs_of;  // running[outputs_of[i]] gets row i of the outputs
+  int64_t pages_touched = 0;
+  int64_t preemptions = 0;
+};
+
+}  // namespace puna::engine
+
+#endif  // PUNA_ENGINE_ENGINE_STATE_H_

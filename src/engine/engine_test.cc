@@ -1,0 +1,444 @@
+// The engine over a Program that hashes what it is given (tests/support/history_program.h): whoever
+// mixes up pages, positions, rows or samplers gets other tokens.
+#include "engine/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <vector>
+
+#include "base/utf8.h"
+#include "engine/engine_test_support.h"
+#include "tests/support/shared_data.h"
+#include "tests/support/tiny_llama.h"
+
+namespace puna::engine {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int64_t kVocabulary = 50;
+
+GenerateRequest Request(std::vector<TokenId> prompt, int64_t max_tokens, int64_t seed = 7) {
+  GenerateRequest request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = max_tokens;
+  request.sampling.seed = seed;
+  request.logprobs = 2;
+  return request;
+}
+
+std::vector<TokenId> RandomPrompt(size_t length, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<TokenId> prompt(length);
+  for (TokenId& token : prompt) token = static_cast<TokenId>(random() % kVocabulary);
+  return prompt;
+}
+
+// The slow twin: no batches, no pages, the logits of the whole history each time.
+std::vector<TokenId> GenerateNaively(const GenerateRequest& request) {
+  sampler::Sampler sampler(request.sampling);
+  std::vector<TokenId> tokens = request.prompt;
+  for (const TokenId token : tokens) sampler.Accept(token);
+  for (int64_t i = 0; i < request.max_tokens; ++i) {
+    const TokenId token = sampler.Sample(testing::HistoryProgram::LogitsAfter(tokens, kVocabulary));
+    sampler.Accept(token);
+    tokens.push_back(token);
+  }
+  return {tokens.begin() + static_cast<std::ptrdiff_t>(request.prompt.size()), tokens.end()};
+}
+
+TEST(Engine, GeneratesWhatTheNaiveLoopGenerates) {
+  for (const int64_t rows : {1, 3, 16, 512}) {
+    EngineOptions options;
+    options.max_batch_tokens = rows;
+    HistoryEngine h = MakeHistoryEngine(options);
+    GenerateRequest request = Request(RandomPrompt(41, 1), 60);
+    request.sampling.repeat_penalty = 1.2;
+    const Outcome outcome = RunOne(h.engine.get(), request);
+    EXPECT_EQ(outcome.tokens, GenerateNaively(request)) << rows << " rows";
+    ASSERT_TRUE(outcome.stats);
+    EXPECT_EQ(outcome.stats->reason, FinishReason::kLength);
+    EXPECT_EQ(outcome.stats->prompt_tokens, 41);
+    EXPECT_EQ(outcome.stats->generated_tokens, 60);
+    EXPECT_EQ(outcome.stats->context.size(), 101u);
+    EXPECT_EQ(outcome.logprobs.size(), 60u);
+    EXPECT_EQ(h.program->rows, 41 + 59);  // the last token is never computed
+  }
+}
+
+TEST(Engine, AloneAndBesideSevenStrangersAlike) {
+  const GenerateRequest request = Request(RandomPrompt(50, 1), 80);
+  HistoryEngine alone = MakeHistoryEngine({});
+  const Outcome expected = RunOne(alone.engine.get(), request);
+  EngineOptions options;
+  options.max_batch_tokens = 32;  // everybody in chunks
+  options.kv_tokens = 4096;
+  HistoryEngine crowd = MakeHistoryEngine(options);
+  std::vector<GenerateRequest> requests;
+  for (uint32_t i = 0; i < 7; ++i)
+    requests.push_back(Request(RandomPrompt(10 + 37 * i, i + 2), 20 + 17 * i, i));
+  requests.insert(requests.begin() + 4, request);
+  const std::vector<Outcome> outcomes = RunAll(crowd.engine.get(), requests);
+  EXPECT_TRUE(SameOutput(outcomes[4], expected));
+  for (size_t i = 0; i < requests.size(); ++i)
+    EXPECT_EQ(outcomes[i].tokens, GenerateNaively(requests[i]));
+}
+
+TEST(Engine, EverybodyWhoGeneratesAdvancesInEveryStep) {
+  EngineOptions options;
+  options.max_batch_tokens = 8;
+  options.kv_tokens = 4096;
+  HistoryEngine h = MakeHistoryEngine(options);
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  for (uint32_t i = 0; i < 3; ++i) {
+    streams.push_back(std::make_shared<TokenStream>());
+    h.engine->Submit(Request(RandomPrompt(2, i), 100), streams.back());
+  }
+  h.engine->Step();  // 6 rows: all three have their first token
+  for (auto& stream : streams) EXPECT_EQ(Collect(stream.get()).tokens.size(), 1u);
+  auto late = std::make_shared<TokenStream>();
+  h.engine->Submit(Request(RandomPrompt(400, 9), 5), late);
+  for (int step = 0; step < 20; ++step) {
+    h.engine->Step();
+    for (auto& stream : streams) EXPECT_EQ(Collect(stream.get()).tokens.size(), 1u) << step;
+  }
+}
+
+TEST(Engine, PreemptsWhenPagesRunOutAndTheOutputStaysTheSame) {
+  EngineOptions options;
+  options.kv_tokens = 16 * 12;
+  options.max_batch_tokens = 64;
+  for (const bool prefix_cache : {true, false}) {
+    options.prefix_cache = prefix_cache;
+    HistoryEngine h = MakeHistoryEngine(options);
+    std::vector<GenerateRequest> requests;
+    for (uint32_t i = 0; i < 6; ++i)
+      requests.push_back(Request(RandomPrompt(12 + i, i), 100 + i, i));
+    const std::vector<Outcome> outcomes = RunAll(h.engine.get(), requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_EQ(outcomes[i].tokens, GenerateNaively(requests[i])) << i;
+      EXPECT_EQ(outcomes[i].logprobs.size(), outcomes[i].tokens.size());
+    }
+    EXPECT_GT(h.engine->usage().preemptions, 0);
+    EXPECT_EQ(h.engine->usage().running + h.engine->usage().waiting, 0);
+  }
+}
+
+TEST(Engine, FirstComeFirstServedWhenPagesAreShort) {
+  EngineOptions options;
+  options.kv_tokens = 16 * 8;
+  HistoryEngine h = MakeHistoryEngine(options);
+  auto first = std::make_shared<TokenStream>(), second = std::make_shared<TokenStream>();
+  h.engine->Submit(Request(RandomPrompt(80, 1), 10), first);
+  h.engine->Submit(Request(RandomPrompt(80, 2), 10), second);
+  h.engine->Step();
+  EXPECT_EQ(h.engine->usage().running, 1);
+  EXPECT_EQ(h.engine->usage().waiting, 1);
+  while (h.engine->Step()) {
+  }
+  EXPECT_TRUE(Collect(first.get()).stats);
+  EXPECT_EQ(Collect(second.get()).tokens, GenerateNaively(Request(RandomPrompt(80, 2), 10)));
+}
+
+TEST(Engine, ThePoolLimitsTheContext) {
+  EngineOptions options;
+  options.kv_tokens = 100;
+  HistoryEngine h = MakeHistoryEngine(options, 512);
+  EXPECT_EQ(h.engine->context_length(), 100);
+  const Outcome outcome = RunOne(h.engine.get(), Request(RandomPrompt(30, 1), -1));
+  ASSERT_TRUE(outcome.stats);
+  EXPECT_EQ(outcome.stats->reason, FinishReason::kLength);
+  EXPECT_EQ(outcome.tokens.size(), 70u);
+}
+
+TEST(Engine, ARequestMayHaveAShorterContext) {
+  HistoryEngine h = MakeHistoryEngine({});
+  GenerateRequest request = Request(RandomPrompt(30, 1), INT64_MAX);
+  request.context_length = 40;
+  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 10u);
+  request.context_length = 1 << 20;
+  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 512u - 30u);
+  request.context_length = 30;
+  const Outcome outcome = RunOne(h.engine.get(), request);
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(outcome.error->message, HasSubstr("30 tokens"));
+}
+
+TEST(Engine, NoTokensAskedForOnlyFillsTheCache) {
+  HistoryEngine h = MakeHistoryEngine({});
+  const Outcome outcome = RunOne(h.engine.get(), Request(RandomPrompt(40, 1), 0));
+  ASSERT_TRUE(outcome.stats);
+  EXPECT_TRUE(outcome.tokens.empty());
+  EXPECT_EQ(outcome.stats->generated_tokens, 0);
+  EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(40, 1), 3)).stats->cached_prompt_tokens,
+            32);
+}
+
+TEST(Engine, WrongRequestsFailAndLeaveOthersAlone) {
+  HistoryEngine h = MakeHistoryEngine({});
+  std::vector<GenerateRequest> requests(5, Request(RandomPrompt(10, 1), 5));
+  requests[0].prompt.clear();
+  requests[1].prompt[3] = kVocabulary;
+  requests[2].prompt[3] = -1;
+  requests[3].sampling.top_p = NAN;
+  const std::vector<Outcome> outcomes = RunAll(h.engine.get(), requests);
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(outcomes[static_cast<size_t>(i)].error) << i;
+    EXPECT_EQ(outcomes[static_cast<size_t>(i)].error->code, ErrorCode::kInvalidArgument) << i;
+  }
+  EXPECT_EQ(outcomes[4].tokens.size(), 5u);
+}
+
+TEST(Engine, PrefixCacheSavesRowsAndChangesNothing) {
+  EngineOptions options;
+  options.kv_tokens = 4096;
+  HistoryEngine with = MakeHistoryEngine(options);
+  options.prefix_cache = false;
+  HistoryEngine without = MakeHistoryEngine(options);
+  // A chat: each prompt is the last one with its answer and something new.
+  GenerateRequest request = Request(RandomPrompt(70, 1), 25);
+  for (int turn = 0; turn < 4; ++turn) {
+    const Outcome a = RunOne(with.engine.get(), request);
+    const Outcome b = RunOne(without.engine.get(), request);
+    ASSERT_TRUE(SameOutput(a, b));
+    EXPECT_EQ(b.stats->cached_prompt_tokens, 0);
+    const int64_t before = turn == 0 ? 0 : static_cast<int64_t>(request.prompt.size()) - 9 - 1;
+    EXPECT_EQ(a.stats->cached_prompt_tokens, before / 16 * 16);
+    request.prompt = a.stats->context;
+    const std::vector<TokenId> more = RandomPrompt(9, 100 + static_cast<uint32_t>(turn));
+    request.prompt.insert(request.prompt.end(), more.begin(), more.end());
+  }
+  EXPECT_LT(with.program->rows, without.program->rows / 2);
+}
+
+TEST(Engine, AWholeCachedPromptStillComputesItsLastToken) {
+  HistoryEngine h = MakeHistoryEngine({});
+  const GenerateRequest request = Request(RandomPrompt(64, 1), 20);
+  const Outcome first = RunOne(h.engine.get(), request);
+  const Outcome second = RunOne(h.engine.get(), request);
+  EXPECT_TRUE(SameOutput(first, second));
+  EXPECT_EQ(second.stats->cached_prompt_tokens, 48);
+}
+
+TEST(Engine, APromptIsSharedWhileItsFirstUserStillGenerates) {
+  HistoryEngine h = MakeHistoryEngine({});
+  auto first = std::make_shared<TokenStream>();
+  h.engine->Submit(Request(RandomPrompt(64, 1), 200), first);
+  h.engine->Step();
+  auto second = std::make_shared<TokenStream>();
+  h.engine->Submit(Request(RandomPrompt(64, 1), 5), second);
+  for (int i = 0; i < 6; ++i) h.engine->Step();
+  const Outcome outcome = Collect(second.get());
+  ASSERT_TRUE(outcome.stats);
+  EXPECT_EQ(outcome.stats->cached_prompt_tokens, 48);
+  EXPECT_EQ(outcome.tokens, GenerateNaively(Request(RandomPrompt(64, 1), 5)));
+}
+
+TEST(Engine, CancelledRequestsStopWithinOneStep) {
+  HistoryEngine h = MakeHistoryEngine({});
+  auto cancelled = std::make_shared<TokenStream>();
+  auto dropped = std::make_shared<TokenStream>();
+  auto stays = std::make_shared<TokenStream>();
+  for (const auto& stream : {cancelled, dropped, stays})
+    h.engine->Submit(Request(RandomPrompt(5, 1), 400), stream);
+  for (int i = 0; i < 3; ++i) h.engine->Step();
+  EXPECT_EQ(h.engine->usage().running, 3);
+  cancelled->Cancel();
+  dropped.reset();
+  Collect(cancelled.get());
+  h.engine->Step();
+  EXPECT_EQ(h.engine->usage().running, 1);
+  const Outcome outcome = Collect(cancelled.get());
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, ErrorCode::kCancelled);
+  EXPECT_TRUE(outcome.tokens.empty());
+  while (h.engine->Step()) {
+  }
+  EXPECT_EQ(Collect(stays.get()).tokens.size(), 400u);
+}
+
+TEST(Engine, FailAllTellsEverybody) {
+  EngineOptions options;
+  options.max_sequences = 1;
+  HistoryEngine h = MakeHistoryEngine(options);
+  auto running = std::make_shared<TokenStream>(), waiting = std::make_shared<TokenStream>();
+  h.engine->Submit(Request(RandomPrompt(5, 1), 400), running);
+  h.engine->Submit(Request(RandomPrompt(5, 1), 400), waiting);
+  h.engine->Step();
+  h.engine->FailAll({ErrorCode::kInternal, "broken"});
+  for (const auto& stream : {running, waiting})
+    EXPECT_EQ(Collect(stream.get()).error->message, "broken");
+  EXPECT_TRUE(h.engine->idle());
+  EXPECT_FALSE(h.engine->Step());
+}
+
+TEST(Engine, EvaluateReturnsTheLogitsOfEveryPosition) {
+  HistoryEngine h = MakeHistoryEngine({});
+  const std::vector<TokenId> tokens = RandomPrompt(45, 3);
+  for (const int64_t chunk : {1, 7, 16, 1000}) {
+    const auto logits = h.engine->Evaluate(tokens, chunk);
+    ASSERT_TRUE(logits);
+    ASSERT_EQ(logits->size(), 45u * kVocabulary);
+    for (size_t i : {0, 6, 7, 15, 16, 44}) {
+      const std::vector<TokenId> prefix(tokens.begin(),
+                                        tokens.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      const std::vector<float> expected = testing::HistoryProgram::LogitsAfter(prefix, kVocabulary);
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
+                             logits->begin() + static_cast<std::ptrdiff_t>(i * 50)));
+    }
+  }
+  EXPECT_EQ(h.engine->usage().pages_in_use, 0);
+  EXPECT_FALSE(h.engine->Evaluate(std::vector<TokenId>(513, 1), 16));
+  EXPECT_FALSE(h.engine->Evaluate(std::vector<TokenId>{1, 50}, 16));
+  EXPECT_FALSE(h.engine->Embed(std::vector<std::vector<TokenId>>{{1}}));
+}
+
+// Random requests come, are cancelled, run out of pages; whoever was not cancelled gets exactly the
+// naive output, and at the end no page is lost.
+TEST(Engine, Stress) {
+  for (uint32_t seed = 0; seed < 8; ++seed) {
+    std::mt19937 random(seed);
+    EngineOptions options;
+    options.kv_tokens = 16 * static_cast<int64_t>(10 + random() % 30);
+    options.max_batch_tokens = static_cast<int64_t>(4 + random() % 60);
+    options.max_sequences = static_cast<int64_t>(random() % 6);
+    options.prefix_cache = random() % 4 != 0;
+    HistoryEngine h = MakeHistoryEngine(options, 150);
+    struct Open {
+      GenerateRequest request;
+      std::shared_ptr<TokenStream> stream;
+      Outcome outcome;
+    };
+    std::vector<Open> open;
+    int finished = 0;
+    for (int step = 0; step < 1500 || !open.empty(); ++step) {
+      if (step < 1500 && open.size() < 12 && random() % 8 == 0) {
+        // Few distinct beginnings, so that prefixes are shared.
+        std::vector<TokenId> prompt = RandomPrompt(16 * (random() % 5), random() % 3);
+        const std::vector<TokenId> tail = RandomPrompt(1 + random() % 40, random());
+        prompt.insert(prompt.end(), tail.begin(), tail.end());
+        open.push_back({Request(prompt, static_cast<int64_t>(random() % 40),
+                                static_cast<int64_t>(random() % 100)),
+                        std::make_shared<TokenStream>(),
+                        {}});
+        h.engine->Submit(open.back().request, open.back().stream);
+      }
+      if (!open.empty() && random() % 60 == 0) open[random() % open.size()].stream->Cancel();
+      h.engine->Step();
+      for (Open& o : open) {
+        o.outcome.Add(o.stream->Take());
+        if (!o.outcome.stats) continue;
+        ++finished;
+        ASSERT_EQ(o.outcome.tokens, GenerateNaively(o.request)) << "seed " << seed;
+      }
+      std::erase_if(open, [](const Open& o) { return o.outcome.done(); });
+      ASSERT_LT(step, 100000);
+    }
+    EXPECT_GT(finished, 50);
+    EXPECT_TRUE(h.engine->idle());
+    if (!options.prefix_cache) {
+      EXPECT_EQ(h.engine->usage().pages_in_use, 0);
+    }
+  }
+}
+
+// Text: a vocabulary of bytes and words over the hashing program.
+class EngineTextTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(testing::WriteTinyModel(directory_.path() / "tiny.gguf"));
+    const auto file = gguf::File::Open(directory_.path() / "tiny.gguf");
+    ASSERT_TRUE(file) << file.error().message;
+    auto tokenizer = tokenizer::Tokenizer::FromGguf(**file);
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    tokenizer_ = *tokenizer;
+    engine_ = MakeHistoryEngine({}, 512, testing::kTinyVocabulary, tokenizer_).engine;
+  }
+  // A request that never ends by itself.
+  GenerateRequest Endless(int64_t max_tokens, int64_t seed = 1) {
+    GenerateRequest request = Request({5, 6, 7}, max_tokens, seed);
+    request.ignore_end = true;
+    return request;
+  }
+  std::string TextOf(const std::vector<TokenId>& tokens) {
+    tokenizer::StreamDecoder decoder(*tokenizer_, true);
+    std::string text;
+    for (const TokenId token : tokens) text += decoder.Push(token);
+    return text + decoder.Finish();
+  }
+
+  testing::TemporaryDirectory directory_;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineTextTest, PiecesAreWholeCharactersAndMakeUpTheText) {
+  for (int64_t seed = 0; seed < 5; ++seed) {
+    auto stream = std::make_shared<TokenStream>();
+    engine_->Submit(Endless(300, seed), stream);
+    while (engine_->Step()) {
+    }
+    Outcome outcome;
+    const std::vector<StreamEvent> events = stream->Take();
+    outcome.Add(events);
+    for (const StreamEvent& event : events) EXPECT_TRUE(IsValidUtf8(event.delta.text));
+    EXPECT_EQ(outcome.text, TextOf(outcome.tokens));
+    EXPECT_EQ(outcome.tokens.size(), 300u);
+  }
+}
+
+TEST_F(EngineTextTest, EndOfGenerationStopsAndIsNoText) {
+  int stopped = 0;
+  for (int64_t seed = 0; seed < 40; ++seed) {
+    GenerateRequest request = Endless(300, seed);
+    request.sampling.top_k = 0;
+    const Outcome endless = RunOne(engine_.get(), request);
+    request.ignore_end = false;
+    const Outcome outcome = RunOne(engine_.get(), request);
+    const auto end = std::find(endless.tokens.begin(), endless.tokens.end(), testing::kTinyEos);
+    EXPECT_EQ(outcome.tokens, std::vector<TokenId>(endless.tokens.begin(), end));
+    ASSERT_TRUE(outcome.stats);
+    const bool ends = end != endless.tokens.end();
+    stopped += ends;
+    EXPECT_EQ(outcome.stats->reason, ends ? FinishReason::kStop : FinishReason::kLength);
+    EXPECT_EQ(outcome.stats->generated_tokens, static_cast<int64_t>(outcome.tokens.size()) + ends);
+    EXPECT_EQ(outcome.stats->context.size(), 3 + outcome.tokens.size());
+    EXPECT_EQ(outcome.text, TextOf(outcome.tokens));
+  }
+  EXPECT_GT(stopped, 5);
+  EXPECT_LT(stopped, 40);
+}
+
+TEST_F(EngineTextTest, StopStringsEndTheTextBeforeThem) {
+  const Outcome whole = RunOne(engine_.get(), Endless(200));
+  for (const size_t at : {10, 55, 120}) {
+    for (const size_t length : {1, 4, 17}) {
+      const std::string stop = whole.text.substr(at, length);
+      if (!IsValidUtf8(stop)) continue;
+      GenerateRequest request = Endless(200);
+      request.stop = {"never appears, surely", stop};
+      const Outcome outcome = RunOne(engine_.get(), request);
+      EXPECT_EQ(outcome.text, whole.text.substr(0, whole.text.find(stop)));
+      ASSERT_TRUE(outcome.stats);
+      EXPECT_EQ(outcome.stats->reason, FinishReason::kStop);
+      EXPECT_EQ(outcome.stats->stop_text, stop);
+      EXPECT_LT(outcome.tokens.size(), 200u);
+    }
+  }
+}
+
+TEST_F(EngineTextTest, TextHeldBackForAStopArrivesAtTheEnd) {
+  const Outcome whole = RunOne(engine_.get(), Endless(60));
+  GenerateRequest request = Endless(60);
+  request.stop = {whole.text + "and more"};
+  const Outcome outcome = RunOne(engine_.get(), request);
+  EXPECT_EQ(outcome.text, whole.text);
+  EXPECT_EQ(outcome.stats->reason, FinishReason::kLength);
+}
+
+}  // namespace
+}  // namespace puna::engine

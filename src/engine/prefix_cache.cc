@@ -1,0 +1,100 @@
+// Leaves are kept in a set ordered by last use; inner nodes become leaves when their last child
+// goes. A walk touches every node on its way, so a node is never older than those below it, and
+// leaf-first is also oldest-first. Pages are the unit, not single tokens: sharing a half-full page
+// would need a copy, and saves at most 15 tokens.
+#include "engine/prefix_cache.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace puna::engine {
+
+PrefixCache::PrefixCache(model::PagePool* pool) : pool_(pool) {}
+
+// Leaf by leaf: the tree may be as deep as the longest context has pages, too deep for recursive
+// destructors.
+PrefixCache::~PrefixCache() {
+  while (!leaves_.empty()) RemoveLeaf(leaves_.begin()->second);
+}
+
+PrefixCache::Block PrefixCache::BlockAt(std::span<const int32_t> tokens, size_t index) {
+  Block block;
+  std::copy_n(tokens.begin() + static_cast<std::ptrdiff_t>(index * block.size()), block.size(),
+              block.begin());
+  return block;
+}
+
+void PrefixCache::Touch(Node* node) {
+  const bool leaf = node->children.empty();
+  if (leaf) leaves_.erase({node->last_used, node});
+  node->last_used = clock_;
+  if (leaf) leaves_.insert({clock_, node});
+}
+
+model::PageTable PrefixCache::Find(std::span<const int32_t> tokens) {
+  ++clock_;
+  std::vector<int32_t> pages;
+  Node* node = &root_;
+  for (size_t i = 0; (i + 1) * Block().size() <= tokens.size(); ++i) {
+    const auto it = node->children.find(BlockAt(tokens, i));
+    if (it == node->children.end()) break;
+    node = it->second.get();
+    Touch(node);
+    pages.push_back(node->page);
+  }
+  return model::PageTable::Share(pool_, pages);
+}
+
+void PrefixCache::Insert(std::span<const int32_t> tokens, std::span<const int32_t> pages,
+                         bool still_running) {
+  ++clock_;
+  Node* node = &root_;
+  const size_t whole = std::min(pages.size(), tokens.size() / Block().size());
+  for (size_t i = 0; i < whole; ++i) {
+    auto& child = node->children[BlockAt(tokens, i)];
+    if (child == nullptr) {
+      child = std::make_unique<Node>();
+      child->parent = node;
+      child->block = BlockAt(tokens, i);
+      child->page = pages[i];
+      child->last_used = clock_;
+      pool_->AddReference(pages[i]);
+      ++pages_;
+      leaves_.erase({node->last_used, node});  // if it was one
+      leaves_.insert({clock_, child.get()});
+    } else {
+      if (still_running && child->page != pages[i]) return;
+      Touch(child.get());
+    }
+    node = child.get();
+  }
+}
+
+void PrefixCache::RemoveLeaf(Node* leaf) {
+  leaves_.erase({leaf->last_used, leaf});
+  pool_->Release(leaf->page);
+  --pages_;
+  Node* parent = leaf->parent;
+  const Block block = leaf->block;  // a copy: the key dies with the node
+  parent->children.erase(block);
+  if (parent != &root_ && parent->children.empty()) leaves_.insert({parent->last_used, parent});
+}
+
+bool PrefixCache::MakeFree(int64_t pages) {
+  auto it = leaves_.begin();
+  while (pool_->free() < pages && it != leaves_.end()) {
+    Node* leaf = it->second;
+    if (pool_->references(leaf->page) > 1) {
+      ++it;
+      continue;
+    }
+    const uint64_t last_used = leaf->last_used;
+    RemoveLeaf(
+        leaf);  // its parent may be a leaf now; it is not older, so it comes later in the set
+    it = leaves_.lower_bound({last_used, nullptr});
+  }
+  return pool_->free() >= pages;
+}
+
+}  // namespace puna::engine

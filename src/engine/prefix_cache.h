@@ -1,0 +1,69 @@
+// Remembers which token sequences the pages of the key/value cache hold, so that a prompt that
+// begins like an earlier one (the same system prompt, the next turn of a chat) is not computed
+// again. A radix tree with one page a node; the tree holds one reference to each of its pages.
+// Sharing changes what is computed, never what comes out: a page depends only on the tokens up to
+// its end. Not thread safe.
+//
+// Invariant: if a running sequence holds the page of a node, it holds the pages of all nodes above.
+// So a node whose page has no reference but the tree's has no used node below it, and everything
+// that nobody uses can be evicted leaf by leaf.
+#ifndef PUNA_ENGINE_PREFIX_CACHE_H_
+#define PUNA_ENGINE_PREFIX_CACHE_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+
+#include "backend/backend.h"
+#include "model/kv_cache.h"
+
+namespace puna::engine {
+
+class PrefixCache {
+ public:
+  explicit PrefixCache(model::PagePool* pool);  // the pool outlives it
+  ~PrefixCache();
+  PrefixCache(const PrefixCache&) = delete;
+  PrefixCache& operator=(const PrefixCache&) = delete;
+
+  // The longest cached beginning of `tokens`, in whole pages, shared.
+  model::PageTable Find(std::span<const int32_t> tokens);
+
+  // Remembers the whole pages of a sequence: pages[i] holds tokens[16 i, 16 i + 16). Where the tree
+  // already has a page for the same tokens, that one stays. `still_running`: stops there, to keep
+  // the invariant.
+  void Insert(std::span<const int32_t> tokens, std::span<const int32_t> pages, bool still_running);
+
+  // Evicts least recently used pages until the pool has `pages` free ones. False if it cannot; then
+  // it has evicted all that nobody uses.
+  bool MakeFree(int64_t pages);
+
+  int64_t pages() const { return pages_; }
+
+ private:
+  using Block = std::array<int32_t, backend::kPageTokens>;
+  struct Node {
+    Node* parent = nullptr;
+    Block block{};
+    int32_t page = -1;
+    uint64_t last_used = 0;
+    std::map<Block, std::unique_ptr<Node>>
+        children;  // an exact key: a colliding hash would answer with wrong text
+  };
+  static Block BlockAt(std::span<const int32_t> tokens, size_t index);
+  void Touch(Node* node);
+  void RemoveLeaf(Node* leaf);
+
+  model::PagePool* pool_;
+  Node root_;
+  std::set<std::pair<uint64_t, Node*>> leaves_;  // by last use
+  uint64_t clock_ = 0;
+  int64_t pages_ = 0;
+};
+
+}  // namespace puna::engine
+
+#endif  // PUNA_ENGINE_PREFIX_CACHE_H_

@@ -1,0 +1,74 @@
+// One request on its way: its token timeline, the pages of the key/value cache that hold the
+// computed part of it, and what turns tokens into text. Not thread safe; only the engine's thread
+// touches it.
+//
+// The one idea: a sequence is `tokens`, of which cache.length() are computed. A prompt that was not
+// looked at, a prompt half done, a sequence that lost its pages and one that is generating differ
+// only in how many tokens are not computed yet.
+#ifndef PUNA_ENGINE_SEQUENCE_H_
+#define PUNA_ENGINE_SEQUENCE_H_
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/stop_matcher.h"
+#include "engine/token_stream.h"
+#include "model/kv_cache.h"
+#include "sampler/sampler.h"
+#include "tokenizer/tokenizer.h"
+
+namespace puna::engine {
+
+class Sequence {
+ public:
+  // `context_length` is the longest that `tokens` may become. `tokenizer` may be null. Pool and
+  // tokenizer outlive it. REQUIRES: the request was checked (see Engine::Submit).
+  Sequence(GenerateRequest request, std::shared_ptr<TokenStream> stream, int64_t context_length,
+           const tokenizer::Tokenizer* tokenizer, model::PagePool* pool);
+
+  const std::vector<TokenId>& tokens() const { return tokens_; }
+  model::PageTable& cache() { return cache_; }
+  // Tokens that are not computed yet; at least 1 between steps.
+  int64_t remaining() const { return static_cast<int64_t>(tokens_.size()) - cache_.length(); }
+  bool generating() const { return generated_ > 0; }
+  // Somebody said so, or nobody holds the other end.
+  bool cancelled() const { return stream_->cancelled() || stream_.use_count() == 1; }
+
+  // The sequence starts (again) with these positions computed.
+  void Admit(model::PageTable cached);
+  // Chooses the token after the last one from its logits [vocabulary] and delivers it. True if that
+  // was the end; then the last event is out. REQUIRES: everything is computed.
+  bool TakeLogits(std::span<float> logits);
+  void Fail(const Error& error);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  bool full() const { return static_cast<int64_t>(tokens_.size()) >= token_limit_; }
+  std::string FlushText();
+  void Deliver(TokenDelta delta);
+  void Finish(FinishReason reason);
+
+  GenerateRequest request_;
+  std::shared_ptr<TokenStream> stream_;
+  const tokenizer::Tokenizer* tokenizer_;
+  model::PagePool* pool_;
+  std::vector<TokenId> tokens_;
+  int64_t prompt_tokens_;
+  int64_t cached_prompt_tokens_ = 0;
+  int64_t generated_ = 0;
+  int64_t token_limit_;
+  model::PageTable cache_;
+  sampler::Sampler sampler_;
+  std::optional<tokenizer::StreamDecoder> decoder_;
+  StopMatcher stop_;
+  std::optional<Clock::time_point> admitted_, prompt_done_;
+};
+
+}  // namespace puna::engine
+
+#endif  // PUNA_ENGINE_SEQUENCE_H_

@@ -1,0 +1,40 @@
+// The input and output arrays of one pass, reused from step to step.
+#ifndef PUNA_ENGINE_STEP_BATCH_H_
+#define PUNA_ENGINE_STEP_BATCH_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/backend.h"
+#include "engine/token_stream.h"
+#include "model/kv_cache.h"
+
+namespace puna::engine {
+
+// The segments of one pass, in a form whose arrays outlive the pass.
+struct StepBatch {
+  std::vector<TokenId> tokens;
+  std::vector<backend::Segment> segments;
+  std::vector<int32_t> output_rows;
+  std::vector<float> outputs;  // [output rows or segments, output width]
+
+  void Clear();
+  // Adds a sequence from its first token. `cache` may be empty if the plan has no cache layers.
+  void AddWhole(std::span<const TokenId> sequence_tokens, const model::PageTable& cache);
+  // Adds the last `rows` of the computed positions of a sequence; the table must not change until
+  // the pass is over.
+  void Add(std::span<const TokenId> sequence_tokens, const model::PageTable& cache, int64_t rows);
+  // The row that was added last is one whose output is wanted.
+  void WantLastRow() { output_rows.push_back(static_cast<int32_t>(tokens.size()) - 1); }
+  // One pass; fills `outputs`.
+  void Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width);
+
+ private:
+  void AddRows(std::span<const TokenId> sequence_tokens, int64_t start,
+               std::span<const int32_t> pages);
+};
+
+}  // namespace puna::engine
+
+#endif  // PUNA_ENGINE_STEP_BATCH_H_

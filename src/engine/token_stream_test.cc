@@ -1,0 +1,79 @@
+#include "engine/token_stream.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+namespace puna::engine {
+namespace {
+
+StreamEvent Token(TokenId token) {
+  StreamEvent event;
+  event.delta.token = token;
+  return event;
+}
+
+TEST(TokenStream, TakeReturnsAllAndDoesNotWait) {
+  TokenStream stream;
+  EXPECT_TRUE(stream.Take().empty());
+  stream.Push(Token(1));
+  stream.Push(Token(2));
+  const auto events = stream.Take();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[1].delta.token, 2);
+  EXPECT_TRUE(stream.Take().empty());
+}
+
+TEST(TokenStream, NotifiesOnlyWhenItStopsBeingEmpty) {
+  TokenStream stream;
+  int calls = 0;
+  stream.SetNotify([&] { ++calls; });
+  stream.Push(Token(1));
+  stream.Push(Token(2));
+  EXPECT_EQ(calls, 1);
+  stream.Take();
+  stream.Push(Token(3));
+  EXPECT_EQ(calls, 2);
+  int others = 0;
+  stream.SetNotify([&] { ++others; });  // something is waiting: at once
+  EXPECT_EQ(others, 1);
+  stream.Take();
+  stream.SetNotify(nullptr);
+  stream.Push(Token(4));
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(others, 1);
+}
+
+TEST(TokenStream, EveryEventArrivesOnceAndInOrder) {
+  TokenStream stream;
+  constexpr int kEvents = 20000;
+  std::thread producer([&] {
+    for (int i = 0; i < kEvents; ++i) stream.Push(Token(i));
+  });
+  int next = 0;
+  while (next < kEvents) {
+    for (const StreamEvent& event : stream.Wait()) ASSERT_EQ(event.delta.token, next++);
+  }
+  producer.join();
+}
+
+TEST(TokenStream, AnEarlierNotifyIsNotCalledAfterSetNotifyReturned) {
+  TokenStream stream;
+  std::atomic<bool> stop = false;
+  std::thread producer([&] {
+    while (!stop) stream.Push(Token(1));
+  });
+  for (int i = 0; i < 2000; ++i) {
+    auto alive = std::make_unique<std::atomic<int>>(0);
+    stream.SetNotify([counter = alive.get()] { ++*counter; });
+    stream.Take();
+    stream.SetNotify(nullptr);
+    alive.reset();  // a late call would be a use after free, which the sanitizers see
+  }
+  stop = true;
+  producer.join();
+}
+
+}  // namespace
+}  // namespace puna::engine

@@ -1,0 +1,348 @@
+// The chain keeps a list of candidates and shortens it step by step. What costs time is not the
+// chain but getting from a vocabulary of 150,000 logits to the first list, so that part is written
+// with care:
+//
+// * Logits are scanned in blocks; a block in which nothing exceeds the current threshold (the best
+// so far, or the worst of
+//   the k best) costs one comparison a logit and no branch. For random order only about k * ln(n /
+//   k) logits get further.
+// * Penalized logits are not written into a copy of the logits: the scan goes over the gaps between
+// the seen tokens, which
+//   are few and sorted, and offers those with their new logit.
+// * Only "top_k off" or a very large k makes a record for every token, and even then a full sort is
+// avoided: the head of
+//   the list is sorted in growing portions until it holds the wanted probability.
+//
+// Probabilities are summed in double, so that the point at which top-p cuts does not depend on
+// rounding of a float sum over the vocabulary. The draw maps the generator's bits to [0, 1) here:
+// std::uniform_real_distribution may differ between standard libraries, and a seed shall mean the
+// same output everywhere.
+#include "sampler/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "base/check.h"
+
+namespace puna::sampler {
+namespace {
+
+constexpr float kImpossible = -std::numeric_limits<float>::infinity();
+// Beyond this k the heap's logarithm and cache misses cost more than one pass of nth_element.
+constexpr size_t kLargestHeap = 1024;
+constexpr size_t kScanBlock = 64;
+
+uint64_t SeedOf(int64_t seed) {
+  if (seed >= 0) return static_cast<uint64_t>(seed);
+  std::random_device device;
+  return (static_cast<uint64_t>(device()) << 32) | device();
+}
+
+// Calls offer(index, logit) for the finite logits above *threshold, which `offer` may raise on the
+// way.
+template <typename Offer>
+void ScanBlockwise(std::span<const float> logits, size_t begin, size_t end, const float* threshold,
+                   Offer offer) {
+  const float* values = logits.data();
+  while (begin < end) {
+    const size_t count = std::min(kScanBlock, end - begin);
+    const float bar = *threshold;
+    int above = 0;  // NaN compares false and so never counts
+    if (count == kScanBlock) {
+      for (size_t i = 0; i < kScanBlock; ++i) above += values[begin + i] > bar;
+    } else {
+      for (size_t i = 0; i < count; ++i) above += values[begin + i] > bar;
+    }
+    if (above != 0) {
+      for (size_t i = begin; i < begin + count; ++i) {
+        if (values[i] > *threshold && std::isfinite(values[i])) offer(i, values[i]);
+      }
+    }
+    begin += count;
+  }
+}
+
+}  // namespace
+
+Status SamplingOptions::Validate() const {
+  const std::pair<const char*, double> numbers[] = {{"temperature", temperature},
+                                                    {"top_p", top_p},
+                                                    {"min_p", min_p},
+                                                    {"typical_p", typical_p},
+                                                    {"repeat_penalty", repeat_penalty},
+                                                    {"presence_penalty", presence_penalty},
+                                                    {"frequency_penalty", frequency_penalty}};
+  for (const auto& [name, value] : numbers) {
+    if (!std::isfinite(value)) {
+      return MakeError(ErrorCode::kInvalidArgument, "option {} is {}, expected a finite number",
+                       name, value);
+    }
+  }
+  if (repeat_penalty <= 0) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "option repeat_penalty is {}, expected more than 0", repeat_penalty);
+  }
+  if (repeat_last_n < -1) {
+    return MakeError(ErrorCode::kInvalidArgument, "option repeat_last_n is {}, expected -1 or more",
+                     repeat_last_n);
+  }
+  return {};
+}
+
+Sampler::Sampler(const SamplingOptions& options)
+    : options_(options),
+      penalties_on_(options.repeat_last_n != 0 &&
+                    (options.repeat_penalty != 1 || options.presence_penalty != 0 ||
+                     options.frequency_penalty != 0)),
+      random_(SeedOf(options.seed)) {}
+
+void Sampler::Accept(TokenId token) {
+  if (!penalties_on_) return;
+  ++seen_[token];
+  if (options_.repeat_last_n < 0) return;
+  if (std::cmp_less(window_.size(), options_.repeat_last_n)) {
+    window_.push_back(token);
+    return;
+  }
+  TokenId& oldest = window_[window_next_];
+  const auto it = seen_.find(oldest);
+  if (--it->second == 0) seen_.erase(it);
+  oldest = token;
+  window_next_ = (window_next_ + 1) % window_.size();
+}
+
+bool Sampler::RanksBefore(const Candidate& a, const Candidate& b) {
+  return a.logit != b.logit ? a.logit > b.logit : a.token < b.token;
+}
+
+float Sampler::Penalized(float logit, int64_t times_seen) const {
+  const float repeat = static_cast<float>(options_.repeat_penalty);
+  const float repeated = logit <= 0 ? logit * repeat : logit / repeat;
+  return repeated -
+         static_cast<float>(static_cast<double>(times_seen) * options_.frequency_penalty +
+                            options_.presence_penalty);
+}
+
+// Calls offer(token, logit) for every token whose finite logit, after penalties, is above
+// *threshold. Tokens come in no particular order, so ties must be broken by the receiver.
+template <typename Offer>
+void Sampler::ScanAbove(std::span<const float> logits, const float* threshold, Offer offer) const {
+  size_t begin = 0;
+  const auto offer_index = [&](size_t i, float logit) { offer(static_cast<TokenId>(i), logit); };
+  for (const auto& [token, times] : seen_) {
+    if (token < 0) continue;
+    const size_t index = static_cast<size_t>(token);
+    if (index >= logits.size()) break;
+    ScanBlockwise(logits, begin, index, threshold, offer_index);
+    begin = index + 1;
+  }
+  ScanBlockwise(logits, begin, logits.size(), threshold, offer_index);
+  for (const auto& [token, times] : seen_) {
+    if (token < 0) continue;
+    if (std::cmp_greater_equal(token, logits.size())) break;
+    const float raw = logits[static_cast<size_t>(token)];
+    if (!std::isfinite(raw)) continue;
+    const float logit = Penalized(raw, times);
+    if (std::isfinite(logit)) offer(token, logit);
+  }
+}
+
+Sampler::Candidate Sampler::MostLikely(std::span<const float> logits) const {
+  Candidate best{0, kImpossible, 1};
+  ScanAbove(logits, &best.logit, [&](TokenId token, float logit) {
+    const Candidate candidate{token, logit, 1};
+    if (RanksBefore(candidate, best)) best = candidate;
+  });
+  return best;
+}
+
+// `heap` holds the best `limit` so far with the worst on top.
+void Sampler::OfferToHeap(size_t limit, Candidate candidate, std::vector<Candidate>* heap) {
+  if (heap->size() == limit) {
+    if (!RanksBefore(candidate, heap->front())) return;
+    std::pop_heap(heap->begin(), heap->end(), RanksBefore);
+    heap->back() = candidate;
+  } else {
+    heap->push_back(candidate);
+  }
+  std::push_heap(heap->begin(), heap->end(), RanksBefore);
+}
+
+void Sampler::CollectTopK(std::span<const float> logits, size_t limit) {
+  candidates_.clear();
+  float threshold = kImpossible;
+  ScanAbove(logits, &threshold, [&](TokenId token, float logit) {
+    OfferToHeap(limit, {token, logit, 0}, &candidates_);
+    // A seen token is offered last and may have a lower id than an equal logit in the heap: it is
+    // compared there.
+    if (candidates_.size() == limit) threshold = candidates_.front().logit;
+  });
+  std::sort_heap(candidates_.begin(), candidates_.end(), RanksBefore);
+  sorted_ = true;
+}
+
+void Sampler::CollectAll(std::span<const float> logits) {
+  candidates_.clear();
+  candidates_.reserve(logits.size());
+  const float threshold = kImpossible;
+  ScanAbove(logits, &threshold, [&](TokenId token, float logit) {
+    candidates_.push_back({token, logit, 0});
+  });
+  sorted_ = false;
+  if (options_.top_k > 0 && std::cmp_less(options_.top_k, candidates_.size())) {
+    const auto end = candidates_.begin() + options_.top_k;
+    std::nth_element(candidates_.begin(), end, candidates_.end(), RanksBefore);
+    candidates_.erase(end, candidates_.end());
+    SortAll();  // the order that nth_element leaves is the library's own, and the draw must not
+                // depend on it
+  }
+}
+
+// Softmax over the candidates. Differences to the maximum are taken in double before the division,
+// so that no temperature, however small, makes infinity minus infinity.
+void Sampler::ComputeProbabilities(double temperature) {
+  float largest = kImpossible;
+  for (const Candidate& c : candidates_) largest = std::max(largest, c.logit);
+  double sum = 0;
+  for (Candidate& c : candidates_) {
+    c.probability = std::exp((static_cast<double>(c.logit) - largest) / temperature);
+    sum += c.probability;
+  }
+  for (Candidate& c : candidates_) c.probability /= sum;
+}
+
+void Sampler::SortAll() {
+  if (sorted_) return;
+  std::sort(candidates_.begin(), candidates_.end(), RanksBefore);
+  sorted_ = true;
+}
+
+// Keeps the tokens whose surprise is nearest to the expected surprise, until they hold more than
+// typical_p (Meister et al., "Locally Typical Sampling"; the comparison is strict as in llama.cpp).
+void Sampler::KeepTypical() {
+  if (options_.typical_p >= 1) return;
+  SortAll();
+  ComputeProbabilities(1);
+  double entropy = 0;
+  for (const Candidate& c : candidates_) {
+    if (c.probability > 0) entropy -= c.probability * std::log(c.probability);
+  }
+  const auto distance = [entropy](const Candidate& c) {
+    return c.probability > 0 ? std::abs(-std::log(c.probability) - entropy)
+                             : std::numeric_limits<double>::infinity();
+  };
+  std::vector<std::pair<double, size_t>> order(candidates_.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = {distance(candidates_[i]), i};
+  std::sort(order.begin(), order.end());
+  size_t kept = 0;
+  double mass = 0;
+  while (kept < order.size()) {
+    mass += candidates_[order[kept++].second].probability;
+    if (mass > options_.typical_p) break;
+  }
+  order.resize(kept);
+  std::sort(order.begin(), order.end(),
+            [](const auto& a, const auto& b) { return a.second < b.second; });
+  for (size_t i = 0; i < kept; ++i) candidates_[i] = candidates_[order[i].second];
+  candidates_.resize(kept);
+}
+
+// Keeps the shortest head of the ranking whose probabilities reach top_p.
+void Sampler::KeepTopP() {
+  if (options_.top_p >= 1) return;
+  ComputeProbabilities(1);
+  size_t in_order = sorted_ ? candidates_.size() : 0;
+  size_t portion = 256;
+  double mass = 0;
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    if (i == in_order) {
+      in_order = std::min(candidates_.size(), i + portion);
+      portion *= 16;
+      const auto from = candidates_.begin() + static_cast<std::ptrdiff_t>(i);
+      const auto to = candidates_.begin() + static_cast<std::ptrdiff_t>(in_order);
+      std::nth_element(from, to, candidates_.end(), RanksBefore);
+      std::sort(from, to, RanksBefore);
+    }
+    mass += candidates_[i].probability;
+    if (mass >= options_.top_p) {
+      candidates_.resize(i + 1);
+      break;
+    }
+  }
+  sorted_ = true;
+}
+
+void Sampler::KeepMinP() {
+  if (options_.min_p <= 0) return;
+  float largest = kImpossible;
+  for (const Candidate& c : candidates_) largest = std::max(largest, c.logit);
+  const double floor = largest + std::log(std::min(options_.min_p, 1.0));
+  std::erase_if(candidates_, [floor](const Candidate& c) { return c.logit < floor; });
+}
+
+TokenId Sampler::Draw() {
+  // 53 random bits are exactly the doubles k / 2^53 in [0, 1).
+  const double uniform = static_cast<double>(random_() >> 11) * 0x1p-53;
+  double mass = 0;
+  const Candidate* possible = nullptr;
+  for (const Candidate& c : candidates_) {
+    if (c.probability <= 0) continue;
+    possible = &c;
+    mass += c.probability;
+    if (uniform < mass) break;
+  }
+  return possible->token;  // rounding may leave the mass a hair below `uniform`: then it is the
+                           // last possible one
+}
+
+TokenId Sampler::Sample(std::span<const float> logits) {
+  if (options_.temperature <= 0 || options_.top_k == 1) return MostLikely(logits).token;
+  if (options_.top_k > 0 && std::cmp_less_equal(options_.top_k, kLargestHeap)) {
+    CollectTopK(logits, static_cast<size_t>(options_.top_k));
+  } else {
+    CollectAll(logits);
+  }
+  if (candidates_.empty()) return 0;
+  KeepTypical();
+  KeepTopP();
+  KeepMinP();
+  ComputeProbabilities(options_.temperature);
+  return Draw();
+}
+
+std::vector<TokenProbability> Sampler::Logprobs(std::span<const float> logits, TokenId chosen,
+                                                int count) {
+  CHECK(chosen >= 0 && std::cmp_less(chosen, logits.size()))
+      << "token " << chosen << " of " << logits.size();
+  std::vector<Candidate> best;
+  const size_t limit = std::min(static_cast<size_t>(std::max(count, 1)), logits.size());
+  float threshold = kImpossible;
+  ScanBlockwise(logits, 0, logits.size(), &threshold, [&](size_t i, float logit) {
+    OfferToHeap(limit, {static_cast<TokenId>(i), logit, 0}, &best);
+    if (best.size() == limit) threshold = best.front().logit;
+  });
+  std::sort_heap(best.begin(), best.end(), RanksBefore);
+
+  double log_sum = 0;
+  if (!best.empty()) {
+    double sum = 0;
+    for (const float logit : logits) {
+      if (std::isfinite(logit)) sum += std::exp(static_cast<double>(logit) - best.front().logit);
+    }
+    log_sum = best.front().logit + std::log(sum);
+  }
+  const auto probability_of = [&](TokenId token, float logit) {
+    const float value = std::isfinite(logit) ? static_cast<float>(logit - log_sum)
+                                             : std::numeric_limits<float>::lowest();
+    return TokenProbability{token, std::max(value, std::numeric_limits<float>::lowest())};
+  };
+  std::vector<TokenProbability> result{probability_of(chosen, logits[static_cast<size_t>(chosen)])};
+  for (size_t i = 0; i < best.size() && std::cmp_less(i, count); ++i) {
+    result.push_back(probability_of(best[i].token, best[i].logit));
+  }
+  return result;
+}
+
+}  // namespace puna::sampler

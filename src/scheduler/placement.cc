@@ -1,0 +1,186 @@
+// Whether a model fits, who has to go for it, and how large its key/value pool becomes.
+//
+// A pool takes memory only as its pages are first written, so what the system reports as available
+// still contains what the loaded models were promised: those promises are subtracted. Victims are
+// idle models first, the least recently used of them; then the least recently used busy one, which
+// finishes the requests it has and gets no new ones (a new request for it waits for its turn to
+// load again), so that a stream of requests for one model cannot shut out another for good. Nobody
+// is evicted for a model that would not fit even alone.
+#include <algorithm>
+#include <limits>
+#include <tuple>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "gguf/gguf.h"
+#include "model/config.h"
+#include "scheduler/memory.h"
+#include "scheduler/scheduler_state.h"
+
+namespace puna::scheduler {
+namespace {
+
+// A model that is worth loading can hold at least this much text.
+constexpr int64_t kLeastContext = 2048;
+// The pool holds one full context. Models with a short one get room for several users, up to this
+// many tokens.
+constexpr int64_t kSharedPoolTokens = 65536;
+constexpr int64_t kExpectedUsers = 8;
+// The share of what is free after the weights that a pool may take: the rest is for other models
+// and everybody else.
+constexpr double kPoolShare = 0.5;
+
+std::string Gibibytes(int64_t bytes) {
+  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
+}
+
+// Counts a load turn as over, however the load ends.
+template <typename End>
+struct AtEnd {
+  End end;
+  ~AtEnd() { end(); }
+};
+template <typename End>
+AtEnd(End) -> AtEnd<End>;
+
+}  // namespace
+
+// A load that nobody wants any more retires the resident in the same breath, so that no new request
+// gets into its inbox and fails with somebody else's cancellation.
+Status Scheduler::State::CheckWanted(Resident* resident) const {
+  if (aborting) return MakeError(ErrorCode::kUnavailable, "the server is shutting down");
+  const bool wanted = std::any_of(resident->inbox.begin(), resident->inbox.end(),
+                                  [](const Job& job) { return job.wanted(); });
+  if (wanted) return {};
+  resident->retiring = true;
+  return MakeError(ErrorCode::kCancelled, "nobody waits for the model any more");
+}
+
+Result<std::unique_ptr<engine::Engine>> Scheduler::State::LoadInTurn(Resident* resident) {
+  {
+    std::unique_lock lock(mutex);
+    const uint64_t ticket = next_ticket++;
+    changed.wait(lock, [&] { return serving_ticket == ticket; });
+  }
+  const AtEnd end_of_turn{[this] {
+    std::lock_guard lock(mutex);
+    ++serving_ticket;
+    changed.notify_all();
+  }};
+  const Clock::time_point begin = Clock::now();
+  PUNA_ASSIGN_OR_RETURN(auto engine, Place(resident));
+  const backend::MemoryUse memory = engine->memory_use();
+  std::lock_guard lock(mutex);
+  resident->loaded = resident->busy = true;
+  resident->fixed_bytes = memory.weights + memory.activations;
+  resident->page_bytes = memory.kv_page;
+  resident->usage = engine->usage();
+  resident->context_length = engine->context_length();
+  resident->ready_at = Clock::now();
+  LogInfo("loaded {} in {} ms: {}, context {} tokens, pool {} tokens, {}", resident->name,
+          std::chrono::duration_cast<std::chrono::milliseconds>(resident->ready_at - begin).count(),
+          Gibibytes(resident->fixed_bytes), resident->context_length,
+          resident->usage.pages * backend::kPageTokens, engine->Describe());
+  return engine;
+}
+
+Result<std::unique_ptr<engine::Engine>> Scheduler::State::Place(Resident* resident) {
+  {
+    std::lock_guard lock(mutex);
+    PUNA_RETURN_IF_ERROR(CheckWanted(resident));
+  }
+  PUNA_ASSIGN_OR_RETURN(const std::shared_ptr<const gguf::File> file,
+                        gguf::File::Open(resident->weights));
+  engine::EngineOptions engine_options;
+  engine_options.kv_type = options.kv_type;
+  engine_options.max_sequences = options.num_parallel;
+  engine_options.embeddings = resident->embeddings;
+  engine_options.prefix_cache = options.prefix_cache;
+  PUNA_ASSIGN_OR_RETURN(const backend::MemoryUse use,
+                        engine::Engine::Predict(file, *backend, engine_options));
+  PUNA_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(*file));
+
+  const int64_t context = std::max<int64_t>(1, config.context_length);
+  const int64_t page_tokens = backend::kPageTokens;
+  const int64_t least_tokens = std::min(context, kLeastContext);
+  const int64_t least_bytes = use.kv_page * ((least_tokens + page_tokens - 1) / page_tokens);
+  const int64_t needed = use.weights + use.activations + least_bytes;
+  PUNA_ASSIGN_OR_RETURN(const int64_t available, MakeRoom(resident, needed));
+
+  if (use.kv_page > 0 && !resident->embeddings && !config.embeddings_only) {
+    const int64_t users = options.num_parallel > 0 ? options.num_parallel : kExpectedUsers;
+    const int64_t shared =
+        context < kSharedPoolTokens / users ? context * users : kSharedPoolTokens;
+    const auto affordable = static_cast<int64_t>(
+        kPoolShare * static_cast<double>(available - use.weights - use.activations) /
+        static_cast<double>(use.kv_page));
+    engine_options.kv_tokens = std::max(context, shared);
+    if (affordable < engine_options.kv_tokens / page_tokens)
+      engine_options.kv_tokens = affordable * page_tokens;
+    engine_options.kv_tokens = std::max(engine_options.kv_tokens, least_tokens);
+  }
+  Status wanted;  // why the load was given up, if it was
+  engine_options.progress = [&](int64_t, int64_t) {
+    std::lock_guard lock(mutex);
+    wanted = CheckWanted(resident);
+    return wanted.has_value();
+  };
+  auto engine = engine::Engine::Load(file, backend.get(), engine_options);
+  if (!wanted) return tl::unexpected<Error>(std::move(wanted).error());
+  return engine;
+}
+
+int64_t Scheduler::State::AvailableBytes(const Resident* newcomer) const {
+  int64_t available = options.available_memory
+                          ? options.available_memory()
+                          : AvailableMemory().value_or(std::numeric_limits<int64_t>::max());
+  for (const auto& other : residents) {
+    if (other.get() != newcomer && other->loaded) available -= other->reserved_bytes();
+  }
+  return available;
+}
+
+std::shared_ptr<Resident> Scheduler::State::ChooseVictim(const Resident* newcomer) const {
+  std::shared_ptr<Resident> victim;
+  const auto rank = [](const Resident& r) { return std::tuple(!r.retiring, r.busy, r.last_used); };
+  for (const auto& other : residents) {
+    if (other.get() == newcomer || !other->loaded) continue;
+    if (victim == nullptr || rank(*other) < rank(*victim)) victim = other;
+  }
+  return victim;
+}
+
+Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_bytes) {
+  std::unique_lock lock(mutex);
+  resident->fixed_bytes = needed_bytes;
+  while (true) {
+    PUNA_RETURN_IF_ERROR(CheckWanted(resident));
+    const int64_t available = AvailableBytes(resident);
+    int64_t loaded = 0, held_by_others = 0;
+    for (const auto& other : residents) {
+      if (other.get() == resident || !other->loaded) continue;
+      ++loaded;
+      held_by_others += other->size_bytes() + other->reserved_bytes();
+    }
+    const bool too_many = options.max_loaded_models > 0 && loaded >= options.max_loaded_models;
+    if (available >= needed_bytes && !too_many) return available;
+    if (available < needed_bytes && available + held_by_others < needed_bytes) {
+      return MakeError(ErrorCode::kResourceExhausted,
+                       "{} needs {} bytes ({}), {} bytes ({}) are available{}", resident->name,
+                       needed_bytes, Gibibytes(needed_bytes), available, Gibibytes(available),
+                       loaded > 0 ? " and unloading other models would not free enough" : "");
+    }
+    const std::shared_ptr<Resident> victim = ChooseVictim(resident);
+    CHECK(victim != nullptr) << loaded << " loaded models hold " << held_by_others << " bytes";
+    LogInfo("unloading {} to make room for {}", victim->name, resident->name);
+    victim->retiring = true;
+    victim->wake.notify_one();
+    const auto gone = [&] {
+      return aborting || std::find(residents.begin(), residents.end(), victim) == residents.end();
+    };
+    changed.wait(lock, gone);
+  }
+}
+
+}  // namespace puna::scheduler

@@ -1,0 +1,191 @@
+// The front door: requests become jobs in the inbox of a resident model, whose worker takes them
+// from there.
+#include "scheduler/scheduler.h"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "base/log.h"
+#include "scheduler/scheduler_state.h"
+
+namespace puna::scheduler {
+namespace {
+
+void FailStream(engine::TokenStream* stream, const Error& error) {
+  engine::StreamEvent event;
+  event.kind = engine::StreamEvent::Kind::kFailed;
+  event.error = error;
+  stream->Push(std::move(event));
+}
+
+}  // namespace
+
+void Job::Fail(const Error& error) {
+  if (auto* generate = std::get_if<GenerateJob>(&work)) {
+    if (generate->stream != nullptr) FailStream(generate->stream.get(), error);
+  } else if (auto* load = std::get_if<LoadJob>(&work)) {
+    if (auto done = std::exchange(load->done, nullptr)) done(tl::unexpected<Error>(error));
+  } else if (auto done = std::exchange(std::get<EmbedJob>(work).done, nullptr)) {
+    done(tl::unexpected<Error>(error));
+  }
+}
+
+bool Job::wanted() const {
+  const auto* generate = std::get_if<GenerateJob>(&work);
+  return generate == nullptr ||
+         !(generate->stream->cancelled() || generate->stream.use_count() == 1);
+}
+
+Scheduler::Scheduler(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+Result<std::unique_ptr<Scheduler>> Scheduler::Create(const SchedulerOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(auto backend, backend::CreateBackend(options.backend));
+  return WithBackend(options, std::move(backend));
+}
+
+std::unique_ptr<Scheduler> Scheduler::WithBackend(const SchedulerOptions& options,
+                                                  std::unique_ptr<backend::Backend> backend) {
+  auto state = std::make_shared<State>();
+  state->options = options;
+  state->backend = std::move(backend);
+  return std::unique_ptr<Scheduler>(new Scheduler(std::move(state)));
+}
+
+Scheduler::~Scheduler() { Shutdown(Clock::now()); }
+
+Status Scheduler::State::CheckAdmission() const {
+  if (shutting_down) return MakeError(ErrorCode::kUnavailable, "the server is shutting down");
+  if (options.max_queue <= 0) return {};
+  int64_t waiting = 0;
+  for (const auto& resident : residents) waiting += resident->waiting();
+  if (waiting < options.max_queue) return {};
+  // Ollama's words, two spaces included: clients look for them.
+  return MakeError(ErrorCode::kUnavailable,
+                   "server busy, please try again.  maximum pending requests exceeded");
+}
+
+Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
+                                                const std::shared_ptr<State>& self) {
+  for (std::thread& thread : finished)
+    thread.join();  // they have let go of the mutex for the last time
+  finished.clear();
+  const std::filesystem::path weights = model.weights.lexically_normal();
+  for (const auto& resident : residents) {
+    if (!resident->retiring && resident->weights == weights &&
+        resident->embeddings == model.embeddings) {
+      return resident.get();
+    }
+  }
+  auto resident = std::make_shared<Resident>();
+  resident->weights = weights;
+  resident->embeddings = model.embeddings;
+  resident->keep_alive = options.keep_alive;
+  residents.push_back(resident);
+  try {
+    resident->thread = std::thread(&State::Work, self, resident);
+  } catch (const std::system_error& error) {
+    residents.pop_back();
+    return MakeError(ErrorCode::kResourceExhausted, "starting a worker thread: {}", error.what());
+  }
+  return resident.get();
+}
+
+// On success the job has been taken.
+Status Scheduler::State::Enqueue(const ModelReference& model, Job* job,
+                                 const std::shared_ptr<State>& self) {
+  std::lock_guard lock(mutex);
+  PUNA_RETURN_IF_ERROR(CheckAdmission());
+  PUNA_ASSIGN_OR_RETURN(Resident* const resident, FindOrStart(model, self));
+  resident->name = model.name;
+  if (model.keep_alive) resident->keep_alive = *model.keep_alive;
+  resident->last_used = Clock::now();
+  resident->inbox.push_back(std::move(*job));
+  resident->wake.notify_one();
+  return {};
+}
+
+std::shared_ptr<engine::TokenStream> Scheduler::Generate(const ModelReference& model,
+                                                         engine::GenerateRequest request) {
+  auto stream = std::make_shared<engine::TokenStream>();
+  Job job{Clock::now(), {}};
+  request.submitted = job.submitted;
+  if (request.context_length <= 0) request.context_length = state_->options.context_length;
+  job.work = GenerateJob{std::move(request), stream};
+  if (Status status = state_->Enqueue(model, &job, state_); !status)
+    FailStream(stream.get(), status.error());
+  return stream;
+}
+
+void Scheduler::Load(const ModelReference& model,
+                     std::function<void(Result<std::chrono::nanoseconds>)> done) {
+  Job job{Clock::now(), LoadJob{std::move(done)}};
+  if (Status status = state_->Enqueue(model, &job, state_); !status) job.Fail(status.error());
+}
+
+void Scheduler::Embed(const ModelReference& model, std::vector<std::vector<engine::TokenId>> inputs,
+                      std::function<void(Result<Embeddings>)> done) {
+  Job job{Clock::now(), EmbedJob{std::move(inputs), std::move(done)}};
+  if (Status status = state_->Enqueue(model, &job, state_); !status) job.Fail(status.error());
+}
+
+Status Scheduler::Unload(const std::filesystem::path& weights) {
+  std::lock_guard lock(state_->mutex);
+  bool found = false;
+  for (const auto& resident : state_->residents) {
+    if (resident->retiring || resident->weights != weights.lexically_normal()) continue;
+    found = resident->retiring = true;
+    resident->wake.notify_one();
+  }
+  if (!found) return MakeError(ErrorCode::kNotFound, "{} is not loaded", weights.string());
+  return {};
+}
+
+std::vector<ResidentModel> Scheduler::List() const {
+  std::vector<ResidentModel> models;
+  const auto now = std::chrono::system_clock::now();
+  std::lock_guard lock(state_->mutex);
+  for (const auto& resident : state_->residents) {
+    if (resident->retiring) continue;
+    ResidentModel model;
+    model.name = resident->name;
+    model.weights = resident->weights;
+    model.size_bytes = resident->size_bytes();
+    model.context_length = resident->context_length;
+    if (state_->options.context_length > 0) {
+      model.context_length = std::min(model.context_length, state_->options.context_length);
+    }
+    model.loading = !resident->loaded;
+    model.expires_at = resident->loaded && !resident->busy ? resident->expires_at
+                                                           : ExpiryAfter(now, resident->keep_alive);
+    models.push_back(std::move(model));
+  }
+  std::stable_sort(
+      models.begin(), models.end(),
+      [](const ResidentModel& a, const ResidentModel& b) { return a.expires_at > b.expires_at; });
+  return models;
+}
+
+void Scheduler::Shutdown(std::chrono::steady_clock::time_point deadline) {
+  State& s = *state_;
+  std::vector<std::thread> finished;
+  {
+    std::unique_lock lock(s.mutex);
+    s.shutting_down = true;
+    for (const auto& resident : s.residents) {
+      resident->retiring = true;
+      resident->wake.notify_one();
+    }
+    const auto empty = [&] { return s.residents.empty(); };
+    if (!s.changed.wait_until(lock, deadline, empty)) {
+      s.aborting = true;
+      for (const auto& resident : s.residents) resident->wake.notify_one();
+      s.changed.notify_all();
+      s.changed.wait(lock, empty);
+    }
+    finished.swap(s.finished);
+  }
+  for (std::thread& thread : finished) thread.join();
+}
+
+}  // namespace puna::scheduler

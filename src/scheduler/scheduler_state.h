@@ -1,0 +1,128 @@
+// The inside of the Scheduler: what the front door (scheduler.cc), the worker threads (worker.cc)
+// and the placement of models in memory (placement.cc) share.
+//
+// One mutex guards everything here except what a comment says only the worker touches. It is held
+// for moments only: never while a file is read, a step runs or a callback is called.
+#ifndef PUNA_SCHEDULER_SCHEDULER_STATE_H_
+#define PUNA_SCHEDULER_SCHEDULER_STATE_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "base/duration.h"
+#include "engine/engine.h"
+#include "scheduler/scheduler.h"
+
+namespace puna::scheduler {
+
+using Clock = std::chrono::steady_clock;
+
+// `now` + `keep_alive`; time_point::max() for kForever and everything that would overflow.
+template <typename TimePoint>
+TimePoint ExpiryAfter(TimePoint now, std::chrono::nanoseconds keep_alive) {
+  const bool forever =
+      keep_alive < std::chrono::nanoseconds(0) || keep_alive >= TimePoint::max() - now;
+  return forever ? TimePoint::max()
+                 : now + std::chrono::duration_cast<typename TimePoint::duration>(keep_alive);
+}
+
+struct GenerateJob {
+  engine::GenerateRequest request;
+  std::shared_ptr<engine::TokenStream> stream;
+};
+struct LoadJob {
+  std::function<void(Result<std::chrono::nanoseconds>)> done;
+};
+struct EmbedJob {
+  std::vector<std::vector<engine::TokenId>> inputs;
+  std::function<void(Result<Scheduler::Embeddings>)> done;
+};
+
+struct Job {
+  Clock::time_point submitted;
+  std::variant<GenerateJob, LoadJob, EmbedJob> work;
+
+  void Fail(const Error& error);
+  // False if whoever asked has gone away. Nobody can take back a callback.
+  bool wanted() const;
+};
+
+// One model in memory, or on its way there or out, with its worker thread.
+struct Resident {
+  std::string name;
+  std::filesystem::path weights;
+  bool embeddings = false;
+  std::chrono::nanoseconds keep_alive{};
+
+  std::condition_variable wake;  // for its worker, with State::mutex
+  std::deque<Job> inbox;
+  bool loaded = false;    // the engine is there, and its memory taken
+  bool retiring = false;  // takes no new requests; leaves when it is idle
+  bool busy = false;      // the engine has requests, or the inbox was taken and is being worked on
+  Clock::time_point last_used;
+  std::chrono::system_clock::time_point expires_at;  // while idle
+
+  // Published by the worker.
+  int64_t fixed_bytes = 0;  // weights and activations; before loading as predicted
+  int64_t page_bytes = 0;
+  engine::EngineUsage usage;
+  int64_t context_length = 0;
+
+  std::thread thread;
+  std::deque<Job>
+      current;  // only the worker: what it took from the inbox and has not handed on yet
+  Clock::time_point ready_at;  // only the worker
+
+  int64_t waiting() const { return static_cast<int64_t>(inbox.size()) + usage.waiting; }
+  int64_t size_bytes() const { return fixed_bytes + page_bytes * usage.pages_in_use; }
+  // Pages that it may still take memory for.
+  int64_t reserved_bytes() const { return page_bytes * (usage.pages - usage.pages_touched); }
+};
+
+struct Scheduler::State {
+  SchedulerOptions options;
+  std::unique_ptr<backend::Backend> backend;
+
+  mutable std::mutex mutex;
+  std::condition_variable changed;  // a resident left, a load turn ended, or `aborting`
+  std::vector<std::shared_ptr<Resident>> residents;
+  std::vector<std::thread> finished;             // threads that have nothing more to do than end
+  uint64_t next_ticket = 0, serving_ticket = 0;  // models load one at a time, in order
+  bool shutting_down = false;                    // no new requests
+  bool aborting = false;                         // no running ones either
+
+  // scheduler.cc; the mutex is held.
+  Status CheckAdmission() const;
+  Result<Resident*> FindOrStart(const ModelReference& model, const std::shared_ptr<State>& self);
+  Status Enqueue(const ModelReference& model, Job* job, const std::shared_ptr<State>& self);
+
+  // worker.cc: the body of a worker thread.
+  static void Work(std::shared_ptr<State> state, std::shared_ptr<Resident> resident);
+  void Serve(Resident* resident, engine::Engine* engine);
+  bool TakeJobs(Resident* resident, engine::Engine* engine);
+  void Leave(const std::shared_ptr<Resident>& resident);
+
+  // placement.cc
+  Result<std::unique_ptr<engine::Engine>> LoadInTurn(Resident* resident);
+  Result<std::unique_ptr<engine::Engine>> Place(Resident* resident);
+  // Evicts others until `needed_bytes` are there; returns how many bytes there are.
+  Result<int64_t> MakeRoom(Resident* resident, int64_t needed_bytes);
+  // The mutex is held for these.
+  std::shared_ptr<Resident> ChooseVictim(const Resident* newcomer) const;
+  int64_t AvailableBytes(const Resident* newcomer) const;
+  Status CheckWanted(Resident* resident) const;
+};
+
+}  // namespace puna::scheduler
+
+#endif  // PUNA_SCHEDULER_SCHEDULER_STATE_H_

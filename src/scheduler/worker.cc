@@ -1,0 +1,138 @@
+// The life of a worker thread: load, serve, leave. It sleeps on its condition variable when nothing
+// is to do; the timeout of that sleep is the keep-alive. This is one of the two places where
+// exceptions of libraries end: they fail the requests of this model, its engine is discarded, and
+// the next request loads it afresh.
+#include <malloc.h>
+
+#include <exception>
+#include <new>
+#include <utility>
+
+#include "base/log.h"
+#include "scheduler/scheduler_state.h"
+
+namespace puna::scheduler {
+namespace {
+
+// The exception that is being handled, as an error.
+Error CurrentExceptionAsError() {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return {ErrorCode::kResourceExhausted, "out of memory"};
+  } catch (const std::exception& exception) {
+    return {ErrorCode::kInternal, exception.what()};
+  } catch (...) {
+    return {ErrorCode::kInternal, "an exception of unknown type"};
+  }
+}
+
+std::chrono::nanoseconds WaitedForLoad(const Job& job, Clock::time_point ready_at) {
+  return std::max(std::chrono::nanoseconds(0), std::chrono::nanoseconds(ready_at - job.submitted));
+}
+
+void Process(Job* job, Clock::time_point ready_at, engine::Engine* engine) {
+  const std::chrono::nanoseconds load = WaitedForLoad(*job, ready_at);
+  if (auto* generate = std::get_if<GenerateJob>(&job->work)) {
+    generate->request.load = load;
+    engine->Submit(std::move(generate->request), std::move(generate->stream));
+  } else if (auto* load_job = std::get_if<LoadJob>(&job->work)) {
+    if (auto done = std::exchange(load_job->done, nullptr)) done(load);
+  } else {
+    auto& embed = std::get<EmbedJob>(job->work);
+    auto vectors = engine->Embed(embed.inputs);
+    auto done = std::exchange(embed.done, nullptr);
+    if (!vectors) {
+      done(tl::unexpected<Error>(std::move(vectors).error()));
+    } else {
+      done(Scheduler::Embeddings{*std::move(vectors), load, Clock::now() - job->submitted});
+    }
+  }
+}
+
+}  // namespace
+
+void Scheduler::State::Work(std::shared_ptr<State> state, std::shared_ptr<Resident> resident) {
+  Error error{ErrorCode::kUnavailable, "the server is shutting down"};
+  std::unique_ptr<engine::Engine> engine;
+  try {
+    auto loaded = state->LoadInTurn(resident.get());
+    if (loaded) {
+      engine = *std::move(loaded);
+      state->Serve(resident.get(), engine.get());
+    } else {
+      error = loaded.error();
+      LogWarning("loading {}: {}", resident->weights.string(), error.message);
+    }
+  } catch (...) {
+    error = CurrentExceptionAsError();
+    LogError("the worker of {} failed and is discarded: {}", resident->weights.string(),
+             error.message);
+  }
+  if (engine != nullptr) engine->FailAll(error);  // nothing is left after an orderly end
+  engine.reset();
+  malloc_trim(0);  // so that the memory is really there for the next model
+  {
+    std::lock_guard lock(state->mutex);
+    resident->retiring = true;  // from here on a new request gets a new resident
+    for (Job& job : resident->inbox) resident->current.push_back(std::move(job));
+    resident->inbox.clear();
+  }
+  for (Job& job : resident->current) {
+    try {
+      job.Fail(error);
+    } catch (...) {
+      LogError("a callback failed: {}", CurrentExceptionAsError().message);
+    }
+  }
+  resident->current.clear();
+  state->Leave(resident);
+}
+
+// Returns when the model is to leave memory; throws what the engine throws.
+void Scheduler::State::Serve(Resident* resident, engine::Engine* engine) {
+  while (TakeJobs(resident, engine)) {
+    for (; !resident->current.empty(); resident->current.pop_front()) {
+      Process(&resident->current.front(), resident->ready_at, engine);
+    }
+    engine->Step();
+  }
+}
+
+// Publishes how things are and takes what has arrived; sleeps while there is nothing. False if the
+// worker is to end.
+bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
+  std::unique_lock lock(mutex);
+  resident->usage = engine->usage();
+  if (engine->idle() && resident->inbox.empty()) {
+    const Clock::time_point now = Clock::now();
+    resident->busy = false;
+    resident->last_used = now;
+    resident->expires_at = ExpiryAfter(std::chrono::system_clock::now(), resident->keep_alive);
+    const Clock::time_point deadline = ExpiryAfter(now, resident->keep_alive);
+    const auto called = [&] { return !resident->inbox.empty() || resident->retiring || aborting; };
+    if (deadline == Clock::time_point::max()) {
+      resident->wake.wait(lock, called);
+    } else {
+      resident->wake.wait_until(lock, deadline, called);
+    }
+    if (resident->inbox.empty()) {
+      resident->retiring =
+          true;  // in the same breath: nobody can add a request to somebody who is leaving
+      return false;
+    }
+  }
+  if (aborting) return false;
+  resident->busy = true;
+  resident->current.swap(resident->inbox);
+  return true;
+}
+
+void Scheduler::State::Leave(const std::shared_ptr<Resident>& resident) {
+  std::lock_guard lock(mutex);
+  finished.push_back(std::move(resident->thread));
+  std::erase(residents, resident);
+  changed.notify_all();
+}
+
+}  // namespace puna::scheduler
