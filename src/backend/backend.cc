@@ -3,6 +3,7 @@
 
 #include <iterator>
 
+#include "backend/cpu/cpu_backend.h"
 #include "backend/reference/reference.h"
 
 namespace puna::backend {
@@ -20,6 +21,7 @@ struct BackendRow {
   Result<std::unique_ptr<Backend>> (*create)(const BackendOptions& options);
 };
 constexpr BackendRow kBackends[] = {
+    {"cpu", [](const BackendOptions& options) { return cpu::CreateCpuBackend(options); }},
     {"reference",
      [](const BackendOptions&) -> Result<std::unique_ptr<Backend>> {
        return CreateReferenceBackend();

@@ -5,7 +5,8 @@
 // SIMD lane is an output row and nothing is ever summed across lanes). Activations are brought into the form that the
 // weight type wants (float32, or int8 with a scale per 32 or 256 values) once per distinct input, then multiplied.
 //
-//   PackedMatrix w = *PackMatrix({weight}, expert, kernels);        // at load
+//   PackedMatrix w = *AllocatePacked({&weight}, isa);               // at load
+//   PackGroups({&weight}, expert, 0, w.groups(), &w);               // threads share the row groups
 //   std::vector<uint8_t> x(InputBytes(w.input, tokens, w.cols));
 //   PrepareInput(w, in, in_stride, 0, tokens, x.data());             // threads share the tokens
 //   Multiply(w, x.data(), tokens, group_begin, group_end, out, out_stride);  // threads share the row groups
@@ -44,7 +45,7 @@ struct GemmKernels;  // one row of an instruction set's table: pack, prepare, mu
 class AlignedBytes {
  public:
   AlignedBytes() = default;
-  explicit AlignedBytes(int64_t size_bytes);  // zeroed
+  explicit AlignedBytes(int64_t size_bytes);  // zeroed; stays empty if the system has no memory
   AlignedBytes(AlignedBytes&&) noexcept;
   AlignedBytes& operator=(AlignedBytes&&) noexcept;
   ~AlignedBytes();
@@ -89,10 +90,16 @@ inline constexpr int64_t kInputTokenGranularity = 16;
 void PrepareInput(const PackedMatrix& matrix, const float* in, int64_t in_stride, int64_t token_begin, int64_t token_end,
                   int64_t tokens, uint8_t* prepared);
 
+// The value that the prepared form holds for (token, col): what the kernels multiply. Slow; for tests.
+float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens, int64_t cols, int64_t token, int64_t col);
+
 // out[t * out_stride + r] = row r . token t, for all tokens and the rows of groups [group_begin, group_end). Overwrites.
 // Disjoint group ranges may run on several threads.
 void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens, int64_t group_begin, int64_t group_end,
               float* out, int64_t out_stride);
+
+// Which kernels `matrix` was packed for: "q4_k avx512vnni", or "generic avx512vnni". For tests and traces.
+std::string_view KernelName(const PackedMatrix& matrix);
 
 // Row `row` as exact float32 values [cols]: for embeddings that share the output matrix.
 void UnpackRow(const PackedMatrix& matrix, int64_t row, float* out);

@@ -1,0 +1,471 @@
+// Attention over pages, and their layout, over simd_inl.h's vectors; see there for the rules of
+// such units.
+//
+// All query rows of a unit (its tokens times the query heads that share the kv head) go over blocks
+// of 64 keys: scores by a small matrix product with the K tiles, running softmax ("online softmax",
+// Milakov and Gimelshein 2018), weighted sum of the V tiles by the same matrix product. Masks are
+// never stored: a row's visible keys are an interval, blocks outside of all intervals are not
+// visited and the rest is compared by lane number.
+//
+// With many rows the block's tiles are first expanded to float32 (a few per cent of the work, and
+// one kernel for all cache types); with few rows, as in generation, float tiles are read where they
+// lie. Rejected: one query at a time (reads the cache once per query head), a mask tensor, keys as
+// rows (needs sums across lanes).
+
+// c[r][v-th vector] (+)= sum over k of a[r][k] * b[v][k * ldb ...], v < kVectors.
+PUNA_INLINE F32 LoadTile(const float* p) { return Load(p); }
+PUNA_INLINE F32 LoadTile(const uint16_t* p) { return LoadHalf(p); }
+
+template <int kRows, int kVectors, bool kAccumulate, typename T>
+static void Product(const float* a, int64_t lda, const T* const* b, int64_t ldb, int64_t depth,
+                    float* c, int64_t ldc) {
+  F32 sum[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v)
+      sum[r][v] = kAccumulate ? Load(c + r * ldc + v * kLanes) : F32{};
+  }
+  const T* tile[kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) tile[v] = b[v];
+  for (int64_t k = 0; k < depth; ++k) {
+    F32 column[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) column[v] = LoadTile(tile[v] + k * ldb);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const F32 value = Set(a[r * lda + k]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = Fma(value, column[v], sum[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) Store(c + r * ldc + v * kLanes, sum[r][v]);
+  }
+}
+
+template <int kVectors, bool kAccumulate, typename T>
+static void ProductRows(int64_t rows, const float* a, int64_t lda, const T* const* b, int64_t ldb,
+                        int64_t depth, float* c, int64_t ldc) {
+  int64_t r = 0;
+  for (; r + 6 <= rows; r += 6)
+    Product<6, kVectors, kAccumulate>(a + r * lda, lda, b, ldb, depth, c + r * ldc, ldc);
+  a += r * lda;
+  c += r * ldc;
+  switch (rows - r) {
+    case 1:
+      return Product<1, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+    case 2:
+      return Product<2, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+    case 3:
+      return Product<3, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+    case 4:
+      return Product<4, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+    case 5:
+      return Product<5, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+    default:
+      return;
+  }
+}
+
+// The widest register tile is 6 rows of kWide vectors: 24 sums of 32 registers, or 12 of 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kWide = 4;
+#else
+constexpr int kWide = 2;
+#endif
+constexpr int kVectorsPerPage = kPageTokens / kLanes;
+constexpr int64_t kBlock = kAttendKeyBlock;
+constexpr int64_t kPagesPerBlock = kBlock / kPageTokens;
+// From here on expanding the tiles of a block to float32 first pays.
+constexpr int64_t kExpandRows = 12;
+
+// c[rows][n] += a[rows][depth] * b[depth][n], n a multiple of 16.
+template <typename T>
+static void AccumulateProduct(int64_t rows, const float* a, int64_t lda, const T* b, int64_t ldb,
+                              int64_t depth, float* c, int64_t ldc, int64_t n) {
+  int64_t column = 0;
+  const T* vectors[kWide];
+  for (; column + kWide * kLanes <= n; column += kWide * kLanes) {
+    for (int v = 0; v < kWide; ++v) vectors[v] = b + column + v * kLanes;
+    ProductRows<kWide, true>(rows, a, lda, vectors, ldb, depth, c + column, ldc);
+  }
+  for (; column < n; column += kLanes) {
+    vectors[0] = b + column;
+    ProductRows<1, true>(rows, a, lda, vectors, ldb, depth, c + column, ldc);
+  }
+}
+
+// The tiles of up to 4 pages.
+struct TileBlock {
+  const uint8_t* k[kPagesPerBlock];
+  const uint8_t* v[kPagesPerBlock];
+  int64_t pages;
+};
+
+// scores[rows][64] = q[rows][k_size] * K, for tiles of float32 or float16 where they lie. Columns
+// of absent pages are not written.
+template <typename T>
+static void ScoresInPlace(const TileBlock& block, int64_t rows, const float* q, int64_t k_size,
+                          float* scores) {
+  int64_t vector = 0;
+  const int64_t vectors = block.pages * kVectorsPerPage;
+  const T* tiles[kWide];
+  auto address = [&](int64_t v) {
+    return reinterpret_cast<const T*>(block.k[v / kVectorsPerPage]) + v % kVectorsPerPage * kLanes;
+  };
+  for (; vector + kWide <= vectors; vector += kWide) {
+    for (int v = 0; v < kWide; ++v) tiles[v] = address(vector + v);
+    ProductRows<kWide, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
+                              kBlock);
+  }
+  for (; vector < vectors; ++vector) {
+    tiles[0] = address(vector);
+    ProductRows<1, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
+                          kBlock);
+  }
+}
+
+constexpr int64_t kScaleBlock = 32;
+PUNA_INLINE const uint16_t* ScalesBehind(const uint8_t* tile, int64_t values) {
+  return reinterpret_cast<const uint16_t*>(tile + values);
+}
+
+// keys[k_size][64] as float32.
+static void ExpandKeys(KvType type, const TileBlock& block, int64_t k_size, float* keys) {
+  for (int64_t page = 0; page < block.pages; ++page) {
+    const uint8_t* tile = block.k[page];
+    for (int64_t d = 0; d < k_size; ++d) {
+      for (int64_t t = 0; t < kPageTokens; t += kLanes) {
+        const int64_t at = d * kPageTokens + t;
+        F32 value;
+        if (type == KvType::kF32) {
+          value = Load(reinterpret_cast<const float*>(tile) + at);
+        } else if (type == KvType::kF16) {
+          value = LoadHalf(reinterpret_cast<const uint16_t*>(tile) + at);
+        } else {
+          const uint16_t* scales =
+              ScalesBehind(tile, k_size * kPageTokens) + d / kScaleBlock * kPageTokens;
+          value = LoadInt8(reinterpret_cast<const int8_t*>(tile) + at) * LoadHalf(scales + t);
+        }
+        Store(keys + d * kBlock + page * kPageTokens + t, value);
+      }
+    }
+  }
+}
+
+// values[tokens][v_padded] as float32, from slot `first` of one page's tile on.
+static void ExpandValues(KvType type, const uint8_t* tile, int64_t first, int64_t tokens,
+                         int64_t v_padded, float* values) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t d = 0; d < v_padded; d += kLanes) {
+      const int64_t at = (first + t) * v_padded + d;
+      F32 value;
+      if (type == KvType::kF32) {
+        value = Load(reinterpret_cast<const float*>(tile) + at);
+      } else if (type == KvType::kF16) {
+        value = LoadHalf(reinterpret_cast<const uint16_t*>(tile) + at);
+      } else {
+        uint16_t scale[kLanes];
+        const uint16_t bits =
+            ScalesBehind(tile, kPageTokens * v_padded)[d / kScaleBlock * kPageTokens + first + t];
+        for (int i = 0; i < kLanes; ++i) scale[i] = bits;
+        value = LoadInt8(reinterpret_cast<const int8_t*>(tile) + at) * LoadHalf(scale);
+      }
+      Store(values + t * v_padded + d, value);
+    }
+  }
+}
+
+// One row of scores of a block becomes weights relative to the largest score so far; returns the
+// factor that what was summed before must be multiplied with. Lanes outside [begin, end) of the
+// block get weight 0; `self` is the query's own lane, which may lie outside of the block.
+struct RowState {
+  float largest, sum;
+};
+PUNA_INLINE float UpdateRow(float* scores, int64_t begin, int64_t end, float softcap, float slope,
+                            float self, RowState* state) {
+  F32 largest = Set(-__builtin_inff());
+  for (int64_t i = 0; i < kBlock; i += kLanes) {
+    const I32 key = Iota() + static_cast<int32_t>(i);
+    F32 score = Load(scores + i);
+    if (softcap > 0) score = softcap * Tanh(score / softcap);
+    if (slope != 0) {
+      const F32 offset = ToFloat(key) - self;
+      score = Fma(Set(slope), Min(offset, -offset), score);
+    }
+    const I32 visible = (key >= static_cast<int32_t>(begin)) & (key < static_cast<int32_t>(end));
+    score = visible ? score : Set(-__builtin_inff());
+    largest = Max(largest, score);
+    Store(scores + i, score);
+  }
+  const float block_largest = Largest(largest);
+  const float new_largest = block_largest > state->largest ? block_largest : state->largest;
+  if (!(new_largest > -__builtin_inff())) {
+    for (int64_t i = 0; i < kBlock; i += kLanes) Store(scores + i, F32{});
+    return 1;
+  }
+  F32 sum{};
+  for (int64_t i = 0; i < kBlock; i += kLanes) {
+    const F32 weight = Exp(Load(scores + i) - new_largest);
+    sum += weight;
+    Store(scores + i, weight);
+  }
+  const float factor =
+      new_largest > state->largest ? Exp(Set(state->largest - new_largest))[0] : 1.0f;
+  state->sum = state->sum * factor + Sum(sum);
+  state->largest = new_largest;
+  return factor;
+}
+
+// What one call of Attend keeps in its scratch.
+struct AttendScratch {
+  float* q;        // [rows][k_size], scaled
+  float* scores;   // [rows][64]
+  float* keys;     // [k_size][64]
+  float* values;   // [64][v_padded]
+  float* sums;     // [rows][v_padded]
+  RowState* rows;  // [rows]
+};
+static AttendScratch CarveScratch(const AttendArgs& args, int64_t rows, int64_t v_padded) {
+  AttendScratch s;
+  float* next = args.scratch;
+  auto take = [&](int64_t floats) {
+    float* taken = next;
+    next += (floats + 15) / 16 * 16;
+    return taken;
+  };
+  s.q = take(rows * args.tile.k_size);
+  s.scores = take(rows * kBlock);
+  s.keys = take(args.tile.k_size * kBlock);
+  s.values = take(kBlock * v_padded);
+  s.sums = take(rows * v_padded);
+  s.rows = reinterpret_cast<RowState*>(take(rows * 2));
+  return s;
+}
+
+// Keys that token t may see, as [*begin, *end).
+PUNA_INLINE void VisibleKeys(const AttendArgs& args, int64_t token, int64_t* begin, int64_t* end) {
+  const int64_t self = args.first_key + token;
+  *begin = args.key_begin;
+  *end = args.key_end;
+  if (args.causal) {
+    if (self + 1 < *end) *end = self + 1;
+    if (args.window > 0 && self - args.window + 1 > *begin) *begin = self - args.window + 1;
+  } else if (args.window > 0) {
+    if (self - args.window / 2 > *begin) *begin = self - args.window / 2;
+    if (self + args.window / 2 + 1 < *end) *end = self + args.window / 2 + 1;
+  }
+}
+
+static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t rows,
+                        const AttendScratch& s) {
+  const int64_t k_size = args.tile.k_size;
+  if (rows >= kExpandRows || args.tile.type == KvType::kQ8_0) {
+    ExpandKeys(args.tile.type, block, k_size, s.keys);
+    const float* tiles[kWide];
+    for (int64_t key = 0; key < block.pages * kPageTokens; key += kWide * kLanes) {
+      for (int v = 0; v < kWide; ++v) tiles[v] = s.keys + key + v * kLanes;
+      ProductRows<kWide, false>(rows, s.q, k_size, tiles, kBlock, k_size, s.scores + key, kBlock);
+    }
+  } else if (args.tile.type == KvType::kF16) {
+    ScoresInPlace<uint16_t>(block, rows, s.q, k_size, s.scores);
+  } else {
+    ScoresInPlace<float>(block, rows, s.q, k_size, s.scores);
+  }
+}
+
+// Keys [begin, end) of the block only: what lies beside them may be another sequence's or nothing
+// at all, and a weight of zero does not undo a NaN.
+static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t begin, int64_t end,
+                        int64_t rows, int64_t v_padded, const AttendScratch& s) {
+  const bool expand = rows >= kExpandRows || args.tile.type == KvType::kQ8_0;
+  for (int64_t key = begin; key < end;) {
+    const int64_t page = key / kPageTokens, slot = key % kPageTokens;
+    const int64_t page_end = (page + 1) * kPageTokens;
+    const int64_t tokens = (page_end < end ? page_end : end) - key;
+    const uint8_t* tile = block.v[page];
+    if (expand) {
+      ExpandValues(args.tile.type, tile, slot, tokens, v_padded, s.values + key * v_padded);
+    } else if (args.tile.type == KvType::kF16) {
+      AccumulateProduct(rows, s.scores + key, kBlock,
+                        reinterpret_cast<const uint16_t*>(tile) + slot * v_padded, v_padded, tokens,
+                        s.sums, v_padded, v_padded);
+    } else {
+      AccumulateProduct(rows, s.scores + key, kBlock,
+                        reinterpret_cast<const float*>(tile) + slot * v_padded, v_padded, tokens,
+                        s.sums, v_padded, v_padded);
+    }
+    key += tokens;
+  }
+  if (expand) {
+    AccumulateProduct(rows, s.scores + begin, kBlock, s.values + begin * v_padded, v_padded,
+                      end - begin, s.sums, v_padded, v_padded);
+  }
+}
+
+static void FinishRow(const AttendArgs& args, int64_t row, RowState state, const float* sums) {
+  const int64_t token = row / args.heads, head = row % args.heads;
+  const int64_t v_size = args.tile.v_size;
+  float factor = 1;
+  if (args.sinks != nullptr) {
+    const float sink = args.sinks[head];
+    const float largest = sink > state.largest ? sink : state.largest;
+    factor = Exp(Set(state.largest - largest))[0];
+    state.sum = state.sum * factor + Exp(Set(sink - largest))[0];
+  }
+  factor = state.sum > 0 ? factor / state.sum : 0.0f;
+  float* out = args.out + token * args.out_stride + head * v_size;
+  Map(sums, v_size, out, [&](F32 v) { return v * factor; });
+}
+
+static void Attend(const AttendArgs& args) {
+  const int64_t rows = args.tokens * args.heads;
+  const int64_t k_size = args.tile.k_size, v_padded = PaddedValueSize(args.tile.v_size);
+  const AttendScratch s = CarveScratch(args, rows, v_padded);
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* q = args.q + row / args.heads * args.q_stride + row % args.heads * k_size;
+    Map(q, k_size, s.q + row * k_size, [&](F32 v) { return v * args.scale; });
+    s.rows[row] = {-__builtin_inff(), 0};
+  }
+  __builtin_memset(s.sums, 0, static_cast<size_t>(rows * v_padded) * sizeof(float));
+
+  for (int64_t first = args.key_begin / kPageTokens * kPageTokens; first < args.key_end;
+       first += kBlock) {
+    const int64_t end = args.key_end - first < kBlock ? args.key_end - first : kBlock;
+    const int64_t begin = args.key_begin > first ? args.key_begin - first : 0;
+    TileBlock block;
+    block.pages = (end + kPageTokens - 1) / kPageTokens;
+    for (int64_t i = 0; i < block.pages; ++i) {
+      const int64_t index = first / kPageTokens + i;
+      const uint8_t* page =
+          args.pool + (args.pages == nullptr ? index : args.pages[index]) * args.page_bytes;
+      block.k[i] = page + args.tile.k_offset;
+      block.v[i] = page + args.tile.v_offset;
+    }
+    BlockScores(args, block, rows, s);
+    for (int64_t row = 0; row < rows; ++row) {
+      const int64_t token = row / args.heads;
+      int64_t row_begin, row_end;
+      VisibleKeys(args, token, &row_begin, &row_end);
+      const float slope = args.slopes == nullptr ? 0.0f : args.slopes[row % args.heads];
+      const float factor =
+          UpdateRow(s.scores + row * kBlock, row_begin - first, row_end - first, args.softcap,
+                    slope, static_cast<float>(args.first_key + token - first), &s.rows[row]);
+      if (factor != 1) Scale(s.sums + row * v_padded, v_padded, factor);
+    }
+    BlockValues(args, block, begin, end, rows, v_padded, s);
+  }
+  for (int64_t row = 0; row < rows; ++row) {
+    if (args.partial == nullptr) {
+      FinishRow(args, row, s.rows[row], s.sums + row * v_padded);
+      continue;
+    }
+    float* state = args.partial + row * (v_padded + 16);
+    state[0] = s.rows[row].largest;
+    state[1] = s.rows[row].sum;
+    __builtin_memcpy(state + 16, s.sums + row * v_padded,
+                     static_cast<size_t>(v_padded) * sizeof(float));
+  }
+}
+
+static void AttendMerge(const AttendArgs& args, const float* partials, int64_t parts,
+                        int64_t part_stride) {
+  const int64_t v_padded = PaddedValueSize(args.tile.v_size);
+  float* sums = args.scratch;
+  for (int64_t row = 0; row < args.tokens * args.heads; ++row) {
+    const float* state = partials + row * (v_padded + 16);
+    RowState total = {-__builtin_inff(), 0};
+    for (int64_t part = 0; part < parts; ++part) {
+      const float largest = state[part * part_stride];
+      if (largest > total.largest) total.largest = largest;
+    }
+    __builtin_memset(sums, 0, static_cast<size_t>(v_padded) * sizeof(float));
+    for (int64_t part = 0; part < parts; ++part) {
+      const float* from = state + part * part_stride;
+      if (!(from[0] > -__builtin_inff())) continue;
+      const float factor = Exp(Set(from[0] - total.largest))[0];
+      total.sum += from[1] * factor;
+      Add(sums, from + 16, factor, v_padded, sums);
+    }
+    FinishRow(args, row, total, sums);
+  }
+}
+
+// One scale per 32 values, as the q8_0 format: largest magnitude / 127, rounded to float16 before
+// it is used.
+PUNA_INLINE void QuantizeBlock(const float* x, int64_t n, int8_t* values, uint16_t* scale) {
+  float largest = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const float magnitude = __builtin_fabsf(x[i]);
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  uint16_t half[kLanes];
+  StoreHalf(half, Set(largest / 127.0f));
+  *scale = half[0];
+  const float rounded = LoadHalf(half)[0];
+  const float inverse = rounded > 0 ? 1.0f / rounded : 0.0f;
+  for (int64_t i = 0; i < n; ++i) {
+    const float v = __builtin_rintf(x[i] * inverse);
+    values[i] = static_cast<int8_t>(v > 127 ? 127 : v < -127 ? -127 : v);
+  }
+}
+
+static void Append(const KvTile& tile, uint8_t* page, int64_t slot, const float* k,
+                   const float* v) {
+  uint8_t* k_tile = page + tile.k_offset;
+  uint8_t* v_tile = page + tile.v_offset;
+  const int64_t k_size = tile.k_size, v_size = tile.v_size, v_padded = PaddedValueSize(v_size);
+  switch (tile.type) {
+    case KvType::kF32: {
+      float* keys = reinterpret_cast<float*>(k_tile) + slot;
+      for (int64_t d = 0; d < k_size; ++d) keys[d * kPageTokens] = k[d];
+      float* values = reinterpret_cast<float*>(v_tile) + slot * v_padded;
+      for (int64_t d = 0; d < v_padded; ++d) values[d] = d < v_size ? v[d] : 0.0f;
+      return;
+    }
+    case KvType::kF16: {
+      uint16_t* keys = reinterpret_cast<uint16_t*>(k_tile) + slot;
+      uint16_t half[kLanes];
+      for (int64_t d = 0; d < k_size; d += kLanes) {
+        const int64_t n = k_size - d < kLanes ? k_size - d : kLanes;
+        StoreHalf(half, n == kLanes ? Load(k + d) : LoadPart(k + d, n));
+        for (int64_t i = 0; i < n; ++i) keys[(d + i) * kPageTokens] = half[i];
+      }
+      uint16_t* values = reinterpret_cast<uint16_t*>(v_tile) + slot * v_padded;
+      for (int64_t d = 0; d < v_padded; d += kLanes) {
+        const int64_t n = v_size - d;
+        StoreHalf(values + d, n >= kLanes ? Load(v + d) : n > 0 ? LoadPart(v + d, n) : F32{});
+      }
+      return;
+    }
+    case KvType::kQ8_0: {
+      int8_t block[kScaleBlock];
+      uint16_t* k_scales = reinterpret_cast<uint16_t*>(k_tile + k_size * kPageTokens);
+      for (int64_t d = 0; d < k_size; d += kScaleBlock) {
+        const int64_t n = k_size - d < kScaleBlock ? k_size - d : kScaleBlock;
+        QuantizeBlock(k + d, n, block, &k_scales[d / kScaleBlock * kPageTokens + slot]);
+        for (int64_t i = 0; i < n; ++i)
+          reinterpret_cast<int8_t*>(k_tile)[(d + i) * kPageTokens + slot] = block[i];
+      }
+      uint16_t* v_scales = reinterpret_cast<uint16_t*>(v_tile + v_padded * kPageTokens);
+      int8_t* values = reinterpret_cast<int8_t*>(v_tile) + slot * v_padded;
+      for (int64_t d = 0; d < v_padded; d += kScaleBlock) {
+        const int64_t n = v_size - d < kScaleBlock ? v_size - d : kScaleBlock;
+        QuantizeBlock(v + d, n > 0 ? n : 0, values + d,
+                      &v_scales[d / kScaleBlock * kPageTokens + slot]);
+        for (int64_t i = n > 0 ? n : 0; i < kScaleBlock && d + i < v_padded; ++i) values[d + i] = 0;
+      }
+      return;
+    }
+  }
+}
+
+#define PUNA_VECTOR_OPS                                                                        \
+  {                                                                                            \
+    Norm, Rope, Unary, Gated, GatedClamped, Add, Mul, Scale, Softcap, Softmax, Append, Attend, \
+        AttendMerge                                                                            \
+  }

@@ -1,0 +1,297 @@
+// Attention, with the norms and rotations of its heads that stand in front of it, and the append to
+// the cache.
+//
+// The unit of work is (query block of a segment, kv head, some query heads of it): its rows share
+// every key and value that is read. Normally there are two loops: the first over blocks of rows
+// (norms, rotations, append), the second over units. When every unit is alone with its kv head in
+// its segment (generation: one query block a segment), the unit can do all of it by itself and one
+// loop suffices. When there are fewer units than would keep the threads busy (one long sequence,
+// few kv heads), a unit's keys are cut into ranges; whoever finishes the last range of a unit
+// merges them.
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "backend/cpu/compiler.h"
+#include "backend/cpu/plan_access.h"
+#include "base/check.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+// Rows (tokens times heads) of a unit: enough to pay for expanding the keys, few enough to stay in
+// the L1/L2 caches.
+constexpr int64_t kMaxUnitRows = 64;
+constexpr int64_t kAppendRows = 16;
+// Fewer keys than this are not cut further.
+constexpr int64_t kMinSplitKeys = 256;
+
+int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Press, Smith, Lewis 2022: powers of 2^(-max_bias / n), n the largest power of two <= heads; the
+// heads beyond n take the odd powers of its square root.
+std::vector<float> AlibiSlopes(const AttentionOp& op) {
+  std::vector<float> slopes;
+  if (op.alibi_max_bias <= 0) return slopes;
+  int64_t power = 1;
+  while (2 * power <= op.heads) power *= 2;
+  const double step = -static_cast<double>(op.alibi_max_bias) / static_cast<double>(power);
+  for (int64_t h = 0; h < op.heads; ++h) {
+    slopes.push_back(static_cast<float>(
+        h < power ? std::exp2(step * static_cast<double>(h + 1))
+                  : std::exp2(step / 2 * static_cast<double>(2 * (h - power) + 1))));
+  }
+  return slopes;
+}
+
+// What one pass decides for all units.
+struct Division {
+  int64_t blocks = 0;  // query blocks
+  int64_t units = 0;
+  int64_t splits = 1;  // key ranges per unit
+  bool alone = false;  // each unit does its own append
+};
+
+class AttentionStep final : public Step {
+ public:
+  AttentionStep(const AttentionOp& op, const float* sinks, CompileContext* context)
+      : op_(op), sinks_(sinks), slopes_(AlibiSlopes(op)) {
+    group_ = op.heads / op.kv_heads;
+    unit_heads_ = std::min(group_, kMaxUnitRows);
+    head_parts_ = DivideUp(group_, unit_heads_);
+    unit_tokens_ = std::max<int64_t>(1, kMaxUnitRows / unit_heads_);
+    blocks_ = context->QueryBlocks(unit_tokens_);
+    cached_ = op.cache >= 0;
+    tile_.type = cached_ ? context->options().kv_type : KvType::kF32;
+    tile_.k_size = op.k_size;
+    tile_.v_size = op.v_size;
+    head_bytes_ = KTileBytes(tile_.type, op.k_size) + VTileBytes(tile_.type, op.v_size);
+    tile_.k_offset = cached_ ? context->kv_layer(op.cache).offset : 0;
+    tile_.v_offset = tile_.k_offset + KTileBytes(tile_.type, op.k_size);
+
+    threads_ = context->threads();
+    const int64_t unit_rows = unit_heads_ * unit_tokens_;
+    const int64_t float_bytes = sizeof(float);
+    worker_scratch_bytes = AttendScratchFloats(unit_rows, op.k_size, op.v_size) * float_bytes;
+    part_floats_ = AttendPartialFloats(unit_rows, op.v_size);
+    if (!cached_) {
+      pool_bytes_ = DivideUp(context->max_rows(), kPageTokens) * op.kv_heads * head_bytes_;
+      shared_scratch_bytes = pool_bytes_;
+    }
+    if (threads_ > 1) {
+      shared_scratch_bytes += MaxParts() * part_floats_ * float_bytes;
+      finished_ = std::make_unique<std::atomic<int64_t>[]>(static_cast<size_t>(MaxSplitUnits()));
+    }
+  }
+
+  // Ops on the heads of q, k and v that run before.
+  RowOps q_ops, k_ops, v_ops;
+
+  void Run(const Pass& pass, Worker& worker) const override {
+    const Division division = Divide(pass);
+    if (!division.alone && (op_.k.buffer >= 0 || !q_ops.empty())) {
+      const int64_t rows = pass.rows[0];
+      worker.For(DivideUp(rows, kAppendRows), [&](int64_t block) {
+        const int64_t begin = block * kAppendRows;
+        Append(pass, begin, std::min(begin + kAppendRows, rows), 0, op_.kv_heads);
+      });
+    }
+    worker.For(division.units * division.splits,
+               [&](int64_t index) { RunUnit(pass, worker, division, index); });
+  }
+
+ private:
+  // Units are cut while they are fewer than this, into at most kPartsPerThread parts per thread in
+  // all (rounded up).
+  int64_t MaxSplitUnits() const { return 2 * threads_; }
+  int64_t MaxParts() const { return 4 * threads_ + MaxSplitUnits(); }
+
+  Division Divide(const Pass& pass) const {
+    Division d;
+    d.blocks = static_cast<int64_t>(pass.query_blocks[static_cast<size_t>(blocks_)].size());
+    d.units = d.blocks * op_.kv_heads * head_parts_;
+    if (threads_ > 1 && d.units < MaxSplitUnits()) {
+      int64_t keys = 0;
+      for (const QueryBlock& block : pass.query_blocks[static_cast<size_t>(blocks_)]) {
+        const AttendArgs args = KeysOf(pass, block);
+        keys = std::max(keys, args.key_end - args.key_begin);
+      }
+      d.splits = std::clamp<int64_t>(keys / kMinSplitKeys, 1, DivideUp(4 * threads_, d.units));
+    }
+    d.alone = d.splits == 1 && head_parts_ == 1 &&
+              d.blocks == static_cast<int64_t>(pass.batch->segments.size());
+    return d;
+  }
+
+  // Norms, rotations and append for rows [row_begin, row_end), kv heads [head_begin, head_end) and
+  // their query heads.
+  void Append(const Pass& pass, int64_t row_begin, int64_t row_end, int64_t head_begin,
+              int64_t head_end) const {
+    const int64_t q_head = group_ * op_.k_size;
+    for (const auto& op : q_ops)
+      op->Run(pass, {row_begin, row_end, head_begin * q_head, head_end * q_head}, nullptr);
+    for (const auto& op : k_ops) {
+      op->Run(pass, {row_begin, row_end, head_begin * op_.k_size, head_end * op_.k_size}, nullptr);
+    }
+    for (const auto& op : v_ops) {
+      op->Run(pass, {row_begin, row_end, head_begin * op_.v_size, head_end * op_.v_size}, nullptr);
+    }
+    if (op_.k.buffer < 0) return;
+    for (int64_t row = row_begin; row < row_end; ++row) {
+      uint8_t* page = nullptr;
+      int64_t slot = 0;
+      if (cached_) {
+        const int64_t position = pass.positions[static_cast<size_t>(row)];
+        const Segment& segment =
+            pass.batch->segments[static_cast<size_t>(pass.segments[static_cast<size_t>(row)])];
+        page = pass.kv_pool +
+               segment.pages[static_cast<size_t>(position / kPageTokens)] * pass.kv_page_bytes;
+        slot = position % kPageTokens;
+      } else {
+        page = pass.shared_scratch + row / kPageTokens * op_.kv_heads * head_bytes_;
+        slot = row % kPageTokens;
+      }
+      const float* k = pass.Row(op_.k, row);
+      const float* v = pass.Row(op_.v, row);
+      for (int64_t head = head_begin; head < head_end; ++head) {
+        pass.ops->append(tile_, page + head * head_bytes_, slot, k + head * op_.k_size,
+                         v + head * op_.v_size);
+      }
+    }
+  }
+
+  // The keys that a block can see, as args. Without a cache, keys are numbered by rows of the
+  // batch.
+  AttendArgs KeysOf(const Pass& pass, const QueryBlock& block) const {
+    const Segment& segment = pass.batch->segments[static_cast<size_t>(block.segment)];
+    AttendArgs args;
+    const int64_t base = cached_ ? segment.start_position : segment.first_row;
+    const int64_t first_valid = cached_ ? 0 : segment.first_row;
+    const int64_t last = base + block.first_token + block.tokens - 1;
+    args.first_key = base + block.first_token;
+    args.key_begin = first_valid;
+    args.key_end = op_.causal ? last + 1 : base + segment.tokens;
+    if (op_.window > 0) {
+      const int64_t back = op_.causal ? op_.window - 1 : op_.window / 2;
+      args.key_begin = std::max(args.key_begin, args.first_key - back);
+      if (!op_.causal) args.key_end = std::min(args.key_end, last + op_.window / 2 + 1);
+    }
+    if (cached_) {
+      args.pool = pass.kv_pool;
+      args.page_bytes = pass.kv_page_bytes;
+      args.pages = segment.pages.data();
+    } else {
+      args.pool = pass.shared_scratch;
+      args.page_bytes = op_.kv_heads * head_bytes_;
+    }
+    return args;
+  }
+
+  // Units of one kv head follow each other, so that its keys stay in the cache, longest first.
+  void RunUnit(const Pass& pass, const Worker& worker, const Division& division,
+               int64_t index) const {
+    const int64_t unit = index / division.splits, split = index % division.splits;
+    const int64_t head_part = unit / division.blocks;
+    const int64_t kv_head = head_part / head_parts_, part = head_part % head_parts_;
+    const auto block_index = static_cast<size_t>(division.blocks - 1 - unit % division.blocks);
+    const QueryBlock& block = pass.query_blocks[static_cast<size_t>(blocks_)][block_index];
+    const Segment& segment = pass.batch->segments[static_cast<size_t>(block.segment)];
+    const int64_t first_row = segment.first_row + block.first_token;
+    if (division.alone) Append(pass, first_row, first_row + block.tokens, kv_head, kv_head + 1);
+
+    AttendArgs args = KeysOf(pass, block);
+    const int64_t head = kv_head * group_ + part * unit_heads_;
+    args.q = pass.Row(op_.q, first_row) + head * op_.k_size;
+    args.q_stride = pass.Stride(op_.q);
+    args.tokens = block.tokens;
+    args.heads = std::min(unit_heads_, group_ - part * unit_heads_);
+    args.tile = tile_;
+    args.tile.k_offset += kv_head * head_bytes_;
+    args.tile.v_offset += kv_head * head_bytes_;
+    args.window = op_.window;
+    args.causal = op_.causal;
+    args.scale = op_.scale;
+    args.softcap = op_.softcap;
+    args.slopes = slopes_.empty() ? nullptr : slopes_.data() + head;
+    args.sinks = sinks_ == nullptr ? nullptr : sinks_ + head;
+    args.out = pass.Row(op_.out, first_row) + head * op_.v_size;
+    args.out_stride = pass.Stride(op_.out);
+    args.scratch = reinterpret_cast<float*>(pass.ScratchOf(worker));
+    if (division.splits == 1) return pass.ops->attend(args);
+
+    float* parts = reinterpret_cast<float*>(pass.shared_scratch + pool_bytes_) +
+                   unit * division.splits * part_floats_;
+    const int64_t first = args.key_begin, keys = args.key_end - args.key_begin;
+    const int64_t per_split = DivideUp(DivideUp(keys, division.splits), kPageTokens) * kPageTokens;
+    args.key_begin = std::min(first + split * per_split, first + keys);
+    args.key_end = std::min(args.key_begin + per_split, first + keys);
+    args.partial = parts + split * part_floats_;
+    pass.ops->attend(args);
+    if (finished_[static_cast<size_t>(unit)].fetch_add(1, std::memory_order_acq_rel) + 1 <
+        division.splits)
+      return;
+    finished_[static_cast<size_t>(unit)].store(0, std::memory_order_relaxed);
+    pass.ops->attend_merge(args, parts, division.splits, part_floats_);
+  }
+
+  AttentionOp op_;
+  const float* sinks_;
+  std::vector<float> slopes_;
+  int threads_ = 1;
+  int64_t group_ = 1, unit_heads_ = 1, head_parts_ = 1, unit_tokens_ = 1;
+  int blocks_ = 0;
+  bool cached_ = false;
+  KvTile tile_;
+  int64_t head_bytes_ = 0, pool_bytes_ = 0, part_floats_ = 0;
+  std::unique_ptr<std::atomic<int64_t>[]> finished_;  // parts done of each unit that is cut
+};
+
+// Is this op a norm or a rotation, in place, of single heads of exactly `view`?
+bool WorksOnHeads(const Op& op, const View& view, int64_t head_size) {
+  if (const auto* norm = std::get_if<NormOp>(&op)) {
+    return Same(norm->in, view) && Same(norm->out, view) && norm->group == head_size;
+  }
+  if (const auto* rope = std::get_if<RopeOp>(&op))
+    return Same(rope->inout, view) && rope->head_size == head_size;
+  return false;
+}
+
+// Moves the pending ops that only prepare the heads of this attention into its step.
+void CollectHeadOps(CompileContext* context, const AttentionOp& op, AttentionStep* step) {
+  std::vector<RowOps*> targets;
+  size_t first = context->pending_ops().size();
+  for (; first > 0; --first) {
+    const Op& pending = context->op(context->pending_ops()[first - 1]);
+    if (WorksOnHeads(pending, op.q, op.k_size)) {
+      targets.push_back(&step->q_ops);
+    } else if (op.k.buffer >= 0 && WorksOnHeads(pending, op.k, op.k_size)) {
+      targets.push_back(&step->k_ops);
+    } else if (op.k.buffer >= 0 && WorksOnHeads(pending, op.v, op.v_size)) {
+      targets.push_back(&step->v_ops);
+    } else {
+      break;
+    }
+  }
+  RowOps ops = context->TakePendingFrom(first);
+  for (size_t i = 0; i < ops.size(); ++i) targets[ops.size() - 1 - i]->push_back(std::move(ops[i]));
+}
+
+}  // namespace
+
+Result<bool> CompileAttention(CompileContext* context, size_t index) {
+  const auto* op = std::get_if<AttentionOp>(&context->op(index));
+  if (op == nullptr) return false;
+  CHECK(context->rows() == RowKind::kTokens) << "attention after rows were selected";
+  PUNA_ASSIGN_OR_RETURN(const float* sinks, context->weights()->Vector(op->sinks));
+  auto step = std::make_unique<AttentionStep>(*op, sinks, context);
+  // Views that overlap without being the same (k and v in one, say) would be prepared twice.
+  const bool apart = op->k.buffer < 0 ||
+                     (!Overlap(op->q, op->k) && !Overlap(op->q, op->v) && !Overlap(op->k, op->v));
+  if (apart) CollectHeadOps(context, *op, step.get());
+  context->FlushPending();
+  context->Take(index);
+  context->AddStep(std::move(step));
+  return true;
+}
+
+}  // namespace puna::backend::cpu

@@ -1,0 +1,101 @@
+// From a plan to steps. The list of ops is walked once; each rule below takes the op at hand, and
+// whatever else it can join with it, and appends a step. A new fusion is a new rule: one file with
+// one function, and one line in compiler.cc.
+#ifndef PUNA_BACKEND_CPU_COMPILER_H_
+#define PUNA_BACKEND_CPU_COMPILER_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/cpu_step.h"
+#include "backend/cpu/row_ops.h"
+#include "backend/cpu/weight_store.h"
+#include "backend/plan.h"
+#include "base/result.h"
+
+namespace puna::backend::cpu {
+
+// Where the tiles of a cache layer lie in a page: those of kv head h at `offset` + h * head_bytes.
+struct KvLayer {
+  int64_t offset = 0;
+  int64_t head_bytes = 0;
+};
+
+// A compiled plan without memory.
+struct CompiledPlan {
+  std::vector<std::unique_ptr<Step>> steps;
+  std::vector<RopeTable> rope_tables;  // without cos and sin
+  std::vector<RouteSlot> routes;       // without memory
+  std::vector<int64_t>
+      query_block_tokens;  // largest QueryBlock::tokens of each list in Pass::query_blocks
+  std::vector<KvLayer> kv_layers;
+  int64_t kv_page_bytes = 0;
+  RowKind output_rows = RowKind::kTokens;
+  // The output buffer is only touched in the rows of the output, so it can be the caller's memory.
+  bool output_in_place = false;
+};
+
+class CompileContext {
+ public:
+  CompileContext(const Plan* plan, WeightStore* weights, const CompileOptions& options,
+                 int threads);
+
+  const Plan& plan() const { return *plan_; }
+  WeightStore* weights() const { return weights_; }
+  const CompileOptions& options() const { return options_; }
+  int threads() const { return threads_; }
+  int64_t max_rows() const { return options_.max_batch_tokens; }
+
+  RowKind rows() const { return rows_; }
+  const Op& op(size_t index) const { return plan_->ops[index]; }
+  bool taken(size_t index) const { return taken_[index]; }
+  void Take(size_t index) { taken_[index] = true; }
+  // The next op from `index` on that is not taken; the number of ops if there is none.
+  size_t NextFree(size_t index) const;
+
+  // RowOps that no step has yet, in plan order, and the views that they write.
+  RowOps TakePending();
+  // Removes and returns the pending ops from `index` on.
+  RowOps TakePendingFrom(size_t index);
+  const std::vector<size_t>& pending_ops() const { return pending_ops_; }
+  // Makes a step of them.
+  void FlushPending();
+
+  RowOpContext row_op_context();
+  void AddStep(std::unique_ptr<Step> step) { compiled_.steps.push_back(std::move(step)); }
+  // The list of query blocks of at most `tokens` tokens.
+  int QueryBlocks(int64_t tokens);
+  const KvLayer& kv_layer(int index) const {
+    return compiled_.kv_layers[static_cast<size_t>(index)];
+  }
+
+  Result<CompiledPlan> Compile();
+
+ private:
+  Status TakeRowOp(size_t index);
+  int RopeTableOf(const RopeOp& op);
+  void LayOutPages();
+  void NoteOutputAccess(const Op& op);
+
+  const Plan* plan_;
+  WeightStore* weights_;
+  const CompileOptions& options_;
+  int threads_;
+  RowKind rows_ = RowKind::kTokens;
+  std::vector<bool> taken_;
+  RowOps pending_;
+  std::vector<size_t> pending_ops_;
+  bool output_accessed_[kRowKinds] = {};
+  CompiledPlan compiled_;
+};
+
+// The rules. Each looks at op(index), which is free, and returns whether it took it.
+Result<bool> CompileMatMul(CompileContext* context, size_t index);
+Result<bool> CompileAttention(CompileContext* context, size_t index);
+Result<bool> CompileExperts(CompileContext* context, size_t index);
+
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_COMPILER_H_

@@ -1,0 +1,45 @@
+#include "backend/cpu/cpu_backend.h"
+
+#include "backend/cpu/cpu_program.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(Isa isa, int threads) : machine_(isa, threads) {}
+  std::string_view name() const override { return "cpu"; }
+
+  Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
+                                           const CompileOptions& options) override {
+    PUNA_ASSIGN_OR_RETURN(std::unique_ptr<CpuProgram> program,
+                          CpuProgram::Outline(std::move(plan), options, &machine_));
+    PUNA_RETURN_IF_ERROR(program->Load());
+    return std::unique_ptr<Program>(std::move(program));
+  }
+
+  MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
+    // The outline does not outlive this call, so it need not own the plan.
+    const std::shared_ptr<const Plan> borrowed(std::shared_ptr<const void>(), &plan);
+    const auto program = CpuProgram::Outline(borrowed, options, &machine_);
+    return program ? (*program)->memory_use() : MemoryUse{};
+  }
+
+ private:
+  mutable Machine machine_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(const Isa isa, ChooseIsa(options.isa));
+  if (options.threads < 0 || options.threads > kMaxThreads) {
+    return MakeError(ErrorCode::kInvalidArgument, "{} threads, expected 1 to {}, or 0 for all",
+                     options.threads, kMaxThreads);
+  }
+  return std::make_unique<CpuBackend>(isa, options.threads == 0 ? UsableCores() : options.threads);
+}
+
+}  // namespace puna::backend::cpu

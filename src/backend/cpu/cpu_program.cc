@@ -1,0 +1,243 @@
+// One Run is one job of the pool: every worker walks through all steps, meeting the others at the
+// barriers within them. The memory of activations is one block laid out at compile time. The buffer
+// that holds the output is usually not part of it: it is the caller's memory, so that logits of a
+// large vocabulary are neither held for every row that a batch could have nor copied.
+#include "backend/cpu/cpu_program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+}  // namespace
+
+CpuProgram::CpuProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options,
+                       Machine* machine)
+    : plan_(std::move(plan)),
+      options_(options),
+      machine_(machine),
+      weights_(plan_.get(), machine->isa) {}
+
+Result<std::unique_ptr<CpuProgram>> CpuProgram::Outline(std::shared_ptr<const Plan> plan,
+                                                        const CompileOptions& options,
+                                                        Machine* machine) {
+  if (options.max_batch_tokens < 1 || options.max_batch_tokens > (1 << 20) ||
+      options.kv_pages < 0 || options.kv_pages > INT32_MAX) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "a batch of {} tokens with {} cache pages is out of range",
+                     options.max_batch_tokens, options.kv_pages);
+  }
+  std::unique_ptr<CpuProgram> program(new CpuProgram(std::move(plan), options, machine));
+  CompileContext context(program->plan_.get(), &program->weights_, program->options_,
+                         machine->pool.threads());
+  PUNA_ASSIGN_OR_RETURN(program->compiled_, context.Compile());
+  program->arena_bytes_ = program->LayOut(nullptr);
+  return program;
+}
+
+Status CpuProgram::Load() {
+  PUNA_ASSIGN_OR_RETURN(kv_pool_, KvPool::Reserve(options_.kv_pages, compiled_.kv_page_bytes));
+  arena_ = AlignedBytes(arena_bytes_);
+  if (arena_.size_bytes() != arena_bytes_) {
+    return MakeError(ErrorCode::kResourceExhausted, "no memory for {} bytes of activations",
+                     arena_bytes_);
+  }
+  CHECK(LayOut(arena_.data()) == arena_bytes_);
+  query_blocks_.resize(compiled_.query_block_tokens.size());
+  for (std::vector<QueryBlock>& blocks : query_blocks_)
+    blocks.reserve(static_cast<size_t>(options_.max_batch_tokens));
+  const std::lock_guard lock(machine_->mutex);
+  return weights_.Load(&machine_->pool, options_.progress);
+}
+
+// Rows lie an odd number of cache lines apart: at a power of two, all rows of a column would share
+// a few cache sets.
+int64_t CpuProgram::BufferStride(size_t buffer) const {
+  return RoundUp(plan_->buffer_widths[buffer], 32) + 16;
+}
+
+int64_t CpuProgram::LayOut(uint8_t* base) {
+  const int64_t rows = options_.max_batch_tokens;
+  int64_t bytes = 0;
+  auto take = [&](int64_t size_bytes) {
+    uint8_t* taken = base == nullptr ? nullptr : base + bytes;
+    bytes += RoundUp(size_bytes, 64);
+    return taken;
+  };
+  auto take_floats = [&](int64_t count) {
+    return reinterpret_cast<float*>(take(count * static_cast<int64_t>(sizeof(float))));
+  };
+
+  buffers_.assign(plan_->buffer_widths.size(), nullptr);
+  buffer_strides_.assign(plan_->buffer_widths.size(), 0);
+  for (size_t i = 0; i < buffers_.size(); ++i) {
+    if (compiled_.output_in_place && static_cast<int>(i) == plan_->output.buffer) {
+      buffer_strides_[i] = plan_->buffer_widths[i];
+      continue;
+    }
+    buffer_strides_[i] = BufferStride(i);
+    buffers_[i] = take_floats(rows * buffer_strides_[i]);
+  }
+  positions_ = {reinterpret_cast<int64_t*>(take(rows * 8)), static_cast<size_t>(rows)};
+  segments_ = {reinterpret_cast<int32_t*>(take(rows * 4)), static_cast<size_t>(rows)};
+  for (RopeTable& table : compiled_.rope_tables) {
+    table.cos = take_floats(rows * table.pairs);
+    table.sin = take_floats(rows * table.pairs);
+  }
+  for (RouteSlot& slot : compiled_.routes) {
+    slot.chosen = reinterpret_cast<int32_t*>(take(rows * slot.used * 4));
+    slot.weights = take_floats(rows * slot.used);
+  }
+  int64_t shared_bytes = 0;
+  worker_scratch_bytes_ = 0;
+  for (const auto& step : compiled_.steps) {
+    shared_bytes = std::max(shared_bytes, step->shared_scratch_bytes);
+    worker_scratch_bytes_ =
+        std::max(worker_scratch_bytes_, RoundUp(step->worker_scratch_bytes, 64));
+  }
+  shared_scratch_ = take(shared_bytes);
+  worker_scratch_ = take(worker_scratch_bytes_ * machine_->pool.threads());
+  return bytes;
+}
+
+MemoryUse CpuProgram::memory_use() const {
+  const int64_t block_bytes =
+      static_cast<int64_t>(compiled_.query_block_tokens.size() * sizeof(QueryBlock));
+  return {.weights = weights_.bytes(),
+          .kv_page = compiled_.kv_page_bytes,
+          .activations = arena_bytes_ + block_bytes * options_.max_batch_tokens};
+}
+
+std::string CpuProgram::Describe() const {
+  const int threads = machine_->pool.threads();
+  return fmt::format("cpu {}, {} thread{}", IsaName(machine_->isa), threads,
+                     threads == 1 ? "" : "s");
+}
+
+int64_t CpuProgram::OutputRows(const Batch& batch) const {
+  return static_cast<int64_t>(plan_->pooled ? batch.segments.size() : batch.output_rows.size());
+}
+
+void CpuProgram::CheckBatch(const Batch& batch, std::span<float> out) const {
+  const auto tokens = static_cast<int64_t>(batch.tokens.size());
+  CHECK(tokens > 0 && tokens <= options_.max_batch_tokens)
+      << tokens << " of " << options_.max_batch_tokens;
+  for (const int32_t token : batch.tokens) CHECK(token >= 0 && token < plan_->vocabulary) << token;
+  int64_t row = 0;
+  for (const Segment& segment : batch.segments) {
+    CHECK(segment.first_row == row && segment.tokens > 0 && segment.start_position >= 0)
+        << "segment at row " << row;
+    row += segment.tokens;
+    if (plan_->cache_layers.empty()) continue;
+    const int64_t positions = segment.start_position + segment.tokens;
+    CHECK(static_cast<int64_t>(segment.pages.size()) * kPageTokens >= positions)
+        << segment.pages.size();
+    for (const int32_t page : segment.pages) CHECK(page >= 0 && page < kv_pool_.pages()) << page;
+  }
+  CHECK(row == tokens) << "segments cover " << row << " of " << tokens << " tokens";
+  int64_t last = -1;
+  for (const int32_t output : batch.output_rows) {
+    CHECK(output > last && output < tokens) << "output row " << output;
+    last = output;
+  }
+  CHECK(static_cast<int64_t>(out.size()) == OutputRows(batch) * plan_->output.width) << out.size();
+}
+
+void CpuProgram::FillRows(const Batch& batch) {
+  for (size_t s = 0; s < batch.segments.size(); ++s) {
+    const Segment& segment = batch.segments[s];
+    for (int64_t i = 0; i < segment.tokens; ++i) {
+      positions_[static_cast<size_t>(segment.first_row + i)] = segment.start_position + i;
+      segments_[static_cast<size_t>(segment.first_row + i)] = static_cast<int32_t>(s);
+    }
+  }
+  for (size_t list = 0; list < query_blocks_.size(); ++list) {
+    query_blocks_[list].clear();
+    const int64_t most = compiled_.query_block_tokens[list];
+    for (size_t s = 0; s < batch.segments.size(); ++s) {
+      for (int64_t first = 0; first < batch.segments[s].tokens; first += most) {
+        const int64_t tokens = std::min(most, batch.segments[s].tokens - first);
+        query_blocks_[list].push_back(
+            {static_cast<int32_t>(s), static_cast<int32_t>(first), static_cast<int32_t>(tokens)});
+      }
+    }
+  }
+}
+
+void CpuProgram::FillRopeTables(const Pass& pass, Worker& worker) const {
+  constexpr int64_t kRows = 16;
+  if (pass.rope_tables.empty()) return;
+  const int64_t rows = pass.rows[0];
+  worker.For((rows + kRows - 1) / kRows, [&](int64_t block) {
+    for (int64_t row = block * kRows; row < std::min(rows, (block + 1) * kRows); ++row) {
+      const auto position = static_cast<double>(pass.positions[static_cast<size_t>(row)]);
+      for (const RopeTable& table : pass.rope_tables) {
+        for (int64_t i = 0; i < table.pairs; ++i) {
+          const double angle = position * table.inverse_frequency[i];
+          table.cos[row * table.pairs + i] = static_cast<float>(std::cos(angle) * table.magnitude);
+          table.sin[row * table.pairs + i] = static_cast<float>(std::sin(angle) * table.magnitude);
+        }
+      }
+    }
+  });
+}
+
+void CpuProgram::Run(const Batch& batch, std::span<float> out) {
+  CheckBatch(batch, out);
+  const std::lock_guard lock(machine_->mutex);
+  FillRows(batch);
+  Pass pass;
+  pass.batch = &batch;
+  pass.ops = &VectorOpsOf(machine_->isa);
+  pass.rows[static_cast<int>(RowKind::kTokens)] = static_cast<int64_t>(batch.tokens.size());
+  pass.rows[static_cast<int>(RowKind::kOutputs)] = static_cast<int64_t>(batch.output_rows.size());
+  pass.rows[static_cast<int>(RowKind::kSegments)] = static_cast<int64_t>(batch.segments.size());
+  const View& output = plan_->output;
+  if (compiled_.output_in_place) buffers_[static_cast<size_t>(output.buffer)] = out.data();
+  pass.buffers = buffers_;
+  pass.buffer_strides = buffer_strides_;
+  pass.positions = positions_;
+  pass.segments = segments_;
+  pass.routes = compiled_.routes;
+  pass.rope_tables = compiled_.rope_tables;
+  pass.query_blocks = query_blocks_;
+  pass.kv_pool = kv_pool_.data();
+  pass.kv_page_bytes = compiled_.kv_page_bytes;
+  pass.shared_scratch = shared_scratch_;
+  pass.worker_scratch = worker_scratch_;
+  pass.worker_scratch_bytes = worker_scratch_bytes_;
+  machine_->pool.Run([&](Worker& worker) {
+    FillRopeTables(pass, worker);
+    for (const auto& step : compiled_.steps) step->Run(pass, worker);
+  });
+  if (compiled_.output_in_place) return;
+  for (int64_t i = 0; i < OutputRows(batch); ++i) {
+    const int64_t row =
+        compiled_.output_rows == RowKind::kTokens ? batch.output_rows[static_cast<size_t>(i)] : i;
+    std::memcpy(out.data() + i * output.width, pass.Row(output, row),
+                static_cast<size_t>(output.width) * sizeof(float));
+  }
+}
+
+// Copies whole tiles: what lies behind the first `tokens` is not visible to anybody until it is
+// written again.
+void CpuProgram::CopyPage(int32_t from, int32_t to, int64_t tokens) {
+  CHECK(from >= 0 && from < kv_pool_.pages() && to >= 0 && to < kv_pool_.pages())
+      << from << " to " << to;
+  CHECK(tokens >= 0 && tokens <= kPageTokens) << tokens;
+  if (from == to || tokens == 0) return;
+  std::memcpy(kv_pool_.page(to), kv_pool_.page(from), static_cast<size_t>(compiled_.kv_page_bytes));
+}
+
+void CpuProgram::ReleasePage(int32_t page) {
+  CHECK(page >= 0 && page < kv_pool_.pages()) << page;
+  kv_pool_.Release(page);
+}
+
+}  // namespace puna::backend::cpu

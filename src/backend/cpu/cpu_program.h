@@ -1,0 +1,75 @@
+// A compiled plan with its memory.
+#ifndef PUNA_BACKEND_CPU_CPU_PROGRAM_H_
+#define PUNA_BACKEND_CPU_CPU_PROGRAM_H_
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/cpu/compiler.h"
+#include "backend/cpu/kv_pool.h"
+#include "backend/cpu/thread_pool.h"
+#include "backend/cpu/weight_store.h"
+
+namespace puna::backend::cpu {
+
+// What all programs of a backend share.
+struct Machine {
+  Machine(Isa isa, int threads) : isa(isa), pool(threads) {}
+  const Isa isa;
+  std::mutex mutex;  // held while the pool runs a job
+  ThreadPool pool;
+};
+
+class CpuProgram final : public Program {
+ public:
+  // The program without weights and memory: enough for memory_use().
+  static Result<std::unique_ptr<CpuProgram>> Outline(std::shared_ptr<const Plan> plan,
+                                                     const CompileOptions& options,
+                                                     Machine* machine);
+  // Takes the memory and packs the weights.
+  Status Load();
+
+  void Run(const Batch& batch, std::span<float> out) override;
+  void CopyPage(int32_t from, int32_t to, int64_t tokens) override;
+  void ReleasePage(int32_t page) override;
+  MemoryUse memory_use() const override;
+  std::string Describe() const override;
+
+ private:
+  CpuProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options, Machine* machine);
+
+  int64_t BufferStride(size_t buffer) const;
+  // Places everything but weights and cache behind each other from `base` on (null: only measures);
+  // returns the bytes.
+  int64_t LayOut(uint8_t* base);
+  void CheckBatch(const Batch& batch, std::span<float> out) const;
+  void FillRows(const Batch& batch);
+  void FillRopeTables(const Pass& pass, Worker& worker) const;
+  int64_t OutputRows(const Batch& batch) const;
+
+  std::shared_ptr<const Plan> plan_;
+  CompileOptions options_;
+  Machine* machine_;
+  WeightStore weights_;
+  CompiledPlan compiled_;
+  AlignedBytes arena_;
+  int64_t arena_bytes_ = 0;
+  KvPool kv_pool_;
+
+  // Into the arena.
+  std::vector<float*> buffers_;
+  std::vector<int64_t> buffer_strides_;
+  std::span<int64_t> positions_;
+  std::span<int32_t> segments_;
+  uint8_t* shared_scratch_ = nullptr;
+  uint8_t* worker_scratch_ = nullptr;
+  int64_t worker_scratch_bytes_ = 0;
+  std::vector<std::vector<QueryBlock>> query_blocks_;
+};
+
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_CPU_PROGRAM_H_

@@ -1,0 +1,507 @@
+// The cpu backend against the reference backend, on random plans, for every instruction set of this
+// machine.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/test_plans.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Float32 sums in another order: a few hundred roundings of 2^-24 each, squared.
+constexpr double kFloatTolerance = 1e-11;
+
+std::vector<std::string> AvailableIsas() {
+  std::vector<std::string> names;
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512Vnni, Isa::kNeon}) {
+    if (IsaAvailable(isa)) names.emplace_back(IsaName(isa));
+  }
+  return names;
+}
+
+class PerIsa : public ::testing::TestWithParam<std::string> {
+ protected:
+  // NMSE between both backends over the batches.
+  double Compare(const std::shared_ptr<const Plan>& plan,
+                 const std::vector<std::vector<Piece>>& batches, const CompileOptions& options,
+                 int threads = 2, int64_t stride = 1) {
+    const auto reference = MakeBackend("reference");
+    const auto cpu = MakeBackend("cpu", GetParam(), threads);
+    Runner expected(reference.get(), plan, options), actual(cpu.get(), plan, options);
+    EXPECT_THAT(actual.program().Describe(), HasSubstr("cpu " + GetParam() + ","));
+    const MemoryUse predicted = cpu->Predict(*plan, options), used = actual.program().memory_use();
+    EXPECT_EQ(predicted.weights, used.weights);
+    EXPECT_EQ(predicted.kv_page, used.kv_page);
+    EXPECT_EQ(predicted.activations, used.activations);
+    double worst = 0;
+    for (const std::vector<Piece>& batch : batches) {
+      const std::vector<float> want = expected.Run(batch, stride), got = actual.Run(batch, stride);
+      worst = std::max(worst, Nmse(got, want));
+    }
+    return worst;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Isas, PerIsa, ::testing::ValuesIn(AvailableIsas()),
+                         [](const auto& info) { return info.param; });
+
+// Widths around the vector widths.
+const int64_t kWidths[] = {1, 3, 8, 15, 16, 17, 40, 100, 256};
+
+// embed -> op -> output, with two random buffers x and y and somewhere to write.
+template <typename MakeOp>
+std::shared_ptr<const Plan> ElementPlan(int64_t width, MakeOp make_op) {
+  PlanBuilder b(static_cast<uint32_t>(width));
+  b.plan().vocabulary = 50;
+  const View x = b.Buffer(width), y = b.Buffer(width), out = b.Buffer(width);
+  b.Do(EmbedOp{b.Add(1, 50, width, 2.0f), x, 1.5f});
+  b.Do(EmbedOp{b.Add(1, 50, width, 2.0f), y});
+  make_op(&b, x, y, out);
+  return b.Finish(out);
+}
+
+constexpr Activation kActivations[] = {
+    Activation::kIdentity,  Activation::kSilu,    Activation::kGeluTanh,    Activation::kGeluErf,
+    Activation::kGeluQuick, Activation::kRelu,    Activation::kReluSquared, Activation::kSigmoid,
+    Activation::kTanh,      Activation::kSoftplus};
+
+TEST_P(PerIsa, Elementwise) {
+  for (const int64_t width : kWidths) {
+    for (const Activation activation : kActivations) {
+      auto unary = ElementPlan(width, [&](PlanBuilder* b, View x, View, View out) {
+        b->Do(UnaryOp{activation, x, out});
+      });
+      EXPECT_LT(Compare(unary, {{{0, 5}}}, {}), kFloatTolerance)
+          << width << " activation " << int(activation);
+      auto gated = ElementPlan(width, [&](PlanBuilder* b, View x, View y, View out) {
+        b->Do(GatedOp{activation, x, y, x});
+        b->Do(AddOp{x, y, out, -0.25f});
+      });
+      EXPECT_LT(Compare(gated, {{{0, 5}}}, {}), kFloatTolerance)
+          << width << " activation " << int(activation);
+    }
+    auto others = ElementPlan(width, [&](PlanBuilder* b, View x, View y, View out) {
+      b->Do(GatedOp{Activation::kSilu, x, y, out, 1.5f, 1.702f});
+      b->Do(MulOp{out, y, out});
+      b->Do(MulOp{out, {y.buffer, width / 2, 1}, x});
+      b->Do(ScaleOp{x, 0.7f, 3.0f, 2.5f});
+      b->Do(ScaleOp{y, 0.01f, 30.0f});
+      b->Do(AddOp{x, y, out});
+    });
+    EXPECT_LT(Compare(others, {{{0, 5}}}, {}), kFloatTolerance) << width;
+  }
+}
+
+TEST_P(PerIsa, NormsAndRope) {
+  for (const int64_t head : {2, 8, 12, 34, 40, 64, 100}) {
+    for (const NormKind kind : {NormKind::kRms, NormKind::kLayer, NormKind::kL2}) {
+      for (const bool whole_weight : {false, true}) {
+        auto plan = ElementPlan(3 * head, [&](PlanBuilder* b, View x, View y, View out) {
+          const WeightId weight = b->Vector(whole_weight ? 3 * head : head, 1),
+                         bias = b->Vector(head);
+          b->Do(NormOp{kind, x, x, head, 1e-5f, weight, whole_weight ? bias : kNoWeight});
+          b->Do(NormOp{kind, y, y, 3 * head, 1e-3f, kNoWeight,
+                       whole_weight ? kNoWeight : b->Vector(3 * head)});
+          b->Do(AddOp{x, y, out});
+        });
+        EXPECT_LT(Compare(plan, {{{0, 5}}}, {}), kFloatTolerance) << head << " kind " << int(kind);
+      }
+    }
+    for (const RopeKind kind : {RopeKind::kInterleaved, RopeKind::kHalves}) {
+      auto plan = ElementPlan(3 * head, [&](PlanBuilder* b, View x, View y, View out) {
+        b->Do(RopeOp{kind, x, head, 0, b->Frequencies(head / 2), 1.2f});
+        b->Do(RopeOp{kind, y, head, head / 2, b->Frequencies(head / 4)});
+        b->Do(AddOp{x, y, out});
+      });
+      EXPECT_LT(Compare(plan, {{{0, 25}, {1, 3}}}, {}), kFloatTolerance)
+          << head << " kind " << int(kind);
+    }
+  }
+}
+
+struct Shape {
+  int64_t width = 48, heads = 4, kv_heads = 2, k_size = 16, v_size = 16, hidden = 80, layers = 2;
+  quant::TensorType type = quant::TensorType::kF32;
+  bool qk_norm = false, biases = false, sinks = false, post_norm = false, tied = false,
+       parallel = false;
+  float softcap = 0, alibi = 0;
+  int64_t window = 0;
+  int64_t experts = 0, used = 2;
+  bool shared_expert = false, weigh_input = false, experts_biased = false, gateless = false;
+  float limit = 0;
+};
+
+void AddFeedForward(PlanBuilder* b, const Shape& s, View normed, View result) {
+  const View gate = b->Buffer(s.hidden), up = b->Buffer(s.hidden);
+  b->Do(MatMulOp{normed, gate, b->Matrix(s.hidden, s.width, s.type)});
+  b->Do(MatMulOp{normed, up, b->Matrix(s.hidden, s.width, s.type)});
+  b->Do(GatedOp{Activation::kSilu, gate, up, gate});
+  b->Do(MatMulOp{gate, result, b->Matrix(s.width, s.hidden, s.type),
+                 s.biases ? b->Vector(s.width) : kNoWeight});
+}
+
+void AddExperts(PlanBuilder* b, const Shape& s, View normed, View result) {
+  const View logits = b->Buffer(s.experts);
+  const float in = 1 / std::sqrt(static_cast<float>(s.width)),
+              hidden = 1 / std::sqrt(static_cast<float>(s.hidden));
+  b->plan().routes = 1;
+  b->Do(MatMulOp{normed, logits, b->Matrix(s.experts, s.width)});
+  RouteOp route{logits, 0, s.limit > 0 ? RouterScore::kSoftmaxOfSelected : RouterScore::kSigmoid,
+                s.experts, s.used};
+  route.normalize = true;
+  route.scale = 1.3f;
+  if (s.experts % 4 == 0 && s.used <= s.experts / 2) {
+    route.groups = 4;
+    route.groups_used = 2;
+    route.selection_bias = b->Vector(s.experts);
+  }
+  b->Do(route);
+  ExpertsOp op{normed, result, 0};
+  if (!s.gateless) op.gate = b->Add(s.experts, s.hidden, s.width, in, 0, s.type);
+  op.up = b->Add(s.experts, s.hidden, s.width, in, 0, s.type);
+  op.down = b->Add(s.experts, s.width, s.hidden, hidden, 0, s.type);
+  if (s.experts_biased) {
+    if (!s.gateless) op.gate_bias = b->Add(s.experts, 1, s.hidden, 0.3f);
+    op.up_bias = b->Add(s.experts, 1, s.hidden, 0.3f);
+    op.down_bias = b->Add(s.experts, 1, s.width, 0.3f);
+  }
+  op.limit = s.limit;
+  op.alpha = 1.702f;
+  op.weigh_input = s.weigh_input;
+  b->Do(op);
+  if (!s.shared_expert) return;
+  const View extra = b->Buffer(s.width);
+  AddFeedForward(b, s, normed, extra);
+  b->Do(AddOp{result, extra, result});
+}
+
+void AddLayer(PlanBuilder* b, const Shape& s, View h, int layer) {
+  const View normed = b->Buffer(s.width), result = b->Buffer(s.width);
+  const View q = b->Buffer(s.heads * s.k_size), kv = b->Buffer(s.kv_heads * (s.k_size + s.v_size));
+  const View attended = b->Buffer(s.heads * s.v_size);
+  const View k{kv.buffer, 0, s.kv_heads * s.k_size}, v{kv.buffer, k.width, s.kv_heads * s.v_size};
+  b->Do(NormOp{NormKind::kRms, h, normed, s.width, 1e-5f, b->Vector(s.width, 1)});
+  b->Do(MatMulOp{normed, q, b->Matrix(q.width, s.width, s.type),
+                 s.biases ? b->Vector(q.width) : kNoWeight});
+  if (s.qk_norm) b->Do(NormOp{NormKind::kRms, q, q, s.k_size, 1e-5f, b->Vector(s.k_size, 1)});
+  const std::vector<float> frequencies = b->Frequencies(s.k_size / 2);
+  b->Do(RopeOp{RopeKind::kHalves, q, s.k_size, 0, frequencies});
+  b->Do(MatMulOp{normed, k, b->Matrix(k.width, s.width, s.type),
+                 s.biases ? b->Vector(k.width) : kNoWeight});
+  if (s.qk_norm) b->Do(NormOp{NormKind::kRms, k, k, s.k_size, 1e-5f, b->Vector(s.k_size, 1)});
+  b->Do(RopeOp{RopeKind::kHalves, k, s.k_size, 0, frequencies});
+  b->Do(MatMulOp{normed, v, b->Matrix(v.width, s.width, s.type)});
+  AttentionOp attention{q, k, v, attended, layer, s.heads, s.kv_heads, s.k_size, s.v_size};
+  attention.scale = 1.5f / std::sqrt(static_cast<float>(s.k_size));
+  attention.softcap = s.softcap;
+  attention.window = layer % 2 == 0 ? s.window : 0;
+  attention.alibi_max_bias = s.alibi;
+  if (s.sinks) attention.sinks = b->Vector(s.heads, 1);
+  b->plan().cache_layers.push_back({s.kv_heads, s.k_size, s.v_size, attention.window});
+  b->Do(attention);
+  b->Do(MatMulOp{attended, result, b->Matrix(s.width, attended.width, s.type)});
+  if (s.post_norm)
+    b->Do(NormOp{NormKind::kRms, result, result, s.width, 1e-5f, b->Vector(s.width, 1)});
+  if (!s.parallel) {
+    b->Do(AddOp{h, result, h});
+    b->Do(NormOp{NormKind::kLayer, h, normed, s.width, 1e-5f, b->Vector(s.width, 1),
+                 b->Vector(s.width)});
+  }
+  const View fed = b->Buffer(s.width);
+  if (s.experts > 0) {
+    AddExperts(b, s, normed, fed);
+  } else {
+    AddFeedForward(b, s, normed, fed);
+  }
+  if (s.parallel) b->Do(AddOp{h, result, h});
+  b->Do(AddOp{h, fed, h, 0.8f});
+}
+
+std::shared_ptr<const Plan> Decoder(const Shape& s, uint32_t seed = 1) {
+  PlanBuilder b(seed);
+  const int64_t vocabulary = 77;
+  b.plan().vocabulary = vocabulary;
+  const View h = b.Buffer(s.width);
+  const WeightId table = b.Add(1, vocabulary, s.width, 1.0f, 0, s.type);
+  b.Do(EmbedOp{table, h, 1.1f});
+  for (int layer = 0; layer < s.layers; ++layer) AddLayer(&b, s, h, layer);
+  const View last = b.Buffer(s.width), logits = b.Buffer(vocabulary);
+  b.Do(SelectRowsOp{h, last});
+  b.Do(NormOp{NormKind::kRms, last, last, s.width, 1e-5f, b.Vector(s.width, 1)});
+  b.Do(MatMulOp{last, logits, s.tied ? table : b.Matrix(vocabulary, s.width, s.type)});
+  b.Do(ScaleOp{logits, 0.9f, 20.0f});
+  return b.Finish(logits);
+}
+
+CompileOptions Options(KvType kv = KvType::kF32) {
+  CompileOptions options;
+  options.kv_type = kv;
+  options.kv_pages = 101;
+  options.max_batch_tokens = 200;
+  return options;
+}
+
+// A prompt, then generation of two sequences beside another's prompt.
+const std::vector<std::vector<Piece>> kMixed = {{{0, 37}},
+                                                {{0, 1}},
+                                                {{1, 90}, {0, 1}},
+                                                {{0, 1}, {1, 1}},
+                                                {{2, 3}, {0, 1}, {1, 1}, {3, 70}},
+                                                {{0, 1}, {1, 17}, {2, 1}, {3, 1}}};
+
+TEST_P(PerIsa, HeadSizes) {
+  for (const int64_t size : {8, 12, 40, 64, 80, 96, 128, 256}) {
+    Shape s;
+    s.k_size = s.v_size = size;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance) << size;
+  }
+  Shape s;
+  s.k_size = 24;
+  s.v_size = 20;
+  EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance);
+}
+
+TEST_P(PerIsa, HeadGroups) {
+  for (const auto& [heads, kv_heads] : std::vector<std::pair<int64_t, int64_t>>{
+           {1, 1}, {5, 5}, {7, 1}, {6, 2}, {71, 1}, {130, 1}}) {
+    Shape s;
+    s.heads = heads;
+    s.kv_heads = kv_heads;
+    s.layers = 1;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance) << heads << "/" << kv_heads;
+  }
+}
+
+TEST_P(PerIsa, AttentionVariants) {
+  Shape s;
+  s.qk_norm = s.biases = s.sinks = s.post_norm = s.tied = true;
+  s.softcap = 5;
+  s.window = 20;
+  s.width = 50;
+  s.hidden = 77;
+  EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance);
+  s = {};
+  s.alibi = 8;
+  s.heads = 6;
+  s.parallel = true;
+  s.window = 3;
+  EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance);
+}
+
+TEST_P(PerIsa, CacheTypes) {
+  for (const int64_t size : {16, 40, 64}) {
+    Shape s;
+    s.k_size = s.v_size = size;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options(KvType::kF16)), 1e-6) << size;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options(KvType::kQ8_0)), 1e-4) << size;
+  }
+}
+
+TEST_P(PerIsa, ThreadCounts) {
+  Shape s;
+  s.heads = 4;
+  s.kv_heads = 1;
+  // Long enough that few units are cut into ranges of keys.
+  const std::vector<std::vector<Piece>> batches = {{{0, 200}},         {{0, 200}}, {{0, 200}},
+                                                   {{0, 100}, {1, 3}}, {{0, 1}},   {{0, 2}}};
+  for (const int threads : {1, 2, 4}) {
+    EXPECT_LT(Compare(Decoder(s), batches, Options(), threads), kFloatTolerance) << threads;
+  }
+}
+
+TEST_P(PerIsa, Outputs) {
+  EXPECT_LT(Compare(Decoder({}), kMixed, Options(), 2, 5), kFloatTolerance);
+  EXPECT_EQ(Compare(Decoder({}), {{{0, 20}}}, Options(), 2, 0), 0);
+}
+
+TEST_P(PerIsa, Experts) {
+  for (const int64_t experts : {3, 8, 32}) {
+    Shape s;
+    s.experts = experts;
+    s.layers = 1;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance) << experts;
+    s.shared_expert = s.experts_biased = true;
+    s.limit = 2;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance) << experts;
+    s.limit = 0;
+    s.weigh_input = s.gateless = true;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance) << experts;
+  }
+}
+
+// Encoders: no cache, attention within the segment.
+TEST_P(PerIsa, WithoutCache) {
+  for (const bool causal : {false, true}) {
+    for (const int64_t window : {0, 12}) {
+      for (const Pooling pooling : {Pooling::kMean, Pooling::kFirst, Pooling::kLast}) {
+        PlanBuilder b(7);
+        b.plan().vocabulary = 60;
+        b.plan().pooled = true;
+        const View h = b.Buffer(36), q = b.Buffer(36), kv = b.Buffer(72), out = b.Buffer(36);
+        b.Do(EmbedOp{b.Add(1, 60, 36, 1.0f), h});
+        b.Do(AddRowOp{b.Add(1, 100, 36, 1.0f), h});
+        b.Do(AddRowOp{b.Add(1, 2, 36, 1.0f), h, 1});
+        b.Do(MatMulOp{h, q, b.Matrix(36, 36)});
+        b.Do(MatMulOp{h, kv, b.Matrix(72, 36)});
+        AttentionOp attention{q,   {kv.buffer, 0, 36}, {kv.buffer, 36, 36}, h, -1, 3, 3, 12, 12,
+                              0.4f};
+        attention.causal = causal;
+        attention.window = window;
+        attention.alibi_max_bias = window > 0 ? 4 : 0;
+        b.Do(attention);
+        b.Do(PoolOp{pooling, h, out});
+        b.Do(UnaryOp{Activation::kTanh, out, out});
+        const auto plan = b.Finish(out);
+        const std::vector<std::vector<Piece>> batches = {
+            {{0, 50}}, {{1, 1}, {2, 33}, {3, 16}, {4, 70}, {5, 1}}};
+        CompileOptions options;
+        options.max_batch_tokens = 128;
+        EXPECT_LT(Compare(plan, batches, options), kFloatTolerance) << causal << " " << window;
+      }
+    }
+  }
+}
+
+// A prompt in one piece and in many gives the same: pages, masks and positions do not depend on how
+// it is cut.
+TEST_P(PerIsa, ChunkedEqualsWhole) {
+  const auto cpu = MakeBackend("cpu", GetParam(), 2);
+  Shape s;
+  s.window = 30;
+  const auto plan = Decoder(s);
+  Runner whole(cpu.get(), plan, Options()), chunked(cpu.get(), plan, Options());
+  const std::vector<float> expected = whole.Run({{0, 100}});
+  std::vector<float> actual;
+  for (const int64_t tokens : {1, 15, 17, 2, 33, 32}) {
+    const std::vector<float> part = chunked.Run({{0, tokens}});
+    actual.insert(actual.end(), part.begin(), part.end());
+  }
+  EXPECT_LT(Nmse(actual, expected), kFloatTolerance);
+}
+
+TEST_P(PerIsa, CopiedPagesContinueAlike) {
+  for (const KvType kv : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+    const auto cpu = MakeBackend("cpu", GetParam(), 2);
+    Runner runner(cpu.get(), Decoder({}), Options(kv));
+    runner.Run({{0, 40}});
+    const std::vector<float> original = runner.Run({{0, 1}});
+    Runner again(cpu.get(), Decoder({}), Options(kv));
+    again.Run({{0, 40}});
+    again.Fork(0, 0, 40);
+    EXPECT_EQ(again.Run({{0, 1}}), original);
+  }
+}
+
+// Rounding errors of int8 activations, not of float sums: only that nothing is far off.
+TEST_P(PerIsa, QuantizedWeights) {
+  Shape s;
+  s.width = 256;
+  s.hidden = 512;
+  s.k_size = s.v_size = 32;
+  s.heads = 8;
+  s.tied = true;
+  for (const auto type :
+       {quant::TensorType::kQ8_0, quant::TensorType::kF16, quant::TensorType::kBF16}) {
+    s.type = type;
+    if (quant::TraitsOf(type).encode == nullptr) continue;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options()), 1e-3) << quant::TraitsOf(type).name;
+  }
+}
+
+TEST(CpuProgram, NanOfOneSequenceStaysThere) {
+  // A page that held another sequence's infinities is reused: what lies behind the end must not be
+  // touched.
+  PlanBuilder b(3);
+  b.plan().vocabulary = 4;
+  const View h = b.Buffer(16), out = b.Buffer(16);
+  const WeightId table = b.Add(1, 4, 16, 1.0f);
+  auto* values = reinterpret_cast<float*>(const_cast<uint8_t*>(b.plan().weights[0].data));
+  for (int i = 0; i < 16; ++i) values[3 * 16 + i] = i % 2 == 0 ? INFINITY : NAN;
+  b.Do(EmbedOp{table, h});
+  AttentionOp attention{h, h, h, out, 0, 1, 1, 16, 16};
+  b.plan().cache_layers.push_back({1, 16, 16, 0});
+  b.Do(attention);
+  const auto plan = b.Finish(out);
+  for (const KvType kv : {KvType::kF32, KvType::kF16}) {
+    const auto cpu = MakeBackend("cpu");
+    CompileOptions options;
+    options.kv_type = kv;
+    options.kv_pages = 2;
+    auto program = *cpu->Compile(plan, options);
+    const std::vector<int32_t> pages = {1}, bad(16, 3), good = {0, 1, 2}, rows = {0, 1, 2};
+    std::vector<float> result(48);
+    const Segment poison{0, 16, 0, pages}, clean{0, 3, 0, pages};
+    program->Run({bad, {&poison, 1}, rows}, result);
+    program->Run({good, {&clean, 1}, rows}, result);
+    for (const float value : result) EXPECT_TRUE(std::isfinite(value));
+  }
+}
+
+TEST(CpuProgram, TwoProgramsAtOnce) {
+  const auto cpu = MakeBackend("cpu", "", 2);
+  const auto plan = Decoder({});
+  Runner a(cpu.get(), plan, Options()), b(cpu.get(), plan, Options()),
+      alone(cpu.get(), plan, Options());
+  const std::vector<float> expected = alone.Run({{0, 50}});
+  std::vector<float> from_a, from_b;
+  std::thread other([&] {
+    for (int i = 0; i < 5; ++i) from_b = b.Run({{0, 50}});
+  });
+  from_a = a.Run({{0, 50}});
+  other.join();
+  EXPECT_EQ(from_a, expected);
+}
+
+TEST(CpuProgram, CancelsWhilePacking) {
+  const auto cpu = MakeBackend("cpu");
+  CompileOptions options = Options();
+  int64_t calls = 0, total = 0;
+  options.progress = [&](int64_t done, int64_t all) {
+    EXPECT_LE(done, all);
+    total = all;
+    return ++calls < 3;
+  };
+  const auto cancelled = cpu->Compile(Decoder({}), options);
+  ASSERT_FALSE(cancelled);
+  EXPECT_EQ(cancelled.error().code, ErrorCode::kCancelled);
+  calls = INT32_MIN;
+  EXPECT_TRUE(cpu->Compile(Decoder({}), options));
+  EXPECT_GT(total, 0);
+}
+
+TEST(CpuProgram, TiedTableIsHeldOnce) {
+  const auto cpu = MakeBackend("cpu");
+  Shape s;
+  s.layers = 0;
+  const int64_t untied = cpu->Predict(*Decoder(s), Options()).weights;
+  s.tied = true;
+  EXPECT_EQ(cpu->Predict(*Decoder(s), Options()).weights, untied);
+}
+
+TEST(CpuProgram, ReleasedPagesCanBeWrittenAgain) {
+  Shape s;
+  s.k_size = s.v_size = 128;
+  const auto cpu = MakeBackend("cpu");
+  Runner fresh(cpu.get(), Decoder(s), Options()), reused(cpu.get(), Decoder(s), Options());
+  for (int32_t page = 0; page < 101; ++page) reused.program().ReleasePage(page);
+  EXPECT_EQ(reused.Run({{0, 50}}), fresh.Run({{0, 50}}));
+}
+
+TEST(CpuBackend, RefusesWhatItCannotDo) {
+  EXPECT_FALSE(CreateBackend({.name = "cpu", .threads = -1}));
+  EXPECT_FALSE(CreateBackend({.name = "cpu", .isa = "quantum"}));
+  const auto cpu = MakeBackend("cpu");
+  CompileOptions options = Options();
+  options.kv_pages = INT64_MAX / 2;
+  EXPECT_FALSE(cpu->Compile(Decoder({}), options));
+  options = Options();
+  options.max_batch_tokens = 0;
+  EXPECT_FALSE(cpu->Compile(Decoder({}), options));
+}
+
+}  // namespace
+}  // namespace puna::backend::cpu

@@ -1,0 +1,173 @@
+// The front door: finds the row of the kernel table at packing time, and does what is the same for
+// all kernels: which rows form a group, whose bytes they are, sizes, checks.
+//
+// Everything is done in groups of 16 rows, whatever the instruction set: an executor can split work
+// by groups and fuse over row ranges without knowing who computes.
+#include "backend/cpu/gemm.h"
+
+#include <algorithm>
+
+#include "backend/cpu/kernels/kernel_table.h"
+#include "base/check.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+Status CheckPart(const Weight& weight, const Weight& first) {
+  const quant::TypeTraits& traits = quant::TraitsOf(weight.type);
+  if (traits.decode == nullptr || kChunk % traits.block_elements != 0) {
+    return MakeError(ErrorCode::kUnsupported,
+                     "tensor {}: type {} cannot be a factor of a matrix product", weight.name,
+                     traits.name);
+  }
+  if (weight.cols <= 0 || weight.rows < 0 || weight.experts <= 0) {
+    return MakeError(ErrorCode::kCorrupt, "tensor {}: shape {} x {} x {} is not a matrix",
+                     weight.name, weight.experts, weight.rows, weight.cols);
+  }
+  if (weight.cols % traits.block_elements != 0) {
+    return MakeError(ErrorCode::kCorrupt,
+                     "tensor {}: row length {} is not a multiple of {}, the block of {}",
+                     weight.name, weight.cols, traits.block_elements, traits.name);
+  }
+  if (weight.type != first.type || weight.cols != first.cols || weight.experts != first.experts) {
+    return MakeError(
+        ErrorCode::kCorrupt,
+        "tensor {}: {} with {} columns and {} experts cannot be stacked on {}: {} with {} and {}",
+        weight.name, traits.name, weight.cols, weight.experts, first.name,
+        quant::TraitsOf(first.type).name, first.cols, first.experts);
+  }
+  return {};
+}
+
+int64_t Groups(int64_t rows) { return (rows + kGroupRows - 1) / kGroupRows; }
+
+// The GGUF blocks of row `row` of the stacked parts.
+const uint8_t* RowBlocks(std::span<const Weight* const> parts, int64_t expert, int64_t row) {
+  for (const Weight* part : parts) {
+    if (row < part->rows) return part->Row(expert, row);
+    row -= part->rows;
+  }
+  CHECK(false) << "row past the end of the stacked parts";
+  return nullptr;
+}
+
+}  // namespace
+
+int64_t PackedBytes(const Weight& weight, Isa isa) {
+  const quant::TypeTraits& traits = quant::TraitsOf(weight.type);
+  return weight.experts * Groups(weight.rows) *
+         FindKernels(weight.type, isa).group_bytes(traits, weight.cols);
+}
+
+Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa isa) {
+  CHECK(!parts.empty());
+  PackedMatrix packed;
+  const Weight& first = *parts[0];
+  for (const Weight* part : parts) {
+    PUNA_RETURN_IF_ERROR(CheckPart(*part, first));
+    packed.rows += part->rows;
+  }
+  packed.cols = first.cols;
+  packed.type = first.type;
+  packed.isa = isa;
+  packed.kernels = &FindKernels(first.type, isa);
+  packed.input = packed.kernels->input;
+  packed.group_rows = kGroupRows;
+  packed.group_bytes = packed.kernels->group_bytes(quant::TraitsOf(first.type), first.cols);
+  int64_t size = 0;
+  if (__builtin_mul_overflow(packed.groups(), packed.group_bytes, &size)) {
+    return MakeError(ErrorCode::kResourceExhausted,
+                     "tensor {}: {} x {} values do not fit the address space", first.name,
+                     packed.rows, packed.cols);
+  }
+  packed.data = AlignedBytes(size);
+  if (packed.data.size_bytes() != size) {
+    return MakeError(ErrorCode::kResourceExhausted,
+                     "tensor {}: no memory for {} bytes of packed weights", first.name, size);
+  }
+  return packed;
+}
+
+void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,
+                PackedMatrix* packed) {
+  const quant::TypeTraits& traits = quant::TraitsOf(packed->type);
+  for (int64_t group = begin; group < end; ++group) {
+    const uint8_t* row_blocks[kGroupRows] = {};
+    const int64_t first_row = group * kGroupRows;
+    const int64_t rows = std::min(kGroupRows, packed->rows - first_row);
+    for (int64_t r = 0; r < rows; ++r)
+      row_blocks[r] = RowBlocks(parts, expert, first_row + r);
+    packed->kernels->pack(traits, row_blocks, rows, packed->cols,
+                          packed->data.data() + group * packed->group_bytes);
+  }
+}
+
+int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols) {
+  const int64_t chunks = ChunkCount(cols);
+  int64_t size = 0;
+  switch (format) {
+    case InputFormat::kF32:
+      size = chunks * tokens * kChunk * static_cast<int64_t>(sizeof(float));
+      break;
+    case InputFormat::kInt8Block32:
+      size = Int8Block32Planes(chunks, tokens).end;
+      break;
+    case InputFormat::kInt8Block256:
+      size = Int8Block256Planes(chunks, tokens).end;
+      break;
+  }
+  return (size + 63) / 64 * 64;
+}
+
+void PrepareInput(const PackedMatrix& matrix, const float* in, int64_t in_stride,
+                  int64_t token_begin, int64_t token_end, int64_t tokens, uint8_t* prepared) {
+  const auto index = static_cast<int>(matrix.input);
+  PrepareFn prepare = KernelsOf(matrix.isa).prepare[index];
+  if (prepare == nullptr) prepare = ScalarKernels().prepare[index];
+  prepare(in, in_stride, token_begin, token_end, tokens, matrix.cols, prepared);
+}
+
+float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens, int64_t cols,
+                    int64_t token, int64_t col) {
+  const int64_t chunk_token = col / kChunk * tokens + token;
+  const int64_t index = chunk_token * kChunk + col % kChunk;
+  if (format == InputFormat::kF32) return reinterpret_cast<const float*>(prepared)[index];
+  const auto value = static_cast<float>(reinterpret_cast<const int8_t*>(prepared)[index]);
+  if (format == InputFormat::kInt8Block32) {
+    const Int8Block32Planes planes(ChunkCount(cols), tokens);
+    return value * reinterpret_cast<const float*>(
+                       prepared + planes.scale)[chunk_token * 8 + col % kChunk / 32];
+  }
+  const Int8Block256Planes planes(ChunkCount(cols), tokens);
+  return value * reinterpret_cast<const float*>(prepared + planes.scale)[chunk_token];
+}
+
+void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
+              int64_t group_begin, int64_t group_end, float* out, int64_t out_stride) {
+  const int64_t first_row = group_begin * kGroupRows;
+  const MultiplyTask task = {
+      .groups = matrix.data.data() + group_begin * matrix.group_bytes,
+      .group_bytes = matrix.group_bytes,
+      .rows = std::min(matrix.rows, group_end * kGroupRows) - first_row,
+      .cols = matrix.cols,
+      .input = prepared,
+      .tokens = tokens,
+      .out = out + first_row,
+      .out_stride = out_stride,
+      .traits = &quant::TraitsOf(matrix.type),
+  };
+  if (task.rows > 0 && tokens > 0) matrix.kernels->multiply(task);
+}
+
+void UnpackRow(const PackedMatrix& matrix, int64_t row, float* out) {
+  CHECK(row >= 0 && row < matrix.rows) << "row " << row << " of " << matrix.rows;
+  const quant::TypeTraits& traits = quant::TraitsOf(matrix.type);
+  const uint8_t* group = matrix.data.data() + row / kGroupRows * matrix.group_bytes;
+  std::vector<uint8_t> blocks(quant::BytesFor(matrix.type, matrix.cols));
+  matrix.kernels->unpack(traits, group, row % kGroupRows, matrix.cols, blocks.data());
+  traits.decode(blocks.data(), matrix.cols, out);
+}
+
+std::string_view KernelName(const PackedMatrix& matrix) { return matrix.kernels->name; }
+
+}  // namespace puna::backend::cpu

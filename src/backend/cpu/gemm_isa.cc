@@ -1,0 +1,67 @@
+// Which instruction set to use. Availability is asked of the processor once, by the units
+// themselves (their flags decide what they need); the order of kOrder is the order of preference,
+// last is best.
+#include <fmt/format.h>
+
+#include <array>
+#include <string>
+
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/kernels/kernel_table.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+constexpr std::array kOrder = {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512Vnni};
+
+std::string Choices() {
+  std::string choices;
+  for (Isa isa : kOrder) {
+    if (!IsaAvailable(isa)) continue;
+    if (!choices.empty()) choices += ", ";
+    choices += IsaName(isa);
+  }
+  return choices;
+}
+
+}  // namespace
+
+std::string_view IsaName(Isa isa) {
+  switch (isa) {
+    case Isa::kScalar:
+      return "scalar";
+    case Isa::kAvx2:
+      return "avx2";
+    case Isa::kAvx512Vnni:
+      return "avx512vnni";
+    case Isa::kNeon:
+      return "neon";
+  }
+  return "unknown";
+}
+
+bool IsaAvailable(Isa isa) {
+  const IsaKernels& kernels = KernelsOf(isa);
+  return kernels.isa == isa && kernels.available();
+}
+
+Result<Isa> ChooseIsa(std::string_view forced) {
+  if (forced.empty()) {
+    Isa best = Isa::kScalar;
+    for (Isa isa : kOrder) {
+      if (IsaAvailable(isa)) best = isa;
+    }
+    return best;
+  }
+  for (Isa isa : kOrder) {
+    if (IsaName(isa) != forced) continue;
+    if (IsaAvailable(isa)) return isa;
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "instruction set \"{}\" is not available on this machine; it has {}", forced,
+                     Choices());
+  }
+  return MakeError(ErrorCode::kInvalidArgument,
+                   "instruction set \"{}\" is unknown; this machine has {}", forced, Choices());
+}
+
+}  // namespace puna::backend::cpu

@@ -1,0 +1,36 @@
+// The instruction sets that this program was built with, and the look-up with its fallbacks: a type
+// without kernels of its own takes the generic ones of the same instruction set, an instruction set
+// without anything takes the scalar ones.
+#include "backend/cpu/kernels/kernel_table.h"
+
+#include "base/check.h"
+
+namespace puna::backend::cpu {
+
+const IsaKernels& KernelsOf(Isa isa) {
+  const IsaKernels* found = nullptr;
+  switch (isa) {
+    case Isa::kScalar:
+      break;
+    case Isa::kAvx2:
+      found = Avx2Kernels();
+      break;
+    case Isa::kAvx512Vnni:
+      found = Avx512Kernels();
+      break;
+    case Isa::kNeon:
+      found = NeonKernels();
+      break;
+  }
+  return found != nullptr ? *found : ScalarKernels();
+}
+
+const GemmKernels& FindKernels(quant::TensorType type, Isa isa) {
+  const IsaKernels& kernels = KernelsOf(isa);
+  for (int64_t i = 0; i < kernels.type_count; ++i) {
+    if (kernels.types[i].type == type) return kernels.types[i].kernels;
+  }
+  return kernels.generic != nullptr ? *kernels.generic : *ScalarKernels().generic;
+}
+
+}  // namespace puna::backend::cpu

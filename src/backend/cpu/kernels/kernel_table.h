@@ -1,0 +1,88 @@
+// What an instruction set offers to gemm.cc: one row per weight type, plus the parts that the
+// generic kernel and the preparation of inputs need. Plain data and function pointers: included by
+// units that are compiled for one instruction set, which must not instantiate anything of the
+// standard library (the linker could keep their copy for everybody).
+#ifndef PUNA_BACKEND_CPU_KERNELS_KERNEL_TABLE_H_
+#define PUNA_BACKEND_CPU_KERNELS_KERNEL_TABLE_H_
+
+#include <cstdint>
+
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/kernels/input_layout.h"
+#include "quant/quant.h"
+
+namespace puna::backend::cpu {
+
+// Rows that are packed and computed together, everywhere: the float32 lanes of the widest vectors.
+inline constexpr int64_t kGroupRows = 16;
+
+// Some whole groups of a packed matrix times all tokens of a prepared input.
+struct MultiplyTask {
+  const uint8_t* groups = nullptr;  // first packed group
+  int64_t group_bytes = 0;
+  int64_t rows = 0;  // rows to compute, from the first row of the first group on; the last group
+                     // may hold fewer than 16
+  int64_t cols = 0;
+  const uint8_t* input = nullptr;  // prepared, all columns
+  int64_t tokens = 0;
+  float* out = nullptr;  // [tokens] at out_stride; [0] is the first row of the first group
+  int64_t out_stride = 0;
+  const quant::TypeTraits* traits = nullptr;  // of the weight type: how the generic kernel decodes
+};
+
+// Multiplies a panel of 16 decoded rows with one chunk of the float32 input:
+//   sums[t][r] += sum over k < count of panel[k][r] * input[t][k], k ascending
+// panel is [count][16], input [tokens][kChunk], sums [tokens][16]. Every pointer is aligned to 64
+// bytes.
+using PanelFn = void (*)(const float* panel, int64_t count, const float* input, int64_t tokens,
+                         float* sums);
+
+// Writes the prepared form of tokens [begin, end) of in[token * stride + col] into `prepared`, laid
+// out for `tokens`.
+using PrepareFn = void (*)(const float* in, int64_t stride, int64_t begin, int64_t end,
+                           int64_t tokens, int64_t cols, uint8_t* prepared);
+
+struct GemmKernels {
+  const char* name;  // "<type> <isa>", or "generic <isa>": tests assert which one ran
+  InputFormat input;
+  // Packed bytes of a group of 16 rows.
+  int64_t (*group_bytes)(const quant::TypeTraits& traits, int64_t cols);
+  // Packs `rows` <= 16 rows, each given by a pointer to its GGUF blocks. The rows up to 16 become
+  // zero weights.
+  void (*pack)(const quant::TypeTraits& traits, const uint8_t* const* row_blocks, int64_t rows,
+               int64_t cols, uint8_t* group);
+  // The GGUF blocks of one packed row again, bit for bit.
+  void (*unpack)(const quant::TypeTraits& traits, const uint8_t* group, int64_t row, int64_t cols,
+                 uint8_t* row_blocks);
+  void (*multiply)(const MultiplyTask& task);
+};
+
+struct TypeKernels {
+  quant::TensorType type;
+  GemmKernels kernels;
+};
+
+// Everything of one instruction set. A null entry falls back to the scalar unit's.
+struct IsaKernels {
+  Isa isa;
+  const char* name;
+  bool (*available)();
+  const GemmKernels* generic;  // any type that quant decodes
+  const TypeKernels* types;    // the types with kernels of their own
+  int64_t type_count;
+  PrepareFn prepare[3];  // by InputFormat
+};
+
+const IsaKernels& ScalarKernels();
+// Null where the program was built for another processor family.
+const IsaKernels* Avx2Kernels();
+const IsaKernels* Avx512Kernels();
+const IsaKernels* NeonKernels();
+
+// The row for (type, isa): the type's own kernels, or the generic ones.
+const GemmKernels& FindKernels(quant::TensorType type, Isa isa);
+const IsaKernels& KernelsOf(Isa isa);
+
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_KERNELS_KERNEL_TABLE_H_

@@ -1,0 +1,8 @@
+// What this instruction set brings of its own.
+#include "backend/cpu/kernels/kernel_table.h"
+
+namespace puna::backend::cpu {
+
+const IsaKernels* NeonKernels() { return nullptr; }
+
+}  // namespace puna::backend::cpu

@@ -1,0 +1,141 @@
+// Preparing inputs (see input_layout.h), written once for all instruction sets so that their
+// results are the same bit for bit; a unit that includes this compiles it with its own flags.
+// Internal linkage for that reason.
+//
+// Rounding is to the nearest level of a symmetric int8 scale, largest absolute value / 127, as
+// GGUF's Q8_0 and Q8_K do.
+#ifndef PUNA_BACKEND_CPU_KERNELS_PREPARE_INPUT_H_
+#define PUNA_BACKEND_CPU_KERNELS_PREPARE_INPUT_H_
+
+#include <cstdint>
+#include <cstring>
+
+#include "backend/cpu/kernels/input_layout.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+inline float FloatOfBits(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+// Largest |value|, compared as integers: the order is the same for all but NaN, which counts as
+// largest.
+inline float LargestMagnitude(const float* values, int count) {
+  int32_t largest = 0;
+  for (int i = 0; i < count; ++i) {
+    int32_t bits;
+    std::memcpy(&bits, values + i, sizeof(bits));
+    bits &= 0x7fffffff;
+    largest = bits > largest ? bits : largest;
+  }
+  return FloatOfBits(static_cast<uint32_t>(largest));
+}
+
+// Rounds values * inverse to int8. Adding 1.5 * 2^23 leaves the nearest integer in the low bits of
+// the float.
+inline void RoundToInt8(const float* values, int count, float inverse, int8_t* out) {
+  for (int i = 0; i < count; ++i) {
+    const float shifted = values[i] * inverse + 12582912.0f;
+    int32_t bits;
+    std::memcpy(&bits, &shifted, sizeof(bits));
+    out[i] = static_cast<int8_t>(bits);
+  }
+}
+
+inline int32_t Sum(const int8_t* values, int count) {
+  int32_t sum = 0;
+  for (int i = 0; i < count; ++i) sum += values[i];
+  return sum;
+}
+
+// Scales below this are taken as zero: 1 / scale must be finite.
+constexpr float kSmallestMagnitude = 1e-35f;
+
+// Returns the scale.
+inline float QuantizeInt8(const float* values, int count, int8_t* out) {
+  const float largest = LargestMagnitude(values, count);
+  const bool zero = largest < kSmallestMagnitude;
+  RoundToInt8(values, count, zero ? 0.0f : 127.0f / largest, out);
+  return zero ? 0.0f : largest / 127.0f;
+}
+
+// The columns of (token, chunk), padded with zeros to 256.
+struct PaddedChunk {
+  alignas(64) float padded[kChunk];
+  const float* Load(const float* row, int64_t cols, int64_t chunk) {
+    const int64_t count = cols - chunk * kChunk;
+    if (count >= kChunk) return row + chunk * kChunk;
+    for (int64_t i = 0; i < count; ++i) padded[i] = row[chunk * kChunk + i];
+    for (int64_t i = count; i < kChunk; ++i) padded[i] = 0;
+    return padded;
+  }
+};
+
+void PrepareF32(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
+                int64_t cols, uint8_t* prepared) {
+  PaddedChunk padded;
+  for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
+    for (int64_t t = begin; t < end; ++t) {
+      const float* values = padded.Load(in + t * stride, cols, chunk);
+      std::memcpy(prepared + (chunk * tokens + t) * kChunk * sizeof(float), values,
+                  kChunk * sizeof(float));
+    }
+  }
+}
+
+void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
+                        int64_t cols, uint8_t* prepared) {
+  const Int8Block32Planes planes(ChunkCount(cols), tokens);
+  PaddedChunk padded;
+  for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
+    for (int64_t t = begin; t < end; ++t) {
+      const float* values = padded.Load(in + t * stride, cols, chunk);
+      const int64_t index = chunk * tokens + t;
+      auto* out = reinterpret_cast<int8_t*>(prepared + index * kChunk);
+      auto* scale = reinterpret_cast<float*>(prepared + planes.scale) + index * 8;
+      auto* start = reinterpret_cast<int32_t*>(prepared + planes.start) + index * 8;
+      auto* scaled_sum = reinterpret_cast<float*>(prepared + planes.scaled_sum) + index * 8;
+      for (int b = 0; b < 8; ++b) {
+        scale[b] = QuantizeInt8(values + b * 32, 32, out + b * 32);
+        const int32_t sum = Sum(out + b * 32, 32);
+        start[b] = -128 * sum;
+        scaled_sum[b] = scale[b] * static_cast<float>(sum);
+      }
+    }
+  }
+}
+
+void PrepareInt8Block256(const float* in, int64_t stride, int64_t begin, int64_t end,
+                         int64_t tokens, int64_t cols, uint8_t* prepared) {
+  const Int8Block256Planes planes(ChunkCount(cols), tokens);
+  PaddedChunk padded;
+  for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
+    for (int64_t t = begin; t < end; ++t) {
+      const float* values = padded.Load(in + t * stride, cols, chunk);
+      const int64_t index = chunk * tokens + t;
+      auto* out = reinterpret_cast<int8_t*>(prepared + index * kChunk);
+      reinterpret_cast<float*>(prepared + planes.scale)[index] = QuantizeInt8(values, kChunk, out);
+      auto* start16 = reinterpret_cast<int32_t*>(prepared + planes.start16) + index * 16;
+      auto* start32 = reinterpret_cast<int32_t*>(prepared + planes.start32) + index * 8;
+      auto* sum16 = reinterpret_cast<int16_t*>(prepared + planes.sum16) + index * 16;
+      auto* sum32 = reinterpret_cast<int16_t*>(prepared + planes.sum32) + index * 8;
+      for (int b = 0; b < 16; ++b) {
+        const int32_t sum = Sum(out + b * 16, 16);
+        sum16[b] = static_cast<int16_t>(sum);
+        start16[b] = -128 * sum;
+      }
+      for (int b = 0; b < 8; ++b) {
+        sum32[b] = static_cast<int16_t>(sum16[2 * b] + sum16[2 * b + 1]);
+        start32[b] = -128 * sum32[b];
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_KERNELS_PREPARE_INPUT_H_

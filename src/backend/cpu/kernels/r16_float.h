@@ -1,0 +1,88 @@
+// Weights that are floating-point numbers: packed as [column][16 rows] in their own width,
+// multiplied in float32 with the unrounded input. Portable packing in r16_float_pack.cc; the driver
+// below is compiled by each instruction set's unit, hence internal linkage. `Tiles` brings
+//   template <typename Element, int kGroups> static void Run(int tokens, const Element* const*
+//   groups, int64_t count,
+//                                                            const float* input, float* sums);
+// sums[t][g][r] += sum over k < count of groups[g][k][r] * input[t][k], fused multiply-adds in the
+// order of k.
+#ifndef PUNA_BACKEND_CPU_KERNELS_R16_FLOAT_H_
+#define PUNA_BACKEND_CPU_KERNELS_R16_FLOAT_H_
+
+#include <cstdint>
+#include <cstring>
+
+#include "backend/cpu/kernels/kernel_table.h"
+
+namespace puna::backend::cpu {
+
+// The bits of an element; the type tells F16 from BF16.
+struct FloatBits {
+  uint32_t bits;
+};
+struct HalfBits {
+  uint16_t bits;
+};
+struct Bfloat16Bits {
+  uint16_t bits;
+};
+
+template <typename Element>
+struct FloatPacking {
+  static int64_t GroupBytes(const quant::TypeTraits& traits, int64_t cols);
+  static void Pack(const quant::TypeTraits& traits, const uint8_t* const* row_blocks, int64_t rows,
+                   int64_t cols, uint8_t* group);
+  static void Unpack(const quant::TypeTraits& traits, const uint8_t* group, int64_t row,
+                     int64_t cols, uint8_t* row_blocks);
+};
+
+namespace {
+
+template <typename Element, typename Tiles>
+void MultiplyFloat(const MultiplyTask& task) {
+  constexpr int64_t kTokenBlock = 240;
+  constexpr int kGroups = 2;
+  constexpr int64_t kTileRows = kGroups * kGroupRows;
+  constexpr int kMax = Tiles::kMaxTokens;
+  alignas(64) float sums[kTokenBlock * kTileRows];
+  const auto* inputs = reinterpret_cast<const float*>(task.input);
+  for (int64_t first = 0; first < task.tokens; first += kTokenBlock) {
+    const int64_t tokens = task.tokens - first < kTokenBlock ? task.tokens - first : kTokenBlock;
+    for (int64_t row = 0; row < task.rows; row += kTileRows) {
+      const int64_t rows = task.rows - row < kTileRows ? task.rows - row : kTileRows;
+      const uint8_t* group = task.groups + row / kGroupRows * task.group_bytes;
+      std::memset(sums, 0, tokens * kTileRows * sizeof(float));
+      for (int64_t chunk = 0; chunk < ChunkCount(task.cols); ++chunk) {
+        const int64_t count =
+            task.cols - chunk * kChunk < kChunk ? task.cols - chunk * kChunk : kChunk;
+        const float* input = inputs + (chunk * task.tokens + first) * kChunk;
+        const Element* elements[kGroups];
+        for (int g = 0; g < kGroups; ++g) {
+          elements[g] = reinterpret_cast<const Element*>(group + g * task.group_bytes) +
+                        chunk * kChunk * kGroupRows;
+        }
+        int64_t left = tokens;
+        for (int64_t tiles = (tokens + kMax - 1) / kMax; tiles > 0; --tiles) {
+          const int64_t now = (left + tiles - 1) / tiles;
+          float* at = sums + (tokens - left) * kTileRows;
+          const float* values = input + (tokens - left) * kChunk;
+          if (rows > kGroupRows) {
+            Tiles::template Run<Element, 2>(static_cast<int>(now), elements, count, values, at);
+          } else {
+            Tiles::template Run<Element, 1>(static_cast<int>(now), elements, count, values, at);
+          }
+          left -= now;
+        }
+      }
+      for (int64_t t = 0; t < tokens; ++t) {
+        std::memcpy(task.out + (first + t) * task.out_stride + row, sums + t * kTileRows,
+                    rows * sizeof(float));
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_KERNELS_R16_FLOAT_H_

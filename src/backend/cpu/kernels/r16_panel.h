@@ -1,0 +1,137 @@
+// Unpacking one chunk of one group (r16.h) into the form that the tile kernels read. Compiled by
+// each instruction set's unit with its own flags, hence internal linkage. `Simd` brings what
+// portable code does not say well:
+//   static void HalfToFloat(const uint8_t* halves, float* out);              16 of them
+//   static void Lookup(const uint8_t* table, const uint8_t* in, uint8_t* out);  64 indices below 16
+//   into 16 bytes
+#ifndef PUNA_BACKEND_CPU_KERNELS_R16_PANEL_H_
+#define PUNA_BACKEND_CPU_KERNELS_R16_PANEL_H_
+
+#include <cstdint>
+#include <cstring>
+
+#include "backend/cpu/kernels/r16.h"
+#include "backend/cpu/kernels/r16_planes.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+struct R16Panel {
+  alignas(64) uint8_t storage[kChunk / 4][64];  // where levels are unpacked to
+  alignas(
+      64) float scale[16][kGroupRows];  // per block; for super types the integer scale as a float
+  alignas(
+      64) float block_min[8][kGroupRows];  // per block of 32, not super: added times the scaled sum
+  alignas(64) int16_t min[8][kGroupRows][2];  // super: per pair of blocks
+  alignas(64) float d[kGroupRows];            // super
+  alignas(64) float dmin[kGroupRows];         // super
+  const uint8_t* levels;  // [columns / 4][16 rows][4]: `storage`, or packed bytes as they are
+  // The following chunk. A tile kernel asks for a share of its lines between its blocks: with few
+  // tokens the arithmetic takes a fraction of the time that memory takes, and the processor's own
+  // prefetchers pause with the loop that feeds them.
+  const uint8_t* next;
+  int64_t next_lines;
+};
+
+// Levels plus 128 minus their offset: the products of that excess are in the input's start plane.
+constexpr int kBias = 128;
+
+template <R16Lookup lookup>
+constexpr uint8_t BiasedLevel(int index) {
+  constexpr int kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                            1,    13,   25,  38,  53,  69,  89,  113};
+  constexpr int kFp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  return static_cast<uint8_t>(kBias + (lookup == R16Lookup::kIq4 ? kIq4[index] : kFp4[index]));
+}
+
+template <R16Lookup lookup>
+struct BiasedTable {
+  alignas(16) uint8_t level[16];
+  constexpr BiasedTable() : level() {
+    for (int i = 0; i < 16; ++i) level[i] = BiasedLevel<lookup>(i);
+  }
+};
+
+template <const R16Format& format, typename Simd>
+inline void UnpackLevels(const uint8_t* levels, int64_t units, R16Panel* panel) {
+  if constexpr (format.level_bits == 8) {
+    static_assert(format.offset == kBias);
+    panel->levels = levels;  // already bytes with the right bias
+    return;
+  }
+  panel->levels = panel->storage[0];
+  static constexpr BiasedTable<format.lookup> kTable;
+  constexpr int kAdd = format.offset != 0 ? kBias - format.offset : 0;
+  for (int64_t unit = 0; unit < units; ++unit) {
+    uint8_t* out = panel->storage[unit * 8];
+    ReadPlanes<format.level_bits, kAdd, 64>(levels + unit * format.unit_bytes(), out);
+    if constexpr (format.lookup != R16Lookup::kNone) {
+      for (int v = 0; v < 8; ++v) Simd::Lookup(kTable.level, out + v * 64, out + v * 64);
+    }
+  }
+}
+
+// Half of the power of two, because the doubled values of the FP4 table are whole; see quant/mxfp4.
+inline float HalfOfE8M0(uint8_t e) {
+  const uint32_t bits = e < 2 ? 0x00200000u << e : static_cast<uint32_t>(e - 1) << 23;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+template <const R16Format& format, typename Simd>
+inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
+  const int64_t blocks = format.blocks(cols);
+  if constexpr (!format.super) {
+    for (int64_t b = 0; b < blocks; ++b) {
+      if constexpr (format.scale_kind == R16Scale::kE8M0) {
+        for (int r = 0; r < kGroupRows; ++r)
+          panel->scale[b][r] = HalfOfE8M0(chunk[b * kGroupRows + r]);
+      } else {
+        Simd::HalfToFloat(chunk + b * kGroupRows * 2, panel->scale[b]);
+      }
+      if constexpr (format.min) {
+        Simd::HalfToFloat(chunk + format.m_at(cols) + b * kGroupRows * 2, panel->block_min[b]);
+      }
+    }
+    return;
+  }
+  Simd::HalfToFloat(chunk, panel->d);
+  const auto* scales = reinterpret_cast<const int8_t*>(chunk + format.scale_at(cols));
+  if constexpr (format.nibble_scales) {
+    for (int64_t b = 0; b < blocks; ++b) {
+      for (int r = 0; r < kGroupRows; ++r) {
+        panel->scale[b][r] = static_cast<float>(scales[b * kGroupRows + r] & 15);
+        panel->min[b / 2][r][b % 2] =
+            static_cast<int16_t>(static_cast<uint8_t>(scales[b * kGroupRows + r]) >> 4);
+      }
+    }
+  } else {
+    float* out = panel->scale[0];
+    for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i)
+      out[i] = static_cast<float>(scales[i]);
+  }
+  if constexpr (format.min) {
+    Simd::HalfToFloat(chunk + format.m_at(cols), panel->dmin);
+    if constexpr (!format.nibble_scales) {
+      const uint8_t* mins = chunk + format.min_at(cols);
+      int16_t* out = panel->min[0][0];
+      for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i) out[i] = mins[i];
+    }
+  }
+}
+
+// `chunk` holds `cols` columns; `next` is where the following chunk will be read, for prefetching
+// only.
+template <const R16Format& format, typename Simd>
+void UnpackChunk(const uint8_t* chunk, int64_t cols, const uint8_t* next, R16Panel* panel) {
+  panel->next = next;
+  panel->next_lines = (format.chunk_bytes(kChunk) + 63) / 64;
+  UnpackScales<format, Simd>(chunk, cols, panel);
+  UnpackLevels<format, Simd>(chunk + format.levels_at(cols), cols / 32, panel);
+}
+
+}  // namespace
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_KERNELS_R16_PANEL_H_

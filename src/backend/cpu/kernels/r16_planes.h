@@ -1,0 +1,94 @@
+// Levels out of and into the bit planes of r16.h, for vectors of any width: 64 bytes for a group, 4
+// for one of its rows. Written with the compiler's vector types, so that each instruction set's
+// unit gets its own instructions; internal linkage, because units are compiled with different
+// flags.
+#ifndef PUNA_BACKEND_CPU_KERNELS_R16_PLANES_H_
+#define PUNA_BACKEND_CPU_KERNELS_R16_PLANES_H_
+
+#include <cstdint>
+#include <cstring>
+
+namespace puna::backend::cpu {
+namespace {
+
+// Bytes that are handled together, at any address: as bytes, and as lanes that can be shifted.
+template <int kWidth>
+struct Planes;
+template <>
+struct Planes<64> {
+  typedef uint8_t Bytes __attribute__((vector_size(64), may_alias, aligned(1)));
+  typedef uint32_t Lanes __attribute__((vector_size(64), may_alias, aligned(1)));
+};
+template <>
+struct Planes<4> {
+  typedef uint8_t Bytes __attribute__((vector_size(4), may_alias, aligned(1)));
+  typedef uint32_t Lanes __attribute__((vector_size(4), may_alias, aligned(1)));
+};
+
+// The bits `mask` of each byte of value * 2^shift. No processor shifts bytes; lanes do, and the
+// mask drops what strays in.
+template <int kShift, typename Lanes>
+inline __attribute__((always_inline)) Lanes ShiftedBits(const Lanes& value, uint8_t mask) {
+  if constexpr (kShift >= 0) {
+    return (value << kShift) & (mask * 0x01010101u);
+  } else {
+    return (value >> -kShift) & (mask * 0x01010101u);
+  }
+}
+
+template <int kBits, int kAdd, int kWidth, int v>
+inline __attribute__((always_inline)) void ReadPlaneVector(const uint8_t* planes, uint8_t* out) {
+  using Lanes = typename Planes<kWidth>::Lanes;
+  using Bytes = typename Planes<kWidth>::Bytes;
+  const Lanes* in = reinterpret_cast<const Lanes*>(planes);
+  constexpr bool kNibbles = kBits >= 4 && kBits < 8;
+  constexpr int kNext =
+      kNibbles ? 4 : 0;  // plane vectors before the others, and the bits that they hold
+  Lanes level = {};
+  if constexpr (kBits == 8) level = in[v];
+  if constexpr (kNibbles) level = ShiftedBits < v < 4 ? 0 : -4 > (in[v % 4], 15);
+  if constexpr (kBits == 6 || kBits < 4)
+    level |= ShiftedBits<kNext - 2 * (v % 4)>(in[kNext + v / 4], 3 << kNext);
+  if constexpr (kBits == 5) level |= ShiftedBits<4 - v>(in[4], 1 << 4);
+  if constexpr (kBits == 3) level |= ShiftedBits<2 - v>(in[2], 1 << 2);
+  *(reinterpret_cast<Bytes*>(out) + v) =
+      reinterpret_cast<const Bytes&>(level) + static_cast<uint8_t>(kAdd);
+}
+
+// out[v][i] = kAdd + level, v < 8, from the plane vectors of one unit of 32 columns.
+template <int kBits, int kAdd, int kWidth>
+inline __attribute__((always_inline)) void ReadPlanes(const uint8_t* planes, uint8_t* out) {
+  ReadPlaneVector<kBits, kAdd, kWidth, 0>(planes, out);
+  ReadPlaneVector<kBits, kAdd, kWidth, 1>(planes, out);
+  ReadPlaneVector<kBits, kAdd, kWidth, 2>(planes, out);
+  ReadPlaneVector<kBits, kAdd, kWidth, 3>(planes, out);
+  ReadPlaneVector<kBits, kAdd, kWidth, 4>(planes, out);
+  ReadPlaneVector<kBits, kAdd, kWidth, 5>(planes, out);
+  ReadPlaneVector<kBits, kAdd, kWidth, 6>(planes, out);
+  ReadPlaneVector<kBits, kAdd, kWidth, 7>(planes, out);
+}
+
+// The inverse.
+template <int kBits>
+void WritePlanes(const uint8_t (&vectors)[8][64], uint8_t* planes) {
+  std::memset(planes, 0, kBits * 64);
+  for (int v = 0; v < 8; ++v) {
+    for (int i = 0; i < 64; ++i) {
+      const int level = vectors[v][i];
+      if constexpr (kBits == 8) planes[v * 64 + i] = static_cast<uint8_t>(level);
+      if constexpr (kBits >= 4 && kBits < 8)
+        planes[v % 4 * 64 + i] |= static_cast<uint8_t>((level & 15) << (v / 4 * 4));
+      if constexpr (kBits == 5) planes[4 * 64 + i] |= static_cast<uint8_t>(level >> 4 << v);
+      if constexpr (kBits == 6)
+        planes[(4 + v / 4) * 64 + i] |= static_cast<uint8_t>(level >> 4 << (2 * (v % 4)));
+      if constexpr (kBits < 4)
+        planes[v / 4 * 64 + i] |= static_cast<uint8_t>((level & 3) << (2 * (v % 4)));
+      if constexpr (kBits == 3) planes[2 * 64 + i] |= static_cast<uint8_t>(level >> 2 << v);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_KERNELS_R16_PLANES_H_

@@ -1,0 +1,36 @@
+#include "backend/cpu/plan_access.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+struct Visitor {
+  OpAccess operator()(const EmbedOp& op) const { return {{}, {op.out}}; }
+  OpAccess operator()(const AddRowOp& op) const { return {{op.inout}, {op.inout}}; }
+  OpAccess operator()(const NormOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const MatMulOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const RopeOp& op) const { return {{op.inout}, {op.inout}}; }
+  OpAccess operator()(const AttentionOp& op) const {
+    OpAccess access{{op.q}, {op.out}};
+    if (op.k.buffer >= 0) access.reads.insert(access.reads.end(), {op.k, op.v});
+    return access;
+  }
+  OpAccess operator()(const UnaryOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const GatedOp& op) const { return {{op.gate, op.up}, {op.out}}; }
+  OpAccess operator()(const AddOp& op) const { return {{op.a, op.b}, {op.out}}; }
+  OpAccess operator()(const MulOp& op) const { return {{op.a, op.b}, {op.out}}; }
+  OpAccess operator()(const ScaleOp& op) const { return {{op.inout}, {op.inout}}; }
+  OpAccess operator()(const RouteOp& op) const { return {{op.logits}, {}}; }
+  OpAccess operator()(const ExpertsOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const SelectRowsOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const PoolOp& op) const { return {{op.in}, {op.out}}; }
+};
+
+}  // namespace
+
+OpAccess AccessOf(const Op& op) { return std::visit(Visitor{}, op); }
+
+bool Overlap(const View& a, const View& b) {
+  return a.buffer == b.buffer && a.offset < b.offset + b.width && b.offset < a.offset + a.width;
+}
+
+}  // namespace puna::backend::cpu

@@ -1,0 +1,161 @@
+// Waiting is the whole difficulty. A network of 16 layers meets some 130 barriers per generated
+// token, each a few microseconds after the last, so a sleeping wait (50 us to wake up) would cost
+// more than the work. But a wait that only spins takes the core away from the thread it waits for
+// when the machine has more runnable threads than cores, and then every barrier costs a time slice
+// of the scheduler. So a wait spins for a bounded time and then sleeps, and the bound adapts: a
+// worker whose last wait ended in sleep spins half as long the next time, one that was served while
+// spinning returns to the full bound. Loops hand out chunks by a shared counter, so that a thread
+// that lost its core holds up the others by one chunk only. Rejected: static shares (one slow core
+// delays all), one wake-up per loop, OpenMP (its waiting policy is global to the process and its
+// threads are not ours to stop).
+#include "backend/cpu/thread_pool.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "base/check.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+constexpr int64_t kMaxSpinNs = 50'000;
+constexpr int64_t kMinSpinNs = 1'000;
+constexpr int kPausesPerClockRead = 16;
+
+int64_t NowNs() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+void Pause() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Returns when `word` no longer holds `old`: spins for at most *spin_ns, then sleeps, and adapts
+// *spin_ns.
+void WaitWhile(const std::atomic<uint32_t>& word, uint32_t old, int64_t* spin_ns) {
+  if (word.load(std::memory_order_acquire) != old) return;
+  const int64_t end_ns = NowNs() + *spin_ns;
+  do {
+    for (int i = 0; i < kPausesPerClockRead; ++i) {
+      Pause();
+      if (word.load(std::memory_order_acquire) != old) {
+        *spin_ns = kMaxSpinNs;
+        return;
+      }
+    }
+  } while (NowNs() < end_ns);
+  *spin_ns = std::max(kMinSpinNs, *spin_ns / 2);
+  word.wait(old, std::memory_order_acquire);
+}
+
+std::string FirstLine(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+// The smallest quota of this process's cgroup and of those above it; 0: none.
+int CgroupCores() {
+  std::ifstream membership("/proc/self/cgroup");
+  std::string line;
+  int cores = 0;
+  while (std::getline(membership, line)) {
+    if (!line.starts_with("0::/")) continue;
+    std::string group = line.substr(3);
+    for (;;) {
+      const int limit = CoresOfQuota(FirstLine("/sys/fs/cgroup" + group + "/cpu.max"));
+      if (limit > 0) cores = cores == 0 ? limit : std::min(cores, limit);
+      if (group.empty()) break;
+      group.erase(group.rfind('/'));
+    }
+  }
+  return cores;
+}
+
+}  // namespace
+
+int CoresOfQuota(std::string_view cpu_max) {
+  long long quota = 0, period = 0;
+  if (std::sscanf(std::string(cpu_max).c_str(), "%lld %lld", &quota, &period) != 2) return 0;
+  if (quota <= 0 || period <= 0) return 0;
+  return static_cast<int>(std::min<long long>((quota - 1) / period + 1, 1 << 20));
+}
+
+int UsableCores() {
+  int cores = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof mask, &mask) == 0) cores = CPU_COUNT(&mask);
+#endif
+  const int quota = CgroupCores();
+  if (quota > 0) cores = std::min(cores, quota);
+  return std::max(cores, 1);
+}
+
+ThreadPool::ThreadPool(int threads) : threads_(threads), workers_(static_cast<size_t>(threads)) {
+  CHECK(threads >= 1) << threads;
+  for (int i = 0; i < threads; ++i) {
+    workers_[i].pool_ = this;
+    workers_[i].index_ = i;
+    workers_[i].spin_ns_ = kMaxSpinNs;
+  }
+  for (int i = 1; i < threads; ++i) {
+    started_.emplace_back([this, i] { ThreadMain(&workers_[i]); });
+  }
+}
+
+ThreadPool::~ThreadPool() {
+  stop_ = true;
+  job_round_.fetch_add(1, std::memory_order_release);
+  job_round_.notify_all();
+  for (std::thread& thread : started_) thread.join();
+}
+
+void ThreadPool::RunErased(ErasedJob job, void* context) {
+  if (threads_ > 1) {
+    job_ = job;
+    context_ = context;
+    job_round_.fetch_add(1, std::memory_order_release);
+    job_round_.notify_all();
+  }
+  job(context, workers_[0]);
+  if (threads_ > 1) Barrier(&workers_[0]);
+}
+
+void ThreadPool::ThreadMain(Worker* worker) {
+  for (uint32_t round = 0;; ++round) {
+    // Between jobs a sleep is normal and says nothing about how barriers should wait.
+    int64_t spin_ns = kMaxSpinNs;
+    WaitWhile(job_round_, round, &spin_ns);
+    if (stop_) return;
+    job_(context_, *worker);
+    Barrier(worker);
+  }
+}
+
+void ThreadPool::Barrier(Worker* worker) {
+  // The round cannot move on before this worker has arrived, so a relaxed read is the current one.
+  const uint32_t round = barrier_round_.load(std::memory_order_relaxed);
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
+    arrived_.store(0, std::memory_order_relaxed);
+    next_chunk_.store(0, std::memory_order_relaxed);
+    barrier_round_.store(round + 1, std::memory_order_release);
+    barrier_round_.notify_all();
+  } else {
+    WaitWhile(barrier_round_, round, &worker->spin_ns_);
+  }
+}
+
+}  // namespace puna::backend::cpu

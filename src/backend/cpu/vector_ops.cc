@@ -1,0 +1,56 @@
+#include "backend/cpu/vector_ops.h"
+
+#include "backend/cpu/vector_ops_tables.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// 16 tokens of `size` values, scales included.
+int64_t TileBytes(KvType type, int64_t size) {
+  int64_t bytes = 0;
+  switch (type) {
+    case KvType::kF32:
+      bytes = size * kPageTokens * 4;
+      break;
+    case KvType::kF16:
+      bytes = size * kPageTokens * 2;
+      break;
+    case KvType::kQ8_0:
+      bytes = size * kPageTokens + (size + 31) / 32 * kPageTokens * 2;
+      break;
+  }
+  return RoundUp(bytes, 64);
+}
+
+}  // namespace
+
+int64_t KTileBytes(KvType type, int64_t k_size) { return TileBytes(type, k_size); }
+int64_t VTileBytes(KvType type, int64_t v_size) { return TileBytes(type, PaddedValueSize(v_size)); }
+
+int64_t AttendScratchFloats(int64_t rows, int64_t k_size, int64_t v_size) {
+  const int64_t v_padded = PaddedValueSize(v_size);
+  return RoundUp(rows * k_size, 16) + rows * kAttendKeyBlock + k_size * kAttendKeyBlock +
+         kAttendKeyBlock * v_padded + rows * v_padded + RoundUp(rows * 2, 16);
+}
+
+const VectorOps& VectorOpsOf(Isa isa) {
+  const VectorOps* ops = nullptr;
+  switch (isa) {
+    case Isa::kScalar:
+      break;
+    case Isa::kAvx2:
+      ops = Avx2VectorOps();
+      break;
+    case Isa::kAvx512Vnni:
+      ops = Avx512VectorOps();
+      break;
+    case Isa::kNeon:
+      ops = NeonVectorOps();
+      break;
+  }
+  return ops == nullptr ? *ScalarVectorOps() : *ops;
+}
+
+}  // namespace puna::backend::cpu

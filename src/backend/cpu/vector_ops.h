@@ -1,0 +1,99 @@
+// Everything of a pass that is not a matrix product, one row at a time: norms, rotations,
+// activations, the tiles of the key/value cache and attention over them. The same source
+// (vector_ops_inl.h, attention_inl.h) is compiled once per instruction set into a table of function
+// pointers.
+//
+// Rows are float32 of any length and alignment. In place is allowed where a function's comment says
+// so. Thread safe.
+#ifndef PUNA_BACKEND_CPU_VECTOR_OPS_H_
+#define PUNA_BACKEND_CPU_VECTOR_OPS_H_
+
+#include <cstdint>
+
+#include "backend/backend.h"
+#include "backend/cpu/gemm.h"
+#include "backend/plan.h"
+
+namespace puna::backend::cpu {
+
+// Where the keys and values of one (layer, kv head) lie within a page, and how. A tile holds
+// kPageTokens tokens:
+//   K tile: [k_size][16 tokens], so that a vector is one dimension of 16 keys and a dot product
+//   never sums across lanes; V tile: [16 tokens][v_padded], v_padded a multiple of 16.
+// f16 halves each value. q8_0 stores int8 and behind each tile the scales: float16 [blocks of 32
+// dimensions][16 tokens].
+struct KvTile {
+  KvType type = KvType::kF32;
+  int64_t k_size = 0, v_size = 0;
+  int64_t k_offset = 0, v_offset = 0;  // bytes from the start of the page
+};
+int64_t KTileBytes(KvType type, int64_t k_size);
+int64_t VTileBytes(KvType type, int64_t v_size);
+inline int64_t PaddedValueSize(int64_t v_size) { return (v_size + 15) / 16 * 16; }
+
+// Attention of some query heads of one kv head, for consecutive tokens of one segment, over the
+// keys [key_begin, key_end). Key s lies in slot s % 16 of page pages[s / 16] (of page s / 16 itself
+// if `pages` is null).
+struct AttendArgs {
+  const float* q = nullptr;  // q[token * q_stride + head * k_size + d]
+  int64_t q_stride = 0;
+  int64_t tokens = 0, heads = 0;
+  const uint8_t* pool = nullptr;
+  int64_t page_bytes = 0;
+  const int32_t* pages = nullptr;
+  KvTile tile;
+  int64_t key_begin = 0, key_end = 0;
+  int64_t first_key =
+      0;  // the key of the first token itself; token t sees keys up to first_key + t if causal
+  int64_t window = 0;  // as in AttentionOp
+  bool causal = true;
+  float scale = 1, softcap = 0;
+  const float* slopes = nullptr;  // [heads], ALiBi; may be null
+  const float* sinks = nullptr;   // [heads]; may be null
+  float* out = nullptr;           // out[token * out_stride + head * v_size + d]
+  int64_t out_stride = 0;
+  // Not null: instead of `out`, the state of the running softmax is written here
+  // (AttendPartialFloats), for AttendMerge.
+  float* partial = nullptr;
+  float* scratch = nullptr;  // AttendScratchFloats
+};
+inline constexpr int64_t kAttendKeyBlock = 64;
+// [rows][largest score, sum of weights, weighted values[v_padded]], rows = tokens * heads.
+inline int64_t AttendPartialFloats(int64_t rows, int64_t v_size) {
+  return rows * (PaddedValueSize(v_size) + 16);
+}
+int64_t AttendScratchFloats(int64_t rows, int64_t k_size, int64_t v_size);
+
+struct VectorOps {
+  // out = x / rms(x), (x - mean) / deviation, x / |x|; then * weight + bias if not null. In place
+  // allowed.
+  void (*norm)(NormKind kind, const float* x, int64_t n, float epsilon, const float* weight,
+               const float* bias, float* out);
+  // Rotates the pairs (x[2i], x[2i + 1]) or (x[i], x[i + pairs]) by cos[i], sin[i].
+  void (*rope)(RopeKind kind, float* x, int64_t pairs, const float* cos, const float* sin);
+  // In place allowed from here to `softcap`.
+  void (*unary)(Activation activation, const float* x, int64_t n, float* out);
+  void (*gated)(Activation activation, const float* gate, const float* up, int64_t n, float* out);
+  void (*gated_clamped)(const float* gate, const float* up, int64_t n, float limit, float alpha,
+                        float* out);
+  void (*add)(const float* a, const float* b, float scale, int64_t n, float* out);  // a + scale * b
+  void (*mul)(const float* a, const float* b, int64_t n, float* out);
+  void (*scale)(float* x, int64_t n, float scale);
+  void (*softcap)(float* x, int64_t n, float scale, float cap);  // cap * tanh(scale * x / cap)
+  void (*softmax)(float* x, int64_t n);
+
+  // Writes one token's key [k_size] and value [v_size] into slot `slot` of a page.
+  void (*append)(const KvTile& tile, uint8_t* page, int64_t slot, const float* k, const float* v);
+  void (*attend)(const AttendArgs& args);
+  // Joins `parts` partial states that lie part_stride floats apart into args.out.
+  void (*attend_merge)(const AttendArgs& args, const float* partials, int64_t parts,
+                       int64_t part_stride);
+};
+
+// The table of an instruction set; IsaAvailable(isa) must hold for its functions to run. An
+// instruction set that the build does not have gets the scalar table.
+const VectorOps& VectorOpsOf(Isa isa);
+
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_VECTOR_OPS_H_

@@ -1,0 +1,20 @@
+// VectorOps in the instruction set that the whole program is compiled for: the fallback, and the
+// twin in tests.
+#include "backend/cpu/vector_ops.h"
+#include "backend/cpu/vector_ops_tables.h"
+
+namespace puna::backend::cpu {
+namespace {
+#include "backend/cpu/simd_inl.h"
+
+#include "backend/cpu/vector_ops_inl.h"
+
+#include "backend/cpu/attention_inl.h"
+}  // namespace
+
+const VectorOps* ScalarVectorOps() {
+  static constexpr VectorOps kOps = PUNA_VECTOR_OPS;
+  return &kOps;
+}
+
+}  // namespace puna::backend::cpu

@@ -1,0 +1,139 @@
+#include "backend/cpu/weight_store.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/check.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+// Groups that one worker packs at a time: enough bytes that the shared counter does not matter.
+constexpr int64_t kPackChunkBytes = 512 * 1024;
+
+// Values of a vector that are decoded per weight at most: what is larger belongs into a matrix.
+constexpr int64_t kMaxVectorValues = int64_t{1} << 28;
+
+}  // namespace
+
+WeightStore::Key WeightStore::KeyOf(const Weight& weight, int64_t expert) {
+  const int64_t row_stride =
+      weight.row_stride_bytes != 0 ? weight.row_stride_bytes : weight.RowBytes();
+  return {weight.data, weight.type, weight.rows, weight.cols, row_stride, expert};
+}
+
+// The format of matrices of this type and width, learned from a matrix of one row.
+Result<PackedMatrix> WeightStore::Describe(const Weight& weight) {
+  auto probe = probes_.find({weight.type, weight.cols});
+  if (probe == probes_.end()) {
+    Weight row = weight;
+    row.rows = 1;
+    row.experts = 1;
+    const Weight* part = &row;
+    PUNA_ASSIGN_OR_RETURN(PackedMatrix packed, AllocatePacked({&part, 1}, isa_));
+    packed.data = AlignedBytes();
+    probe = probes_.emplace(std::pair(weight.type, weight.cols), std::move(packed)).first;
+  }
+  const PackedMatrix& model = probe->second;
+  PackedMatrix packed;
+  packed.rows = weight.rows;
+  packed.cols = weight.cols;
+  packed.group_rows = model.group_rows;
+  packed.group_bytes = model.group_bytes;
+  packed.input = model.input;
+  packed.type = model.type;
+  packed.isa = model.isa;
+  packed.kernels = model.kernels;
+  return packed;
+}
+
+Result<const PackedMatrix*> WeightStore::Matrix(WeightId id, int64_t expert) {
+  const Weight& w = weight(id);
+  const Key key = KeyOf(w, expert);
+  auto entry = matrices_.find(key);
+  if (entry == matrices_.end()) {
+    PUNA_ASSIGN_OR_RETURN(PackedMatrix packed, Describe(w));
+    if (expert == 0) bytes_ += PackedBytes(w, isa_);
+    entry =
+        matrices_
+            .emplace(key, std::make_unique<MatrixEntry>(MatrixEntry{&w, expert, std::move(packed)}))
+            .first;
+  }
+  return &entry->second->packed;
+}
+
+const PackedMatrix* WeightStore::FindMatrix(WeightId id) const {
+  const auto entry = matrices_.find(KeyOf(weight(id), 0));
+  return entry == matrices_.end() ? nullptr : &entry->second->packed;
+}
+
+Result<const float*> WeightStore::Vector(WeightId id) {
+  if (id == kNoWeight) return nullptr;
+  const Weight& w = weight(id);
+  const quant::TypeTraits& traits = quant::TraitsOf(w.type);
+  if (traits.decode == nullptr || w.cols % traits.block_elements != 0) {
+    return MakeError(ErrorCode::kUnsupported,
+                     "tensor {}: {} values of type {} cannot be read as floats", w.name, w.cols,
+                     traits.name);
+  }
+  int64_t values = 0;
+  if (__builtin_mul_overflow(w.rows * w.experts, w.cols, &values) || values > kMaxVectorValues) {
+    return MakeError(ErrorCode::kUnsupported, "tensor {}: {} x {} values are too many for a vector",
+                     w.name, w.rows * w.experts, w.cols);
+  }
+  auto [entry, added] = vectors_.try_emplace(KeyOf(w, w.experts));
+  if (added) {
+    entry->second = {&w, std::vector<float>(static_cast<size_t>(values))};
+    bytes_ += values * static_cast<int64_t>(sizeof(float));
+  }
+  return entry->second.values.data();
+}
+
+Status WeightStore::Load(ThreadPool* pool, const std::function<bool(int64_t, int64_t)>& progress) {
+  for (auto& [key, entry] : vectors_) {
+    const Weight& w = *entry.weight;
+    for (int64_t i = 0; i < w.experts * w.rows; ++i) {
+      quant::TraitsOf(w.type).decode(w.Row(i / w.rows, i % w.rows), w.cols,
+                                     entry.values.data() + i * w.cols);
+    }
+  }
+  struct Chunk {
+    MatrixEntry* entry;
+    int64_t begin, end;
+  };
+  std::vector<Chunk> chunks;
+  int64_t total_bytes = 0;
+  for (auto& [key, entry] : matrices_) {
+    const PackedMatrix layout = std::move(entry->packed);
+    Weight one = *entry->weight;
+    one.experts = 1;
+    const Weight* part = &one;
+    PUNA_ASSIGN_OR_RETURN(entry->packed, AllocatePacked({&part, 1}, isa_));
+    CHECK(entry->packed.group_bytes == layout.group_bytes && entry->packed.input == layout.input);
+    const int64_t per_chunk = std::max<int64_t>(1, kPackChunkBytes / entry->packed.group_bytes);
+    for (int64_t begin = 0; begin < entry->packed.groups(); begin += per_chunk) {
+      chunks.push_back({entry.get(), begin, std::min(begin + per_chunk, entry->packed.groups())});
+    }
+    total_bytes += entry->packed.groups() * entry->packed.group_bytes;
+  }
+
+  std::atomic<int64_t> done_bytes{0};
+  std::atomic<bool> cancelled{progress != nullptr && !progress(0, total_bytes)};
+  pool->Run([&](Worker& worker) {
+    worker.For(static_cast<int64_t>(chunks.size()), [&](int64_t index) {
+      if (cancelled.load(std::memory_order_relaxed)) return;
+      const Chunk& chunk = chunks[static_cast<size_t>(index)];
+      const Weight* part = chunk.entry->weight;
+      PackGroups({&part, 1}, chunk.entry->expert, chunk.begin, chunk.end, &chunk.entry->packed);
+      const int64_t bytes = (chunk.end - chunk.begin) * chunk.entry->packed.group_bytes;
+      const int64_t done = done_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+      if (worker.index() == 0 && progress != nullptr && !progress(done, total_bytes))
+        cancelled = true;
+    });
+  });
+  if (progress != nullptr && !cancelled && !progress(total_bytes, total_bytes)) cancelled = true;
+  if (cancelled) return MakeError(ErrorCode::kCancelled, "packing of the weights was cancelled");
+  return {};
+}
+
+}  // namespace puna::backend::cpu

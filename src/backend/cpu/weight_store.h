@@ -1,0 +1,68 @@
+// The weights of a program in the form that the steps use: packed matrices, and vectors as float32.
+// Steps ask for them while the plan is compiled and keep the pointers; the bytes arrive later, when
+// Load packs everything in parallel. So the memory of a program is known before any is taken.
+#ifndef PUNA_BACKEND_CPU_WEIGHT_STORE_H_
+#define PUNA_BACKEND_CPU_WEIGHT_STORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/thread_pool.h"
+#include "backend/plan.h"
+#include "base/result.h"
+
+namespace puna::backend::cpu {
+
+// Not thread safe. The pointers that it gives live as long as it does.
+class WeightStore {
+ public:
+  WeightStore(const Plan* plan, Isa isa) : plan_(plan), isa_(isa) {}
+
+  // The packed form of one expert of a weight. Shape, format and group size are valid at once,
+  // `data` after Load. Two weights of the same bytes give the same matrix. kUnsupported if the type
+  // cannot be computed with.
+  Result<const PackedMatrix*> Matrix(WeightId id, int64_t expert = 0);
+  // A matrix that Matrix has given out for the same bytes, or null.
+  const PackedMatrix* FindMatrix(WeightId id) const;
+  // All values of a weight as float32, filled by Load; null for kNoWeight.
+  Result<const float*> Vector(WeightId id);
+
+  const Weight& weight(WeightId id) const { return plan_->weights[static_cast<size_t>(id)]; }
+  int64_t bytes() const { return bytes_; }
+
+  // Packs everything. `progress` is called on the calling thread with (bytes done, bytes in all)
+  // and cancels by false.
+  Status Load(ThreadPool* pool, const std::function<bool(int64_t, int64_t)>& progress);
+
+ private:
+  struct MatrixEntry {
+    const Weight* weight;
+    int64_t expert;
+    PackedMatrix packed;
+  };
+  struct VectorEntry {
+    const Weight* weight;
+    std::vector<float> values;
+  };
+  // First row, type, rows, cols, bytes from row to row, expert.
+  using Key = std::tuple<const uint8_t*, quant::TensorType, int64_t, int64_t, int64_t, int64_t>;
+  static Key KeyOf(const Weight& weight, int64_t expert);
+  Result<PackedMatrix> Describe(const Weight& weight);
+
+  const Plan* plan_;
+  Isa isa_;
+  int64_t bytes_ = 0;
+  std::map<Key, std::unique_ptr<MatrixEntry>> matrices_;
+  std::map<Key, VectorEntry> vectors_;
+  std::map<std::pair<quant::TensorType, int64_t>, PackedMatrix>
+      probes_;  // by type and cols: the format of such matrices
+};
+
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_WEIGHT_STORE_H_
