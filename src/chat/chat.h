@@ -1,0 +1,133 @@
+// Messages to prompt, and model text back to a message.
+//
+// A PromptTemplate turns a conversation into the text that a model was trained on. It is made from
+// the Jinja template of a GGUF file or from a Go template of a Modelfile. An OutputParser
+// (chat/output_parser.h) goes the other way.
+//
+// Templates and requests are hostile input: rendering is bounded in steps, depth and bytes, and
+// every failure is an Error.
+#ifndef PUNA_CHAT_CHAT_H_
+#define PUNA_CHAT_CHAT_H_
+
+#include <ctime>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace puna::chat {
+
+using Json = nlohmann::ordered_json;  // keeps the order of keys, which templates print
+
+struct ToolCall {
+  std::string id;
+  int index = 0;  // within its message
+  std::string name;
+  Json arguments = Json::object();
+};
+
+// The one form of a message inside puna; every API dialect converts from and to it.
+struct Message {
+  std::string role;  // "system", "user", "assistant", "tool"; others are passed on to the template
+  std::string content;
+  std::string thinking;
+  std::vector<ToolCall> tool_calls;
+  std::string tool_name;            // of a "tool" message: which tool answered
+  std::string tool_call_id;         // and to which call
+  std::vector<std::string> images;  // bytes of image files
+};
+
+// A tool as the request defined it: {"type": "function", "function": {"name", "description",
+// "parameters": schema}}.
+struct Tool {
+  Json definition;
+  std::string name() const;        // "" where absent
+  const Json* parameters() const;  // the schema; null where absent
+};
+
+struct Think {
+  bool is_set = false;  // whether the request said anything
+  bool on = false;
+  std::string level;  // "low", "medium", "high", "max", or "" for plain true and false
+};
+
+struct PromptRequest {
+  std::vector<Message> messages;
+  std::vector<Tool> tools;
+  Think think;
+  bool add_generation_prompt =
+      true;          // Jinja only: whether the prompt ends with the opening of the assistant's turn
+  std::tm now = {};  // local time, for templates that tell the date
+  // Completion with a gap (fill in the middle): used instead of `messages` where both are not
+  // empty, Go templates only.
+  std::string prompt;
+  std::string suffix;
+  Json extra_variables =
+      Json::object();  // further variables for Jinja templates ("chat_template_kwargs")
+};
+
+struct Capabilities {
+  bool tools = false;
+  bool thinking = false;
+  bool insert = false;  // can fill a gap between prompt and suffix
+};
+
+// The texts around the thinking in a model's output; both empty if unknown.
+struct ThinkTags {
+  std::string open;
+  std::string close;
+  bool empty() const { return open.empty(); }
+};
+
+// Immutable and thread safe.
+class PromptTemplate {
+ public:
+  // The template of a GGUF file ("tokenizer.chat_template"), with the texts of the tokens that it
+  // may mention. Fails with kInvalidArgument ("line N: ...") for what is not valid Jinja.
+  static Result<std::shared_ptr<const PromptTemplate>> FromJinja(std::string_view source,
+                                                                 std::string_view bos_token,
+                                                                 std::string_view eos_token);
+  virtual ~PromptTemplate() = default;
+
+  // The prompt. Images leave "[img-N]" in the text, N counting from 0 over the conversation, where
+  // the message has "[img]", else before the message's text.
+  //
+  // Jinja templates differ in what they accept. If one fails, the request is tried again in the
+  // forms that others want: tool arguments as JSON text, then the system message as part of the
+  // first user message. The error told is the first one. Fails with kInvalidArgument (the
+  // template's own words, or what is wrong in it), kUnsupported (a suffix that the template has no
+  // place for) and kResourceExhausted.
+  virtual Result<std::string> Render(const PromptRequest& request) const = 0;
+
+  // Derived as Ollama derives them: a Jinja template that mentions tools or tool_call has tools,
+  // one with <think> and </think> has thinking; a Go template has what its variables .Tools and
+  // .Suffix and its inferred think tags say.
+  const Capabilities& capabilities() const { return capabilities_; }
+  const ThinkTags& think_tags() const { return think_tags_; }
+  const std::string& source() const { return source_; }
+  bool is_jinja() const { return is_jinja_; }
+  // Go templates: the text that the template puts before a tool call, "{" where it has none of its
+  // own. Empty for Jinja.
+  const std::string& tool_call_tag() const { return tool_call_tag_; }
+
+ protected:
+  PromptTemplate(std::string_view source, bool is_jinja) : source_(source), is_jinja_(is_jinja) {}
+  std::string source_;
+  bool is_jinja_;
+  Capabilities capabilities_;
+  ThinkTags think_tags_;
+  std::string tool_call_tag_;
+};
+
+// The bare languages, for tests and `puna eval template`. Jinja: `variables` are what the template
+// sees, except that "strftime_now" may give the time as "2026-01-15T10:30:00"; lists cannot be
+// changed, as in Python's sandbox. Go: "messages", "tools", "system", "prompt", "suffix",
+// "response", "think" as in a request; a template for single turns runs once a turn.
+Result<std::string> RenderJinja(std::string_view source, const Json& variables);
+
+}  // namespace puna::chat
+
+#endif  // PUNA_CHAT_CHAT_H_

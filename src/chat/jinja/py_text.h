@@ -1,0 +1,63 @@
+// Python's str operations on UTF-8 text, and how Python prints numbers and strings. Positions count
+// code points. Malformed bytes count as one character each and are passed through. Thread safe, no
+// state.
+#ifndef PUNA_CHAT_JINJA_PY_TEXT_H_
+#define PUNA_CHAT_JINJA_PY_TEXT_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace puna::chat::jinja {
+
+// str.isspace() of one character.
+bool IsPySpace(char32_t c);
+// Whether repr() shows the character as it is.
+bool IsPyPrintable(char32_t c);
+bool IsPyAlpha(char32_t c);
+bool IsPyDecimal(char32_t c);
+bool IsPyDigit(char32_t c);
+bool IsPyNumeric(char32_t c);
+bool IsPyUpper(char32_t c);
+bool IsPyLower(char32_t c);
+
+// The one character that `text` starts with; a malformed byte gives 0xFFFFFFFF, which belongs to no
+// class.
+char32_t DecodeOne(std::string_view text);
+int64_t CountCodepoints(std::string_view text);
+std::vector<std::string_view> SplitCharacters(std::string_view text);
+// The bytes of characters [begin, end).
+std::string_view SliceCodepoints(std::string_view text, int64_t begin, int64_t end);
+
+std::string Upper(std::string_view text);
+std::string Lower(std::string_view text);
+std::string SwapCase(std::string_view text);
+std::string Capitalize(std::string_view text);
+std::string Title(std::string_view text);
+
+// `characters` is the set to strip; nullptr means white space.
+std::string_view Strip(std::string_view text, const std::string_view* characters, bool left,
+                       bool right);
+std::vector<std::string_view> SplitWhitespace(std::string_view text, int64_t max_splits);
+std::vector<std::string_view> SplitWhitespaceRight(std::string_view text, int64_t max_splits);
+// REQUIRES: `separator` is not empty. `max_splits` < 0 means all.
+std::vector<std::string_view> SplitBy(std::string_view text, std::string_view separator,
+                                      int64_t max_splits);
+std::vector<std::string_view> SplitByRight(std::string_view text, std::string_view separator,
+                                           int64_t max_splits);
+std::vector<std::string_view> SplitLines(std::string_view text, bool keep_ends);
+
+// The number of replacements that Replace would make; an empty `from` matches between all
+// characters.
+int64_t CountMatches(std::string_view text, std::string_view from, int64_t max_count);
+std::string Replace(std::string_view text, std::string_view from, std::string_view to,
+                    int64_t max_count);
+
+std::string FloatRepr(double value);
+std::string StringRepr(std::string_view text);
+std::string HtmlEscape(std::string_view text);
+
+}  // namespace puna::chat::jinja
+
+#endif  // PUNA_CHAT_JINJA_PY_TEXT_H_
