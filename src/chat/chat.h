@@ -90,6 +90,11 @@ class PromptTemplate {
   static Result<std::shared_ptr<const PromptTemplate>> FromJinja(std::string_view source,
                                                                  std::string_view bos_token,
                                                                  std::string_view eos_token);
+  // The template of a Modelfile, in the language of Go's text/template with Ollama's functions. One
+  // that mentions neither .Messages nor .Response gets {{ .Response }} appended, as Ollama does.
+  static Result<std::shared_ptr<const PromptTemplate>> FromGo(std::string_view source);
+  // For a model without any template: the prompt as it is, "{{ .Prompt }}".
+  static std::shared_ptr<const PromptTemplate> Default();
   virtual ~PromptTemplate() = default;
 
   // The prompt. Images leave "[img-N]" in the text, N counting from 0 over the conversation, where
@@ -127,6 +132,7 @@ class PromptTemplate {
 // changed, as in Python's sandbox. Go: "messages", "tools", "system", "prompt", "suffix",
 // "response", "think" as in a request; a template for single turns runs once a turn.
 Result<std::string> RenderJinja(std::string_view source, const Json& variables);
+Result<std::string> RenderGo(std::string_view source, const Json& variables);
 
 }  // namespace puna::chat
 

@@ -51,9 +51,8 @@ Result<Blueprint> Draft(const std::shared_ptr<const gguf::File>& file,
 }  // namespace
 
 EngineOptions ResolveOptions(EngineOptions options, const model::ModelConfig& config) {
-  const int64_t trained = std::clamp<int64_t>(config.context_length, 1, kLargestPool);
-  if (options.context_length <= 0) options.context_length = trained;
-  options.context_length = std::min(options.context_length, trained);
+  if (options.context_length <= 0) options.context_length = config.context_length;
+  options.context_length = std::clamp<int64_t>(options.context_length, 1, kLargestPool);
   options.embeddings = options.embeddings || config.embeddings_only;
   if (options.embeddings) {
     options.max_batch_tokens =

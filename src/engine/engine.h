@@ -33,31 +33,33 @@ struct EngineOptions {
   // Size of the page pool in tokens; 0: the context. A pool smaller than the context also limits
   // the context.
   int64_t kv_tokens = 0;
-  int64_t context_length =
-      0;  // longest sequence that plans are built for; 0 or more than trained: as trained
-  int64_t max_batch_tokens =
-      512;  // rows of one step; with `embeddings` at least 2048 or the context, whichever is less
-  int64_t max_sequences = 0;  // that advance in one step; 0: no limit but rows and pages
-  bool embeddings =
-      false;  // build the plan that returns pooled hidden states; always so for encoders
-  bool prefix_cache = true;  // keep the pages of finished sequences for prompts that begin alike
-  std::function<bool(int64_t, int64_t)> progress;  // load progress in bytes; false cancels
+  // Longest sequence that plans are built for, in tokens; 0: as trained.
+  int64_t context_length = 0;
+  // Rows of one step. With `embeddings` at least 2048 or the context, whichever is less, because
+  // an input cannot be cut into chunks.
+  int64_t max_batch_tokens = 512;
+  // Sequences that advance in one step; 0: no limit but rows and pages.
+  int64_t max_sequences = 0;
+  // Build the plan that returns pooled hidden states; always so for encoders.
+  bool embeddings = false;
+  // Keep the pages of finished sequences for prompts that begin alike.
+  bool prefix_cache = true;
+  // Load progress as (bytes done, bytes in all); false cancels.
+  std::function<bool(int64_t, int64_t)> progress;
 };
 
 struct GenerateRequest {
   std::vector<TokenId> prompt;  // not empty, shorter than the context
   sampler::SamplingOptions sampling;
   std::vector<std::string> stop;  // matched in the text, also across tokens; not part of the output
-  int64_t max_tokens =
-      -1;  // negative: until the context is full; 0: only fill the cache with the prompt
-  int64_t context_length =
-      0;              // of this request in tokens; 0 or more than the engine's: the engine's
-  int logprobs = -1;  // -1: none; n: the chosen token and the n most likely
+  int64_t max_tokens = -1;        // negative: until the context is full; 0: only cache the prompt
+  int64_t context_length = 0;     // in tokens; 0 or more than the engine's: the engine's
+  int logprobs = -1;              // -1: none; n: the chosen token and the n most likely
   bool show_control_tokens = false;  // control tokens become text
   bool ignore_end = false;           // go on after an end-of-generation token (benchmarks)
-  std::chrono::steady_clock::time_point
-      submitted{};                  // when GenerationStats::total begins; default: at Submit
-  std::chrono::nanoseconds load{};  // reported as GenerationStats::load
+  // When GenerationStats::total begins (default: at Submit), and what it reports as `load`.
+  std::chrono::steady_clock::time_point submitted{};
+  std::chrono::nanoseconds load{};
 };
 
 // What is going on, for schedulers and `ps`.
@@ -66,7 +68,7 @@ struct EngineUsage {
   int64_t pages = 0;                 // of the pool
   int64_t pages_in_use = 0;          // by running sequences and the prefix cache
   int64_t pages_touched = 0;         // most that were ever in use at once: these have memory
-  int64_t preemptions = 0;  // sequences that lost their pages and were computed again, since Load
+  int64_t preemptions = 0;           // since Load: sequences that lost their pages to older ones
 };
 
 class Engine {

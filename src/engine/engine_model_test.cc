@@ -35,7 +35,7 @@ class EngineModelTest : public ::testing::TestWithParam<const char*> {
     auto backend = backend::CreateBackend({.name = GetParam()});
     if (!backend) GTEST_SKIP() << backend.error().message;
     backend_ = *std::move(backend);
-    ASSERT_TRUE(testing::WriteTinyModel(directory_.path() / "tiny.gguf"));
+    ASSERT_TRUE(testing::WriteTinyLlama(directory_.path() / "tiny.gguf"));
   }
   std::unique_ptr<Engine> Tiny(const EngineOptions& options = {}) {
     return LoadEngine(directory_.path() / "tiny.gguf", backend_.get(), options);
@@ -127,7 +127,7 @@ TEST_P(EngineModelTest, CancelledLoadsReturnAnError) {
 }
 
 TEST_P(EngineModelTest, LoadsForIdsOnly) {
-  ASSERT_TRUE(testing::WriteTinyModel(directory_.path() / "ids.gguf", {.vocabulary = false}));
+  ASSERT_TRUE(testing::WriteTinyLlama(directory_.path() / "ids.gguf", {.vocabulary = false}));
   const std::unique_ptr<Engine> ids = LoadEngine(directory_.path() / "ids.gguf", backend_.get());
   ASSERT_NE(ids, nullptr);
   EXPECT_EQ(ids->tokenizer(), nullptr);

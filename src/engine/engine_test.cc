@@ -350,7 +350,7 @@ TEST(Engine, Stress) {
 class EngineTextTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(testing::WriteTinyModel(directory_.path() / "tiny.gguf"));
+    ASSERT_TRUE(testing::WriteTinyLlama(directory_.path() / "tiny.gguf"));
     const auto file = gguf::File::Open(directory_.path() / "tiny.gguf");
     ASSERT_TRUE(file) << file.error().message;
     auto tokenizer = tokenizer::Tokenizer::FromGguf(**file);

@@ -29,8 +29,8 @@ enum class FinishReason { kNone, kStop, kLength };
 struct TokenDelta {
   TokenId token = -1;
   std::string text;
-  std::vector<sampler::TokenProbability>
-      logprobs;  // empty unless asked for; the chosen token first
+  // Empty unless asked for; the chosen token first.
+  std::vector<sampler::TokenProbability> logprobs;
 };
 
 // Final accounting of a request.

@@ -24,16 +24,27 @@ Qkv Lay(PlanBuilder* plan, const AttentionConfig& attention) {
   return out;
 }
 
-void Project(PlanBuilder* plan, int64_t layer, View in, const Qkv& qkv) {
+void ProjectPart(PlanBuilder* plan, const std::string& name, bool with_bias, View in, View out) {
+  const WeightId weight = plan->Matrix(name + ".weight", in.width, out.width);
+  const WeightId bias =
+      with_bias ? plan->OptionalVector(name + ".bias", out.width) : backend::kNoWeight;
+  plan->Add(backend::MatMulOp{.in = in, .out = out, .weight = weight, .bias = bias});
+}
+
+void Project(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, View in,
+             const Qkv& qkv) {
   const std::string fused = plan->Name(layer, "attn_qkv");
   if (!plan->Has(fused + ".weight")) {
-    plan->Linear(plan->Name(layer, "attn_q"), in, qkv.q);
-    plan->Linear(plan->Name(layer, "attn_k"), in, qkv.k);
-    plan->Linear(plan->Name(layer, "attn_v"), in, qkv.v);
+    ProjectPart(plan, plan->Name(layer, "attn_q"), attention.qkv_bias, in, qkv.q);
+    ProjectPart(plan, plan->Name(layer, "attn_k"), attention.qkv_bias, in, qkv.k);
+    ProjectPart(plan, plan->Name(layer, "attn_v"), attention.qkv_bias, in, qkv.v);
     return;
   }
+  // Qwen 1 has rows for as many key and value heads as query heads, whatever it uses of them.
+  const int64_t thirds = 3 * qkv.q.width;
+  const int64_t total = plan->RowsOf(fused + ".weight") == thirds ? thirds : qkv.all.width;
   for (const View& part : {qkv.q, qkv.k, qkv.v}) {
-    const RowSlice slice{.first = part.offset, .count = part.width, .total = qkv.all.width};
+    const RowSlice slice{.first = part.offset, .count = part.width, .total = total};
     const WeightId weight = plan->MatrixRows(fused + ".weight", in.width, slice);
     plan->Add(backend::MatMulOp{.in = in,
                                 .out = part,
@@ -47,7 +58,6 @@ void Project(PlanBuilder* plan, int64_t layer, View in, const Qkv& qkv) {
 void HeadNorm(PlanBuilder* plan, const std::string& name, const AttentionConfig& attention,
               View inout) {
   const std::string tensor = name + ".weight";
-  if (!plan->Has(tensor) && !attention.qk_norm) return;
   backend::NormOp op{.kind = attention.qk_norm_kind, .in = inout, .out = inout};
   op.epsilon = static_cast<float>(plan->config().norm_epsilon);
   const bool whole = plan->RowsOf(tensor) <= 1 && plan->ColsOf(tensor) == inout.width;
@@ -63,12 +73,14 @@ void HeadNorm(PlanBuilder* plan, const std::string& name, const AttentionConfig&
 }
 
 void HeadNorms(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, const Qkv& qkv) {
+  if (!attention.qk_norm && !plan->Has(plan->Name(layer, "attn_q_norm.weight"))) return;
   HeadNorm(plan, plan->Name(layer, "attn_q_norm"), attention, qkv.q);
   HeadNorm(plan, plan->Name(layer, "attn_k_norm"), attention, qkv.k);
 }
 
 std::vector<float> RopeFactors(PlanBuilder* plan, const RopeConfig& rope) {
   const int64_t pairs = rope.dimensions / 2;
+  if (!rope.factors) return {};
   if (plan->Has("rope_freqs.weight")) return plan->Values("rope_freqs.weight", pairs);
   const int64_t wanted = plan->options().context_length;
   const int64_t context = wanted > 0 ? wanted : plan->config().context_length;
@@ -90,12 +102,31 @@ void Rotate(PlanBuilder* plan, const AttentionConfig& attention, const Qkv& qkv)
   }
 }
 
+// inout *= sigmoid(attn_gate in), value by value or, if the gate has one row per head, head by
+// head.
+void GateOutput(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, View in,
+                View inout) {
+  const std::string name = plan->Name(layer, "attn_gate");
+  const bool per_head = plan->RowsOf(name + ".weight") == attention.heads;
+  const View gate = plan->Scratch("attention_gate", per_head ? attention.heads : inout.width);
+  plan->Linear(name, in, gate);
+  plan->Add(backend::UnaryOp{.activation = Activation::kSigmoid, .in = gate, .out = gate});
+  if (!per_head) {
+    plan->Add(backend::MulOp{.a = inout, .b = gate, .out = inout});
+    return;
+  }
+  for (int64_t head = 0; head < attention.heads; ++head) {
+    const View part{inout.buffer, inout.offset + head * attention.v_size, attention.v_size};
+    plan->Add(backend::MulOp{.a = part, .b = {gate.buffer, gate.offset + head, 1}, .out = part});
+  }
+}
+
 }  // namespace
 
 View AttentionBlock(PlanBuilder* plan, int64_t layer, View in) {
   const AttentionConfig& attention = plan->config().layers[static_cast<size_t>(layer)].attention;
   const Qkv qkv = Lay(plan, attention);
-  Project(plan, layer, in, qkv);
+  Project(plan, layer, attention, in, qkv);
   if (attention.clamp > 0)
     plan->Add(backend::ScaleOp{.inout = qkv.all, .clamp = static_cast<float>(attention.clamp)});
   if (!attention.qk_norm_after_rope) HeadNorms(plan, layer, attention, qkv);
@@ -126,10 +157,13 @@ View AttentionBlock(PlanBuilder* plan, int64_t layer, View in) {
         {attention.kv_heads, attention.k_size, attention.v_size, attention.window});
   }
   plan->Add(op);
+  if (attention.output_gate) GateOutput(plan, layer, attention, in, op.out);
   return op.out;
 }
 
 View AttentionOutput(PlanBuilder* plan, int64_t layer, View attended) {
+  const std::string sub_norm = plan->Name(layer, "attn_sub_norm");
+  if (plan->Has(sub_norm + ".weight")) plan->Norm(sub_norm, attended, attended);
   const View out = plan->Scratch("block_out", plan->config().width);
   const std::string name = plan->Has(plan->Name(layer, "attn_out.weight"))
                                ? "attn_out"

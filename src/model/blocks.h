@@ -16,6 +16,8 @@ View AttentionBlock(PlanBuilder* plan, int64_t layer, View in);
 // The output projection of that. [width]
 View AttentionOutput(PlanBuilder* plan, int64_t layer, View attended);
 
+// The router of a mixture that reads the residual stream; call it before the attention is added.
+void EarlyRouter(PlanBuilder* plan, int64_t layer, View x);
 // Plain, gated or mixture of experts. [width]
 View FeedForwardBlock(PlanBuilder* plan, int64_t layer, View in);
 

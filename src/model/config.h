@@ -25,6 +25,8 @@ enum class RopeScaling { kNone, kLinear, kYarn, kLongRope };
 
 struct RopeConfig {
   bool enabled = true;
+  bool factors = true;  // rope_freqs.weight or rope_factors_{long,short}.weight divide the
+                        // frequencies, where present
   RopeKind kind = RopeKind::kInterleaved;
   int64_t dimensions = 0;  // rotated values per head
   double base = 10000;
@@ -44,8 +46,11 @@ struct AttentionConfig {
   int64_t window = 0;  // tokens; 0: all
   double alibi_max_bias = 0;
   bool causal = true;
-  double clamp = 0;      // queries, keys and values are clamped to [-clamp, clamp]; 0: no
-  bool sinks = false;    // attn_sinks is required
+  double clamp = 0;          // queries, keys and values are clamped to [-clamp, clamp]; 0: no
+  bool qkv_bias = true;      // biases of the projections are applied where present
+  bool output_gate = false;  // attn_gate of the block's input: a sigmoid per head or per value of
+                             // what the heads saw
+  bool sinks = false;        // attn_sinks is required
   bool qk_norm = false;  // attn_q_norm and attn_k_norm are required; where they are not, present
                          // ones are applied
   NormKind qk_norm_kind = NormKind::kRms;
@@ -60,6 +65,10 @@ struct MoeConfig {
   double scale = 1;
   int64_t groups = 1, groups_used = 1;
   bool weigh_input = false;
+  bool router_sees_residual = false;  // the router reads what the attention read, before its norm
+  std::string shared_suffix =
+      "_shexp";                  // of the tensors of the shared expert: ffn_up<suffix>.weight
+  double scale_with_shared = 1;  // multiplies the sum of the mixture and the shared expert
   bool fused_in_turn =
       false;  // rows of ffn_gate_up_exps are gate, up, gate, up, ... instead of all gate, all up
 };
@@ -84,6 +93,13 @@ enum class ResidualForm {
   kPostNorm,    // x = norm(x + attention x); x = norm(x + ffn x)   (bert)
 };
 
+// Tensors of the norms of a layer, without "blk.N." and ".weight"; empty: there is none.
+struct NormTensors {
+  std::string attention = "attn_norm", feed_forward = "ffn_norm";  // before the blocks
+  std::string attention_output,
+      feed_forward_output;  // on what the blocks add to the residual stream
+};
+
 struct ModelConfig {
   std::string architecture;  // general.architecture as written
   std::string name;          // general.name, may be empty
@@ -94,12 +110,7 @@ struct ModelConfig {
   NormKind norm_kind = NormKind::kRms;
   double norm_epsilon = 1e-5;
   bool norm_weights = true;  // false: norms have no parameters (olmo)
-  bool input_norms = true;   // attn_norm and the one below before the blocks; false: only the ones
-                             // after them (olmo2)
-  std::string feed_forward_norm =
-      "ffn_norm";  // tensor of the norm before the feed-forward (gpt-oss: post_attention_norm)
-  bool output_norms =
-      false;  // post_attention_norm and post_ffw_norm on what the blocks add (gemma2)
+  NormTensors norms;
   ResidualForm residual = ResidualForm::kSequential;
   double embedding_scale = 1;
   double residual_scale = 1;  // multiplies what a block adds

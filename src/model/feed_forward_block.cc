@@ -6,7 +6,8 @@
 namespace puna::model {
 namespace {
 
-// down(f(gate in) * up in), or down(f(up in)); `suffix` is "" or "_shexp".
+// down(f(gate in) * up in), or down(f(up in)); `suffix` is "" or "_shexp". bitnet norms what goes
+// into down.
 void Dense(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& config, int64_t hidden,
            std::string_view suffix, View in, View out) {
   const std::string gate_name = plan->Name(layer, fmt::format("ffn_gate{}", suffix));
@@ -38,12 +39,20 @@ void Dense(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& config, in
     plan->Linear(up_name, in, up);
     plan->Add(backend::UnaryOp{.activation = config.activation, .in = up, .out = up});
   }
+  const std::string sub_norm = plan->Name(layer, fmt::format("ffn_sub_norm{}", suffix));
+  if (plan->Has(sub_norm + ".weight")) plan->Norm(sub_norm, up, up);
   plan->Linear(plan->Name(layer, fmt::format("ffn_down{}", suffix)), up, out);
 }
 
-void RouteTokens(PlanBuilder* plan, int64_t layer, const MoeConfig& moe, View in) {
+View RouterLogits(PlanBuilder* plan, int64_t layer, const MoeConfig& moe, View in) {
   const View logits = plan->Scratch("router", moe.experts);
   plan->Linear(plan->Name(layer, "ffn_gate_inp"), in, logits);
+  return logits;
+}
+
+void RouteTokens(PlanBuilder* plan, int64_t layer, const MoeConfig& moe, View in) {
+  const View logits = moe.router_sees_residual ? plan->Scratch("router", moe.experts)
+                                               : RouterLogits(plan, layer, moe, in);
   backend::RouteOp op;
   op.logits = logits;
   op.score = moe.score;
@@ -106,7 +115,7 @@ void MixExperts(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& confi
 void AddSharedExpert(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& config, View in,
                      View out) {
   const View shared = plan->Scratch("shared", out.width);
-  Dense(plan, layer, config, config.moe->shared_hidden, "_shexp", in, shared);
+  Dense(plan, layer, config, config.moe->shared_hidden, config.moe->shared_suffix, in, shared);
   const std::string gate_name = plan->Name(layer, "ffn_gate_inp_shexp.weight");
   if (plan->Has(gate_name)) {
     const View gate = plan->Scratch("shared_gate", 1);
@@ -116,9 +125,16 @@ void AddSharedExpert(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& 
     plan->Add(backend::MulOp{.a = shared, .b = gate, .out = shared});
   }
   plan->Add(backend::AddOp{.a = out, .b = shared, .out = out});
+  const float scale = static_cast<float>(config.moe->scale_with_shared);
+  if (scale != 1) plan->Add(backend::ScaleOp{.inout = out, .scale = scale});
 }
 
 }  // namespace
+
+void EarlyRouter(PlanBuilder* plan, int64_t layer, View x) {
+  const FeedForwardConfig& config = plan->config().layers[static_cast<size_t>(layer)].feed_forward;
+  if (config.moe && config.moe->router_sees_residual) RouterLogits(plan, layer, *config.moe, x);
+}
 
 View FeedForwardBlock(PlanBuilder* plan, int64_t layer, View in) {
   const FeedForwardConfig& config = plan->config().layers[static_cast<size_t>(layer)].feed_forward;

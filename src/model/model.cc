@@ -19,15 +19,15 @@ void AddToResidual(PlanBuilder* plan, View x, View delta) {
       .a = x, .b = delta, .out = x, .scale = static_cast<float>(plan->config().residual_scale)});
 }
 
-View Normed(PlanBuilder* plan, const std::string& name, View x) {
-  if (!plan->config().input_norms) return x;
+View Normed(PlanBuilder* plan, int64_t layer, const std::string& name, View x) {
+  if (name.empty()) return x;
   const View out = plan->Scratch("normed", x.width);
-  plan->Norm(name, x, out);
+  plan->Norm(plan->Name(layer, name), x, out);
   return out;
 }
 
-void OutputNorm(PlanBuilder* plan, int64_t layer, std::string_view name, View inout) {
-  if (plan->config().output_norms) plan->Norm(plan->Name(layer, name), inout, inout);
+void OutputNorm(PlanBuilder* plan, int64_t layer, const std::string& name, View inout) {
+  if (!name.empty()) plan->Norm(plan->Name(layer, name), inout, inout);
 }
 
 View SelectRows(PlanBuilder* plan, std::string_view name, View in) {
@@ -39,23 +39,26 @@ View SelectRows(PlanBuilder* plan, std::string_view name, View in) {
 // Each returns where the residual stream is afterwards. `select`: drop the rows that are not asked
 // for.
 View SequentialLayer(PlanBuilder* plan, int64_t layer, View x, bool select) {
-  View attended = AttentionBlock(plan, layer, Normed(plan, plan->Name(layer, "attn_norm"), x));
+  const NormTensors& norms = plan->config().norms;
+  View attended = AttentionBlock(plan, layer, Normed(plan, layer, norms.attention, x));
   if (select) {
     attended = SelectRows(plan, "selected_attended", attended);
     x = SelectRows(plan, "selected_x", x);
   }
   View delta = AttentionOutput(plan, layer, attended);
-  OutputNorm(plan, layer, "post_attention_norm", delta);
+  OutputNorm(plan, layer, norms.attention_output, delta);
+  EarlyRouter(plan, layer, x);
   AddToResidual(plan, x, delta);
 
-  delta = FeedForwardBlock(plan, layer, Normed(plan, plan->FeedForwardNormName(layer), x));
-  OutputNorm(plan, layer, "post_ffw_norm", delta);
+  delta = FeedForwardBlock(plan, layer, Normed(plan, layer, plan->FeedForwardNorm(layer), x));
+  OutputNorm(plan, layer, norms.feed_forward_output, delta);
   AddToResidual(plan, x, delta);
   return x;
 }
 
 View ParallelLayer(PlanBuilder* plan, int64_t layer, View x, bool select) {
-  View normed = Normed(plan, plan->Name(layer, "attn_norm"), x);
+  const NormTensors& norms = plan->config().norms;
+  View normed = Normed(plan, layer, norms.attention, x);
   View attended = AttentionBlock(plan, layer, normed);
   if (select) {
     attended = SelectRows(plan, "selected_attended", attended);
@@ -63,7 +66,7 @@ View ParallelLayer(PlanBuilder* plan, int64_t layer, View x, bool select) {
     x = SelectRows(plan, "selected_x", x);
   }
   // One norm serves both blocks unless the feed-forward has its own.
-  const std::string own_norm = plan->FeedForwardNormName(layer);
+  const std::string own_norm = plan->Name(layer, norms.feed_forward);
   if (plan->Has(own_norm + ".weight")) plan->Norm(own_norm, x, normed);
   const View delta = AttentionOutput(plan, layer, attended);
   const View delta_2 = FeedForwardBlock(plan, layer, normed);

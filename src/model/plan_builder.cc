@@ -183,9 +183,11 @@ std::vector<float> PlanBuilder::Values(const std::string& name, int64_t count) {
   return values;
 }
 
-std::string PlanBuilder::FeedForwardNormName(int64_t layer) const {
-  const std::string name = Name(layer, config_.feed_forward_norm), usual = Name(layer, "ffn_norm");
-  return !Has(name + ".weight") && Has(usual + ".weight") ? usual : name;
+std::string PlanBuilder::FeedForwardNorm(int64_t layer) const {
+  const std::string& name = config_.norms.feed_forward;
+  const bool usual =
+      !name.empty() && !Has(Name(layer, name + ".weight")) && Has(Name(layer, "ffn_norm.weight"));
+  return usual ? "ffn_norm" : name;
 }
 
 View PlanBuilder::Scratch(std::string_view name, int64_t width) {
@@ -213,7 +215,7 @@ void PlanBuilder::Linear(const std::string& name, View in, View out) {
 void PlanBuilder::Norm(const std::string& name, View in, View out) {
   backend::NormOp op{.kind = config_.norm_kind, .in = in, .out = out, .group = in.width};
   op.epsilon = static_cast<float>(config_.norm_epsilon);
-  if (config_.norm_weights) op.weight = Vector(name + ".weight", in.width);
+  if (config_.norm_weights) op.weight = Vector(FirstOf({name + ".weight", name}), in.width);
   op.bias = OptionalVector(name + ".bias", in.width);
   Add(op);
 }

@@ -74,9 +74,8 @@ class PlanBuilder {
 
   // Embeddings are computed from the batch alone; text is generated with a cache.
   bool UsesCache() const { return !options_.embeddings; }
-  // "blk.<layer>.<the norm before the feed-forward>"; Ollama's gpt-oss files use the usual name for
-  // it.
-  std::string FeedForwardNormName(int64_t layer) const;
+  // The tensor of the norm before the feed-forward; Ollama's gpt-oss files use the usual name.
+  std::string FeedForwardNorm(int64_t layer) const;
 
   // A scratch buffer that blocks share by name; as wide as its widest use.
   View Scratch(std::string_view name, int64_t width);
@@ -95,7 +94,7 @@ class PlanBuilder {
   // Ops that several blocks need.
   // out = weight * in + bias if "<name>.bias" exists; `name` without ".weight".
   void Linear(const std::string& name, View in, View out);
-  // The norm "<name>.weight" (required, unless the model's norms have no weights) with
+  // The norm "<name>.weight" or "<name>" (required, unless the model's norms have no weights) with
   // "<name>.bias" if it exists.
   void Norm(const std::string& name, View in, View out);
 

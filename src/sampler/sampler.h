@@ -83,8 +83,7 @@ class Sampler {
   SamplingOptions options_;
   bool penalties_on_;
   std::mt19937_64 random_;
-  std::vector<TokenId>
-      window_;  // ring of the last repeat_last_n tokens; unused if the window is everything
+  std::vector<TokenId> window_;        // ring of the last repeat_last_n tokens; empty if all count
   size_t window_next_ = 0;             // slot of the ring that the next token overwrites
   std::map<TokenId, int64_t> seen_;    // how often each token is in the window, by token
   std::vector<Candidate> candidates_;  // scratch

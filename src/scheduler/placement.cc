@@ -173,7 +173,8 @@ Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_by
     }
     const std::shared_ptr<Resident> victim = ChooseVictim(resident);
     CHECK(victim != nullptr) << loaded << " loaded models hold " << held_by_others << " bytes";
-    LogInfo("unloading {} to make room for {}", victim->name, resident->name);
+    if (!victim->retiring)
+      LogInfo("unloading {} to make room for {}", victim->name, resident->name);
     victim->retiring = true;
     victim->wake.notify_one();
     const auto gone = [&] {

@@ -46,11 +46,10 @@ struct ModelReference {
 struct ResidentModel {
   std::string name;
   std::filesystem::path weights;
-  int64_t size_bytes =
-      0;  // weights, activations and the pages in use; while loading what is predicted
+  int64_t size_bytes = 0;  // weights, activations and the pages in use; predicted while loading
   int64_t size_vram_bytes = 0;
-  int64_t context_length =
-      0;  // that requests get unless they ask for another; trained, default and memory limit it
+  // Tokens that a request gets unless it asks for another: trained, default and memory limit it.
+  int64_t context_length = 0;
   std::chrono::system_clock::time_point expires_at;  // time_point::max(): never
   bool loading = false;
 };

@@ -69,15 +69,15 @@ void Scheduler::State::Work(std::shared_ptr<State> state, std::shared_ptr<Reside
     LogError("the worker of {} failed and is discarded: {}", resident->weights.string(),
              error.message);
   }
-  if (engine != nullptr) engine->FailAll(error);  // nothing is left after an orderly end
-  engine.reset();
-  malloc_trim(0);  // so that the memory is really there for the next model
   {
     std::lock_guard lock(state->mutex);
     resident->retiring = true;  // from here on a new request gets a new resident
     for (Job& job : resident->inbox) resident->current.push_back(std::move(job));
     resident->inbox.clear();
   }
+  if (engine != nullptr) engine->FailAll(error);  // nothing is left after an orderly end
+  engine.reset();
+  malloc_trim(0);  // so that the memory is really there for the next model
   for (Job& job : resident->current) {
     try {
       job.Fail(error);

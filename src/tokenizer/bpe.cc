@@ -9,13 +9,13 @@
 #include "tokenizer/bpe.h"
 
 #include <algorithm>
-#include <atomic>
 #include <functional>
 
 #include "base/utf8.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/merge_table.h"
 #include "tokenizer/pretokenizer.h"
+#include "tokenizer/unicode_classes.h"
 #include "tokenizer/vocabulary.h"
 #include "tokenizer/word_cache.h"
 
@@ -30,27 +30,22 @@ struct Part {
   uint32_t begin = 0;  // offset of its text in the word
 };
 
-uint32_t NextSerial() {
-  static std::atomic<uint32_t> next{1};
-  return next.fetch_add(1, std::memory_order_relaxed);
-}
-
 StringTable PlainTokens(const Vocabulary& vocabulary) {
   StringTable tokens;
   tokens.Reserve(static_cast<size_t>(vocabulary.size()));
   std::string spelled;
-  // What the file spells in the byte alphabet is found by its bytes. A user-defined token counts as
-  // spelled only where that makes no difference; elsewhere only the special-token matcher finds it.
+  // What the file spells in the byte alphabet is found by its bytes. Texts outside the alphabet,
+  // and user-defined tokens that are not spelled, are left to the special-token matcher.
   for (const bool user_defined : {false, true}) {
     for (TokenId id = 0; id < vocabulary.size(); ++id) {
       const auto i = static_cast<size_t>(id);
       if (!vocabulary.IsPlain(id) ||
           (vocabulary.kinds[i] == TokenKind::kUserDefined) != user_defined)
         continue;
-      if (user_defined && !vocabulary.escapes_whitespace) {
+      if (!vocabulary.escapes_whitespace) {
         spelled.clear();
-        if (!AppendSpelledBytes(vocabulary.texts[i], &spelled) || spelled != vocabulary.texts[i])
-          continue;
+        if (!AppendSpelledBytes(vocabulary.texts[i], &spelled)) continue;
+        if (spelled != vocabulary.pieces[i]) continue;
       }
       tokens.Insert(vocabulary.escapes_whitespace ? vocabulary.texts[i] : vocabulary.pieces[i], id);
     }
@@ -66,9 +61,9 @@ class BytePairTokenizer : public Tokenizer {
         plain_tokens_(PlainTokens(vocabulary())),
         merges_(plain_tokens_, vocabulary().size(), merges, !vocabulary().escapes_whitespace),
         pretokenizer_(std::move(pretokenizer)),
-        ignores_merges_(vocabulary().pretokenizer->ignore_merges),
-        whole_newlines_(vocabulary().pretokenizer->name == "gemma4"),
-        serial_(NextSerial()) {
+        ignores_merges_(vocabulary().pretokenizer->rules.ignore_merges),
+        whole_newlines_(vocabulary().pretokenizer->rules.whole_newlines),
+        serial_(WordCache::NextSerial()) {
     for (int byte = 0; byte < 256; ++byte) {
       const auto value = static_cast<uint8_t>(byte);
       const char c = static_cast<char>(value);
@@ -95,37 +90,17 @@ class BytePairTokenizer : public Tokenizer {
     ends.reserve(text.size() / 4 + 4);
     pretokenizer_.Split(text, &ends);
     WordCache& cache = WordCache::OfThisThread();
+    const auto encode = [this](std::string_view word, std::vector<TokenId>* out) {
+      EncodeWord(word, out);
+    };
     size_t begin = 0;
     for (const size_t end : ends) {
-      EncodeWord(text, begin, end, &cache, ids);
+      cache.Append(text, begin, end, serial_, encode, ids);
       begin = end;
     }
   }
 
-  void EncodeWord(std::string_view text, size_t begin, size_t end, WordCache* cache,
-                  std::vector<TokenId>* ids) const {
-    const std::string_view word = text.substr(begin, end - begin);
-    if (word.size() > WordCache::kMaxWordBytes) {
-      EncodeUncached(word, ids);
-      return;
-    }
-    const WordCache::Key key =
-        WordCache::MakeKey(word.data(), word.size(), text.size() - begin, serial_);
-    WordCache::Slot& slot = cache->SlotOf(key);
-    if (WordCache::Holds(slot, key)) {
-      ids->insert(ids->end(), slot.ids.data(), slot.ids.data() + slot.count);
-      return;
-    }
-    const size_t size_before = ids->size();
-    EncodeUncached(word, ids);
-    const size_t count = ids->size() - size_before;
-    if (count > WordCache::kMaxIds) return;
-    slot.key = key;
-    slot.count = static_cast<int32_t>(count);
-    std::copy_n(ids->data() + size_before, count, slot.ids.data());
-  }
-
-  void EncodeUncached(std::string_view word, std::vector<TokenId>* ids) const {
+  void EncodeWord(std::string_view word, std::vector<TokenId>* ids) const {
     if (ignores_merges_ ||
         (whole_newlines_ && word.find_first_not_of('\n') == std::string_view::npos)) {
       if (const TokenId id = plain_tokens_.Find(word); id >= 0) {

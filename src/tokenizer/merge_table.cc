@@ -23,7 +23,7 @@ MergeTable::MergeTable(const StringTable& plain_tokens, int64_t vocabulary_size,
     const char c = static_cast<char>(byte);
     byte_symbols_[static_cast<size_t>(byte)] = Intern({&c, 1});
   }
-  slots_.resize(std::bit_ceil(merges.size() * 2 + 2));
+  slots_.resize(std::bit_ceil(merges.size() + merges.size() / 3 + 2));
   mask_ = slots_.size() - 1;
   std::string joined;
   for (size_t rank = 0; rank < merges.size(); ++rank) {

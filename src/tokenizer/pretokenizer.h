@@ -16,15 +16,20 @@
 
 namespace puna::tokenizer {
 
-// What a name in tokenizer.ggml.pre stands for, beyond the cutting.
+// What a name in tokenizer.ggml.pre says beyond the cutting.
+struct PreTokenizerRules {
+  bool ignore_merges = false;   // a word that is a token is that token, whatever the merges say
+  bool adds_bos = false;        // unless tokenizer.ggml.add_bos_token says otherwise
+  bool forces_bos = false;      // whatever tokenizer.ggml.add_bos_token says
+  bool whole_newlines = false;  // as ignore_merges, for words of line breaks only
+  // SentencePiece style: spaces are U+2581, and text is not spelled in the byte alphabet.
+  bool escapes_whitespace = false;
+};
+
 struct PreTokenizerTraits {
   std::string_view name;
   std::span<const SplitStage> stages;
-  bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
-  bool adds_bos = false;       // unless tokenizer.ggml.add_bos_token says otherwise
-  bool forces_bos = false;     // whatever tokenizer.ggml.add_bos_token says
-  bool escapes_whitespace =
-      false;  // SentencePiece style: spaces are U+2581, text is not spelled in the byte alphabet
+  PreTokenizerRules rules;
 };
 
 // Every known name, sorted by name.

@@ -14,14 +14,29 @@ namespace {
 
 #define CONTRACTIONS "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
 
-// The letters with case that DeepSeek's tokenizer.json lists one by one.
-#define DEEPSEEK_LETTERS                                                                                                                                                        \
-  "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-"                                      \
-  "ᵷᵹ-"                                                                                                                                                                     \
-  "ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼ"                                                        \
-  "ℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-" \
-  "𐑏𐒰-"                                                                                                                                                                   \
-  "𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
+// The letters with case (as of the Unicode version of its authors) that DeepSeek's tokenizer.json
+// lists one by one.
+// clang-format off
+#define DEEPSEEK_LETTERS \
+  "\\x{41}-\\x{5A}\\x{61}-\\x{7A}\\x{B5}\\x{C0}-\\x{D6}\\x{D8}-\\x{F6}\\x{F8}-\\x{1BA}" \
+  "\\x{1BC}-\\x{1BF}\\x{1C4}-\\x{293}\\x{295}-\\x{2AF}\\x{370}-\\x{373}\\x{376}\\x{377}" \
+  "\\x{37B}-\\x{37D}\\x{37F}\\x{386}\\x{388}-\\x{38A}\\x{38C}\\x{38E}-\\x{3A1}" \
+  "\\x{3A3}-\\x{3F5}\\x{3F7}-\\x{481}\\x{48A}-\\x{52F}\\x{531}-\\x{556}\\x{10A0}-\\x{10C5}" \
+  "\\x{13A0}-\\x{13F5}\\x{13F8}-\\x{13FD}\\x{1C90}-\\x{1CBA}\\x{1CBD}-\\x{1CBF}" \
+  "\\x{1D00}-\\x{1D2B}\\x{1D6B}-\\x{1D77}\\x{1D79}-\\x{1D9A}\\x{1E00}-\\x{1F15}" \
+  "\\x{1F18}-\\x{1F1D}\\x{1F20}-\\x{1F45}\\x{1F48}-\\x{1F4D}\\x{1F50}-\\x{1F57}\\x{1F59}" \
+  "\\x{1F5B}\\x{1F5D}\\x{1F5F}-\\x{1F7D}\\x{1F80}-\\x{1FB4}\\x{1FB6}-\\x{1FBC}\\x{1FBE}" \
+  "\\x{1FC2}-\\x{1FC4}\\x{1FC6}-\\x{1FCC}\\x{1FD0}-\\x{1FD3}\\x{1FD6}-\\x{1FDB}" \
+  "\\x{1FE0}-\\x{1FEC}\\x{1FF2}-\\x{1FF4}\\x{1FF6}-\\x{1FFC}\\x{2102}\\x{2107}" \
+  "\\x{210A}-\\x{2113}\\x{2115}\\x{2119}-\\x{211D}\\x{2124}\\x{2126}\\x{2128}" \
+  "\\x{212A}-\\x{212D}\\x{212F}-\\x{2134}\\x{2139}\\x{213C}-\\x{213F}\\x{2145}-\\x{2149}" \
+  "\\x{214E}\\x{2183}\\x{2184}\\x{2C00}-\\x{2C7B}\\x{2C7E}-\\x{2CE4}\\x{2CEB}-\\x{2CEE}" \
+  "\\x{2CF2}\\x{2CF3}\\x{A640}-\\x{A66D}\\x{A680}-\\x{A69B}\\x{A722}-\\x{A76F}" \
+  "\\x{A771}-\\x{A787}\\x{A78B}-\\x{A78E}\\x{AB70}-\\x{ABBF}\\x{FB00}-\\x{FB06}" \
+  "\\x{FB13}-\\x{FB17}\\x{FF21}-\\x{FF3A}\\x{FF41}-\\x{FF5A}\\x{10400}-\\x{1044F}" \
+  "\\x{104B0}-\\x{104D3}\\x{104D8}-\\x{104FB}\\x{10C80}-\\x{10CB2}\\x{10CC0}-\\x{10CF2}" \
+  "\\x{118A0}-\\x{118DF}\\x{1E900}-\\x{1E943}"
+// clang-format on
 
 constexpr SplitStage Expression(const char* pattern) { return {pattern, nullptr}; }
 
@@ -47,7 +62,8 @@ const SplitStage kSparkStage = Expression(
     ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
     " ?[\\p{P}\\p{S}]+|[\\r\\n]|\\s+(?!\\S)|\\s+");
 const SplitStage kYoutuScriptsStage = Expression(
-    "[\\x{AC00}-\\x{D7A3}\\x{3131}-\\x{318E}]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]"
+    "[\\x{AC00}-\\x{D7A3}\\x{3131}-\\x{318E}]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-"
+    "ㄯ]"
     "+"
     "|"
     "[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{309F}\\x{30A0}-\\x{30FF}]+");
@@ -113,6 +129,11 @@ const std::array kMinicpm5 = {kThreeNumbersStage, kUnlimitedDigitsStage};
 const std::array kDefault = {kDefaultPunctuationStage, kGpt2Stage, kNumberRunStage,
                              kThreeDigitsStage};
 
+constexpr PreTokenizerRules kLikeLlama3 = {.ignore_merges = true, .adds_bos = true};
+constexpr PreTokenizerRules kIgnoreMerges = {.ignore_merges = true};
+constexpr PreTokenizerRules kLikeGemma4 = {
+    .forces_bos = true, .whole_newlines = true, .escapes_whitespace = true};
+
 // Sorted by name.
 const PreTokenizerTraits kTable[] = {
     {"a.x-4.0", kGpt2},
@@ -120,7 +141,7 @@ const PreTokenizerTraits kTable[] = {
     {"bailingmoe", kBailing},
     {"bailingmoe2", kBailing},
     {"bloom", kBloom},
-    {"chameleon", kChameleon, .adds_bos = true},
+    {"chameleon", kChameleon, {.adds_bos = true}},
     {"chatglm-bpe", kLlama3},
     {"codeshell", kDigitsGpt2},
     {"cohere2moe", kTinyAya},
@@ -136,17 +157,17 @@ const PreTokenizerTraits kTable[] = {
     {"exaone4", kGpt2},
     {"f2llmv2", kQwen2},
     {"falcon", kFalcon},
-    {"falcon-h1", kLlama3, .ignore_merges = true, .adds_bos = true},
-    {"falcon3", kLlama3, .ignore_merges = true, .adds_bos = true},
-    {"gemma4", kLines, .forces_bos = true, .escapes_whitespace = true},
+    {"falcon-h1", kLlama3, kLikeLlama3},
+    {"falcon3", kLlama3, kLikeLlama3},
+    {"gemma4", kLines, kLikeGemma4},
     {"gigachat", kGpt2},
     {"glm4", kLlama3},
     {"gpt-2", kGpt2},
     {"gpt-4o", kO200k},
     {"gpt3-finnish", kBloom},
     {"granite-docling", kGpt2},
-    {"granite-embed-multi-311m", kLines, .forces_bos = true, .escapes_whitespace = true},
-    {"granite-embed-multi-97m", kO200k, .ignore_merges = true},
+    {"granite-embed-multi-311m", kLines, kLikeGemma4},
+    {"granite-embed-multi-97m", kO200k, kIgnoreMerges},
     {"grok-2", kQwen2},
     {"hunyuan", kQwen2},
     {"hunyuan-dense", kDeepseek3},
@@ -159,36 +180,36 @@ const PreTokenizerTraits kTable[] = {
     {"jina-v2-code", kGpt2},
     {"jina-v2-de", kGpt2},
     {"jina-v2-es", kGpt2},
-    {"jina-v5-nano", kLlama3, .ignore_merges = true, .adds_bos = true},
+    {"jina-v5-nano", kLlama3, kLikeLlama3},
     {"joyai-llm", kDeepseek3},
     {"kanana2", kO200k},
     {"kimi-k2", kKimi},
     {"kormo", kQwen2},
     {"laguna", kLaguna},
-    {"lfm2", kLlama3, .ignore_merges = true, .adds_bos = true},
+    {"lfm2", kLlama3, kLikeLlama3},
     {"llada-moe", kBailing},
-    {"llama-bpe", kLlama3, .ignore_merges = true, .adds_bos = true},
-    {"llama-v3", kLlama3, .ignore_merges = true, .adds_bos = true},
-    {"llama3", kLlama3, .ignore_merges = true, .adds_bos = true},
+    {"llama-bpe", kLlama3, kLikeLlama3},
+    {"llama-v3", kLlama3, kLikeLlama3},
+    {"llama3", kLlama3, kLikeLlama3},
     {"llama4", kO200k},
     {"megrez", kQwen2},
     {"mellum", kGpt2},
     {"mellum2", kDigitsGpt2},
-    {"midm-2.0", kLlama3, .ignore_merges = true, .adds_bos = true},
+    {"midm-2.0", kLlama3, kLikeLlama3},
     {"minerva-7b", kDigitsGpt2},
-    {"minicpm5", kMinicpm5, .ignore_merges = true},
+    {"minicpm5", kMinicpm5, kIgnoreMerges},
     {"minimax-m2", kO200k},
     {"modern-bert", kGpt2},
     {"mpt", kGpt2},
     {"olmo", kGpt2},
     {"phi-2", kGpt2},
-    {"pixtral", kLlama3, .ignore_merges = true, .adds_bos = true},
+    {"pixtral", kLlama3, kLikeLlama3},
     {"poro-chat", kBloom},
     {"qwen2", kQwen2},
     {"qwen35", kQwen35},
     {"refact", kDigitsGpt2},
     {"roberta-bpe", kGpt2},
-    {"sarvam-moe", kLines, .escapes_whitespace = true},
+    {"sarvam-moe", kLines, {.escapes_whitespace = true}},
     {"seed-coder", kSeedCoder},
     {"smaug-bpe", kLlama3},
     {"smollm", kDigitsGpt2},
@@ -198,12 +219,12 @@ const PreTokenizerTraits kTable[] = {
     {"starcoder", kDigitsGpt2},
     {"superbpe", kSuperBpe},
     {"talkie", kO200k},
-    {"tekken", kTekken, .ignore_merges = true, .adds_bos = true},
+    {"tekken", kTekken, kLikeLlama3},
     {"tiny_aya", kTinyAya},
     {"trillion", kGpt2},
     {"ufakzeka", kUfakzeka},
     {"viking", kViking},
-    {"youtu", kYoutu, .ignore_merges = true},
+    {"youtu", kYoutu, kIgnoreMerges},
 };
 
 }  // namespace

@@ -128,16 +128,17 @@ class Marker {
 
   void MarkFim() {
     for (const FimTexts& fim : kFimTexts) {
-      std::optional<int64_t> id = source_.*fim.key;
-      if (!id || !vocabulary_.Contains(*id)) {
-        id.reset();
+      const std::optional<int64_t>& given = source_.*fim.key;
+      int64_t id = given.value_or(-1);
+      if (!vocabulary_.Contains(id)) {
+        id = -1;
         for (const std::string_view text : fim.texts) {
           const auto found = Find(text);
-          if (found && (!id || *found < *id)) id = *found;
+          if (found && (id < 0 || *found < id)) id = *found;
         }
-        if (id) MakeControl(static_cast<TokenId>(*id));
+        if (id >= 0) MakeControl(static_cast<TokenId>(id));
       }
-      if (id && fim.ends_generation) End(static_cast<TokenId>(*id));
+      if (id >= 0 && fim.ends_generation) End(static_cast<TokenId>(id));
     }
   }
 

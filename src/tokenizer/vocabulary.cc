@@ -69,9 +69,10 @@ void SetPrefixAndSuffix(const VocabularySource& source, const AlgorithmTraits& t
                         Vocabulary* vocabulary) {
   if (vocabulary->algorithm == Algorithm::kRwkv) return;
   bool add_bos = traits.add_bos;
-  if (vocabulary->pretokenizer != nullptr) add_bos = vocabulary->pretokenizer->adds_bos;
+  if (vocabulary->pretokenizer != nullptr) add_bos = vocabulary->pretokenizer->rules.adds_bos;
   add_bos = source.add_bos.value_or(add_bos);
-  if (vocabulary->pretokenizer != nullptr && vocabulary->pretokenizer->forces_bos) add_bos = true;
+  if (vocabulary->pretokenizer != nullptr && vocabulary->pretokenizer->rules.forces_bos)
+    add_bos = true;
   if (vocabulary->algorithm == Algorithm::kWordPiece) {
     vocabulary->prefix = vocabulary->bos;
     vocabulary->suffix = vocabulary->separator;
@@ -231,8 +232,7 @@ Result<std::unique_ptr<const Vocabulary>> Vocabulary::New(const VocabularySource
                  source.pre.substr(0, 64));
       vocabulary->pretokenizer = &DefaultPreTokenizer();
     }
-    vocabulary->escapes_whitespace =
-        source.escapes_whitespace.value_or(vocabulary->pretokenizer->escapes_whitespace);
+    vocabulary->escapes_whitespace = vocabulary->pretokenizer->rules.escapes_whitespace;
   }
   const AlgorithmTraits traits = TraitsOf(source.algorithm);
   vocabulary->add_space_prefix = source.add_space_prefix.value_or(traits.add_space_prefix);

@@ -41,7 +41,6 @@ struct VocabularySource {
   std::vector<int64_t> more_eos;    // tokenizer.ggml.eos_token_ids
   std::vector<int64_t> suppressed;  // tokenizer.ggml.suppress_tokens
   std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
-  std::optional<bool> escapes_whitespace;  // tokenizer.ggml.model "gemma4"; else by `pre`
   std::optional<bool> lowercase, strip_accents;
   std::string model_name;    // general.name
   std::string architecture;  // general.architecture

@@ -8,18 +8,59 @@
 #ifndef PUNA_TOKENIZER_WORD_CACHE_H_
 #define PUNA_TOKENIZER_WORD_CACHE_H_
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <string_view>
+#include <vector>
 
 namespace puna::tokenizer {
 
 class WordCache {
  public:
   static constexpr size_t kMaxWordBytes = 24;
-  static constexpr int kMaxIds = 7;
+  static constexpr size_t kMaxIds = 7;
 
+  static WordCache& OfThisThread() {
+    thread_local WordCache cache;
+    return cache;
+  }
+
+  // A number for a tokenizer that no other one in the process has.
+  static uint32_t NextSerial() {
+    static std::atomic<uint32_t> next{1};
+    return next.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  // Appends the ids of the word [begin, end) of `text`: those remembered, or those that
+  // `encode(word, ids)` appends.
+  template <typename EncodeFunction>
+  void Append(std::string_view text, size_t begin, size_t end, uint32_t serial,
+              EncodeFunction encode, std::vector<int32_t>* ids) {
+    const std::string_view word = text.substr(begin, end - begin);
+    if (word.size() > kMaxWordBytes || word.empty()) {
+      encode(word, ids);
+      return;
+    }
+    const Key key = MakeKey(word, text.size() - begin, serial);
+    Slot& slot = SlotOf(key);
+    if (slot.key.tag == key.tag && slot.key.words == key.words) {
+      ids->insert(ids->end(), slot.ids.data(), slot.ids.data() + slot.count);
+      return;
+    }
+    const size_t size_before = ids->size();
+    encode(word, ids);
+    const size_t count = ids->size() - size_before;
+    if (count > kMaxIds) return;
+    slot.key = key;
+    slot.count = static_cast<int32_t>(count);
+    std::copy_n(ids->data() + size_before, count, slot.ids.data());
+  }
+
+ private:
   struct Key {
     std::array<uint64_t, 3> words{};  // the word, padded with zeros
     uint32_t tag = 0;                 // serial number of the tokenizer and length of the word
@@ -29,30 +70,24 @@ class WordCache {
     int32_t count = 0;
     std::array<int32_t, kMaxIds> ids;
   };
+  static_assert(sizeof(Slot) == 64);
 
-  static WordCache& OfThisThread() {
-    thread_local WordCache cache;
-    return cache;
-  }
-
-  // REQUIRES: 0 < size <= kMaxWordBytes. Up to kMaxWordBytes may be read from `data` if
-  // `readable_bytes` allows it.
-  static Key MakeKey(const char* data, size_t size, size_t readable_bytes, uint32_t serial) {
+  // Reads whole 8-byte units where `readable_bytes` from the start of the word allow it.
+  static Key MakeKey(std::string_view word, size_t readable_bytes, uint32_t serial) {
     Key key;
     if (readable_bytes >= kMaxWordBytes) {
-      std::memcpy(key.words.data(), data, kMaxWordBytes);
+      std::memcpy(key.words.data(), word.data(), kMaxWordBytes);
       for (size_t i = 0; i < 3; ++i) {
-        const size_t used = size > i * 8 ? size - i * 8 : 0;
+        const size_t used = word.size() > i * 8 ? word.size() - i * 8 : 0;
         if (used < 8) key.words[i] &= (uint64_t{1} << (used * 8)) - 1;
       }
     } else {
-      std::memcpy(key.words.data(), data, size);
+      std::memcpy(key.words.data(), word.data(), word.size());
     }
-    key.tag = serial << 5 | static_cast<uint32_t>(size);
+    key.tag = serial << 5 | static_cast<uint32_t>(word.size());
     return key;
   }
 
-  // The slot where the word is or would be; it is there if Holds.
   Slot& SlotOf(const Key& key) {
     constexpr uint64_t kMultiplier = 0x9E3779B97F4A7C15;
     uint64_t hash = (key.words[0] ^ key.tag) * kMultiplier;
@@ -60,17 +95,11 @@ class WordCache {
     hash = (hash ^ (hash >> 29) ^ key.words[2]) * kMultiplier;
     return slots_[hash >> (64 - kSlotBits)];
   }
-  static bool Holds(const Slot& slot, const Key& key) {
-    return slot.key.tag == key.tag && slot.key.words == key.words;
-  }
 
- private:
   static constexpr int kSlotBits = 12;
   WordCache() : slots_(std::make_unique<Slot[]>(size_t{1} << kSlotBits)) {}
   std::unique_ptr<Slot[]> slots_;
 };
-
-static_assert(sizeof(WordCache::Slot) == 64);
 
 }  // namespace puna::tokenizer
 

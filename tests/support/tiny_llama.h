@@ -17,7 +17,7 @@
 
 namespace puna::testing {
 
-struct TinyModelOptions {
+struct TinyLlamaOptions {
   uint32_t seed = 1;
   uint32_t context_length = 256;
   bool vocabulary = true;
@@ -47,8 +47,8 @@ inline void SetTinyVocabulary(gguf::Writer* writer) {
   writer->Set("tokenizer.ggml.unknown_token_id", uint32_t{0});
 }
 
-inline Status WriteTinyModel(const std::filesystem::path& path,
-                             const TinyModelOptions& options = {}) {
+inline Status WriteTinyLlama(const std::filesystem::path& path,
+                             const TinyLlamaOptions& options = {}) {
   constexpr int64_t kWidth = 32, kHeads = 4, kKvHeads = 2, kHeadSize = 8, kHidden = 48, kLayers = 2;
   gguf::Writer writer;
   writer.Set("general.architecture", "llama");

@@ -1,15 +1,17 @@
-// Matrix products with packed weights: the inner loop of the cpu backend, one thread at a time. Who splits the work over
-// threads is the caller (cpu/program.cc).
+// Matrix products with packed weights: the inner loop of the cpu backend, one thread at a time. Who
+// splits the work over threads is the caller (cpu/program.cc).
 //
-// A matrix is packed once, at load, into the layout that the kernels of one instruction set like (rows interleaved so that a
-// SIMD lane is an output row and nothing is ever summed across lanes). Activations are brought into the form that the
-// weight type wants (float32, or int8 with a scale per 32 or 256 values) once per distinct input, then multiplied.
+// A matrix is packed once, at load, into the layout that the kernels of one instruction set like
+// (rows interleaved so that a SIMD lane is an output row and nothing is ever summed across lanes).
+// Activations are brought into the form that the weight type wants (float32, or int8 with a scale
+// per 32 or 256 values) once per distinct input, then multiplied.
 //
 //   PackedMatrix w = *AllocatePacked({&weight}, isa);               // at load
 //   PackGroups({&weight}, expert, 0, w.groups(), &w);               // threads share the row groups
 //   std::vector<uint8_t> x(InputBytes(w.input, tokens, w.cols));
 //   PrepareInput(w, in, in_stride, 0, tokens, x.data());             // threads share the tokens
-//   Multiply(w, x.data(), tokens, group_begin, group_end, out, out_stride);  // threads share the row groups
+//   Multiply(w, x.data(), tokens, group_begin, group_end, out, out_stride);  // threads share the
+//   row groups
 #ifndef PUNA_BACKEND_CPU_GEMM_H_
 #define PUNA_BACKEND_CPU_GEMM_H_
 
@@ -25,11 +27,12 @@
 namespace puna::backend::cpu {
 
 // Instruction sets with kernels of their own, from plain to wide.
-enum class Isa { kScalar, kAvx2, kAvx512Vnni, kNeon };
-std::string_view IsaName(Isa isa);  // "scalar", "avx2", "avx512vnni", "neon"
+enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAmx, kNeon };
+std::string_view IsaName(Isa isa);  // "scalar", "avx2", "avxvnni", "avx512vnni", "amx", "neon"
 // Does this machine (and its operating system) run it?
 bool IsaAvailable(Isa isa);
-// The best available one, or the one that `forced` names; unknown or unavailable: kInvalidArgument naming the choices.
+// The best available one, or the one that `forced` names; unknown or unavailable: kInvalidArgument
+// naming the choices.
 Result<Isa> ChooseIsa(std::string_view forced);
 
 // How a matrix wants its input.
@@ -39,7 +42,8 @@ enum class InputFormat {
   kInt8Block256,  // int8, one float32 scale per 256 values, and sums per 16 or 32
 };
 
-struct GemmKernels;  // one row of an instruction set's table: pack, prepare, multiply for one weight type
+struct GemmKernels;  // one row of an instruction set's table: pack, prepare, multiply for one
+                     // weight type
 
 // Memory aligned to 64 bytes, in huge pages where the system has them and the block is large.
 class AlignedBytes {
@@ -59,8 +63,8 @@ class AlignedBytes {
 
 struct PackedMatrix {
   int64_t rows = 0, cols = 0;
-  int64_t group_rows = 0;  // rows that are computed together; the last group may be padded
-  int64_t group_bytes = 0; // packed size of a group
+  int64_t group_rows = 0;   // rows that are computed together; the last group may be padded
+  int64_t group_bytes = 0;  // packed size of a group
   InputFormat input = InputFormat::kF32;
   quant::TensorType type = quant::TensorType::kF32;
   Isa isa = Isa::kScalar;
@@ -70,35 +74,40 @@ struct PackedMatrix {
   int64_t groups() const { return (rows + group_rows - 1) / group_rows; }
 };
 
-// Bytes that packing `weight` (all its experts) will take, for the memory prediction. Not above the size in the file by
-// more than 6 % for the common types.
+// Bytes that packing `weight` (all its experts) will take, for the memory prediction. Not above the
+// size in the file by more than 6 % for the common types.
 int64_t PackedBytes(const Weight& weight, Isa isa);
 
-// A matrix whose groups are still to be packed by PackGroups. `parts` are stacked: rows of the first, then of the second
-// (q, k and v; gate and up), all of the same type and cols. Every weight type that quant can decode is accepted: the rare
-// ones through a generic kernel that unpacks a panel at a time.
+// A matrix whose groups are still to be packed by PackGroups. `parts` are stacked: rows of the
+// first, then of the second (q, k and v; gate and up), all of the same type and cols. Every weight
+// type that quant can decode is accepted: the rare ones through a generic kernel that unpacks a
+// panel at a time.
 Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa isa);
 // Packs groups [begin, end) of expert `expert`; disjoint ranges may run on several threads.
-void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end, PackedMatrix* packed);
+void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,
+                PackedMatrix* packed);
 
 // Size of the prepared form of `tokens` rows of `cols` values; multiple of 64.
 int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols);
-// Prepares rows [token_begin, token_end) of in[token * in_stride + col]. Two matrices with the same isa, input format and
-// cols may share the prepared input. Disjoint token ranges may run on several threads, if they begin at multiples of
-// kInputTokenGranularity.
+// Prepares rows [token_begin, token_end) of in[token * in_stride + col]. Two matrices with the same
+// isa, input format and cols may share the prepared input. Disjoint token ranges may run on several
+// threads, if they begin at multiples of kInputTokenGranularity.
 inline constexpr int64_t kInputTokenGranularity = 16;
-void PrepareInput(const PackedMatrix& matrix, const float* in, int64_t in_stride, int64_t token_begin, int64_t token_end,
-                  int64_t tokens, uint8_t* prepared);
+void PrepareInput(const PackedMatrix& matrix, const float* in, int64_t in_stride,
+                  int64_t token_begin, int64_t token_end, int64_t tokens, uint8_t* prepared);
 
-// The value that the prepared form holds for (token, col): what the kernels multiply. Slow; for tests.
-float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens, int64_t cols, int64_t token, int64_t col);
+// The value that the prepared form holds for (token, col): what the kernels multiply. Slow; for
+// tests.
+float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens, int64_t cols,
+                    int64_t token, int64_t col);
 
-// out[t * out_stride + r] = row r . token t, for all tokens and the rows of groups [group_begin, group_end). Overwrites.
-// Disjoint group ranges may run on several threads.
-void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens, int64_t group_begin, int64_t group_end,
-              float* out, int64_t out_stride);
+// out[t * out_stride + r] = row r . token t, for all tokens and the rows of groups [group_begin,
+// group_end). Overwrites. Disjoint group ranges may run on several threads.
+void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
+              int64_t group_begin, int64_t group_end, float* out, int64_t out_stride);
 
-// Which kernels `matrix` was packed for: "q4_k avx512vnni", or "generic avx512vnni". For tests and traces.
+// Which kernels `matrix` was packed for: "q4_k avx512vnni", or "generic avx512vnni". For tests and
+// traces.
 std::string_view KernelName(const PackedMatrix& matrix);
 
 // Row `row` as exact float32 values [cols]: for embeddings that share the output matrix.

@@ -12,7 +12,8 @@
 namespace puna::backend::cpu {
 namespace {
 
-constexpr std::array kOrder = {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvx512Vnni};
+constexpr std::array kOrder = {Isa::kScalar,  Isa::kNeon,       Isa::kAvx2,
+                               Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx};
 
 std::string Choices() {
   std::string choices;
@@ -32,6 +33,10 @@ std::string_view IsaName(Isa isa) {
       return "scalar";
     case Isa::kAvx2:
       return "avx2";
+    case Isa::kAvxVnni:
+      return "avxvnni";
+    case Isa::kAmx:
+      return "amx";
     case Isa::kAvx512Vnni:
       return "avx512vnni";
     case Isa::kNeon:

@@ -25,7 +25,8 @@ using ::testing::HasSubstr;
 
 std::vector<Isa> AvailableIsas() {
   std::vector<Isa> isas;
-  for (Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512Vnni, Isa::kNeon}) {
+  for (Isa isa :
+       {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx}) {
     if (IsaAvailable(isa)) isas.push_back(isa);
   }
   return isas;

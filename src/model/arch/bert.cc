@@ -14,7 +14,7 @@ ModelConfig Bert(MetadataReader& in) {
   config.embedding_norm = true;
   config.token_types = true;
   config.learned_positions = true;
-  for (LayerConfig& layer : config.layers) layer.attention.causal = false;
+  MakeBidirectional(&config);
   return config;
 }
 

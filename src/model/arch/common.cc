@@ -163,15 +163,32 @@ ModelConfig ReadDecoder(MetadataReader& in, const DecoderTraits& traits) {
   config.vocabulary = ReadVocabulary(in);
   config.context_length = in.Integer("context_length", kContextRange);
   config.width = in.Integer("embedding_length", kWidthRange);
-  config.layers.resize(static_cast<size_t>(in.Integer("block_count", kLayerRange)));
+  // Layers that predict further tokens follow the others and are not part of the network proper.
+  const int64_t layers = in.Integer("block_count", kLayerRange);
+  config.layers.resize(
+      static_cast<size_t>(layers - in.Integer("nextn_predict_layers", {0, layers - 1}, 0)));
   config.norm_kind = traits.norm;
-  config.norm_epsilon = in.Number(traits.norm == NormKind::kRms ? "attention.layer_norm_rms_epsilon"
-                                                                : "attention.layer_norm_epsilon",
-                                  0, 1);
+  const char* epsilon = traits.norm == NormKind::kRms ? "attention.layer_norm_rms_epsilon"
+                                                      : "attention.layer_norm_epsilon";
+  config.norm_epsilon =
+      traits.epsilon < 0 ? in.Number(epsilon, 0, 1) : in.Number(epsilon, 0, 1, traits.epsilon);
   config.pooling = ReadPooling(in);
   ReadAttention(in, traits, &config);
   ReadFeedForward(in, traits, &config);
   return config;
+}
+
+void MakeDense(ModelConfig* config) {
+  for (LayerConfig& layer : config->layers) layer.feed_forward.moe.reset();
+}
+
+void MakeBidirectional(ModelConfig* config) {
+  for (LayerConfig& layer : config->layers) layer.attention.causal = false;
+}
+
+void UseOutputNorms(ModelConfig* config) {
+  config->norms.attention_output = "post_attention_norm";
+  config->norms.feed_forward_output = "post_ffw_norm";
 }
 
 void ReadSlidingWindow(MetadataReader& in, int64_t window, int64_t period, WindowPattern pattern,

@@ -25,9 +25,11 @@ void ScaleByWidth(int64_t layers_of_largest, ModelConfig* config) {
 
 }  // namespace
 
+ModelConfig Gemma(MetadataReader& in) { return ReadGemma(in); }
+
 ModelConfig Gemma2(MetadataReader& in) {
   ModelConfig config = ReadGemma(in);
-  config.output_norms = true;
+  UseOutputNorms(&config);
   config.logit_softcap = in.Number("final_logit_softcapping", 0, 1e9, 30);
   for (LayerConfig& layer : config.layers) {
     layer.attention.softcap = in.Number("attn_logit_softcapping", 0, 1e9, 50);
@@ -39,7 +41,7 @@ ModelConfig Gemma2(MetadataReader& in) {
 
 ModelConfig Gemma3(MetadataReader& in) {
   ModelConfig config = ReadGemma(in);
-  config.output_norms = true;
+  UseOutputNorms(&config);
   config.logit_softcap = in.Number("final_logit_softcapping", 0, 1e9, 0);
   ReadSlidingWindow(in, 0, 6, WindowPattern::kLastSeesAll, &config);
   for (LayerConfig& layer : config.layers) {
@@ -50,6 +52,13 @@ ModelConfig Gemma3(MetadataReader& in) {
     layer.attention.rope.factor = 1;
   }
   ScaleByWidth(62, &config);  // 27B
+  return config;
+}
+
+ModelConfig GemmaEmbedding(MetadataReader& in) {
+  ModelConfig config = Gemma3(in);
+  config.embeddings_only = true;
+  MakeBidirectional(&config);
   return config;
 }
 

@@ -9,7 +9,7 @@ ModelConfig GptOss(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves,
                                         .router = RouterScore::kSoftmaxOfSelected,
                                         .normalize_experts = false});
-  config.feed_forward_norm = "post_attention_norm";
+  config.norms.feed_forward = "post_attention_norm";
   ReadSlidingWindow(in, 128, 2, WindowPattern::kLastSeesAll, &config);
   for (LayerConfig& layer : config.layers) {
     layer.attention.sinks = true;

@@ -1,10 +1,103 @@
 // Llama and what is built like it: RMS norms, rotated pairs side by side, gated SiLU.
+#include <cmath>
+
 #include "model/arch/spec.h"
 
 namespace puna::model::arch {
 
 // Llama 1 to 3, Mistral, Mixtral.
 ModelConfig Llama(MetadataReader& in) { return ReadDecoder(in, {}); }
+
+// Computes embeddings; attention.causal says whether it sees the whole text.
+ModelConfig LlamaEmbed(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  config.embeddings_only = true;
+  return config;
+}
+
+// Writes a text in any order, so every token sees all.
+ModelConfig Llada(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  MakeBidirectional(&config);
+  return config;
+}
+
+ModelConfig Arcee(MetadataReader& in) {
+  return ReadDecoder(in, {.activation = Activation::kReluSquared, .gated = false});
+}
+
+// Every fourth layer has no rope.
+ModelConfig SmolLm3(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  for (size_t i = 3; i < config.layers.size(); i += 4)
+    config.layers[i].attention.rope.enabled = false;
+  return config;
+}
+
+// The large one (40 layers) has linear biases instead of rope.
+ModelConfig Baichuan(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  if (config.layers.size() == 32) return config;
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.rope.enabled = false;
+    if (config.layers.size() == 40) layer.attention.alibi_max_bias = 8;
+  }
+  return config;
+}
+
+ModelConfig Refact(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.has_rope = false});
+  if (config.layers[0].feed_forward.moe) {
+    in.Fail({ErrorCode::kUnsupported, "refact models with experts are not supported"});
+  }
+  for (LayerConfig& layer : config.layers) layer.attention.alibi_max_bias = 8;
+  return config;
+}
+
+ModelConfig MiniCpm(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  config.embedding_scale = in.Number("embedding_scale", 0, 1e9, 12);
+  config.residual_scale = in.Number("residual_scale", 0, 1e9,
+                                    1.4 / std::sqrt(static_cast<double>(config.layers.size())));
+  config.logit_scale = in.Number("logit_scale", 0, 1e9, 256.0 / static_cast<double>(config.width));
+  return config;
+}
+
+ModelConfig Maincoder(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.qk_norm = true;
+    layer.attention.qk_norm_after_rope = true;
+  }
+  return config;
+}
+
+// Mixtures with shared experts, the first layers dense.
+ModelConfig DeepSeek(MetadataReader& in) { return ReadDecoder(in, {.normalize_experts = false}); }
+
+// All its layers are mixtures.
+ModelConfig BailingMoe(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.normalize_experts = false});
+  for (LayerConfig& layer : config.layers)
+    layer.feed_forward.moe = config.layers.back().feed_forward.moe;
+  return config;
+}
+
+ModelConfig Ernie45(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  MakeDense(&config);
+  return config;
+}
+
+// Every interleave_moe_layer_step-th layer is a mixture.
+ModelConfig Ernie45Moe(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  const int64_t step = in.Integer("interleave_moe_layer_step", {1, 4096}, 1);
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    if ((static_cast<int64_t>(i) + 1) % step != 0) config.layers[i].feed_forward.moe.reset();
+  }
+  return config;
+}
 
 ModelConfig Mistral3(MetadataReader& in) {
   if (in.Number("attention.temperature_scale", 0, 1e9, 0) != 0) {

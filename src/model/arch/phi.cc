@@ -8,4 +8,15 @@ namespace puna::model::arch {
 // would be for.
 ModelConfig Phi3(MetadataReader& in) { return ReadDecoder(in, {.rope = RopeKind::kHalves}); }
 
+ModelConfig Phi2(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.norm = NormKind::kLayer,
+                                        .rope = RopeKind::kHalves,
+                                        .activation = Activation::kGeluTanh,
+                                        .gated = false});
+  config.residual = ResidualForm::kParallel;
+  return config;
+}
+
+ModelConfig PhiMoe(MetadataReader& in) { return ReadDecoder(in, {.rope = RopeKind::kHalves}); }
+
 }  // namespace puna::model::arch

@@ -6,18 +6,87 @@
 #include <string>
 #include <vector>
 
-#define PUNA_ARCHITECTURES(X) \
-  X("bert", Bert)             \
-  X("gemma2", Gemma2)         \
-  X("gemma3", Gemma3)         \
-  X("gpt-oss", GptOss)        \
-  X("gptoss", GptOss)         \
-  X("granite", Granite)       \
-  X("llama", Llama)           \
-  X("mistral3", Mistral3)     \
-  X("phi3", Phi3)             \
-  X("qwen2", Qwen2)           \
-  X("qwen3", Qwen3)
+#define PUNA_ARCHITECTURES(X)          \
+  X("arcee", Arcee)                    \
+  X("baichuan", Baichuan)              \
+  X("bailingmoe", BailingMoe)          \
+  X("bailingmoe2", BailingMoe2)        \
+  X("bert", Bert)                      \
+  X("bitnet", Bitnet)                  \
+  X("bloom", Bloom)                    \
+  X("chatglm", ChatGlm)                \
+  X("codeshell", CodeShell)            \
+  X("cohere2", Cohere2)                \
+  X("command-r", CommandR)             \
+  X("dbrx", Dbrx)                      \
+  X("deci", Llama)                     \
+  X("deepseek", DeepSeek)              \
+  X("dots1", Dots1)                    \
+  X("dream", Dream)                    \
+  X("ernie4_5", Ernie45)               \
+  X("ernie4_5-moe", Ernie45Moe)        \
+  X("exaone", Exaone)                  \
+  X("exaone-moe", ExaoneMoe)           \
+  X("exaone4", Exaone4)                \
+  X("falcon", Falcon)                  \
+  X("gemma", Gemma)                    \
+  X("gemma-embedding", GemmaEmbedding) \
+  X("gemma2", Gemma2)                  \
+  X("gemma3", Gemma3)                  \
+  X("glm4", Glm4)                      \
+  X("glm4moe", Glm4Moe)                \
+  X("gpt-oss", GptOss)                 \
+  X("gpt2", Gpt2)                      \
+  X("gptneox", GptNeoX)                \
+  X("gptoss", GptOss)                  \
+  X("granite", Granite)                \
+  X("granitemoe", Granite)             \
+  X("hunyuan-dense", Hunyuan)          \
+  X("hunyuan-moe", Hunyuan)            \
+  X("hunyuan_vl", Hunyuan)             \
+  X("internlm2", Llama)                \
+  X("jais", Jais)                      \
+  X("jais2", Jais2)                    \
+  X("llada", Llada)                    \
+  X("llada-moe", LladaMoe)             \
+  X("llama", Llama)                    \
+  X("llama-embed", LlamaEmbed)         \
+  X("maincoder", Maincoder)            \
+  X("mellum", Mellum)                  \
+  X("minicpm", MiniCpm)                \
+  X("minimax-m2", MiniMaxM2)           \
+  X("mistral3", Mistral3)              \
+  X("mpt", Mpt)                        \
+  X("nanbeige", Llama)                 \
+  X("nemotron", Nemotron)              \
+  X("olmo", Olmo)                      \
+  X("olmo2", Olmo2)                    \
+  X("olmoe", Olmoe)                    \
+  X("openelm", OpenElm)                \
+  X("orion", Orion)                    \
+  X("paddleocr", PaddleOcr)            \
+  X("pangu-embedded", PanguEmbedded)   \
+  X("phi2", Phi2)                      \
+  X("phi3", Phi3)                      \
+  X("phimoe", PhiMoe)                  \
+  X("plamo", Plamo)                    \
+  X("plamo3", Plamo3)                  \
+  X("qwen", Qwen)                      \
+  X("qwen2", Qwen2)                    \
+  X("qwen2moe", Qwen2Moe)              \
+  X("qwen2vl", Qwen2Vl)                \
+  X("qwen3", Qwen3)                    \
+  X("qwen3moe", Qwen3Moe)              \
+  X("qwen3vl", Qwen3)                  \
+  X("qwen3vlmoe", Qwen3Moe)            \
+  X("refact", Refact)                  \
+  X("rnd1", Rnd1)                      \
+  X("seed_oss", SeedOss)               \
+  X("smollm3", SmolLm3)                \
+  X("stablelm", StableLm)              \
+  X("starcoder", StarCoder)            \
+  X("starcoder2", StarCoder2)          \
+  X("xverse", Llama)
 
 namespace puna::model {
 namespace arch {

@@ -31,7 +31,16 @@ struct DecoderTraits {
   // Mixture of experts, where the metadata does not say:
   RouterScore router = RouterScore::kSoftmax;
   bool normalize_experts = true;
+  // Used where the metadata has no epsilon; below 0: that is an error.
+  double epsilon = -1;
 };
+
+// Undoes the mixtures of a network that has none, whatever the metadata says of experts.
+void MakeDense(ModelConfig* config);
+// Every token sees all others: encoders, and models that write a text in any order.
+void MakeBidirectional(ModelConfig* config);
+// Gemma's names of the norms after the blocks.
+void UseOutputNorms(ModelConfig* config);
 
 // Sizes, norms, rope and its scaling, feed-forward, experts, pooling: all keys of general use, the
 // same for every layer unless the metadata has arrays.

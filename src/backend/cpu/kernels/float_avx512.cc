@@ -53,16 +53,14 @@ struct FloatTilesAvx512 {
   }
 };
 
+constexpr TypeKernels kRows[] = {
+    FloatRow<FloatBits, FloatTilesAvx512>(quant::TensorType::kF32, "f32 avx512vnni"),
+    FloatRow<HalfBits, FloatTilesAvx512>(quant::TensorType::kF16, "f16 avx512vnni"),
+    FloatRow<Bfloat16Bits, FloatTilesAvx512>(quant::TensorType::kBF16, "bf16 avx512vnni"),
+};
+
 }  // namespace
 
-void MultiplyF32Avx512(const MultiplyTask& task) {
-  MultiplyFloat<FloatBits, FloatTilesAvx512>(task);
-}
-void MultiplyF16Avx512(const MultiplyTask& task) {
-  MultiplyFloat<HalfBits, FloatTilesAvx512>(task);
-}
-void MultiplyBF16Avx512(const MultiplyTask& task) {
-  MultiplyFloat<Bfloat16Bits, FloatTilesAvx512>(task);
-}
+const TypeList kFloatAvx512 = {kRows, sizeof(kRows) / sizeof(kRows[0])};
 
 }  // namespace puna::backend::cpu

@@ -24,11 +24,21 @@ namespace {
 struct TileShape {
   int block;    // columns that share a scale
   bool super;   // input scale per 256, weight scales whole numbers; else both per block of 32
-  bool biased;  // sums of levels start at the input's start plane
+  bool biased;  // the panel's levels are not the values: sums start at the input's start plane
   bool min;
+  int bits;    // of the largest level; 8 where the instruction set does not care
+  int offset;  // level - value, with fewer than 8 bits
 };
-constexpr TileShape ShapeOf(const R16Format& format) {
-  return {format.block, format.super, format.biased(), format.min};
+// `narrow`: the instruction set multiplies levels of few bits faster, and wants them as they are
+// stored.
+constexpr TileShape ShapeOf(const R16Format& format, bool narrow) {
+  const bool as_stored = narrow && IsNarrow(format);
+  return {format.block,
+          format.super,
+          format.biased(),
+          format.min,
+          as_stored ? format.level_bits : 8,
+          as_stored ? format.offset : 0};
 }
 
 // One chunk of a prepared input from some token on; the planes advance by the given numbers of
@@ -110,7 +120,7 @@ inline void StoreSums(const float* sums, int64_t tokens, int64_t rows, float* ou
 
 template <const R16Format& format, typename Simd, typename Tiles>
 void MultiplyR16(const MultiplyTask& task) {
-  constexpr TileShape shape = ShapeOf(format);
+  constexpr TileShape shape = ShapeOf(format, Simd::kNarrow);
   alignas(64) float sums[kTokenBlock * kTileGroups * kGroupRows];
   R16Panel panels[kTileGroups];
   for (int64_t first = 0; first < task.tokens; first += kTokenBlock) {
@@ -141,6 +151,20 @@ void MultiplyR16(const MultiplyTask& task) {
       StoreSums(sums, tokens, rows, task.out + first * task.out_stride + row, task.out_stride);
     }
   }
+}
+
+// The table's row of a format.
+template <const R16Format& format, typename Simd, typename Tiles>
+constexpr TypeKernels R16Row(const char* name) {
+  return {.type = format.type,
+          .kernels = {
+              .name = name,
+              .input = format.super ? InputFormat::kInt8Block256 : InputFormat::kInt8Block32,
+              .group_bytes = &R16Packing<format>::GroupBytes,
+              .pack = &R16Packing<format>::Pack,
+              .unpack = &R16Packing<format>::Unpack,
+              .multiply = &MultiplyR16<format, Simd, Tiles>,
+          }};
 }
 
 }  // namespace

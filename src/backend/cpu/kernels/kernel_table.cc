@@ -12,14 +12,22 @@ const IsaKernels& KernelsOf(Isa isa) {
   switch (isa) {
     case Isa::kScalar:
       break;
+#if defined(__x86_64__)
     case Isa::kAvx2:
       found = Avx2Kernels();
+      break;
+    case Isa::kAvxVnni:
+      found = AvxVnniKernels();
       break;
     case Isa::kAvx512Vnni:
       found = Avx512Kernels();
       break;
+#elif defined(__aarch64__)
     case Isa::kNeon:
       found = NeonKernels();
+      break;
+#endif
+    default:  // of another processor family
       break;
   }
   return found != nullptr ? *found : ScalarKernels();
@@ -27,8 +35,11 @@ const IsaKernels& KernelsOf(Isa isa) {
 
 const GemmKernels& FindKernels(quant::TensorType type, Isa isa) {
   const IsaKernels& kernels = KernelsOf(isa);
-  for (int64_t i = 0; i < kernels.type_count; ++i) {
-    if (kernels.types[i].type == type) return kernels.types[i].kernels;
+  for (int64_t i = 0; i < kernels.type_lists; ++i) {
+    const TypeList& list = *kernels.types[i];
+    for (int64_t row = 0; row < list.count; ++row) {
+      if (list.rows[row].type == type) return list.rows[row].kernels;
+    }
   }
   return kernels.generic != nullptr ? *kernels.generic : *ScalarKernels().generic;
 }

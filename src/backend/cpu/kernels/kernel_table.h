@@ -62,20 +62,27 @@ struct TypeKernels {
   GemmKernels kernels;
 };
 
+// The rows of one unit.
+struct TypeList {
+  const TypeKernels* rows;
+  int64_t count;
+};
+
 // Everything of one instruction set. A null entry falls back to the scalar unit's.
 struct IsaKernels {
   Isa isa;
   const char* name;
   bool (*available)();
-  const GemmKernels* generic;  // any type that quant decodes
-  const TypeKernels* types;    // the types with kernels of their own
-  int64_t type_count;
+  const GemmKernels* generic;    // any type that quant decodes
+  const TypeList* const* types;  // the types with kernels of their own, unit by unit
+  int64_t type_lists;
   PrepareFn prepare[3];  // by InputFormat
 };
 
 const IsaKernels& ScalarKernels();
-// Null where the program was built for another processor family.
+// Each exists in builds for its own processor family.
 const IsaKernels* Avx2Kernels();
+const IsaKernels* AvxVnniKernels();
 const IsaKernels* Avx512Kernels();
 const IsaKernels* NeonKernels();
 

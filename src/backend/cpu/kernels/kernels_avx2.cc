@@ -1,8 +1,82 @@
-// What this instruction set brings of its own.
-#include "backend/cpu/kernels/kernel_table.h"
+// AVX2, without and with the dot products of AVX-VNNI: the tables, the preparation of inputs, and
+// the float32 panel product of the generic kernel.
+#include "backend/cpu/kernels/kernels_avx2.h"
+
+#include <immintrin.h>
+
+#include "backend/cpu/kernels/cpu_features.h"
+#include "backend/cpu/kernels/generic.h"
+#include "backend/cpu/kernels/prepare_input.h"
 
 namespace puna::backend::cpu {
+namespace {
 
-const IsaKernels* Avx2Kernels() { return nullptr; }
+bool PlainAvailable() { return GetCpuFeatures().avx2; }
+bool VnniAvailable() { return GetCpuFeatures().avx_vnni; }
+
+template <int kTokens>
+void PanelTile(const float* panel, int64_t count, const float* input, float* sums) {
+  __m256 sum[kTokens][2];
+  for (int t = 0; t < kTokens; ++t) {
+    for (int half = 0; half < 2; ++half)
+      sum[t][half] = _mm256_load_ps(sums + t * kGroupRows + half * 8);
+  }
+  for (int64_t k = 0; k < count; ++k) {
+    const float* at = panel + k * kGroupRows;
+    const __m256 w[2] = {_mm256_load_ps(at), _mm256_load_ps(at + 8)};
+    for (int t = 0; t < kTokens; ++t) {
+      const __m256 x = _mm256_set1_ps(input[t * kChunk + k]);
+      for (int half = 0; half < 2; ++half) sum[t][half] = _mm256_fmadd_ps(w[half], x, sum[t][half]);
+    }
+  }
+  for (int t = 0; t < kTokens; ++t) {
+    for (int half = 0; half < 2; ++half)
+      _mm256_store_ps(sums + t * kGroupRows + half * 8, sum[t][half]);
+  }
+}
+
+void MultiplyPanel(const float* panel, int64_t count, const float* input, int64_t tokens,
+                   float* sums) {
+  for (; tokens >= 4; tokens -= 4, input += 4 * kChunk, sums += 4 * kGroupRows) {
+    PanelTile<4>(panel, count, input, sums);
+  }
+  for (; tokens > 0; --tokens, input += kChunk, sums += kGroupRows)
+    PanelTile<1>(panel, count, input, sums);
+}
+
+void MultiplyGeneric(const MultiplyTask& task) { GenericMultiply(task, &MultiplyPanel); }
+
+constexpr GemmKernels kGeneric = {
+    .name = "generic avx2",
+    .input = InputFormat::kF32,
+    .group_bytes = &GenericGroupBytes,
+    .pack = &GenericPack,
+    .unpack = &GenericUnpack,
+    .multiply = &MultiplyGeneric,
+};
+
+constexpr const TypeList* kPlainLists[] = {&kFloatAvx2, &kLegacyAvx2, &kKAvx2};
+constexpr const TypeList* kVnniLists[] = {&kFloatAvx2, &kLegacyAvxvnni, &kKAvxvnni};
+
+constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
+                           const TypeList* const (&lists)[3]) {
+  return {
+      .isa = isa,
+      .name = name,
+      .available = available,
+      .generic = &kGeneric,
+      .types = lists,
+      .type_lists = 3,
+      .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
+  };
+}
+
+constexpr IsaKernels kPlain = Table(Isa::kAvx2, "avx2", &PlainAvailable, kPlainLists);
+constexpr IsaKernels kVnni = Table(Isa::kAvxVnni, "avxvnni", &VnniAvailable, kVnniLists);
+
+}  // namespace
+
+const IsaKernels* Avx2Kernels() { return &kPlain; }
+const IsaKernels* AvxVnniKernels() { return &kVnni; }
 
 }  // namespace puna::backend::cpu

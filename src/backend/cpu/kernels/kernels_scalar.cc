@@ -40,7 +40,7 @@ constexpr IsaKernels kScalar = {
     .available = &Always,
     .generic = &kGeneric,
     .types = nullptr,
-    .type_count = 0,
+    .type_lists = 0,
     .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
 };
 

@@ -82,6 +82,20 @@ void MultiplyFloat(const MultiplyTask& task) {
   }
 }
 
+// The table's row of a type.
+template <typename Element, typename Tiles>
+constexpr TypeKernels FloatRow(quant::TensorType type, const char* name) {
+  return {.type = type,
+          .kernels = {
+              .name = name,
+              .input = InputFormat::kF32,
+              .group_bytes = &FloatPacking<Element>::GroupBytes,
+              .pack = &FloatPacking<Element>::Pack,
+              .unpack = &FloatPacking<Element>::Unpack,
+              .multiply = &MultiplyFloat<Element, Tiles>,
+          }};
+}
+
 }  // namespace
 }  // namespace puna::backend::cpu
 

@@ -407,11 +407,8 @@ void R16Packing<format>::Unpack(const quant::TypeTraits& traits, const uint8_t* 
     RowChunk spelled;
     UnpackScales<format>(in, count, row, &spelled);
     for (int64_t unit = 0; unit < count / 32; ++unit) {
-      uint8_t planes[format.level_bits][4];
-      const uint8_t* from = in + format.levels_at(count) + unit * format.unit_bytes() + row * 4;
-      for (int plane = 0; plane < format.level_bits; ++plane)
-        std::memcpy(planes[plane], from + plane * 64, 4);
-      ReadPlanes<format.level_bits, 0, 4>(planes[0], spelled.level + unit * 32);
+      const uint8_t* planes = in + format.levels_at(count) + unit * format.unit_bytes();
+      ReadPlanes<format.level_bits, 0, 4, 4>(planes + row * 4, spelled.level + unit * 32);
     }
     CodecOf<format>::Write(spelled, count, row_blocks + chunk * chunk_block_bytes);
   }

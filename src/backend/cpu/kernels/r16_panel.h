@@ -1,6 +1,8 @@
 // Unpacking one chunk of one group (r16.h) into the form that the tile kernels read. Compiled by
 // each instruction set's unit with its own flags, hence internal linkage. `Simd` brings what
 // portable code does not say well:
+//   static constexpr int kBytes;     bytes of a vector register
+//   static constexpr bool kNarrow;   see IsNarrow
 //   static void HalfToFloat(const uint8_t* halves, float* out);              16 of them
 //   static void Lookup(const uint8_t* table, const uint8_t* in, uint8_t* out);  64 indices below 16
 //   into 16 bytes
@@ -36,6 +38,11 @@ struct R16Panel {
 // Levels plus 128 minus their offset: the products of that excess are in the input's start plane.
 constexpr int kBias = 128;
 
+// Levels of fewer than 8 bits. Where Simd::kNarrow, they stay as they are stored.
+constexpr bool IsNarrow(const R16Format& format) {
+  return format.level_bits < 8 && format.lookup == R16Lookup::kNone;
+}
+
 template <R16Lookup lookup>
 constexpr uint8_t BiasedLevel(int index) {
   constexpr int kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
@@ -61,10 +68,14 @@ inline void UnpackLevels(const uint8_t* levels, int64_t units, R16Panel* panel) 
   }
   panel->levels = panel->storage[0];
   static constexpr BiasedTable<format.lookup> kTable;
-  constexpr int kAdd = format.offset != 0 ? kBias - format.offset : 0;
+  constexpr bool kAsStored = format.offset == 0 || (Simd::kNarrow && IsNarrow(format));
+  constexpr int kAdd = kAsStored ? 0 : kBias - format.offset;
   for (int64_t unit = 0; unit < units; ++unit) {
     uint8_t* out = panel->storage[unit * 8];
-    ReadPlanes<format.level_bits, kAdd, 64>(levels + unit * format.unit_bytes(), out);
+    const uint8_t* planes = levels + unit * format.unit_bytes();
+    for (int at = 0; at < 64; at += Simd::kBytes) {
+      ReadPlanes<format.level_bits, kAdd, Simd::kBytes, 64>(planes + at, out + at);
+    }
     if constexpr (format.lookup != R16Lookup::kNone) {
       for (int v = 0; v < 8; ++v) Simd::Lookup(kTable.level, out + v * 64, out + v * 64);
     }

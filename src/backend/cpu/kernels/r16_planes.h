@@ -14,58 +14,63 @@ namespace {
 // Bytes that are handled together, at any address: as bytes, and as lanes that can be shifted.
 template <int kWidth>
 struct Planes;
-template <>
-struct Planes<64> {
-  typedef uint8_t Bytes __attribute__((vector_size(64), may_alias, aligned(1)));
-  typedef uint32_t Lanes __attribute__((vector_size(64), may_alias, aligned(1)));
-};
-template <>
-struct Planes<4> {
-  typedef uint8_t Bytes __attribute__((vector_size(4), may_alias, aligned(1)));
-  typedef uint32_t Lanes __attribute__((vector_size(4), may_alias, aligned(1)));
-};
+#define PUNA_PLANES(width)                                                             \
+  template <>                                                                          \
+  struct Planes<width> {                                                               \
+    typedef uint8_t Bytes __attribute__((vector_size(width), may_alias, aligned(1)));  \
+    typedef uint32_t Lanes __attribute__((vector_size(width), may_alias, aligned(1))); \
+  }
+PUNA_PLANES(64);
+PUNA_PLANES(32);
+PUNA_PLANES(16);
+PUNA_PLANES(4);
+#undef PUNA_PLANES
 
-// The bits `mask` of each byte of value * 2^shift. No processor shifts bytes; lanes do, and the
-// mask drops what strays in.
+// out |= the bits `mask` of each byte of value * 2^shift. No processor shifts bytes; lanes do, and
+// the mask drops what strays in.
 template <int kShift, typename Lanes>
-inline __attribute__((always_inline)) Lanes ShiftedBits(const Lanes& value, uint8_t mask) {
+inline __attribute__((always_inline)) void AddBits(const Lanes& value, uint8_t mask, Lanes* out) {
   if constexpr (kShift >= 0) {
-    return (value << kShift) & (mask * 0x01010101u);
+    *out |= (value << kShift) & (mask * 0x01010101u);
   } else {
-    return (value >> -kShift) & (mask * 0x01010101u);
+    *out |= (value >> -kShift) & (mask * 0x01010101u);
   }
 }
 
+// One vector: kWidth of the 64 bytes of each plane vector.
 template <int kBits, int kAdd, int kWidth, int v>
 inline __attribute__((always_inline)) void ReadPlaneVector(const uint8_t* planes, uint8_t* out) {
   using Lanes = typename Planes<kWidth>::Lanes;
   using Bytes = typename Planes<kWidth>::Bytes;
-  const Lanes* in = reinterpret_cast<const Lanes*>(planes);
+  const auto in = [planes](int index) -> const Lanes& {
+    return *reinterpret_cast<const Lanes*>(planes + index * 64);
+  };
   constexpr bool kNibbles = kBits >= 4 && kBits < 8;
   constexpr int kNext =
       kNibbles ? 4 : 0;  // plane vectors before the others, and the bits that they hold
   Lanes level = {};
-  if constexpr (kBits == 8) level = in[v];
-  if constexpr (kNibbles) level = ShiftedBits < v < 4 ? 0 : -4 > (in[v % 4], 15);
+  if constexpr (kBits == 8) level = in(v);
+  if constexpr (kNibbles) AddBits < v<4 ? 0 : -4>(in(v % 4), 15, &level);
   if constexpr (kBits == 6 || kBits < 4)
-    level |= ShiftedBits<kNext - 2 * (v % 4)>(in[kNext + v / 4], 3 << kNext);
-  if constexpr (kBits == 5) level |= ShiftedBits<4 - v>(in[4], 1 << 4);
-  if constexpr (kBits == 3) level |= ShiftedBits<2 - v>(in[2], 1 << 2);
-  *(reinterpret_cast<Bytes*>(out) + v) =
+    AddBits<kNext - 2 * (v % 4)>(in(kNext + v / 4), 3 << kNext, &level);
+  if constexpr (kBits == 5) AddBits<4 - v>(in(4), 1 << 4, &level);
+  if constexpr (kBits == 3) AddBits<2 - v>(in(2), 1 << 2, &level);
+  *reinterpret_cast<Bytes*>(out) =
       reinterpret_cast<const Bytes&>(level) + static_cast<uint8_t>(kAdd);
 }
 
-// out[v][i] = kAdd + level, v < 8, from the plane vectors of one unit of 32 columns.
-template <int kBits, int kAdd, int kWidth>
+// out[v * kOutStride + i] = kAdd + level, v < 8, i < kWidth, from the plane vectors (64 bytes
+// apart) of one unit of 32 columns.
+template <int kBits, int kAdd, int kWidth, int kOutStride>
 inline __attribute__((always_inline)) void ReadPlanes(const uint8_t* planes, uint8_t* out) {
   ReadPlaneVector<kBits, kAdd, kWidth, 0>(planes, out);
-  ReadPlaneVector<kBits, kAdd, kWidth, 1>(planes, out);
-  ReadPlaneVector<kBits, kAdd, kWidth, 2>(planes, out);
-  ReadPlaneVector<kBits, kAdd, kWidth, 3>(planes, out);
-  ReadPlaneVector<kBits, kAdd, kWidth, 4>(planes, out);
-  ReadPlaneVector<kBits, kAdd, kWidth, 5>(planes, out);
-  ReadPlaneVector<kBits, kAdd, kWidth, 6>(planes, out);
-  ReadPlaneVector<kBits, kAdd, kWidth, 7>(planes, out);
+  ReadPlaneVector<kBits, kAdd, kWidth, 1>(planes, out + kOutStride);
+  ReadPlaneVector<kBits, kAdd, kWidth, 2>(planes, out + 2 * kOutStride);
+  ReadPlaneVector<kBits, kAdd, kWidth, 3>(planes, out + 3 * kOutStride);
+  ReadPlaneVector<kBits, kAdd, kWidth, 4>(planes, out + 4 * kOutStride);
+  ReadPlaneVector<kBits, kAdd, kWidth, 5>(planes, out + 5 * kOutStride);
+  ReadPlaneVector<kBits, kAdd, kWidth, 6>(planes, out + 6 * kOutStride);
+  ReadPlaneVector<kBits, kAdd, kWidth, 7>(planes, out + 7 * kOutStride);
 }
 
 // The inverse.

@@ -1,0 +1,19 @@
+// What an x86 processor and its operating system offer together. Safe to call anywhere.
+#ifndef PUNA_BACKEND_CPU_KERNELS_CPU_FEATURES_H_
+#define PUNA_BACKEND_CPU_KERNELS_CPU_FEATURES_H_
+
+namespace puna::backend::cpu {
+
+struct CpuFeatures {
+  bool avx2 = false;      // AVX2, FMA and F16C, and the system saves ymm registers
+  bool avx_vnni = false;  // and the VEX form of the byte dot products
+  bool avx512_vnni =
+      false;  // F, BW, VL, DQ, VNNI on top of avx2, and the system saves zmm and mask registers
+  bool amx_int8 = false;  // and tiles with their int8 products, and the system saves tiles
+};
+
+const CpuFeatures& GetCpuFeatures();
+
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_KERNELS_CPU_FEATURES_H_

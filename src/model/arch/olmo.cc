@@ -1,0 +1,35 @@
+// OLMo: 1 has norms without parameters, 2 norms after the blocks, the mixture norms before them; 2
+// and it norm q and k whole.
+#include "model/arch/spec.h"
+
+namespace puna::model::arch {
+
+ModelConfig Olmo(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.norm = NormKind::kLayer});
+  config.norm_weights = false;
+  return config;
+}
+
+ModelConfig Olmo2(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
+  config.norms.attention.clear();
+  config.norms.feed_forward.clear();
+  UseOutputNorms(&config);
+  for (LayerConfig& layer : config.layers) layer.attention.qk_norm = true;
+  if (in.Has("attention.sliding_window")) {  // OLMo 3
+    ReadSlidingWindow(in, 0, 4, WindowPattern::kLastSeesAll, &config);
+    for (LayerConfig& layer : config.layers) {
+      if (layer.attention.window != 0) layer.attention.rope.scaling = RopeScaling::kNone;
+      if (layer.attention.window != 0) layer.attention.rope.factor = 1;
+    }
+  }
+  return config;
+}
+
+ModelConfig Olmoe(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .normalize_experts = false});
+  for (LayerConfig& layer : config.layers) layer.attention.qk_norm = true;
+  return config;
+}
+
+}  // namespace puna::model::arch

@@ -1,0 +1,591 @@
+#include "scheduler/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <fstream>
+#include <future>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "base/duration.h"
+#include "base/log.h"
+#include "engine/engine_test_support.h"
+#include "tests/support/shared_data.h"
+#include "tests/support/tiny_llama.h"
+
+namespace puna::scheduler {
+namespace {
+
+using engine::GenerateRequest;
+using engine::Outcome;
+using engine::TokenId;
+using engine::TokenStream;
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using ::testing::HasSubstr;
+
+constexpr int64_t kMegabyte = 1 << 20;
+
+// What tests do to a backend that computes properly otherwise.
+struct Meddling {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool hold_runs = false;   // passes wait until this is false
+  bool hold_loads = false;  // loads wait, asking again and again whether they are cancelled
+  int loads_waiting = 0;
+  std::atomic<bool> throw_in_run = false;
+  std::atomic<int> runs = 0, programs = 0;
+  std::atomic<int64_t> weights_bytes = 0;  // what Predict claims, if not 0
+
+  void Set(bool Meddling::*flag, bool value) {
+    std::lock_guard lock(mutex);
+    this->*flag = value;
+    changed.notify_all();
+  }
+};
+
+class MeddledProgram : public backend::Program {
+ public:
+  MeddledProgram(std::unique_ptr<backend::Program> inner, std::shared_ptr<Meddling> meddling)
+      : inner_(std::move(inner)), meddling_(std::move(meddling)) {
+    ++meddling_->programs;
+  }
+  ~MeddledProgram() override { --meddling_->programs; }
+  void Run(const backend::Batch& batch, std::span<float> out) override {
+    ++meddling_->runs;
+    if (meddling_->throw_in_run) throw std::runtime_error("the program broke");
+    {
+      std::unique_lock lock(meddling_->mutex);
+      meddling_->changed.wait(lock, [&] { return !meddling_->hold_runs; });
+    }
+    inner_->Run(batch, out);
+  }
+  void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
+    inner_->CopyPage(from, to, tokens);
+  }
+  void ReleasePage(int32_t page) override { inner_->ReleasePage(page); }
+  backend::MemoryUse memory_use() const override {
+    backend::MemoryUse use = inner_->memory_use();
+    if (meddling_->weights_bytes > 0) use.weights = meddling_->weights_bytes;
+    return use;
+  }
+  std::string Describe() const override { return inner_->Describe(); }
+
+ private:
+  std::unique_ptr<backend::Program> inner_;
+  std::shared_ptr<Meddling> meddling_;
+};
+
+class MeddledBackend : public backend::Backend {
+ public:
+  MeddledBackend(std::unique_ptr<backend::Backend> inner, std::shared_ptr<Meddling> meddling)
+      : inner_(std::move(inner)), meddling_(std::move(meddling)) {}
+  std::string_view name() const override { return inner_->name(); }
+  Result<std::unique_ptr<backend::Program>> Compile(
+      std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
+    {
+      std::unique_lock lock(meddling_->mutex);
+      ++meddling_->loads_waiting;
+      meddling_->changed.notify_all();
+      while (meddling_->hold_loads) {
+        meddling_->changed.wait_for(lock, milliseconds(1));
+        lock.unlock();
+        if (options.progress && !options.progress(0, 100))
+          return MakeError(ErrorCode::kCancelled, "cancelled");
+        lock.lock();
+      }
+      --meddling_->loads_waiting;
+    }
+    PUNA_ASSIGN_OR_RETURN(auto program, inner_->Compile(std::move(plan), options));
+    return std::make_unique<MeddledProgram>(std::move(program), meddling_);
+  }
+  backend::MemoryUse Predict(const backend::Plan& plan,
+                             const backend::CompileOptions& options) const override {
+    backend::MemoryUse use = inner_->Predict(plan, options);
+    if (meddling_->weights_bytes > 0) use.weights = meddling_->weights_bytes;
+    return use;
+  }
+
+ private:
+  std::unique_ptr<backend::Backend> inner_;
+  std::shared_ptr<Meddling> meddling_;
+};
+
+Outcome WaitFor(TokenStream* stream) {
+  Outcome outcome;
+  while (!outcome.done()) outcome.Add(stream->Wait());
+  return outcome;
+}
+
+// Waits at most ten seconds for what another thread does soon.
+template <typename Condition>
+bool Soon(Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  return true;
+}
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    InitLog(LogLevel::kError);
+    for (uint32_t i = 0; i < 3; ++i) {
+      const auto path = directory_.path() / fmt::format("model{}.gguf", i);
+      ASSERT_TRUE(testing::WriteTinyLlama(path, {.seed = i + 1}));
+      models_.push_back({.name = fmt::format("model{}", i),
+                         .weights = path,
+                         .embeddings = false,
+                         .keep_alive = {}});
+    }
+    options_.keep_alive = kForever;
+    options_.available_memory = [this] { return available_.load(); };
+  }
+  void Start() {
+    scheduler_ = Scheduler::WithBackend(
+        options_, std::make_unique<MeddledBackend>(*backend::CreateBackend({.name = "reference"}),
+                                                   meddling_));
+  }
+  static GenerateRequest Request(int64_t max_tokens, uint32_t seed = 1) {
+    GenerateRequest request;
+    std::mt19937 random(seed);
+    request.prompt.resize(3 + random() % 30);
+    for (TokenId& token : request.prompt) token = static_cast<TokenId>(3 + random() % 280);
+    request.sampling.seed = seed;
+    request.max_tokens = max_tokens;
+    request.logprobs = 1;
+    request.ignore_end = true;
+    return request;
+  }
+  Outcome Run(size_t model, const GenerateRequest& request) {
+    return WaitFor(scheduler_->Generate(models_[model], request).get());
+  }
+  std::vector<std::string> Resident() {
+    std::vector<std::string> names;
+    for (const ResidentModel& model : scheduler_->List()) names.push_back(model.name);
+    return names;
+  }
+
+  // The end of a request reaches its user a moment before its worker goes to sleep. An idle model's
+  // expiry stands still. REQUIRES: a finite keep-alive.
+  void WaitUntilIdle(const std::string& name) {
+    std::chrono::system_clock::time_point last;
+    EXPECT_TRUE(Soon([&] {
+      for (const ResidentModel& model : scheduler_->List()) {
+        if (model.name == name) return std::exchange(last, model.expires_at) == model.expires_at;
+      }
+      return false;
+    }));
+  }
+
+  testing::TemporaryDirectory directory_;
+  std::vector<ModelReference> models_;
+  SchedulerOptions options_;
+  std::atomic<int64_t> available_ = 1000 * kMegabyte;
+  std::shared_ptr<Meddling> meddling_ = std::make_shared<Meddling>();
+  std::unique_ptr<Scheduler> scheduler_;
+};
+
+TEST_F(SchedulerTest, LoadsOnDemandAndKeeps) {
+  Start();
+  EXPECT_TRUE(scheduler_->List().empty());
+  const Outcome first = Run(0, Request(20));
+  ASSERT_TRUE(first.stats) << first.error->message;
+  EXPECT_EQ(first.tokens.size(), 20u);
+  EXPECT_GT(first.stats->load, nanoseconds(0));
+  EXPECT_GE(first.stats->total, first.stats->load);
+  const Outcome second = Run(0, Request(20));
+  EXPECT_TRUE(SameOutput(first, second));
+  EXPECT_EQ(second.stats->load, nanoseconds(0));
+  EXPECT_EQ(meddling_->programs, 1);
+  const std::vector<ResidentModel> models = scheduler_->List();
+  ASSERT_EQ(models.size(), 1u);
+  EXPECT_EQ(models[0].name, "model0");
+  EXPECT_EQ(models[0].context_length, 256);
+  EXPECT_GT(models[0].size_bytes, 100000);
+  EXPECT_EQ(models[0].expires_at, std::chrono::system_clock::time_point::max());
+}
+
+TEST_F(SchedulerTest, ManyUsersOfTwoModelsGetWhatEachGetsAlone) {
+  Start();
+  std::vector<Outcome> alone;
+  for (uint32_t i = 0; i < 8; ++i) alone.push_back(Run(i % 2, Request(20 + i, i)));
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  for (uint32_t i = 0; i < 8; ++i)
+    streams.push_back(scheduler_->Generate(models_[i % 2], Request(20 + i, i)));
+  for (size_t i = 0; i < 8; ++i) EXPECT_TRUE(SameOutput(WaitFor(streams[i].get()), alone[i])) << i;
+}
+
+TEST_F(SchedulerTest, AModelLoadsWhileAnotherAnswers) {
+  Start();
+  Run(0, Request(1));
+  meddling_->Set(&Meddling::hold_loads, true);
+  const auto waiting = scheduler_->Generate(models_[1], Request(5));
+  ASSERT_TRUE(Soon([&] { return scheduler_->List().size() == 2; }));
+  EXPECT_EQ(Run(0, Request(30)).tokens.size(), 30u);
+  EXPECT_TRUE(waiting->Take().empty());
+  bool loading = false;
+  for (const ResidentModel& model : scheduler_->List())
+    loading |= model.loading && model.name == "model1";
+  EXPECT_TRUE(loading);
+  meddling_->Set(&Meddling::hold_loads, false);
+  EXPECT_EQ(WaitFor(waiting.get()).tokens.size(), 5u);
+}
+
+TEST_F(SchedulerTest, ErrorsOfLoadingArriveInTheStream) {
+  Start();
+  ModelReference missing{.name = "none",
+                         .weights = directory_.path() / "none.gguf",
+                         .embeddings = false,
+                         .keep_alive = {}};
+  const Outcome outcome = WaitFor(scheduler_->Generate(missing, Request(5)).get());
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, ErrorCode::kNotFound);
+  std::promise<ErrorCode> loaded;
+  scheduler_->Load(missing, [&](const auto& result) { loaded.set_value(result.error().code); });
+  EXPECT_EQ(loaded.get_future().get(), ErrorCode::kNotFound);
+  EXPECT_TRUE(Soon([&] { return Resident().empty(); }));
+}
+
+TEST_F(SchedulerTest, LoadAndEmbedAnswerFromTheWorker) {
+  Start();
+  std::promise<nanoseconds> loaded;
+  scheduler_->Load(models_[0], [&](const auto& result) { loaded.set_value(*result); });
+  EXPECT_GT(loaded.get_future().get(), nanoseconds(0));
+  ModelReference embedder{
+      .name = "bert",
+      .weights = testing::SourcePath("tests/data/oracles/bert-dense-pool1.gguf"),
+      .embeddings = true,
+      .keep_alive = {}};
+  std::promise<Result<Scheduler::Embeddings>> embedded, failed;
+  scheduler_->Embed(embedder, {{1, 2, 3}, {4}},
+                    [&](auto result) { embedded.set_value(std::move(result)); });
+  const auto embeddings = embedded.get_future().get();
+  ASSERT_TRUE(embeddings) << embeddings.error().message;
+  EXPECT_EQ(embeddings->vectors.size(), 2u);
+  EXPECT_EQ(embeddings->vectors[0].size(), embeddings->vectors[1].size());
+  scheduler_->Embed(embedder, {{}}, [&](auto result) { failed.set_value(std::move(result)); });
+  EXPECT_EQ(failed.get_future().get().error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(SchedulerTest, KeepAliveUnloadsWhenIdle) {
+  options_.keep_alive = milliseconds(30);
+  Start();
+  Run(0, Request(3));
+  EXPECT_TRUE(Soon([&] { return Resident().empty() && meddling_->programs == 0; }));
+  EXPECT_EQ(Run(0, Request(3)).tokens.size(), 3u);  // and it comes back
+}
+
+TEST_F(SchedulerTest, KeepAliveOfARequestSticks) {
+  Start();
+  Run(0, Request(3));
+  models_[0].keep_alive = milliseconds(0);
+  EXPECT_EQ(Run(0, Request(3)).tokens.size(), 3u);
+  EXPECT_TRUE(Soon([&] { return Resident().empty(); }));
+  models_[0].keep_alive = std::chrono::hours(1);
+  Run(0, Request(3));
+  models_[0].keep_alive = std::nullopt;
+  Run(0, Request(3));
+  const auto models = scheduler_->List();
+  ASSERT_EQ(models.size(), 1u);
+  const auto left = models[0].expires_at - std::chrono::system_clock::now();
+  EXPECT_GT(left, std::chrono::minutes(59));
+  EXPECT_LE(left, std::chrono::hours(1));
+}
+
+TEST_F(SchedulerTest, ListIsLatestExpiryFirst) {
+  Start();
+  models_[0].keep_alive = std::chrono::minutes(1);
+  models_[1].keep_alive = kForever;
+  models_[2].keep_alive = std::chrono::hours(1);
+  for (size_t i = 0; i < 3; ++i) Run(i, Request(2));
+  EXPECT_THAT(Resident(), ::testing::ElementsAre("model1", "model2", "model0"));
+}
+
+TEST_F(SchedulerTest, UnloadFinishesWhatRuns) {
+  Start();
+  const Outcome expected = Run(0, Request(100));
+  const auto stream = scheduler_->Generate(models_[0], Request(100));
+  EXPECT_TRUE(scheduler_->Unload(models_[0].weights));
+  EXPECT_TRUE(SameOutput(WaitFor(stream.get()), expected));
+  EXPECT_TRUE(Soon([&] { return meddling_->programs == 0; }));
+  const Status again = scheduler_->Unload(models_[0].weights);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(SchedulerTest, TheQueueIsLimited) {
+  options_.max_queue = 3;
+  Start();
+  meddling_->Set(&Meddling::hold_loads, true);
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  for (int i = 0; i < 5; ++i) streams.push_back(scheduler_->Generate(models_[0], Request(4)));
+  for (size_t i = 3; i < 5; ++i) {
+    const Outcome outcome = WaitFor(streams[i].get());
+    ASSERT_TRUE(outcome.error);
+    EXPECT_EQ(outcome.error->code, ErrorCode::kUnavailable);
+    EXPECT_THAT(outcome.error->message, HasSubstr("maximum pending requests exceeded"));
+  }
+  meddling_->Set(&Meddling::hold_loads, false);
+  for (size_t i = 0; i < 3; ++i) EXPECT_EQ(WaitFor(streams[i].get()).tokens.size(), 4u);
+  EXPECT_EQ(Run(0, Request(4)).tokens.size(), 4u);
+}
+
+TEST_F(SchedulerTest, NumParallelLimitsWhoAdvances) {
+  options_.num_parallel = 1;
+  Start();
+  meddling_->Set(&Meddling::hold_runs, true);
+  const auto first = scheduler_->Generate(models_[0], Request(5)),
+             second = scheduler_->Generate(models_[0], Request(5, 2));
+  ASSERT_TRUE(Soon([&] { return meddling_->runs > 0; }));
+  meddling_->Set(&Meddling::hold_runs, false);
+  EXPECT_TRUE(WaitFor(first.get()).stats);
+  EXPECT_TRUE(WaitFor(second.get()).stats);
+  EXPECT_EQ(meddling_->runs, 10);  // never both in one pass
+}
+
+TEST_F(SchedulerTest, EvictsTheLeastRecentlyUsedIdleModel) {
+  meddling_->weights_bytes = 400 * kMegabyte;
+  options_.keep_alive = std::chrono::hours(1);
+  options_.available_memory = [this] { return (1000 - 400 * meddling_->programs) * kMegabyte; };
+  Start();
+  for (const size_t model : {0, 1, 0}) {
+    Run(model, Request(2));
+    WaitUntilIdle(models_[model].name);
+  }
+  EXPECT_EQ(Run(2, Request(2)).tokens.size(), 2u);
+  EXPECT_THAT(Resident(), ::testing::UnorderedElementsAre("model0", "model2"));
+}
+
+TEST_F(SchedulerTest, MaxLoadedModels) {
+  options_.max_loaded_models = 1;
+  Start();
+  for (const size_t model : {0, 1, 0, 2}) {
+    EXPECT_EQ(Run(model, Request(2)).tokens.size(), 2u);
+    EXPECT_EQ(Resident(), std::vector<std::string>{models_[model].name});
+  }
+  EXPECT_TRUE(Soon([&] { return meddling_->programs == 1; }));
+}
+
+TEST_F(SchedulerTest, ABusyModelFinishesBeforeItIsEvicted) {
+  options_.max_loaded_models = 1;
+  Start();
+  const Outcome expected = Run(0, Request(150));
+  meddling_->Set(&Meddling::hold_runs, true);
+  const auto busy = scheduler_->Generate(models_[0], Request(150));
+  const int before = meddling_->runs;
+  ASSERT_TRUE(Soon([&] { return meddling_->runs > before; }));
+  const auto other = scheduler_->Generate(models_[1], Request(5));
+  ASSERT_TRUE(Soon([&] { return Resident() == std::vector<std::string>{"model1"}; }));
+  const auto back = scheduler_->Generate(models_[0], Request(5));  // waits until it can load again
+  meddling_->Set(&Meddling::hold_runs, false);
+  EXPECT_TRUE(SameOutput(WaitFor(busy.get()), expected));
+  EXPECT_EQ(WaitFor(other.get()).tokens.size(), 5u);
+  EXPECT_EQ(WaitFor(back.get()).tokens.size(), 5u);
+}
+
+TEST_F(SchedulerTest, AModelThatCannotFitIsRefusedAndEvictsNobody) {
+  Start();
+  Run(0, Request(2));
+  meddling_->weights_bytes = 5000 * kMegabyte;
+  const Outcome outcome = Run(1, Request(2));
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, ErrorCode::kResourceExhausted);
+  EXPECT_THAT(outcome.error->message, HasSubstr("model1 needs 52"));
+  EXPECT_THAT(outcome.error->message, HasSubstr("bytes"));
+  EXPECT_EQ(Resident(), std::vector<std::string>{"model0"});
+}
+
+TEST_F(SchedulerTest, LittleMemoryMeansAShortContext) {
+  ASSERT_TRUE(testing::WriteTinyLlama(directory_.path() / "long.gguf",
+                                      {.seed = 1, .context_length = 1 << 20}));
+  models_[0].weights = directory_.path() / "long.gguf";
+  available_ = 20 * kMegabyte;
+  Start();
+  Run(0, Request(2));
+  const auto models = scheduler_->List();
+  ASSERT_EQ(models.size(), 1u);
+  EXPECT_GE(models[0].context_length, 2048);
+  EXPECT_LT(models[0].context_length, 1 << 20);
+  options_.context_length = 1024;
+  Start();
+  Run(0, Request(2));
+  EXPECT_EQ(scheduler_->List()[0].context_length, 1024);
+}
+
+TEST_F(SchedulerTest, DroppedAndCancelledStreamsStopTheWork) {
+  Start();
+  auto dropped = scheduler_->Generate(models_[0], Request(200));
+  auto cancelled = scheduler_->Generate(models_[0], Request(200, 2));
+  cancelled->Wait();
+  dropped.reset();
+  cancelled->Cancel();
+  Outcome outcome = WaitFor(cancelled.get());
+  EXPECT_TRUE(!outcome.error || outcome.error->code == ErrorCode::kCancelled);
+  const int runs = meddling_->runs;
+  EXPECT_LT(runs, 200);
+  std::this_thread::sleep_for(milliseconds(50));
+  EXPECT_LE(meddling_->runs, runs + 1);
+}
+
+TEST_F(SchedulerTest, AnAbandonedLoadIsGivenUp) {
+  Start();
+  meddling_->Set(&Meddling::hold_loads, true);
+  auto first = scheduler_->Generate(models_[0], Request(5));
+  const auto second = scheduler_->Generate(models_[0], Request(5));
+  ASSERT_TRUE(Soon([&] {
+    std::lock_guard lock(meddling_->mutex);
+    return meddling_->loads_waiting == 1;
+  }));
+  first.reset();
+  std::this_thread::sleep_for(milliseconds(20));
+  EXPECT_EQ(Resident().size(), 1u);  // somebody still waits
+  second->Cancel();
+  const Outcome outcome = WaitFor(second.get());
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, ErrorCode::kCancelled);
+  meddling_->Set(&Meddling::hold_loads, false);
+  EXPECT_EQ(Run(0, Request(5)).tokens.size(), 5u);
+}
+
+TEST_F(SchedulerTest, AnExceptionFailsTheRequestsAndTheNextOneLoadsAfresh) {
+  Start();
+  meddling_->Set(&Meddling::hold_runs, true);
+  const auto running = scheduler_->Generate(models_[0], Request(50));
+  ASSERT_TRUE(Soon([&] { return meddling_->runs == 1; }));
+  meddling_->throw_in_run = true;
+  meddling_->Set(&Meddling::hold_runs, false);
+  const Outcome outcome = WaitFor(running.get());
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, ErrorCode::kInternal);
+  EXPECT_EQ(outcome.error->message, "the program broke");
+  meddling_->throw_in_run = false;
+  EXPECT_TRUE(Soon([&] { return meddling_->programs == 0; }));
+  EXPECT_EQ(Run(0, Request(5)).tokens.size(), 5u);
+}
+
+TEST_F(SchedulerTest, ShutdownDrains) {
+  Start();
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  for (uint32_t i = 0; i < 4; ++i)
+    streams.push_back(scheduler_->Generate(models_[i % 2], Request(60, i)));
+  scheduler_->Shutdown(std::chrono::steady_clock::now() + std::chrono::seconds(60));
+  for (const auto& stream : streams) EXPECT_EQ(engine::Collect(stream.get()).tokens.size(), 60u);
+  EXPECT_EQ(meddling_->programs, 0);
+  const Outcome late = Run(0, Request(5));
+  ASSERT_TRUE(late.error);
+  EXPECT_EQ(late.error->code, ErrorCode::kUnavailable);
+  scheduler_->Shutdown(std::chrono::steady_clock::now());
+}
+
+TEST_F(SchedulerTest, ShutdownFailsWhatIsNotDoneInTime) {
+  Start();
+  Run(0, Request(2));
+  meddling_->Set(&Meddling::hold_runs, true);
+  const auto running = scheduler_->Generate(models_[0], Request(200));
+  meddling_->Set(&Meddling::hold_loads, true);
+  const auto loading = scheduler_->Generate(models_[1], Request(5));
+  const auto queued = scheduler_->Generate(models_[2], Request(5));
+  auto done = std::async(std::launch::async, [&] {
+    scheduler_->Shutdown(std::chrono::steady_clock::now() + milliseconds(30));
+  });
+  EXPECT_EQ(done.wait_for(milliseconds(60)),
+            std::future_status::timeout);  // a pass cannot be interrupted
+  meddling_->Set(&Meddling::hold_runs, false);
+  done.get();
+  for (const auto& stream : {running, loading, queued}) {
+    const Outcome outcome = engine::Collect(stream.get());
+    ASSERT_TRUE(outcome.error);
+    EXPECT_EQ(outcome.error->code, ErrorCode::kUnavailable) << outcome.error->message;
+  }
+}
+
+// Eight users at a time, three models of which two fit, random cancels, drops and unloads. Whoever
+// was left alone gets the output that he gets alone.
+TEST_F(SchedulerTest, Stress) {
+  options_.max_loaded_models = 2;
+  options_.keep_alive = milliseconds(5);
+  Start();
+  std::vector<Outcome> expected;
+  for (uint32_t i = 0; i < 12; ++i) expected.push_back(Run(i % 3, Request(10 + 5 * i, i)));
+  std::atomic<int> completed = 0;
+  std::vector<std::thread> users;
+  for (uint32_t user = 0; user < 8; ++user) {
+    users.emplace_back([&, user] {
+      std::mt19937 random(user);
+      for (int round = 0; round < 12; ++round) {
+        const uint32_t i = random() % 12;
+        auto stream = scheduler_->Generate(models_[i % 3], Request(10 + 5 * i, i));
+        Outcome outcome;
+        switch (random() % 6) {
+          case 0:
+            std::this_thread::sleep_for(milliseconds(random() % 5));
+            stream.reset();
+            break;
+          case 1:
+            outcome.Add(stream->Wait());
+            stream->Cancel();
+            while (!outcome.done()) outcome.Add(stream->Wait());
+            break;
+          case 2:
+            (void)scheduler_->Unload(models_[random() % 3].weights);
+            [[fallthrough]];
+          default:
+            outcome = WaitFor(stream.get());
+            ASSERT_TRUE(outcome.stats) << outcome.error->message;
+            ASSERT_TRUE(SameOutput(outcome, expected[i])) << i;
+            ++completed;
+        }
+        (void)scheduler_->List();
+      }
+    });
+  }
+  for (std::thread& user : users) user.join();
+  EXPECT_GT(completed, 30);
+  scheduler_->Shutdown(std::chrono::steady_clock::now() + std::chrono::seconds(30));
+  EXPECT_EQ(meddling_->programs, 0);
+}
+
+TEST_F(SchedulerTest, TrainedModelWritesTheRecordedTextOnEveryBackend) {
+  PUNA_SHARED_OR_SKIP(folder, "data/models/tinystories-656K");
+  std::ifstream in(folder / "golden.json");
+  const nlohmann::json golden = nlohmann::json::parse(in);
+  int backends = 0;
+  for (const char* name : {"reference", "cpu"}) {
+    options_.backend.name = name;
+    auto scheduler = Scheduler::Create(options_);
+    if (!scheduler) continue;
+    ++backends;
+    const ModelReference model{.name = "stories",
+                               .weights = folder / "TinyStories-656K-Q8_0.gguf",
+                               .embeddings = false,
+                               .keep_alive = {}};
+    std::vector<std::shared_ptr<TokenStream>> streams;
+    for (const auto& test_case : golden["cases"]) {
+      GenerateRequest request;
+      request.prompt = test_case["prompt_ids"].get<std::vector<TokenId>>();
+      request.sampling.temperature = 0;
+      streams.push_back((*scheduler)->Generate(model, request));
+    }
+    for (size_t i = 0; i < streams.size(); ++i) {
+      const std::string text = golden["cases"][i]["greedy_text"];
+      const Outcome outcome = WaitFor(streams[i].get());
+      EXPECT_TRUE((outcome.text + "<|end_story|>").starts_with(text))
+          << name << ": " << outcome.text;
+    }
+  }
+  EXPECT_GT(backends, 0);
+}
+
+}  // namespace
+}  // namespace puna::scheduler
