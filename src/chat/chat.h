@@ -127,6 +127,46 @@ class PromptTemplate {
   std::string tool_call_tag_;
 };
 
+// A piece of a model's answer.
+struct OutputDelta {
+  std::string content;
+  std::string thinking;
+  std::vector<ToolCall> tool_calls;  // complete ones only
+  bool empty() const { return content.empty() && thinking.empty() && tool_calls.empty(); }
+};
+
+struct OutputOptions {
+  ThinkTags think_tags;          // empty: no thinking is looked for
+  bool starts_thinking = false;  // the prompt already ended with the opening tag
+  std::vector<Tool> tools;       // empty: no tool calls are looked for
+  std::string tool_format;       // a name of tool_format.h's table, or "go"
+  std::string tool_call_tag;     // of format "go"
+};
+
+// What to expect from a model that was given `prompt`, the rendering of `request`.
+OutputOptions OutputOptionsFor(const PromptTemplate& prompt_template, const PromptRequest& request,
+                               std::string_view prompt);
+
+// Turns a model's text, as it comes, into content, thinking and tool calls. However the text is cut
+// into pieces, the deltas add up to the same. A tag is never part of content or thinking, and
+// nothing else is lost but white space around tags and calls: what looks like a call and is none
+// becomes content. Work is linear in the text. Not thread safe; one per answer.
+class OutputParser {
+ public:
+  explicit OutputParser(const OutputOptions& options);
+  ~OutputParser();
+  OutputParser(OutputParser&&) noexcept;
+  OutputParser& operator=(OutputParser&&) noexcept;
+
+  OutputDelta Add(std::string_view text);
+  // At the end of the answer: what was held back. Nothing may be added afterwards.
+  OutputDelta Finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 // The bare languages, for tests and `puna eval template`. Jinja: `variables` are what the template
 // sees, except that "strftime_now" may give the time as "2026-01-15T10:30:00"; lists cannot be
 // changed, as in Python's sandbox. Go: "messages", "tools", "system", "prompt", "suffix",

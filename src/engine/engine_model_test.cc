@@ -186,45 +186,65 @@ TEST_P(EngineModelTest, EmbeddingsAloneAndTogetherAreAlikeAndEqualTheOracle) {
   EXPECT_GT(models, 0);
 }
 
+// The recordings are of exact arithmetic. A backend that rounds activations may choose otherwise at
+// a near tie and then tells another story, so it follows the recorded one: at each of its tokens
+// the recorded choice must be all but the best.
+void FollowRecording(Engine* engine, const std::vector<TokenId>& prompt,
+                     const std::vector<TokenId>& output, double near_tie) {
+  std::vector<TokenId> tokens = prompt;
+  tokens.insert(tokens.end(), output.begin(), output.end());
+  const auto logits = engine->Evaluate(tokens, 32);
+  ASSERT_TRUE(logits) << logits.error().message;
+  const size_t vocabulary = logits->size() / tokens.size();
+  int others = 0;
+  for (size_t i = prompt.size(); i < tokens.size(); ++i) {
+    const auto row = std::span(*logits).subspan((i - 1) * vocabulary, vocabulary);
+    const float best = *std::max_element(row.begin(), row.end());
+    const float recorded = row[static_cast<size_t>(tokens[i])];
+    EXPECT_LE(best - recorded, near_tie) << "token " << i - prompt.size();
+    others += recorded < best;
+  }
+  EXPECT_LE(others, static_cast<int>(output.size() / 20)) << "choices other than the recorded";
+}
+
 TEST_P(EngineModelTest, TrainedModelWritesTheRecordedText) {
   PUNA_SHARED_OR_SKIP(folder, "data/models/tinystories-656K");
+  const bool exact = GetParam() == std::string("reference");
   std::ifstream in(folder / "golden.json");
   const nlohmann::json golden = nlohmann::json::parse(in);
   const std::unique_ptr<Engine> engine =
       LoadEngine(folder / "TinyStories-656K-Q8_0.gguf", backend_.get());
   ASSERT_NE(engine, nullptr);
-  std::vector<GenerateRequest> requests;
   for (const auto& test_case : golden["cases"]) {
+    SCOPED_TRACE(test_case["prompt"]);
     GenerateRequest request;
     request.prompt = test_case["prompt_ids"].get<std::vector<TokenId>>();
     request.sampling.temperature = 0;
     request.logprobs = 5;
-    requests.push_back(request);
-  }
-  const std::vector<Outcome> outcomes = RunAll(engine.get(), requests);
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    const auto& test_case = golden["cases"][i];
-    const std::string prompt = test_case["prompt"];
     std::vector<TokenId> ids;
-    engine->tokenizer()->Encode(prompt, {.parse_special = false, .add_special = true}, &ids);
-    EXPECT_EQ(ids, requests[i].prompt) << prompt;
+    engine->tokenizer()->Encode(test_case["prompt"].get<std::string>(),
+                                {.parse_special = false, .add_special = true}, &ids);
+    EXPECT_EQ(ids, request.prompt);
     const auto expected = test_case["greedy_ids"].get<std::vector<TokenId>>();
     ASSERT_FALSE(expected.empty());
-    ASSERT_TRUE(outcomes[i].stats) << prompt;
-    std::vector<TokenId> tokens = outcomes[i].tokens;
-    if (outcomes[i].stats->reason == FinishReason::kStop) tokens.push_back(expected.back());
-    tokens.resize(std::min(tokens.size(), expected.size()));  // some recordings stop before the end
-    EXPECT_EQ(tokens, expected) << prompt;
-    const std::string text = test_case["greedy_text"];
-    EXPECT_TRUE((outcomes[i].text + "<|end_story|>").starts_with(text)) << outcomes[i].text;
+    FollowRecording(engine.get(), request.prompt, expected, exact ? 0 : 0.5);
+
+    const Outcome outcome = RunOne(engine.get(), request);
+    ASSERT_TRUE(outcome.stats);
     // Differences of the recorded logits are differences of logprobs.
     const auto& top = test_case["logits_after_prompt_top5"];
-    for (size_t j = 0; j < top.size(); ++j) {
-      EXPECT_EQ(outcomes[i].logprobs[0][j + 1].token, top[j][0].get<TokenId>());
-      const double expected_gap = top[0][1].get<double>() - top[j][1].get<double>();
-      EXPECT_NEAR(outcomes[i].logprobs[0][1].logprob - outcomes[i].logprobs[0][j + 1].logprob,
-                  expected_gap, 0.2);
+    for (size_t i = 0; i < top.size(); ++i) {
+      const double gap = top[0][1].get<double>() - top[i][1].get<double>();
+      EXPECT_NEAR(outcome.logprobs[0][1].logprob - outcome.logprobs[0][i + 1].logprob, gap,
+                  exact ? 0.02 : 0.5);
     }
+    if (!exact) continue;
+    std::vector<TokenId> tokens = outcome.tokens;
+    if (outcome.stats->reason == FinishReason::kStop) tokens.push_back(expected.back());
+    tokens.resize(std::min(tokens.size(), expected.size()));  // some recordings stop before the end
+    EXPECT_EQ(tokens, expected);
+    const std::string text = test_case["greedy_text"];
+    EXPECT_TRUE((outcome.text + "<|end_story|>").starts_with(text)) << outcome.text;
   }
 }
 

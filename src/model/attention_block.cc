@@ -24,20 +24,13 @@ Qkv Lay(PlanBuilder* plan, const AttentionConfig& attention) {
   return out;
 }
 
-void ProjectPart(PlanBuilder* plan, const std::string& name, bool with_bias, View in, View out) {
-  const WeightId weight = plan->Matrix(name + ".weight", in.width, out.width);
-  const WeightId bias =
-      with_bias ? plan->OptionalVector(name + ".bias", out.width) : backend::kNoWeight;
-  plan->Add(backend::MatMulOp{.in = in, .out = out, .weight = weight, .bias = bias});
-}
-
 void Project(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, View in,
              const Qkv& qkv) {
   const std::string fused = plan->Name(layer, "attn_qkv");
   if (!plan->Has(fused + ".weight")) {
-    ProjectPart(plan, plan->Name(layer, "attn_q"), attention.qkv_bias, in, qkv.q);
-    ProjectPart(plan, plan->Name(layer, "attn_k"), attention.qkv_bias, in, qkv.k);
-    ProjectPart(plan, plan->Name(layer, "attn_v"), attention.qkv_bias, in, qkv.v);
+    plan->Linear(plan->Name(layer, "attn_q"), in, qkv.q, attention.qkv_bias);
+    plan->Linear(plan->Name(layer, "attn_k"), in, qkv.k, attention.qkv_bias);
+    plan->Linear(plan->Name(layer, "attn_v"), in, qkv.v, attention.qkv_bias);
     return;
   }
   // Qwen 1 has rows for as many key and value heads as query heads, whatever it uses of them.
@@ -102,7 +95,7 @@ void Rotate(PlanBuilder* plan, const AttentionConfig& attention, const Qkv& qkv)
   }
 }
 
-// inout *= sigmoid(attn_gate in), value by value or, if the gate has one row per head, head by
+// inout *= f(attn_gate in), value by value or, if the gate has one row per head, head by
 // head.
 void GateOutput(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, View in,
                 View inout) {
@@ -110,7 +103,7 @@ void GateOutput(PlanBuilder* plan, int64_t layer, const AttentionConfig& attenti
   const bool per_head = plan->RowsOf(name + ".weight") == attention.heads;
   const View gate = plan->Scratch("attention_gate", per_head ? attention.heads : inout.width);
   plan->Linear(name, in, gate);
-  plan->Add(backend::UnaryOp{.activation = Activation::kSigmoid, .in = gate, .out = gate});
+  plan->Add(backend::UnaryOp{.activation = *attention.output_gate, .in = gate, .out = gate});
   if (!per_head) {
     plan->Add(backend::MulOp{.a = inout, .b = gate, .out = inout});
     return;
@@ -151,7 +144,7 @@ View AttentionBlock(PlanBuilder* plan, int64_t layer, View in) {
   op.causal = attention.causal;
   const std::string sinks =
       plan->FirstOf({plan->Name(layer, "attn_sinks.weight"), plan->Name(layer, "attn_sinks")});
-  if (attention.sinks) op.sinks = plan->Vector(sinks, attention.heads);
+  if (attention.sinks || plan->Has(sinks)) op.sinks = plan->Vector(sinks, attention.heads);
   if (plan->UsesCache()) {
     op.cache = plan->AddCacheLayer(
         {attention.kv_heads, attention.k_size, attention.v_size, attention.window});
@@ -169,6 +162,9 @@ View AttentionOutput(PlanBuilder* plan, int64_t layer, View attended) {
                                ? "attn_out"
                                : "attn_output";  // the first is Ollama's
   plan->Linear(plan->Name(layer, name), attended, out);
+  const AttentionConfig& attention = plan->config().layers[static_cast<size_t>(layer)].attention;
+  const float scale = static_cast<float>(attention.output_scale);
+  if (scale != 1) plan->Add(backend::ScaleOp{.inout = out, .scale = scale});
   return out;
 }
 

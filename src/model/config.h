@@ -46,13 +46,15 @@ struct AttentionConfig {
   int64_t window = 0;  // tokens; 0: all
   double alibi_max_bias = 0;
   bool causal = true;
-  double clamp = 0;          // queries, keys and values are clamped to [-clamp, clamp]; 0: no
-  bool qkv_bias = true;      // biases of the projections are applied where present
-  bool output_gate = false;  // attn_gate of the block's input: a sigmoid per head or per value of
-                             // what the heads saw
-  bool sinks = false;        // attn_sinks is required
-  bool qk_norm = false;  // attn_q_norm and attn_k_norm are required; where they are not, present
-                         // ones are applied
+  double clamp = 0;      // queries, keys and values are clamped to [-clamp, clamp]; 0: no
+  bool qkv_bias = true;  // biases of the projections are applied where present
+  // attn_gate of the block's input, through this function, multiplies what the heads saw: head by
+  // head or value by value.
+  std::optional<Activation> output_gate;
+  double output_scale = 1;  // multiplies what the block adds
+  bool sinks = false;       // attn_sinks is required; it is applied wherever present
+  bool qk_norm = false;     // attn_q_norm and attn_k_norm are required; where they are not, present
+                            // ones are applied
   NormKind qk_norm_kind = NormKind::kRms;
   bool qk_norm_after_rope = false;
 };
@@ -77,6 +79,7 @@ struct FeedForwardConfig {
   int64_t hidden = 0;
   Activation activation = Activation::kSilu;
   bool gated = true;             // false: down(f(up x))
+  bool bias = true;              // biases are applied where present
   double limit = 0, alpha = 1;   // clamped gating, see backend::GatedOp
   std::optional<MoeConfig> moe;  // instead of the plain one
 };
@@ -96,8 +99,9 @@ enum class ResidualForm {
 // Tensors of the norms of a layer, without "blk.N." and ".weight"; empty: there is none.
 struct NormTensors {
   std::string attention = "attn_norm", feed_forward = "ffn_norm";  // before the blocks
-  std::string attention_output,
-      feed_forward_output;  // on what the blocks add to the residual stream
+  // On what the blocks add to the residual stream.
+  std::string attention_output, feed_forward_output;
+  std::string output = "output_norm";  // after the last layer (a full name)
 };
 
 struct ModelConfig {

@@ -60,7 +60,8 @@ void Logits(PlanBuilder* plan, View x) {
 }  // namespace
 
 void OutputBlock(PlanBuilder* plan, View x) {
-  if (plan->config().residual != ResidualForm::kPostNorm) plan->Norm("output_norm", x, x);
+  if (plan->config().residual != ResidualForm::kPostNorm)
+    plan->Norm(plan->config().norms.output, x, x);
   if (!plan->options().embeddings) {
     Logits(plan, x);
   } else if (plan->config().pooling != Pooling::kNone) {

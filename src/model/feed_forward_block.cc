@@ -17,8 +17,8 @@ void Dense(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& config, in
   if (config.gated) {
     const View gate{both.buffer, 0, hidden};
     if (plan->Has(gate_name + ".weight")) {
-      plan->Linear(gate_name, in, gate);
-      plan->Linear(up_name, in, up);
+      plan->Linear(gate_name, in, gate, config.bias);
+      plan->Linear(up_name, in, up, config.bias);
     } else {
       for (const View& part : {gate, up}) {
         const RowSlice slice{.first = part.offset, .count = hidden, .total = 2 * hidden};
@@ -36,12 +36,12 @@ void Dense(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& config, in
                                .limit = static_cast<float>(config.limit),
                                .alpha = static_cast<float>(config.alpha)});
   } else {
-    plan->Linear(up_name, in, up);
+    plan->Linear(up_name, in, up, config.bias);
     plan->Add(backend::UnaryOp{.activation = config.activation, .in = up, .out = up});
   }
   const std::string sub_norm = plan->Name(layer, fmt::format("ffn_sub_norm{}", suffix));
   if (plan->Has(sub_norm + ".weight")) plan->Norm(sub_norm, up, up);
-  plan->Linear(plan->Name(layer, fmt::format("ffn_down{}", suffix)), up, out);
+  plan->Linear(plan->Name(layer, fmt::format("ffn_down{}", suffix)), up, out, config.bias);
 }
 
 View RouterLogits(PlanBuilder* plan, int64_t layer, const MoeConfig& moe, View in) {

@@ -51,7 +51,8 @@ class PageTable {
   void Truncate(int64_t length);
   // A second sequence with the same first `length` positions, sharing the pages.
   PageTable Fork(int64_t length) const;
-  // A sequence that begins with `pages`, which somebody else has filled and holds references to: whole pages only.
+  // A sequence that begins with `pages`, which somebody else has filled and holds references to:
+  // whole pages only.
   static PageTable Share(PagePool* pool, std::span<const int32_t> pages);
 
  private:

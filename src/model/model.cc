@@ -21,6 +21,9 @@ void AddToResidual(PlanBuilder* plan, View x, View delta) {
 
 View Normed(PlanBuilder* plan, int64_t layer, const std::string& name, View x) {
   if (name.empty()) return x;
+  // ModernBERT's norm of the embeddings is also that of its first attention.
+  const bool shared = layer == 0 && plan->config().embedding_norm;
+  if (shared && !plan->Has(plan->Name(0, name + ".weight"))) return x;
   const View out = plan->Scratch("normed", x.width);
   plan->Norm(plan->Name(layer, name), x, out);
   return out;
@@ -81,8 +84,15 @@ View PostNormLayer(PlanBuilder* plan, int64_t layer, View x, bool select) {
     attended = SelectRows(plan, "selected_attended", attended);
     x = SelectRows(plan, "selected_x", x);
   }
-  AddToResidual(plan, x, AttentionOutput(plan, layer, attended));
-  plan->Norm(plan->Name(layer, "attn_output_norm"), x, x);
+  const View delta = AttentionOutput(plan, layer, attended);
+  plan->Add(backend::AddOp{.a = delta, .b = x, .out = delta});
+  if (plan->Has(plan->Name(layer, "attn_norm_2.weight"))) {  // a second helping of x (jina)
+    plan->Norm(plan->Name(layer, "attn_output_norm"), delta, delta);
+    plan->Add(backend::AddOp{.a = delta, .b = x, .out = delta});
+    plan->Norm(plan->Name(layer, "attn_norm_2"), delta, x);
+  } else {
+    plan->Norm(plan->Name(layer, "attn_output_norm"), delta, x);
+  }
   AddToResidual(plan, x, FeedForwardBlock(plan, layer, x));
   plan->Norm(plan->Name(layer, "layer_output_norm"), x, x);
   return x;

@@ -206,10 +206,10 @@ int PlanBuilder::AddCacheLayer(const backend::CacheLayer& layer) {
   return static_cast<int>(plan_.cache_layers.size()) - 1;
 }
 
-void PlanBuilder::Linear(const std::string& name, View in, View out) {
+void PlanBuilder::Linear(const std::string& name, View in, View out, bool with_bias) {
   const WeightId weight = Matrix(name + ".weight", in.width, out.width);
-  Add(backend::MatMulOp{
-      .in = in, .out = out, .weight = weight, .bias = OptionalVector(name + ".bias", out.width)});
+  const WeightId bias = with_bias ? OptionalVector(name + ".bias", out.width) : backend::kNoWeight;
+  Add(backend::MatMulOp{.in = in, .out = out, .weight = weight, .bias = bias});
 }
 
 void PlanBuilder::Norm(const std::string& name, View in, View out) {

@@ -93,7 +93,7 @@ class PlanBuilder {
 
   // Ops that several blocks need.
   // out = weight * in + bias if "<name>.bias" exists; `name` without ".weight".
-  void Linear(const std::string& name, View in, View out);
+  void Linear(const std::string& name, View in, View out, bool with_bias = true);
   // The norm "<name>.weight" or "<name>" (required, unless the model's norms have no weights) with
   // "<name>.bias" if it exists.
   void Norm(const std::string& name, View in, View out);

@@ -90,8 +90,11 @@ Result<std::unique_ptr<engine::Engine>> Scheduler::State::Place(Resident* reside
     std::lock_guard lock(mutex);
     PUNA_RETURN_IF_ERROR(CheckWanted(resident));
   }
-  PUNA_ASSIGN_OR_RETURN(const std::shared_ptr<const gguf::File> file,
-                        gguf::File::Open(resident->weights));
+  // The plan keeps the file alive while it is loaded; a model that is loaded again opens it anew.
+  std::shared_ptr<const gguf::File> file = std::exchange(resident->file, nullptr);
+  if (file == nullptr) {
+    PUNA_ASSIGN_OR_RETURN(file, gguf::File::Open(resident->weights));
+  }
   engine::EngineOptions engine_options;
   engine_options.kv_type = options.kv_type;
   engine_options.max_sequences = options.num_parallel;

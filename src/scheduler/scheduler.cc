@@ -79,6 +79,7 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
   }
   auto resident = std::make_shared<Resident>();
   resident->weights = weights;
+  resident->file = model.file;
   resident->embeddings = model.embeddings;
   resident->keep_alive = options.keep_alive;
   residents.push_back(resident);

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/token_stream.h"
+#include "gguf/gguf.h"
 
 namespace puna::scheduler {
 
@@ -37,7 +38,9 @@ struct SchedulerOptions {
 // What to run. Models with the same weights and mode share one engine.
 struct ModelReference {
   std::string name;               // as users know it, for `ps`; the latest request's wins
-  std::filesystem::path weights;  // the GGUF file
+  std::filesystem::path weights;  // the GGUF file; what tells models apart
+  // The same file, opened already; null: `weights` is opened. A model without a path needs it.
+  std::shared_ptr<const gguf::File> file;
   bool embeddings = false;
   // Overrides the server's keep-alive from this request on; 0: unload when idle.
   std::optional<std::chrono::nanoseconds> keep_alive;

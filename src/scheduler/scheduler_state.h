@@ -61,6 +61,7 @@ struct Job {
 struct Resident {
   std::string name;
   std::filesystem::path weights;
+  std::shared_ptr<const gguf::File> file;  // null: opened from `weights`
   bool embeddings = false;
   std::chrono::nanoseconds keep_alive{};
 

@@ -7,7 +7,7 @@
 // never stored: a row's visible keys are an interval, blocks outside of all intervals are not
 // visited and the rest is compared by lane number.
 //
-// With many rows the block's tiles are first expanded to float32 (a few per cent of the work, and
+// With many rows a block's tiles are first expanded to float32 (a few per cent of the work, and
 // one kernel for all cache types); with few rows, as in generation, float tiles are read where they
 // lie. Rejected: one query at a time (reads the cache once per query head), a mask tensor, keys as
 // rows (needs sums across lanes).
@@ -15,6 +15,7 @@
 // c[r][v-th vector] (+)= sum over k of a[r][k] * b[v][k * ldb ...], v < kVectors.
 PUNA_INLINE F32 LoadTile(const float* p) { return Load(p); }
 PUNA_INLINE F32 LoadTile(const uint16_t* p) { return LoadHalf(p); }
+PUNA_INLINE F32 LoadTile(const int8_t* p) { return LoadInt8(p); }
 
 template <int kRows, int kVectors, bool kAccumulate, typename T>
 static void Product(const float* a, int64_t lda, const T* const* b, int64_t ldb, int64_t depth,
@@ -106,26 +107,27 @@ struct TileBlock {
   int64_t pages;
 };
 
-// scores[rows][64] = q[rows][k_size] * K, for tiles of float32 or float16 where they lie. Columns
-// of absent pages are not written.
+// scores[rows][64] = q[rows][k_size] * K over the dimensions [begin, end), for tiles where they
+// lie. Columns of absent pages are not written.
 template <typename T>
 static void ScoresInPlace(const TileBlock& block, int64_t rows, const float* q, int64_t k_size,
-                          float* scores) {
+                          int64_t begin, int64_t end, float* scores) {
   int64_t vector = 0;
   const int64_t vectors = block.pages * kVectorsPerPage;
   const T* tiles[kWide];
   auto address = [&](int64_t v) {
-    return reinterpret_cast<const T*>(block.k[v / kVectorsPerPage]) + v % kVectorsPerPage * kLanes;
+    return reinterpret_cast<const T*>(block.k[v / kVectorsPerPage]) + begin * kPageTokens +
+           v % kVectorsPerPage * kLanes;
   };
   for (; vector + kWide <= vectors; vector += kWide) {
     for (int v = 0; v < kWide; ++v) tiles[v] = address(vector + v);
-    ProductRows<kWide, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
-                              kBlock);
+    ProductRows<kWide, false>(rows, q + begin, k_size, tiles, kPageTokens, end - begin,
+                              scores + vector * kLanes, kBlock);
   }
   for (; vector < vectors; ++vector) {
     tiles[0] = address(vector);
-    ProductRows<1, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
-                          kBlock);
+    ProductRows<1, false>(rows, q + begin, k_size, tiles, kPageTokens, end - begin,
+                          scores + vector * kLanes, kBlock);
   }
 }
 
@@ -188,31 +190,39 @@ struct RowState {
 };
 PUNA_INLINE float UpdateRow(float* scores, int64_t begin, int64_t end, float softcap, float slope,
                             float self, RowState* state) {
-  F32 largest = Set(-__builtin_inff());
-  for (int64_t i = 0; i < kBlock; i += kLanes) {
-    const I32 key = Iota() + static_cast<int32_t>(i);
-    F32 score = Load(scores + i);
-    if (softcap > 0) score = softcap * Tanh(score / softcap);
-    if (slope != 0) {
-      const F32 offset = ToFloat(key) - self;
-      score = Fma(Set(slope), Min(offset, -offset), score);
-    }
-    const I32 visible = (key >= static_cast<int32_t>(begin)) & (key < static_cast<int32_t>(end));
-    score = visible ? score : Set(-__builtin_inff());
-    largest = Max(largest, score);
-    Store(scores + i, score);
+  constexpr int kVectors = kBlock / kLanes;
+  F32 score[kVectors];
+  for (int i = 0; i < kVectors; ++i) score[i] = Load(scores + i * kLanes);
+  if (softcap > 0) {
+    const float inverse = 1.0f / softcap;
+    for (int i = 0; i < kVectors; ++i) score[i] = softcap * Tanh(score[i] * inverse);
   }
+  if (slope != 0) {
+    for (int i = 0; i < kVectors; ++i) {
+      const F32 offset = ToFloat(Iota() + i * kLanes) - self;
+      score[i] = Fma(Set(slope), Min(offset, -offset), score[i]);
+    }
+  }
+  if (begin > 0 || end < kBlock) {
+    for (int i = 0; i < kVectors; ++i) {
+      const I32 key = Iota() + i * kLanes;
+      const I32 visible = (key >= static_cast<int32_t>(begin)) & (key < static_cast<int32_t>(end));
+      score[i] = visible ? score[i] : Set(-__builtin_inff());
+    }
+  }
+  F32 largest = score[0];
+  for (int i = 1; i < kVectors; ++i) largest = Max(largest, score[i]);
   const float block_largest = Largest(largest);
   const float new_largest = block_largest > state->largest ? block_largest : state->largest;
   if (!(new_largest > -__builtin_inff())) {
-    for (int64_t i = 0; i < kBlock; i += kLanes) Store(scores + i, F32{});
+    for (int i = 0; i < kVectors; ++i) Store(scores + i * kLanes, F32{});
     return 1;
   }
   F32 sum{};
-  for (int64_t i = 0; i < kBlock; i += kLanes) {
-    const F32 weight = Exp(Load(scores + i) - new_largest);
+  for (int i = 0; i < kVectors; ++i) {
+    const F32 weight = Exp(score[i] - new_largest);
     sum += weight;
-    Store(scores + i, weight);
+    Store(scores + i * kLanes, weight);
   }
   const float factor =
       new_largest > state->largest ? Exp(Set(state->largest - new_largest))[0] : 1.0f;
@@ -261,20 +271,64 @@ PUNA_INLINE void VisibleKeys(const AttendArgs& args, int64_t token, int64_t* beg
   }
 }
 
+// The same for int8 tiles: whole numbers are summed per block of dimensions and scaled then. `part`
+// is scratch of [rows][64].
+static void ScoresOfInt8(const TileBlock& block, int64_t rows, const float* q, int64_t k_size,
+                         float* part, float* scores) {
+  for (int64_t d = 0; d < k_size; d += kScaleBlock) {
+    const int64_t end = d + kScaleBlock < k_size ? d + kScaleBlock : k_size;
+    ScoresInPlace<int8_t>(block, rows, q, k_size, d, end, part);
+    for (int64_t key = 0; key < block.pages * kPageTokens; key += kLanes) {
+      const uint16_t* scales = ScalesBehind(block.k[key / kPageTokens], k_size * kPageTokens) +
+                               d / kScaleBlock * kPageTokens + key % kPageTokens;
+      const F32 scale = LoadHalf(scales);
+      for (int64_t row = 0; row < rows; ++row) {
+        float* score = scores + row * kBlock + key;
+        const F32 before = d == 0 ? F32{} : Load(score);
+        Store(score, Fma(Load(part + row * kBlock + key), scale, before));
+      }
+    }
+  }
+}
+
 static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t rows,
                         const AttendScratch& s) {
   const int64_t k_size = args.tile.k_size;
-  if (rows >= kExpandRows || args.tile.type == KvType::kQ8_0) {
+  if (rows >= kExpandRows) {
     ExpandKeys(args.tile.type, block, k_size, s.keys);
     const float* tiles[kWide];
     for (int64_t key = 0; key < block.pages * kPageTokens; key += kWide * kLanes) {
       for (int v = 0; v < kWide; ++v) tiles[v] = s.keys + key + v * kLanes;
       ProductRows<kWide, false>(rows, s.q, k_size, tiles, kBlock, k_size, s.scores + key, kBlock);
     }
-  } else if (args.tile.type == KvType::kF16) {
-    ScoresInPlace<uint16_t>(block, rows, s.q, k_size, s.scores);
-  } else {
-    ScoresInPlace<float>(block, rows, s.q, k_size, s.scores);
+    return;
+  }
+  switch (args.tile.type) {
+    case KvType::kF32:
+      return ScoresInPlace<float>(block, rows, s.q, k_size, 0, k_size, s.scores);
+    case KvType::kF16:
+      return ScoresInPlace<uint16_t>(block, rows, s.q, k_size, 0, k_size, s.scores);
+    case KvType::kQ8_0:
+      return ScoresOfInt8(block, rows, s.q, k_size, s.values, s.scores);
+  }
+}
+
+// Adds the values of `tokens` slots of one int8 tile: the scales go into the weights. `weights` is
+// scratch of [rows][16].
+static void ValuesOfInt8(const uint8_t* tile, int64_t slot, int64_t tokens, int64_t rows,
+                         const float* page_scores, int64_t v_padded, float* weights, float* sums) {
+  const uint16_t* scales = ScalesBehind(tile, kPageTokens * v_padded);
+  for (int64_t d = 0; d < v_padded; d += kScaleBlock) {
+    for (int64_t t = 0; t < kPageTokens; t += kLanes) {
+      const F32 scale = LoadHalf(scales + d / kScaleBlock * kPageTokens + t);
+      for (int64_t row = 0; row < rows; ++row) {
+        Store(weights + row * kPageTokens + t, Load(page_scores + row * kBlock + t) * scale);
+      }
+    }
+    const int64_t n = v_padded - d < kScaleBlock ? v_padded - d : kScaleBlock;
+    AccumulateProduct(rows, weights + slot, kPageTokens,
+                      reinterpret_cast<const int8_t*>(tile) + slot * v_padded + d, v_padded, tokens,
+                      sums + d, v_padded, n);
   }
 }
 
@@ -282,7 +336,7 @@ static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t 
 // at all, and a weight of zero does not undo a NaN.
 static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t begin, int64_t end,
                         int64_t rows, int64_t v_padded, const AttendScratch& s) {
-  const bool expand = rows >= kExpandRows || args.tile.type == KvType::kQ8_0;
+  const bool expand = rows >= kExpandRows;
   for (int64_t key = begin; key < end;) {
     const int64_t page = key / kPageTokens, slot = key % kPageTokens;
     const int64_t page_end = (page + 1) * kPageTokens;
@@ -290,6 +344,9 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
     const uint8_t* tile = block.v[page];
     if (expand) {
       ExpandValues(args.tile.type, tile, slot, tokens, v_padded, s.values + key * v_padded);
+    } else if (args.tile.type == KvType::kQ8_0) {
+      ValuesOfInt8(tile, slot, tokens, rows, s.scores + page * kPageTokens, v_padded, s.keys,
+                   s.sums);
     } else if (args.tile.type == KvType::kF16) {
       AccumulateProduct(rows, s.scores + key, kBlock,
                         reinterpret_cast<const uint16_t*>(tile) + slot * v_padded, v_padded, tokens,

@@ -116,7 +116,8 @@ int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols) {
       size = Int8Block256Planes(chunks, tokens).end;
       break;
   }
-  return (size + 63) / 64 * 64;
+  // A tile kernel may read (and not use) up to 15 tokens past the last.
+  return (size + 15 * kChunk + 63) / 64 * 64;
 }
 
 void PrepareInput(const PackedMatrix& matrix, const float* in, int64_t in_stride,

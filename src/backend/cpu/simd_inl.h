@@ -150,11 +150,33 @@ PUNA_INLINE F32 RoundToWhole(F32 v) {
   return (v + magic) - magic;
 }
 
-// e^x within 2 ulp; 0 below -87.3 and e^88 above 88. x = n ln 2 + r, e^r by a polynomial on |r| <=
-// ln 2 / 2 (1 + r + r^2 q(r), q of degree 4 through Chebyshev nodes), 2^n by the exponent bits. ln
-// 2 is split so that n times its first part is exact.
+// v * 2^n for whole n; zero where that underflows far.
+PUNA_INLINE F32 ScaleByPower(F32 v, F32 n) {
+#if defined(__AVX512F__)
+  return _mm512_scalef_ps(v, n);
+#else
+  // Two factors, as one cannot have an exponent below -126.
+  const I32 whole = ToInt(n), half = whole >> 1;
+  return v * FromBits((half + 127) << 23) * FromBits((whole - half + 127) << 23);
+#endif
+}
+
+// 1 / v within 2 ulp for 1e-37 < v < 1e38.
+PUNA_INLINE F32 Reciprocal(F32 v) {
+#if defined(__AVX512F__)
+  // 14 bits, doubled by one step of Newton's: a quarter of the time of the division.
+  const F32 guess = _mm512_rcp14_ps(v);
+  return guess * Fma(-v, guess, Set(2.0f));
+#else
+  return 1.0f / v;
+#endif
+}
+
+// e^x within 2 ulp; 0 below -110 and e^87 above 87. x = n ln 2 + r, e^r by a polynomial on |r| <=
+// ln 2 / 2 (1 + r + r^2 q(r), q of degree 4 through Chebyshev nodes). ln 2 is split so that n times
+// its first part is exact.
 PUNA_INLINE F32 Exp(F32 x) {
-  const F32 clamped = Max(Min(x, Set(88.0f)), Set(-87.3f));
+  const F32 clamped = Max(Min(x, Set(87.0f)), Set(-110.0f));
   const F32 n = RoundToWhole(clamped * 1.44269504f);
   const F32 r = Fma(n, Set(2.12194440e-4f), Fma(n, Set(-0.693359375f), clamped));
   F32 q = Set(0.0013926134f);
@@ -162,10 +184,7 @@ PUNA_INLINE F32 Exp(F32 x) {
   q = Fma(q, r, Set(0.041666556f));
   q = Fma(q, r, Set(0.16666577f));
   q = Fma(q, r, Set(0.5f));
-  const F32 e = Fma(r * r, q, r) + 1.0f;
-  const F32 power = FromBits((ToInt(n) + 127) << 23);
-  const F32 y = e * power;
-  return x < -87.3f ? F32{} : y;
+  return ScaleByPower(Fma(r * r, q, r) + 1.0f, n);
 }
 
 // Within 3e-8 + 2 ulp. Near zero x + x^3 q(x^2) (q of degree 4 through Chebyshev nodes), elsewhere
@@ -179,7 +198,7 @@ PUNA_INLINE F32 Tanh(F32 x) {
   q = Fma(q, z, Set(-0.33333328f));
   const F32 near_zero = Fma(x * z, q, x);
   const F32 magnitude = Max(x, -x);
-  const F32 far = 1.0f - 2.0f / (Exp(magnitude * 2.0f) + 1.0f);
+  const F32 far = 1.0f - 2.0f * Reciprocal(Exp(magnitude * 2.0f) + 1.0f);
   const F32 signed_far = FromBits(Bits(far) | (Bits(x) & INT32_MIN));
   return z < 0.4f ? near_zero : signed_far;
 }
@@ -187,7 +206,7 @@ PUNA_INLINE F32 Tanh(F32 x) {
 // Within 2e-7: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
 PUNA_INLINE F32 Erf(F32 x) {
   const F32 magnitude = Max(x, -x);
-  const F32 t = 1.0f / Fma(magnitude, Set(0.3275911f), Set(1.0f));
+  const F32 t = Reciprocal(Fma(magnitude, Set(0.3275911f), Set(1.0f)));
   F32 p = Set(1.061405429f);
   p = Fma(p, t, Set(-1.453152027f));
   p = Fma(p, t, Set(1.421413741f));
@@ -197,4 +216,4 @@ PUNA_INLINE F32 Erf(F32 x) {
   return FromBits(Bits(y) | (Bits(x) & INT32_MIN));
 }
 
-PUNA_INLINE F32 Sigmoid(F32 x) { return 1.0f / (1.0f + Exp(-x)); }
+PUNA_INLINE F32 Sigmoid(F32 x) { return Reciprocal(1.0f + Exp(-x)); }

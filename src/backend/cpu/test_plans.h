@@ -3,9 +3,8 @@
 #ifndef PUNA_BACKEND_CPU_TEST_PLANS_H_
 #define PUNA_BACKEND_CPU_TEST_PLANS_H_
 
-#include <gtest/gtest.h>
-
 #include <cmath>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <random>
@@ -15,6 +14,7 @@
 
 #include "backend/backend.h"
 #include "backend/plan.h"
+#include "base/check.h"
 #include "quant/quant.h"
 
 namespace puna::backend::cpu {
@@ -60,6 +60,19 @@ class PlanBuilder {
   WeightId Matrix(int64_t rows, int64_t cols, quant::TensorType type = quant::TensorType::kF32) {
     return Add(1, rows, cols, 1.0f / std::sqrt(static_cast<float>(cols)), 0, type);
   }
+  // The rows of a matrix over and over, `rows` in all, in place of that matrix.
+  WeightId Repeat(WeightId id, int64_t rows) {
+    Weight& weight = plan_->weights[static_cast<size_t>(id)];
+    std::vector<uint8_t>& data = bytes_->back();
+    const int64_t once = static_cast<int64_t>(data.size()), all = rows * weight.RowBytes();
+    data.resize(static_cast<size_t>(all));
+    for (int64_t at = once; at < all; at += once) {
+      std::memcpy(data.data() + at, data.data(), static_cast<size_t>(std::min(once, all - at)));
+    }
+    weight.data = data.data();
+    weight.rows = rows;
+    return id;
+  }
   WeightId Vector(int64_t cols, float mean = 0) { return Add(1, 1, cols, 0.3f, mean); }
   std::vector<float> Frequencies(int64_t pairs) {
     std::vector<float> frequencies;
@@ -77,7 +90,7 @@ class PlanBuilder {
   std::shared_ptr<const Plan> Finish(View output) {
     plan_->output = output;
     const Status valid = ValidatePlan(*plan_);
-    EXPECT_TRUE(valid) << valid.error().message;
+    CHECK(valid.has_value()) << valid.error().message;
     return plan_;
   }
 
@@ -89,7 +102,7 @@ class PlanBuilder {
 
 // Mean squared difference over mean square of `expected`.
 inline double Nmse(const std::vector<float>& actual, const std::vector<float>& expected) {
-  EXPECT_EQ(actual.size(), expected.size());
+  CHECK(actual.size() == expected.size());
   double error = 0, square = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
     const double difference = static_cast<double>(actual[i]) - expected[i];
@@ -110,7 +123,7 @@ class Runner {
  public:
   Runner(Backend* backend, std::shared_ptr<const Plan> plan, CompileOptions options) : plan_(plan) {
     auto program = backend->Compile(plan, options);
-    EXPECT_TRUE(program) << program.error().message;
+    CHECK(program.has_value()) << program.error().message;
     program_ = *std::move(program);
     for (int64_t page = 0; page < options.kv_pages; ++page) {
       free_pages_.push_back(static_cast<int32_t>(page * 7 % options.kv_pages));
@@ -165,7 +178,7 @@ class Runner {
   }
 
   int32_t TakePage() {
-    EXPECT_FALSE(free_pages_.empty());
+    CHECK(!free_pages_.empty());
     const int32_t page = free_pages_.back();
     free_pages_.pop_back();
     return page;
@@ -192,7 +205,7 @@ class Runner {
 inline std::unique_ptr<Backend> MakeBackend(const std::string& name, const std::string& isa = "",
                                             int threads = 1) {
   auto backend = CreateBackend({.name = name, .threads = threads, .isa = isa});
-  EXPECT_TRUE(backend) << backend.error().message;
+  CHECK(backend.has_value()) << backend.error().message;
   return *std::move(backend);
 }
 

@@ -41,9 +41,11 @@ const VectorOps& VectorOpsOf(Isa isa) {
     case Isa::kScalar:
       break;
     case Isa::kAvx2:
+    case Isa::kAvxVnni:
       ops = Avx2VectorOps();
       break;
     case Isa::kAvx512Vnni:
+    case Isa::kAmx:
       ops = Avx512VectorOps();
       break;
     case Isa::kNeon:

@@ -139,6 +139,7 @@ class Executor {
     const GoValue value = EvalCommands(*node.pipe, dot);
     std::vector<std::pair<GoValue, GoValue>> elements;
     if (failed_ || !Elements(value, &elements)) return Flow::kBreak;
+    steps_ += elements.size();
     const std::vector<std::string>& names = node.pipe->variables;
     if (!node.pipe->assigns) {
       for (const std::string& name : names) variables_.emplace_back(name, GoValue());
@@ -235,7 +236,7 @@ class Executor {
     if (piped != nullptr) arguments.push_back(*piped);
     auto result = CallFunction(name, arguments, CallContext{now_, limits_.max_output_bytes});
     if (!result) return Fail("{}", result.error().message);
-    steps_ += result->is_string() ? result->text().size() / 64 : 0;
+    steps_ += result->is_string() ? result->text().size() / 16 : 0;
     return *std::move(result);
   }
 

@@ -16,7 +16,7 @@ namespace puna::chat::gotemplate {
 
 struct GoLimits {
   uint64_t max_steps = 10'000'000;
-  uint64_t max_output_bytes = uint64_t{64} << 20;
+  uint64_t max_output_bytes = uint64_t{32} << 20;
   int max_depth = 200;  // of templates that call templates
 };
 

@@ -167,6 +167,7 @@ void Interpreter::RunLoop(const Stmt& statement, const FramePtr& frame, const Va
   FramePtr inner;
   for (size_t i = 0; i < count; ++i) {
     loop->index0 = i;
+    if (!meter_.Charge(1)) return;
     if (inner != nullptr && inner.use_count() == 1) {
       inner->variables.clear();
     } else {

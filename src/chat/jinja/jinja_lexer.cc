@@ -171,6 +171,7 @@ class Lexer {
   }
 
   Status Comment() {
+    if (pos_ == source_.size()) return {};  // Jinja lets a tag pass that nothing follows
     const size_t end = source_.find("#}", pos_);
     if (end == std::string::npos) return Fail("a comment is not closed");
     const bool has_sign = end > pos_ && (source_[end - 1] == '-' || source_[end - 1] == '+');
@@ -180,6 +181,7 @@ class Lexer {
   }
 
   Status Raw() {
+    if (pos_ == source_.size()) return {};
     const size_t begin = pos_;
     for (size_t at = begin; (at = source_.find("{%", at)) != std::string::npos; at += 2) {
       pos_ = at + 2;

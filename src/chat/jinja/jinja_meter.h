@@ -23,8 +23,8 @@ struct Object;
 
 struct Limits {
   uint64_t max_steps = 30'000'000;  // evaluated nodes, plus one per 64 bytes copied
-  uint64_t max_output_bytes = uint64_t{64} << 20;
-  uint64_t max_live_bytes = uint64_t{384} << 20;  // strings and containers alive at the same time
+  uint64_t max_output_bytes = uint64_t{32} << 20;
+  uint64_t max_live_bytes = uint64_t{192} << 20;  // strings and containers alive at the same time
   int max_depth = 1000;  // nested evaluations: expressions, statements and macro calls together
 };
 

@@ -242,7 +242,21 @@ Value Slice(Interpreter& interpreter, const Value& value, const Value* begin, co
     if (__builtin_add_overflow(at, stride, &at)) break;
   }
   if (value.is_string()) return Value::String(meter, std::move(text), value.is_markup());
-  return Value::Sequence(meter, std::move(items), value.sequence().type);
+  Value slice = Value::Sequence(meter, std::move(items), value.sequence().type);
+  if (slice.is_sequence(SequenceType::kRange)) {
+    const SequenceObject& range = value.sequence();
+    // Only printed; wraps around instead of overflowing at the ends of the integers.
+    const auto at = [&](int64_t index) {
+      return static_cast<int64_t>(static_cast<uint64_t>(range.range_start) +
+                                  static_cast<uint64_t>(index) *
+                                      static_cast<uint64_t>(range.range_step));
+    };
+    slice.sequence().range_start = at(from);
+    slice.sequence().range_stop = at(to);
+    slice.sequence().range_step = static_cast<int64_t>(static_cast<uint64_t>(range.range_step) *
+                                                       static_cast<uint64_t>(stride));
+  }
+  return slice;
 }
 
 }  // namespace puna::chat::jinja

@@ -186,6 +186,13 @@ void MakeBidirectional(ModelConfig* config) {
   for (LayerConfig& layer : config->layers) layer.attention.causal = false;
 }
 
+void KeepMixturesWithRouters(const MetadataReader& in, ModelConfig* config) {
+  for (size_t i = 0; i < config->layers.size(); ++i) {
+    const std::string router = fmt::format("blk.{}.ffn_gate_inp.weight", i);
+    if (in.file().FindTensor(router) == nullptr) config->layers[i].feed_forward.moe.reset();
+  }
+}
+
 void UseOutputNorms(ModelConfig* config) {
   config->norms.attention_output = "post_attention_norm";
   config->norms.feed_forward_output = "post_ffw_norm";

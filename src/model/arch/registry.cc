@@ -7,6 +7,7 @@
 #include <vector>
 
 #define PUNA_ARCHITECTURES(X)          \
+  X("afmoe", AfMoe)                    \
   X("arcee", Arcee)                    \
   X("baichuan", Baichuan)              \
   X("bailingmoe", BailingMoe)          \
@@ -17,6 +18,7 @@
   X("chatglm", ChatGlm)                \
   X("codeshell", CodeShell)            \
   X("cohere2", Cohere2)                \
+  X("cohere2moe", Cohere2Moe)          \
   X("command-r", CommandR)             \
   X("dbrx", Dbrx)                      \
   X("deci", Llama)                     \
@@ -25,6 +27,7 @@
   X("dream", Dream)                    \
   X("ernie4_5", Ernie45)               \
   X("ernie4_5-moe", Ernie45Moe)        \
+  X("eurobert", EuroBert)              \
   X("exaone", Exaone)                  \
   X("exaone-moe", ExaoneMoe)           \
   X("exaone4", Exaone4)                \
@@ -41,24 +44,34 @@
   X("gptoss", GptOss)                  \
   X("granite", Granite)                \
   X("granitemoe", Granite)             \
+  X("grok", Grok)                      \
   X("hunyuan-dense", Hunyuan)          \
   X("hunyuan-moe", Hunyuan)            \
   X("hunyuan_vl", Hunyuan)             \
+  X("hy_v3", HyV3)                     \
   X("internlm2", Llama)                \
   X("jais", Jais)                      \
   X("jais2", Jais2)                    \
+  X("jina-bert-v2", JinaBertV2)        \
+  X("jina-bert-v3", JinaBertV3)        \
+  X("laguna", Laguna)                  \
   X("llada", Llada)                    \
   X("llada-moe", LladaMoe)             \
   X("llama", Llama)                    \
   X("llama-embed", LlamaEmbed)         \
   X("maincoder", Maincoder)            \
   X("mellum", Mellum)                  \
+  X("mimo2", MiMo2)                    \
   X("minicpm", MiniCpm)                \
   X("minimax-m2", MiniMaxM2)           \
   X("mistral3", Mistral3)              \
+  X("modern-bert", ModernBert)         \
   X("mpt", Mpt)                        \
   X("nanbeige", Llama)                 \
   X("nemotron", Nemotron)              \
+  X("neo-bert", NeoBert)               \
+  X("nomic-bert", NomicBert)           \
+  X("nomic-bert-moe", NomicBertMoe)    \
   X("olmo", Olmo)                      \
   X("olmo2", Olmo2)                    \
   X("olmoe", Olmoe)                    \
@@ -82,6 +95,7 @@
   X("refact", Refact)                  \
   X("rnd1", Rnd1)                      \
   X("seed_oss", SeedOss)               \
+  X("smallthinker", SmallThinker)      \
   X("smollm3", SmolLm3)                \
   X("stablelm", StableLm)              \
   X("starcoder", StarCoder)            \

@@ -39,6 +39,8 @@ struct DecoderTraits {
 void MakeDense(ModelConfig* config);
 // Every token sees all others: encoders, and models that write a text in any order.
 void MakeBidirectional(ModelConfig* config);
+// Leaves mixtures only in the layers that have a router: ffn_gate_inp.
+void KeepMixturesWithRouters(const MetadataReader& in, ModelConfig* config);
 // Gemma's names of the norms after the blocks.
 void UseOutputNorms(ModelConfig* config);
 

@@ -14,6 +14,10 @@ struct CpuFeatures {
 
 const CpuFeatures& GetCpuFeatures();
 
+// Asks the system for the tile registers, which it grants to a process, not by default. Answers
+// from the second call on are the first one's.
+bool RequestTiles();
+
 }  // namespace puna::backend::cpu
 
 #endif  // PUNA_BACKEND_CPU_KERNELS_CPU_FEATURES_H_

@@ -24,21 +24,16 @@ namespace {
 struct TileShape {
   int block;    // columns that share a scale
   bool super;   // input scale per 256, weight scales whole numbers; else both per block of 32
-  bool biased;  // the panel's levels are not the values: sums start at the input's start plane
+  bool biased;  // the panel's levels are `bias` above the values: sums start at the input's start
+                // plane
   bool min;
-  int bits;    // of the largest level; 8 where the instruction set does not care
-  int offset;  // level - value, with fewer than 8 bits
+  int bits;  // of the largest level; 8 unless narrow
+  int bias;
 };
-// `narrow`: the instruction set multiplies levels of few bits faster, and wants them as they are
-// stored.
-constexpr TileShape ShapeOf(const R16Format& format, bool narrow) {
-  const bool as_stored = narrow && IsNarrow(format);
-  return {format.block,
-          format.super,
-          format.biased(),
-          format.min,
-          as_stored ? format.level_bits : 8,
-          as_stored ? format.offset : 0};
+constexpr TileShape ShapeOf(const R16Format& format, Levels levels) {
+  const int bias = BiasOf(format, levels);
+  const bool narrow = levels == Levels::kNarrow && bias != kBias;
+  return {format.block, format.super, bias != 0, format.min, narrow ? format.level_bits : 8, bias};
 }
 
 // One chunk of a prepared input from some token on; the planes advance by the given numbers of
@@ -92,23 +87,35 @@ void Advance(int64_t tokens, ChunkInput* input) {
 constexpr int64_t kTokenBlock = 256;
 constexpr int kTileGroups = 2;
 
-// sums[token][kTileGroups][16] += chunk. Tile<shape, groups, tokens>::Run does up to kMaxTileTokens
-// tokens.
-template <TileShape shape, int kGroups, typename Tiles>
-void MultiplyChunk(R16Panel* panels, int blocks, ChunkInput input, int64_t tokens, float* sums) {
-  constexpr int kMax = Tiles::kMaxTokens;
-  // Tiles of nearly equal size: a remainder of one token would run at a fraction of the speed.
-  int64_t tiles = (tokens + kMax - 1) / kMax;
-  input.prefetch_lines = (panels[0].next_lines + tiles * blocks - 1) / (tiles * blocks);
-  for (; tiles > 0; --tiles) {
-    const int64_t count = (tokens + tiles - 1) / tiles;
-    Tiles::template Run<shape, kGroups>(static_cast<int>(count), panels, blocks, input, sums);
-    Advance<shape>(count, &input);
-    for (int g = 0; g < kGroups; ++g) panels[g].next += input.prefetch_lines * blocks * 64;
-    sums += count * kTileGroups * kGroupRows;
-    tokens -= count;
+// Vector kernels: Tiles::Run<shape, groups>(tokens, ...) does up to Tiles::kMaxTokens tokens of a
+// chunk.
+template <const R16Format& format, typename Simd, typename Tiles>
+struct VectorKernel {
+  static constexpr TileShape shape = ShapeOf(format, Simd::kLevels);
+  using Panel = R16Panel;
+  struct Scope {};  // what has to be set up around the work: nothing
+
+  static void Unpack(const uint8_t* chunk, int64_t cols, const uint8_t* next, Panel* panel) {
+    UnpackChunk<format, Simd>(chunk, cols, next, panel);
   }
-}
+
+  // sums[token][kTileGroups][16] += chunk
+  template <int kGroups>
+  static void Multiply(Panel* panels, int blocks, ChunkInput input, int64_t tokens, float* sums) {
+    constexpr int kMax = Tiles::kMaxTokens;
+    // Tiles of nearly equal size: a remainder of one token would run at a fraction of the speed.
+    int64_t tiles = (tokens + kMax - 1) / kMax;
+    input.prefetch_lines = (panels[0].next_lines + tiles * blocks - 1) / (tiles * blocks);
+    for (; tiles > 0; --tiles) {
+      const int64_t count = (tokens + tiles - 1) / tiles;
+      Tiles::template Run<shape, kGroups>(static_cast<int>(count), panels, blocks, input, sums);
+      Advance<shape>(count, &input);
+      for (int g = 0; g < kGroups; ++g) panels[g].next += input.prefetch_lines * blocks * 64;
+      sums += count * kTileGroups * kGroupRows;
+      tokens -= count;
+    }
+  }
+};
 
 // Writes the first `rows` sums of each token.
 inline void StoreSums(const float* sums, int64_t tokens, int64_t rows, float* out,
@@ -118,34 +125,34 @@ inline void StoreSums(const float* sums, int64_t tokens, int64_t rows, float* ou
   }
 }
 
-template <const R16Format& format, typename Simd, typename Tiles>
+template <const R16Format& format, typename Kernel>
 void MultiplyR16(const MultiplyTask& task) {
-  constexpr TileShape shape = ShapeOf(format, Simd::kNarrow);
-  alignas(64) float sums[kTokenBlock * kTileGroups * kGroupRows];
-  R16Panel panels[kTileGroups];
+  constexpr int64_t kTileRows = kTileGroups * kGroupRows;
+  [[maybe_unused]] const typename Kernel::Scope scope;
+  alignas(64) float sums[kTokenBlock * kTileRows];
+  typename Kernel::Panel panels[kTileGroups];
+  const int64_t chunks = ChunkCount(task.cols);
   for (int64_t first = 0; first < task.tokens; first += kTokenBlock) {
     const int64_t tokens = task.tokens - first < kTokenBlock ? task.tokens - first : kTokenBlock;
-    for (int64_t row = 0; row < task.rows; row += kTileGroups * kGroupRows) {
-      const int64_t rows =
-          task.rows - row < kTileGroups * kGroupRows ? task.rows - row : kTileGroups * kGroupRows;
+    for (int64_t row = 0; row < task.rows; row += kTileRows) {
+      const int64_t rows = task.rows - row < kTileRows ? task.rows - row : kTileRows;
       const uint8_t* group = task.groups + row / kGroupRows * task.group_bytes;
-      std::memset(sums, 0, tokens * kTileGroups * kGroupRows * sizeof(float));
-      for (int64_t chunk = 0; chunk < ChunkCount(task.cols); ++chunk) {
+      std::memset(sums, 0, tokens * kTileRows * sizeof(float));
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
         const int64_t cols =
             task.cols - chunk * kChunk < kChunk ? task.cols - chunk * kChunk : kChunk;
         const uint8_t* packed = group + chunk * format.chunk_bytes(kChunk);
-        const ChunkInput input = InputOf<shape>(task.input, task.tokens, task.cols, chunk, first);
+        const uint8_t* next = chunk + 1 < chunks ? packed + format.chunk_bytes(kChunk)
+                                                 : group + kTileGroups * task.group_bytes;
+        const ChunkInput input =
+            InputOf<Kernel::shape>(task.input, task.tokens, task.cols, chunk, first);
         const int blocks = static_cast<int>(format.blocks(cols));
-        const uint8_t* next = chunk + 1 < ChunkCount(task.cols)
-                                  ? packed + format.chunk_bytes(kChunk)
-                                  : group + kTileGroups * task.group_bytes;
-        UnpackChunk<format, Simd>(packed, cols, next, &panels[0]);
+        Kernel::Unpack(packed, cols, next, &panels[0]);
         if (rows > kGroupRows) {
-          UnpackChunk<format, Simd>(packed + task.group_bytes, cols, next + task.group_bytes,
-                                    &panels[1]);
-          MultiplyChunk<shape, 2, Tiles>(panels, blocks, input, tokens, sums);
+          Kernel::Unpack(packed + task.group_bytes, cols, next + task.group_bytes, &panels[1]);
+          Kernel::template Multiply<2>(panels, blocks, input, tokens, sums);
         } else {
-          MultiplyChunk<shape, 1, Tiles>(panels, blocks, input, tokens, sums);
+          Kernel::template Multiply<1>(panels, blocks, input, tokens, sums);
         }
       }
       StoreSums(sums, tokens, rows, task.out + first * task.out_stride + row, task.out_stride);
@@ -154,8 +161,8 @@ void MultiplyR16(const MultiplyTask& task) {
 }
 
 // The table's row of a format.
-template <const R16Format& format, typename Simd, typename Tiles>
-constexpr TypeKernels R16Row(const char* name) {
+template <const R16Format& format>
+constexpr TypeKernels R16Row(const char* name, void (*multiply)(const MultiplyTask&)) {
   return {.type = format.type,
           .kernels = {
               .name = name,
@@ -163,8 +170,12 @@ constexpr TypeKernels R16Row(const char* name) {
               .group_bytes = &R16Packing<format>::GroupBytes,
               .pack = &R16Packing<format>::Pack,
               .unpack = &R16Packing<format>::Unpack,
-              .multiply = &MultiplyR16<format, Simd, Tiles>,
+              .multiply = multiply,
           }};
+}
+template <const R16Format& format, typename Simd, typename Tiles>
+constexpr TypeKernels R16Row(const char* name) {
+  return R16Row<format>(name, &MultiplyR16<format, VectorKernel<format, Simd, Tiles>>);
 }
 
 }  // namespace

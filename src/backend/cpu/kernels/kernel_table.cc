@@ -22,6 +22,9 @@ const IsaKernels& KernelsOf(Isa isa) {
     case Isa::kAvx512Vnni:
       found = Avx512Kernels();
       break;
+    case Isa::kAmx:
+      found = AmxKernels();
+      break;
 #elif defined(__aarch64__)
     case Isa::kNeon:
       found = NeonKernels();

@@ -84,6 +84,7 @@ const IsaKernels& ScalarKernels();
 const IsaKernels* Avx2Kernels();
 const IsaKernels* AvxVnniKernels();
 const IsaKernels* Avx512Kernels();
+const IsaKernels* AmxKernels();
 const IsaKernels* NeonKernels();
 
 // The row for (type, isa): the type's own kernels, or the generic ones.

@@ -6,6 +6,7 @@
 
 #include "backend/cpu/kernels/cpu_features.h"
 #include "backend/cpu/kernels/generic.h"
+#include "backend/cpu/kernels/kernels_amx.h"
 #include "backend/cpu/kernels/prepare_input.h"
 
 namespace puna::backend::cpu {
@@ -49,20 +50,28 @@ constexpr GemmKernels kGeneric = {
     .multiply = &MultiplyGeneric,
 };
 
-constexpr const TypeList* kLists[] = {&kFloatAvx512, &kLegacyAvx512, &kKAvx512};
+constexpr const TypeList* kVectorLists[] = {&kFloatAvx512, &kLegacyAvx512, &kKAvx512};
+constexpr const TypeList* kTileLists[] = {&kFloatAvx512, &kLegacyAmx, &kKAmx};
 
-constexpr IsaKernels kAvx512 = {
-    .isa = Isa::kAvx512Vnni,
-    .name = "avx512vnni",
-    .available = &Available,
-    .generic = &kGeneric,
-    .types = kLists,
-    .type_lists = sizeof(kLists) / sizeof(kLists[0]),
-    .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
-};
+constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
+                           const TypeList* const (&lists)[3]) {
+  return {
+      .isa = isa,
+      .name = name,
+      .available = available,
+      .generic = &kGeneric,
+      .types = lists,
+      .type_lists = 3,
+      .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
+  };
+}
+
+constexpr IsaKernels kVector = Table(Isa::kAvx512Vnni, "avx512vnni", &Available, kVectorLists);
+constexpr IsaKernels kTile = Table(Isa::kAmx, "amx", &RequestTiles, kTileLists);
 
 }  // namespace
 
-const IsaKernels* Avx512Kernels() { return &kAvx512; }
+const IsaKernels* Avx512Kernels() { return &kVector; }
+const IsaKernels* AmxKernels() { return &kTile; }
 
 }  // namespace puna::backend::cpu

@@ -2,7 +2,7 @@
 // each instruction set's unit with its own flags, hence internal linkage. `Simd` brings what
 // portable code does not say well:
 //   static constexpr int kBytes;     bytes of a vector register
-//   static constexpr bool kNarrow;   see IsNarrow
+//   static constexpr Levels kLevels;
 //   static void HalfToFloat(const uint8_t* halves, float* out);              16 of them
 //   static void Lookup(const uint8_t* table, const uint8_t* in, uint8_t* out);  64 indices below 16
 //   into 16 bytes
@@ -35,41 +35,47 @@ struct R16Panel {
   int64_t next_lines;
 };
 
-// Levels plus 128 minus their offset: the products of that excess are in the input's start plane.
+// What a panel's levels are. The products of a bias are taken off through the input's start plane.
+enum class Levels {
+  kBiased,  // unsigned, value + 128 (or as stored where there is no offset): one kind for all
+            // formats
+  kNarrow,  // unsigned, as stored where they have fewer than 8 bits: for instruction sets that
+            // multiply few bits faster
+  kSigned,  // the values
+};
 constexpr int kBias = 128;
 
-// Levels of fewer than 8 bits. Where Simd::kNarrow, they stay as they are stored.
-constexpr bool IsNarrow(const R16Format& format) {
-  return format.level_bits < 8 && format.lookup == R16Lookup::kNone;
+// How much the levels of a panel are above the values.
+constexpr int BiasOf(const R16Format& format, Levels levels) {
+  if (levels == Levels::kSigned || !format.biased()) return 0;
+  const bool as_stored =
+      levels == Levels::kNarrow && format.level_bits < 8 && format.lookup == R16Lookup::kNone;
+  return as_stored ? format.offset : kBias;
 }
 
-template <R16Lookup lookup>
-constexpr uint8_t BiasedLevel(int index) {
-  constexpr int kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                            1,    13,   25,  38,  53,  69,  89,  113};
-  constexpr int kFp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
-  return static_cast<uint8_t>(kBias + (lookup == R16Lookup::kIq4 ? kIq4[index] : kFp4[index]));
-}
-
-template <R16Lookup lookup>
-struct BiasedTable {
+template <R16Lookup lookup, int bias>
+struct LevelTable {
   alignas(16) uint8_t level[16];
-  constexpr BiasedTable() : level() {
-    for (int i = 0; i < 16; ++i) level[i] = BiasedLevel<lookup>(i);
+  constexpr LevelTable() : level() {
+    constexpr int kIq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                              1,    13,   25,  38,  53,  69,  89,  113};
+    constexpr int kFp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+    for (int i = 0; i < 16; ++i) {
+      level[i] = static_cast<uint8_t>(bias + (lookup == R16Lookup::kIq4 ? kIq4[i] : kFp4[i]));
+    }
   }
 };
 
 template <const R16Format& format, typename Simd>
 inline void UnpackLevels(const uint8_t* levels, int64_t units, R16Panel* panel) {
-  if constexpr (format.level_bits == 8) {
-    static_assert(format.offset == kBias);
-    panel->levels = levels;  // already bytes with the right bias
+  constexpr int kPanelBias = BiasOf(format, Simd::kLevels);
+  constexpr int kAdd = format.lookup != R16Lookup::kNone ? 0 : (kPanelBias - format.offset) & 255;
+  if constexpr (format.level_bits == 8 && kAdd == 0) {
+    panel->levels = levels;  // already what is wanted
     return;
   }
   panel->levels = panel->storage[0];
-  static constexpr BiasedTable<format.lookup> kTable;
-  constexpr bool kAsStored = format.offset == 0 || (Simd::kNarrow && IsNarrow(format));
-  constexpr int kAdd = kAsStored ? 0 : kBias - format.offset;
+  static constexpr LevelTable<format.lookup, kPanelBias> kTable;
   for (int64_t unit = 0; unit < units; ++unit) {
     uint8_t* out = panel->storage[unit * 8];
     const uint8_t* planes = levels + unit * format.unit_bytes();

@@ -20,7 +20,7 @@ namespace {
 template <bool kVnni>
 struct SimdAvx2 {
   static constexpr int kBytes = 32;
-  static constexpr bool kNarrow = !kVnni;
+  static constexpr Levels kLevels = kVnni ? Levels::kBiased : Levels::kNarrow;
   static void HalfToFloat(const uint8_t* halves, float* out) {
     const auto* from = reinterpret_cast<const __m128i*>(halves);
     _mm256_store_ps(out, _mm256_cvtph_ps(_mm_loadu_si128(from)));
@@ -128,7 +128,7 @@ struct TilesAvx2 {
   static inline __attribute__((always_inline)) __m256i Start(const int32_t* start) {
     if constexpr (!shape.biased || (!kVnni && shape.bits == 8)) return _mm256_setzero_si256();
     if constexpr (kVnni) return BroadcastDword(start);
-    constexpr int kShift = 7 - __builtin_ctz(shape.offset == 0 ? 128 : shape.offset);
+    constexpr int kShift = 7 - __builtin_ctz(shape.bias == 0 ? kBias : shape.bias);
     return _mm256_srai_epi32(BroadcastDword(start), kShift);
   }
 

@@ -11,7 +11,7 @@ namespace {
 
 struct SimdAvx512 {
   static constexpr int kBytes = 64;
-  static constexpr bool kNarrow = false;
+  static constexpr Levels kLevels = Levels::kBiased;
   static void HalfToFloat(const uint8_t* halves, float* out) {
     _mm512_store_ps(out,
                     _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves))));

@@ -1,0 +1,21 @@
+// int8 kernels for the types with blocks of 256 columns.
+#include "backend/cpu/kernels/kernels_amx.h"
+#include "backend/cpu/kernels/simd_amx.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+constexpr TypeKernels kRows[] = {
+    R16Row<kR16Q4_K>("q4_k amx", &MultiplyAmx<kR16Q4_K, AmxDigitsKernel>),
+    R16Row<kR16Q6_K>("q6_k amx", &MultiplyAmx<kR16Q6_K, AmxDigitsKernel>),
+    R16Row<kR16Q5_K>("q5_k amx", &MultiplyAmx<kR16Q5_K, AmxDigitsKernel>),
+    R16Row<kR16Q2_K>("q2_k amx", &MultiplyAmx<kR16Q2_K, AmxDigitsKernel>),
+    R16Row<kR16Q3_K>("q3_k amx", &MultiplyAmx<kR16Q3_K, AmxDigitsKernel>),
+    R16Row<kR16IQ4_XS>("iq4_xs amx", &MultiplyAmx<kR16IQ4_XS, AmxDigitsKernel>),
+};
+
+}  // namespace
+
+const TypeList kKAmx = {kRows, sizeof(kRows) / sizeof(kRows[0])};
+
+}  // namespace puna::backend::cpu

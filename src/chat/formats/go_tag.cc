@@ -1,0 +1,85 @@
+// Models with a Go template: Ollama's generic reading. After the tag that the template puts before
+// its calls comes, somewhere, JSON that names a declared tool, or such a name and then JSON with
+// its arguments. What stands between and behind calls is decoration whose form the template does
+// not tell, so it is dropped once there was a call.
+#include <algorithm>
+
+#include "chat/formats/formats.h"
+#include "chat/json_scanner.h"
+
+namespace puna::chat {
+namespace {
+
+constexpr size_t kMaxHeadBytes = 1024;
+
+class GoTagReader final : public CallReader {
+ public:
+  explicit GoTagReader(const CallContext& context)
+      : tools_(context.tools.begin(), context.tools.end()), bare_(context.marker.empty()) {}
+
+  State Feed(char c, std::vector<ToolCall>* calls) override {
+    if (!scanner_.started() && c != '{' && c != '[') {
+      head_ += c;
+      if (head_.size() > 2 * kMaxHeadBytes) head_.erase(0, head_.size() - kMaxHeadBytes);
+      return State::kReading;
+    }
+    const JsonScanner::State state = scanner_.Feed(c);
+    if (state == JsonScanner::State::kMore) return State::kReading;
+    const bool good = state == JsonScanner::State::kDone && Accept(scanner_.text(), calls);
+    if (state == JsonScanner::State::kInvalid) head_ += scanner_.text();
+    if (good) head_.clear();
+    scanner_.Reset();
+    accepted_ |= good;
+    if (good) return State::kAccepted;
+    // "[name]{...}": a bracket that is no JSON is part of what stands before it.
+    const bool may_go_on = accepted_ || (!bare_ && state == JsonScanner::State::kInvalid);
+    return may_go_on ? State::kReading : State::kBroken;
+  }
+
+  bool MayEnd() const override { return accepted_; }
+
+ private:
+  bool Accept(const std::string& text, std::vector<ToolCall>* calls) {
+    if (CallsFromJson(text, tools_, true, calls)) return true;
+    ToolCall call;
+    size_t best = std::string::npos;
+    for (const Tool& tool : tools_) {  // the name nearest to the arguments
+      const std::string name = tool.name();
+      const size_t at = name.empty() ? std::string::npos : head_.rfind(name);
+      if (at == std::string::npos ||
+          (best != std::string::npos && at + name.size() <= best + call.name.size()))
+        continue;
+      best = at;
+      call.name = name;
+    }
+    if (best == std::string::npos) return false;
+    call.arguments = Json::parse(text, nullptr, false);
+    if (!call.arguments.is_object()) return false;
+    calls->push_back(std::move(call));
+    return true;
+  }
+
+  std::vector<Tool> tools_;
+  bool bare_;
+  std::string head_;
+  JsonScanner scanner_;
+  bool accepted_ = false;
+};
+
+std::unique_ptr<CallReader> Open(const CallContext& context) {
+  return std::make_unique<GoTagReader>(context);
+}
+
+}  // namespace
+
+ToolFormat GoTagFormat(const std::string& tag) {
+  ToolFormat format = {"go", [](std::string_view) { return false; }, {}, false, Open};
+  if (tag.empty() || tag == "{" || tag == "[") {
+    format.bare = true;
+  } else {
+    format.markers.push_back(tag);
+  }
+  return format;
+}
+
+}  // namespace puna::chat

@@ -1,0 +1,210 @@
+// PromptTemplate: how requests become the variables of either language, and what is derived from a
+// template's text.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "chat/chat.h"
+
+namespace puna::chat {
+namespace {
+
+using ::testing::HasSubstr;
+
+Message Say(std::string role, std::string content) {
+  Message message;
+  message.role = std::move(role);
+  message.content = std::move(content);
+  return message;
+}
+
+Tool Weather() {
+  return {Json::parse(
+      R"({"type": "function", "function": {"name": "get_weather", "description": "Weather <now>",
+      "parameters": {"type": "object", "required": ["town"], "properties":
+        {"town": {"type": "string", "description": "Where", "title": "dropped"}, "days": {"type": ["integer", "null"]}}}}})")};
+}
+
+Message Call(Json arguments) {
+  Message message = Say("assistant", "");
+  message.tool_calls.push_back({"id1", 0, "get_weather", std::move(arguments)});
+  return message;
+}
+
+std::string Render(const Result<std::shared_ptr<const PromptTemplate>>& prompt,
+                   const PromptRequest& request) {
+  EXPECT_TRUE(prompt) << prompt.error().message;
+  const auto text = (*prompt)->Render(request);
+  EXPECT_TRUE(text) << text.error().message;
+  return text ? *text : "";
+}
+
+std::string Jinja(std::string_view source, const PromptRequest& request) {
+  return Render(PromptTemplate::FromJinja(source, "<s>", "</s>"), request);
+}
+
+std::string Go(std::string_view source, const PromptRequest& request) {
+  return Render(PromptTemplate::FromGo(source), request);
+}
+
+TEST(JinjaPrompt, GivesTheVariablesOfHuggingFace) {
+  PromptRequest request;
+  request.messages = {Say("user", "hi")};
+  EXPECT_EQ(Jinja("{{ bos_token }}{% for m in messages %}{{ m.role }}:{{ m.content }}{{ eos_token "
+                  "}}{% endfor %}"
+                  "{{ add_generation_prompt }}{{ tools }}{{ enable_thinking is defined }}",
+                  request),
+            "<s>user:hi</s>TrueNoneFalse");
+  request.add_generation_prompt = false;
+  request.think = {true, false, ""};
+  request.tools = {Weather()};
+  request.extra_variables["color"] = "red";
+  EXPECT_EQ(
+      Jinja(
+          "{{ add_generation_prompt }}{{ enable_thinking }}{{ tools[0].function.name }}{{ color }}",
+          request),
+      "FalseFalseget_weatherred");
+  request.think = {true, true, "high"};
+  EXPECT_EQ(Jinja("{{ enable_thinking }}{{ reasoning_effort }}", request), "Truehigh");
+}
+
+TEST(JinjaPrompt, KeepsTheOrderOfArgumentsAndSchemas) {
+  PromptRequest request;
+  request.messages = {Say("user", "?"), Call({{"zone", 1}, {"area", 2}})};
+  request.tools = {Weather()};
+  EXPECT_EQ(Jinja("{{ messages[1].tool_calls[0].function.arguments|tojson }}", request),
+            R"({"zone": 1, "area": 2})");
+  EXPECT_THAT(Jinja("{{ tools[0]|tojson }}", request), HasSubstr(R"("properties": {"town": )"));
+}
+
+TEST(JinjaPrompt, TriesTheFormsThatOtherTemplatesWant) {
+  PromptRequest request;
+  request.messages = {Say("system", "Be brief."), Say("user", "?"), Call({{"town", "Oslo"}})};
+  EXPECT_EQ(Jinja("{{ 'args=' + messages[2].tool_calls[0].function.arguments }}", request),
+            R"(args={"town":"Oslo"})");
+  EXPECT_EQ(Jinja("{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no "
+                  "system') }}{% endif %}"
+                  "{{ m.role }}={{ m.content }};{% endfor %}",
+                  request),
+            "user=Be brief.\n\n?;assistant=;");
+  const auto refused =
+      (*PromptTemplate::FromJinja("{{ raise_exception('never') }}", "", ""))->Render(request);
+  EXPECT_EQ(refused.error().message, "never");
+}
+
+TEST(JinjaPrompt, MarksImages) {
+  PromptRequest request;
+  request.messages = {Say("user", "look"), Say("user", "this [img] and that")};
+  request.messages[0].images = {"a"};
+  request.messages[1].images = {"b", "c"};
+  EXPECT_EQ(Jinja("{% for m in messages %}{{ m.content }}|{% endfor %}", request),
+            "[img-0]look|[img-2]this [img-1] and that|");
+}
+
+TEST(JinjaPrompt, CapabilitiesComeFromTheText) {
+  const auto plain = *PromptTemplate::FromJinja("{{ messages }}", "", "");
+  EXPECT_FALSE(plain->capabilities().tools);
+  EXPECT_FALSE(plain->capabilities().thinking);
+  const auto rich = *PromptTemplate::FromJinja("{% if tools %}{% endif %}<think></think>", "", "");
+  EXPECT_TRUE(rich->capabilities().tools);
+  EXPECT_TRUE(rich->capabilities().thinking);
+  EXPECT_FALSE(rich->capabilities().insert);
+  EXPECT_EQ(rich->think_tags().close, "</think>");
+  PromptRequest request;
+  request.suffix = "x";
+  EXPECT_EQ(rich->Render(request).error().code, ErrorCode::kUnsupported);
+}
+
+TEST(GoPrompt, ConversationMergesNeighboursOfOneRole) {
+  PromptRequest request;
+  request.messages = {Say("system", "A"), Say("system", "B"), Say("user", "1"),  Say("user", "2"),
+                      Say("tool", "x"),   Say("tool", "y"),   Say("system", "C")};
+  EXPECT_EQ(Go("{{ .System }}|{{ range .Messages }}{{ .Role }}={{ .Content }};{{ end }}", request),
+            "A\n\nB\n\nC|system=A\n\nB;user=1\n\n2;tool=x;tool=y;system=C;");
+}
+
+TEST(GoPrompt, SingleTurnsEndAtTheResponse) {
+  const std::string source =
+      "{{ if .System }}S:{{ .System }} {{ end }}U:{{ .Prompt }} A:{{ .Response }}<end>";
+  PromptRequest request;
+  request.messages = {Say("system", "s"), Say("user", "1"), Say("assistant", "2"),
+                      Say("user", "3")};
+  EXPECT_EQ(Go(source, request), "S:s U:1 A:2<end>U:3 A:");
+  request.messages = {Say("user", "1"), Say("assistant", "part")};
+  EXPECT_EQ(Go(source, request), "U:1 A:part");
+  EXPECT_EQ(Go("{{ .Prompt }}{{ if .Response }}[{{ .Response }}]x{{ end }}y", request), "1[part");
+}
+
+TEST(GoPrompt, AResponseIsAppendedWhereThereIsNone) {
+  PromptRequest request;
+  request.messages = {Say("user", "1"), Say("assistant", "2"), Say("user", "3")};
+  EXPECT_EQ(*PromptTemplate::Default()->Render(request), "123");
+}
+
+TEST(GoPrompt, FillsAGap) {
+  PromptRequest request;
+  request.prompt = "def f(";
+  request.suffix = "return 1";
+  EXPECT_EQ(Go("<PRE>{{ .Prompt }}<SUF>{{ .Suffix }}<MID>{{ .Response }}", request),
+            "<PRE>def f(<SUF>return 1<MID>");
+  EXPECT_TRUE((*PromptTemplate::FromGo("{{ .Suffix }}"))->capabilities().insert);
+  EXPECT_EQ(PromptTemplate::Default()->Render(request).error().code, ErrorCode::kUnsupported);
+}
+
+TEST(GoPrompt, ToolsPrintAsOllamasJson) {
+  PromptRequest request;
+  request.messages = {Say("user", "?"), Call({{"town", "Oslo & <co>"}, {"days", 2}})};
+  request.tools = {Weather()};
+  EXPECT_EQ(Go("{{ range .Messages }}{{ range .ToolCalls }}{{ .Function.Name }}{{ "
+               ".Function.Arguments }}{{ end }}{{ end }}",
+               request),
+            R"(get_weather{"days":2,"town":"Oslo \u0026 \u003cco\u003e"})");
+  EXPECT_EQ(
+      Go("{{ json .Tools }}{{ if .Messages }}{{ end }}", request),
+      R"([{"type":"function","function":{"name":"get_weather","description":"Weather \u003cnow\u003e","parameters":)"
+      R"({"type":"object","required":["town"],"properties":{"days":{"type":["integer","null"]},)"
+      R"("town":{"type":"string","description":"Where"}}}}}])");
+  EXPECT_EQ(Go("{{ range .Tools }}{{ range $n, $p := .Function.Parameters.Properties }}{{ $n }}:{{ "
+               "toTypeScriptType $p }},{{ end }}{{ end }}"
+               "{{ if .Messages }}{{ end }}",
+               request),
+            "days:number | null,town:string,");
+}
+
+TEST(GoPrompt, ThinkingAndTagsAreInferred) {
+  const auto prompt = *PromptTemplate::FromGo(
+      "{{ range .Messages }}{{ if eq .Role \"assistant\" }}{{ if .Thinking }}<think>\n{{ .Thinking "
+      "}}\n</think>\n{{ end }}"
+      "{{ .Content }}{{ if .ToolCalls }}<tool_call>\n{{ range .ToolCalls }}{\"name\": {{ "
+      ".Function.Name }}}{{ end }}{{ end }}"
+      "{{ end }}{{ end }}{{ if and .IsThinkSet (not .Think) }}/no_think{{ end }}{{ .ThinkLevel "
+      "}}{{ if .Tools }}t{{ end }}");
+  EXPECT_TRUE(prompt->capabilities().thinking);
+  EXPECT_TRUE(prompt->capabilities().tools);
+  EXPECT_EQ(prompt->think_tags().open, "<think>");
+  EXPECT_EQ(prompt->think_tags().close, "</think>");
+  EXPECT_EQ(prompt->tool_call_tag(), "<tool_call>");
+  EXPECT_EQ((*PromptTemplate::FromGo("{{ .Prompt }}"))->tool_call_tag(), "{");
+  PromptRequest request;
+  request.messages = {Say("user", "x")};
+  request.think = {true, false, ""};
+  EXPECT_EQ(*prompt->Render(request), "/no_think");
+  request.think = {true, true, "high"};
+  EXPECT_EQ(*prompt->Render(request), "high");
+}
+
+TEST(BareLanguages, RenderCases) {
+  EXPECT_EQ(*RenderJinja("{{ strftime_now('%Y') }}{{ x }}",
+                         {{"strftime_now", "2026-01-15T10:30:00"}, {"x", 1}}),
+            "20261");
+  EXPECT_FALSE(RenderJinja("x", {{"strftime_now", "yesterday"}}));
+  EXPECT_FALSE(RenderJinja("x", Json::array()));
+  EXPECT_EQ(
+      *RenderGo("{{ .System }}-{{ .Prompt }}-{{ .Response }}.", {{"system", "s"}, {"prompt", "p"}}),
+      "s-p-");
+  EXPECT_EQ(*RenderGo("{{ range .Messages }}{{ .Content }}{{ end }}",
+                      Json::parse(R"({"messages": [{"role": "user", "content": "hi"}]})")),
+            "hi");
+}
+
+}  // namespace
+}  // namespace puna::chat

@@ -1,0 +1,42 @@
+// Separates tool calls from text in a stream, for any ToolFormat.
+#ifndef PUNA_CHAT_TOOL_SCANNER_H_
+#define PUNA_CHAT_TOOL_SCANNER_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chat/tool_format.h"
+
+namespace puna::chat {
+
+// Not thread safe. Work is linear in the text; held back are at most the white space and marker
+// beginnings at the end, and a call that is not complete. White space between text and calls is
+// dropped.
+class ToolScanner {
+ public:
+  ToolScanner(ToolFormat format, std::vector<Tool> tools);
+  void Add(std::string_view text, OutputDelta* delta);
+  void Finish(OutputDelta* delta);
+
+ private:
+  void Text(char c, OutputDelta* delta);
+  bool ExtendMarker(char c, OutputDelta* delta);
+  void Emit(std::string_view text, OutputDelta* delta);
+  void Open(const std::string& marker);
+  void Read(char c, OutputDelta* delta);
+
+  ToolFormat format_;
+  std::vector<Tool> tools_;
+  std::unique_ptr<CallReader> reader_;  // null: in ordinary text
+  std::string pending_;                 // raw text since the marker or the last accepted call
+  std::string spaces_;                  // white space that is dropped if a call follows
+  std::string candidate_;               // beginning of a marker
+  bool at_start_ = true;                // nothing but white space so far
+  bool after_call_ = false;             // white space behind a call is dropped
+};
+
+}  // namespace puna::chat
+
+#endif  // PUNA_CHAT_TOOL_SCANNER_H_

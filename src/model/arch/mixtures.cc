@@ -1,0 +1,113 @@
+// Large mixtures of experts, each with a twist or two: gates on the attention, routers that look
+// elsewhere, a plain feed-forward beside the experts.
+#include <cmath>
+
+#include "model/arch/spec.h"
+
+namespace puna::model::arch {
+namespace {
+
+constexpr DecoderTraits kSigmoidRouted = {
+    .rope = RopeKind::kHalves, .router = RouterScore::kSigmoid, .normalize_experts = false};
+
+}  // namespace
+
+ModelConfig AfMoe(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, kSigmoidRouted);
+  config.embedding_scale = std::sqrt(static_cast<double>(config.width));
+  UseOutputNorms(&config);
+  ReadSlidingWindow(in, 0, 4, WindowPattern::kLastSeesAll, &config);
+  for (size_t i = 3; i < config.layers.size(); i += 4)
+    config.layers[i].attention.rope.enabled = false;
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.qk_norm = true;
+    layer.attention.output_gate = Activation::kSigmoid;
+  }
+  return config;
+}
+
+// Local layers turn by the plain rope, with their own number of dimensions.
+ModelConfig Laguna(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, kSigmoidRouted);
+  if (in.Has("attention.sliding_window"))
+    ReadSlidingWindow(in, 0, 4, WindowPattern::kFirstSeesAll, &config);
+  for (LayerConfig& layer : config.layers) {
+    AttentionConfig& attention = layer.attention;
+    attention.qk_norm = true;
+    attention.output_gate = Activation::kSoftplus;
+    if (attention.window == 0) continue;
+    attention.rope.dimensions =
+        in.Integer("rope.dimension_count_swa", kHeadSizeRange, attention.rope.dimensions);
+    attention.rope.scaling = RopeScaling::kNone;
+    attention.rope.factor = attention.rope.attention_factor = 1;
+  }
+  return config;
+}
+
+ModelConfig MiMo2(MetadataReader& in) {
+  ModelConfig config =
+      ReadDecoder(in, {.rope = RopeKind::kHalves, .router = RouterScore::kSigmoid});
+  ReadSlidingWindow(in, 0, 0, WindowPattern::kLastSeesAll, &config);
+  KeepMixturesWithRouters(in, &config);
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.output_scale = in.Number("attention.value_scale", 0, 1e9, 1);
+    if (layer.attention.window != 0)
+      layer.attention.rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
+  }
+  return config;
+}
+
+// The plain feed-forward beside the experts, where there is one, takes the place of a shared
+// expert.
+ModelConfig Grok(MetadataReader& in) {
+  ModelConfig config =
+      ReadDecoder(in, {.rope = RopeKind::kHalves, .activation = Activation::kGeluTanh});
+  config.embedding_scale = in.Number("embedding_scale", 0, 1e9, 78.38367176906169);
+  config.logit_scale = in.Number("logit_scale", 0, 1e9, 0.5773502691896257);
+  config.logit_softcap = in.Number("final_logit_softcapping", 0, 1e9, 0);
+  config.norms.attention_output = "attn_output_norm";
+  const bool old_name = in.file().FindTensor("blk.0.layer_output_norm.weight") != nullptr;
+  config.norms.feed_forward_output = old_name ? "layer_output_norm" : "post_ffw_norm";
+  const bool beside = in.file().FindTensor("blk.0.ffn_up.weight") != nullptr;
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.scale = in.Number("attention.output_scale", 0, 1e9, 0.08838834764831845);
+    layer.attention.softcap = in.Number("attn_logit_softcapping", 0, 1e9, 30);
+    layer.attention.rope.beta_fast = in.Number("rope.scaling.yarn_beta_fast", 0, 1e9, 8);
+    if (!beside || !layer.feed_forward.moe) continue;
+    layer.feed_forward.moe->shared_hidden = layer.feed_forward.hidden;
+    layer.feed_forward.moe->shared_suffix = "";
+    layer.feed_forward.moe->scale_with_shared = std::sqrt(0.5);
+  }
+  return config;
+}
+
+ModelConfig HyV3(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, kSigmoidRouted);
+  KeepMixturesWithRouters(in, &config);
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.qk_norm = true;
+    std::optional<MoeConfig>& moe = layer.feed_forward.moe;
+    if (moe && moe->shared_hidden == 0) moe->shared_hidden = moe->hidden;
+  }
+  return config;
+}
+
+// The router reads what the attention reads. Layers that see everything have no rope.
+ModelConfig SmallThinker(MetadataReader& in) {
+  ModelConfig config =
+      ReadDecoder(in, {.rope = RopeKind::kHalves, .activation = Activation::kRelu});
+  if (in.Integer("attention.sliding_window", {0, kContextRange.max}, 0) > 0) {
+    ReadSlidingWindow(in, 4096, 4, WindowPattern::kFirstSeesAll, &config);
+    for (LayerConfig& layer : config.layers) {
+      if (layer.attention.window != 0) layer.attention.window = 4096;  // whatever the file says
+    }
+    for (size_t i = 0; i < config.layers.size(); i += 4)
+      config.layers[i].attention.rope.enabled = false;
+  }
+  for (LayerConfig& layer : config.layers) {
+    if (layer.feed_forward.moe) layer.feed_forward.moe->router_sees_residual = true;
+  }
+  return config;
+}
+
+}  // namespace puna::model::arch
