@@ -87,27 +87,29 @@ Status ApiClient::Delete(const std::string& path, const Json& body) const {
 }
 
 Status ApiClient::PostStream(const std::string& path, const Json& body,
-                             const std::function<bool(const Json&)>& on_object) const {
-  Status status;
-  std::string whole;
+                             const std::function<bool(const Json&)>& on_object,
+                             const std::function<bool()>& cancelled) const {
+  std::string error;
   http::LineSplitter splitter([&](std::string_view line) {
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (std::string error = JsonString(json, "error"); !error.empty()) {
-      status = tl::unexpected(Error{ErrorCode::kInternal, std::move(error)});
-      return false;
+    if (std::string text = JsonString(json, "error"); !text.empty()) {
+      error = std::move(text);
+      return true;  // it is the last line; the status of the answer comes after it
     }
-    return on_object(json);
+    return on_object(json) && !(cancelled && cancelled());
   });
-  auto answer =
-      http::Fetch({.method = "POST",
-                   .url = base_url_ + path,
-                   .body = DumpJson(body),
-                   .on_data = [&](std::string_view piece) { return splitter.Push(piece); }});
-  if (!status) return status;
+  http::ClientRequest request = {
+      .method = "POST",
+      .url = base_url_ + path,
+      .body = DumpJson(body),
+      .on_data = [&](std::string_view piece) { return splitter.Push(piece); }};
+  if (cancelled) request.on_upload = [&](uint64_t, uint64_t) { return !cancelled(); };
+  auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
-  if (!splitter.Finish()) return status ? MakeError(ErrorCode::kCancelled, "cancelled") : status;
+  if (!splitter.Finish()) return MakeError(ErrorCode::kCancelled, "cancelled");
+  if (!error.empty()) return tl::unexpected(Error{CodeOfStatus(answer->status), std::move(error)});
   if (answer->status >= 400) return ServerError(answer->status, "");
-  return status;
+  return {};
 }
 
 Result<bool> ApiClient::HasBlob(const std::string& digest) const {

@@ -26,9 +26,11 @@ class ApiClient {
   Result<Json> Post(const std::string& path, const Json& body) const;
   Status Delete(const std::string& path, const Json& body) const;
   // Calls on_object for each line of the answer until it returns false (kCancelled). A line
-  // {"error": ...} is an error.
+  // {"error": ...} is an error. `cancelled`, if given, is asked about once a second while nothing
+  // arrives, and ends the request when it is true (kCancelled).
   Status PostStream(const std::string& path, const Json& body,
-                    const std::function<bool(const Json&)>& on_object) const;
+                    const std::function<bool(const Json&)>& on_object,
+                    const std::function<bool()>& cancelled = nullptr) const;
   // HEAD: is the blob there? POST: uploads the file.
   Result<bool> HasBlob(const std::string& digest) const;
   Status UploadBlob(const std::string& digest, const std::filesystem::path& file,

@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include <cstdio>
+#include <exception>
 #include <string>
 
 #include "api/version.h"
@@ -37,6 +38,25 @@ void InitCommandLog(const Settings& settings) {
   InitLog(level);
 }
 
+int Fail(const Context& context, const std::string& message) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "Error: %s\n", message.c_str());
+  return context.error_exit_code;
+}
+
+// The border at which exceptions of libraries end, such as those of JSON whose fields have other
+// types than the API says.
+int Perform(const Action& action, const Context& context) {
+  try {
+    const Status done = action();
+    return done ? 0 : Fail(context, done.error().message);
+  } catch (const Json::exception& error) {
+    return Fail(context, fmt::format("unexpected answer of the server: {}", error.what()));
+  } catch (const std::exception& error) {
+    return Fail(context, error.what());
+  }
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
@@ -70,11 +90,7 @@ int Main(int argc, char** argv) {
     std::printf("%s", app.help().c_str());
     return 0;
   }
-  if (const Status done = chosen(); !done) {
-    std::fprintf(stderr, "Error: %s\n", done.error().message.c_str());
-    return 1;
-  }
-  return 0;
+  return Perform(chosen, context);
 }
 
 }  // namespace puna::cli

@@ -15,9 +15,11 @@ namespace puna::cli {
 // What commands share.
 struct Context {
   Settings settings;
+  int error_exit_code = 1;  // of the program when the chosen action fails
 };
 
-// What a chosen command does; an error is printed and ends the program with exit code 1.
+// What a chosen command does; an error is printed and ends the program with
+// Context::error_exit_code.
 using Action = std::function<Status()>;
 
 // Adds the command to `app`; when the user chose it, `*chosen` is its action.

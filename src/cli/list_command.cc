@@ -5,6 +5,7 @@
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/human.h"
+#include "cli/list_view.h"
 
 namespace puna::cli {
 namespace {
@@ -16,8 +17,10 @@ bool StartsWithIgnoringCase(const std::string& text, const std::string& prefix) 
                                                     });
 }
 
-Status List(const Context& context, const std::string& prefix) {
-  PUNA_ASSIGN_OR_RETURN(const Json answer, ApiClient(context.settings).Get("/api/tags"));
+}  // namespace
+
+Result<std::string> ListText(const ApiClient& client, const std::string& prefix) {
+  PUNA_ASSIGN_OR_RETURN(const Json answer, client.Get("/api/tags"));
   std::vector<std::vector<std::string>> rows = {{"NAME", "ID", "SIZE", "MODIFIED"}};
   const auto now = std::chrono::system_clock::now();
   for (const Json& model : answer.value("models", Json::array())) {
@@ -27,18 +30,21 @@ Status List(const Context& context, const std::string& prefix) {
                     HumanBytes(model.value("size", int64_t{0})),
                     HumanTime(ParseRfc3339(JsonString(model, "modified_at")), now)});
   }
-  std::fputs(FormatTable(rows).c_str(), stdout);
-  return {};
+  std::string text = FormatTable(rows);
+  text.pop_back();
+  return text;
 }
-
-}  // namespace
 
 void AddList(CLI::App& app, Context& context, Action* chosen) {
   CLI::App* command = app.add_subcommand("list", "List the models in the store")->alias("ls");
   auto prefix = std::make_shared<std::string>();
   command->add_option("prefix", *prefix, "Only models whose name begins with this");
   command->callback([&context, prefix, chosen] {
-    *chosen = [&context, prefix] { return List(context, *prefix); };
+    *chosen = [&context, prefix]() -> Status {
+      PUNA_ASSIGN_OR_RETURN(const std::string text, ListText(ApiClient(context.settings), *prefix));
+      std::puts(text.c_str());
+      return {};
+    };
   });
 }
 
