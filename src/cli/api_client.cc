@@ -1,0 +1,132 @@
+#include "cli/api_client.h"
+
+#include "http/client.h"
+
+namespace puna::cli {
+namespace {
+
+ErrorCode CodeOfStatus(int status) {
+  switch (status) {
+    case 400:
+      return ErrorCode::kInvalidArgument;
+    case 401:
+      return ErrorCode::kUnauthorized;
+    case 403:
+      return ErrorCode::kPermissionDenied;
+    case 404:
+      return ErrorCode::kNotFound;
+    case 409:
+      return ErrorCode::kAlreadyExists;
+    case 499:
+      return ErrorCode::kCancelled;
+    case 503:
+      return ErrorCode::kUnavailable;
+    default:
+      return ErrorCode::kInternal;
+  }
+}
+
+tl::unexpected<Error> ServerError(int status, const std::string& body) {
+  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  std::string message = JsonString(json, "error");
+  if (message.empty())
+    message = fmt::format("the server answered {}{}{}", status, body.empty() ? "" : ": ",
+                          body.substr(0, 500));
+  return tl::unexpected(Error{CodeOfStatus(status), std::move(message)});
+}
+
+// What a refused connection means to somebody at a terminal.
+Error Explain(Error error, const std::string& base_url) {
+  if (error.code == ErrorCode::kUnavailable) {
+    error.message = fmt::format(
+        "could not connect to a puna server at {}, run 'puna serve' to start it", base_url);
+  }
+  return error;
+}
+
+}  // namespace
+
+ApiClient::ApiClient(const Settings& settings) {
+  const Address address = ParseAddress(settings.host);
+  // A server that listens everywhere is reached here.
+  const std::string host = address.host == "0.0.0.0" ? "127.0.0.1"
+                           : address.host == "::"    ? "::1"
+                                                     : address.host;
+  const bool ipv6 = host.find(':') != std::string::npos;
+  base_url_ = fmt::format("{}://{}{}{}:{}", address.scheme, ipv6 ? "[" : "", host, ipv6 ? "]" : "",
+                          address.port);
+}
+
+ApiClient::ApiClient(std::string base_url) : base_url_(std::move(base_url)) {}
+
+bool ApiClient::Alive() const {
+  const auto answer = http::Fetch(
+      {.method = "HEAD", .url = base_url_ + "/", .connect_timeout = std::chrono::seconds(2)});
+  return answer && answer->status == 200;
+}
+
+Result<Json> ApiClient::Get(const std::string& path) const {
+  auto answer = http::Fetch({.url = base_url_ + path});
+  if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
+  if (answer->status >= 400) return ServerError(answer->status, answer->body);
+  return Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
+}
+
+Result<Json> ApiClient::Post(const std::string& path, const Json& body) const {
+  auto answer = http::Fetch({.method = "POST", .url = base_url_ + path, .body = DumpJson(body)});
+  if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
+  if (answer->status >= 400) return ServerError(answer->status, answer->body);
+  return Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
+}
+
+Status ApiClient::Delete(const std::string& path, const Json& body) const {
+  auto answer = http::Fetch({.method = "DELETE", .url = base_url_ + path, .body = DumpJson(body)});
+  if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
+  if (answer->status >= 400) return ServerError(answer->status, answer->body);
+  return {};
+}
+
+Status ApiClient::PostStream(const std::string& path, const Json& body,
+                             const std::function<bool(const Json&)>& on_object,
+                             const std::function<bool()>& cancelled) const {
+  std::string error;
+  http::LineSplitter splitter([&](std::string_view line) {
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (std::string text = JsonString(json, "error"); !text.empty()) {
+      error = std::move(text);
+      return true;  // it is the last line; the status of the answer comes after it
+    }
+    return on_object(json) && !(cancelled && cancelled());
+  });
+  http::ClientRequest request = {
+      .method = "POST",
+      .url = base_url_ + path,
+      .body = DumpJson(body),
+      .on_data = [&](std::string_view piece) { return splitter.Push(piece); }};
+  if (cancelled) request.on_upload = [&](uint64_t, uint64_t) { return !cancelled(); };
+  auto answer = http::Fetch(request);
+  if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
+  if (!splitter.Finish()) return MakeError(ErrorCode::kCancelled, "cancelled");
+  if (!error.empty()) return tl::unexpected(Error{CodeOfStatus(answer->status), std::move(error)});
+  if (answer->status >= 400) return ServerError(answer->status, "");
+  return {};
+}
+
+Result<bool> ApiClient::HasBlob(const std::string& digest) const {
+  auto answer = http::Fetch({.method = "HEAD", .url = base_url_ + "/api/blobs/" + digest});
+  if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
+  return answer->status == 200;
+}
+
+Status ApiClient::UploadBlob(const std::string& digest, const std::filesystem::path& file,
+                             const std::function<bool(uint64_t, uint64_t)>& progress) const {
+  auto answer = http::Fetch({.method = "POST",
+                             .url = base_url_ + "/api/blobs/" + digest,
+                             .body_file = file,
+                             .on_upload = progress});
+  if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
+  if (answer->status >= 400) return ServerError(answer->status, answer->body);
+  return {};
+}
+
+}  // namespace puna::cli

@@ -1,0 +1,211 @@
+#include "cli/chat_session.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "base/file.h"
+#include "cli/answer_view.h"
+#include "cli/slash_commands.h"
+#include "cli/terminal.h"
+
+namespace puna::cli {
+namespace {
+
+constexpr std::string_view kQuotes = "\"\"\"";
+
+}  // namespace
+
+bool QuotedBlock::Begins(std::string_view text) { return text.starts_with(kQuotes); }
+
+bool QuotedBlock::Start(std::string_view first_line) {
+  open_ = true;
+  text_.clear();
+  return AddPart(first_line.substr(kQuotes.size()));
+}
+
+bool QuotedBlock::Add(std::string_view line) { return AddPart(line); }
+
+bool QuotedBlock::AddPart(std::string_view part) {
+  const size_t last = part.find_last_not_of(" \t");
+  const std::string_view trimmed =
+      last == std::string_view::npos ? std::string_view() : part.substr(0, last + 1);
+  if (trimmed.ends_with(kQuotes)) {
+    text_ += trimmed.substr(0, trimmed.size() - kQuotes.size());
+    open_ = false;
+    return true;
+  }
+  text_ += part;
+  text_ += '\n';
+  return false;
+}
+
+std::string QuotedBlock::Take() {
+  open_ = false;
+  return std::exchange(text_, {});
+}
+
+ChatSession::ChatSession(const ApiClient& client, const Settings& settings, RunOptions options,
+                         Json show)
+    : client_(client), settings_(settings), options_(std::move(options)), show_(std::move(show)) {
+  if (!options_.system.empty()) SetSystem(options_.system);
+}
+
+ChatSession::~ChatSession() = default;
+
+void ChatSession::SetSystem(std::string text) {
+  options_.system = text;
+  system_is_ours_ = true;
+  Json message = {{"role", "system"}, {"content", std::move(text)}};
+  // It is the first message, or takes the place of an earlier one that nothing has followed yet.
+  if (!messages_.empty() && JsonString(messages_.back(), "role") == "system") {
+    messages_.back() = std::move(message);
+  } else {
+    messages_.push_back(std::move(message));
+  }
+}
+
+Status ChatSession::Preload() {
+  const InterruptScope interrupt;
+  Spinner spinner("loading " + options_.model + " ");
+  Json request = RequestOf(options_);
+  request.erase("format");
+  request.erase("think");
+  Status loaded = client_.PostStream(
+      "/api/generate", request, [](const Json&) { return true; },
+      [&] { return interrupt.interrupted(); });
+  spinner.Stop();
+  if (!loaded && interrupt.interrupted())
+    return MakeError(ErrorCode::kCancelled, "interrupted while loading");
+  return loaded;
+}
+
+void ChatSession::PrintEarlierMessages() const {
+  for (const Json& message : show_.value("messages", Json::array())) {
+    const std::string role = JsonString(message, "role");
+    const std::string content = JsonString(message, "content");
+    if (role == "user") std::printf(">>> %s\n", content.c_str());
+    if (role == "assistant") std::printf("%s\n\n", content.c_str());
+  }
+}
+
+Status ChatSession::Load(const std::string& model) {
+  PUNA_ASSIGN_OR_RETURN(Json show, client_.Post("/api/show", {{"model", model}}));
+  const std::string previous = std::exchange(options_.model, model);
+  if (Status loaded = Preload(); !loaded) {
+    options_.model = previous;
+    return loaded;
+  }
+  show_ = std::move(show);
+  messages_ = Json::array();
+  if (system_is_ours_) SetSystem(options_.system);
+  PrintEarlierMessages();
+  return {};
+}
+
+Status ChatSession::Save(const std::string& name) {
+  const std::string parent = JsonString(show_.value("details", Json::object()), "parent_model");
+  // A parent that is a path was a file somewhere else.
+  const bool use_parent = !parent.empty() && parent.find('/') == std::string::npos;
+  Json request = {{"model", name}, {"from", use_parent ? parent : options_.model}};
+  if (!options_.system.empty()) request["system"] = options_.system;
+  if (!options_.parameters.empty()) request["parameters"] = options_.parameters;
+  if (!messages_.empty()) {
+    Json messages = show_.value("messages", Json::array());
+    for (const Json& message : messages_) {
+      if (JsonString(message, "role") != "system") messages.push_back(message);
+    }
+    request["messages"] = std::move(messages);
+  }
+  return client_.PostStream("/api/create", request, [](const Json&) { return true; });
+}
+
+Status ChatSession::Ask(const std::string& prompt) {
+  messages_.push_back({{"role", "user"}, {"content", prompt}});
+  Json request = RequestOf(options_);
+  // The conversation that the model file itself has comes before ours.
+  Json messages = show_.value("messages", Json::array());
+  for (const Json& message : messages_) messages.push_back(message);
+  request["messages"] = std::move(messages);
+
+  AnswerView view({.terminal = true,
+                   .width = options_.word_wrap ? TerminalWidth() : 0,
+                   .hide_thinking = options_.hide_thinking});
+  const InterruptScope interrupt;
+  Spinner spinner("");
+  Json last;
+  Status done = client_.PostStream(
+      "/api/chat", request,
+      [&](const Json& line) {
+        spinner.Stop();
+        const Json message = line.value("message", Json::object());
+        view.Thinking(JsonString(message, "thinking"));
+        view.Content(JsonString(message, "content"));
+        if (line.value("done", false)) last = line;
+        return true;
+      },
+      [&] { return interrupt.interrupted(); });
+  spinner.Stop();
+  view.Finish();
+  if (!done && !interrupt.interrupted()) {
+    messages_.erase(messages_.size() - 1);  // so that the next question is not asked twice over
+    if (done.error().code == ErrorCode::kUnavailable) return done;
+    std::printf("Error: %s\n\n", done.error().message.c_str());
+    return {};
+  }
+  Json answer = {{"role", "assistant"}, {"content", view.content()}};
+  if (!view.thinking().empty()) answer["thinking"] = view.thinking();
+  messages_.push_back(std::move(answer));
+  if (options_.verbose && !last.is_null())
+    std::fprintf(stderr, "%s\n", FormatTimings(last).c_str());
+  return {};
+}
+
+Result<ChatSession::Next> ChatSession::Handle(const std::string& line) {
+  if (block_.open()) {
+    if (!block_.Add(line)) return Next::kGoOn;
+  } else if (QuotedBlock::Begins(line)) {
+    block_is_system_ = false;
+    if (!block_.Start(line)) return Next::kGoOn;
+  } else if (SlashCommands::Is(line)) {
+    return SlashCommands::Run(*this, line);
+  } else {
+    if (line.find_first_not_of(" \t\n") != std::string::npos) PUNA_RETURN_IF_ERROR(Ask(line));
+    return Next::kGoOn;
+  }
+  std::string text = block_.Take();
+  if (block_is_system_) {
+    SetSystem(std::move(text));
+    std::printf("Set system message.\n");
+  } else {
+    PUNA_RETURN_IF_ERROR(Ask(text));
+  }
+  return Next::kGoOn;
+}
+
+Status ChatSession::Loop() {
+  PUNA_RETURN_IF_ERROR(Preload());
+  PrintEarlierMessages();
+  reader_ = std::make_unique<LineReader>(
+      options_.history ? HomeDirectory() / ".puna" / "history" : std::filesystem::path(),
+      settings_.editor);
+  reader_->SetHistory(options_.history);
+  std::printf("\x1b[90mSend a message (/? for help)\x1b[0m\n");
+  while (true) {
+    const TypedLine typed = reader_->Read(block_.open() ? "... " : ">>> ");
+    if (typed.kind == TypedLine::Kind::kEnd) break;
+    if (typed.kind == TypedLine::Kind::kInterrupted) {
+      if (block_.open()) {
+        block_.Take();
+      } else {
+        std::printf("Use Ctrl + d or /bye to exit.\n");
+      }
+      continue;
+    }
+    PUNA_ASSIGN_OR_RETURN(const Next next, Handle(typed.text));
+    if (next == Next::kLeave) return {};
+  }
+  std::printf("\n");
+  return {};
+}
+
+}  // namespace puna::cli

@@ -1,0 +1,143 @@
+// The small decisions of the commands; what they do together is tests/e2e/cli_e2e.py.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "cli/answer_view.h"
+#include "cli/chat_session.h"
+#include "cli/eval_tools.h"
+#include "cli/own_server.h"
+#include "cli/run_options.h"
+#include "cli/show_view.h"
+#include "cli/slash_commands.h"
+#include "cli/terminal.h"
+#include "cli/word_wrap.h"
+#include "store/model_name.h"
+
+namespace puna::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(ModelNameOfFileTest, IsAlwaysAValidName) {
+  EXPECT_EQ(ModelNameOfFile("/models/Llama 3 (8B)-Q4_K_M.gguf"), "Llama-3-8B-Q4_K_M");
+  EXPECT_EQ(ModelNameOfFile("x.gguf"), "x");
+  for (const char* file :
+       {".gguf", "---.gguf", "日本.gguf", "a:b@c.gguf", "no-suffix", "-x.gguf"}) {
+    const std::string name = ModelNameOfFile(file);
+    EXPECT_TRUE(store::ModelName::Parse(name)) << file << " gives " << name;
+  }
+  EXPECT_TRUE(store::ModelName::Parse(ModelNameOfFile(std::string(300, 'x') + ".gguf")));
+}
+
+TEST(EvalTest, TokenIdsAreSeparatedByAnyWhiteSpace) {
+  EXPECT_THAT(*ParseTokenIds("1 2\n3\t44 "), ElementsAre(1, 2, 3, 44));
+  EXPECT_TRUE(ParseTokenIds("")->empty());
+  for (const char* wrong : {"1,2", "x", "3.5", "99999999999", "0x10"})
+    EXPECT_FALSE(ParseTokenIds(wrong)) << wrong;
+}
+
+TEST(EvalTest, NegativeLogLikelihoodIsThatOfTheSoftmax) {
+  const std::vector<float> logits = {0, 0, 0, 0};
+  EXPECT_NEAR(NegativeLogLikelihood(logits, 2), std::log(4.0), 1e-12);
+  const std::vector<float> large = {1000, 998, -1000};
+  EXPECT_NEAR(NegativeLogLikelihood(large, 1), 2 + std::log1p(std::exp(-2.0)), 1e-9);
+}
+
+TEST(RunOptionsTest, RequestHasOnlyWhatIsSet) {
+  RunOptions options;
+  options.model = "m";
+  EXPECT_EQ(DumpJson(RequestOf(options)), R"({"model":"m"})");
+  options.think = "true";
+  options.keep_alive = "5m";
+  options.parameters = {{"seed", 1}};
+  options.format = "json";
+  EXPECT_EQ(DumpJson(RequestOf(options)),
+            R"({"model":"m","options":{"seed":1},"format":"json","keep_alive":"5m","think":true})");
+  options.think = "high";
+  EXPECT_EQ(RequestOf(options)["think"], "high");
+  options.think = "false";
+  EXPECT_EQ(RequestOf(options)["think"], false);
+}
+
+TEST(RunOptionsTest, FormatIsJsonOrASchema) {
+  EXPECT_EQ(*ParseFormat("json"), "json");
+  EXPECT_TRUE(ParseFormat(R"({"type":"object"})")->is_object());
+  EXPECT_FALSE(ParseFormat("yaml"));
+  EXPECT_FALSE(ParseFormat("[1]"));
+}
+
+TEST(QuotedBlockTest, EndsOnItsFirstOrALaterLine) {
+  QuotedBlock block;
+  EXPECT_TRUE(QuotedBlock::Begins("\"\"\"text"));
+  EXPECT_FALSE(QuotedBlock::Begins("text \"\"\""));
+  EXPECT_TRUE(block.Start("\"\"\"one\"\"\""));
+  EXPECT_EQ(block.Take(), "one");
+  EXPECT_FALSE(block.Start("\"\"\"one"));
+  EXPECT_TRUE(block.open());
+  EXPECT_FALSE(block.Add("two"));
+  EXPECT_TRUE(block.Add("three\"\"\"  "));
+  EXPECT_EQ(block.Take(), "one\ntwo\nthree");
+  EXPECT_FALSE(block.open());
+}
+
+TEST(SlashCommandsTest, PathsAreNoCommands) {
+  EXPECT_TRUE(SlashCommands::Is("/bye"));
+  EXPECT_TRUE(SlashCommands::Is("/set parameter seed 1"));
+  EXPECT_FALSE(SlashCommands::Is("/etc/hosts is what?"));
+  EXPECT_FALSE(SlashCommands::Is("bye"));
+  EXPECT_THAT(SplitWords(" /set  parameter\tseed 1 "),
+              ElementsAre("/set", "parameter", "seed", "1"));
+}
+
+TEST(TimingsTest, RatesComeFromCountsAndTimes) {
+  const Json last = {{"total_duration", 2'500'000'000},
+                     {"load_duration", 12'345'678},
+                     {"prompt_eval_count", 10},
+                     {"prompt_eval_duration", 500'000'000},
+                     {"eval_count", 30},
+                     {"eval_duration", 1'500'000'000}};
+  EXPECT_EQ(FormatTimings(last),
+            "total duration:       2.500s\n"
+            "load duration:        12.346ms\n"
+            "prompt eval count:    10 token(s)\n"
+            "prompt eval duration: 500.000ms\n"
+            "prompt eval rate:     20.00 tokens/s\n"
+            "eval count:           30 token(s)\n"
+            "eval duration:        1.500s\n"
+            "eval rate:            20.00 tokens/s\n");
+}
+
+TEST(ProgressBarTest, FitsTheWidthAndTellsTheShare) {
+  const std::string bar = FormatProgressBar("hashing x", 500, 1000, 0, 60);
+  EXPECT_THAT(bar, HasSubstr(" 50% "));
+  EXPECT_EQ(DisplayWidth(bar), 60);
+  EXPECT_THAT(FormatProgressBar("hashing x", 0, 0, 0, 60), HasSubstr("0%"));
+  EXPECT_LE(DisplayWidth(FormatProgressBar("x", 1, 2, 5, 20)), 60);
+}
+
+TEST(ShowViewTest, SectionsOnlyWhereThereIsSomething) {
+  const Json show = {{"details", {{"parameter_size", "3.5M"}, {"quantization_level", "Q8_0"}}},
+                     {"model_info",
+                      {{"general.architecture", "llama"},
+                       {"llama.context_length", 1024},
+                       {"tokenizer.ggml.tokens", Json::array({"a", "b", "c", "d", "e"})}}},
+                     {"capabilities", {"completion", "tools"}},
+                     {"parameters", "stop                           \"<end>\"\ntemperature 0.5"},
+                     {"license", "\nLicence\n\nline 2\nline 3\n"}};
+  const std::string text = FormatModelInfo(show, false);
+  EXPECT_THAT(text, HasSubstr("  Model\n    architecture      llama    \n"));
+  EXPECT_THAT(text, HasSubstr("    context length    1024     \n"));
+  EXPECT_THAT(text, HasSubstr("  Parameters\n    stop           \"<end>\"    \n"));
+  EXPECT_THAT(text, HasSubstr("  License\n    Licence    \n    line 2     \n    ...        \n"));
+  EXPECT_EQ(text.find("System"), std::string::npos);
+  EXPECT_EQ(text.find("Metadata"), std::string::npos);
+  EXPECT_THAT(FormatModelInfo(show, true), HasSubstr("[\"a\", \"b\", \"c\", ...+2 more]"));
+  EXPECT_FALSE(FormatModelPart(show, "system"));
+  EXPECT_EQ(*FormatModelPart(show, "license"), "\nLicence\n\nline 2\nline 3\n");
+}
+
+}  // namespace
+}  // namespace puna::cli

@@ -1,0 +1,147 @@
+// puna create MODEL [-f Modelfile]: from a Modelfile to an installed model.
+#include <cstdio>
+#include <filesystem>
+#include <set>
+
+#include "base/file.h"
+#include "cli/api_client.h"
+#include "cli/commands.h"
+#include "cli/model_files.h"
+#include "cli/terminal.h"
+#include "store/modelfile.h"
+
+namespace puna::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct CreateOptions {
+  std::string model, file, quantize;
+};
+
+struct ModelfileText {
+  std::string text;
+  fs::path folder = ".";  // what its paths are relative to
+};
+
+// The Modelfile that -f names ("-": standard input; a GGUF file counts as one that says FROM it).
+// Without -f: Modelfile in the current folder, else one that says FROM the folder.
+Result<ModelfileText> ReadModelfile(const std::string& file) {
+  ModelfileText modelfile;
+  std::error_code error;
+  if (file == "-") {
+    PUNA_ASSIGN_OR_RETURN(modelfile.text, ReadStandardInput());
+    return modelfile;
+  }
+  if (file.empty() && !fs::exists("Modelfile", error)) {
+    modelfile.text = "FROM .\n";
+    return modelfile;
+  }
+  const fs::path path = file.empty() ? "Modelfile" : ResolvePath(file, "");
+  if (!fs::is_regular_file(path, error)) {
+    return MakeError(ErrorCode::kNotFound, "specified Modelfile wasn't found: {}", path.string());
+  }
+  modelfile.folder = path.parent_path();
+  if (path.extension() == ".gguf") {
+    modelfile.text = "FROM ./" + path.filename().string() + "\n";
+  } else {
+    PUNA_ASSIGN_OR_RETURN(modelfile.text, ReadFile(path, uint64_t{16} << 20));
+  }
+  return modelfile;
+}
+
+// {"file name": digest}, with names made different where files of two folders share one.
+Result<Json> SendFiles(const std::vector<fs::path>& paths, BlobSender* sender) {
+  Json files = Json::object();
+  for (const fs::path& path : paths) {
+    PUNA_ASSIGN_OR_RETURN(std::string digest, sender->Send(path));
+    std::string name = path.filename().string();
+    for (int i = 2; files.contains(name); ++i)
+      name = fmt::format("{}-{}", i, path.filename().string());
+    files[name] = std::move(digest);
+  }
+  return files;
+}
+
+// What the Modelfile says beside FROM and ADAPTER.
+void AddFields(const store::Modelfile& modelfile, Json* request) {
+  const auto set = [&](const char* key, const std::string& value) {
+    if (!value.empty()) (*request)[key] = value;
+  };
+  set("template", modelfile.template_text);
+  set("system", modelfile.system);
+  set("renderer", modelfile.renderer);
+  set("parser", modelfile.parser);
+  set("requires", modelfile.requires_version);
+  if (!modelfile.licenses.empty()) (*request)["license"] = modelfile.licenses;
+  if (!modelfile.parameters.empty()) (*request)["parameters"] = modelfile.parameters;
+  Json messages = Json::array();
+  for (const store::ModelfileMessage& message : modelfile.messages)
+    messages.push_back({{"role", message.role}, {"content", message.content}});
+  if (!messages.empty()) (*request)["messages"] = std::move(messages);
+}
+
+Status CheckBaseModel(const ApiClient& client, const std::string& name) {
+  auto shown = client.Post("/api/show", {{"model", name}});
+  if (shown) return {};
+  if (shown.error().code != ErrorCode::kNotFound) return tl::unexpected(std::move(shown).error());
+  return MakeError(ErrorCode::kNotFound,
+                   "FROM {}: neither a file nor an installed model (this version cannot pull; see "
+                   "puna list)",
+                   name);
+}
+
+Status Create(const Context& context, const CreateOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(const ModelfileText text, ReadModelfile(options.file));
+  PUNA_ASSIGN_OR_RETURN(const store::Modelfile modelfile, store::ParseModelfile(text.text));
+  for (const std::string& warning : modelfile.warnings)
+    std::fprintf(stderr, "Warning: %s\n", warning.c_str());
+  if (!modelfile.draft.empty()) {
+    return MakeError(ErrorCode::kUnsupported, "DRAFT is not supported by this version of puna");
+  }
+  PUNA_ASSIGN_OR_RETURN(const ModelSources sources, FindSources(modelfile, text.folder));
+
+  const ApiClient client(context.settings);
+  ProgressLines progress;
+  BlobSender sender(context.settings, client, &progress);
+  Json request = {{"model", options.model}};
+  if (!sources.from.empty()) {
+    PUNA_RETURN_IF_ERROR(CheckBaseModel(client, sources.from));
+    request["from"] = sources.from;
+  } else {
+    PUNA_ASSIGN_OR_RETURN(request["files"], SendFiles(sources.files, &sender));
+  }
+  if (!sources.adapters.empty()) {
+    PUNA_ASSIGN_OR_RETURN(request["adapters"], SendFiles(sources.adapters, &sender));
+  }
+  if (!options.quantize.empty()) request["quantize"] = options.quantize;
+  AddFields(modelfile, &request);
+  return client.PostStream("/api/create", request, [&](const Json& line) {
+    const std::string status = JsonString(line, "status");
+    const int64_t total = line.value("total", int64_t{0});
+    if (total > 0) {
+      progress.Show(status, line.value("completed", int64_t{0}), total);
+    } else {
+      progress.Show(status);
+    }
+    return true;
+  });
+}
+
+}  // namespace
+
+void AddCreate(CLI::App& app, Context& context, Action* chosen) {
+  CLI::App* command =
+      app.add_subcommand("create", "Create a model from a Modelfile, another model or a GGUF file");
+  auto options = std::make_shared<CreateOptions>();
+  command->add_option("MODEL", options->model, "Name of the new model")->required();
+  command->add_option("-f,--file", options->file,
+                      "Modelfile (default: Modelfile, else FROM .), a GGUF file, or - for standard "
+                      "input");
+  command->add_option("-q,--quantize", options->quantize, "Type to convert the weights to");
+  command->callback([&context, options, chosen] {
+    *chosen = [&context, options] { return Create(context, *options); };
+  });
+}
+
+}  // namespace puna::cli

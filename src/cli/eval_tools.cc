@@ -1,0 +1,249 @@
+// Logits are written pass by pass: a vocabulary of 150,000 and a context of 32,000 tokens would be
+// 20 GB at once. That is why these tools sit on ModelRunner and not on Engine::Evaluate.
+#include "cli/eval_tools.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "chat/chat.h"
+#include "cli/model_runner.h"
+#include "cli/output_file.h"
+#include "cli/terminal.h"
+#include "engine/engine.h"
+#include "gguf/gguf.h"
+#include "tokenizer/tokenizer.h"
+
+namespace puna::cli {
+namespace {
+
+// A GGUF stores a value of a row of at most this many at once when it is decoded.
+constexpr int64_t kDecodeChunkValues = int64_t{1} << 20;
+
+Result<std::vector<int32_t>> ReadTokenIds(const std::string& path) {
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  auto ids = ParseTokenIds(text);
+  if (!ids) return WithContext(std::move(ids).error(), path);
+  if (ids->empty()) return MakeError(ErrorCode::kInvalidArgument, "{} has no token ids", path);
+  return ids;
+}
+
+Result<RunnerOptions> RunnerOptionsOf(const Settings& settings, const EvalModelOptions& options) {
+  RunnerOptions runner;
+  runner.backend = {
+      .name = options.backend,
+      .threads = options.threads > 0 ? options.threads : static_cast<int>(settings.threads),
+      .isa = settings.isa};
+  PUNA_ASSIGN_OR_RETURN(runner.kv_type, backend::ParseKvType(options.kv_type));
+  runner.max_batch_tokens = std::max<int64_t>(1, options.chunk);
+  return runner;
+}
+
+}  // namespace
+
+Result<std::vector<int32_t>> ParseTokenIds(std::string_view text) {
+  std::vector<int32_t> ids;
+  const auto is_space = [](char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; };
+  for (auto at = text.begin(); at != text.end();) {
+    at = std::find_if_not(at, text.end(), is_space);
+    const auto end = std::find_if(at, text.end(), is_space);
+    if (at == end) break;
+    int32_t id = 0;
+    const auto [stop, code] = std::from_chars(&*at, &*at + (end - at), id);
+    if (code != std::errc() || stop != &*at + (end - at)) {
+      return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not a token id",
+                       std::string(at, end));
+    }
+    ids.push_back(id);
+    at = end;
+  }
+  return ids;
+}
+
+double NegativeLogLikelihood(std::span<const float> logits, int32_t token) {
+  const float highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - highest);
+  return std::log(sum) + highest - static_cast<double>(logits[static_cast<size_t>(token)]);
+}
+
+Status EvalLogits(const Settings& settings, const EvalLogitsOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(const auto ids, ReadTokenIds(options.tokens_file));
+  PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, options.model.model));
+  PUNA_ASSIGN_OR_RETURN(RunnerOptions runner_options, RunnerOptionsOf(settings, options.model));
+  runner_options.kv_tokens = static_cast<int64_t>(ids.size());
+  PUNA_ASSIGN_OR_RETURN(const auto runner, ModelRunner::Load(file, runner_options));
+  PUNA_RETURN_IF_ERROR(runner->CheckTokens(ids));
+  PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(options.out));
+  model::PageTable sequence = runner->NewSequence();
+  const auto chunk = static_cast<size_t>(runner_options.max_batch_tokens);
+  for (size_t at = 0; at < ids.size(); at += chunk) {
+    const ModelRunner::Part part{&sequence,
+                                 std::span(ids).subspan(at, std::min(chunk, ids.size() - at))};
+    PUNA_ASSIGN_OR_RETURN(const auto logits, runner->Run({&part, 1}, ModelRunner::Outputs::kAll));
+    PUNA_RETURN_IF_ERROR(out.Write(logits));
+  }
+  return out.Finish();
+}
+
+Status EvalEmbedding(const Settings& settings, const EvalLogitsOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(const auto ids, ReadTokenIds(options.tokens_file));
+  PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, options.model.model));
+  PUNA_ASSIGN_OR_RETURN(const RunnerOptions runner, RunnerOptionsOf(settings, options.model));
+  PUNA_ASSIGN_OR_RETURN(const auto backend, backend::CreateBackend(runner.backend));
+  PUNA_ASSIGN_OR_RETURN(const auto engine,
+                        engine::Engine::Load(file, backend.get(),
+                                             {.kv_type = runner.kv_type,
+                                              .max_batch_tokens = static_cast<int64_t>(ids.size()),
+                                              .embeddings = true}));
+  PUNA_ASSIGN_OR_RETURN(const auto vectors, engine->Embed({&ids, 1}));
+  PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(options.out));
+  PUNA_RETURN_IF_ERROR(out.Write(std::span<const float>(vectors[0])));
+  return out.Finish();
+}
+
+namespace {
+
+struct LossSum {
+  double sum = 0, sum_of_squares = 0;
+  int64_t count = 0;
+
+  void Add(double loss) {
+    sum += loss;
+    sum_of_squares += loss * loss;
+    ++count;
+  }
+  double perplexity() const { return std::exp(sum / static_cast<double>(count)); }
+  // Standard error of the perplexity, from that of the mean loss.
+  double error() const {
+    if (count < 2) return 0;
+    const double mean = sum / static_cast<double>(count);
+    const double variance = sum_of_squares / static_cast<double>(count) - mean * mean;
+    return perplexity() * std::sqrt(std::max(0.0, variance) / static_cast<double>(count - 1));
+  }
+};
+
+// The losses of the tokens in the second half of the window, as llama.cpp measures: each has at
+// least half a window before it.
+Status AddWindow(ModelRunner* runner, std::span<const int32_t> window, int64_t chunk,
+                 LossSum* losses) {
+  model::PageTable sequence = runner->NewSequence();
+  const auto vocabulary = static_cast<size_t>(runner->vocabulary());
+  const size_t first_scored = window.size() / 2;
+  for (size_t at = 0; at < window.size();) {
+    const size_t count = std::min(static_cast<size_t>(chunk), window.size() - at);
+    const ModelRunner::Part part{&sequence, window.subspan(at, count)};
+    const bool scored = at + count > first_scored;
+    PUNA_ASSIGN_OR_RETURN(
+        const auto logits,
+        runner->Run({&part, 1}, scored ? ModelRunner::Outputs::kAll : ModelRunner::Outputs::kLast));
+    for (size_t row = 0; scored && row < count; ++row) {
+      const size_t position = at + row;
+      if (position < first_scored || position + 1 >= window.size()) continue;
+      losses->Add(NegativeLogLikelihood(logits.subspan(row * vocabulary, vocabulary),
+                                        window[position + 1]));
+    }
+    at += count;
+  }
+  return {};
+}
+
+}  // namespace
+
+Status EvalPerplexity(const Settings& settings, const EvalPerplexityOptions& options) {
+  if (options.context < 4) {
+    return MakeError(ErrorCode::kInvalidArgument, "--ctx is {}, it must be at least 4",
+                     options.context);
+  }
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.text_file));
+  PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, options.model.model));
+  PUNA_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::FromGguf(*file));
+  std::vector<int32_t> ids;
+  tokenizer->Encode(text, {.add_special = true}, &ids);
+  if (ids.size() < 4) {
+    return MakeError(ErrorCode::kInvalidArgument, "{} has {} tokens, at least 4 are needed",
+                     options.text_file, ids.size());
+  }
+  const size_t window = std::min(ids.size(), static_cast<size_t>(options.context));
+  PUNA_ASSIGN_OR_RETURN(RunnerOptions runner_options, RunnerOptionsOf(settings, options.model));
+  runner_options.context_tokens = static_cast<int64_t>(window);
+  runner_options.kv_tokens = static_cast<int64_t>(window);
+  PUNA_ASSIGN_OR_RETURN(const auto runner, ModelRunner::Load(file, runner_options));
+
+  const auto prefix = tokenizer->prefix();
+  size_t windows = ids.size() / window;
+  if (options.max_windows > 0)
+    windows = std::min(windows, static_cast<size_t>(options.max_windows));
+  LossSum losses;
+  for (size_t i = 0; i < windows; ++i) {
+    const std::span<int32_t> tokens = std::span(ids).subspan(i * window, window);
+    if (prefix) tokens[0] = *prefix;  // every window begins like a text
+    PUNA_RETURN_IF_ERROR(AddWindow(runner.get(), tokens, runner_options.max_batch_tokens, &losses));
+    if (StderrIsTerminal()) {
+      std::fprintf(stderr, "\r%zu/%zu %.4f", i + 1, windows, losses.perplexity());
+      if (i + 1 == windows) std::fprintf(stderr, "\n");
+    }
+  }
+  std::printf("perplexity %.6f +/- %.6f, tokens %lld, windows %zu of %zu tokens\n",
+              losses.perplexity(), losses.error(), static_cast<long long>(losses.count), windows,
+              window);
+  return {};
+}
+
+Status EvalTokenize(const Settings& settings, const std::string& model, bool special) {
+  PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, model));
+  PUNA_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::FromGguf(*file));
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadStandardInput());
+  std::vector<int32_t> ids;
+  tokenizer->Encode(text, {.parse_special = special}, &ids);
+  std::string line;
+  for (const int32_t id : ids) line += fmt::format("{}{}", line.empty() ? "" : " ", id);
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stdout);
+  return {};
+}
+
+Status EvalDequantize(const Settings& settings, const std::string& model,
+                      const std::string& tensor_name, const std::string& path) {
+  PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, model));
+  const gguf::Tensor* tensor = file->FindTensor(tensor_name);
+  if (tensor == nullptr) {
+    return MakeError(ErrorCode::kNotFound, "{} has no tensor '{}'", model, tensor_name);
+  }
+  const quant::TypeTraits& traits = quant::TraitsOf(tensor->type);
+  if (traits.decode == nullptr) {
+    return MakeError(ErrorCode::kUnsupported, "tensor '{}' has type {}, which is no weight type",
+                     tensor_name, traits.name);
+  }
+  PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(path));
+  const int64_t chunk = kDecodeChunkValues / traits.block_elements * traits.block_elements;
+  std::vector<float> values;
+  for (int64_t at = 0; at < tensor->elements(); at += chunk) {
+    const int64_t count = std::min(chunk, tensor->elements() - at);
+    values.resize(static_cast<size_t>(count));
+    traits.decode(tensor->data.data() + quant::BytesFor(tensor->type, at), count, values.data());
+    PUNA_RETURN_IF_ERROR(out.Write(std::span<const float>(values)));
+  }
+  return out.Finish();
+}
+
+Status EvalTemplate(const std::string& jinja_file, const std::string& go_file) {
+  PUNA_ASSIGN_OR_RETURN(const std::string source,
+                        ReadFile(jinja_file.empty() ? go_file : jinja_file));
+  PUNA_ASSIGN_OR_RETURN(const std::string input, ReadStandardInput());
+  const Json variables = Json::parse(input, nullptr, /*allow_exceptions=*/false);
+  if (!variables.is_object()) {
+    return MakeError(ErrorCode::kInvalidArgument, "standard input is not a JSON object");
+  }
+  PUNA_ASSIGN_OR_RETURN(const std::string text, jinja_file.empty()
+                                                    ? chat::RenderGo(source, variables)
+                                                    : chat::RenderJinja(source, variables));
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  return {};
+}
+
+}  // namespace puna::cli

@@ -1,0 +1,51 @@
+// puna list (ls) [PREFIX]
+#include <cctype>
+#include <cstdio>
+
+#include "cli/api_client.h"
+#include "cli/commands.h"
+#include "cli/human.h"
+#include "cli/list_view.h"
+
+namespace puna::cli {
+namespace {
+
+bool StartsWithIgnoringCase(const std::string& text, const std::string& prefix) {
+  return text.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), text.begin(),
+                                                    [](unsigned char a, unsigned char b) {
+                                                      return std::tolower(a) == std::tolower(b);
+                                                    });
+}
+
+}  // namespace
+
+Result<std::string> ListText(const ApiClient& client, const std::string& prefix) {
+  PUNA_ASSIGN_OR_RETURN(const Json answer, client.Get("/api/tags"));
+  std::vector<std::vector<std::string>> rows = {{"NAME", "ID", "SIZE", "MODIFIED"}};
+  const auto now = std::chrono::system_clock::now();
+  for (const Json& model : answer.value("models", Json::array())) {
+    const std::string name = JsonString(model, "name");
+    if (!StartsWithIgnoringCase(name, prefix)) continue;
+    rows.push_back({name, JsonString(model, "digest").substr(0, 12),
+                    HumanBytes(model.value("size", int64_t{0})),
+                    HumanTime(ParseRfc3339(JsonString(model, "modified_at")), now)});
+  }
+  std::string text = FormatTable(rows);
+  text.pop_back();
+  return text;
+}
+
+void AddList(CLI::App& app, Context& context, Action* chosen) {
+  CLI::App* command = app.add_subcommand("list", "List the models in the store")->alias("ls");
+  auto prefix = std::make_shared<std::string>();
+  command->add_option("prefix", *prefix, "Only models whose name begins with this");
+  command->callback([&context, prefix, chosen] {
+    *chosen = [&context, prefix]() -> Status {
+      PUNA_ASSIGN_OR_RETURN(const std::string text, ListText(ApiClient(context.settings), *prefix));
+      std::puts(text.c_str());
+      return {};
+    };
+  });
+}
+
+}  // namespace puna::cli

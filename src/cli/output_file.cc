@@ -1,0 +1,51 @@
+#include "cli/output_file.h"
+
+#include <bit>
+#include <cerrno>
+#include <filesystem>
+
+namespace puna::cli {
+
+static_assert(std::endian::native == std::endian::little, "floats are written as they lie");
+
+void OutputFile::Closer::operator()(FILE* file) const {
+  if (file != stdout) std::fclose(file);
+}
+
+Result<OutputFile> OutputFile::Create(const std::string& path) {
+  OutputFile out;
+  out.path_ = path;
+  std::error_code error;
+  // Renaming over a device or a pipe would replace it.
+  const bool other =
+      std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
+  if (path == "-") {
+    out.stream_.reset(stdout);
+  } else if (other) {
+    out.stream_.reset(std::fopen(path.c_str(), "wb"));
+    if (!out.stream_) return ErrnoError(errno, path);
+  } else {
+    PUNA_ASSIGN_OR_RETURN(out.file_, AtomicFile::Create(path));
+  }
+  return out;
+}
+
+Status OutputFile::Write(std::span<const uint8_t> bytes) {
+  if (file_) return file_->Write(bytes);
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stream_.get()) != bytes.size())
+    return ErrnoError(errno, path_);
+  return {};
+}
+
+Status OutputFile::Write(std::span<const float> values) {
+  return Write(std::span<const uint8_t>(reinterpret_cast<const uint8_t*>(values.data()),
+                                        values.size_bytes()));
+}
+
+Status OutputFile::Finish() {
+  if (file_) return file_->Commit();
+  if (std::fflush(stream_.get()) != 0) return ErrnoError(errno, path_);
+  return {};
+}
+
+}  // namespace puna::cli

@@ -1,0 +1,229 @@
+// puna synth: a model with the dimensions and the file size of a published one and random weights,
+// for measuring where nothing can be downloaded. llama.cpp loads it too.
+//
+// Its vocabulary has the 256 bytes, a space before each letter, and then placeholders up to the
+// real size: what costs time is the number of tokens, not what they say.
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/human.h"
+#include "cli/random_blocks.h"
+#include "cli/synth_shapes.h"
+#include "cli/terminal.h"
+#include "gguf/gguf.h"
+#include "tokenizer/byte_alphabet.h"
+#include "tokenizer/tokenizer.h"
+
+namespace puna::cli {
+namespace {
+
+struct SynthOptions {
+  std::string out, shape, type = "Q4_K_M";
+  uint64_t seed = 1;
+};
+
+void SetVocabulary(const Shape& shape, gguf::Writer* writer) {
+  using tokenizer::TokenKind;
+  std::vector<std::string> tokens, merges;
+  std::vector<int32_t> kinds;
+  const auto add = [&](std::string text, TokenKind kind) {
+    tokens.push_back(std::move(text));
+    kinds.push_back(static_cast<int32_t>(kind));
+  };
+  for (int byte = 0; byte < 256; ++byte) {
+    add(tokenizer::SpellBytes(std::string(1, static_cast<char>(byte))), TokenKind::kNormal);
+  }
+  const std::string space = tokenizer::SpellBytes(" ");
+  for (const char first : {'a', 'A'}) {
+    for (char letter = first; letter < first + 26; ++letter) {
+      merges.push_back(space + " " + letter);
+      add(space + letter, TokenKind::kNormal);
+    }
+  }
+  const auto end_of_text = static_cast<uint32_t>(tokens.size());
+  add("<|endoftext|>", TokenKind::kControl);
+  while (static_cast<int64_t>(tokens.size()) < shape.vocabulary)
+    add(fmt::format("<|unused_{}|>", tokens.size()), TokenKind::kUnused);
+  writer->Set("tokenizer.ggml.model", "gpt2");
+  writer->Set("tokenizer.ggml.pre", "gpt-2");
+  writer->Set("tokenizer.ggml.tokens", std::move(tokens));
+  writer->Set("tokenizer.ggml.token_type", std::move(kinds));
+  writer->Set("tokenizer.ggml.merges", std::move(merges));
+  writer->Set("tokenizer.ggml.bos_token_id", end_of_text);
+  writer->Set("tokenizer.ggml.eos_token_id", end_of_text);
+  writer->Set("tokenizer.ggml.add_bos_token", false);
+}
+
+void SetMetadata(const Shape& shape, const FileType& type, gguf::Writer* writer) {
+  const auto set = [&](const char* key, auto value) {
+    writer->Set(fmt::format("{}.{}", shape.architecture, key), value);
+  };
+  const auto count = [&](const char* key, int64_t value) {
+    set(key, static_cast<uint32_t>(value));
+  };
+  writer->Set("general.architecture", std::string(shape.architecture));
+  writer->Set("general.name", fmt::format("random weights in the shape of {}", shape.name));
+  if (type.number()) writer->Set("general.file_type", *type.number());
+  writer->Set("general.quantization_version", uint32_t{2});
+  count("block_count", shape.layers);
+  count("context_length", shape.context_length);
+  count("embedding_length", shape.width);
+  count("feed_forward_length", shape.hidden);
+  count("attention.head_count", shape.heads);
+  count("attention.head_count_kv", shape.kv_heads);
+  count("attention.key_length", shape.head_size);
+  count("attention.value_length", shape.head_size);
+  count("rope.dimension_count", shape.head_size);
+  count("vocab_size", shape.vocabulary);
+  set("attention.layer_norm_rms_epsilon", 1e-5F);
+  set("rope.freq_base", shape.rope_base);
+  if (shape.experts > 0) {
+    count("expert_count", shape.experts);
+    count("expert_used_count", shape.experts_used);
+    count("expert_feed_forward_length", shape.expert_hidden);
+  }
+  if (shape.window > 0) count("attention.sliding_window", shape.window);
+  SetVocabulary(shape, writer);
+}
+
+// Adds the tensors; their bytes are made while the file is written.
+class TensorList {
+ public:
+  TensorList(const Shape& shape, const FileType& type, RandomBlocks* random, gguf::Writer* writer)
+      : shape_(shape), type_(type), random_(random), writer_(writer) {}
+
+  void AddAll() {
+    Matrix("token_embd", TensorRole::kEmbedding, 0, {shape_.width, shape_.vocabulary});
+    Norm("output_norm", shape_.width);
+    if (!shape_.tied) Matrix("output", TensorRole::kOutput, 0, {shape_.width, shape_.vocabulary});
+    for (int64_t layer = 0; layer < shape_.layers; ++layer) {
+      AddAttention(layer);
+      AddFeedForward(layer);
+    }
+  }
+
+ private:
+  void AddAttention(int64_t layer) {
+    const std::string prefix = fmt::format("blk.{}.", layer);
+    const int64_t query = shape_.heads * shape_.head_size;
+    const int64_t key = shape_.kv_heads * shape_.head_size;
+    Norm(prefix + "attn_norm", shape_.width);
+    Matrix(prefix + "attn_q", TensorRole::kOther, layer, {shape_.width, query});
+    Matrix(prefix + "attn_k", TensorRole::kOther, layer, {shape_.width, key});
+    Matrix(prefix + "attn_v", TensorRole::kValue, layer, {shape_.width, key});
+    Matrix(prefix + "attn_output", TensorRole::kAttentionOutput, layer, {query, shape_.width});
+    if (shape_.qk_norm) {
+      Norm(prefix + "attn_q_norm", shape_.head_size);
+      Norm(prefix + "attn_k_norm", shape_.head_size);
+    }
+    if (shape_.post_norms) Norm(prefix + "post_attention_norm", shape_.width);
+  }
+
+  void AddFeedForward(int64_t layer) {
+    const std::string prefix = fmt::format("blk.{}.", layer);
+    Norm(prefix + "ffn_norm", shape_.width);
+    if (shape_.experts > 0) {
+      const int64_t experts = shape_.experts, hidden = shape_.expert_hidden;
+      // Routers are small and stay float32.
+      Add(prefix + "ffn_gate_inp.weight", quant::TensorType::kF32, {shape_.width, experts});
+      Matrix(prefix + "ffn_gate_exps", TensorRole::kOther, layer, {shape_.width, hidden, experts});
+      Matrix(prefix + "ffn_up_exps", TensorRole::kOther, layer, {shape_.width, hidden, experts});
+      Matrix(prefix + "ffn_down_exps", TensorRole::kDown, layer, {hidden, shape_.width, experts});
+    } else {
+      Matrix(prefix + "ffn_gate", TensorRole::kOther, layer, {shape_.width, shape_.hidden});
+      Matrix(prefix + "ffn_up", TensorRole::kOther, layer, {shape_.width, shape_.hidden});
+      Matrix(prefix + "ffn_down", TensorRole::kDown, layer, {shape_.hidden, shape_.width});
+    }
+    if (shape_.post_norms) Norm(prefix + "post_ffw_norm", shape_.width);
+  }
+
+  void Matrix(const std::string& name, TensorRole role, int64_t layer,
+              const std::vector<int64_t>& dims) {
+    Add(name + ".weight", type_.TypeOf(role, layer, shape_, dims[0]), dims);
+  }
+
+  void Add(const std::string& name, quant::TensorType type, const std::vector<int64_t>& dims) {
+    int64_t elements = 1;
+    for (const int64_t dim : dims) elements *= dim;
+    writer_->AddTensor(
+        name, type, dims,
+        [random = random_, type, columns = dims[0], elements]() -> Result<std::vector<uint8_t>> {
+          return random->Matrix(type, columns, elements);
+        });
+  }
+
+  void Norm(const std::string& name, int64_t width) {
+    writer_->AddTensor(name + ".weight", quant::TensorType::kF32, {width},
+                       [random = random_, width]() -> Result<std::vector<uint8_t>> {
+                         return random->Vector(width, 1, 0.05F);
+                       });
+  }
+
+  const Shape& shape_;
+  const FileType& type_;
+  RandomBlocks* random_;
+  gguf::Writer* writer_;
+};
+
+Status Synth(const SynthOptions& options) {
+  const Shape* shape = FindShape(options.shape);
+  if (shape == nullptr) {
+    return MakeError(ErrorCode::kInvalidArgument, "unknown shape '{}', see puna synth --help",
+                     options.shape);
+  }
+  const auto type = FileType::Find(options.type);
+  if (!type) {
+    return MakeError(ErrorCode::kInvalidArgument, "unknown type '{}', see puna synth --help",
+                     options.type);
+  }
+  RandomBlocks random(options.seed);
+  gguf::Writer writer;
+  SetMetadata(*shape, *type, &writer);
+  TensorList(*shape, *type, &random, &writer).AddAll();
+  PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(options.out));
+  ProgressLines progress;
+  PUNA_RETURN_IF_ERROR(writer.Write(&file, [&](uint64_t done, uint64_t total) {
+    if (StderrIsTerminal()) {
+      progress.Show("writing " + options.out, static_cast<int64_t>(done),
+                    static_cast<int64_t>(total));
+    }
+  }));
+  PUNA_RETURN_IF_ERROR(file.Commit());
+  progress.EndLine();
+  std::error_code error;
+  std::printf(
+      "wrote %s: %s %s, %s\n", options.out.c_str(), options.shape.c_str(), options.type.c_str(),
+      HumanBytes(static_cast<int64_t>(std::filesystem::file_size(options.out, error))).c_str());
+  return {};
+}
+
+std::string ShapeNames() {
+  std::string names;
+  for (const Shape& shape : AllShapes())
+    names += (names.empty() ? "" : ", ") + std::string(shape.name);
+  return names;
+}
+
+}  // namespace
+
+void AddSynth(CLI::App& app, Context&, Action* chosen) {
+  CLI::App* command = app.add_subcommand(
+      "synth", "Write a GGUF file with random weights in the shape of a published model");
+  auto options = std::make_shared<SynthOptions>();
+  command->add_option("OUT", options->out, "The file to write")->required();
+  command->add_option("--shape", options->shape, "One of " + ShapeNames())->required();
+  command
+      ->add_option("--type", options->type,
+                   "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, "
+                   "Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M, Q6_K, IQ4_NL, IQ4_XS mix types as llama.cpp's "
+                   "quantizer does; any other tensor type is used for all matrices")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Other weights for another seed")
+      ->capture_default_str();
+  command->callback([options, chosen] { *chosen = [options] { return Synth(*options); }; });
+}
+
+}  // namespace puna::cli

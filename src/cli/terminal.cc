@@ -1,0 +1,141 @@
+#include "cli/terminal.h"
+
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "base/check.h"
+#include "cli/human.h"
+#include "cli/word_wrap.h"
+
+namespace puna::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr auto kSpinnerDelay = std::chrono::milliseconds(200);
+constexpr auto kSpinnerStep = std::chrono::milliseconds(100);
+constexpr auto kRedraw = std::chrono::milliseconds(100);
+
+// Signal handlers may touch nothing but such a flag.
+volatile sig_atomic_t interrupt_seen = 0;
+void NoteInterrupt(int) { interrupt_seen = 1; }
+
+}  // namespace
+
+bool StdinIsTerminal() { return ::isatty(STDIN_FILENO) == 1; }
+bool StdoutIsTerminal() { return ::isatty(STDOUT_FILENO) == 1; }
+bool StderrIsTerminal() { return ::isatty(STDERR_FILENO) == 1; }
+
+int TerminalWidth() {
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
+    winsize size = {};
+    if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  }
+  return 80;
+}
+
+Result<std::string> ReadStandardInput() {
+  std::string text;
+  char buffer[65536];
+  while (true) {
+    const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof(buffer));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoError(errno, "standard input");
+    if (count == 0) return text;
+    text.append(buffer, static_cast<size_t>(count));
+  }
+}
+
+struct InterruptScope::Previous {
+  struct sigaction action;
+};
+
+InterruptScope::InterruptScope() : previous_(std::make_unique<Previous>()) {
+  interrupt_seen = 0;
+  struct sigaction action = {};
+  action.sa_handler = NoteInterrupt;
+  CHECK(::sigaction(SIGINT, &action, &previous_->action) == 0);
+}
+
+InterruptScope::~InterruptScope() { ::sigaction(SIGINT, &previous_->action, nullptr); }
+
+bool InterruptScope::interrupted() const { return interrupt_seen != 0; }
+
+Spinner::Spinner(std::string label) : label_(std::move(label)) {
+  if (StderrIsTerminal()) thread_ = std::thread([this] { Turn(); });
+}
+
+void Spinner::Turn() {
+  static constexpr const char* kSigns[] = {"⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"};
+  std::unique_lock lock(mutex_);
+  const auto stopped = [this] { return stopped_; };
+  if (changed_.wait_for(lock, kSpinnerDelay, stopped)) return;
+  for (size_t i = 0;; ++i) {
+    std::fprintf(stderr, "\r%s%s \x1b[K", label_.c_str(), kSigns[i % std::size(kSigns)]);
+    if (changed_.wait_for(lock, kSpinnerStep, stopped)) break;
+  }
+  std::fprintf(stderr, "\r\x1b[K");
+}
+
+void Spinner::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::string FormatProgressBar(const std::string& status, int64_t completed, int64_t total,
+                              double seconds, int width) {
+  const double share =
+      total > 0 ? std::clamp(static_cast<double>(completed) / static_cast<double>(total), 0.0, 1.0)
+                : 0.0;
+  std::string right = fmt::format(" {}/{}", HumanBytes(completed), HumanBytes(total));
+  if (seconds > 1 && completed > 0) {
+    const double rate = static_cast<double>(completed) / seconds;
+    right += fmt::format("  {}/s  {:.0f}s", HumanBytes(static_cast<int64_t>(rate)),
+                         static_cast<double>(total - completed) / rate);
+  }
+  const std::string left = fmt::format("{}: {:3.0f}% ", status, share * 100);
+  const int room = width - DisplayWidth(left) - DisplayWidth(right) - 3;
+  if (room < 5) return left + right.substr(1);
+  const int full = static_cast<int>(share * room);
+  std::string bar = "▕";
+  for (int i = 0; i < room; ++i) bar += i < full ? "█" : " ";
+  return left + bar + "▏" + right;
+}
+
+void ProgressLines::EndLine() {
+  if (!status_.empty() && StderrIsTerminal()) std::fputc('\n', stderr);
+  status_.clear();
+}
+
+void ProgressLines::Show(const std::string& status) {
+  EndLine();
+  std::fprintf(stderr, "%s\n", status.c_str());
+}
+
+void ProgressLines::Show(const std::string& status, int64_t completed, int64_t total) {
+  const auto now = Clock::now();
+  const bool first = status != status_;
+  if (first) {
+    EndLine();
+    status_ = status;
+    started_ = now;
+    if (!StderrIsTerminal()) std::fprintf(stderr, "%s\n", status.c_str());
+  }
+  if (!StderrIsTerminal() || (!first && completed < total && now - drawn_ < kRedraw)) return;
+  drawn_ = now;
+  const double seconds = std::chrono::duration<double>(now - started_).count();
+  std::fprintf(stderr, "\r%s\x1b[K",
+               FormatProgressBar(status, completed, total, seconds, TerminalWidth()).c_str());
+}
+
+}  // namespace puna::cli

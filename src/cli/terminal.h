@@ -1,0 +1,81 @@
+// What the commands know of the terminal, and the little they print on it while something takes
+// long. Thread safe where not said otherwise.
+#ifndef PUNA_CLI_TERMINAL_H_
+#define PUNA_CLI_TERMINAL_H_
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "base/result.h"
+
+namespace puna::cli {
+
+bool StdinIsTerminal();
+bool StdoutIsTerminal();
+bool StderrIsTerminal();
+// Columns of the terminal behind standard output, else behind standard error; 80 if neither is one.
+int TerminalWidth();
+// Everything up to the end of the input.
+Result<std::string> ReadStandardInput();
+
+// While one lives, Ctrl-C sets a flag instead of ending the program. One at a time.
+class InterruptScope {
+ public:
+  InterruptScope();
+  ~InterruptScope();
+  InterruptScope(const InterruptScope&) = delete;
+  InterruptScope& operator=(const InterruptScope&) = delete;
+  bool interrupted() const;
+
+ private:
+  struct Previous;
+  std::unique_ptr<Previous> previous_;
+};
+
+// A turning sign on standard error, drawn by a thread of its own after a short delay; nothing where
+// standard error is no terminal. It removes itself.
+class Spinner {
+ public:
+  explicit Spinner(std::string label);
+  ~Spinner() { Stop(); }
+  // Removes the sign; the caller may write on the line afterwards. Idempotent.
+  void Stop();
+
+ private:
+  void Turn();
+  std::string label_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopped_ = false;
+  std::thread thread_;
+};
+
+// One line on standard error for each thing in progress: a bar on a terminal, else only the names.
+// Not thread safe.
+class ProgressLines {
+ public:
+  ~ProgressLines() { EndLine(); }
+  // A line without amounts replaces nothing and is followed by the next.
+  void Show(const std::string& status);
+  // The bar of `status`; the same status redraws it.
+  void Show(const std::string& status, int64_t completed, int64_t total);
+  void EndLine();
+
+ private:
+  std::string status_;  // of the line that the cursor is on; empty: none
+  std::chrono::steady_clock::time_point started_, drawn_;
+};
+
+// "name  42% ▕████      ▏ 1.2 GB/2.9 GB", at most `width` columns. `seconds`: since the start.
+std::string FormatProgressBar(const std::string& status, int64_t completed, int64_t total,
+                              double seconds, int width);
+
+}  // namespace puna::cli
+
+#endif  // PUNA_CLI_TERMINAL_H_
