@@ -228,7 +228,13 @@ http::Task<void> HandleBlobHead(Call& call) {
 http::Task<void> HandleBlobPost(Call& call) {
   const auto present = call.services.store->HasBlob(call.captures[0]);
   if (!present) co_return co_await SendError(call, present.error());
-  if (*present) co_return co_await call.writer.Send(200, "", "");
+  if (*present) {
+    // A client that is still sending would see a broken connection instead of the answer.
+    for (Result<std::string> piece = co_await call.body.Read(); piece && !piece->empty();) {
+      piece = co_await call.body.Read();
+    }
+    co_return co_await call.writer.Send(200, "", "");
+  }
   auto writer = call.services.store->WriteBlob(call.captures[0]);
   if (!writer) co_return co_await SendError(call, writer.error());
   while (true) {

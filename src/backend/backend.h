@@ -52,6 +52,10 @@ struct CompileOptions {
   int64_t kv_pages =
       0;  // size of the pool; memory is taken from the system as pages are first written
   int64_t max_batch_tokens = 512;  // rows a batch may have
+  // Plans whose weights are smaller than this are computed with float32 activations and weights:
+  // the rounding of int8 activations buys nothing where everything fits into a cache, and tiny
+  // models have the least room for it.
+  int64_t exact_below_bytes = int64_t{32} << 20;
   // Called with (weight bytes done, weight bytes in all) while weights are packed; returning false
   // cancels.
   std::function<bool(int64_t, int64_t)> progress;

@@ -22,7 +22,7 @@ CpuProgram::CpuProgram(std::shared_ptr<const Plan> plan, const CompileOptions& o
     : plan_(std::move(plan)),
       options_(options),
       machine_(machine),
-      weights_(plan_.get(), machine->isa) {}
+      weights_(plan_.get(), machine->isa, options.exact_below_bytes) {}
 
 Result<std::unique_ptr<CpuProgram>> CpuProgram::Outline(std::shared_ptr<const Plan> plan,
                                                         const CompileOptions& options,

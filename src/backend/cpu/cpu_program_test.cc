@@ -240,6 +240,7 @@ std::shared_ptr<const Plan> Decoder(const Shape& s, uint32_t seed = 1) {
 
 CompileOptions Options(KvType kv = KvType::kF32) {
   CompileOptions options;
+  options.exact_below_bytes = 0;  // the plans here are tiny, and the int8 kernels are to run
   options.kv_type = kv;
   options.kv_pages = 101;
   options.max_batch_tokens = 200;

@@ -95,8 +95,7 @@ void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t be
     const uint8_t* row_blocks[kGroupRows] = {};
     const int64_t first_row = group * kGroupRows;
     const int64_t rows = std::min(kGroupRows, packed->rows - first_row);
-    for (int64_t r = 0; r < rows; ++r)
-      row_blocks[r] = RowBlocks(parts, expert, first_row + r);
+    for (int64_t r = 0; r < rows; ++r) row_blocks[r] = RowBlocks(parts, expert, first_row + r);
     packed->kernels->pack(traits, row_blocks, rows, packed->cols,
                           packed->data.data() + group * packed->group_bytes);
   }

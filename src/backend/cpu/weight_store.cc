@@ -14,7 +14,40 @@ constexpr int64_t kPackChunkBytes = 512 * 1024;
 // Values of a vector that are decoded per weight at most: what is larger belongs into a matrix.
 constexpr int64_t kMaxVectorValues = int64_t{1} << 28;
 
+// The weight as it looks after decoding; `values` [rows, cols] of one expert may still be null.
+Weight AsFloats(const Weight& weight, const float* values) {
+  Weight out = weight;
+  out.type = quant::TensorType::kF32;
+  out.row_stride_bytes = 0;
+  out.data = reinterpret_cast<const uint8_t*>(values);
+  return out;
+}
+
+std::vector<float> DecodeExpert(const Weight& weight, int64_t expert) {
+  std::vector<float> values(static_cast<size_t>(weight.rows * weight.cols));
+  for (int64_t row = 0; row < weight.rows; ++row) {
+    quant::TraitsOf(weight.type)
+        .decode(weight.Row(expert, row), weight.cols, values.data() + row * weight.cols);
+  }
+  return values;
+}
+
+// Bytes of all distinct weights, as they are in the file.
+int64_t FileBytes(const Plan& plan) {
+  std::map<const uint8_t*, int64_t> by_place;
+  for (const Weight& weight : plan.weights) {
+    int64_t& bytes = by_place[weight.data];
+    bytes = std::max(bytes, weight.experts * weight.rows * weight.RowBytes());
+  }
+  int64_t sum = 0;
+  for (const auto& [place, bytes] : by_place) sum += bytes;
+  return sum;
+}
+
 }  // namespace
+
+WeightStore::WeightStore(const Plan* plan, Isa isa, int64_t exact_below_bytes)
+    : plan_(plan), isa_(isa), exact_(FileBytes(*plan) < exact_below_bytes) {}
 
 WeightStore::Key WeightStore::KeyOf(const Weight& weight, int64_t expert) {
   const int64_t row_stride =
@@ -47,17 +80,25 @@ Result<PackedMatrix> WeightStore::Describe(const Weight& weight) {
   return packed;
 }
 
+Result<bool> WeightStore::PackedAsFloats(const Weight& weight) {
+  if (!exact_) return false;
+  PUNA_ASSIGN_OR_RETURN(const PackedMatrix usual, Describe(weight));
+  return usual.input != InputFormat::kF32;
+}
+
 Result<const PackedMatrix*> WeightStore::Matrix(WeightId id, int64_t expert) {
   const Weight& w = weight(id);
   const Key key = KeyOf(w, expert);
   auto entry = matrices_.find(key);
   if (entry == matrices_.end()) {
-    PUNA_ASSIGN_OR_RETURN(PackedMatrix packed, Describe(w));
-    if (expert == 0) bytes_ += PackedBytes(w, isa_);
-    entry =
-        matrices_
-            .emplace(key, std::make_unique<MatrixEntry>(MatrixEntry{&w, expert, std::move(packed)}))
-            .first;
+    PUNA_ASSIGN_OR_RETURN(const bool as_floats, PackedAsFloats(w));
+    const Weight source = as_floats ? AsFloats(w, nullptr) : w;
+    PUNA_ASSIGN_OR_RETURN(PackedMatrix packed, Describe(source));
+    if (expert == 0) bytes_ += PackedBytes(source, isa_);
+    entry = matrices_
+                .emplace(key, std::make_unique<MatrixEntry>(
+                                  MatrixEntry{&w, expert, std::move(packed), as_floats}))
+                .first;
   }
   return &entry->second->packed;
 }
@@ -99,20 +140,29 @@ Status WeightStore::Load(ThreadPool* pool, const std::function<bool(int64_t, int
   }
   struct Chunk {
     MatrixEntry* entry;
+    Weight source;
+    int64_t expert;
     int64_t begin, end;
   };
   std::vector<Chunk> chunks;
+  std::vector<std::vector<float>> decoded;  // the sources of entries that are packed as floats
   int64_t total_bytes = 0;
   for (auto& [key, entry] : matrices_) {
     const PackedMatrix layout = std::move(entry->packed);
-    Weight one = *entry->weight;
+    Weight source = *entry->weight;
+    if (entry->as_floats) {
+      decoded.push_back(DecodeExpert(source, entry->expert));
+      source = AsFloats(source, decoded.back().data());
+    }
+    Weight one = source;
     one.experts = 1;
     const Weight* part = &one;
     PUNA_ASSIGN_OR_RETURN(entry->packed, AllocatePacked({&part, 1}, isa_));
     CHECK(entry->packed.group_bytes == layout.group_bytes && entry->packed.input == layout.input);
     const int64_t per_chunk = std::max<int64_t>(1, kPackChunkBytes / entry->packed.group_bytes);
     for (int64_t begin = 0; begin < entry->packed.groups(); begin += per_chunk) {
-      chunks.push_back({entry.get(), begin, std::min(begin + per_chunk, entry->packed.groups())});
+      chunks.push_back({entry.get(), source, entry->as_floats ? 0 : entry->expert, begin,
+                        std::min(begin + per_chunk, entry->packed.groups())});
     }
     total_bytes += entry->packed.groups() * entry->packed.group_bytes;
   }
@@ -123,8 +173,8 @@ Status WeightStore::Load(ThreadPool* pool, const std::function<bool(int64_t, int
     worker.For(static_cast<int64_t>(chunks.size()), [&](int64_t index) {
       if (cancelled.load(std::memory_order_relaxed)) return;
       const Chunk& chunk = chunks[static_cast<size_t>(index)];
-      const Weight* part = chunk.entry->weight;
-      PackGroups({&part, 1}, chunk.entry->expert, chunk.begin, chunk.end, &chunk.entry->packed);
+      const Weight* part = &chunk.source;
+      PackGroups({&part, 1}, chunk.expert, chunk.begin, chunk.end, &chunk.entry->packed);
       const int64_t bytes = (chunk.end - chunk.begin) * chunk.entry->packed.group_bytes;
       const int64_t done = done_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
       if (worker.index() == 0 && progress != nullptr && !progress(done, total_bytes))

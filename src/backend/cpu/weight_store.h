@@ -21,7 +21,8 @@ namespace puna::backend::cpu {
 // Not thread safe. The pointers that it gives live as long as it does.
 class WeightStore {
  public:
-  WeightStore(const Plan* plan, Isa isa) : plan_(plan), isa_(isa) {}
+  // `exact_below_bytes` as in CompileOptions.
+  WeightStore(const Plan* plan, Isa isa, int64_t exact_below_bytes);
 
   // The packed form of one expert of a weight. Shape, format and group size are valid at once,
   // `data` after Load. Two weights of the same bytes give the same matrix. kUnsupported if the type
@@ -44,6 +45,7 @@ class WeightStore {
     const Weight* weight;
     int64_t expert;
     PackedMatrix packed;
+    bool as_floats;  // packed from decoded values instead of the weight's blocks
   };
   struct VectorEntry {
     const Weight* weight;
@@ -53,9 +55,12 @@ class WeightStore {
   using Key = std::tuple<const uint8_t*, quant::TensorType, int64_t, int64_t, int64_t, int64_t>;
   static Key KeyOf(const Weight& weight, int64_t expert);
   Result<PackedMatrix> Describe(const Weight& weight);
+  // Whether `weight` is decoded before it is packed.
+  Result<bool> PackedAsFloats(const Weight& weight);
 
   const Plan* plan_;
   Isa isa_;
+  bool exact_;
   int64_t bytes_ = 0;
   std::map<Key, std::unique_ptr<MatrixEntry>> matrices_;
   std::map<Key, VectorEntry> vectors_;
