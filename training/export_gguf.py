@@ -72,7 +72,7 @@ def metadata(shape, tokenizer):
         ("general.author", STRING, "the puna project"),
         ("general.description", STRING, DESCRIPTION),
         ("general.license", STRING, "mit"),
-        ("general.size_label", STRING, "7M"),
+        ("general.size_label", STRING, f"{net.parameter_count(shape) / 1e6:.1f}M"),
         ("general.quantization_version", UINT32, 2),
         ("general.file_type", UINT32, 7),
         ("llama.block_count", UINT32, shape.layers),

@@ -16,7 +16,7 @@ F = torch.nn.functional
 class Shape:
     vocab: int = 2048
     dim: int = 256
-    layers: int = 6
+    layers: int = 4
     heads: int = 4
     ffn: int = 768
     context: int = 1024
