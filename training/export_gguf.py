@@ -142,7 +142,7 @@ def quantized_parameters(flat, shape):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "checkpoint.pt"))
-    parser.add_argument("--vocabulary", default=os.path.join(HERE, "out", "vocabulary.json"))
+    parser.add_argument("--vocabulary", default=os.path.join(HERE, "vocabulary.json"))
     parser.add_argument("--out", default=os.path.join(HERE, "..", "models", "mini.gguf"))
     arguments = parser.parse_args()
     shape, tokenizer = net.Shape(), bpe.Tokenizer.load(arguments.vocabulary)
