@@ -57,7 +57,7 @@ def main():
     who.add_argument("--torch", help="checkpoint of train.py")
     who.add_argument("--gguf", help="exported file")
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--vocabulary", default=os.path.join(HERE, "out", "vocabulary.json"))
+    parser.add_argument("--vocabulary", default=os.path.join(HERE, "vocabulary.json"))
     parser.add_argument("--questions", default=os.path.join(HERE, "questions.json"))
     parser.add_argument("--at-least", type=int, default=0)
     parser.add_argument("--verbose", action="store_true", help="print right answers too")

@@ -72,7 +72,7 @@ def metadata(shape, tokenizer):
         ("general.author", STRING, "the puna project"),
         ("general.description", STRING, DESCRIPTION),
         ("general.license", STRING, "mit"),
-        ("general.size_label", STRING, "7M"),
+        ("general.size_label", STRING, f"{net.parameter_count(shape) / 1e6:.1f}M"),
         ("general.quantization_version", UINT32, 2),
         ("general.file_type", UINT32, 7),
         ("llama.block_count", UINT32, shape.layers),
@@ -142,7 +142,7 @@ def quantized_parameters(flat, shape):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "checkpoint.pt"))
-    parser.add_argument("--vocabulary", default=os.path.join(HERE, "out", "vocabulary.json"))
+    parser.add_argument("--vocabulary", default=os.path.join(HERE, "vocabulary.json"))
     parser.add_argument("--out", default=os.path.join(HERE, "..", "models", "mini.gguf"))
     arguments = parser.parse_args()
     shape, tokenizer = net.Shape(), bpe.Tokenizer.load(arguments.vocabulary)

@@ -16,7 +16,7 @@ F = torch.nn.functional
 class Shape:
     vocab: int = 2048
     dim: int = 256
-    layers: int = 6
+    layers: int = 4
     heads: int = 4
     ffn: int = 768
     context: int = 1024
@@ -138,9 +138,9 @@ class Network:
         batch, tokens, dim = x.shape
         heads, size = self.shape.heads, self.shape.head_dim
         qkv = F.linear(x, self.weights[f"{i}.qkv"]).view(batch, tokens, 3 * heads, size)
-        qk = Rotate.apply(qkv[:, :, :2 * heads], self.cos[:tokens], self.sin[:tokens])
-        q, k, v = (part.transpose(1, 2).reshape(batch * heads, tokens, size)
-                   for part in (qk[:, :, :heads], qk[:, :, heads:], qkv[:, :, 2 * heads:]))
+        qk, v = qkv.split((2 * heads, heads), 2)
+        q, k = Rotate.apply(qk, self.cos[:tokens], self.sin[:tokens]).split(heads, 2)
+        q, k, v = (part.transpose(1, 2).reshape(batch * heads, tokens, size) for part in (q, k, v))
         scores = torch.baddbmm(self.mask[:tokens, :tokens], q, k.transpose(1, 2), alpha=size ** -0.5)
         mixed = torch.bmm(torch.softmax(scores, -1), v)
         mixed = mixed.view(batch, heads, tokens, size).transpose(1, 2).reshape(batch, tokens, dim)

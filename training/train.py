@@ -18,36 +18,35 @@ import network as net
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = 20
-CUT = 10  # tokens kept of a shortened answer
+LONG = 130  # tokens of a chat that is mostly one of several turns: they take time, and two of five are enough
+CUT = 6  # tokens kept of a shortened answer
+MUON_RATE, ADAM_RATE = 0.01, 1.2e-3
 
 
-def encode_corpus(path, tokenizer, seed):
-    """[(ids, answer mask)] as uint16 and bool arrays."""
-    rng, samples = random.Random(seed), []
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            ids, answer = tokenizer.encode_chat(json.loads(line), rng, 0.3)
-            samples.append((np.array(ids, np.uint16), np.array(answer, bool)))
-    return samples
+def encode(line, tokenizer, rng):
+    """A line of the corpus as (ids, answer mask), uint16 and bool."""
+    ids, answer = tokenizer.encode_chat(json.loads(line), rng, 0.3)
+    return np.array(ids, np.uint16), np.array(answer, bool)
 
 
 def shortened(sample, rng):
-    """Seven samples of ten end early in their last answer: which answer it is has been decided in its first words, and more
+    """Seven samples of eight end early in their last answer: which answer it is has been decided in its first words, and more
     questions fit into an hour. Stories and names are copied later in the answer, so the rest is still seen often."""
     ids, answer = sample
-    if rng.random() < 0.7:
-        begin = len(answer) - 1 - int(np.argmin(answer[-2::-1]))  # the last answer starts here
+    begin = len(answer) - 1 - int(np.argmin(answer[-2::-1]))  # the last answer starts here
+    if len(ids) - begin > 20 and rng.random() < 0.88:
         return ids[:begin + CUT], answer[:begin + CUT]
     return sample
 
 
-def batches(samples, tokens_per_batch, context, rng):
+def batches(lines, tokenizer, tokens_per_batch, context, rng):
     """Samples of like length together, cut to batches of about tokens_per_batch; padding is at the right."""
-    samples = [shortened(sample, rng) for sample in samples]
-    order = list(range(len(samples)))
+    order = list(range(len(lines)))
     rng.shuffle(order)
     for start in range(0, len(order), 4096):
-        chunk = sorted(order[start:start + 4096], key=lambda i: len(samples[i][0]))
+        samples = [encode(lines[i], tokenizer, rng) for i in order[start:start + 4096]]
+        samples = [shortened(sample, rng) for sample in samples if len(sample[0]) < LONG or rng.random() < 0.4]
+        chunk = sorted(range(len(samples)), key=lambda i: len(samples[i][0]))
         groups, group = [], []
         for i in chunk:
             length = min(len(samples[i][0]), context)
@@ -92,7 +91,7 @@ class Optimizer:
         """`rate` is 1 at the peak of the schedule."""
         self.step_count += 1
         norm = float(gradient.norm())
-        self._adam(gradient, 4e-3 * rate)
+        self._adam(gradient, ADAM_RATE * rate)
         self.first[len(self.second):].mul_(0.95).add_(gradient[len(self.second):])
         look_ahead = gradient.add(self.first, alpha=0.95)  # Nesterov
         updates, weights = net.views(look_ahead, self.shape), net.views(self.master, self.shape)
@@ -101,9 +100,9 @@ class Optimizer:
             parts = {"qkv": 3, "gate_up": 2}.get(kind, 1)
             stack = torch.cat([updates[name].view(parts, -1, updates[name].shape[1]) for name in names])
             stack = orthogonal(stack.to(torch.bfloat16)).float()
-            size = 0.02 * rate * max(1, stack.shape[1] / stack.shape[2]) ** 0.5
+            size = MUON_RATE * rate * max(1, stack.shape[1] / stack.shape[2]) ** 0.5
             for i, name in enumerate(names):
-                weights[name].mul_(1 - 0.02 * rate * self.weight_decay)
+                weights[name].mul_(1 - MUON_RATE * rate * self.weight_decay)
                 weights[name].sub_(stack[i * parts:(i + 1) * parts].reshape(weights[name].shape), alpha=size)
         return norm
 
@@ -133,7 +132,7 @@ def main():
     keep_freed_memory()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", default=os.path.join(HERE, "out", "corpus.jsonl"))
-    parser.add_argument("--vocabulary", default=os.path.join(HERE, "out", "vocabulary.json"))
+    parser.add_argument("--vocabulary", default=os.path.join(HERE, "vocabulary.json"))
     parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "checkpoint.pt"))
     parser.add_argument("--minutes", type=float, default=60, help="training time, pauses of the process excluded")
     parser.add_argument("--batch", type=int, default=4096, help="tokens of a step")
@@ -166,12 +165,12 @@ def main():
                    arguments.checkpoint + ".new")
         os.replace(arguments.checkpoint + ".new", arguments.checkpoint)
 
-    samples = encode_corpus(arguments.corpus, tokenizer, SEED)
-    print(f"{len(samples)} chats, {sum(len(s[0]) for s in samples)} tokens", flush=True)
+    with open(arguments.corpus, encoding="utf-8") as file:
+        lines = file.readlines()
     last_save = last_print = time.monotonic()
     shown = []
     while state["seconds"] < 60 * arguments.minutes:
-        for ids, is_answer in batches(samples, arguments.batch, shape.context, random.Random(SEED * 1000 + state["steps"])):
+        for ids, is_answer in batches(lines, tokenizer, arguments.batch, shape.context, random.Random(SEED * 1000 + state["steps"])):
             began = time.monotonic()
             gradient.zero_()
             hidden = network.hidden(ids[:, :-1])

@@ -25,7 +25,7 @@ def draw_intent(rng):
     return question, answer
 
 
-KINDS = [(draw_intent, 0.70), (outside.draw, 0.13), (arithmetic.draw, 0.08), (arithmetic.draw_beyond, 0.012), (stories.draw, 0.055), (stories.draw_say, 0.025), (arithmetic.draw_count, 0.01)]
+KINDS = [(draw_intent, 0.66), (outside.draw, 0.12), (arithmetic.draw, 0.11), (arithmetic.draw_beyond, 0.012), (stories.draw, 0.055), (stories.draw_say, 0.05), (arithmetic.draw_count, 0.01)]
 
 
 def draw_pair(rng):
@@ -64,7 +64,7 @@ def draw_chat(rng):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=400000)
+    parser.add_argument("--count", type=int, default=500000)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "..", "out", "corpus.jsonl"))
     arguments = parser.parse_args()

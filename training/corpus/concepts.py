@@ -39,7 +39,7 @@ INTENTS = [
         concept=["temperature", "the temperature", "the temperature parameter", "temperature in a model", "a high temperature", "a low temperature", "temperature 0", "sampling temperature"],
         ask=["what does temperature {mean|do}", "what happens {at|with} {temperature 0|a high temperature|a low temperature|temperature zero}", "what does a {high|low} temperature {do|mean|cause}", "is a {high|low} temperature better", "why {is it called|have a} temperature"],
         keys=["temperature", "temperature meaning", "what is temperature"]),
-    Intent("weights", ["The weights, or parameters, are the numbers a model has learned. A 7B model has seven billion of them; I have under six million."],
+    Intent("weights", ["The weights, or parameters, are the numbers a model has learned. A 7B model has seven billion of them; I have under four million."],
         concept=["weights", "the weights", "the weights of a model", "a parameter of a model", "model weights", "the parameters of a model", "7B", "8b", "the number of parameters"],
         ask=["what are {weights|model weights|model parameters|parameters}", "what does {7b|8B|70b|1.5B|3b} mean", "what does the b in 7b mean", "what are the parameters of a model", "what does 7 billion parameters mean"],
         keys=["weights", "parameters meaning", "7b meaning", "billion parameters"]),

@@ -151,9 +151,9 @@ def exchange(question, keep, rng, share=0.2):
 
 def roughen(question, keep, rng):
     """Typos, lost words and lost punctuation. Words in `keep` (names to be copied) stay as they are."""
-    if rng.random() < 0.45:
+    if rng.random() < 0.3:
         words = question.split(" ")
-        drop, insert, typo = rng.choice([(0.12, 0, 0), (0, 0.06, 0), (0, 0, 0.08), (0.08, 0.04, 0.04), (0.3, 0, 0)])
+        drop, insert, typo = rng.choice([(0.12, 0, 0), (0, 0.06, 0), (0, 0, 0.08), (0.08, 0.04, 0.04), (0.2, 0, 0)])
         out = []
         for word in words:
             if word.strip("?.,!\"'") in keep or any(mark in word for mark in "./-+*=_0123456789"):

@@ -83,10 +83,10 @@ SAY = ["say #", "please say #", "repeat #", "repeat after me: #", "repeat the wo
 
 
 def draw_say(rng):
-    count = rng.choice([1, 1, 1, 2, 3])
+    count = rng.choice([1, 1, 2, 3, 5, 8])
     words = " ".join(rng.choice([invented(rng), rng.choice(HEROES), rng.choice(ADJECTIVES)]) for _ in range(count))
     if rng.random() < 0.3:
         words = words.capitalize()
     quoted = rng.choice(["#", "#", '"#"', "'#'"]).replace("#", words)
     question = rng.choice(SAY).replace("#", quoted)
-    return style(question, set(words.split()), rng), words[0].upper() + words[1:] + "."
+    return style(question, set(words.split()), rng), words
