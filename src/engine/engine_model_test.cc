@@ -248,6 +248,22 @@ TEST_P(EngineModelTest, TrainedModelWritesTheRecordedText) {
   }
 }
 
+// Quantized weights: products of one row and of many may take different kernels, which must agree
+// to the bit.
+TEST_P(EngineModelTest, QuantizedModelAloneAndBesideOthersAlike) {
+  PUNA_SHARED_OR_SKIP(path, "data/models/tinystories-656K/TinyStories-656K-Q8_0.gguf");
+  const GenerateRequest request = Request(37, 1, 30);
+  const Outcome expected = RunOne(LoadEngine(path, backend_.get()).get(), request);
+  EngineOptions options;
+  options.max_batch_tokens = 24;
+  options.kv_tokens = 2048;
+  const std::unique_ptr<Engine> crowd = LoadEngine(path, backend_.get(), options);
+  std::vector<GenerateRequest> requests;
+  for (uint32_t i = 0; i < 7; ++i) requests.push_back(Request(5 + 9 * i, 10 + i, 25 + i));
+  requests.insert(requests.begin() + 3, request);
+  EXPECT_TRUE(SameOutput(RunAll(crowd.get(), requests)[3], expected));
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, EngineModelTest, ::testing::Values("reference", "cpu"),
                          [](const auto& info) { return std::string(info.param); });
 

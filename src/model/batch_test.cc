@@ -82,12 +82,14 @@ class BatchTest : public ::testing::TestWithParam<Case> {
       ASSERT_TRUE(model.has_value()) << oracle.name << ": " << model.error().message;
       if (model->plan->cache_layers.empty()) continue;
       const std::vector<float> whole = InChunks(*model, oracle.tokens, {oracle.tokens.size()});
+      EXPECT_LT(Nmse(BetweenStrangers(*model, oracle), whole), tolerance) << oracle.name;
+      ++checked;
+      // Where tokens see what comes after them, a part of the text is another text.
+      if (!model->config.layers[0].attention.causal) continue;
       EXPECT_LT(Nmse(InChunks(*model, oracle.tokens, {1}), whole), tolerance) << oracle.name;
       EXPECT_LT(Nmse(InChunks(*model, oracle.tokens, {5, 17, 1, 11}), whole), tolerance)
           << oracle.name;
-      EXPECT_LT(Nmse(BetweenStrangers(*model, oracle), whole), tolerance) << oracle.name;
       EXPECT_LT(Nmse(AfterFork(*model, oracle, 21), whole), tolerance) << oracle.name;
-      ++checked;
     }
     std::printf("  %d models\n", checked);
     EXPECT_GT(checked, 0);

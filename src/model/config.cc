@@ -40,6 +40,10 @@ Status ValidateMoe(const MoeConfig& moe, const std::string& architecture) {
 
 Status Validate(const ModelConfig& config) {
   for (const LayerConfig& layer : config.layers) {
+    if (layer.feed_forward.hidden <= 0) {
+      return MakeError(ErrorCode::kCorrupt, "metadata key {}.feed_forward_length is too small",
+                       config.architecture);
+    }
     PUNA_RETURN_IF_ERROR(ValidateAttention(layer.attention, config.architecture));
     if (layer.feed_forward.moe)
       PUNA_RETURN_IF_ERROR(ValidateMoe(*layer.feed_forward.moe, config.architecture));
@@ -49,20 +53,26 @@ Status Validate(const ModelConfig& config) {
 
 }  // namespace
 
+Result<ModelConfig> arch::ReadChecked(SpecFunction* spec, MetadataReader& in) {
+  ModelConfig config = spec(in);
+  PUNA_RETURN_IF_ERROR(in.status());
+  PUNA_RETURN_IF_ERROR(Validate(config));
+  return config;
+}
+
 Result<ModelConfig> ReadConfig(const gguf::File& file) {
   PUNA_ASSIGN_OR_RETURN(const std::optional<std::string_view> architecture,
                         file.GetString("general.architecture"));
-  if (!architecture)
+  if (!architecture) {
     return MakeError(ErrorCode::kCorrupt, "metadata key general.architecture is missing");
+  }
   arch::SpecFunction* spec = arch::FindSpec(*architecture);
   if (spec == nullptr) {
-    return MakeError(ErrorCode::kUnsupported, "unknown model architecture \"{}\"", *architecture);
+    return MakeError(ErrorCode::kUnsupported, "unknown model architecture \"{}\"",
+                     architecture->substr(0, 64));
   }
   MetadataReader reader(file, *architecture);
-  ModelConfig config = spec(reader);
-  PUNA_RETURN_IF_ERROR(reader.status());
-  PUNA_RETURN_IF_ERROR(Validate(config));
-  return config;
+  return arch::ReadChecked(spec, reader);
 }
 
 }  // namespace puna::model

@@ -10,7 +10,9 @@
 #include "backend/reference/reference.h"
 #include "base/check.h"
 #include "gguf/gguf.h"
+#include "model/arch/spec.h"
 #include "model/config.h"
+#include "model/metadata_reader.h"
 #include "model/model.h"
 
 namespace puna::model {
@@ -67,9 +69,19 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto config = model::ReadConfig(**file);
   if (!config) {
     CHECK(!config.error().message.empty());
-    return 0;
+  } else {
+    model::PlanAndRun(*config, *file, false);
+    model::PlanAndRun(*config, *file, true);
   }
-  model::PlanAndRun(*config, *file, false);
-  model::PlanAndRun(*config, *file, true);
+  // The same metadata and tensors as if they were of another architecture.
+  const auto name = (*file)->GetString("general.architecture");
+  if (!name || !*name) return 0;
+  static const std::vector<std::string> kNames = model::SupportedArchitectures();
+  const size_t choice = std::accumulate(data, data + size, size_t{0},
+                                        [](size_t hash, uint8_t byte) { return hash * 31 + byte; });
+  const std::string& other = kNames[choice % kNames.size()];
+  model::MetadataReader reader(**file, **name);
+  const auto as_other = model::arch::ReadChecked(model::arch::FindSpec(other), reader);
+  if (as_other) model::PlanAndRun(*as_other, *file, as_other->embeddings_only);
   return 0;
 }

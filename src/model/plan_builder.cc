@@ -20,9 +20,10 @@ std::string ShapeText(const gguf::Tensor& tensor) {
 
 PlanBuilder::PlanBuilder(const ModelConfig& config, std::shared_ptr<const gguf::File> file,
                          const PlanOptions& options)
-    : config_(config), file_(std::move(file)), options_(options) {
+    : config_(config), options_(options), owned_(std::make_shared<Owned>()) {
+  owned_->file = std::move(file);
   plan_.vocabulary = config.vocabulary;
-  plan_.owner = file_;
+  plan_.owner = owned_;
 }
 
 void PlanBuilder::Fail(ErrorCode code, std::string message) {
@@ -43,19 +44,19 @@ std::string PlanBuilder::FirstOf(std::initializer_list<std::string> names) const
 }
 
 int64_t PlanBuilder::RowsOf(std::string_view tensor) const {
-  const gguf::Tensor* found = file_->FindTensor(tensor);
+  const gguf::Tensor* found = owned_->file->FindTensor(tensor);
   return found == nullptr ? 0 : found->dims[1];
 }
 
 int64_t PlanBuilder::ColsOf(std::string_view tensor) const {
-  const gguf::Tensor* found = file_->FindTensor(tensor);
+  const gguf::Tensor* found = owned_->file->FindTensor(tensor);
   return found == nullptr ? 0 : found->dims[0];
 }
 
 const gguf::Tensor* PlanBuilder::Find(const std::string& name,
                                       std::initializer_list<int64_t> dims) {
   if (!ok()) return nullptr;
-  const gguf::Tensor* tensor = file_->FindTensor(name);
+  const gguf::Tensor* tensor = owned_->file->FindTensor(name);
   if (tensor == nullptr) {
     Fail(ErrorCode::kCorrupt, fmt::format("tensor {} is missing, expected shape {}", name,
                                           ShapeText(std::data(dims), dims.size())));
@@ -132,20 +133,7 @@ WeightId PlanBuilder::OptionalVector(const std::string& name, int64_t width) {
 
 WeightId PlanBuilder::OptionalVectorSlice(const std::string& name, RowSlice slice) {
   if (slice.count == slice.total) return OptionalVector(name, slice.total);
-  if (!Has(name)) return backend::kNoWeight;
-  const gguf::Tensor* tensor = Find(name, {slice.total});
-  if (tensor == nullptr) return backend::kNoWeight;
-  const quant::TypeTraits& traits = quant::TraitsOf(tensor->type);
-  if (traits.block_elements != 1 || slice.step != 1) {
-    Fail(ErrorCode::kUnsupported,
-         fmt::format("tensor {} of type {} cannot be split", name, traits.name));
-    return backend::kNoWeight;
-  }
-  // Its values are rows of one column; a run of them is one row.
-  const WeightId id = AddWeight(*tensor, 1, slice, 1);
-  plan_.weights.back().cols = slice.count;
-  plan_.weights.back().rows = 1;
-  return id;
+  return Has(name) ? CopySlice(Find(name, {slice.total}), slice, 1) : backend::kNoWeight;
 }
 
 WeightId PlanBuilder::Experts(const std::string& name, int64_t in, RowSlice slice,
@@ -158,21 +146,26 @@ WeightId PlanBuilder::OptionalExpertVectors(const std::string& name, RowSlice sl
                                             int64_t experts) {
   if (!Has(name)) return backend::kNoWeight;
   const gguf::Tensor* tensor = Find(name, {slice.total, experts});
+  if (slice.count != slice.total) return CopySlice(tensor, slice, experts);
+  return tensor == nullptr ? backend::kNoWeight
+                           : AddWeight(*tensor, slice.total, {.count = 1, .total = 1}, experts);
+}
+
+WeightId PlanBuilder::CopySlice(const gguf::Tensor* tensor, RowSlice slice, int64_t experts) {
   if (tensor == nullptr) return backend::kNoWeight;
-  const quant::TypeTraits& traits = quant::TraitsOf(tensor->type);
-  if (slice.count != slice.total && (traits.block_elements != 1 || slice.step != 1)) {
-    Fail(ErrorCode::kUnsupported,
-         fmt::format("tensor {} of type {} cannot be split", name, traits.name));
-    return backend::kNoWeight;
+  std::vector<float> all(static_cast<size_t>(tensor->elements()));
+  quant::TraitsOf(tensor->type).decode(tensor->data.data(), tensor->elements(), all.data());
+  std::vector<float>& copy = owned_->vectors.emplace_back();
+  for (int64_t expert = 0; expert < experts; ++expert) {
+    for (int64_t i = 0; i < slice.count; ++i) {
+      copy.push_back(all[static_cast<size_t>(expert * slice.total + slice.first + i * slice.step)]);
+    }
   }
-  const WeightId id = AddWeight(*tensor, slice.total, {.count = 1, .total = 1}, experts);
-  backend::Weight& weight = plan_.weights.back();
-  if (slice.count != slice.total) {
-    weight.expert_stride_bytes = weight.RowBytes();
-    weight.data += slice.first * traits.block_bytes;
-    weight.cols = slice.count;
-  }
-  return id;
+  plan_.weights.push_back({.name = std::string(tensor->name),
+                           .cols = slice.count,
+                           .experts = experts,
+                           .data = reinterpret_cast<const uint8_t*>(copy.data())});
+  return static_cast<WeightId>(plan_.weights.size()) - 1;
 }
 
 std::vector<float> PlanBuilder::Values(const std::string& name, int64_t count) {

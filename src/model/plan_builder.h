@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -49,7 +50,7 @@ class PlanBuilder {
 
   // "blk.<layer>.<name>"
   static std::string Name(int64_t layer, std::string_view name);
-  bool Has(std::string_view tensor) const { return file_->FindTensor(tensor) != nullptr; }
+  bool Has(std::string_view tensor) const { return owned_->file->FindTensor(tensor) != nullptr; }
   // The first of `names` that exists; the first one if none does, so that an error names it.
   std::string FirstOf(std::initializer_list<std::string> names) const;
   // Rows of the tensor, or 0 if it does not exist.
@@ -101,11 +102,18 @@ class PlanBuilder {
  private:
   // Finds the tensor and checks dims; trailing dims of 1 may be left out by the file.
   const gguf::Tensor* Find(const std::string& tensor, std::initializer_list<int64_t> dims);
+  // The slice of a vector per expert, decoded into memory of the plan. Null: kNoWeight.
+  WeightId CopySlice(const gguf::Tensor* tensor, RowSlice slice, int64_t experts);
   WeightId AddWeight(const gguf::Tensor& tensor, int64_t cols, RowSlice slice, int64_t experts);
 
   const ModelConfig& config_;
-  std::shared_ptr<const gguf::File> file_;
   const PlanOptions& options_;
+  // What the plan keeps alive: the file, and the few values that had to be rearranged.
+  struct Owned {
+    std::shared_ptr<const gguf::File> file;
+    std::list<std::vector<float>> vectors;
+  };
+  std::shared_ptr<Owned> owned_;
   backend::Plan plan_;
   Status status_;
   std::map<std::string, int, std::less<>> buffers_;

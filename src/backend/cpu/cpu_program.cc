@@ -134,8 +134,10 @@ void CpuProgram::CheckBatch(const Batch& batch, std::span<float> out) const {
     CHECK(segment.first_row == row && segment.tokens > 0 && segment.start_position >= 0)
         << "segment at row " << row;
     row += segment.tokens;
-    if (plan_->cache_layers.empty()) continue;
     const int64_t positions = segment.start_position + segment.tokens;
+    CHECK(plan_->positions == 0 || positions <= plan_->positions)
+        << "position " << positions - 1 << " of " << plan_->positions;
+    if (plan_->cache_layers.empty()) continue;
     CHECK(static_cast<int64_t>(segment.pages.size()) * kPageTokens >= positions)
         << segment.pages.size();
     for (const int32_t page : segment.pages) CHECK(page >= 0 && page < kv_pool_.pages()) << page;

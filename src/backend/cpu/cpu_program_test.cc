@@ -18,7 +18,8 @@ constexpr double kFloatTolerance = 1e-11;
 
 std::vector<std::string> AvailableIsas() {
   std::vector<std::string> names;
-  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512Vnni, Isa::kNeon}) {
+  for (const Isa isa :
+       {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx, Isa::kNeon}) {
     if (IsaAvailable(isa)) names.emplace_back(IsaName(isa));
   }
   return names;
@@ -341,6 +342,7 @@ TEST_P(PerIsa, WithoutCache) {
         PlanBuilder b(7);
         b.plan().vocabulary = 60;
         b.plan().pooled = true;
+        b.plan().positions = 100;
         const View h = b.Buffer(36), q = b.Buffer(36), kv = b.Buffer(72), out = b.Buffer(36);
         b.Do(EmbedOp{b.Add(1, 60, 36, 1.0f), h});
         b.Do(AddRowOp{b.Add(1, 100, 36, 1.0f), h});

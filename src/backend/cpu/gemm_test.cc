@@ -320,14 +320,29 @@ TEST_P(GemmTest, PackedSizeIsPredictedAndCloseToTheFile) {
 }
 
 TEST(GemmTable, WhichKernelRuns) {
-  const std::vector<std::tuple<Isa, TensorType, std::string>> expected = {
-      {Isa::kScalar, TensorType::kQ4_K, "generic scalar"},
-      {Isa::kScalar, TensorType::kF32, "generic scalar"},
-  };
-  for (const auto& [isa, type, name] : expected) {
-    if (!IsaAvailable(isa)) continue;
-    const RandomMatrix matrix(type, 16, 256, 16);
-    EXPECT_EQ(KernelName(Pack({&matrix.weight()}, isa)), name);
+  const std::vector<TensorType> with_kernels = {
+      TensorType::kF32,  TensorType::kF16,    TensorType::kBF16,   TensorType::kQ4_0,
+      TensorType::kQ4_1, TensorType::kQ5_0,   TensorType::kQ5_1,   TensorType::kQ8_0,
+      TensorType::kQ2_K, TensorType::kQ3_K,   TensorType::kQ4_K,   TensorType::kQ5_K,
+      TensorType::kQ6_K, TensorType::kIQ4_NL, TensorType::kIQ4_XS, TensorType::kMXFP4};
+  for (Isa isa : AvailableIsas()) {
+    const bool x86_vectors =
+        isa == Isa::kAvx2 || isa == Isa::kAvxVnni || isa == Isa::kAvx512Vnni || isa == Isa::kAmx;
+    for (TensorType type : WeightTypes()) {
+      const bool own =
+          x86_vectors && std::count(with_kernels.begin(), with_kernels.end(), type) > 0;
+      const bool floats =
+          type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16;
+      // AVX-VNNI and AMX add nothing for floats and take the rows of the instruction set below.
+      const Isa from = !floats && own         ? isa
+                       : isa == Isa::kAvxVnni ? Isa::kAvx2
+                       : isa == Isa::kAmx     ? Isa::kAvx512Vnni
+                                              : isa;
+      std::string name(own ? quant::TraitsOf(type).name : "generic");
+      for (char& c : name) c = static_cast<char>(std::tolower(c));
+      const RandomMatrix matrix(type, 16, 256, 16);
+      EXPECT_EQ(KernelName(Pack({&matrix.weight()}, isa)), name + " " + std::string(IsaName(from)));
+    }
   }
 }
 

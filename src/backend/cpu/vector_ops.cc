@@ -36,23 +36,21 @@ int64_t AttendScratchFloats(int64_t rows, int64_t k_size, int64_t v_size) {
 }
 
 const VectorOps& VectorOpsOf(Isa isa) {
-  const VectorOps* ops = nullptr;
   switch (isa) {
-    case Isa::kScalar:
-      break;
+#if defined(__x86_64__)
     case Isa::kAvx2:
     case Isa::kAvxVnni:
-      ops = Avx2VectorOps();
-      break;
+      return Avx2VectorOps();
     case Isa::kAvx512Vnni:
     case Isa::kAmx:
-      ops = Avx512VectorOps();
-      break;
+      return Avx512VectorOps();
+#elif defined(__aarch64__)
     case Isa::kNeon:
-      ops = NeonVectorOps();
-      break;
+      return NeonVectorOps();
+#endif
+    default:
+      return ScalarVectorOps();
   }
-  return ops == nullptr ? *ScalarVectorOps() : *ops;
 }
 
 }  // namespace puna::backend::cpu

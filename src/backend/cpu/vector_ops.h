@@ -90,8 +90,8 @@ struct VectorOps {
                        int64_t part_stride);
 };
 
-// The table of an instruction set; IsaAvailable(isa) must hold for its functions to run. An
-// instruction set that the build does not have gets the scalar table.
+// The table of an instruction set; IsaAvailable(isa) must hold for its functions to run.
+// Instruction sets of other processor families get the scalar table.
 const VectorOps& VectorOpsOf(Isa isa);
 
 }  // namespace puna::backend::cpu

@@ -1,13 +1,9 @@
-// VectorOps for neon; empty where the compiler has no such instructions.
+#include <arm_neon.h>
+
 #include "backend/cpu/vector_ops.h"
 #include "backend/cpu/vector_ops_tables.h"
 
-#if defined(__aarch64__)
-#include <arm_neon.h>
-#endif
-
 namespace puna::backend::cpu {
-#if defined(__aarch64__)
 namespace {
 #include "backend/cpu/simd_inl.h"
 
@@ -16,12 +12,9 @@ namespace {
 #include "backend/cpu/attention_inl.h"
 }  // namespace
 
-const VectorOps* NeonVectorOps() {
+const VectorOps& NeonVectorOps() {
   static constexpr VectorOps kOps = PUNA_VECTOR_OPS;
-  return &kOps;
+  return kOps;
 }
-#else
-const VectorOps* NeonVectorOps() { return nullptr; }
-#endif
 
 }  // namespace puna::backend::cpu

@@ -1,5 +1,5 @@
 // VectorOps in the instruction set that the whole program is compiled for: the fallback, and the
-// twin in tests.
+// slow twin in tests.
 #include "backend/cpu/vector_ops.h"
 #include "backend/cpu/vector_ops_tables.h"
 
@@ -12,9 +12,9 @@ namespace {
 #include "backend/cpu/attention_inl.h"
 }  // namespace
 
-const VectorOps* ScalarVectorOps() {
+const VectorOps& ScalarVectorOps() {
   static constexpr VectorOps kOps = PUNA_VECTOR_OPS;
-  return &kOps;
+  return kOps;
 }
 
 }  // namespace puna::backend::cpu

@@ -7,10 +7,10 @@
 
 namespace puna::backend::cpu {
 
-const VectorOps* ScalarVectorOps();
-const VectorOps* Avx2VectorOps();
-const VectorOps* Avx512VectorOps();
-const VectorOps* NeonVectorOps();
+const VectorOps& ScalarVectorOps();
+const VectorOps& Avx2VectorOps();
+const VectorOps& Avx512VectorOps();
+const VectorOps& NeonVectorOps();
 
 }  // namespace puna::backend::cpu
 

@@ -186,6 +186,10 @@ void MakeBidirectional(ModelConfig* config) {
   for (LayerConfig& layer : config->layers) layer.attention.causal = false;
 }
 
+void RequireHeadNorms(ModelConfig* config) {
+  for (LayerConfig& layer : config->layers) layer.attention.qk_norm = true;
+}
+
 void KeepMixturesWithRouters(const MetadataReader& in, ModelConfig* config) {
   for (size_t i = 0; i < config->layers.size(); ++i) {
     const std::string router = fmt::format("blk.{}.ffn_gate_inp.weight", i);

@@ -11,7 +11,7 @@ ModelConfig Exaone4(MetadataReader& in) {
   config.norms.attention.clear();
   config.norms.feed_forward.clear();
   UseOutputNorms(&config);
-  for (LayerConfig& layer : config.layers) layer.attention.qk_norm = true;
+  RequireHeadNorms(&config);
   // Only the 32B one has local layers.
   if (config.layers.size() != 64) return config;
   ReadSlidingWindow(in, 0, 4, WindowPattern::kLastSeesAll, &config);

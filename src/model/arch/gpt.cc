@@ -86,41 +86,10 @@ ModelConfig Orion(MetadataReader& in) {
 // Without a norm of its own, the feed-forward works beside the attention.
 ModelConfig StableLm(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.norm = NormKind::kLayer, .rope = RopeKind::kHalves});
-  if (in.file().FindTensor("blk.0.ffn_norm.weight") == nullptr)
+  if (in.file().FindTensor("blk.0.ffn_norm.weight") == nullptr) {
     config.residual = ResidualForm::kParallel;
+  }
   for (LayerConfig& layer : config.layers) layer.attention.qk_norm_kind = NormKind::kLayer;
-  return config;
-}
-
-ModelConfig Dbrx(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(in, {.norm = NormKind::kLayer, .rope = RopeKind::kHalves});
-  config.norms.feed_forward = "attn_output_norm";
-  return config;
-}
-
-ModelConfig Bitnet(MetadataReader& in) {
-  const bool squared = in.String("hidden_act", "silu") == "relu2";
-  return ReadDecoder(in, {.rope = RopeKind::kHalves,
-                          .activation = squared ? Activation::kReluSquared : Activation::kSilu});
-}
-
-ModelConfig OpenElm(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
-  for (LayerConfig& layer : config.layers) layer.attention.qk_norm = true;
-  return config;
-}
-
-ModelConfig Plamo(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
-  config.residual = ResidualForm::kParallel;
-  return config;
-}
-
-ModelConfig Plamo3(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
-  UseOutputNorms(&config);
-  ReadSlidingWindow(in, 0, 8, WindowPattern::kLastSeesAll, &config);
-  for (LayerConfig& layer : config.layers) layer.attention.qk_norm = true;
   return config;
 }
 

@@ -29,8 +29,9 @@ ModelConfig Arcee(MetadataReader& in) {
 // Every fourth layer has no rope.
 ModelConfig SmolLm3(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {});
-  for (size_t i = 3; i < config.layers.size(); i += 4)
+  for (size_t i = 3; i < config.layers.size(); i += 4) {
     config.layers[i].attention.rope.enabled = false;
+  }
   return config;
 }
 
@@ -72,30 +73,9 @@ ModelConfig Maincoder(MetadataReader& in) {
   return config;
 }
 
-// Mixtures with shared experts, the first layers dense.
-ModelConfig DeepSeek(MetadataReader& in) { return ReadDecoder(in, {.normalize_experts = false}); }
-
-// All its layers are mixtures.
-ModelConfig BailingMoe(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(in, {.normalize_experts = false});
-  for (LayerConfig& layer : config.layers)
-    layer.feed_forward.moe = config.layers.back().feed_forward.moe;
-  return config;
-}
-
 ModelConfig Ernie45(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {});
   MakeDense(&config);
-  return config;
-}
-
-// Every interleave_moe_layer_step-th layer is a mixture.
-ModelConfig Ernie45Moe(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(in, {});
-  const int64_t step = in.Integer("interleave_moe_layer_step", {1, 4096}, 1);
-  for (size_t i = 0; i < config.layers.size(); ++i) {
-    if ((static_cast<int64_t>(i) + 1) % step != 0) config.layers[i].feed_forward.moe.reset();
-  }
   return config;
 }
 

@@ -12,13 +12,56 @@ constexpr DecoderTraits kSigmoidRouted = {
 
 }  // namespace
 
+// Mixtures with shared experts, the first layers dense.
+ModelConfig DeepSeek(MetadataReader& in) { return ReadDecoder(in, {.normalize_experts = false}); }
+
+// All its layers are mixtures.
+ModelConfig BailingMoe(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.normalize_experts = false});
+  const std::optional<MoeConfig> moe = config.layers.back().feed_forward.moe;
+  for (LayerConfig& layer : config.layers) layer.feed_forward.moe = moe;
+  return config;
+}
+
+// Every interleave_moe_layer_step-th layer is a mixture.
+ModelConfig Ernie45Moe(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  const int64_t step = in.Integer("interleave_moe_layer_step", {1, 4096}, 1);
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    if ((static_cast<int64_t>(i) + 1) % step != 0) config.layers[i].feed_forward.moe.reset();
+  }
+  return config;
+}
+
+ModelConfig Dots1(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, kSigmoidRouted);
+  RequireHeadNorms(&config);
+  return config;
+}
+
+ModelConfig BailingMoe2(MetadataReader& in) { return Dots1(in); }
+
+ModelConfig MiniMaxM2(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
+  RequireHeadNorms(&config);
+  for (LayerConfig& layer : config.layers) layer.attention.qkv_bias = false;
+  return config;
+}
+
+ModelConfig Dbrx(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.norm = NormKind::kLayer, .rope = RopeKind::kHalves});
+  config.norms.feed_forward = "attn_output_norm";
+  return config;
+}
+
 ModelConfig AfMoe(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, kSigmoidRouted);
   config.embedding_scale = std::sqrt(static_cast<double>(config.width));
   UseOutputNorms(&config);
   ReadSlidingWindow(in, 0, 4, WindowPattern::kLastSeesAll, &config);
-  for (size_t i = 3; i < config.layers.size(); i += 4)
+  for (size_t i = 3; i < config.layers.size(); i += 4) {
     config.layers[i].attention.rope.enabled = false;
+  }
   for (LayerConfig& layer : config.layers) {
     layer.attention.qk_norm = true;
     layer.attention.output_gate = Activation::kSigmoid;
@@ -29,8 +72,9 @@ ModelConfig AfMoe(MetadataReader& in) {
 // Local layers turn by the plain rope, with their own number of dimensions.
 ModelConfig Laguna(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, kSigmoidRouted);
-  if (in.Has("attention.sliding_window"))
+  if (in.Has("attention.sliding_window")) {
     ReadSlidingWindow(in, 0, 4, WindowPattern::kFirstSeesAll, &config);
+  }
   for (LayerConfig& layer : config.layers) {
     AttentionConfig& attention = layer.attention;
     attention.qk_norm = true;

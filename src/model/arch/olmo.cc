@@ -15,7 +15,7 @@ ModelConfig Olmo2(MetadataReader& in) {
   config.norms.attention.clear();
   config.norms.feed_forward.clear();
   UseOutputNorms(&config);
-  for (LayerConfig& layer : config.layers) layer.attention.qk_norm = true;
+  RequireHeadNorms(&config);
   if (in.Has("attention.sliding_window")) {  // OLMo 3
     ReadSlidingWindow(in, 0, 4, WindowPattern::kLastSeesAll, &config);
     for (LayerConfig& layer : config.layers) {
@@ -28,7 +28,7 @@ ModelConfig Olmo2(MetadataReader& in) {
 
 ModelConfig Olmoe(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .normalize_experts = false});
-  for (LayerConfig& layer : config.layers) layer.attention.qk_norm = true;
+  RequireHeadNorms(&config);
   return config;
 }
 

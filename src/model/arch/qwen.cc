@@ -15,15 +15,15 @@ ModelConfig Qwen(MetadataReader& in) {
 ModelConfig Qwen2Moe(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .normalize_experts = false});
   for (LayerConfig& layer : config.layers) {
-    MoeConfig& moe = *layer.feed_forward.moe;
-    if (moe.shared_hidden == 0) moe.shared_hidden = layer.feed_forward.hidden;
+    std::optional<MoeConfig>& moe = layer.feed_forward.moe;
+    if (moe && moe->shared_hidden == 0) moe->shared_hidden = layer.feed_forward.hidden;
   }
   return config;
 }
 
 ModelConfig Qwen3(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
-  for (LayerConfig& layer : config.layers) layer.attention.qk_norm = true;
+  RequireHeadNorms(&config);
   return config;
 }
 
@@ -51,47 +51,6 @@ ModelConfig Rnd1(MetadataReader& in) {
   return config;
 }
 
-ModelConfig Mellum(MetadataReader& in) {
-  ModelConfig config = Qwen3(in);
-  ReadSlidingWindow(in, 0, 4, WindowPattern::kLastSeesAll, &config);
-  return config;
-}
-
-ModelConfig SeedOss(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
-  config.norms.feed_forward = "post_attention_norm";
-  return config;
-}
-
-ModelConfig Dots1(MetadataReader& in) {
-  ModelConfig config = ReadDecoder(
-      in, {.rope = RopeKind::kHalves, .router = RouterScore::kSigmoid, .normalize_experts = false});
-  for (LayerConfig& layer : config.layers) layer.attention.qk_norm = true;
-  return config;
-}
-
-ModelConfig MiniMaxM2(MetadataReader& in) {
-  ModelConfig config = Qwen3(in);
-  for (LayerConfig& layer : config.layers) layer.attention.qkv_bias = false;
-  return config;
-}
-
-ModelConfig Hunyuan(MetadataReader& in) {
-  ModelConfig config = Qwen3(in);
-  for (LayerConfig& layer : config.layers) {
-    layer.attention.qk_norm_after_rope = true;
-    std::optional<MoeConfig>& moe = layer.feed_forward.moe;
-    if (moe && moe->shared_hidden == 0) moe->shared_hidden = layer.feed_forward.hidden;
-  }
-  return config;
-}
-
-ModelConfig PanguEmbedded(MetadataReader& in) {
-  ModelConfig config = Qwen2(in);
-  for (LayerConfig& layer : config.layers) layer.attention.rope.factors = false;
-  return config;
-}
-
 // The text half of models that see pictures; positions of text are the same in every section of the
 // rope.
 ModelConfig Qwen2Vl(MetadataReader& in) {
@@ -103,7 +62,5 @@ ModelConfig PaddleOcr(MetadataReader& in) {
   MakeDense(&config);
   return config;
 }
-
-ModelConfig BailingMoe2(MetadataReader& in) { return Dots1(in); }
 
 }  // namespace puna::model::arch

@@ -21,6 +21,10 @@ using SpecFunction = ModelConfig(MetadataReader& in);
 // The spec of general.architecture `name`; null if there is none.
 SpecFunction* FindSpec(std::string_view name);
 
+// Runs a spec and checks what every network must satisfy. ReadConfig is this with the spec of the
+// file's own architecture.
+Result<ModelConfig> ReadChecked(SpecFunction* spec, MetadataReader& in);
+
 // What decoders differ in without a metadata key for it.
 struct DecoderTraits {
   NormKind norm = NormKind::kRms;
@@ -39,6 +43,8 @@ struct DecoderTraits {
 void MakeDense(ModelConfig* config);
 // Every token sees all others: encoders, and models that write a text in any order.
 void MakeBidirectional(ModelConfig* config);
+// attn_q_norm and attn_k_norm must be there.
+void RequireHeadNorms(ModelConfig* config);
 // Leaves mixtures only in the layers that have a router: ffn_gate_inp.
 void KeepMixturesWithRouters(const MetadataReader& in, ModelConfig* config);
 // Gemma's names of the norms after the blocks.

@@ -84,7 +84,7 @@ void Advance(int64_t tokens, ChunkInput* input) {
   input->scaled_sum += tokens * 8;
 }
 
-constexpr int64_t kTokenBlock = 256;
+constexpr int64_t kTokenBlock = 512;
 constexpr int kTileGroups = 2;
 
 // Vector kernels: Tiles::Run<shape, groups>(tokens, ...) does up to Tiles::kMaxTokens tokens of a

@@ -116,12 +116,18 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
   Simd::HalfToFloat(chunk, panel->d);
   const auto* scales = reinterpret_cast<const int8_t*>(chunk + format.scale_at(cols));
   if constexpr (format.nibble_scales) {
-    for (int64_t b = 0; b < blocks; ++b) {
-      for (int r = 0; r < kGroupRows; ++r) {
-        panel->scale[b][r] = static_cast<float>(scales[b * kGroupRows + r] & 15);
-        panel->min[b / 2][r][b % 2] =
-            static_cast<int16_t>(static_cast<uint8_t>(scales[b * kGroupRows + r]) >> 4);
+    float* out = panel->scale[0];
+    for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i)
+      out[i] = static_cast<float>(scales[i] & 15);
+    // Two blocks' minimums side by side, as one 32-bit lane per row.
+    for (int64_t pair = 0; pair < kChunk / format.block / 2; ++pair) {
+      const int8_t* first = scales + pair * 2 * kGroupRows;
+      uint32_t lanes[kGroupRows];
+      for (int64_t r = 0; r < kGroupRows; ++r) {
+        lanes[r] = static_cast<uint32_t>(static_cast<uint8_t>(first[r]) >> 4) |
+                   static_cast<uint32_t>(static_cast<uint8_t>(first[kGroupRows + r]) >> 4) << 16;
       }
+      std::memcpy(panel->min[pair], lanes, sizeof(lanes));
     }
   } else {
     float* out = panel->scale[0];

@@ -1,4 +1,4 @@
-// int8 kernels on AMX tiles, for 9 tokens and more. A tile product is 16 tokens x 16 rows x 64
+// int8 kernels on AMX tiles, for 13 tokens and more. A tile product is 16 tokens x 16 rows x 64
 // columns, 16384 multiply-adds in 16 cycles: eight times the vectors' rate. The r16 layout is
 // already what it wants: 16 steps of a panel are its right factor, 16 tokens of the prepared input
 // its left one.
@@ -100,29 +100,31 @@ struct AmxDigitsKernel {
     alignas(64) int32_t value[kTileGroups][2][kTileTokens][kGroupRows];
   };
 
-  // Starts the products of 16 tokens with one chunk; their sums are in tiles 0 (low) and 1 (high),
-  // 2 and 3 for the second group.
+  // One of four steps, 64 columns each, of the products of 16 tokens with one chunk; their sums are
+  // in tiles 0 (low) and 1 (high), 2 and 3 for the second group.
   template <int kGroups>
-  static inline __attribute__((always_inline)) void Start(const Panel* panels,
-                                                          const uint8_t* values) {
+  static inline __attribute__((always_inline)) void Step(const Panel* panels, const uint8_t* values,
+                                                         int step) {
+    _tile_loadd(4, values + step * 64, kChunk);
+    _tile_loadd(5, panels[0].low[step * 16], 64);
+    _tile_dpbsud(0, 4, 5);
+    _tile_loadd(6, panels[0].high[step * 16], 64);
+    _tile_dpbssd(1, 4, 6);
+    if constexpr (kGroups > 1) {
+      _tile_loadd(5, panels[1].low[step * 16], 64);
+      _tile_dpbsud(2, 4, 5);
+      _tile_loadd(6, panels[1].high[step * 16], 64);
+      _tile_dpbssd(3, 4, 6);
+    }
+  }
+
+  template <int kGroups>
+  static inline __attribute__((always_inline)) void Zero() {
     _tile_zero(0);
     _tile_zero(1);
     if constexpr (kGroups > 1) {
       _tile_zero(2);
       _tile_zero(3);
-    }
-    for (int step = 0; step < 4; ++step) {
-      _tile_loadd(4, values + step * 64, kChunk);
-      _tile_loadd(5, panels[0].low[step * 16], 64);
-      _tile_dpbsud(0, 4, 5);
-      _tile_loadd(6, panels[0].high[step * 16], 64);
-      _tile_dpbssd(1, 4, 6);
-      if constexpr (kGroups > 1) {
-        _tile_loadd(5, panels[1].low[step * 16], 64);
-        _tile_dpbsud(2, 4, 5);
-        _tile_loadd(6, panels[1].high[step * 16], 64);
-        _tile_dpbssd(3, 4, 6);
-      }
     }
   }
 
@@ -137,18 +139,18 @@ struct AmxDigitsKernel {
     MemoryBarrier();
   }
 
+  // Adds what tokens [begin, end) have in `products` to their sums.
   template <int kGroups>
   static inline __attribute__((always_inline)) void Add(const Products& products,
                                                         const Panel* panels,
-                                                        const ChunkInput& input, int64_t tokens,
-                                                        float* sums) {
-    for (int g = 0; g < kGroups; ++g) {
-      const R16Panel& panel = panels[g].vector;
-      const __m512 d = _mm512_load_ps(panel.d);
-      for (int64_t t = 0; t < tokens; ++t) {
+                                                        const ChunkInput& input, int64_t begin,
+                                                        int64_t end, float* sums) {
+    for (int64_t t = begin; t < end; ++t) {
+      for (int g = 0; g < kGroups; ++g) {
+        const R16Panel& panel = panels[g].vector;
         const __m512i high = _mm512_slli_epi32(_mm512_load_si512(products.value[g][1][t]), 8);
         const __m512i dot = _mm512_add_epi32(high, _mm512_load_si512(products.value[g][0][t]));
-        __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), d);
+        __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), _mm512_load_ps(panel.d));
         if constexpr (shape.min) {
           __m512i min = _mm512_setzero_si512();
           for (int p = 0; p < kBlocks<shape> / 2; ++p) {
@@ -164,21 +166,29 @@ struct AmxDigitsKernel {
     }
   }
 
+  // The vector work of 16 tokens is cut in four and dealt between the steps of the next 16: far
+  // apart, the tile products would fill the processor's window and the vector units would wait for
+  // them.
   template <int kGroups>
   static void Multiply(Panel* panels, int /*blocks*/, ChunkInput input, int64_t tokens,
                        float* sums) {
     Products products[2];
     int parity = 0;
-    Start<kGroups>(panels, input.values);
+    Zero<kGroups>();
+    for (int step = 0; step < 4; ++step) Step<kGroups>(panels, input.values, step);
     Store<kGroups>(&products[0]);
     for (; tokens > kTileTokens; tokens -= kTileTokens, parity ^= 1) {
-      Start<kGroups>(panels, input.values + kTileTokens * kChunk);
-      Add<kGroups>(products[parity], panels, input, kTileTokens, sums);
+      Zero<kGroups>();
+#pragma GCC unroll 4
+      for (int step = 0; step < 4; ++step) {
+        Step<kGroups>(panels, input.values + kTileTokens * kChunk, step);
+        Add<kGroups>(products[parity], panels, input, step * 4, step * 4 + 4, sums);
+      }
       Store<kGroups>(&products[parity ^ 1]);
       Advance<shape>(kTileTokens, &input);
       sums += kTileTokens * kTileGroups * kGroupRows;
     }
-    Add<kGroups>(products[parity], panels, input, tokens, sums);
+    Add<kGroups>(products[parity], panels, input, 0, tokens, sums);
   }
 };
 
@@ -221,32 +231,43 @@ struct AmxBlockKernel {
     MemoryBarrier();
   }
 
-  // One group x 16 tokens; what is computed for tokens from `tokens` on is not stored.
+  // sum[t] += products of block b, scaled.
+  static inline __attribute__((always_inline)) void Add(
+      const int32_t (&products)[kTileTokens][kGroupRows], const Panel& panel,
+      const ChunkInput& input, int b, __m512 (&sum)[kTileTokens]) {
+    const __m512 scale = _mm512_load_ps(panel.scale[b]);
+#pragma GCC unroll 16
+    for (int t = 0; t < kTileTokens; ++t) {
+      const __m512 dot = _mm512_cvtepi32_ps(_mm512_load_si512(products[t]));
+      sum[t] = _mm512_fmadd_ps(_mm512_mul_ps(dot, _mm512_set1_ps(input.scale[t * 8 + b])), scale,
+                               sum[t]);
+      if constexpr (shape.min) {
+        const __m512 scaled_sum = _mm512_set1_ps(input.scaled_sum[t * 8 + b]);
+        sum[t] = _mm512_fmadd_ps(scaled_sum, _mm512_load_ps(panel.block_min[b]), sum[t]);
+      }
+    }
+  }
+
+  // One group x 16 tokens; what is computed for tokens from `tokens` on is not stored. While block
+  // b + 1 is multiplied, block b - 1 is added: its products were stored long enough ago to be
+  // loaded without waiting.
   static void Tile(const Panel& panel, int blocks, const ChunkInput& input, int64_t tokens,
                    float* sums) {
     alignas(64) int32_t products[2][kTileTokens][kGroupRows];
     __m512 sum[kTileTokens];
+#pragma GCC unroll 16
     for (int t = 0; t < kTileTokens; ++t) {
       sum[t] =
           t < tokens ? _mm512_load_ps(sums + t * kTileGroups * kGroupRows) : _mm512_setzero_ps();
     }
     Start(panel, input.values, 0);
     for (int b = 0; b < blocks; ++b) {
-      Store(b, products[b % 2]);
       if (b + 1 < blocks) Start(panel, input.values, b + 1);
-      const __m512 scale = _mm512_load_ps(panel.scale[b]);
-#pragma GCC unroll 16
-      for (int t = 0; t < kTileTokens; ++t) {
-        const __m512 value =
-            _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(products[b % 2][t])),
-                          _mm512_set1_ps(input.scale[t * 8 + b]));
-        sum[t] = _mm512_fmadd_ps(value, scale, sum[t]);
-        if constexpr (shape.min) {
-          sum[t] = _mm512_fmadd_ps(_mm512_set1_ps(input.scaled_sum[t * 8 + b]),
-                                   _mm512_load_ps(panel.block_min[b]), sum[t]);
-        }
-      }
+      if (b > 0) Add(products[(b - 1) % 2], panel, input, b - 1, sum);
+      Store(b, products[b % 2]);
     }
+    Add(products[(blocks - 1) % 2], panel, input, blocks - 1, sum);
+#pragma GCC unroll 16
     for (int t = 0; t < kTileTokens; ++t) {
       if (t < tokens) _mm512_store_ps(sums + t * kTileGroups * kGroupRows, sum[t]);
     }
@@ -264,7 +285,7 @@ struct AmxBlockKernel {
 };
 
 // Below this many tokens the vector kernels are faster.
-constexpr int64_t kAmxTokens = 9;
+constexpr int64_t kAmxTokens = 13;
 
 template <const R16Format& format, template <const R16Format&> typename Kernel>
 void MultiplyAmx(const MultiplyTask& task) {

@@ -1,0 +1,126 @@
+#include "api/api.h"
+
+#include <boost/asio/ip/address.hpp>
+#include <thread>
+
+#include "api/access.h"
+#include "api/model_catalog.h"
+#include "api/routes.h"
+#include "base/log.h"
+
+namespace puna::api {
+
+struct ApiServer::State {
+  explicit State(const Settings& settings)
+      : store(settings.models),
+        catalog(&store),
+        blocking(std::max(2u, std::thread::hardware_concurrency())) {}
+
+  store::Store store;
+  ModelCatalog catalog;
+  std::unique_ptr<scheduler::Scheduler> scheduler;
+  boost::asio::thread_pool blocking;
+  Services services;
+  std::unique_ptr<AccessRules> access;
+  std::string url;
+  std::unique_ptr<http::Server> server;  // last: it goes first
+};
+
+namespace {
+
+bool IsLoopback(const std::string& host) {
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(host, error);
+  return error ? host == "localhost" : address.is_loopback();
+}
+
+// What every request passes before its route: Host, Origin, preflight.
+http::Task<void> Guarded(const AccessRules& access, Services& services,
+                         const http::Request& request, http::BodyReader& body,
+                         http::ResponseWriter& writer) {
+  const std::string_view host = request.Header("host");
+  const std::string_view origin = request.Header("origin");
+  if (!access.HostAllowed(host) || !access.OriginAllowed(origin, host)) {
+    co_await writer.Send(403, "", "");
+    co_return;
+  }
+  if (!origin.empty()) {
+    writer.SetHeader("Access-Control-Allow-Origin", std::string(origin));
+    writer.SetHeader("Vary", "Origin");
+  }
+  if (request.method == "OPTIONS") {
+    writer.SetHeader("Access-Control-Allow-Methods", kAllowedMethods);
+    writer.SetHeader("Access-Control-Allow-Headers", kAllowedHeaders);
+    writer.SetHeader("Access-Control-Max-Age", "43200");
+    co_await writer.Send(204, "", "");
+    co_return;
+  }
+  Call call{request, body, writer, services, {}};
+  co_await Dispatch(call);
+}
+
+scheduler::SchedulerOptions SchedulerOptionsOf(const Settings& settings, backend::KvType kv_type) {
+  scheduler::SchedulerOptions options;
+  options.backend.name = settings.backend;
+  options.backend.threads = static_cast<int>(settings.threads);
+  options.backend.isa = settings.isa;
+  options.kv_type = kv_type;
+  options.keep_alive = settings.keep_alive;
+  options.context_length = settings.context_length;
+  options.num_parallel = settings.num_parallel;
+  options.max_loaded_models = settings.max_loaded_models;
+  options.max_queue = settings.max_queue;
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) {
+  const Settings& settings = config.settings;
+  auto state = std::make_unique<State>(settings);
+  if (config.local_model) {
+    PUNA_RETURN_IF_ERROR(
+        state->store.AddLocalFile(config.local_model->first, config.local_model->second));
+  }
+  PUNA_ASSIGN_OR_RETURN(const backend::KvType kv_type,
+                        backend::ParseKvType(settings.kv_cache_type));
+  PUNA_ASSIGN_OR_RETURN(state->scheduler,
+                        scheduler::Scheduler::Create(SchedulerOptionsOf(settings, kv_type)));
+
+  http::ServerOptions options;
+  const Address address = ParseAddress(settings.host);
+  options.host = config.private_port ? "127.0.0.1" : address.host;
+  options.port = config.private_port ? 0 : address.port;
+  state->access = std::make_unique<AccessRules>(settings.origins, IsLoopback(options.host));
+  state->services = {settings, &state->store, state->scheduler.get(), &state->catalog,
+                     &state->blocking};
+  auto handler = [access = state->access.get(), services = &state->services](
+                     const http::Request& request, http::BodyReader& body,
+                     http::ResponseWriter& writer) -> http::Task<void> {
+    return Guarded(*access, *services, request, body, writer);
+  };
+  PUNA_ASSIGN_OR_RETURN(state->server, http::Server::Start(options, std::move(handler)));
+  if (!settings.no_prune) {
+    if (const Status pruned = state->store.Prune(); !pruned)
+      LogWarning("prune: {}", pruned.error().message);
+  }
+  const bool ipv6 = options.host.find(':') != std::string::npos;
+  state->url = fmt::format(fmt::runtime(ipv6 ? "http://[{}]:{}" : "http://{}:{}"), options.host,
+                           state->server->port());
+  return std::unique_ptr<ApiServer>(new ApiServer(std::move(state)));
+}
+
+ApiServer::ApiServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+ApiServer::~ApiServer() { Shutdown(std::chrono::steady_clock::now()); }
+
+std::string ApiServer::url() const { return state_->url; }
+
+void ApiServer::Shutdown(std::chrono::steady_clock::time_point deadline) {
+  // Connections first: they hold requests whose answers the scheduler is still computing.
+  state_->server->Drain(deadline);
+  state_->scheduler->Shutdown(deadline);
+  state_->blocking.join();
+}
+
+}  // namespace puna::api

@@ -1,0 +1,139 @@
+#include "api/model_catalog.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace puna::api {
+namespace {
+
+constexpr size_t kKeptModels = 16;
+constexpr char kPlainTemplate[] = "{{ .Prompt }}";
+
+// The text of a token for templates that mention it; "" where there is none.
+std::string TokenText(const tokenizer::Tokenizer* tokenizer, std::optional<tokenizer::TokenId> id) {
+  return tokenizer != nullptr && id ? std::string(tokenizer->RawTextOf(*id)) : "";
+}
+
+// Which template a model is prompted with: of the Modelfile's Go template and the file's own Jinja
+// template the one that can do more (tools, thinking), the Go template on a draw, as Ollama
+// decides. A model without either is prompted plainly.
+Result<std::shared_ptr<const chat::PromptTemplate>> ChooseTemplate(const ModelEntry& entry) {
+  std::shared_ptr<const chat::PromptTemplate> go, jinja;
+  if (entry.installed.template_text) {
+    auto parsed = chat::PromptTemplate::FromGo(*entry.installed.template_text);
+    if (!parsed) return WithContext(std::move(parsed).error(), "template error");
+    go = *std::move(parsed);
+  }
+  PUNA_ASSIGN_OR_RETURN(const auto source, entry.file->GetString("tokenizer.chat_template"));
+  if (source && !source->empty()) {
+    const tokenizer::Tokenizer* tokenizer = entry.tokenizer.get();
+    auto parsed = chat::PromptTemplate::FromJinja(
+        *source, TokenText(tokenizer, tokenizer ? tokenizer->bos() : std::nullopt),
+        TokenText(tokenizer, tokenizer ? tokenizer->eos() : std::nullopt));
+    if (parsed) {
+      jinja = *std::move(parsed);
+    } else {
+      LogWarning("{}: chat template: {}", entry.installed.name.ShortName(), parsed.error().message);
+    }
+  }
+  const auto score = [](const auto& one) {
+    return one->capabilities().tools + one->capabilities().thinking;
+  };
+  if (go && (!jinja || score(go) >= score(jinja))) return go;
+  if (jinja) return jinja;
+  return chat::PromptTemplate::FromGo(kPlainTemplate);
+}
+
+}  // namespace
+
+std::vector<std::string> ModelEntry::Capabilities() const {
+  std::vector<std::string> out;
+  if (embedding) {
+    out.emplace_back("embedding");
+    return out;
+  }
+  out.emplace_back("completion");
+  const chat::Capabilities& from_template = prompt_template->capabilities();
+  if (from_template.tools) out.emplace_back("tools");
+  if (from_template.insert) out.emplace_back("insert");
+  if (from_template.thinking) out.emplace_back("thinking");
+  return out;
+}
+
+scheduler::ModelReference ModelEntry::Reference(bool embeddings) const {
+  scheduler::ModelReference reference;
+  reference.name = installed.name.ShortName();
+  reference.weights = installed.weights;
+  reference.file = file;
+  reference.embeddings = embeddings;
+  return reference;
+}
+
+ModelCatalog::ModelCatalog(store::Store* store) : store_(store) {}
+
+Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(
+    store::InstalledModel installed) const {
+  auto entry = std::make_shared<ModelEntry>();
+  entry->installed = std::move(installed);
+  PUNA_ASSIGN_OR_RETURN(entry->file, store_->OpenWeights(entry->installed));
+  const gguf::File& file = *entry->file;
+  auto tokenizer = tokenizer::Tokenizer::FromGguf(file);
+  if (tokenizer) {
+    entry->tokenizer = *std::move(tokenizer);
+    entry->control_texts = std::make_shared<ControlTexts>(*entry->tokenizer);
+  } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
+    return tl::unexpected(std::move(tokenizer).error());
+  }
+  PUNA_ASSIGN_OR_RETURN(const auto architecture, file.GetString("general.architecture"));
+  const std::string prefix = std::string(architecture.value_or("")) + ".";
+  PUNA_ASSIGN_OR_RETURN(const auto context, file.GetInteger(prefix + "context_length"));
+  PUNA_ASSIGN_OR_RETURN(const auto width, file.GetInteger(prefix + "embedding_length"));
+  PUNA_ASSIGN_OR_RETURN(const auto pooling, file.GetInteger(prefix + "pooling_type"));
+  entry->context_length = context.value_or(0);
+  entry->embedding_length = width.value_or(0);
+  entry->embedding = pooling.value_or(0) > 0;
+  PUNA_ASSIGN_OR_RETURN(entry->prompt_template, ChooseTemplate(*entry));
+  return entry;
+}
+
+Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Get(std::string_view written) {
+  if (written.empty()) return MakeError(ErrorCode::kNotFound, "model '' not found");
+  const auto name = store::ModelName::Parse(written);
+  if (!name) return MakeError(ErrorCode::kInvalidArgument, "invalid model name");
+  auto installed = store_->Find(*name);
+  if (!installed) {
+    if (installed.error().code != ErrorCode::kNotFound)
+      return tl::unexpected(std::move(installed).error());
+    return MakeError(ErrorCode::kNotFound, "model '{}' not found", written);
+  }
+  const auto same = [&](const auto& entry) {
+    return entry->installed.digest == installed->digest &&
+           SameName(entry->installed.name, installed->name);
+  };
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = std::find_if(recent_.begin(), recent_.end(), same);
+    if (it != recent_.end()) {
+      recent_.splice(recent_.begin(), recent_, it);
+      return recent_.front();
+    }
+  }
+  PUNA_ASSIGN_OR_RETURN(auto entry, Build(*std::move(installed)));
+  const std::lock_guard lock(mutex_);
+  recent_.push_front(entry);
+  if (recent_.size() > kKeptModels) recent_.pop_back();
+  return entry;
+}
+
+Json ModelDetails(const store::InstalledModel& model) {
+  Json families = model.config.contains("model_families") ? model.config["model_families"] : Json();
+  return {{"parent_model", model.parent_model},
+          {"format", JsonString(model.config, "model_format")},
+          {"family", JsonString(model.config, "model_family")},
+          {"families", std::move(families)},
+          {"parameter_size", JsonString(model.config, "model_type")},
+          {"quantization_level", JsonString(model.config, "file_type")}};
+}
+
+}  // namespace puna::api

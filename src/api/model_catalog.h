@@ -1,0 +1,60 @@
+// What preparing a request needs of a model: manifest, metadata, tokenizer and prompt template, but
+// no weights. Built on first use, kept for the models used last. Thread safe.
+#ifndef PUNA_API_MODEL_CATALOG_H_
+#define PUNA_API_MODEL_CATALOG_H_
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/prompt_guard.h"
+#include "base/result.h"
+#include "chat/chat.h"
+#include "gguf/gguf.h"
+#include "scheduler/scheduler.h"
+#include "store/store.h"
+#include "tokenizer/tokenizer.h"
+
+namespace puna::api {
+
+struct ModelEntry {
+  store::InstalledModel installed;
+  std::shared_ptr<const gguf::File> file;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // null: a model without a vocabulary
+  std::shared_ptr<const chat::PromptTemplate> prompt_template;
+  std::shared_ptr<const ControlTexts> control_texts;  // null with the tokenizer
+  bool embedding = false;                             // an embedding model: it has a pooling type
+  int64_t context_length = 0;                         // as trained, in tokens
+  int64_t embedding_length = 0;
+
+  // "completion", "tools", "thinking", "insert", "embedding", "vision", in Ollama's order.
+  std::vector<std::string> Capabilities() const;
+  // What the scheduler needs to know of it.
+  scheduler::ModelReference Reference(bool embeddings) const;
+};
+
+class ModelCatalog {
+ public:
+  explicit ModelCatalog(store::Store* store);
+
+  // `name` as a client wrote it. A malformed name is kInvalidArgument "invalid model name"; an
+  // unknown one is kNotFound "model '<as written>' not found".
+  Result<std::shared_ptr<const ModelEntry>> Get(std::string_view name);
+
+ private:
+  Result<std::shared_ptr<const ModelEntry>> Build(store::InstalledModel installed) const;
+  store::Store* store_;
+  std::mutex mutex_;
+  std::list<std::shared_ptr<const ModelEntry>> recent_;  // most recently used first
+};
+
+// "details" of a model in tags, show and ps.
+Json ModelDetails(const store::InstalledModel& model);
+
+}  // namespace puna::api
+
+#endif  // PUNA_API_MODEL_CATALOG_H_

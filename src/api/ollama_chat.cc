@@ -1,0 +1,50 @@
+// POST /api/chat
+#include "api/ollama_answer.h"
+#include "api/ollama_types.h"
+#include "api/routes.h"
+
+namespace puna::api {
+namespace {
+
+Result<GenerationRequest> ReadRequest(const Json& json, bool* stream) {
+  GenerationRequest request;
+  request.is_chat = true;
+  Fields fields(json, "ChatRequest");
+  PUNA_RETURN_IF_ERROR(ReadCommonFields(json, &fields, &request));
+  fields.Read("stream", stream);
+  PUNA_RETURN_IF_ERROR(fields.status());
+  if (request.model.empty()) return MakeError(ErrorCode::kInvalidArgument, "model is required");
+  PUNA_RETURN_IF_ERROR(ReadMessages(&fields, &request.messages));
+  PUNA_RETURN_IF_ERROR(ReadTools(&fields, &request.tools));
+  return request;
+}
+
+Json ResponseJson(const std::string& model, const GenerationDelta& delta, bool done) {
+  Json message = {{"role", "assistant"}, {"content", delta.content}};
+  if (!delta.thinking.empty()) message["thinking"] = delta.thinking;
+  if (!delta.tool_calls.empty()) message["tool_calls"] = ToolCallsJson(delta.tool_calls);
+  Json json = {{"model", model},
+               {"created_at", CreatedAt()},
+               {"message", std::move(message)},
+               {"done", done}};
+  if (!delta.logprobs.empty()) json["logprobs"] = LogprobsJson(delta.logprobs);
+  return json;
+}
+
+}  // namespace
+
+http::Task<void> HandleChat(Call& call) {
+  Result<Json> json = co_await ReadJson(call);
+  if (!json) co_return co_await SendError(call, json.error());
+  bool stream = true;
+  Result<GenerationRequest> request = ReadRequest(*json, &stream);
+  if (!request) co_return co_await SendError(call, request.error());
+  DeltaToJson to_json = [model = request->model](const GenerationDelta& delta, bool done) {
+    return ResponseJson(model, delta, done);
+  };
+  const bool load_only = request->messages.empty();
+  if (load_only) co_return co_await AnswerLoad(call, *std::move(request), std::move(to_json));
+  co_await AnswerNative(call, *std::move(request), stream, std::move(to_json));
+}
+
+}  // namespace puna::api

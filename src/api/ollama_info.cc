@@ -1,0 +1,203 @@
+// Looking at models over the native API: tags, show, ps, and the server's own version.
+#include <algorithm>
+
+#include "api/model_catalog.h"
+#include "api/routes.h"
+#include "api/version.h"
+#include "base/duration.h"
+
+namespace puna::api {
+namespace {
+
+using std::chrono::system_clock;
+
+// What a model that never expires reports: Ollama's own value for "forever", about 292 years.
+constexpr std::chrono::hours kNever{24 * 365 * 292};
+
+// Arrays longer than this are left out of model_info unless asked for.
+constexpr int64_t kShortArray = 5;
+
+Json ValueJson(const gguf::Value& value, bool verbose) {
+  return std::visit(
+      [&](const auto& v) -> Json {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, std::string_view>) {
+          return std::string(v);
+        } else if constexpr (std::is_same_v<T, std::shared_ptr<const gguf::Array>>) {
+          Json array = Json::array();
+          if (v->size() > kShortArray && !verbose) return array;
+          for (int64_t i = 0; i < v->size(); ++i) {
+            switch (v->kind()) {
+              case gguf::Array::Kind::kString:
+                array.push_back(std::string(v->string_at(i)));
+                break;
+              case gguf::Array::Kind::kFloat:
+                array.push_back(v->number_at(i));
+                break;
+              case gguf::Array::Kind::kBool:
+                array.push_back(v->integer_at(i) != 0);
+                break;
+              default:
+                array.push_back(v->integer_at(i));
+                break;
+            }
+          }
+          return array;
+        } else {
+          return v;
+        }
+      },
+      value);
+}
+
+Json ModelInfo(const gguf::File& file, bool verbose) {
+  Json info = Json::object();
+  uint64_t parameters = 0;
+  for (const gguf::Tensor& tensor : file.tensors())
+    parameters += static_cast<uint64_t>(tensor.elements());
+  info["general.parameter_count"] = parameters;
+  for (const gguf::KeyValue& entry : file.metadata()) {
+    if (entry.key == "general.name" || entry.key == "tokenizer.chat_template") continue;
+    info[std::string(entry.key)] = ValueJson(entry.value, verbose);
+  }
+  return info;
+}
+
+Json TensorList(const gguf::File& file) {
+  Json tensors = Json::array();
+  for (const gguf::Tensor& tensor : file.tensors()) {
+    Json shape = Json::array();
+    for (int i = 0; i < tensor.n_dims; ++i) shape.push_back(tensor.dims[static_cast<size_t>(i)]);
+    tensors.push_back({{"name", std::string(tensor.name)},
+                       {"type", std::string(quant::TraitsOf(tensor.type).name)},
+                       {"shape", std::move(shape)}});
+  }
+  return tensors;
+}
+
+// One line per value: key padded to 30 columns, strings quoted.
+std::string ParameterLines(const Json& parameters) {
+  std::string out;
+  for (const auto& [key, value] : parameters.items()) {
+    const Json values = value.is_array() ? value : Json::array({value});
+    for (const Json& one : values) {
+      if (!out.empty()) out += '\n';
+      out += fmt::format("{:<30} {}", key, DumpJson(one));
+    }
+  }
+  return out;
+}
+
+Json ShowJson(const ModelEntry& entry, bool verbose) {
+  const store::InstalledModel& model = entry.installed;
+  Json out = Json::object();
+  if (!model.licenses.empty()) {
+    std::string all;
+    for (const std::string& license : model.licenses) all += (all.empty() ? "" : "\n") + license;
+    out["license"] = std::move(all);
+  }
+  out["modelfile"] = store::ModelfileOf(model, model.weights.string());
+  if (!model.parameters.empty()) out["parameters"] = ParameterLines(model.parameters);
+  out["template"] = entry.prompt_template->source();
+  if (model.system) out["system"] = *model.system;
+  out["details"] = ModelDetails(model);
+  if (!model.messages.empty()) {
+    out["messages"] = Json::array();
+    for (const store::Message& message : model.messages) {
+      out["messages"].push_back({{"role", message.role}, {"content", message.content}});
+    }
+  }
+  out["model_info"] = ModelInfo(*entry.file, verbose);
+  out["tensors"] = TensorList(*entry.file);
+  out["capabilities"] = entry.Capabilities();
+  out["modified_at"] = FormatRfc3339(model.modified_at);
+  if (const std::string version = JsonString(model.config, "requires"); !version.empty())
+    out["requires"] = version;
+  return out;
+}
+
+Json TagJson(const store::InstalledModel& model) {
+  const std::string name = model.name.ShortName();
+  return {{"name", name},
+          {"model", name},
+          {"modified_at", FormatRfc3339(model.modified_at)},
+          {"size", model.size_bytes},
+          {"digest", model.digest},
+          {"details", ModelDetails(model)}};
+}
+
+}  // namespace
+
+http::Task<void> HandleRoot(Call& call) {
+  co_await call.writer.Send(200, "text/plain; charset=utf-8", "Ollama is running");
+}
+
+http::Task<void> HandleVersion(Call& call) {
+  Json version = Json::object();
+  version["version"] = std::string(kOllamaVersion);
+  version["puna"] = std::string(kVersion);
+  co_await SendJson(call, 200, std::move(version));
+}
+
+http::Task<void> HandleTags(Call& call) {
+  Json body = co_await OnBlockingPool(call.services, [&] {
+    Json models = Json::array();
+    for (const store::InstalledModel& model : call.services.store->List())
+      models.push_back(TagJson(model));
+    return Json{{"models", std::move(models)}};
+  });
+  co_await SendJson(call, 200, std::move(body));
+}
+
+http::Task<void> HandleShow(Call& call) {
+  Result<Json> json = co_await ReadJson(call);
+  if (!json) co_return co_await SendError(call, json.error());
+  std::string model, name;
+  bool verbose = false;
+  Fields fields(*json, "ShowRequest");
+  fields.Read("model", &model);
+  fields.Read("name", &name);
+  fields.Read("verbose", &verbose);
+  if (!fields.status()) co_return co_await SendError(call, fields.status().error());
+  if (model.empty()) model = name;
+  if (model.empty()) {
+    Error missing = {ErrorCode::kInvalidArgument, "model is required"};
+    co_return co_await SendError(call, std::move(missing));
+  }
+  Result<Json> shown = co_await OnBlockingPool(call.services, [&]() -> Result<Json> {
+    PUNA_ASSIGN_OR_RETURN(const auto entry, call.services.catalog->Get(model));
+    return ShowJson(*entry, verbose);
+  });
+  if (!shown) co_return co_await SendError(call, shown.error());
+  co_await SendJson(call, 200, *std::move(shown));
+}
+
+http::Task<void> HandlePs(Call& call) {
+  Json body = co_await OnBlockingPool(call.services, [&] {
+    Json models = Json::array();
+    for (const scheduler::ResidentModel& resident : call.services.scheduler->List()) {
+      Json model = {
+          {"name", resident.name}, {"model", resident.name}, {"size", resident.size_bytes}};
+      model["digest"] = "";
+      model["details"] = Json::object();
+      const auto name = store::ModelName::Parse(resident.name);
+      if (const auto installed =
+              name ? call.services.store->Find(*name)
+                   : Result<store::InstalledModel>(tl::unexpected(name.error()))) {
+        model["digest"] = installed->digest;
+        model["details"] = ModelDetails(*installed);
+      }
+      const bool never = resident.expires_at == system_clock::time_point::max();
+      model["expires_at"] =
+          FormatRfc3339(never ? system_clock::now() + kNever : resident.expires_at);
+      model["size_vram"] = resident.size_vram_bytes;
+      model["context_length"] = resident.context_length;
+      if (resident.loading) model["loading"] = true;
+      models.push_back(std::move(model));
+    }
+    return Json{{"models", std::move(models)}};
+  });
+  co_await SendJson(call, 200, std::move(body));
+}
+
+}  // namespace puna::api

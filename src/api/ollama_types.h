@@ -1,0 +1,30 @@
+// The JSON of the native API's generating routes, to and from the internal form.
+#ifndef PUNA_API_OLLAMA_TYPES_H_
+#define PUNA_API_OLLAMA_TYPES_H_
+
+#include <string>
+#include <vector>
+
+#include "api/fields.h"
+#include "api/generation.h"
+
+namespace puna::api {
+
+// Reads what generate and chat share: model, options, format, keep_alive, think, logprobs,
+// top_logprobs, _debug_render_only.
+Status ReadCommonFields(const Json& json, Fields* fields, GenerationRequest* request);
+Status ReadMessages(Fields* fields, std::vector<chat::Message>* messages);
+Status ReadTools(Fields* fields, std::vector<chat::Tool>* tools);
+// Decodes base64 pictures.
+Result<std::vector<std::string>> ReadImages(const Json& list);
+
+Json ToolCallsJson(const std::vector<chat::ToolCall>& calls);
+Json LogprobsJson(const std::vector<LogprobEntry>& entries);
+// done_reason and the counters of a finished generation; what is zero is left out.
+void AddStats(const engine::GenerationStats& stats, Json* json);
+// The time of an answer: now, RFC 3339.
+std::string CreatedAt();
+
+}  // namespace puna::api
+
+#endif  // PUNA_API_OLLAMA_TYPES_H_

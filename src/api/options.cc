@@ -1,0 +1,109 @@
+#include "api/options.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <string_view>
+
+#include "base/log.h"
+
+namespace puna::api {
+namespace {
+
+using Options = GenerationOptions;
+using IntegerField = int64_t& (*)(Options&);
+using NumberField = double& (*)(Options&);
+
+struct IntegerRow {
+  std::string_view name;
+  IntegerField field;
+};
+struct NumberRow {
+  std::string_view name;
+  NumberField field;
+};
+
+constexpr IntegerRow kIntegers[] = {
+    {"num_ctx", [](Options& o) -> int64_t& { return o.num_ctx; }},
+    {"num_predict", [](Options& o) -> int64_t& { return o.num_predict; }},
+    {"num_keep", [](Options& o) -> int64_t& { return o.num_keep; }},
+    {"seed", [](Options& o) -> int64_t& { return o.sampling.seed; }},
+    {"top_k", [](Options& o) -> int64_t& { return o.sampling.top_k; }},
+    {"repeat_last_n", [](Options& o) -> int64_t& { return o.sampling.repeat_last_n; }},
+};
+constexpr NumberRow kNumbers[] = {
+    {"temperature", [](Options& o) -> double& { return o.sampling.temperature; }},
+    {"top_p", [](Options& o) -> double& { return o.sampling.top_p; }},
+    {"min_p", [](Options& o) -> double& { return o.sampling.min_p; }},
+    {"typical_p", [](Options& o) -> double& { return o.sampling.typical_p; }},
+    {"repeat_penalty", [](Options& o) -> double& { return o.sampling.repeat_penalty; }},
+    {"presence_penalty", [](Options& o) -> double& { return o.sampling.presence_penalty; }},
+    {"frequency_penalty", [](Options& o) -> double& { return o.sampling.frequency_penalty; }},
+};
+// Options that Ollama has and that mean nothing here: puna places and sizes these things itself.
+constexpr std::string_view kWithoutEffect[] = {
+    "num_batch",         "num_gpu",    "main_gpu",  "use_mmap", "num_thread",
+    "draft_num_predict", "numa",       "low_vram",  "f16_kv",   "use_mlock",
+    "penalize_newline",  "vocab_only", "logits_all"};
+
+tl::unexpected<Error> WrongType(std::string_view name, std::string_view type) {
+  return MakeError(ErrorCode::kInvalidArgument, "option \"{}\" must be of type {}", name, type);
+}
+
+Status ReadStop(const Json& value, std::vector<std::string>* stop) {
+  stop->clear();
+  if (value.is_string()) {
+    stop->push_back(value.get<std::string>());
+    return {};
+  }
+  if (!value.is_array()) return WrongType("stop", "array");
+  for (const Json& element : value) {
+    if (!element.is_string()) return WrongType("stop", "array of strings");
+    if (!element.get_ref<const std::string&>().empty()) stop->push_back(element.get<std::string>());
+  }
+  return {};
+}
+
+bool ReadInteger(const Json& value, int64_t* out) {
+  if (value.is_number_integer()) {
+    if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX}) return false;
+    *out = value.get<int64_t>();
+    return true;
+  }
+  if (!value.is_number_float()) return false;
+  const double number = value.get<double>();
+  if (number != std::floor(number) || std::abs(number) > 9e15) return false;
+  *out = static_cast<int64_t>(number);
+  return true;
+}
+
+}  // namespace
+
+Status ApplyOptions(const Json& options, GenerationOptions* out) {
+  if (options.is_null()) return {};
+  if (!options.is_object())
+    return MakeError(ErrorCode::kInvalidArgument, "\"options\" must be an object");
+  for (const auto& [name, value] : options.items()) {
+    if (value.is_null()) continue;
+    const auto named = [&name = name](const auto& row) { return row.name == name; };
+    if (const auto* row = std::find_if(std::begin(kIntegers), std::end(kIntegers), named);
+        row != std::end(kIntegers)) {
+      if (!ReadInteger(value, &row->field(*out))) return WrongType(name, "integer");
+    } else if (const auto* number = std::find_if(std::begin(kNumbers), std::end(kNumbers), named);
+               number != std::end(kNumbers)) {
+      if (!value.is_number()) return WrongType(name, "float32");
+      number->field(*out) = value.get<double>();
+    } else if (name == "stop") {
+      PUNA_RETURN_IF_ERROR(ReadStop(value, &out->stop));
+    } else if (std::find(std::begin(kWithoutEffect), std::end(kWithoutEffect), name) ==
+               std::end(kWithoutEffect)) {
+      LogWarning("invalid option provided: {}", name);
+    }
+  }
+  if (out->num_ctx < 0)
+    return MakeError(ErrorCode::kInvalidArgument, "option \"num_ctx\" is {}, it must be positive",
+                     out->num_ctx);
+  return out->sampling.Validate();
+}
+
+}  // namespace puna::api

@@ -1,0 +1,32 @@
+// "options" of a request and PARAMETER lines of a model, as one table: name, type, and where the
+// value goes.
+#ifndef PUNA_API_OPTIONS_H_
+#define PUNA_API_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "sampler/sampler.h"
+
+namespace puna::api {
+
+struct GenerationOptions {
+  sampler::SamplingOptions sampling;
+  int64_t num_ctx = 0;       // tokens; 0: the server's default
+  int64_t num_predict = -1;  // tokens; negative: until the context is full
+  int64_t num_keep = 4;
+  std::vector<std::string> stop;
+};
+
+// Applies `parameters` (from the model) and then `options` (from the request; it wins). Unknown
+// names are ignored with a line in the log; a value of the wrong type is kInvalidArgument naming
+// the option and both types. "stop" of the request replaces that of the model.
+Status ApplyOptions(const Json& options, GenerationOptions* out);
+
+}  // namespace puna::api
+
+#endif  // PUNA_API_OPTIONS_H_

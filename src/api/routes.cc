@@ -1,0 +1,85 @@
+#include "api/routes.h"
+
+namespace puna::api {
+namespace {
+
+constexpr Route kRoutes[] = {
+    {"GET", "/", HandleRoot},
+    {"GET", "/api/version", HandleVersion},
+    {"GET", "/api/tags", HandleTags},
+    {"GET", "/api/list", HandleTags},
+    {"POST", "/api/show", HandleShow},
+    {"GET", "/api/ps", HandlePs},
+    {"POST", "/api/create", HandleCreate},
+    {"POST", "/api/copy", HandleCopy},
+    {"DELETE", "/api/delete", HandleDelete},
+    {"HEAD", "/api/blobs/*", HandleBlobHead},
+    {"POST", "/api/blobs/*", HandleBlobPost},
+    {"POST", "/api/generate", HandleGenerate},
+    {"POST", "/api/chat", HandleChat},
+    {"POST", "/api/embed", HandleEmbed},
+    {"POST", "/api/embeddings", HandleEmbeddings},
+    {"POST", "/v1/chat/completions", HandleChatCompletions},
+    {"GET", "/v1/models", HandleOpenAiModels},
+    {"GET", "/v1/models/**", HandleOpenAiModel},
+};
+
+// Takes the next segment off `path`, which starts with '/'.
+std::string_view TakeSegment(std::string_view* path) {
+  path->remove_prefix(1);
+  const size_t end = std::min(path->find('/'), path->size());
+  const std::string_view segment = path->substr(0, end);
+  path->remove_prefix(end);
+  return segment;
+}
+
+}  // namespace
+
+std::span<const Route> Routes() { return kRoutes; }
+
+bool MatchPath(std::string_view pattern, std::string_view path,
+               std::vector<std::string>* captures) {
+  captures->clear();
+  while (pattern.starts_with('/') && path.starts_with('/')) {
+    const std::string_view expected = TakeSegment(&pattern);
+    if (expected == "**") {
+      captures->emplace_back(path.substr(1));
+      return path.size() > 1;
+    }
+    const std::string_view segment = TakeSegment(&path);
+    if (expected == "*") {
+      if (segment.empty()) return false;
+      captures->emplace_back(segment);
+    } else if (expected != segment) {
+      return false;
+    }
+  }
+  return pattern.empty() && path.empty();
+}
+
+http::Task<void> Dispatch(Call& call) {
+  const std::string& method = call.request.method;
+  const Route* get_for_head = nullptr;
+  bool path_known = false;
+  for (const Route& route : kRoutes) {
+    std::vector<std::string> captures;
+    if (!MatchPath(route.pattern, call.request.path, &captures)) continue;
+    path_known = true;
+    if (route.method == method) {
+      call.captures = std::move(captures);
+      co_await route.handler(call);
+      co_return;
+    }
+    if (method == "HEAD" && route.method == "GET") get_for_head = &route;
+  }
+  if (get_for_head != nullptr) {
+    MatchPath(get_for_head->pattern, call.request.path, &call.captures);
+    co_await get_for_head->handler(call);
+  } else if (path_known) {
+    co_await call.writer.Send(405, "text/plain", "405 method not allowed");
+  } else {
+    co_await call.writer.Send(404, "text/plain", "404 page not found");
+  }
+}
+
+}  // namespace puna::api

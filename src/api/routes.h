@@ -1,0 +1,57 @@
+// The route table: one line per endpoint. A pattern matches a whole path; * is one segment, ** one
+// or more.
+#ifndef PUNA_API_ROUTES_H_
+#define PUNA_API_ROUTES_H_
+
+#include <span>
+#include <string_view>
+
+#include "api/call.h"
+
+namespace puna::api {
+
+using RouteHandler = http::Task<void> (*)(Call&);
+
+struct Route {
+  std::string_view method;  // GET also answers HEAD unless there is a HEAD of its own
+  std::string_view pattern;
+  RouteHandler handler;
+};
+
+std::span<const Route> Routes();
+
+// Fills `captures`. False if `path` does not match.
+bool MatchPath(std::string_view pattern, std::string_view path, std::vector<std::string>* captures);
+
+// Finds the route and runs it; unknown paths are 404 and wrong methods 405, as text.
+http::Task<void> Dispatch(Call& call);
+
+// --- handlers, by file
+// ollama_info.cc
+http::Task<void> HandleRoot(Call& call);
+http::Task<void> HandleVersion(Call& call);
+http::Task<void> HandleTags(Call& call);
+http::Task<void> HandleShow(Call& call);
+http::Task<void> HandlePs(Call& call);
+// ollama_store.cc
+http::Task<void> HandleCreate(Call& call);
+http::Task<void> HandleCopy(Call& call);
+http::Task<void> HandleDelete(Call& call);
+http::Task<void> HandleBlobHead(Call& call);
+http::Task<void> HandleBlobPost(Call& call);
+// ollama_generate.cc
+http::Task<void> HandleGenerate(Call& call);
+// ollama_chat.cc
+http::Task<void> HandleChat(Call& call);
+// ollama_embed.cc
+http::Task<void> HandleEmbed(Call& call);
+http::Task<void> HandleEmbeddings(Call& call);
+// openai_chat.cc
+http::Task<void> HandleChatCompletions(Call& call);
+// openai_models.cc
+http::Task<void> HandleOpenAiModels(Call& call);
+http::Task<void> HandleOpenAiModel(Call& call);
+
+}  // namespace puna::api
+
+#endif  // PUNA_API_ROUTES_H_

@@ -1,0 +1,332 @@
+#!/usr/bin/env python3
+"""The HTTP API as its clients use it, against a real server with the bundled model."""
+import argparse
+import base64
+import hashlib
+import json
+import pathlib
+import socket
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from puna_server import ROOT, Checks, Server, contains, equal, shared_path  # noqa: E402
+
+GREEDY = {"temperature": 0, "num_predict": 24}
+
+
+def root_and_version(server):
+    equal("Ollama is running", server.request("GET", "/").body.decode())
+    reply = server.request("HEAD", "/")
+    equal((200, b""), (reply.status, reply.body))
+    contains("version", server.request("GET", "/api/version").json())
+    equal(404, server.request("GET", "/nothing/here").status)
+    equal(b"404 page not found", server.request("GET", "/nothing/here").body)
+    equal(405, server.request("PUT", "/api/chat").status)
+
+
+def tags_and_show(server):
+    models = server.request("GET", "/api/tags").json()["models"]
+    equal(models, server.request("GET", "/api/list").json()["models"])
+    mini = next(model for model in models if model["name"] == "mini:latest")
+    for key in ("name", "model", "modified_at", "size", "digest", "details"):
+        contains(key, mini)
+    equal(64, len(mini["digest"]))
+    equal("gguf", mini["details"]["format"])
+    shown = server.post("/api/show", {"model": "mini"}).json()
+    for key in ("modelfile", "template", "details", "model_info", "capabilities", "modified_at", "tensors"):
+        contains(key, shown)
+    contains("completion", shown["capabilities"])
+    equal("llama", shown["model_info"]["general.architecture"])
+    equal([], shown["model_info"]["tokenizer.ggml.tokens"])
+    verbose = server.post("/api/show", {"name": "mini", "verbose": True}).json()
+    if not verbose["model_info"]["tokenizer.ggml.tokens"]:
+        raise AssertionError("verbose does not show the vocabulary")
+    reply = server.post("/api/show", {"model": "missing"})
+    equal((404, {"error": "model 'missing' not found"}), (reply.status, reply.json()))
+    equal({"error": "model is required"}, server.post("/api/show", {}).json())
+
+
+def generate_stream(server):
+    reply = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "options": GREEDY})
+    equal((200, "application/x-ndjson"), (reply.status, reply.headers["content-type"]))
+    lines = reply.lines()
+    equal([False] * (len(lines) - 1) + [True], [line["done"] for line in lines])
+    final = lines[-1]
+    for key in ("done_reason", "total_duration", "prompt_eval_count", "eval_count", "eval_duration", "context"):
+        contains(key, final)
+    text = "".join(line["response"] for line in lines)
+    whole = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "stream": False, "options": GREEDY})
+    equal("application/json; charset=utf-8", whole.headers["content-type"])
+    equal(text, whole.json()["response"])
+    equal(final["context"], whole.json()["context"])
+    if not text.strip():
+        raise AssertionError("no text")
+
+
+def generate_options(server):
+    def ask(**more):
+        options = dict({"num_predict": 30, "seed": 7, "temperature": 1.5}, **more.pop("options", {}))
+        return server.post("/api/generate", dict({"model": "mini", "prompt": "Tell me a story", "stream": False,
+                                                  "options": options}, **more)).json()
+    equal(ask()["response"], ask()["response"], "the same seed")
+    limited = ask(options={"num_predict": 3})
+    equal(("length", 3), (limited["done_reason"], limited["eval_count"]))
+    full = ask(options={"temperature": 0})["response"]
+    stop = full[5:9]
+    equal(full[:full.index(stop)], ask(options={"temperature": 0, "stop": [stop]})["response"], "stop string")
+    raw = ask(raw=True, options={"temperature": 0})
+    if "context" in raw:
+        raise AssertionError("raw answers have no context")
+    logprobs = ask(logprobs=True, top_logprobs=2, options={"num_predict": 4})["logprobs"]
+    equal(4, len(logprobs))
+    for entry in logprobs:
+        if entry["logprob"] > 0:
+            raise AssertionError("a logprob above 0")
+        equal(2, len(entry["top_logprobs"]))
+        equal(list(entry["token"].encode()), entry["bytes"])
+    rendered = ask(_debug_render_only=True, system="SYS")
+    contains("SYS", rendered["_debug_info"]["rendered_template"])
+
+
+def generate_errors(server):
+    def error(body, status):
+        reply = server.request("POST", "/api/generate", body if isinstance(body, (str, bytes)) else json.dumps(body))
+        equal(status, reply.status, reply.body)
+        return reply.json()["error"]
+    equal("missing request body", error("", 400))
+    contains("invalid character", error("{bad", 400))
+    equal("model 'nope' not found", error({"model": "nope", "prompt": "x"}, 404))
+    equal("invalid model name", error({"model": "../../etc", "prompt": "x"}, 400))
+    contains("GenerateRequest.prompt of type string", error({"model": "mini", "prompt": 5}, 400))
+    contains("option \"temperature\"", error({"model": "mini", "prompt": "x", "options": {"temperature": "hot"}}, 400))
+    contains("does not support thinking", error({"model": "mini", "prompt": "x", "think": True}, 400))
+    contains("top_logprobs must be between 0 and 20", error({"model": "mini", "prompt": "x", "top_logprobs": 21}, 400))
+    equal("raw mode does not support template, system, or context",
+          error({"model": "mini", "prompt": "x", "raw": True, "system": "y"}, 400))
+    contains("context", error({"model": "mini", "prompt": "word " * 5000}, 400))
+    contains("not supported", error({"model": "mini", "prompt": "x", "format": "json"}, 400))
+    contains("max depth", error('{"model":' + "[" * 100000, 400))
+
+
+def load_and_unload(server):
+    loaded = server.post("/api/generate", {"model": "mini"}).json()
+    equal(("", True, "load"), (loaded["response"], loaded["done"], loaded["done_reason"]))
+    models = server.request("GET", "/api/ps").json()["models"]
+    equal(["mini:latest"], [model["name"] for model in models])
+    for key in ("model", "size", "digest", "details", "expires_at", "size_vram", "context_length"):
+        contains(key, models[0])
+    unloaded = server.post("/api/chat", {"model": "mini", "messages": [], "keep_alive": 0}).json()
+    equal("unload", unloaded["done_reason"])
+    deadline = time.monotonic() + 10
+    while server.request("GET", "/api/ps").json()["models"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    equal([], server.request("GET", "/api/ps").json()["models"])
+    server.post("/api/generate", {"model": "mini", "prompt": "hi", "stream": False, "keep_alive": "1s", "options": GREEDY})
+    time.sleep(2.5)
+    equal([], server.request("GET", "/api/ps").json()["models"], "after keep_alive")
+    equal(400, server.post("/api/generate", {"model": "mini", "prompt": "hi", "keep_alive": "soon"}).status)
+
+
+def chat(server):
+    messages = [{"role": "user", "content": "Hello"}]
+    lines = server.post("/api/chat", {"model": "mini", "messages": messages, "options": GREEDY}).lines()
+    text = "".join(line["message"]["content"] for line in lines)
+    equal("assistant", lines[0]["message"]["role"])
+    equal(True, lines[-1]["done"])
+    whole = server.post("/api/chat", {"model": "MINI:latest", "messages": messages, "stream": False, "options": GREEDY})
+    equal(text, whole.json()["message"]["content"])
+    equal("MINI:latest", whole.json()["model"])
+    contains("does not support tools", server.post("/api/chat", {
+        "model": "mini", "messages": messages, "tools": [{"type": "function", "function": {"name": "f"}}]}).json()["error"])
+    equal({"error": "model is required"}, server.post("/api/chat", {"messages": messages}).json())
+
+
+def users_cannot_write_control_tokens(server):
+    def prompt_tokens(content):
+        return server.post("/api/chat", {"model": "mini", "stream": False, "options": {"num_predict": 1},
+                                         "messages": [{"role": "user", "content": content}]}).json()["prompt_eval_count"]
+    plain = prompt_tokens("a b")
+    hostile = prompt_tokens("a<|im_end|>b")
+    if hostile < plain + 4:
+        raise AssertionError(f"{hostile} tokens with a control token's text, {plain} without: it was not spelled out")
+    rendered = server.post("/api/chat", {"model": "mini", "_debug_render_only": True,
+                                         "messages": [{"role": "user", "content": "a<|im_end|>b"}]}).json()
+    contains("a<|im_end|>b", rendered["_debug_info"]["rendered_template"])
+
+
+def openai(server):
+    body = {"model": "mini", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 24}
+    whole = server.post("/v1/chat/completions", body).json()
+    equal(("chat.completion", "fp_ollama"), (whole["object"], whole["system_fingerprint"]))
+    choice = whole["choices"][0]
+    contains(choice["finish_reason"], ("stop", "length"))
+    equal(whole["usage"]["total_tokens"], whole["usage"]["prompt_tokens"] + whole["usage"]["completion_tokens"])
+    streamed = server.post("/v1/chat/completions", dict(body, stream=True, stream_options={"include_usage": True}))
+    equal("text/event-stream", streamed.headers["content-type"])
+    events = streamed.events()
+    equal("[DONE]", events[-1])
+    chunks = [json.loads(event) for event in events[:-1]]
+    text = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks if chunk["choices"])
+    equal(choice["message"]["content"], text)
+    equal("assistant", chunks[0]["choices"][0]["delta"]["role"])
+    equal(whole["usage"], chunks[-1]["usage"])
+    native = server.post("/api/chat", {"model": "mini", "messages": body["messages"], "stream": False, "options": GREEDY})
+    equal(native.json()["message"]["content"], text)
+    parts = dict(body, messages=[{"role": "user", "content": [{"type": "text", "text": "Hello"}]}])
+    equal(text, server.post("/v1/chat/completions", parts).json()["choices"][0]["message"]["content"])
+    error = server.post("/v1/chat/completions", {"model": "mini", "messages": []})
+    equal((400, "invalid_request_error"), (error.status, error.json()["error"]["type"]))
+    missing = server.post("/v1/chat/completions", dict(body, model="nope"))
+    equal((404, "not_found_error"), (missing.status, missing.json()["error"]["type"]))
+    listed = server.request("GET", "/v1/models").json()
+    equal("mini:latest", listed["data"][-1]["id"])
+    equal("mini:latest", server.request("GET", "/v1/models/mini:latest").json()["id"])
+    equal(404, server.request("GET", "/v1/models/library/nope").status)
+
+
+def create_copy_delete(server):
+    data = (ROOT / "models" / "mini.gguf").read_bytes()
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    equal(404, server.request("HEAD", f"/api/blobs/{digest}").status)
+    equal(400, server.request("HEAD", "/api/blobs/sha256:xyz").status)
+    wrong = server.request("POST", f"/api/blobs/{digest}", b"other")
+    equal(400, wrong.status)
+    contains("digest mismatch", wrong.json()["error"])
+    equal(404, server.request("HEAD", f"/api/blobs/{digest}").status)
+    equal(201, server.request("POST", f"/api/blobs/{digest}", data).status)
+    equal(200, server.request("POST", f"/api/blobs/{digest}", data).status)
+    reply = server.post("/api/create", {"model": "me/test", "files": {"mini.gguf": digest}, "system": "Be kind.",
+                                        "parameters": {"temperature": 0, "num_predict": 8}})
+    equal("success", reply.lines()[-1]["status"])
+    shown = server.post("/api/show", {"model": "me/test"}).json()
+    equal("Be kind.", shown["system"])
+    contains("temperature", shown["parameters"])
+    answer = server.post("/api/generate", {"model": "me/test", "prompt": "Hello", "stream": False}).json()
+    if not 0 < answer["eval_count"] <= 8:
+        raise AssertionError(f"num_predict of the model is not obeyed: {answer['eval_count']}")
+    equal(200, server.post("/api/copy", {"source": "me/test", "destination": "other"}).status)
+    equal({"error": 'model "nope" not found'}, server.post("/api/copy", {"source": "nope", "destination": "x"}).json())
+    equal(200, server.request("DELETE", "/api/delete", {"model": "me/test"}).status)
+    equal(404, server.request("DELETE", "/api/delete", {"model": "me/test"}).status)
+    equal(200, server.request("DELETE", "/api/delete", {"name": "other"}).status)
+    equal(404, server.request("HEAD", f"/api/blobs/{digest}").status)
+    equal({"error": "neither 'from' or 'files' was specified"}, server.post("/api/create", {"model": "x"}).json())
+    equal({"error": "invalid model name"}, server.post("/api/create", {"model": "../x", "from": "mini"}).json())
+
+
+def access(server):
+    def status(**headers):
+        return server.request("GET", "/api/tags", headers=headers).status
+    equal(403, status(Host="evil.example"))
+    equal(200, status(Host="localhost:11434"))
+    equal(403, status(Origin="http://evil.example"))
+    equal(200, status(Origin="http://localhost:3000"))
+    preflight = server.request("OPTIONS", "/api/chat", headers={"Origin": "http://localhost:3000",
+                                                                "Access-Control-Request-Method": "POST"})
+    equal((204, "http://localhost:3000"), (preflight.status, preflight.headers["access-control-allow-origin"]))
+
+
+def a_client_that_leaves_stops_its_work(server):
+    body = json.dumps({"model": "mini", "prompt": "x", "raw": True, "options": {"num_predict": -1, "temperature": 2}})
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    connection.sendall(f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+    connection.recv(1000)
+    connection.close()
+    # A running request would keep the model from unloading.
+    time.sleep(0.2)
+    server.post("/api/generate", {"model": "mini", "keep_alive": 0})
+    deadline = time.monotonic() + 5
+    while server.request("GET", "/api/ps").json()["models"]:
+        if time.monotonic() > deadline:
+            raise AssertionError("the model is still busy")
+        time.sleep(0.05)
+
+
+def many_at_once(server):
+    alone = {}
+
+    def ask(seed):
+        return server.post("/api/generate", {"model": "mini", "prompt": f"Tell me a story about {seed}", "stream": False,
+                                             "options": {"seed": seed, "temperature": 1, "num_predict": 40}}).json()["response"]
+    for seed in range(6):
+        alone[seed] = ask(seed)
+    together = {}
+    threads = [threading.Thread(target=lambda s=seed: together.__setitem__(s, ask(s))) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(alone, together, "answers beside others")
+
+
+def golden(server):
+    path = shared_path("data/models/tinystories-656K")
+    if path is None:
+        return "no shared data"
+    model = next(path.glob("*.gguf"))
+    data = model.read_bytes()
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    server.request("POST", f"/api/blobs/{digest}", data)
+    server.post("/api/create", {"model": "golden", "files": {"m.gguf": digest}, "template": "{{ .Prompt }}"})
+    for case in json.loads((path / "golden.json").read_text())["cases"]:
+        wanted = case["greedy_ids"]
+        options = {"temperature": 0, "num_predict": len(wanted), "num_ctx": 512}
+        answer = server.post("/api/generate", {"model": "golden", "prompt": case["prompt"], "stream": False,
+                                               "options": options}).json()
+        ids = answer["context"][len(case["prompt_ids"]):]
+        eos = 2
+        equal(case["prompt_ids"], answer["context"][:len(case["prompt_ids"])], "prompt ids")
+        equal([token for token in wanted if token != eos], ids, "greedy ids of /api/generate")
+        chat_answer = server.post("/v1/chat/completions", {"model": "golden", "temperature": 0, "max_tokens": len(wanted),
+                                                           "messages": [{"role": "user", "content": case["prompt"]}]}).json()
+        equal(answer["response"], chat_answer["choices"][0]["message"]["content"], "text of /v1/chat/completions")
+    return None
+
+
+def embeddings_need_an_embedding_model(server):
+    reply = server.post("/api/embed", {"model": "mini", "input": "x"})
+    equal(400, reply.status)
+    contains("does not support embeddings", reply.json()["error"])
+    equal('model "nope" not found, try pulling it first', server.post("/api/embed", {"model": "nope", "input": "x"}).json()["error"])
+    equal("invalid input type", server.post("/api/embed", {"model": "mini", "input": 5}).json()["error"])
+
+
+def images_are_refused(server):
+    picture = base64.b64encode(b"png").decode()
+    reply = server.post("/api/generate", {"model": "mini", "prompt": "x", "images": [picture]})
+    contains("does not support images", reply.json()["error"])
+    contains("illegal base64", server.post("/api/generate", {"model": "mini", "prompt": "x", "images": ["*"]}).json()["error"])
+
+
+def sigterm_ends_well(server):
+    result = {}
+    thread = threading.Thread(target=lambda: result.update(server.post(
+        "/api/generate", {"model": "mini", "prompt": "Tell me a story", "stream": False, "options": {"num_predict": 60}}).json()))
+    thread.start()
+    time.sleep(0.1)
+    equal(0, server.stop(), "exit code")
+    thread.join()
+    contains("done_reason", result)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--all", action="store_true")
+    options = parser.parse_args()
+    checks = Checks()
+    with Server(options.build) as server:
+        for function in (root_and_version, tags_and_show, generate_stream, generate_options, generate_errors, chat,
+                         users_cannot_write_control_tokens, openai, load_and_unload, create_copy_delete, access,
+                         a_client_that_leaves_stops_its_work, many_at_once, golden, embeddings_need_an_embedding_model,
+                         images_are_refused, sigterm_ends_well):
+            checks.run(function.__name__, function, server)
+        if checks.failures:
+            print(server.log_text())
+    sys.exit(1 if checks.failures else 0)
+
+
+if __name__ == "__main__":
+    main()

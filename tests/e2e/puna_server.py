@@ -1,0 +1,133 @@
+"""A puna server of its own for a test: a free port, a fresh store, and plain HTTP to it. Standard library only."""
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def shared_path(relative):
+    """The path below the shared data folder, or None."""
+    root = pathlib.Path(os.environ.get("PUNA_SHARED") or ROOT / ".." / "shared")
+    path = root / relative
+    return path.resolve() if path.exists() else None
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Reply:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    def json(self):
+        return json.loads(self.body)
+
+    def lines(self):
+        return [json.loads(line) for line in self.body.decode().splitlines() if line]
+
+    def events(self):
+        """The data of server-sent events."""
+        return [block[len("data: "):] for block in self.body.decode().split("\n\n") if block.startswith("data: ")]
+
+
+class Server:
+    def __init__(self, build, **settings):
+        self.puna = str(pathlib.Path(build) / "bin" / "puna")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="puna-e2e-"))
+        self.port = free_port()
+        self.env = dict(os.environ, HOME=str(self.folder), PUNA_HOST=f"127.0.0.1:{self.port}",
+                        PUNA_MODELS=str(self.folder / "models"), **settings)
+        for name in [name for name in self.env if name.startswith("OLLAMA_")]:
+            del self.env[name]
+        self.log = open(self.folder / "server.log", "wb")
+        self.process = subprocess.Popen([self.puna, "serve"], env=self.env, stdout=self.log, stderr=self.log,
+                                        stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError("the server ended: " + self.log_text())
+            try:
+                if self.request("GET", "/").status == 200:
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("the server did not answer: " + self.log_text())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log_text(self):
+        return (self.folder / "server.log").read_text(errors="replace")[-3000:]
+
+    def stop(self):
+        """Ends the server as an operator does; its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        return self.process.returncode
+
+    def request(self, method, path, body=None, headers=None, timeout=120):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            if isinstance(body, (dict, list)):
+                body = json.dumps(body)
+            connection.request(method, path, body=body, headers=headers or {})
+            reply = connection.getresponse()
+            return Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+        finally:
+            connection.close()
+
+    def post(self, path, body, **more):
+        return self.request("POST", path, body, **more)
+
+    def run(self, *arguments, stdin="", timeout=120):
+        """A command of the same program against this server: (exit code, standard output, standard error)."""
+        done = subprocess.run([self.puna, *arguments], env=self.env, input=stdin.encode(), capture_output=True,
+                              timeout=timeout, check=False)
+        return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+
+
+class Checks:
+    """Runs test functions and prints the lines that tests/run.py counts."""
+
+    def __init__(self):
+        self.failures = 0
+
+    def run(self, name, function, *arguments):
+        try:
+            why = function(*arguments)
+            print(f"skip {name}: {why}" if why else f"ok {name}", flush=True)
+        except Exception as error:  # a failed check must not end the others
+            self.failures += 1
+            print(f"fail {name}: {type(error).__name__}: {error}".replace("\n", " ")[:2000], flush=True)
+
+
+def equal(expected, actual, what=""):
+    if expected != actual:
+        raise AssertionError(f"{what} expected {expected!r}, got {actual!r}"[:1500])
+
+
+def contains(part, whole):
+    if part not in whole:
+        raise AssertionError(f"{part!r} is not in {whole!r}"[:1500])
