@@ -113,7 +113,7 @@ TEST(TimingsTest, RatesComeFromCountsAndTimes) {
 TEST(ProgressBarTest, FitsTheWidthAndTellsTheShare) {
   const std::string bar = FormatProgressBar("hashing x", 500, 1000, 0, 60);
   EXPECT_THAT(bar, HasSubstr(" 50% "));
-  EXPECT_EQ(DisplayWidth(bar), 60);
+  EXPECT_EQ(DisplayWidth(bar), 59);  // the last column stays free: some terminals wrap there
   EXPECT_THAT(FormatProgressBar("hashing x", 0, 0, 0, 60), HasSubstr("0%"));
   EXPECT_LE(DisplayWidth(FormatProgressBar("x", 1, 2, 5, 20)), 60);
 }

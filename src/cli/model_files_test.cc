@@ -22,7 +22,7 @@ class ModelFilesTest : public ::testing::Test {
     std::string name = (fs::temp_directory_path() / "puna-model-files-XXXXXX").string();
     ASSERT_NE(::mkdtemp(name.data()), nullptr);
     folder_ = name;
-    ASSERT_TRUE(puna::testing::WriteTinyModel(folder_ / "b.gguf"));
+    ASSERT_TRUE(puna::testing::WriteTinyLlama(folder_ / "b.gguf"));
     fs::copy_file(folder_ / "b.gguf", folder_ / "a.gguf");
     fs::create_directory(folder_ / "empty");
   }

@@ -30,11 +30,8 @@ std::string ModelNameOfFile(const std::filesystem::path& file) {
   for (const char c : stem) {
     const bool allowed =
         std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
-    if (allowed) {
-      name += c;
-    } else if (!name.empty() && name.back() != '-') {
-      name += '-';
-    }
+    const char next = allowed ? c : '-';
+    if (next != '-' || !name.ends_with('-')) name += next;
   }
   name.erase(0, std::min(name.find_first_not_of("-."), name.size()));
   name.resize(std::min(name.size(), kMaxNameBytes));

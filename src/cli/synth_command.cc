@@ -176,7 +176,8 @@ Status Synth(const SynthOptions& options) {
   }
   const auto type = FileType::Find(options.type);
   if (!type) {
-    return MakeError(ErrorCode::kInvalidArgument, "unknown type '{}', see puna synth --help",
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "type '{}' is unknown or cannot be written, see puna synth --help",
                      options.type);
   }
   RandomBlocks random(options.seed);

@@ -41,7 +41,7 @@ TEST(SynthShapesTest, RowsThatBlocksDoNotFillGetSmallerBlocks) {
 
 TEST(SynthShapesTest, FloatsAndPlainTypesAreTheSameEverywhere) {
   const Shape& shape = *FindShape("llama-8b");
-  for (const char* name : {"F16", "Q8_0", "IQ3_S"}) {
+  for (const char* name : {"F16", "Q8_0", "MXFP4"}) {
     const auto type = FileType::Find(name);
     ASSERT_TRUE(type) << name;
     EXPECT_EQ(type->TypeOf(TensorRole::kDown, 0, shape, 14336), quant::FindTypeByName(name)->type);

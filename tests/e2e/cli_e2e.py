@@ -431,7 +431,7 @@ def test_synth_shapes(puna):
         error = sum((a - b) ** 2 for a, b in zip(values, exact)) / sum(b * b for b in exact)
         check(error < 0.02, shape, kind, "cpu and reference differ by", error)
     check("unknown shape" in puna.error("synth", puna.folder / "x.gguf", "--shape", "frob"), "unknown shape")
-    check("unknown type" in puna.error("synth", puna.folder / "x.gguf", "--shape", "tiny", "--type", "Q9"), "unknown type")
+    check("type 'Q9'" in puna.error("synth", puna.folder / "x.gguf", "--shape", "tiny", "--type", "Q9"), "unknown type")
 
 
 def test_bench(puna):
@@ -533,8 +533,10 @@ def test_golden_model(puna):
         chosen = [max(range(vocabulary), key=row.__getitem__) for row in rows[len(prompt) - 1:-1]]
         check(chosen == greedy, case["prompt"], chosen, greedy)
     for prompt, text in golden["llama_cpp_expected"].items():
-        # The file has no chat template, so the prompt is what the model sees.
-        out = puna.ok("run", model, "--temperature", "0", "--option", "num_predict=14", prompt).strip()
+        # The file has no chat template, so the prompt is what the model sees. Two of its tokens are nearly tied, so
+        # that only exact arithmetic has to choose the same.
+        out = puna.ok("run", model, "--temperature", "0", "--option", "num_predict=14", prompt,
+                      env={"PUNA_BACKEND": "reference", "PUNA_KV_CACHE_TYPE": "f32"}).strip()
         check(len(out) > 20 and text.strip().startswith(out), repr(out), "is not the beginning of", repr(text))
 
 
