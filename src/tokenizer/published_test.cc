@@ -102,8 +102,7 @@ TEST(PublishedTest, SentencePieceUnigramModel) {
   EXPECT_EQ(tokenizer->Decode(this_is_a_test), "This is a test");
 }
 
-// 755 ids of a text, checked against the perplexity of the model that was trained with this
-// vocabulary.
+// The first ids of a text that a trained model was tested with.
 TEST(PublishedTest, SentencePieceBpeModel) {
   PUNA_SHARED_OR_SKIP(path, "data/models/stories260K/tok512.model");
   PUNA_SHARED_OR_SKIP(golden_path, "data/models/stories260K/golden.json");
