@@ -14,6 +14,8 @@ namespace {
 // Texts to embed must pass in one batch, because an encoder's tokens see each other in both
 // directions. 2048 is what Ollama's users are used to; longer texts are an error there too.
 constexpr int64_t kEmbeddingBatchTokens = 2048;
+// Stop strings become an automaton of about 150 bytes a byte.
+constexpr size_t kLargestStops = 64 * 1024;
 // Bounds the bookkeeping of pages against absurd numbers in files and options: 2^36 tokens are 2^32
 // pages.
 constexpr int64_t kLargestPool = int64_t{1} << 34;
@@ -159,6 +161,13 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
                      length, ContextOf(request));
   }
   PUNA_RETURN_IF_ERROR(CheckTokens(request.prompt));
+  size_t stop_bytes = 0;
+  for (const std::string& stop : request.stop) stop_bytes += stop.size();
+  if (stop_bytes > kLargestStops) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the stop strings have {} bytes together, at most {} are allowed", stop_bytes,
+                     kLargestStops);
+  }
   return request.sampling.Validate();
 }
 

@@ -180,17 +180,18 @@ TEST(Engine, NoTokensAskedForOnlyFillsTheCache) {
 
 TEST(Engine, WrongRequestsFailAndLeaveOthersAlone) {
   HistoryEngine h = MakeHistoryEngine({});
-  std::vector<GenerateRequest> requests(5, Request(RandomPrompt(10, 1), 5));
+  std::vector<GenerateRequest> requests(6, Request(RandomPrompt(10, 1), 5));
   requests[0].prompt.clear();
   requests[1].prompt[3] = kVocabulary;
   requests[2].prompt[3] = -1;
   requests[3].sampling.top_p = NAN;
+  requests[4].stop.assign(2, std::string(40000, 'x'));
   const std::vector<Outcome> outcomes = RunAll(h.engine.get(), requests);
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(outcomes[static_cast<size_t>(i)].error) << i;
     EXPECT_EQ(outcomes[static_cast<size_t>(i)].error->code, ErrorCode::kInvalidArgument) << i;
   }
-  EXPECT_EQ(outcomes[4].tokens.size(), 5u);
+  EXPECT_EQ(outcomes[5].tokens.size(), 5u);
 }
 
 TEST(Engine, PrefixCacheSavesRowsAndChangesNothing) {
