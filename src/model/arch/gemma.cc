@@ -7,9 +7,9 @@
 namespace puna::model::arch {
 namespace {
 
-ModelConfig ReadGemma(MetadataReader& in) {
-  ModelConfig config =
-      ReadDecoder(in, {.rope = RopeKind::kHalves, .activation = Activation::kGeluTanh});
+ModelConfig ReadGemma(MetadataReader& in, double epsilon = -1) {
+  ModelConfig config = ReadDecoder(
+      in, {.rope = RopeKind::kHalves, .activation = Activation::kGeluTanh, .epsilon = epsilon});
   config.embedding_scale = std::sqrt(static_cast<double>(config.width));
   return config;
 }
@@ -39,17 +39,29 @@ ModelConfig Gemma2(MetadataReader& in) {
   return config;
 }
 
+// Ollama's converter leaves out what it takes for granted: the epsilon and the rope base of models
+// that see pictures, and in older files how far the rope of the larger ones is stretched. The 1B
+// file of that time has a soft cap that it should not have.
 ModelConfig Gemma3(MetadataReader& in) {
-  ModelConfig config = ReadGemma(in);
+  const bool from_ollama = !in.Has("attention.layer_norm_rms_epsilon");
+  ModelConfig config = ReadGemma(in, 1e-6);
+  const size_t layers = config.layers.size();
   UseOutputNorms(&config);
-  config.logit_softcap = in.Number("final_logit_softcapping", 0, 1e9, 0);
+  config.logit_softcap = layers == 26 ? 0 : in.Number("final_logit_softcapping", 0, 1e9, 0);
   ReadSlidingWindow(in, 0, 6, WindowPattern::kLastSeesAll, &config);
+  RequireHeadNorms(&config);
+  const double local_base = in.Number("rope.local.freq_base", 1e-3, 1e15, 10000);
   for (LayerConfig& layer : config.layers) {
-    layer.attention.qk_norm = true;
-    if (layer.attention.window == 0) continue;
-    // Local layers keep the rope that they were trained with, whatever stretches the others.
-    layer.attention.rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
-    layer.attention.rope.factor = 1;
+    RopeConfig& rope = layer.attention.rope;
+    if (layer.attention.window != 0) {
+      // Local layers keep the rope that they were trained with, whatever stretches the others.
+      rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, local_base);
+      rope.factor = 1;
+      continue;
+    }
+    if (from_ollama && !in.Has("rope.freq_base")) rope.base = 1e6;
+    const bool is_large = layers == 34 || layers == 48 || layers == 62;
+    if (is_large && !in.Has("rope.scaling.factor")) rope.factor = 8;
   }
   ScaleByWidth(62, &config);  // 27B
   return config;

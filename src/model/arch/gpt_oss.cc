@@ -12,6 +12,8 @@ ModelConfig GptOss(MetadataReader& in) {
   config.norms.feed_forward = "post_attention_norm";
   ReadSlidingWindow(in, 128, 2, WindowPattern::kLastSeesAll, &config);
   for (LayerConfig& layer : config.layers) {
+    // Ollama's files have a factor and do not say that it is YaRN's.
+    if (!in.Has("rope.scaling.type")) layer.attention.rope.scaling = RopeScaling::kYarn;
     layer.attention.sinks = true;
     layer.feed_forward.limit = 7;
     layer.feed_forward.alpha = 1.702;
