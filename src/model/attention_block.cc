@@ -8,6 +8,9 @@
 namespace puna::model {
 namespace {
 
+// A gate with one value per head is one op per head, so a file must not ask for many.
+constexpr int64_t kMaxGatedHeads = 512;
+
 struct Qkv {
   View all, q, k, v;
 };
@@ -95,8 +98,7 @@ void Rotate(PlanBuilder* plan, const AttentionConfig& attention, const Qkv& qkv)
   }
 }
 
-// inout *= f(attn_gate in), value by value or, if the gate has one row per head, head by
-// head.
+// inout *= f(attn_gate in), value by value or, if the gate has one row per head, head by head.
 void GateOutput(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, View in,
                 View inout) {
   const std::string name = plan->Name(layer, "attn_gate");
@@ -106,6 +108,12 @@ void GateOutput(PlanBuilder* plan, int64_t layer, const AttentionConfig& attenti
   plan->Add(backend::UnaryOp{.activation = *attention.output_gate, .in = gate, .out = gate});
   if (!per_head) {
     plan->Add(backend::MulOp{.a = inout, .b = gate, .out = inout});
+    return;
+  }
+  if (attention.heads > kMaxGatedHeads) {
+    plan->Fail(ErrorCode::kUnsupported,
+               fmt::format("tensor {}.weight gates {} heads, at most {} are supported", name,
+                           attention.heads, kMaxGatedHeads));
     return;
   }
   for (int64_t head = 0; head < attention.heads; ++head) {
@@ -120,8 +128,9 @@ View AttentionBlock(PlanBuilder* plan, int64_t layer, View in) {
   const AttentionConfig& attention = plan->config().layers[static_cast<size_t>(layer)].attention;
   const Qkv qkv = Lay(plan, attention);
   Project(plan, layer, attention, in, qkv);
-  if (attention.clamp > 0)
+  if (attention.clamp > 0) {
     plan->Add(backend::ScaleOp{.inout = qkv.all, .clamp = static_cast<float>(attention.clamp)});
+  }
   if (!attention.qk_norm_after_rope) HeadNorms(plan, layer, attention, qkv);
   Rotate(plan, attention, qkv);
   if (attention.qk_norm_after_rope) HeadNorms(plan, layer, attention, qkv);

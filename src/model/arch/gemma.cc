@@ -8,8 +8,8 @@ namespace puna::model::arch {
 namespace {
 
 ModelConfig ReadGemma(MetadataReader& in, double epsilon = -1) {
-  ModelConfig config =
-      ReadDecoder(in, {.rope = RopeKind::kHalves, .activation = Activation::kGeluTanh, .epsilon = epsilon});
+  ModelConfig config = ReadDecoder(
+      in, {.rope = RopeKind::kHalves, .activation = Activation::kGeluTanh, .epsilon = epsilon});
   config.embedding_scale = std::sqrt(static_cast<double>(config.width));
   return config;
 }
@@ -39,8 +39,9 @@ ModelConfig Gemma2(MetadataReader& in) {
   return config;
 }
 
-// Ollama's converter leaves out what it takes for granted: the epsilon and the rope base of models that see pictures, and in
-// older files how far the rope of the larger ones is stretched. The 1B one of then has a soft cap that it should not have.
+// Ollama's converter leaves out what it takes for granted: the epsilon and the rope base of models
+// that see pictures, and in older files how far the rope of the larger ones is stretched. The 1B
+// file of that time has a soft cap that it should not have.
 ModelConfig Gemma3(MetadataReader& in) {
   const bool from_ollama = !in.Has("attention.layer_norm_rms_epsilon");
   ModelConfig config = ReadGemma(in, 1e-6);

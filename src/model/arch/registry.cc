@@ -87,7 +87,7 @@
   X("qwen", Qwen)                      \
   X("qwen2", Qwen2)                    \
   X("qwen2moe", Qwen2Moe)              \
-  X("qwen25vl", Qwen2)                   \
+  X("qwen25vl", Qwen2)                 \
   X("qwen2vl", Qwen2Vl)                \
   X("qwen3", Qwen3)                    \
   X("qwen3moe", Qwen3Moe)              \
