@@ -30,6 +30,40 @@ def subcommands(help_text):
     return re.findall(r"^  ([a-z]+)", below, re.M)
 
 
+def check_architectures():
+    """docs/architectures.md lists exactly the names in the registry of specs."""
+    names = re.findall(r'X\("([^"]+)"', (ROOT / "src" / "model" / "arch" / "registry.cc").read_text())
+    listed = re.findall(r"^\* `([^`]+)`", (ROOT / "docs" / "architectures.md").read_text(), re.M)
+    report("docs/architectures.md lists every architecture",
+           [f"{name} is in one of them only" for name in sorted(set(names) ^ set(listed))] + ([] if names else ["none"]))
+
+
+def check_request_walk():
+    """Every file and function in the table of ARCHITECTURE.md exists."""
+    rows = re.findall(r"^\| \d+ \| `([^`]+)` \| `([^`]+)` \|", (ROOT / "ARCHITECTURE.md").read_text(), re.M)
+    problems = [] if len(rows) > 10 else [f"only {len(rows)} rows found"]
+    for path, function in rows:
+        if not (ROOT / path).exists():
+            problems.append(f"{path} does not exist")
+        elif not re.search(r"\b" + re.escape(function) + r"\(", (ROOT / path).read_text()):
+            problems.append(f"{path} has no {function}")
+    report("ARCHITECTURE.md walks through code that exists", problems)
+
+
+def check_links():
+    """Files that the pages name in back quotes or links exist."""
+    problems = []
+    for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = page.read_text()
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            if not (page.parent / target).exists():
+                problems.append(f"{page.name} links to {target}, which does not exist")
+        for target in re.findall(r"`((?:src|tests|docs|scripts|training|models)/[\w./-]+)`", text):
+            if not (ROOT / target).exists():
+                problems.append(f"{page.name} names {target}, which does not exist")
+    report("pages name files that exist", problems)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
@@ -57,6 +91,9 @@ def main():
             if name in ("run", "show") and option not in page:
                 missing.append(f"puna {name} {option} is missing")
     report("docs/cli.md names every option of run and show", sorted(missing))
+    check_architectures()
+    check_request_walk()
+    check_links()
     sys.exit(1 if failures else 0)
 
 

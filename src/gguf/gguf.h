@@ -1,8 +1,9 @@
 // The GGUF file format (versions 2 and 3): metadata keys, tensor table, tensor data.
 // https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 //
-// A file is hostile until read: Open() checks every count, length, type, dimension, offset and alignment against the size
-// of the file before it uses it, so that what it returns can be used without further checks. Errors name the field.
+// A file is hostile until read: Open() checks every count, length, type, dimension, offset and
+// alignment against the size of the file before it uses it, so that what it returns can be used
+// without further checks. Errors name the field.
 #ifndef PUNA_GGUF_GGUF_H_
 #define PUNA_GGUF_GGUF_H_
 
@@ -24,12 +25,14 @@
 
 namespace puna::gguf {
 
-// An array of a metadata value, kept where it lies in the file: strings as views, numbers decoded on access.
+// An array of a metadata value, kept where it lies in the file: strings as views, numbers decoded
+// on access.
 class Array;
 
 // Strings and arrays point into the mapped file and live as long as the File.
-using Value = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool, std::string_view,
-                           uint64_t, int64_t, double, std::shared_ptr<const Array>>;
+using Value =
+    std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, float, bool,
+                 std::string_view, uint64_t, int64_t, double, std::shared_ptr<const Array>>;
 
 class Array {
  public:
@@ -37,8 +40,9 @@ class Array {
   Kind kind() const { return kind_; }
   uint32_t gguf_type() const { return gguf_type_; }
   int64_t size() const { return size_; }
-  // The element as the asked kind. Integers convert between kinds if the value fits; numbers convert to double.
-  // REQUIRES: 0 <= i < size(); string_at only for kString, the others only for the number kinds.
+  // The element as the asked kind. Integers convert between kinds if the value fits; numbers
+  // convert to double. REQUIRES: 0 <= i < size(); string_at only for kString, the others only for
+  // the number kinds.
   std::string_view string_at(int64_t i) const;
   int64_t integer_at(int64_t i) const;  // floats are truncated; uint64 beyond int64 saturates
   double number_at(int64_t i) const;
@@ -53,8 +57,8 @@ class Array {
   uint32_t gguf_type_ = 0;
   int64_t size_ = 0;
   int element_bytes_ = 0;
-  const uint8_t* data_ = nullptr;               // numbers: packed little-endian elements
-  std::vector<std::string_view> strings_;       // kString
+  const uint8_t* data_ = nullptr;          // numbers: packed little-endian elements
+  std::vector<std::string_view> strings_;  // kString
 };
 
 struct Tensor {
@@ -74,12 +78,13 @@ struct KeyValue {
   Value value;
 };
 
-// A model file, or all parts of a split one. Immutable and thread safe after Open. Copies of views into it must not
-// outlive it.
+// A model file, or all parts of a split one. Immutable and thread safe after Open. Copies of views
+// into it must not outlive it.
 class File {
  public:
-  // `path` may name any GGUF. If it is one part of a split model (split.count > 1; NAME-00001-of-0000N.gguf), the other
-  // parts beside it are opened too and their tensors added; a missing or contradicting part is an error.
+  // `path` may name any GGUF. If it is one part of a split model (split.count > 1;
+  // NAME-00001-of-0000N.gguf), the other parts beside it are opened too and their tensors added; a
+  // missing or contradicting part is an error.
   static Result<std::shared_ptr<const File>> Open(const std::filesystem::path& path);
   // For tests, fuzzers and files that are not on disk. `bytes` must outlive the File.
   static Result<std::shared_ptr<const File>> Parse(std::span<const uint8_t> bytes);
@@ -92,8 +97,9 @@ class File {
   const Tensor* FindTensor(std::string_view name) const;  // null if absent
   const Value* Find(std::string_view key) const;          // null if absent
 
-  // Typed access. Absent: nullopt. Present with another type: an error that names key, type found and type wanted.
-  // Any integer type serves for integers if the value fits int64; integers serve for numbers.
+  // Typed access. Absent: nullopt. Present with another type: an error that names key, type found
+  // and type wanted. Any integer type serves for integers if the value fits int64; integers serve
+  // for numbers.
   Result<std::optional<std::string_view>> GetString(std::string_view key) const;
   Result<std::optional<int64_t>> GetInteger(std::string_view key) const;
   Result<std::optional<double>> GetNumber(std::string_view key) const;
@@ -113,9 +119,10 @@ class File {
   std::vector<uint32_t> tensors_by_name_;   // indices sorted by name
 };
 
-// Builds a version 3 file. Add everything, then write once. Not thread safe. Misuse (a duplicate name, data of the wrong
-// size) is an error of Write. Tensors are aligned to 32 bytes; general.alignment need not be set and may only be 32.
-// llama.cpp reads what is written: names are limited to 63 bytes and dimensions to 4.
+// Builds a version 3 file. Add everything, then write once. Not thread safe. Misuse (a duplicate
+// name, data of the wrong size) is an error of Write. Tensors are aligned to 32 bytes;
+// general.alignment need not be set and may only be 32. llama.cpp reads what is written: names are
+// limited to 63 bytes and dimensions to 4.
 class Writer {
  public:
   void Set(std::string key, uint32_t value);
@@ -128,18 +135,22 @@ class Writer {
   void Set(std::string key, std::vector<std::string> values);
   void Set(std::string key, std::vector<float> values);
   void Set(std::string key, std::vector<int32_t> values);
-  // Copies a value read from another file, arrays too. general.alignment is left out: the copy has its own.
+  // Copies a value read from another file, arrays too. general.alignment is left out: the copy has
+  // its own.
   void SetFrom(std::string_view key, const Value& value);
 
-  // `produce` is called once while writing, in the order of the Add calls, and must return exactly the tensor's bytes:
-  // so a model is converted tensor by tensor without holding it whole.
+  // `produce` is called once while writing, in the order of the Add calls, and must return exactly
+  // the tensor's bytes: so a model is converted tensor by tensor without holding it whole.
   using Producer = std::function<Result<std::vector<uint8_t>>()>;
-  void AddTensor(std::string name, quant::TensorType type, std::vector<int64_t> dims, Producer produce);
+  void AddTensor(std::string name, quant::TensorType type, std::vector<int64_t> dims,
+                 Producer produce);
   // `data` must stay valid until written.
-  void AddTensor(std::string name, quant::TensorType type, std::vector<int64_t> dims, std::span<const uint8_t> data);
+  void AddTensor(std::string name, quant::TensorType type, std::vector<int64_t> dims,
+                 std::span<const uint8_t> data);
 
   // `progress`, if given, is called with (bytes written, bytes in all).
-  Status Write(AtomicFile* out, const std::function<void(uint64_t, uint64_t)>& progress = nullptr) const;
+  Status Write(AtomicFile* out,
+               const std::function<void(uint64_t, uint64_t)>& progress = nullptr) const;
   Status WriteFile(const std::filesystem::path& path) const;
 
  private:
@@ -152,7 +163,8 @@ class Writer {
   // Everything before the tensor data, padded; appends the size of each tensor.
   Result<std::string> EncodeHeader(std::vector<uint64_t>* sizes_bytes) const;
 
-  std::vector<std::pair<std::string, std::string>> metadata_;  // key, type and value as they will be written
+  std::vector<std::pair<std::string, std::string>>
+      metadata_;  // key, type and value as they will be written
   std::vector<PendingTensor> tensors_;
 };
 

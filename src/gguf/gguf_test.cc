@@ -223,8 +223,8 @@ void CopyInto(const File& file, Writer* writer) {
 TEST(GgufTest, CopiesEverySeedExactly) {
   const puna::testing::TemporaryDirectory folder;
   int seeds = 0;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(puna::testing::SourcePath("tests/data/gguf"))) {
+  for (const auto& entry : std::filesystem::directory_iterator(
+           puna::testing::SourcePath("tests/data/gguf/fuzz_gguf"))) {
     if (entry.path().extension() != ".gguf") continue;
     SCOPED_TRACE(entry.path().string());
     ++seeds;

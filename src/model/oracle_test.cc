@@ -25,12 +25,9 @@ void PrintTo(const Case& c, std::ostream* out) {
 }
 
 constexpr Case kCases[] = {
-    {"reference", backend::KvType::kF32, 1e-9},
-    {"reference", backend::KvType::kF16, 1e-5},
-    {"reference", backend::KvType::kQ8_0, 1e-2},
-    {"cpu", backend::KvType::kF32, 1e-7},
-    {"cpu", backend::KvType::kF16, 1e-5},
-    {"cpu", backend::KvType::kQ8_0, 1e-2},
+    {"reference", backend::KvType::kF32, 1e-9},  {"reference", backend::KvType::kF16, 1e-5},
+    {"reference", backend::KvType::kQ8_0, 1e-2}, {"cpu", backend::KvType::kF32, 1e-7},
+    {"cpu", backend::KvType::kF16, 1e-5},        {"cpu", backend::KvType::kQ8_0, 1e-2},
 };
 
 std::string ArchitectureOf(const std::filesystem::path& path) {
