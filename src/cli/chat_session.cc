@@ -122,10 +122,7 @@ Status ChatSession::Save(const std::string& name) {
 Status ChatSession::Ask(const std::string& prompt) {
   messages_.push_back({{"role", "user"}, {"content", prompt}});
   Json request = RequestOf(options_);
-  // The conversation that the model file itself has comes before ours.
-  Json messages = show_.value("messages", Json::array());
-  for (const Json& message : messages_) messages.push_back(message);
-  request["messages"] = std::move(messages);
+  request["messages"] = messages_;  // the server puts the model's own before them
 
   AnswerView view({.terminal = true,
                    .width = options_.word_wrap ? TerminalWidth() : 0,
