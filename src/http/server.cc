@@ -129,6 +129,7 @@ class Connection : public BodyReader,
   bool chunked_ = false;
   bool keep_alive_ = true;
   bool watching_ = false;
+  uint64_t watch_ = 0;  // number of the latest watch; earlier ones are void
   bool client_gone_ = false;
 };
 
@@ -195,6 +196,8 @@ Task<void> Connection::Answer() {
     co_await Send(failed ? 500 : 404, "text/plain", failed ? "" : "404 page not found");
   }
   if (watching_) {
+    watching_ = false;
+    ++watch_;
     error_code ignored;
     stream_.socket().cancel(ignored);
   }
@@ -207,16 +210,20 @@ void Connection::WatchForHangUp() {
   watching_ = true;
   asio::co_spawn(
       strand_,
-      [self = shared_from_this()]() -> Task<void> {
-        const auto [error] =
-            co_await self->stream_.socket().async_wait(tcp::socket::wait_read, kNoThrow);
-        self->watching_ = false;
-        if (error) co_return;
-        char byte;
-        const ssize_t got =
-            ::recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
-          if (!self->finished_) self->ClientIsGone();
+      [self = shared_from_this(), watch = ++watch_]() -> Task<void> {
+        while (true) {
+          const auto [error] =
+              co_await self->stream_.socket().async_wait(tcp::socket::wait_read, kNoThrow);
+          // Cancelled, perhaps after the next request has begun to be watched.
+          if (error || self->watch_ != watch) co_return;
+          char byte;
+          const ssize_t got =
+              ::recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+          // Readiness may be reported late, for bytes that were read since: wait again.
+          if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+          self->watching_ = false;
+          if (got <= 0 && !self->finished_) self->ClientIsGone();
+          co_return;
         }
       },
       asio::detached);
