@@ -91,6 +91,9 @@ def main():
             if name in ("run", "show") and option not in page:
                 missing.append(f"puna {name} {option} is missing")
     report("docs/cli.md names every option of run and show", sorted(missing))
+    facts = subprocess.run([sys.executable, str(ROOT / "training" / "check_facts.py"), str(binary)],
+                           capture_output=True, text=True, timeout=300)
+    report("mini was taught what puna says of itself", facts.stdout.splitlines() if facts.returncode else [])
     check_architectures()
     check_request_walk()
     check_links()

@@ -27,13 +27,13 @@ def help_of(puna, *words):
 
 
 def quoted_commands(answers):
-    """{(command, flags)} of every `puna ...` between backquotes."""
+    """{(command, next word, flags)} of every `puna ...` between backquotes."""
     found = set()
     for answer in answers:
         for code in re.findall(r"`([^`]*)`", answer):
-            match = re.search(r"\bpuna ([a-z]+)\b(.*)", code)
+            match = re.search(r"\bpuna ([a-z]+)\b((?: ([a-z]+)\b)?.*)", code)
             if match:
-                found.add((match.group(1), tuple(re.findall(r"(?<!\S)--?[a-z][a-z-]*", match.group(2)))))
+                found.add((match.group(1), match.group(3) or "", tuple(re.findall(r"(?<!\S)--?[a-z][a-z-]*", match.group(2)))))
     return found
 
 
@@ -41,7 +41,7 @@ def differences(puna):
     answers = [answer for intent in INTENTS for answer in intent.answers]
     main_help, serve_help = help_of(puna), help_of(puna, "serve")
     known = lambda command: re.search(rf"^\s+{command}\b", main_help, re.MULTILINE)
-    for command, flags in sorted(quoted_commands(answers)):
+    for command, word, flags in sorted(quoted_commands(answers)):
         if command in NOT_YET:
             if known(command):
                 yield f"`puna {command}` exists now, but mini says that it comes later"
@@ -49,7 +49,8 @@ def differences(puna):
         if not known(command) and not (command == "ls" and "list" in main_help):
             yield f"`puna {command}` is not in puna --help"
             continue
-        command_help = help_of(puna, command)
+        # eval has tools with a help of their own
+        command_help = help_of(puna, command) + (help_of(puna, command, word) if command == "eval" and word else "")
         for flag in flags:
             if flag not in command_help:
                 yield f"`puna {command} {flag}` is not in puna {command} --help"
