@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <random>
 
 #include "api/completion.h"
 #include "api/prompt_guard.h"
@@ -126,6 +127,15 @@ void EncodePrompt(const ModelEntry& model, const GenerationRequest& request,
   if (closed && !text.ends_with(tokenizer.RawTextOf(*eos))) ids->pop_back();
 }
 
+// "call_" and eight characters, as Ollama names calls whose model gave them no id.
+std::string MakeToolCallId() {
+  static constexpr std::string_view kCharacters = "abcdefghijklmnopqrstuvwxyz0123456789";
+  static thread_local std::mt19937_64 random{std::random_device{}()};
+  std::string id = "call_";
+  for (int i = 0; i < 8; ++i) id += kCharacters[random() % kCharacters.size()];
+  return id;
+}
+
 LogprobEntry MakeLogprobEntry(const tokenizer::Tokenizer& tokenizer,
                               const std::vector<sampler::TokenProbability>& probabilities) {
   LogprobEntry entry;
@@ -228,7 +238,10 @@ void Generation::AbsorbParsed(chat::OutputDelta parsed, GenerationDelta* out) {
   out->content += parsed.content;
   out->thinking += parsed.thinking;
   any_tool_calls_ = any_tool_calls_ || !parsed.tool_calls.empty();
-  for (chat::ToolCall& call : parsed.tool_calls) out->tool_calls.push_back(std::move(call));
+  for (chat::ToolCall& call : parsed.tool_calls) {
+    if (call.id.empty()) call.id = MakeToolCallId();
+    out->tool_calls.push_back(std::move(call));
+  }
 }
 
 void Generation::Absorb(engine::TokenDelta delta, GenerationDelta* out) {
