@@ -8,7 +8,6 @@ namespace puna::api {
 namespace {
 
 constexpr size_t kKeptModels = 16;
-constexpr char kPlainTemplate[] = "{{ .Prompt }}";
 
 // The text of a token for templates that mention it; "" where there is none.
 std::string TokenText(const tokenizer::Tokenizer* tokenizer, std::optional<tokenizer::TokenId> id) {
@@ -42,7 +41,7 @@ Result<std::shared_ptr<const chat::PromptTemplate>> ChooseTemplate(const ModelEn
   };
   if (go && (!jinja || score(go) >= score(jinja))) return go;
   if (jinja) return jinja;
-  return chat::PromptTemplate::FromGo(kPlainTemplate);
+  return chat::PromptTemplate::Default();
 }
 
 }  // namespace
