@@ -4,6 +4,8 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/text.h"
+
 namespace puna::api {
 namespace {
 
@@ -13,12 +15,6 @@ const char* GoKind(const Json& json) {
   if (json.is_array()) return "array";
   if (json.is_object()) return "object";
   return "number";
-}
-
-bool EqualIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
 }
 
 constexpr int kMaxDepth = 512;

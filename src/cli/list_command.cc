@@ -1,23 +1,13 @@
 // puna list (ls) [PREFIX]
-#include <cctype>
 #include <cstdio>
 
+#include "base/text.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/human.h"
 #include "cli/list_view.h"
 
 namespace puna::cli {
-namespace {
-
-bool StartsWithIgnoringCase(const std::string& text, const std::string& prefix) {
-  return text.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), text.begin(),
-                                                    [](unsigned char a, unsigned char b) {
-                                                      return std::tolower(a) == std::tolower(b);
-                                                    });
-}
-
-}  // namespace
 
 Result<std::string> ListText(const ApiClient& client, const std::string& prefix) {
   PUNA_ASSIGN_OR_RETURN(const Json answer, client.Get("/api/tags"));

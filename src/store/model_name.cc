@@ -2,6 +2,8 @@
 
 #include <cctype>
 
+#include "base/text.h"
+
 namespace puna::store {
 namespace {
 
@@ -19,16 +21,6 @@ bool IsValidPart(Part part, std::string_view text) {
     if (c == '.' && part != Part::kNamespace) continue;
     if (c == ':' && part == Part::kHost) continue;
     return false;
-  }
-  return true;
-}
-
-bool EqualIgnoringCase(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (std::tolower(static_cast<unsigned char>(a[i])) !=
-        std::tolower(static_cast<unsigned char>(b[i])))
-      return false;
   }
   return true;
 }

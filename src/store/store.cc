@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "store/bundled_model.h"
 #include "store/manifest.h"
 
@@ -37,12 +38,6 @@ std::vector<fs::path> Children(const fs::path& folder) {
   }
   std::sort(children.begin(), children.end());
   return children;
-}
-
-bool EqualIgnoringCase(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
 }
 
 // Calls visit(path, name) for every manifest below `root`: exactly four levels, as Ollama looks.
