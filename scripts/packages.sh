@@ -1,6 +1,6 @@
 # Sourced by the other scripts: the Debian packages puna needs, and how missing ones are installed.
 
-BUILD_PACKAGES="g++ cmake ninja-build ccache git ca-certificates libboost1.81-dev nlohmann-json3-dev
+BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache git ca-certificates libboost1.81-dev nlohmann-json3-dev
   libcurl4-openssl-dev libssl-dev libcli11-dev libspdlog-dev libfmt-dev libexpected-dev libpcre2-dev
   libutf8proc-dev libedit-dev"
 TEST_PACKAGES="libgtest-dev libgmock-dev libbenchmark-dev python3 clang-format universal-ctags curl"
