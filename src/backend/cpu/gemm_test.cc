@@ -226,16 +226,24 @@ TEST_P(GemmTest, OddShapes) {
   }
 }
 
+// Bit for bit, so that a sequence gets the same logits alone, in any batch, and in any chunks of
+// its prompt. The numbers of tokens reach every tile size, both sides of the step from the kernel
+// for few tokens to the one for many, and more tokens than one block of the latter.
 TEST_P(GemmTest, ResultOfATokenDoesNotDependOnTheOthers) {
-  const int64_t cols = Columns(300), rows = 37;
+  const int64_t cols = Columns(300), rows = 37, most = 530;
   const RandomMatrix matrix(type(), rows, cols, 6);
-  const std::vector<float> in = RandomInput(40 * cols, 7);
+  const std::vector<float> in = RandomInput(most * cols, 7);
   const PackedMatrix packed = Pack({&matrix.weight()}, isa());
-  const Product many = Compute(packed, Prepare(packed, in.data(), cols, 40), 40);
-  for (int64_t t : {0, 5, 11, 23, 39}) {
-    const Product one = Compute(packed, Prepare(packed, in.data() + t * cols, cols, 1), 1);
-    for (int64_t r = 0; r < rows; ++r) {
-      ASSERT_EQ(one.values[r], many.values[t * many.stride + r]) << "token " << t << ", row " << r;
+  std::vector<Product> alone;
+  for (int64_t t = 0; t < 40; ++t)
+    alone.push_back(Compute(packed, Prepare(packed, in.data() + t * cols, cols, 1), 1));
+  for (int64_t tokens : {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17, 24, 40, 70, int(most)}) {
+    const Product many = Compute(packed, Prepare(packed, in.data(), cols, tokens), tokens);
+    for (int64_t t = 0; t < std::min<int64_t>(tokens, 40); ++t) {
+      for (int64_t r = 0; r < rows; ++r) {
+        ASSERT_EQ(alone[t].values[r], many.values[t * many.stride + r])
+            << "token " << t << " of " << tokens << ", row " << r;
+      }
     }
   }
 }

@@ -6,12 +6,9 @@ namespace puna::backend::cpu {
 namespace {
 
 constexpr TypeKernels kRows[] = {
-    R16Row<kR16Q4_K, SimdAvx512, TilesAvx512>("q4_k avx512vnni"),
-    R16Row<kR16Q6_K, SimdAvx512, TilesAvx512>("q6_k avx512vnni"),
-    R16Row<kR16Q5_K, SimdAvx512, TilesAvx512>("q5_k avx512vnni"),
-    R16Row<kR16Q2_K, SimdAvx512, TilesAvx512>("q2_k avx512vnni"),
-    R16Row<kR16Q3_K, SimdAvx512, TilesAvx512>("q3_k avx512vnni"),
-    R16Row<kR16IQ4_XS, SimdAvx512, TilesAvx512>("iq4_xs avx512vnni"),
+    Avx512Row<kR16Q4_K>("q4_k avx512vnni"), Avx512Row<kR16Q6_K>("q6_k avx512vnni"),
+    Avx512Row<kR16Q5_K>("q5_k avx512vnni"), Avx512Row<kR16Q2_K>("q2_k avx512vnni"),
+    Avx512Row<kR16Q3_K>("q3_k avx512vnni"), Avx512Row<kR16IQ4_XS>("iq4_xs avx512vnni"),
 };
 
 }  // namespace

@@ -37,11 +37,11 @@ inline __attribute__((always_inline)) void AddBits(const Lanes& value, uint8_t m
   }
 }
 
-// One vector: kWidth of the 64 bytes of each plane vector.
-template <int kBits, int kAdd, int kWidth, int v>
-inline __attribute__((always_inline)) void ReadPlaneVector(const uint8_t* planes, uint8_t* out) {
+// The levels of one vector: kWidth of the 64 bytes of each plane vector.
+template <int kBits, int kWidth, int v>
+inline __attribute__((always_inline)) typename Planes<kWidth>::Lanes PlaneVector(
+    const uint8_t* planes) {
   using Lanes = typename Planes<kWidth>::Lanes;
-  using Bytes = typename Planes<kWidth>::Bytes;
   const auto in = [planes](int index) -> const Lanes& {
     return *reinterpret_cast<const Lanes*>(planes + index * 64);
   };
@@ -55,6 +55,13 @@ inline __attribute__((always_inline)) void ReadPlaneVector(const uint8_t* planes
     AddBits<kNext - 2 * (v % 4)>(in(kNext + v / 4), 3 << kNext, &level);
   if constexpr (kBits == 5) AddBits<4 - v>(in(4), 1 << 4, &level);
   if constexpr (kBits == 3) AddBits<2 - v>(in(2), 1 << 2, &level);
+  return level;
+}
+
+template <int kBits, int kAdd, int kWidth, int v>
+inline __attribute__((always_inline)) void ReadPlaneVector(const uint8_t* planes, uint8_t* out) {
+  using Bytes = typename Planes<kWidth>::Bytes;
+  const auto level = PlaneVector<kBits, kWidth, v>(planes);
   *reinterpret_cast<Bytes*>(out) =
       reinterpret_cast<const Bytes&>(level) + static_cast<uint8_t>(kAdd);
 }

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include "backend/cpu/kernels/int8_tiles.h"
+#include "backend/cpu/kernels/stream_avx512.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -22,12 +23,6 @@ struct SimdAvx512 {
     _mm512_store_si512(out, _mm512_shuffle_epi8(levels, _mm512_load_si512(in)));
   }
 };
-
-inline __m512i BroadcastDword(const void* from) {
-  int32_t value;
-  std::memcpy(&value, from, sizeof(value));
-  return _mm512_set1_epi32(value);
-}
 
 // 2 groups x 6 tokens: 12 integer and 12 float sums, 2 vectors of levels and a broadcast of the
 // input fill the 32 registers. Each broadcast feeds two dot products, each vector of levels six.
@@ -153,6 +148,16 @@ struct TilesAvx512 {
     }
   }
 };
+
+template <const R16Format& format>
+void MultiplyAvx512(const MultiplyTask& task) {
+  if (task.tokens <= kMaxStreamTokens) return MultiplyStream<format>(task);
+  MultiplyR16<format, VectorKernel<format, SimdAvx512, TilesAvx512>>(task);
+}
+template <const R16Format& format>
+constexpr TypeKernels Avx512Row(const char* name) {
+  return R16Row<format>(name, &MultiplyAvx512<format>);
+}
 
 }  // namespace
 }  // namespace puna::backend::cpu

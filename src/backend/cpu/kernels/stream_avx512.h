@@ -1,0 +1,253 @@
+// The int8 product for few tokens: levels go from memory through registers into the dot products,
+// without the panel in between (r16_panel.h). Unpacking for one token costs a panel twice its
+// stores; here it is a few operations on any of the four vector pipes, beside dot products that
+// leave these pipes idle, so that memory alone sets the pace of generation.
+//
+// One group of rows at a time, its chunks one after the other: groups are consecutive in memory, so
+// a core reads one ascending stream, which the processor's prefetchers follow across chunks and
+// groups. Integer sums are exact and the float operations are those of the tile kernel, in its
+// order: both kernels give the same bits, whichever the number of tokens selects.
+#ifndef PUNA_BACKEND_CPU_KERNELS_STREAM_AVX512_H_
+#define PUNA_BACKEND_CPU_KERNELS_STREAM_AVX512_H_
+
+#include <immintrin.h>
+
+#include "backend/cpu/kernels/int8_tiles.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+inline __m512i BroadcastDword(const void* from) {
+  int32_t value;
+  std::memcpy(&value, from, sizeof(value));
+  return _mm512_set1_epi32(value);
+}
+
+// Vector v < 8 of a unit of 32 columns, unsigned. With a lookup it is value + 128, else the level
+// as stored.
+template <const R16Format& format, int v>
+inline __attribute__((always_inline)) __m512i StreamLevels(const uint8_t* planes, __m512i table) {
+  const __m512i levels = reinterpret_cast<__m512i>(PlaneVector<format.level_bits, 64, v>(planes));
+  if constexpr (format.lookup == R16Lookup::kNone) return levels;
+  return _mm512_shuffle_epi8(table, levels);
+}
+
+// The start plane holds the sums of the input times -128; levels as stored are a smaller power of
+// two above their values.
+template <const R16Format& format>
+constexpr int StartShift() {
+  if (format.lookup != R16Lookup::kNone) return 0;
+  int shift = 0;
+  while (format.offset << shift < 128) ++shift;
+  return shift;
+}
+
+// The product of a chunk of one group with kTokens tokens.
+template <const R16Format& format, int kTokens>
+class StreamTile {
+ public:
+  // sums[token][16] += chunk
+  static void Run(const uint8_t* chunk, int64_t cols, const ChunkInput& input, float* sums) {
+    static constexpr LevelTable<format.lookup, kBias> kTable;
+    const __m512i table =
+        _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kTable.level)));
+    const uint8_t* planes = chunk + format.levels_at(cols);
+    const uint8_t* scales = chunk + (format.super ? format.scale_at(cols) : 0);
+    const uint8_t* block_mins = chunk + format.m_at(cols);
+    // Super types: what the chunk adds before its d; else the running sums.
+    __m512 part[kTokens];
+    for (int t = 0; t < kTokens; ++t)
+      part[t] = format.super ? _mm512_setzero_ps() : _mm512_load_ps(sums + t * kGroupRows);
+    for (int unit = 0; unit < static_cast<int>(cols / 32); ++unit) {
+      for (int line = 0; line < kPrefetchLines; ++line)
+        _mm_prefetch(chunk + kPrefetchBytes + (unit * kPrefetchLines + line) * 64, _MM_HINT_T0);
+      AddUnit(planes, unit, scales, block_mins, table, input, part);
+      planes += format.unit_bytes();
+    }
+    if constexpr (format.super) {
+      Finish(chunk, cols, input, part, sums);
+    } else {
+      for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + t * kGroupRows, part[t]);
+    }
+  }
+
+ private:
+  static constexpr TileShape kShape = ShapeOf(format, Levels::kBiased);
+  static constexpr int kBlocksOfUnit = 32 / format.block;
+  static constexpr int kVectorsOfBlock = 8 / kBlocksOfUnit;
+  // One or two tokens keep up with memory and let the processor's prefetchers run ahead. With more,
+  // the arithmetic between two misses fills the window of out-of-order execution, and lines that
+  // are not asked for early cost their whole latency (8 tokens: 135 cycles a unit, instead of 95).
+  static constexpr int kPrefetchLines =
+      kTokens < 4 ? 0 : (format.chunk_bytes(kChunk) / 8 + 63) / 64;
+  static constexpr int64_t kPrefetchBytes = 2 * format.chunk_bytes(kChunk);
+
+  static inline __attribute__((always_inline)) void AddUnit(const uint8_t* planes, int unit,
+                                                            const uint8_t* scales,
+                                                            const uint8_t* block_mins,
+                                                            __m512i table, const ChunkInput& input,
+                                                            __m512 (&part)[kTokens]) {
+    const int block = unit * kBlocksOfUnit;
+    const uint8_t* values = input.values + unit * 32;
+    __m512i dot[kTokens];
+    Start(input, block, dot);
+    AddVector<0>(planes, table, values, dot);
+    AddVector<1>(planes, table, values, dot);
+    AddVector<2>(planes, table, values, dot);
+    AddVector<3>(planes, table, values, dot);
+    if constexpr (kVectorsOfBlock == 4) {
+      AddBlock(block, dot, scales, block_mins, input, part);
+      Start(input, block + 1, dot);
+    }
+    AddVector<4>(planes, table, values, dot);
+    AddVector<5>(planes, table, values, dot);
+    AddVector<6>(planes, table, values, dot);
+    AddVector<7>(planes, table, values, dot);
+    AddBlock(block + kBlocksOfUnit - 1, dot, scales, block_mins, input, part);
+  }
+
+  static inline __attribute__((always_inline)) void Start(const ChunkInput& input, int block,
+                                                          __m512i (&dot)[kTokens]) {
+    for (int t = 0; t < kTokens; ++t) {
+      if constexpr (kShape.biased) {
+        dot[t] = BroadcastDword(input.start + t * kBlocks<kShape> + block);
+        if constexpr (StartShift<format>() > 0)
+          dot[t] = _mm512_srai_epi32(dot[t], StartShift<format>());
+      } else {
+        dot[t] = _mm512_setzero_si512();
+      }
+    }
+  }
+
+  template <int v>
+  static inline __attribute__((always_inline)) void AddVector(const uint8_t* planes, __m512i table,
+                                                              const uint8_t* values,
+                                                              __m512i (&dot)[kTokens]) {
+    const __m512i levels = StreamLevels<format, v>(planes, table);
+    for (int t = 0; t < kTokens; ++t) {
+      dot[t] = _mm512_dpbusd_epi32(dot[t], levels, BroadcastDword(values + t * kChunk + v * 4));
+    }
+  }
+
+  static __m512 HalfToFloat(const uint8_t* halves) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves)));
+  }
+
+  static inline __attribute__((always_inline)) __m512 Scale(const uint8_t* scales, int block) {
+    if constexpr (format.super) {
+      __m128i bytes = _mm_loadu_si128(
+          reinterpret_cast<const __m128i*>(scales + static_cast<int64_t>(block) * kGroupRows));
+      if constexpr (format.nibble_scales) bytes = _mm_and_si128(bytes, _mm_set1_epi8(15));
+      return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+    } else if constexpr (format.scale_kind == R16Scale::kE8M0) {
+      // Half of the power of two, as HalfOfE8M0: below an exponent of two a subnormal.
+      const __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128(
+          reinterpret_cast<const __m128i*>(scales + static_cast<int64_t>(block) * kGroupRows)));
+      const __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+      const __m512i tiny = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
+      const __mmask16 is_tiny = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
+      return _mm512_castsi512_ps(_mm512_mask_blend_epi32(is_tiny, normal, tiny));
+    } else {
+      return HalfToFloat(scales + static_cast<int64_t>(block) * kGroupRows * 2);
+    }
+  }
+
+  static inline __attribute__((always_inline)) void AddBlock(
+      int block, const __m512i (&dot)[kTokens], const uint8_t* scales, const uint8_t* block_mins,
+      const ChunkInput& input, __m512 (&part)[kTokens]) {
+    const __m512 scale = Scale(scales, block);
+    for (int t = 0; t < kTokens; ++t) {
+      __m512 value = _mm512_cvtepi32_ps(dot[t]);
+      if constexpr (!format.super)
+        value = _mm512_mul_ps(value, _mm512_set1_ps(input.scale[t * 8 + block]));
+      part[t] = _mm512_fmadd_ps(value, scale, part[t]);
+    }
+    if constexpr (!format.super && format.min) {
+      const __m512 min = HalfToFloat(block_mins + static_cast<int64_t>(block) * kGroupRows * 2);
+      for (int t = 0; t < kTokens; ++t) {
+        part[t] = _mm512_fmadd_ps(_mm512_set1_ps(input.scaled_sum[t * 8 + block]), min, part[t]);
+      }
+    }
+  }
+
+  // Two blocks' minimums side by side, as one 32-bit lane per row.
+  static __m512i Minimums(const uint8_t* chunk, int64_t cols, int pair) {
+    if constexpr (format.nibble_scales) {
+      const auto* bytes =
+          reinterpret_cast<const __m128i*>(chunk + format.scale_at(cols) + pair * 2 * kGroupRows);
+      const __m512i first = _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes)), 4);
+      const __m512i second = _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes + 1)), 4);
+      return _mm512_or_si512(first, _mm512_slli_epi32(second, 16));
+    } else {
+      return _mm512_cvtepu8_epi16(_mm256_loadu_si256(
+          reinterpret_cast<const __m256i*>(chunk + format.min_at(cols) + pair * 2 * kGroupRows)));
+    }
+  }
+
+  // sums += input scale * (d * part - dmin * minimums . sums of the input)
+  static inline __attribute__((always_inline)) void Finish(const uint8_t* chunk, int64_t cols,
+                                                           const ChunkInput& input,
+                                                           __m512 (&part)[kTokens], float* sums) {
+    const __m512 d = HalfToFloat(chunk);
+    for (int t = 0; t < kTokens; ++t) part[t] = _mm512_mul_ps(part[t], d);
+    if constexpr (format.min) {
+      __m512i dot[kTokens];
+      for (int t = 0; t < kTokens; ++t) dot[t] = _mm512_setzero_si512();
+      for (int p = 0; p < kBlocks<kShape> / 2; ++p) {
+        const __m512i minimums = Minimums(chunk, cols, p);
+        for (int t = 0; t < kTokens; ++t) {
+          const __m512i pair = BroadcastDword(input.sum + t * kBlocks<kShape> + 2 * p);
+          dot[t] = _mm512_dpwssd_epi32(dot[t], minimums, pair);
+        }
+      }
+      const __m512 dmin = HalfToFloat(chunk + format.m_at(cols));
+      for (int t = 0; t < kTokens; ++t)
+        part[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(dot[t]), dmin, part[t]);
+    }
+    for (int t = 0; t < kTokens; ++t) {
+      float* at = sums + t * kGroupRows;
+      _mm512_store_ps(at,
+                      _mm512_fmadd_ps(part[t], _mm512_set1_ps(input.scale[t]), _mm512_load_ps(at)));
+    }
+  }
+};
+
+template <const R16Format& format, int kTokens>
+void RunStream(const MultiplyTask& task) {
+  constexpr TileShape kShape = ShapeOf(format, Levels::kBiased);
+  alignas(64) float sums[kTokens * kGroupRows];
+  const int64_t chunks = ChunkCount(task.cols);
+  for (int64_t row = 0; row < task.rows; row += kGroupRows) {
+    const uint8_t* chunk = task.groups + row / kGroupRows * task.group_bytes;
+    ChunkInput input = InputOf<kShape>(task.input, kTokens, task.cols, 0, 0);
+    std::memset(sums, 0, sizeof(sums));
+    for (int64_t c = 0; c < chunks; ++c) {
+      const int64_t cols = c + 1 < chunks ? kChunk : task.cols - c * kChunk;
+      StreamTile<format, kTokens>::Run(chunk, cols, input, sums);
+      chunk += format.chunk_bytes(kChunk);
+      Advance<kShape>(kTokens, &input);
+    }
+    const int64_t rows = task.rows - row < kGroupRows ? task.rows - row : kGroupRows;
+    for (int64_t t = 0; t < kTokens; ++t) {
+      std::memcpy(task.out + t * task.out_stride + row, sums + t * kGroupRows,
+                  rows * sizeof(float));
+    }
+  }
+}
+
+// From here on the panel pays: its unpacking is shared by all tokens, and its tiles of two groups
+// share each broadcast of the input.
+constexpr int kMaxStreamTokens = 8;
+
+template <const R16Format& format, int kTokens = kMaxStreamTokens>
+void MultiplyStream(const MultiplyTask& task) {
+  if constexpr (kTokens > 1) {
+    if (task.tokens < kTokens) return MultiplyStream<format, kTokens - 1>(task);
+  }
+  RunStream<format, kTokens>(task);
+}
+
+}  // namespace
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_KERNELS_STREAM_AVX512_H_
