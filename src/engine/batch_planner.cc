@@ -3,20 +3,38 @@
 #include <algorithm>
 
 namespace puna::engine {
+namespace {
 
-std::vector<int64_t> PlanRows(std::span<const int64_t> remaining, int64_t max_rows) {
-  std::vector<int64_t> rows(remaining.size(), 0);
-  int64_t left = max_rows;
-  for (size_t i = 0; i < remaining.size() && left > 0; ++i) {
-    if (remaining[i] != 1) continue;
-    rows[i] = 1;
-    --left;
-  }
-  for (size_t i = 0; i < remaining.size() && left > 0; ++i) {
-    if (remaining[i] <= 1) continue;
-    rows[i] = std::min(remaining[i], left);
-    left -= rows[i];
-  }
+// Nobody reads along: steps may be as long as is efficient, but whoever arrives or cancels should
+// not wait for a whole batch of a large model.
+constexpr double kUnwatchedSeconds = 1.0;
+constexpr int64_t kUnwatchedRows = 64;
+
+}  // namespace
+
+int64_t StepPlan::TakeRows(int64_t wanted, int64_t depth) {
+  const int64_t rows = std::min(wanted, rows_left_);
+  if (rows <= 0) return 0;
+  rows_left_ -= rows;
+  work_ = plain_ = work_.Plus(rows, depth);
+  return rows;
+}
+
+double StepPlan::SecondsAllowed() const {
+  if (plain_.rows == 0) return std::max(kUnwatchedSeconds, budget_seconds_);
+  return std::max(budget_seconds_, 2 * cost_->Seconds(plain_));
+}
+
+int64_t StepPlan::TakeChunk(int64_t wanted, int64_t depth) {
+  wanted = std::min(wanted, rows_left_);
+  if (wanted <= 0) return 0;
+  int64_t rows = cost_->RowsWithin(SecondsAllowed(), work_, wanted, depth);
+  const int64_t least = plain_.rows == 0 ? kUnwatchedRows - work_.rows : (chunk_taken_ ? 0 : 1);
+  rows = std::min(wanted, std::max(rows, least));
+  if (rows <= 0) return 0;
+  chunk_taken_ = true;
+  rows_left_ -= rows;
+  work_ = work_.Plus(rows, depth);
   return rows;
 }
 

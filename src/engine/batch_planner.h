@@ -1,20 +1,51 @@
 // How the rows of one step are shared out. Pure arithmetic; pages and preemption are step.cc's
 // business.
+//
+// Sequences that generate come first and are never held up by somebody else's prompt; prompts get
+// what fits beside them without the step becoming so long that readers notice.
 #ifndef PUNA_ENGINE_BATCH_PLANNER_H_
 #define PUNA_ENGINE_BATCH_PLANNER_H_
 
 #include <cstdint>
-#include <span>
-#include <vector>
+
+#include "engine/cost_model.h"
 
 namespace puna::engine {
 
-// `remaining[i]` > 0 is how many tokens sequence i has that are not computed yet, in order of
-// arrival: 1 for one that is generating, more for a prompt. Returns how many of them each computes
-// in this step; the sum is at most `max_rows`. First every sequence that needs one row gets it, so
-// that nobody's output waits for somebody else's prompt; what is left goes to the prompts, first
-// come first served. With more sequences than rows the later ones wait.
-std::vector<int64_t> PlanRows(std::span<const int64_t> remaining, int64_t max_rows);
+// What one step takes on. First TakeRows for everybody who generates, then TakeChunk for prompts.
+class StepPlan {
+ public:
+  // A step beside readers lasts at most `budget_seconds` or twice as long as it does without
+  // prompts, whichever is longer.
+  StepPlan(const CostModel* cost, int64_t max_rows, double budget_seconds)
+      : cost_(cost), rows_left_(max_rows), budget_seconds_(budget_seconds) {}
+
+  // The next tokens of a sequence that generates, with `depth` computed ones. Returns how many of
+  // `wanted` fit.
+  int64_t TakeRows(int64_t wanted, int64_t depth);
+  // How many of `wanted` tokens after `depth` computed ones are computed in this step. At least one
+  // token of the first prompt is, however long the step.
+  int64_t TakeChunk(int64_t wanted, int64_t depth);
+
+  const StepWork& work() const { return work_; }
+
+ private:
+  double SecondsAllowed() const;
+
+  const CostModel* cost_;
+  int64_t rows_left_;
+  double budget_seconds_;
+  StepWork work_;
+  StepWork plain_;  // the part that generates
+  bool chunk_taken_ = false;
+};
+
+// Prompts are computed in order of this, the least first. The shortest first, each counting as
+// shorter by the time it has waited: a prompt of `seconds` of work is overtaken only by those that
+// come within `seconds` after it.
+inline double PromptUrgency(double seconds_of_work, double waited_seconds) {
+  return seconds_of_work - waited_seconds;
+}
 
 }  // namespace puna::engine
 

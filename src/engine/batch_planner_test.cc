@@ -1,46 +1,98 @@
 #include "engine/batch_planner.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <numeric>
 #include <random>
-#include <vector>
 
 namespace puna::engine {
 namespace {
 
-using ::testing::ElementsAre;
-
-TEST(BatchPlanner, GeneratingSequencesGoFirst) {
-  EXPECT_THAT(PlanRows(std::vector<int64_t>{100, 1, 1}, 10), ElementsAre(8, 1, 1));
+// 20 ms a step and 2 ms a row.
+CostModel Taught() {
+  CostModel cost;
+  for (const int64_t rows : {1, 2, 8, 100, 400})
+    cost.Observe({rows, 0}, 0.020 + 0.002 * static_cast<double>(rows));
+  return cost;
 }
 
-TEST(BatchPlanner, PromptsInOrderOfArrival) {
-  EXPECT_THAT(PlanRows(std::vector<int64_t>{5, 100, 3}, 16), ElementsAre(5, 11, 0));
-  EXPECT_THAT(PlanRows(std::vector<int64_t>{5, 2, 3}, 16), ElementsAre(5, 2, 3));
+TEST(StepPlan, PromptsGetWhatTheBudgetLeaves) {
+  const CostModel cost = Taught();
+  StepPlan plan(&cost, 512, 0.150);
+  EXPECT_EQ(plan.TakeRows(1, 0), 1);
+  EXPECT_EQ(plan.TakeRows(1, 0), 1);
+  EXPECT_NEAR(plan.TakeChunk(1000, 0), 63, 1);  // 20 + 2 * 65 = 150
+  EXPECT_EQ(plan.TakeChunk(1000, 0), 0);
+  EXPECT_NEAR(cost.Seconds(plan.work()), 0.150, 0.003);
 }
 
-TEST(BatchPlanner, MoreSequencesThanRows) {
-  EXPECT_THAT(PlanRows(std::vector<int64_t>{7, 1, 1, 1}, 2), ElementsAre(0, 1, 1, 0));
-  EXPECT_TRUE(PlanRows({}, 2).empty());
+TEST(StepPlan, ASlowModelGetsTwiceAPlainStep) {
+  CostModel cost;
+  for (const int64_t rows : {1, 2, 8, 100})
+    cost.Observe({rows, 0}, 0.4 + 0.04 * static_cast<double>(rows));
+  StepPlan plan(&cost, 512, 0.150);
+  plan.TakeRows(1, 0);
+  EXPECT_NEAR(plan.TakeChunk(1000, 0), 11, 1);  // 0.44 + 0.04 n = 0.88
 }
 
-TEST(BatchPlanner, NeverTooMuchAndNeverIdle) {
-  std::mt19937 random(11);
-  for (int round = 0; round < 2000; ++round) {
-    std::vector<int64_t> remaining(1 + random() % 12);
-    for (int64_t& r : remaining)
-      r = random() % 2 == 0 ? 1 : static_cast<int64_t>(1 + random() % 600);
-    const auto max_rows = static_cast<int64_t>(1 + random() % 64);
-    const std::vector<int64_t> rows = PlanRows(remaining, max_rows);
-    const int64_t wanted = std::accumulate(remaining.begin(), remaining.end(), int64_t{0});
-    EXPECT_EQ(std::accumulate(rows.begin(), rows.end(), int64_t{0}), std::min(wanted, max_rows));
-    for (size_t i = 0; i < rows.size(); ++i) {
-      EXPECT_GE(rows[i], 0);
-      EXPECT_LE(rows[i], remaining[i]);
+TEST(StepPlan, DepthCounts) {
+  CostModel cost;
+  for (const int64_t rows : {1, 3, 8, 60, 300}) {
+    for (const double depth : {0.0, 1000.0, 4000.0}) {
+      const double attended = static_cast<double>(rows) * depth;
+      cost.Observe({rows, attended}, 0.02 + 0.001 * static_cast<double>(rows) + 1e-6 * attended);
     }
   }
+  StepPlan shallow(&cost, 512, 0.15), deep(&cost, 512, 0.15);
+  shallow.TakeRows(1, 0);
+  deep.TakeRows(1, 0);
+  EXPECT_NEAR(shallow.TakeChunk(1000, 0), 120, 15);
+  EXPECT_NEAR(deep.TakeChunk(1000, 4000), 26, 4);  // 5 ms a row
+}
+
+TEST(StepPlan, WithoutReadersStepsAreLong) {
+  const CostModel cost = Taught();
+  StepPlan plan(&cost, 512, 0.150);
+  EXPECT_NEAR(plan.TakeChunk(1000, 0), 490, 5);  // a second
+  CostModel slow;
+  slow.Observe({10, 0}, 10);
+  StepPlan patient(&slow, 512, 0.150);
+  EXPECT_EQ(patient.TakeChunk(1000, 0), 64);
+}
+
+TEST(StepPlan, SomePromptAlwaysAdvances) {
+  CostModel cost;
+  for (const double depth : {0.0, 1000.0, 4000.0}) cost.Observe({1, depth}, 0.01 + 1e-3 * depth);
+  StepPlan plan(&cost, 4, 0.150);
+  EXPECT_EQ(plan.TakeRows(1, 0), 1);
+  EXPECT_EQ(plan.TakeChunk(100, 10000), 1);
+  EXPECT_EQ(plan.TakeChunk(100, 10000), 0);
+}
+
+TEST(StepPlan, NeverMoreThanItsRows) {
+  std::mt19937 random(11);
+  const CostModel unknown;
+  for (int round = 0; round < 500; ++round) {
+    const auto most = static_cast<int64_t>(1 + random() % 64);
+    StepPlan plan(&unknown, most, 0.150);
+    int64_t taken = 0, wanted = 0;
+    for (int i = 0; i < 12; ++i) {
+      const auto rows = static_cast<int64_t>(1 + random() % 30);
+      const bool reader = i < 6;
+      const int64_t got = reader ? plan.TakeRows(rows, 5) : plan.TakeChunk(rows, 5);
+      EXPECT_GE(got, 0);
+      EXPECT_LE(got, rows);
+      taken += got;
+      wanted += rows;
+    }
+    EXPECT_EQ(taken, std::min(wanted, most));
+    EXPECT_EQ(plan.work().rows, taken);
+  }
+}
+
+TEST(PromptUrgency, ShortPromptsOvertakeForABoundedTime) {
+  EXPECT_LT(PromptUrgency(0.1, 0), PromptUrgency(5, 0));
+  EXPECT_LT(PromptUrgency(0.1, 0), PromptUrgency(5, 4.8));
+  EXPECT_GT(PromptUrgency(0.1, 0), PromptUrgency(5, 5));
 }
 
 }  // namespace

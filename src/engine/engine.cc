@@ -75,7 +75,13 @@ EngineOptions ResolveOptions(EngineOptions options, const model::ModelConfig& co
 Engine::State::State(Parts parts_in)
     : parts(std::move(parts_in)),
       pool(parts.cached ? PagesFor(parts.options.kv_tokens) : 0),
-      prefixes(&pool) {}
+      prefixes(&pool) {
+  if (parts.clock) return;
+  parts.clock = [] {
+    const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
+    return now.count();
+  };
+}
 
 Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Engine::~Engine() = default;

@@ -42,8 +42,13 @@ struct EngineOptions {
   int64_t max_sequences = 0;
   // Build the plan that returns pooled hidden states; always so for encoders.
   bool embeddings = false;
-  // Keep the pages of finished sequences for prompts that begin alike.
+  // Share pages between prompts that begin alike, also with sequences that have ended.
   bool prefix_cache = true;
+  // Most tokens of ended sequences that are kept for that; 0: as many as the pool has room for.
+  int64_t prefix_cache_tokens = 0;
+  // How long a step may become through prompts while somebody else's output is generated (or twice
+  // a step without prompts, whichever is longer).
+  std::chrono::nanoseconds step_budget = std::chrono::milliseconds(150);
   // Load progress as (bytes done, bytes in all); false cancels.
   std::function<bool(int64_t, int64_t)> progress;
 };
@@ -57,6 +62,9 @@ struct GenerateRequest {
   int logprobs = -1;              // -1: none; n: the chosen token and the n most likely
   bool show_control_tokens = false;  // control tokens become text
   bool ignore_end = false;           // go on after an end-of-generation token (benchmarks)
+  // What the key/value pages depend on beside the tokens, such as the adapters that are applied:
+  // only requests with the same key share prefixes.
+  uint64_t prefix_key = 0;
   // When GenerationStats::total begins (default: at Submit), and what it reports as `load`.
   std::chrono::steady_clock::time_point submitted{};
   std::chrono::nanoseconds load{};

@@ -5,12 +5,15 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "backend/backend.h"
 #include "base/result.h"
+#include "engine/batch_planner.h"
+#include "engine/cost_model.h"
 #include "engine/engine.h"
 #include "engine/prefix_cache.h"
 #include "engine/sequence.h"
@@ -29,6 +32,8 @@ struct Engine::Parts {
   bool pooled = false;    // one output row per segment
   bool cached = true;     // the plan has cache layers
   EngineOptions options;  // resolved: see ResolveOptions
+  // The time in seconds since some moment, by which steps are measured; null: a steady clock.
+  std::function<double()> clock;
 };
 
 // Fills in what 0 stands for and applies the limits that EngineOptions describes.
@@ -46,6 +51,10 @@ struct Engine::State {
   void DropCancelled();
   void Admit();
   void PlanBatch();
+  std::vector<size_t> PromptOrder() const;
+  bool PagesAreComing(const Sequence& sequence) const;
+  void AdoptPages(Sequence* sequence);
+  void PlanRows();
   bool GrowOrPreempt(Sequence* sequence, int64_t rows);
   void Preempt();
   void Deliver();
@@ -58,10 +67,13 @@ struct Engine::State {
   Parts parts;
   model::PagePool pool;
   PrefixCache prefixes;
+  CostModel cost;
   std::deque<std::unique_ptr<Sequence>>
       waiting;  // both in order of arrival; whoever runs arrived before whoever waits
   std::vector<std::unique_ptr<Sequence>> running;
   StepBatch batch;
+  std::vector<int64_t> rows;       // of the batch, for each of `running`
+  StepWork work;                   // of the batch
   std::vector<size_t> outputs_of;  // running[outputs_of[i]] gets row i of the outputs
   int64_t pages_touched = 0;
   int64_t preemptions = 0;

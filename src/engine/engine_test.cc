@@ -239,6 +239,126 @@ TEST(Engine, APromptIsSharedWhileItsFirstUserStillGenerates) {
   EXPECT_EQ(outcome.tokens, GenerateNaively(Request(RandomPrompt(64, 1), 5)));
 }
 
+TEST(Engine, AnArrivingPromptKeepsTheStepsOfReadersShort) {
+  // A machine that takes 20 ms a step and 2 ms a row.
+  double now = 0;
+  EngineOptions options;
+  options.kv_tokens = 1 << 14;
+  HistoryEngine h = MakeHistoryEngine(options, 8192, kVocabulary, nullptr, [&] { return now; });
+  int64_t rows_before = 0;
+  h.program->after_run = [&] {
+    now += 0.020 + 0.002 * static_cast<double>(h.program->rows -
+                                               std::exchange(rows_before, h.program->rows));
+  };
+  std::vector<std::shared_ptr<TokenStream>> readers;
+  for (uint32_t i = 0; i < 3; ++i) {
+    readers.push_back(std::make_shared<TokenStream>());
+    h.engine->Submit(Request(RandomPrompt(100, i), 1000), readers.back());
+  }
+  for (int i = 0; i < 10; ++i) h.engine->Step();
+  auto late = std::make_shared<TokenStream>();
+  h.engine->Submit(Request(RandomPrompt(4000, 9), 5), late);
+  double longest = 0, taken = 0;
+  Outcome outcome;
+  while (!outcome.done()) {
+    const double begin = now;
+    h.engine->Step();
+    longest = std::max(longest, now - begin);
+    taken += now - begin;
+    outcome.Add(late->Take());
+  }
+  EXPECT_LE(longest, 0.2);
+  EXPECT_GT(longest, 0.14);
+  EXPECT_LT(taken, 10.5);  // 8 s of rows, a step for each 65 of them
+  EXPECT_EQ(outcome.tokens, GenerateNaively(Request(RandomPrompt(4000, 9), 5)));
+}
+
+TEST(Engine, AShortPromptIsNotHeldUpByALongOne) {
+  EngineOptions options;
+  options.kv_tokens = 1 << 14;
+  options.max_batch_tokens = 64;
+  HistoryEngine h = MakeHistoryEngine(options, 8192);
+  auto longer = std::make_shared<TokenStream>(), shorter = std::make_shared<TokenStream>();
+  h.engine->Submit(Request(RandomPrompt(6000, 1), 2), longer);
+  h.engine->Step();
+  h.engine->Submit(Request(RandomPrompt(50, 2), 2), shorter);
+  h.engine->Step();
+  EXPECT_EQ(Collect(shorter.get()).tokens.size(), 1u);
+  EXPECT_TRUE(Collect(longer.get()).tokens.empty());
+}
+
+TEST(Engine, SimultaneousRequestsShareTheirCommonBeginning) {
+  for (const int64_t rows : {7, 64, 512}) {
+    EngineOptions options;
+    options.kv_tokens = 1 << 14;
+    options.max_batch_tokens = rows;
+    HistoryEngine h = MakeHistoryEngine(options, 2048);
+    std::vector<GenerateRequest> requests;
+    for (uint32_t i = 0; i < 8; ++i) {
+      std::vector<TokenId> prompt = RandomPrompt(1000, 1);
+      const std::vector<TokenId> question = RandomPrompt(20 + i, 50 + i);
+      prompt.insert(prompt.end(), question.begin(), question.end());
+      requests.push_back(Request(prompt, 4, i));
+    }
+    const std::vector<Outcome> outcomes = RunAll(h.engine.get(), requests);
+    int64_t own = 0, cached = 0;
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_EQ(outcomes[i].tokens, GenerateNaively(requests[i])) << i;
+      own += static_cast<int64_t>(requests[i].prompt.size()) - 992 + 3;
+      cached += outcomes[i].stats->cached_prompt_tokens;
+    }
+    EXPECT_EQ(cached, 7 * 992) << rows;
+    EXPECT_EQ(h.program->rows, 992 + own) << rows;
+  }
+}
+
+TEST(Engine, WhoWaitsForPagesGoesOnWhenTheirComputerIsCancelled) {
+  EngineOptions options;
+  options.kv_tokens = 1 << 14;
+  options.max_batch_tokens = 32;
+  HistoryEngine h = MakeHistoryEngine(options, 2048);
+  auto first = std::make_shared<TokenStream>(), second = std::make_shared<TokenStream>();
+  h.engine->Submit(Request(RandomPrompt(1000, 1), 4), first);
+  h.engine->Submit(Request(RandomPrompt(1000, 1), 4), second);
+  for (int i = 0; i < 10; ++i) h.engine->Step();
+  first->Cancel();
+  while (h.engine->Step()) {
+  }
+  const Outcome outcome = Collect(second.get());
+  EXPECT_EQ(outcome.tokens, GenerateNaively(Request(RandomPrompt(1000, 1), 4)));
+  EXPECT_EQ(outcome.stats->cached_prompt_tokens, 320);
+}
+
+TEST(Engine, RequestsOfOtherKeysShareNothing) {
+  HistoryEngine h = MakeHistoryEngine({});
+  GenerateRequest request = Request(RandomPrompt(100, 1), 3);
+  RunOne(h.engine.get(), request);
+  request.prefix_key = 7;
+  EXPECT_EQ(RunOne(h.engine.get(), request).stats->cached_prompt_tokens, 0);
+  EXPECT_EQ(RunOne(h.engine.get(), request).stats->cached_prompt_tokens, 96);
+  const std::vector<Outcome> both = RunAll(h.engine.get(), {Request(RandomPrompt(64, 2), 3), [] {
+                                                              GenerateRequest other =
+                                                                  Request(RandomPrompt(64, 2), 3);
+                                                              other.prefix_key = 7;
+                                                              return other;
+                                                            }()});
+  for (const Outcome& outcome : both) EXPECT_EQ(outcome.stats->cached_prompt_tokens, 0);
+}
+
+TEST(Engine, ThePrefixCacheKeepsToItsLimit) {
+  EngineOptions options;
+  options.kv_tokens = 1 << 12;
+  options.prefix_cache_tokens = 160;
+  HistoryEngine h = MakeHistoryEngine(options);
+  for (uint32_t i = 0; i < 6; ++i) {
+    RunOne(h.engine.get(), Request(RandomPrompt(80, i), 3));
+    EXPECT_LE(h.engine->usage().pages_in_use, 10);
+  }
+  EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(80, 5), 3)).stats->cached_prompt_tokens,
+            64);
+  EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(80, 1), 3)).stats->cached_prompt_tokens, 0);
+}
+
 TEST(Engine, CancelledRequestsStopWithinOneStep) {
   HistoryEngine h = MakeHistoryEngine({});
   auto cancelled = std::make_shared<TokenStream>();

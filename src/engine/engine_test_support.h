@@ -3,6 +3,7 @@
 #define PUNA_ENGINE_ENGINE_TEST_SUPPORT_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -82,8 +83,10 @@ struct HistoryEngine {
 
 inline HistoryEngine MakeHistoryEngine(
     EngineOptions options, int64_t trained_context = 512, int64_t vocabulary = 50,
-    std::shared_ptr<const tokenizer::Tokenizer> tokenizer = nullptr) {
+    std::shared_ptr<const tokenizer::Tokenizer> tokenizer = nullptr,
+    std::function<double()> clock = nullptr) {
   Engine::Parts parts;
+  parts.clock = std::move(clock);
   parts.config.context_length = trained_context;
   parts.options = ResolveOptions(std::move(options), parts.config);
   parts.tokenizer = std::move(tokenizer);

@@ -32,10 +32,12 @@ void PrefixCache::Touch(Node* node) {
   if (leaf) leaves_.insert({clock_, node});
 }
 
-model::PageTable PrefixCache::Find(std::span<const int32_t> tokens) {
+model::PageTable PrefixCache::Find(std::span<const int32_t> tokens, uint64_t key) {
   ++clock_;
   std::vector<int32_t> pages;
-  Node* node = &root_;
+  const auto root = roots_.find(key);
+  if (root == roots_.end()) return model::PageTable(pool_);
+  Node* node = &root->second;
   for (size_t i = 0; (i + 1) * Block().size() <= tokens.size(); ++i) {
     const auto it = node->children.find(BlockAt(tokens, i));
     if (it == node->children.end()) break;
@@ -47,10 +49,11 @@ model::PageTable PrefixCache::Find(std::span<const int32_t> tokens) {
 }
 
 void PrefixCache::Insert(std::span<const int32_t> tokens, std::span<const int32_t> pages,
-                         bool still_running) {
+                         bool still_running, uint64_t key) {
   ++clock_;
-  Node* node = &root_;
   const size_t whole = std::min(pages.size(), tokens.size() / Block().size());
+  if (whole == 0) return;
+  Node* node = &roots_[key];
   for (size_t i = 0; i < whole; ++i) {
     auto& child = node->children[BlockAt(tokens, i)];
     if (child == nullptr) {
@@ -78,12 +81,14 @@ void PrefixCache::RemoveLeaf(Node* leaf) {
   Node* parent = leaf->parent;
   const Block block = leaf->block;  // a copy: the key dies with the node
   parent->children.erase(block);
-  if (parent != &root_ && parent->children.empty()) leaves_.insert({parent->last_used, parent});
+  const bool root = parent->parent == nullptr;
+  if (!root && parent->children.empty()) leaves_.insert({parent->last_used, parent});
 }
 
-bool PrefixCache::MakeFree(int64_t pages) {
+template <typename Enough>
+void PrefixCache::EvictUntil(Enough enough) {
   auto it = leaves_.begin();
-  while (pool_->free() < pages && it != leaves_.end()) {
+  while (it != leaves_.end() && !enough()) {
     Node* leaf = it->second;
     if (pool_->references(leaf->page) > 1) {
       ++it;
@@ -92,9 +97,18 @@ bool PrefixCache::MakeFree(int64_t pages) {
     const uint64_t last_used = leaf->last_used;
     RemoveLeaf(
         leaf);  // its parent may be a leaf now; it is not older, so it comes later in the set
+    ++evictions_;
     it = leaves_.lower_bound({last_used, nullptr});
   }
+}
+
+bool PrefixCache::MakeFree(int64_t pages) {
+  EvictUntil([&] { return pool_->free() >= pages; });
   return pool_->free() >= pages;
+}
+
+void PrefixCache::ShrinkTo(int64_t pages) {
+  EvictUntil([&] { return pages_ <= pages; });
 }
 
 }  // namespace puna::engine

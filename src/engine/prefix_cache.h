@@ -29,19 +29,24 @@ class PrefixCache {
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
 
-  // The longest cached beginning of `tokens`, in whole pages, shared.
-  model::PageTable Find(std::span<const int32_t> tokens);
+  // The longest cached beginning of `tokens`, in whole pages, shared. `key` stands for whatever
+  // else the pages depend on (the adapters that are applied); only pages of the same key are found.
+  model::PageTable Find(std::span<const int32_t> tokens, uint64_t key = 0);
 
   // Remembers the whole pages of a sequence: pages[i] holds tokens[16 i, 16 i + 16). Where the tree
   // already has a page for the same tokens, that one stays. `still_running`: stops there, to keep
   // the invariant.
-  void Insert(std::span<const int32_t> tokens, std::span<const int32_t> pages, bool still_running);
+  void Insert(std::span<const int32_t> tokens, std::span<const int32_t> pages, bool still_running,
+              uint64_t key = 0);
 
   // Evicts least recently used pages until the pool has `pages` free ones. False if it cannot; then
   // it has evicted all that nobody uses.
   bool MakeFree(int64_t pages);
+  // Evicts least recently used pages that nobody uses until the tree has at most `pages`.
+  void ShrinkTo(int64_t pages);
 
   int64_t pages() const { return pages_; }
+  int64_t evictions() const { return evictions_; }
 
  private:
   using Block = std::array<int32_t, backend::kPageTokens>;
@@ -56,12 +61,15 @@ class PrefixCache {
   static Block BlockAt(std::span<const int32_t> tokens, size_t index);
   void Touch(Node* node);
   void RemoveLeaf(Node* leaf);
+  template <typename Enough>
+  void EvictUntil(Enough enough);
 
   model::PagePool* pool_;
-  Node root_;
+  std::map<uint64_t, Node> roots_;               // by key
   std::set<std::pair<uint64_t, Node*>> leaves_;  // by last use
   uint64_t clock_ = 0;
   int64_t pages_ = 0;
+  int64_t evictions_ = 0;
 };
 
 }  // namespace puna::engine

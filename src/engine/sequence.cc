@@ -39,6 +39,11 @@ void Sequence::Admit(model::PageTable cached) {
   }
 }
 
+void Sequence::Adopt(model::PageTable cached) {
+  if (!generating()) cached_prompt_tokens_ += cached.length() - cache_.length();
+  cache_ = std::move(cached);
+}
+
 bool Sequence::TakeLogits(std::span<float> logits) {
   CHECK(remaining() == 0) << remaining() << " tokens are not computed";
   if (!prompt_done_) prompt_done_ = Clock::now();

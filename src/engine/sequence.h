@@ -26,6 +26,8 @@ namespace puna::engine {
 
 class Sequence {
  public:
+  using Clock = std::chrono::steady_clock;
+
   // `context_length` is the longest that `tokens` may become. `tokenizer` may be null. Pool and
   // tokenizer outlive it. REQUIRES: the request was checked (see Engine::Submit).
   Sequence(GenerateRequest request, std::shared_ptr<TokenStream> stream, int64_t context_length,
@@ -33,21 +35,25 @@ class Sequence {
 
   const std::vector<TokenId>& tokens() const { return tokens_; }
   model::PageTable& cache() { return cache_; }
+  const model::PageTable& cache() const { return cache_; }
   // Tokens that are not computed yet; at least 1 between steps.
   int64_t remaining() const { return static_cast<int64_t>(tokens_.size()) - cache_.length(); }
   bool generating() const { return generated_ > 0; }
+  Clock::time_point submitted() const { return request_.submitted; }
+  uint64_t prefix_key() const { return request_.prefix_key; }
   // Somebody said so, or nobody holds the other end.
   bool cancelled() const { return stream_->cancelled() || stream_.use_count() == 1; }
 
   // The sequence starts (again) with these positions computed.
   void Admit(model::PageTable cached);
+  // More of its prompt turned out to be computed: `cached` takes the place of its pages.
+  void Adopt(model::PageTable cached);
   // Chooses the token after the last one from its logits [vocabulary] and delivers it. True if that
   // was the end; then the last event is out. REQUIRES: everything is computed.
   bool TakeLogits(std::span<float> logits);
   void Fail(const Error& error);
 
  private:
-  using Clock = std::chrono::steady_clock;
   bool full() const { return static_cast<int64_t>(tokens_.size()) >= token_limit_; }
   std::string FlushText();
   void Deliver(TokenDelta delta);

@@ -5,6 +5,10 @@
 // prefix cache gives up what nobody uses, and then the youngest sequence loses its pages and is
 // computed again when there is room: its tokens and its sampler are kept, so nothing is sent twice
 // and the output stays the same.
+//
+// A prompt puts its pages into the prefix cache step by step while it is computed. Another one that
+// begins alike waits for them, step by step, as long as somebody is computing them; there is no
+// appointment between the two, so that nobody has to be told when the first one is cancelled.
 #include <algorithm>
 #include <utility>
 
@@ -14,6 +18,22 @@
 #include "engine/engine_state.h"
 
 namespace puna::engine {
+namespace {
+
+// A sequence that generates may have a few tokens to compute at once (those that a grammar forces);
+// with more it has lost its pages, and counts as a prompt.
+constexpr int64_t kMostReaderRows = 32;
+
+bool IsReader(const Sequence& sequence) {
+  return sequence.remaining() == 1 ||
+         (sequence.generating() && sequence.remaining() <= kMostReaderRows);
+}
+
+double SecondsBetween(Sequence::Clock::time_point from, Sequence::Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
 
 bool Engine::Step() {
   State& s = *state_;
@@ -22,8 +42,10 @@ bool Engine::Step() {
   s.Admit();
   s.PlanBatch();
   if (s.batch.tokens.empty()) return true;
+  const double begin = s.parts.clock();
   s.batch.Run(s.parts.program.get(), static_cast<int64_t>(s.outputs_of.size()),
               s.parts.output_width);
+  s.cost.Observe(s.work, s.parts.clock() - begin);
   s.Deliver();
   return true;
 }
@@ -53,9 +75,10 @@ void Engine::State::Admit() {
     Sequence* next = waiting.front().get();
     const std::span<const TokenId> tokens = next->tokens();
     // The last token is always computed: its logits are wanted.
-    model::PageTable cached = parts.options.prefix_cache
-                                  ? prefixes.Find(tokens.first(tokens.size() - 1))
-                                  : model::PageTable(&pool);
+    model::PageTable cached =
+        parts.options.prefix_cache
+            ? prefixes.Find(tokens.first(tokens.size() - 1), next->prefix_key())
+            : model::PageTable(&pool);
     const int64_t pages =
         cached.PagesNeeded(static_cast<int64_t>(tokens.size()) - cached.length()) + 1;
     if (parts.cached && !prefixes.MakeFree(promised + pages) && !running.empty()) return;
@@ -66,10 +89,78 @@ void Engine::State::Admit() {
   }
 }
 
+// Indexes of the running sequences that have a prompt to compute, in the order in which they get
+// rows.
+std::vector<size_t> Engine::State::PromptOrder() const {
+  const auto now = Sequence::Clock::now();
+  std::vector<std::pair<double, size_t>> prompts;
+  for (size_t i = 0; i < running.size(); ++i) {
+    const Sequence& sequence = *running[i];
+    if (IsReader(sequence)) continue;
+    const StepWork work = StepWork().Plus(sequence.remaining(), sequence.cache().length());
+    prompts.emplace_back(
+        PromptUrgency(cost.Seconds(work), SecondsBetween(sequence.submitted(), now)), i);
+  }
+  std::sort(prompts.begin(), prompts.end());
+  std::vector<size_t> order;
+  for (const auto& [urgency, index] : prompts) order.push_back(index);
+  return order;
+}
+
+// Is somebody who got rows in this step about to fill the next page that `sequence` needs?
+bool Engine::State::PagesAreComing(const Sequence& sequence) const {
+  const int64_t computed = sequence.cache().length();
+  const int64_t page_end = computed + backend::kPageTokens;
+  const std::vector<TokenId>& tokens = sequence.tokens();
+  if (!parts.options.prefix_cache || computed % backend::kPageTokens != 0 ||
+      std::cmp_greater_equal(page_end, tokens.size())) {
+    return false;
+  }
+  for (size_t i = 0; i < running.size(); ++i) {
+    const Sequence& other = *running[i];
+    if (rows[i] == 0 || other.prefix_key() != sequence.prefix_key() ||
+        std::cmp_less(other.tokens().size(), page_end) || other.cache().length() >= page_end) {
+      continue;
+    }
+    // Strangers differ in the first page already; those who shared until here differ in this one.
+    if (std::equal(tokens.begin() + computed, tokens.begin() + page_end,
+                   other.tokens().begin() + computed) &&
+        std::equal(tokens.begin(), tokens.begin() + computed, other.tokens().begin())) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// What others have computed since `sequence` was admitted becomes its own.
+void Engine::State::AdoptPages(Sequence* sequence) {
+  if (!parts.options.prefix_cache) return;
+  const std::span<const TokenId> tokens = sequence->tokens();
+  model::PageTable cached = prefixes.Find(tokens.first(tokens.size() - 1), sequence->prefix_key());
+  if (cached.length() > sequence->cache().length()) sequence->Adopt(std::move(cached));
+}
+
+// Decides how many rows each running sequence gets.
+void Engine::State::PlanRows() {
+  const std::chrono::duration<double> budget = parts.options.step_budget;
+  StepPlan plan(&cost, parts.options.max_batch_tokens, budget.count());
+  rows.assign(running.size(), 0);
+  for (size_t i = 0; i < running.size(); ++i) {
+    if (!IsReader(*running[i])) continue;
+    rows[i] = plan.TakeRows(running[i]->remaining(), running[i]->cache().length());
+  }
+  for (const size_t i : PromptOrder()) {
+    Sequence* sequence = running[i].get();
+    AdoptPages(sequence);
+    if (PagesAreComing(*sequence)) continue;
+    rows[i] = plan.TakeChunk(sequence->remaining(), sequence->cache().length());
+    if (rows[i] == 0) break;
+  }
+  work = plan.work();
+}
+
 void Engine::State::PlanBatch() {
-  std::vector<int64_t> remaining;
-  for (const auto& sequence : running) remaining.push_back(sequence->remaining());
-  std::vector<int64_t> rows = PlanRows(remaining, parts.options.max_batch_tokens);
+  PlanRows();
   for (size_t i = 0; i < running.size(); ++i) {  // preemption shortens `running` from the end
     if (rows[i] > 0 && !GrowOrPreempt(running[i].get(), rows[i])) break;
   }
@@ -110,10 +201,16 @@ void Engine::State::Preempt() {
 
 void Engine::State::Deliver() {
   const auto width = static_cast<size_t>(parts.output_width);
-  for (size_t i = 0; i < outputs_of.size(); ++i) {
-    std::unique_ptr<Sequence>& sequence = running[outputs_of[i]];
+  size_t output = 0;
+  for (size_t i = 0; i < running.size(); ++i) {
+    std::unique_ptr<Sequence>& sequence = running[i];
+    const bool has_output = output < outputs_of.size() && outputs_of[output] == i;
+    if (!has_output) {
+      if (rows[i] > 0) Remember(sequence.get(), /*still_running=*/true);
+      continue;
+    }
     const bool prompt_done = !sequence->generating();
-    const bool ended = sequence->TakeLogits({batch.outputs.data() + i * width, width});
+    const bool ended = sequence->TakeLogits({batch.outputs.data() + output++ * width, width});
     if (prompt_done || ended) Remember(sequence.get(), !ended);
     if (ended) sequence.reset();
   }
@@ -124,7 +221,9 @@ void Engine::State::Remember(Sequence* sequence, bool still_running) {
   if (!parts.options.prefix_cache) return;
   const model::PageTable& cache = sequence->cache();
   prefixes.Insert(std::span(sequence->tokens()).first(static_cast<size_t>(cache.length())),
-                  cache.pages(), still_running);
+                  cache.pages(), still_running, sequence->prefix_key());
+  const int64_t most = parts.options.prefix_cache_tokens / backend::kPageTokens;
+  if (!still_running && most > 0) prefixes.ShrinkTo(most);
 }
 
 }  // namespace puna::engine

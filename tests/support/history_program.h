@@ -52,6 +52,7 @@ class HistoryProgram : public backend::Program {
       std::copy(logits.begin(), logits.end(),
                 out.begin() + static_cast<std::ptrdiff_t>(i * logits.size()));
     }
+    if (after_run) after_run();
   }
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
     std::copy_n(pages_[static_cast<size_t>(from)].begin(), tokens,
@@ -63,7 +64,7 @@ class HistoryProgram : public backend::Program {
   }
   std::string Describe() const override { return "history"; }
 
-  std::function<void()> before_run;
+  std::function<void()> before_run, after_run;
   int64_t runs = 0, rows = 0;
 
  private:

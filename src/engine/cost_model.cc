@@ -1,0 +1,119 @@
+// Least squares over the summaries, weighted by the inverse of their time, so that an error of ten
+// percent counts alike in a short and in a long step. A negative cost has no meaning: of the seven
+// sets of terms that may be used, the best whose costs are all positive wins.
+//
+// Rejected: recursive least squares with forgetting. Hours of plain steps make it forget what a row
+// of a prompt costs, and the first prompt after them stalls everybody.
+#include "engine/cost_model.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace puna::engine {
+namespace {
+
+using Vector = std::array<double, 3>;
+using Matrix = std::array<Vector, 3>;
+
+// A summary follows changes (a neighbour on the machine, a deeper context) within about this many
+// steps.
+constexpr double kMemory = 10;
+constexpr double kRidge = 1e-7;  // keeps terms that the observations cannot tell apart finite
+
+// Solves for the terms in `used`, the others being 0. Nothing if the terms depend on each other.
+std::optional<Vector> Solve(Matrix a, Vector b, unsigned used) {
+  for (size_t i = 0; i < 3; ++i) {
+    if ((used >> i & 1) == 0) {
+      a[i] = {};
+      for (Vector& row : a) row[i] = 0;
+      a[i][i] = 1;
+      b[i] = 0;
+    } else {
+      a[i][i] *= 1 + kRidge;
+    }
+  }
+  for (size_t i = 0; i < 3; ++i) {  // symmetric and positive: no pivoting needed
+    if (!(a[i][i] > 0)) return std::nullopt;
+    for (size_t j = i + 1; j < 3; ++j) {
+      const double factor = a[j][i] / a[i][i];
+      for (size_t k = i; k < 3; ++k) a[j][k] -= factor * a[i][k];
+      b[j] -= factor * b[i];
+    }
+  }
+  Vector x{};
+  for (size_t i = 3; i-- > 0;) {
+    double sum = b[i];
+    for (size_t k = i + 1; k < 3; ++k) sum -= a[i][k] * x[k];
+    x[i] = sum / a[i][i];
+  }
+  return x;
+}
+
+}  // namespace
+
+void CostModel::Observe(const StepWork& work, double seconds) {
+  if (work.rows <= 0 || !(seconds > 0)) return;
+  const double depth = work.attended / static_cast<double>(work.rows);
+  const size_t row_class =
+      std::min<size_t>(std::bit_width(static_cast<uint64_t>(work.rows)), kRowClasses - 1);
+  const size_t depth_class = (depth >= 512) + (depth >= 2048) + (depth >= 8192);
+  Summary& summary = summaries_[row_class * kDepthClasses + depth_class];
+  summary.weight = std::min(summary.weight + 1, kMemory);
+  const double share = 1 / summary.weight;
+  // A step that was interrupted (the machine was busy elsewhere) must not be believed at once.
+  if (summary.weight > 2) seconds = std::min(seconds, 4 * summary.seconds);
+  summary.rows += share * (static_cast<double>(work.rows) - summary.rows);
+  summary.attended += share * (work.attended - summary.attended);
+  summary.seconds += share * (seconds - summary.seconds);
+  Fit();
+}
+
+void CostModel::Fit() {
+  Matrix a{};
+  Vector b{};
+  for (const Summary& s : summaries_) {
+    if (s.weight == 0) continue;
+    const Vector x = {1 / s.seconds, s.rows / s.seconds, s.attended / s.seconds};
+    for (size_t i = 0; i < 3; ++i) {
+      b[i] += x[i];
+      for (size_t j = 0; j < 3; ++j) a[i][j] += x[i] * x[j];
+    }
+  }
+  double best = std::numeric_limits<double>::infinity();
+  for (unsigned used = 1; used < 8; ++used) {
+    const std::optional<Vector> x = Solve(a, b, used);
+    if (!x || std::any_of(x->begin(), x->end(), [](double c) { return !(c >= 0); })) continue;
+    double error = 0;
+    for (const Summary& s : summaries_) {
+      if (s.weight == 0) continue;
+      const double predicted = (*x)[0] + (*x)[1] * s.rows + (*x)[2] * s.attended;
+      error += std::pow(predicted / s.seconds - 1, 2);
+    }
+    if (error >= best) continue;
+    best = error;
+    cost_ = *x;
+  }
+}
+
+double CostModel::Seconds(const StepWork& work) const {
+  return cost_[0] + cost_[1] * static_cast<double>(work.rows) + cost_[2] * work.attended;
+}
+
+int64_t CostModel::RowsWithin(double seconds, const StepWork& work, int64_t wanted,
+                              int64_t depth) const {
+  int64_t low = 0, high = std::max<int64_t>(0, wanted);
+  while (low < high) {
+    const int64_t middle = low + (high - low + 1) / 2;
+    if (Seconds(work.Plus(middle, depth)) <= seconds) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+}  // namespace puna::engine

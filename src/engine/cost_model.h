@@ -1,0 +1,51 @@
+// How long a step takes, learned from the steps that ran. Time is taken as a fixed part (reading
+// the weights), a part per row (multiplying) and a part per position that rows look back at
+// (attention). Nothing is configured: the first prompt of a model teaches the cost of rows before
+// anybody can wait for it.
+#ifndef PUNA_ENGINE_COST_MODEL_H_
+#define PUNA_ENGINE_COST_MODEL_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace puna::engine {
+
+struct StepWork {
+  int64_t rows = 0;
+  double attended = 0;  // positions that the rows see, summed over rows
+
+  // `rows` more, the first of which sees `depth` positions before its own.
+  StepWork Plus(int64_t more_rows, int64_t depth) const {
+    const auto n = static_cast<double>(more_rows);
+    return {rows + more_rows, attended + n * (static_cast<double>(depth) + (n + 1) / 2)};
+  }
+};
+
+// Not thread safe.
+class CostModel {
+ public:
+  void Observe(const StepWork& work, double seconds);
+  // 0 before the first observation.
+  double Seconds(const StepWork& work) const;
+  // The most rows, up to `wanted`, that can join `work` at `depth` so that the step stays within
+  // `seconds`; may be 0.
+  int64_t RowsWithin(double seconds, const StepWork& work, int64_t wanted, int64_t depth) const;
+
+ private:
+  // One summary per power of two of rows and class of depth, so that the many plain steps do not
+  // drown what the few long ones taught.
+  struct Summary {
+    double weight = 0;  // observations, up to a limit
+    double rows = 0, attended = 0, seconds = 0;
+  };
+  void Fit();
+
+  static constexpr size_t kRowClasses = 24, kDepthClasses = 4;
+  std::array<Summary, kRowClasses * kDepthClasses> summaries_{};
+  std::array<double, 3> cost_{};  // fixed, per row, per attended position; none is negative
+};
+
+}  // namespace puna::engine
+
+#endif  // PUNA_ENGINE_COST_MODEL_H_

@@ -1,0 +1,74 @@
+#include "engine/cost_model.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace puna::engine {
+namespace {
+
+double Truth(const StepWork& work) {
+  return 0.018 + 0.0015 * static_cast<double>(work.rows) + 4e-7 * work.attended;
+}
+
+TEST(CostModel, KnowsNothingAtFirst) {
+  CostModel cost;
+  EXPECT_EQ(cost.Seconds({100, 1000}), 0);
+  EXPECT_EQ(cost.RowsWithin(0.1, {}, 300, 0), 300);
+  cost.Observe({0, 0}, 1);
+  cost.Observe({5, 0}, 0);
+  cost.Observe({5, 0}, -1);
+  EXPECT_EQ(cost.Seconds({100, 1000}), 0);
+}
+
+TEST(CostModel, LearnsTheThreePartsFromNoisySteps) {
+  std::mt19937 random(3);
+  std::uniform_real_distribution<double> noise(0.9, 1.1);
+  CostModel cost;
+  for (int i = 0; i < 400; ++i) {
+    const StepWork work = StepWork().Plus(1 + random() % (i % 3 == 0 ? 400 : 8), random() % 6000);
+    cost.Observe(work, Truth(work) * noise(random));
+  }
+  for (const int64_t rows : {1, 4, 30, 100, 500}) {
+    for (const int64_t depth : {0, 1000, 4000}) {
+      const StepWork work = StepWork().Plus(rows, depth);
+      EXPECT_NEAR(cost.Seconds(work) / Truth(work), 1, 0.15) << rows << " at " << depth;
+    }
+  }
+}
+
+TEST(CostModel, ALongAnswerDoesNotMakeItForgetWhatPromptsCost) {
+  CostModel cost;
+  for (const int64_t rows : {64, 200, 400}) cost.Observe({rows, 0}, Truth({rows, 0}));
+  for (int64_t depth = 0; depth < 20000; ++depth) {
+    const StepWork work = StepWork().Plus(1, depth / 10);
+    cost.Observe(work, Truth(work));
+  }
+  EXPECT_NEAR(cost.Seconds({100, 0}) / Truth({100, 0}), 1, 0.1);
+}
+
+TEST(CostModel, OneInterruptedStepIsNotBelieved) {
+  CostModel cost;
+  for (int i = 0; i < 20; ++i) cost.Observe({1, 0}, 0.02);
+  cost.Observe({1, 0}, 30);
+  EXPECT_LT(cost.Seconds({1, 0}), 0.03);
+  for (int i = 0; i < 60; ++i) cost.Observe({1, 0}, 0.08);  // a change that stays is
+  EXPECT_NEAR(cost.Seconds({1, 0}), 0.08, 0.01);
+}
+
+TEST(CostModel, RowsWithinIsTheMostThatFit) {
+  CostModel cost;
+  for (const int64_t rows : {1, 2, 8, 100, 400}) {
+    const StepWork work = StepWork().Plus(rows, rows * 7);
+    cost.Observe(work, Truth(work));
+  }
+  const StepWork plain = StepWork().Plus(3, 500);
+  for (const double seconds : {0.0, 0.01, 0.05, 0.15, 0.4}) {
+    const int64_t rows = cost.RowsWithin(seconds, plain, 300, 900);
+    EXPECT_TRUE(rows == 0 || cost.Seconds(plain.Plus(rows, 900)) <= seconds);
+    EXPECT_TRUE(rows == 300 || cost.Seconds(plain.Plus(rows + 1, 900)) > seconds);
+  }
+}
+
+}  // namespace
+}  // namespace puna::engine
