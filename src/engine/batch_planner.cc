@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/prompt_lookup.h"
+
 namespace puna::engine {
 namespace {
 
@@ -9,6 +11,8 @@ namespace {
 // not wait for a whole batch of a large model.
 constexpr double kUnwatchedSeconds = 1.0;
 constexpr int64_t kUnwatchedRows = 64;
+// Guesses of one user may not make everybody's step longer than this many plain ones.
+constexpr double kLongestDraftStep = 2;
 
 }  // namespace
 
@@ -33,6 +37,19 @@ int64_t StepPlan::TakeChunk(int64_t wanted, int64_t depth) {
   rows = std::min(wanted, std::max(rows, least));
   if (rows <= 0) return 0;
   chunk_taken_ = true;
+  rows_left_ -= rows;
+  work_ = work_.Plus(rows, depth);
+  return rows;
+}
+
+int64_t StepPlan::TakeDraft(double acceptance, int64_t available, int64_t depth) {
+  if (chunk_taken_ || plain_.rows == 0) return 0;
+  const double longest = kLongestDraftStep * cost_->Seconds(plain_);
+  available = std::min(available, rows_left_);
+  available = cost_->RowsWithin(longest, work_, available, depth);
+  const int64_t rows = WorthVerifying(acceptance, available, work_.rows, [&](int64_t more) {
+    return cost_->Seconds(work_.Plus(more, depth));
+  });
   rows_left_ -= rows;
   work_ = work_.Plus(rows, depth);
   return rows;

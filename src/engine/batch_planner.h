@@ -27,6 +27,11 @@ class StepPlan {
   // token of the first prompt is, however long the step.
   int64_t TakeChunk(int64_t wanted, int64_t depth);
 
+  // How many of `available` guessed tokens of a sequence that generates, `acceptance` of which are
+  // right, are verified in this step: what makes the step bring more tokens a second without making
+  // it much longer for the others. Only after all prompts: they come first.
+  int64_t TakeDraft(double acceptance, int64_t available, int64_t depth);
+
   const StepWork& work() const { return work_; }
 
  private:

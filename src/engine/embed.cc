@@ -31,7 +31,7 @@ Result<size_t> Engine::State::EmbedSome(std::span<const std::vector<TokenId>> in
   batch.Clear();
   for (size_t i = first; i < end; ++i) {
     batch.AddWhole(inputs[i], caches[i - first]);
-    batch.WantLastRow();
+    batch.WantLastRows(1);
   }
   pages_touched = std::max(pages_touched, pool.total() - pool.free());
   const auto count = static_cast<int64_t>(end - first);

@@ -135,7 +135,8 @@ EngineUsage Engine::usage() const {
           .pages = s.pool.total(),
           .pages_in_use = s.pool.total() - s.pool.free(),
           .pages_touched = s.pages_touched,
-          .preemptions = s.preemptions};
+          .preemptions = s.preemptions,
+          .evictions = s.prefixes.evictions()};
 }
 
 Status Engine::State::CheckTokens(std::span<const TokenId> tokens) const {

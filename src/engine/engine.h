@@ -59,12 +59,20 @@ struct GenerateRequest {
   std::vector<std::string> stop;  // matched in the text, also across tokens; not part of the output
   int64_t max_tokens = -1;        // negative: until the context is full; 0: only cache the prompt
   int64_t context_length = 0;     // in tokens; 0 or more than the engine's: the engine's
-  int logprobs = -1;              // -1: none; n: the chosen token and the n most likely
+  // When the context is full: forget the older half of what follows the first `keep_tokens` and go
+  // on, instead of ending. Then with negative max_tokens the output ends after ten contexts.
+  bool shift = false;
+  int64_t keep_tokens = 4;
+  int logprobs = -1;                 // -1: none; n: the chosen token and the n most likely
   bool show_control_tokens = false;  // control tokens become text
   bool ignore_end = false;           // go on after an end-of-generation token (benchmarks)
   // What the key/value pages depend on beside the tokens, such as the adapters that are applied:
   // only requests with the same key share prefixes.
   uint64_t prefix_key = 0;
+  // Verify guesses of the next tokens where that is faster. Changes no output.
+  bool speculate = true;
+  // Say these tokens in place of the sampled ones, as far as they reach (benchmarks).
+  std::vector<TokenId> replay;
   // When GenerationStats::total begins (default: at Submit), and what it reports as `load`.
   std::chrono::steady_clock::time_point submitted{};
   std::chrono::nanoseconds load{};
@@ -76,7 +84,9 @@ struct EngineUsage {
   int64_t pages = 0;                 // of the pool
   int64_t pages_in_use = 0;          // by running sequences and the prefix cache
   int64_t pages_touched = 0;         // most that were ever in use at once: these have memory
-  int64_t preemptions = 0;           // since Load: sequences that lost their pages to older ones
+  // Since Load:
+  int64_t preemptions = 0;  // sequences that lost their pages to older ones
+  int64_t evictions = 0;    // pages that the prefix cache gave up
 };
 
 class Engine {

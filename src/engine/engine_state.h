@@ -55,6 +55,7 @@ struct Engine::State {
   bool PagesAreComing(const Sequence& sequence) const;
   void AdoptPages(Sequence* sequence);
   void PlanRows();
+  void PlanDrafts(StepPlan* plan);
   bool GrowOrPreempt(Sequence* sequence, int64_t rows);
   void Preempt();
   void Deliver();
@@ -72,9 +73,10 @@ struct Engine::State {
       waiting;  // both in order of arrival; whoever runs arrived before whoever waits
   std::vector<std::unique_ptr<Sequence>> running;
   StepBatch batch;
-  std::vector<int64_t> rows;       // of the batch, for each of `running`
-  StepWork work;                   // of the batch
-  std::vector<size_t> outputs_of;  // running[outputs_of[i]] gets row i of the outputs
+  std::vector<int64_t> rows;  // of the batch, for each of `running`
+  StepWork work;              // of the batch
+  // Rows of the outputs that running[i] gets; 0: none.
+  std::vector<int64_t> outputs_of;
   int64_t pages_touched = 0;
   int64_t preemptions = 0;
 };

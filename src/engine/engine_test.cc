@@ -43,7 +43,8 @@ std::vector<TokenId> GenerateNaively(const GenerateRequest& request) {
   std::vector<TokenId> tokens = request.prompt;
   for (const TokenId token : tokens) sampler.Accept(token);
   for (int64_t i = 0; i < request.max_tokens; ++i) {
-    const TokenId token = sampler.Sample(testing::HistoryProgram::LogitsAfter(tokens, kVocabulary));
+    TokenId token = sampler.Sample(testing::HistoryProgram::LogitsAfter(tokens, kVocabulary));
+    if (std::cmp_less(i, request.replay.size())) token = request.replay[static_cast<size_t>(i)];
     sampler.Accept(token);
     tokens.push_back(token);
   }
@@ -359,6 +360,100 @@ TEST(Engine, ThePrefixCacheKeepsToItsLimit) {
   EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(80, 1), 3)).stats->cached_prompt_tokens, 0);
 }
 
+// Text that goes on as it did before, with a change now and then.
+std::vector<TokenId> Edited(std::span<const TokenId> text, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::vector<TokenId> edited(text.begin(), text.end());
+  for (TokenId& token : edited) {
+    if (random() % 20 == 0) token = static_cast<TokenId>(random() % kVocabulary);
+  }
+  return edited;
+}
+
+TEST(Engine, GuessesSaveStepsAndChangeNothing) {
+  int64_t runs[2] = {};
+  std::vector<std::vector<Outcome>> outcomes;
+  for (const bool speculate : {false, true}) {
+    // Rows are cheap beside a step's fixed cost.
+    double now = 0;
+    EngineOptions options;
+    options.kv_tokens = 4096;
+    HistoryEngine h =
+        MakeHistoryEngine(options, 1024, kVocabulary, nullptr, [&] { return now += 0.010; });
+    std::vector<GenerateRequest> requests;
+    for (uint32_t i = 0; i < 3; ++i) {
+      requests.push_back(Request(RandomPrompt(300, i), 290 + i, i));
+      requests.back().replay = Edited(requests.back().prompt, 100 + i);
+      requests.back().speculate = speculate;
+      requests.back().context_length = i == 1 ? 450 : 0;
+    }
+    outcomes.push_back(RunAll(h.engine.get(), requests));
+    runs[speculate] = h.program->runs;
+    const GenerationStats& stats = *outcomes.back()[0].stats;
+    EXPECT_EQ(stats.drafted_tokens > 0, speculate);
+    EXPECT_LE(stats.accepted_tokens, stats.drafted_tokens);
+    EXPECT_EQ(stats.accepted_tokens > 100, speculate);
+  }
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(SameOutput(outcomes[0][i], outcomes[1][i])) << i;
+  EXPECT_EQ(outcomes[1][1].tokens.size(), 150u);
+  EXPECT_EQ(outcomes[1][2].tokens.size(), 292u);
+  EXPECT_LT(runs[1], runs[0] / 3);
+}
+
+TEST(Engine, GuessesAreNotMadeWhereRowsCostMuch) {
+  double now = 0;
+  EngineOptions options;
+  options.kv_tokens = 4096;
+  HistoryEngine h = MakeHistoryEngine(options, 1024, kVocabulary, nullptr, [&] { return now; });
+  int64_t rows_before = 0;
+  h.program->after_run = [&] {
+    now +=
+        0.001 * static_cast<double>(h.program->rows - std::exchange(rows_before, h.program->rows));
+  };
+  GenerateRequest request = Request(RandomPrompt(300, 1), 200);
+  request.replay = request.prompt;
+  const Outcome outcome = RunOne(h.engine.get(), request);
+  EXPECT_EQ(outcome.tokens.size(), 200u);
+  EXPECT_EQ(outcome.stats->drafted_tokens, 0);
+}
+
+// The slow twin of shifting: the whole of what is still remembered, each time.
+std::vector<TokenId> GenerateNaivelyWithShift(const GenerateRequest& request) {
+  sampler::Sampler sampler(request.sampling);
+  std::vector<TokenId> tokens = request.prompt, output;
+  for (const TokenId token : tokens) sampler.Accept(token);
+  while (std::cmp_less(output.size(), request.max_tokens)) {
+    const TokenId token = sampler.Sample(testing::HistoryProgram::LogitsAfter(tokens, kVocabulary));
+    sampler.Accept(token);
+    tokens.push_back(token);
+    output.push_back(token);
+    if (std::cmp_less(tokens.size(), request.context_length)) continue;
+    const auto kept = tokens.begin() + request.keep_tokens;
+    tokens.erase(kept, kept + (tokens.end() - kept) / 2);
+  }
+  return output;
+}
+
+TEST(Engine, AFullContextShiftsIfAskedTo) {
+  HistoryEngine h = MakeHistoryEngine({});
+  GenerateRequest request = Request(RandomPrompt(50, 1), 300);
+  request.context_length = 100;
+  request.keep_tokens = 20;
+  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 50u);
+  request.shift = true;
+  const Outcome outcome = RunOne(h.engine.get(), request);
+  EXPECT_EQ(outcome.tokens, GenerateNaivelyWithShift(request));
+  EXPECT_EQ(outcome.stats->shifted_tokens, 280);  // seven times half of 80
+  EXPECT_EQ(outcome.stats->generated_tokens, 300);
+  request.max_tokens = -1;
+  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 1000u);
+  request.keep_tokens = -1;  // the whole prompt
+  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 1000u);
+  request.keep_tokens = INT64_MAX;
+  request.context_length = 51;
+  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 510u);
+}
+
 TEST(Engine, CancelledRequestsStopWithinOneStep) {
   HistoryEngine h = MakeHistoryEngine({});
   auto cancelled = std::make_shared<TokenStream>();
@@ -446,6 +541,7 @@ TEST(Engine, Stress) {
                                 static_cast<int64_t>(random() % 100)),
                         std::make_shared<TokenStream>(),
                         {}});
+        if (random() % 2 == 0) open.back().request.replay = Edited(prompt, random());
         h.engine->Submit(open.back().request, open.back().stream);
       }
       if (!open.empty() && random() % 60 == 0) open[random() % open.size()].stream->Cancel();

@@ -8,6 +8,12 @@
 #include "base/check.h"
 
 namespace puna::engine {
+namespace {
+
+// As Ollama's: an answer that never ends ends after so many contexts.
+constexpr int64_t kMostContexts = 10;
+
+}  // namespace
 
 Sequence::Sequence(GenerateRequest request, std::shared_ptr<TokenStream> stream,
                    int64_t context_length, const tokenizer::Tokenizer* tokenizer,
@@ -18,13 +24,11 @@ Sequence::Sequence(GenerateRequest request, std::shared_ptr<TokenStream> stream,
       pool_(pool),
       tokens_(std::move(request_.prompt)),
       prompt_tokens_(static_cast<int64_t>(tokens_.size())),
-      token_limit_(context_length),
+      context_length_(context_length),
       cache_(pool),
       sampler_(request_.sampling),
       stop_(request_.stop) {
-  if (request_.max_tokens >= 0) {
-    token_limit_ = prompt_tokens_ + std::min(request_.max_tokens, context_length - prompt_tokens_);
-  }
+  most_generated_ = request_.max_tokens >= 0 ? request_.max_tokens : kMostContexts * context_length;
   if (request_.submitted == Clock::time_point{}) request_.submitted = Clock::now();
   if (tokenizer_ != nullptr)
     decoder_.emplace(*tokenizer_, /*continues_text=*/true, request_.show_control_tokens);
@@ -44,6 +48,24 @@ void Sequence::Adopt(model::PageTable cached) {
   cache_ = std::move(cached);
 }
 
+std::vector<TokenId> Sequence::Guess(int64_t most) {
+  // The last token is never verified: nothing would follow it.
+  const auto room = std::min(most_generated_ - generated_,
+                             context_length_ - static_cast<int64_t>(tokens_.size()));
+  if (!request_.speculate || !generating() || remaining() != 1) return {};
+  return lookup_.Propose(tokens_, std::min(most, room - 1));
+}
+
+void Sequence::SetDraft(std::span<const TokenId> draft) {
+  tokens_.insert(tokens_.end(), draft.begin(), draft.end());
+  draft_ = static_cast<int64_t>(draft.size());
+}
+
+void Sequence::DropDraft() {
+  tokens_.resize(tokens_.size() - static_cast<size_t>(draft_));
+  draft_ = 0;
+}
+
 bool Sequence::TakeLogits(std::span<float> logits) {
   CHECK(remaining() == 0) << remaining() << " tokens are not computed";
   if (!prompt_done_) prompt_done_ = Clock::now();
@@ -51,6 +73,28 @@ bool Sequence::TakeLogits(std::span<float> logits) {
     Finish(FinishReason::kLength);
     return true;
   }
+  const std::vector<TokenId> draft(tokens_.end() - draft_, tokens_.end());
+  DropDraft();
+  drafted_ += static_cast<int64_t>(draft.size());
+  const auto computed = static_cast<int64_t>(tokens_.size());
+  const size_t width = logits.size() / (draft.size() + 1);
+  size_t row = 0;
+  bool ended = false;
+  while (true) {
+    ended = TakeRow(logits.subspan(row * width, width));
+    if (ended) break;
+    lookup_.Judge(tokens_.back());
+    if (context_full() || row == draft.size() || tokens_.back() != draft[row]) break;
+    ++row;
+    ++accepted_;
+  }
+  if (!draft.empty()) cache_.Truncate(computed + static_cast<int64_t>(row));
+  if (!ended && context_full()) Shift();
+  return ended;
+}
+
+// True if the token was the last one.
+bool Sequence::TakeRow(std::span<float> logits) {
   if (tokenizer_ != nullptr) {
     for (const TokenId never : tokenizer_->suppressed_tokens()) {
       if (never >= 0 && std::cmp_less(never, logits.size())) {
@@ -58,7 +102,9 @@ bool Sequence::TakeLogits(std::span<float> logits) {
       }
     }
   }
-  const TokenId token = sampler_.Sample(logits);
+  TokenId token = sampler_.Sample(logits);
+  if (std::cmp_less(generated_, request_.replay.size()))
+    token = request_.replay[static_cast<size_t>(generated_)];
   sampler_.Accept(token);
   ++generated_;
   if (tokenizer_ != nullptr && !request_.ignore_end && tokenizer_->IsEndOfGeneration(token)) {
@@ -76,6 +122,18 @@ bool Sequence::TakeLogits(std::span<float> logits) {
   Deliver(std::move(delta));
   if (ends) Finish(reason);
   return ends;
+}
+
+// What follows the forgotten tokens moves to their places, so it is computed again.
+void Sequence::Shift() {
+  const auto size = static_cast<int64_t>(tokens_.size());
+  int64_t keep = request_.keep_tokens < 0 ? prompt_tokens_ : request_.keep_tokens;
+  keep = std::min(keep, size - std::max<int64_t>(2, size / 16));
+  const int64_t forgotten = std::max<int64_t>(1, (size - keep) / 2);
+  tokens_.erase(tokens_.begin() + keep, tokens_.begin() + keep + forgotten);
+  shifted_ += forgotten;
+  cache_.Truncate(std::min(keep, cache_.length()));
+  lookup_.Reset();
 }
 
 // What decoder and matcher still hold. The end of the text may itself complete a stop string.
@@ -102,6 +160,9 @@ void Sequence::Finish(FinishReason reason) {
   stats.prompt_tokens = prompt_tokens_;
   stats.cached_prompt_tokens = cached_prompt_tokens_;
   stats.generated_tokens = generated_;
+  stats.drafted_tokens = drafted_;
+  stats.accepted_tokens = accepted_;
+  stats.shifted_tokens = shifted_;
   stats.load = request_.load;
   stats.prompt = *prompt_done_ - *admitted_;
   stats.generate = now - *prompt_done_;

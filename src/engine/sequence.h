@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/prompt_lookup.h"
 #include "engine/stop_matcher.h"
 #include "engine/token_stream.h"
 #include "model/kv_cache.h"
@@ -48,13 +49,25 @@ class Sequence {
   void Admit(model::PageTable cached);
   // More of its prompt turned out to be computed: `cached` takes the place of its pages.
   void Adopt(model::PageTable cached);
-  // Chooses the token after the last one from its logits [vocabulary] and delivers it. True if that
+  // Guesses to verify in the next step, at most `most`; empty if there are none.
+  std::vector<TokenId> Guess(int64_t most);
+  double guess_acceptance() const { return lookup_.acceptance(); }
+  // Guessed tokens count as tokens until TakeLogits or DropDraft.
+  void SetDraft(std::span<const TokenId> draft);
+  void DropDraft();
+  int64_t draft() const { return draft_; }
+
+  // Chooses the token after the last one from its logits, delivers it, and goes on with the guessed
+  // ones as long as they are what was chosen. `logits` is [1 + draft(), vocabulary]. True if that
   // was the end; then the last event is out. REQUIRES: everything is computed.
   bool TakeLogits(std::span<float> logits);
   void Fail(const Error& error);
 
  private:
-  bool full() const { return static_cast<int64_t>(tokens_.size()) >= token_limit_; }
+  bool context_full() const { return static_cast<int64_t>(tokens_.size()) >= context_length_; }
+  bool full() const { return generated_ >= most_generated_ || (context_full() && !request_.shift); }
+  bool TakeRow(std::span<float> logits);
+  void Shift();
   std::string FlushText();
   void Deliver(TokenDelta delta);
   void Finish(FinishReason reason);
@@ -67,11 +80,15 @@ class Sequence {
   int64_t prompt_tokens_;
   int64_t cached_prompt_tokens_ = 0;
   int64_t generated_ = 0;
-  int64_t token_limit_;
+  int64_t context_length_;
+  int64_t most_generated_;
+  int64_t draft_ = 0;  // of tokens_, at the end
+  int64_t drafted_ = 0, accepted_ = 0, shifted_ = 0;
   model::PageTable cache_;
   sampler::Sampler sampler_;
   std::optional<tokenizer::StreamDecoder> decoder_;
   StopMatcher stop_;
+  PromptLookup lookup_;
   std::optional<Clock::time_point> admitted_, prompt_done_;
 };
 

@@ -23,6 +23,7 @@ namespace {
 // A sequence that generates may have a few tokens to compute at once (those that a grammar forces);
 // with more it has lost its pages, and counts as a prompt.
 constexpr int64_t kMostReaderRows = 32;
+constexpr int64_t kLongestDraft = 12;
 
 bool IsReader(const Sequence& sequence) {
   return sequence.remaining() == 1 ||
@@ -43,7 +44,7 @@ bool Engine::Step() {
   s.PlanBatch();
   if (s.batch.tokens.empty()) return true;
   const double begin = s.parts.clock();
-  s.batch.Run(s.parts.program.get(), static_cast<int64_t>(s.outputs_of.size()),
+  s.batch.Run(s.parts.program.get(), static_cast<int64_t>(s.batch.output_rows.size()),
               s.parts.output_width);
   s.cost.Observe(s.work, s.parts.clock() - begin);
   s.Deliver();
@@ -156,7 +157,25 @@ void Engine::State::PlanRows() {
     rows[i] = plan.TakeChunk(sequence->remaining(), sequence->cache().length());
     if (rows[i] == 0) break;
   }
+  PlanDrafts(&plan);
   work = plan.work();
+}
+
+// What the step has width left for is filled with guesses. They must not cost anybody pages.
+void Engine::State::PlanDrafts(StepPlan* plan) {
+  int64_t pages = pool.free() - static_cast<int64_t>(running.size());
+  for (size_t i = 0; i < running.size(); ++i) {
+    Sequence* sequence = running[i].get();
+    if (rows[i] != 1) continue;
+    const std::vector<TokenId> guess = sequence->Guess(kLongestDraft);
+    if (pages < sequence->cache().PagesNeeded(1 + kLongestDraft)) continue;
+    const int64_t draft =
+        plan->TakeDraft(sequence->guess_acceptance(), static_cast<int64_t>(guess.size()),
+                        sequence->cache().length() + 1);
+    pages -= sequence->cache().PagesNeeded(1 + draft);
+    sequence->SetDraft(std::span(guess).first(static_cast<size_t>(draft)));
+    rows[i] += draft;
+  }
 }
 
 void Engine::State::PlanBatch() {
@@ -166,13 +185,13 @@ void Engine::State::PlanBatch() {
   }
   // Pages are settled now; until here the tables could still change.
   batch.Clear();
-  outputs_of.clear();
+  outputs_of.assign(running.size(), 0);
   for (size_t i = 0; i < running.size(); ++i) {
     if (rows[i] == 0) continue;
     batch.Add(running[i]->tokens(), running[i]->cache(), rows[i]);
     if (running[i]->remaining() > 0) continue;
-    batch.WantLastRow();
-    outputs_of.push_back(i);
+    outputs_of[i] = 1 + running[i]->draft();
+    batch.WantLastRows(outputs_of[i]);
   }
   pages_touched = std::max(pages_touched, pool.total() - pool.free());
 }
@@ -193,6 +212,7 @@ void Engine::State::Preempt() {
                             << " pages of the pool";
   ++preemptions;
   Sequence* youngest = running.back().get();
+  youngest->DropDraft();
   Remember(youngest, /*still_running=*/false);
   youngest->Admit(model::PageTable(&pool));
   waiting.push_front(std::move(running.back()));
@@ -204,13 +224,15 @@ void Engine::State::Deliver() {
   size_t output = 0;
   for (size_t i = 0; i < running.size(); ++i) {
     std::unique_ptr<Sequence>& sequence = running[i];
-    const bool has_output = output < outputs_of.size() && outputs_of[output] == i;
-    if (!has_output) {
+    const auto outputs = static_cast<size_t>(outputs_of[i]);
+    if (outputs == 0) {
       if (rows[i] > 0) Remember(sequence.get(), /*still_running=*/true);
       continue;
     }
     const bool prompt_done = !sequence->generating();
-    const bool ended = sequence->TakeLogits({batch.outputs.data() + output++ * width, width});
+    const bool ended =
+        sequence->TakeLogits({batch.outputs.data() + output * width, outputs * width});
+    output += outputs;
     if (prompt_done || ended) Remember(sequence.get(), !ended);
     if (ended) sequence.reset();
   }

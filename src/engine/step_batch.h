@@ -25,8 +25,11 @@ struct StepBatch {
   // Adds the last `rows` of the computed positions of a sequence; the table must not change until
   // the pass is over.
   void Add(std::span<const TokenId> sequence_tokens, const model::PageTable& cache, int64_t rows);
-  // The row that was added last is one whose output is wanted.
-  void WantLastRow() { output_rows.push_back(static_cast<int32_t>(tokens.size()) - 1); }
+  // The `count` rows that were added last are ones whose output is wanted.
+  void WantLastRows(int64_t count) {
+    for (int64_t i = count; i > 0; --i)
+      output_rows.push_back(static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - i));
+  }
   // One pass; fills `outputs`.
   void Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width);
 

@@ -38,6 +38,10 @@ struct GenerationStats {
   int64_t prompt_tokens = 0;         // of the prompt as used, cached ones included
   int64_t cached_prompt_tokens = 0;  // of these, not computed because a prefix was cached
   int64_t generated_tokens = 0;      // an end-of-generation token included, as llama.cpp counts
+  int64_t drafted_tokens = 0;  // guesses that were verified, and those of them that were right
+  int64_t accepted_tokens = 0;
+  int64_t prompt_truncated = 0;  // tokens of the prompt that were dropped before it was computed
+  int64_t shifted_tokens = 0;    // tokens that were forgotten during generation to make room
   // Waiting for the model to load; from admission to the first token; from then on; from Submit to
   // the end.
   std::chrono::nanoseconds load{}, prompt{}, generate{}, total{};
