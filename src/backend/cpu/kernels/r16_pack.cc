@@ -2,6 +2,7 @@
 // per level and scale), in the order of the columns; that is the only part that knows the types'
 // own blocks. The rest is the same for all types.
 #include <algorithm>
+#include <utility>
 
 #include "backend/cpu/kernels/r16.h"
 #include "backend/cpu/kernels/r16_planes.h"
@@ -39,14 +40,48 @@ struct RowChunk {
   uint8_t min[16];
 };
 
+// out[i] = or |= the bits `mask` of in[i] * 2^kShift, i < kWidth. Loading is bound by this and by
+// memory, hence vectors.
+template <int kWidth, int kShift, bool kOr = false>
+void SetBits(const uint8_t* in, uint8_t mask, uint8_t* out) {
+  using Lanes = typename Planes<kWidth>::Lanes;
+  const Lanes value = *reinterpret_cast<const Lanes*>(in);
+  Lanes bits = {};
+  if constexpr (kOr) bits = *reinterpret_cast<const Lanes*>(out);
+  AddBits<kShift>(value, mask, &bits);
+  *reinterpret_cast<Lanes*>(out) = bits;
+}
+template <int kWidth, int kShift>
+void OrBits(const uint8_t* in, uint8_t mask, uint8_t* out) {
+  SetBits<kWidth, kShift, true>(in, mask, out);
+}
+// Calls body.operator()<0>() to body.operator()<7>().
+template <typename Body>
+void ForEachOf8(Body body) {
+  [&]<int... i>(std::integer_sequence<int, i...>) { (body.template operator()<i>(), ...); }
+  (std::make_integer_sequence<int, 8>());
+}
+
+// Bit j of `bits` to bit 4 of level[j], j < 32. Eight at a time: each byte of a product with ones
+// keeps its own bit, and adding 127 carries it to the top of the byte.
+void OrFifthBits(uint32_t bits, uint8_t* level) {
+  for (int i = 0; i < 4; ++i) {
+    constexpr uint64_t kOnes = 0x0101010101010101u;
+    const uint64_t own = (bits >> (8 * i) & 255) * kOnes & 0x8040201008040201u;
+    uint64_t eight;
+    std::memcpy(&eight, level + 8 * i, 8);
+    eight |= ((own + 127 * kOnes) >> 7 & kOnes) << 4;
+    std::memcpy(level + 8 * i, &eight, 8);
+  }
+}
+
 // ---- Types with blocks of 32: one call per block.
 
 template <typename Block>
 void ReadNibbles16(const Block& block, uint8_t* level) {
-  for (int j = 0; j < 16; ++j) {
-    level[j] = block.qs[j] & 15;
-    level[j + 16] = block.qs[j] >> 4;
-  }
+  const auto* qs = reinterpret_cast<const uint8_t*>(block.qs);
+  SetBits<16, 0>(qs, 15, level);
+  SetBits<16, -4>(qs, 15, level + 16);
 }
 
 template <typename Block>
@@ -71,8 +106,7 @@ void ReadBlock(const Block& block, int index, RowChunk* chunk) {
     ReadNibbles16(block, level);
   }
   if constexpr (requires { block.qh; }) {
-    const uint32_t high = LoadU32(block.qh);
-    for (int j = 0; j < 32; ++j) level[j] |= static_cast<uint8_t>((high >> j & 1) << 4);
+    OrFifthBits(LoadU32(block.qh), level);
   }
 }
 
@@ -124,16 +158,11 @@ struct BlockK45 {
       chunk->min[i] = scales.min[i];
     }
     for (int pair = 0; pair < 4; ++pair) {
-      uint8_t* level = chunk->level + pair * 64;
-      for (int j = 0; j < 32; ++j) {
-        level[j] = block.qs[pair * 32 + j] & 15;
-        level[j + 32] = block.qs[pair * 32 + j] >> 4;
-      }
+      SetBits<32, 0>(block.qs + pair * 32, 15, chunk->level + pair * 64);
+      SetBits<32, -4>(block.qs + pair * 32, 15, chunk->level + pair * 64 + 32);
     }
     if constexpr (requires { block.qh; }) {
-      for (int i = 0; i < 8; ++i) {
-        for (int j = 0; j < 32; ++j) chunk->level[i * 32 + j] |= (block.qh[j] >> i & 1) << 4;
-      }
+      ForEachOf8([&]<int i>() { OrBits<32, 4 - i>(block.qh, 16, chunk->level + i * 32); });
     }
   }
   static void Write(const RowChunk& chunk, int64_t, uint8_t* bytes) {
@@ -167,15 +196,11 @@ struct BlockK6 {
     const auto& block = *reinterpret_cast<const quant::BlockQ6_K*>(bytes);
     chunk->d[0] = LoadU16(block.d);
     for (int i = 0; i < 16; ++i) chunk->scale[i] = block.scales[i];
-    for (int group = 0; group < 8; ++group) {  // of 32 columns; four to a half of the block
-      const uint8_t* low = block.ql + group / 4 * 64 + group % 2 * 32;
-      const uint8_t* high = block.qh + group / 4 * 32;
-      const int low_shift = group % 4 / 2 * 4, high_shift = group % 4 * 2;
-      for (int j = 0; j < 32; ++j) {
-        chunk->level[group * 32 + j] =
-            static_cast<uint8_t>((low[j] >> low_shift & 15) | (high[j] >> high_shift & 3) << 4);
-      }
-    }
+    ForEachOf8([&]<int group>() {  // of 32 columns; four to a half of the block
+      uint8_t* level = chunk->level + group * 32;
+      SetBits<32, -(group % 4 / 2 * 4)>(block.ql + group / 4 * 64 + group % 2 * 32, 15, level);
+      OrBits<32, 4 - group % 4 * 2>(block.qh + group / 4 * 32, 3 << 4, level);
+    });
   }
   static void Write(const RowChunk& chunk, int64_t, uint8_t* bytes) {
     auto& block = *reinterpret_cast<quant::BlockQ6_K*>(bytes);
@@ -197,10 +222,9 @@ struct BlockK6 {
 
 // Two-bit levels of Q2_K and Q3_K: four groups of 32 columns share 32 bytes.
 void ReadTwoBits(const uint8_t* qs, uint8_t* level) {
-  for (int group = 0; group < 8; ++group) {
-    for (int j = 0; j < 32; ++j)
-      level[group * 32 + j] = qs[group / 4 * 32 + j] >> (group % 4 * 2) & 3;
-  }
+  ForEachOf8([&]<int group>() {
+    SetBits<32, -(group % 4 * 2)>(qs + group / 4 * 32, 3, level + group * 32);
+  });
 }
 
 void WriteTwoBits(const uint8_t* level, uint8_t* qs) {
@@ -242,7 +266,7 @@ struct BlockK3 {
       chunk->scale[i] = static_cast<int8_t>((low | high << 4) - 32);
     }
     ReadTwoBits(block.qs, chunk->level);
-    for (int i = 0; i < kChunk; ++i) chunk->level[i] |= (block.hmask[i % 32] >> (i / 32) & 1) << 2;
+    ForEachOf8([&]<int i>() { OrBits<32, 2 - i>(block.hmask, 4, chunk->level + i * 32); });
   }
   static void Write(const RowChunk& chunk, int64_t, uint8_t* bytes) {
     auto& block = *reinterpret_cast<quant::BlockQ3_K*>(bytes);
@@ -268,10 +292,8 @@ struct BlockIq4Xs {
       const int low = block.scales_l[i / 2] >> (i % 2 * 4) & 15;
       const int high = LoadU16(block.scales_h) >> (2 * i) & 3;
       chunk->scale[i] = static_cast<int8_t>((low | high << 4) - 32);
-      for (int j = 0; j < 16; ++j) {
-        chunk->level[i * 32 + j] = block.qs[i * 16 + j] & 15;
-        chunk->level[i * 32 + j + 16] = block.qs[i * 16 + j] >> 4;
-      }
+      SetBits<16, 0>(block.qs + i * 16, 15, chunk->level + i * 32);
+      SetBits<16, -4>(block.qs + i * 16, 15, chunk->level + i * 32 + 16);
     }
   }
   static void Write(const RowChunk& chunk, int64_t, uint8_t* bytes) {

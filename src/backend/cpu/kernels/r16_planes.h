@@ -80,24 +80,41 @@ inline __attribute__((always_inline)) void ReadPlanes(const uint8_t* planes, uin
   ReadPlaneVector<kBits, kAdd, kWidth, 7>(planes, out + 7 * kOutStride);
 }
 
-// The inverse.
+// The inverse, of vector v: adds its levels to the plane vectors that it has bits in.
+template <int kShift>
+inline __attribute__((always_inline)) void AddToPlane(const uint8_t* levels, uint8_t mask,
+                                                      uint8_t* plane) {
+  using Lanes = typename Planes<64>::Lanes;
+  const Lanes level = *reinterpret_cast<const Lanes*>(levels);
+  Lanes sum = *reinterpret_cast<const Lanes*>(plane);
+  AddBits<kShift>(level, mask, &sum);
+  *reinterpret_cast<Lanes*>(plane) = sum;
+}
+
+template <int kBits, int v>
+inline __attribute__((always_inline)) void WritePlaneVector(const uint8_t* levels,
+                                                            uint8_t* planes) {
+  constexpr int kPair = 2 * (v % 4);
+  if constexpr (kBits == 8) AddToPlane<0>(levels, 255, planes + v * 64);
+  if constexpr (kBits >= 4 && kBits < 8)
+    AddToPlane<v / 4 * 4>(levels, v < 4 ? 0x0f : 0xf0, planes + v % 4 * 64);
+  if constexpr (kBits == 5) AddToPlane<v - 4>(levels, 1 << v, planes + 4 * 64);
+  if constexpr (kBits == 6) AddToPlane<kPair - 4>(levels, 3 << kPair, planes + (4 + v / 4) * 64);
+  if constexpr (kBits < 4) AddToPlane<kPair>(levels, 3 << kPair, planes + v / 4 * 64);
+  if constexpr (kBits == 3) AddToPlane<v - 2>(levels, 1 << v, planes + 2 * 64);
+}
+
 template <int kBits>
 void WritePlanes(const uint8_t (&vectors)[8][64], uint8_t* planes) {
   std::memset(planes, 0, kBits * 64);
-  for (int v = 0; v < 8; ++v) {
-    for (int i = 0; i < 64; ++i) {
-      const int level = vectors[v][i];
-      if constexpr (kBits == 8) planes[v * 64 + i] = static_cast<uint8_t>(level);
-      if constexpr (kBits >= 4 && kBits < 8)
-        planes[v % 4 * 64 + i] |= static_cast<uint8_t>((level & 15) << (v / 4 * 4));
-      if constexpr (kBits == 5) planes[4 * 64 + i] |= static_cast<uint8_t>(level >> 4 << v);
-      if constexpr (kBits == 6)
-        planes[(4 + v / 4) * 64 + i] |= static_cast<uint8_t>(level >> 4 << (2 * (v % 4)));
-      if constexpr (kBits < 4)
-        planes[v / 4 * 64 + i] |= static_cast<uint8_t>((level & 3) << (2 * (v % 4)));
-      if constexpr (kBits == 3) planes[2 * 64 + i] |= static_cast<uint8_t>(level >> 2 << v);
-    }
-  }
+  WritePlaneVector<kBits, 0>(vectors[0], planes);
+  WritePlaneVector<kBits, 1>(vectors[1], planes);
+  WritePlaneVector<kBits, 2>(vectors[2], planes);
+  WritePlaneVector<kBits, 3>(vectors[3], planes);
+  WritePlaneVector<kBits, 4>(vectors[4], planes);
+  WritePlaneVector<kBits, 5>(vectors[5], planes);
+  WritePlaneVector<kBits, 6>(vectors[6], planes);
+  WritePlaneVector<kBits, 7>(vectors[7], planes);
 }
 
 }  // namespace
