@@ -107,27 +107,26 @@ struct TileBlock {
   int64_t pages;
 };
 
-// scores[rows][64] = q[rows][k_size] * K over the dimensions [begin, end), for tiles where they
-// lie. Columns of absent pages are not written.
+// scores[rows][64] = q[rows][k_size] * K, for tiles where they lie. Columns of absent pages are not
+// written.
 template <typename T>
 static void ScoresInPlace(const TileBlock& block, int64_t rows, const float* q, int64_t k_size,
-                          int64_t begin, int64_t end, float* scores) {
+                          float* scores) {
   int64_t vector = 0;
   const int64_t vectors = block.pages * kVectorsPerPage;
   const T* tiles[kWide];
   auto address = [&](int64_t v) {
-    return reinterpret_cast<const T*>(block.k[v / kVectorsPerPage]) + begin * kPageTokens +
-           v % kVectorsPerPage * kLanes;
+    return reinterpret_cast<const T*>(block.k[v / kVectorsPerPage]) + v % kVectorsPerPage * kLanes;
   };
   for (; vector + kWide <= vectors; vector += kWide) {
     for (int v = 0; v < kWide; ++v) tiles[v] = address(vector + v);
-    ProductRows<kWide, false>(rows, q + begin, k_size, tiles, kPageTokens, end - begin,
-                              scores + vector * kLanes, kBlock);
+    ProductRows<kWide, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
+                              kBlock);
   }
   for (; vector < vectors; ++vector) {
     tiles[0] = address(vector);
-    ProductRows<1, false>(rows, q + begin, k_size, tiles, kPageTokens, end - begin,
-                          scores + vector * kLanes, kBlock);
+    ProductRows<1, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
+                          kBlock);
   }
 }
 
@@ -237,8 +236,10 @@ struct AttendScratch {
   float* scores;   // [rows][64]
   float* keys;     // [k_size][64]
   float* values;   // [64][v_padded]
-  float* sums;     // [rows][v_padded]
-  RowState* rows;  // [rows]
+  float* sums;     // [rows][v_padded], of the range at hand
+  RowState* rows;  // [rows], of the range at hand
+  float* totals;   // [rows][v_padded], of the ranges before
+  RowState* total_rows;
 };
 static AttendScratch CarveScratch(const AttendArgs& args, int64_t rows, int64_t v_padded) {
   AttendScratch s;
@@ -254,6 +255,8 @@ static AttendScratch CarveScratch(const AttendArgs& args, int64_t rows, int64_t 
   s.values = take(kBlock * v_padded);
   s.sums = take(rows * v_padded);
   s.rows = reinterpret_cast<RowState*>(take(rows * 2));
+  s.totals = take(rows * v_padded);
+  s.total_rows = reinterpret_cast<RowState*>(take(rows * 2));
   return s;
 }
 
@@ -271,30 +274,16 @@ PUNA_INLINE void VisibleKeys(const AttendArgs& args, int64_t token, int64_t* beg
   }
 }
 
-// The same for int8 tiles: whole numbers are summed per block of dimensions and scaled then. `part`
-// is scratch of [rows][64].
-static void ScoresOfInt8(const TileBlock& block, int64_t rows, const float* q, int64_t k_size,
-                         float* part, float* scores) {
-  for (int64_t d = 0; d < k_size; d += kScaleBlock) {
-    const int64_t end = d + kScaleBlock < k_size ? d + kScaleBlock : k_size;
-    ScoresInPlace<int8_t>(block, rows, q, k_size, d, end, part);
-    for (int64_t key = 0; key < block.pages * kPageTokens; key += kLanes) {
-      const uint16_t* scales = ScalesBehind(block.k[key / kPageTokens], k_size * kPageTokens) +
-                               d / kScaleBlock * kPageTokens + key % kPageTokens;
-      const F32 scale = LoadHalf(scales);
-      for (int64_t row = 0; row < rows; ++row) {
-        float* score = scores + row * kBlock + key;
-        const F32 before = d == 0 ? F32{} : Load(score);
-        Store(score, Fma(Load(part + row * kBlock + key), scale, before));
-      }
-    }
-  }
+// int8 tiles are always expanded: scaling sums instead of values would round differently with few
+// rows and with many.
+PUNA_INLINE bool Expands(KvType type, int64_t rows) {
+  return rows >= kExpandRows || type == KvType::kQ8_0;
 }
 
 static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t rows,
                         const AttendScratch& s) {
   const int64_t k_size = args.tile.k_size;
-  if (rows >= kExpandRows) {
+  if (Expands(args.tile.type, rows)) {
     ExpandKeys(args.tile.type, block, k_size, s.keys);
     const float* tiles[kWide];
     for (int64_t key = 0; key < block.pages * kPageTokens; key += kWide * kLanes) {
@@ -303,32 +292,10 @@ static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t 
     }
     return;
   }
-  switch (args.tile.type) {
-    case KvType::kF32:
-      return ScoresInPlace<float>(block, rows, s.q, k_size, 0, k_size, s.scores);
-    case KvType::kF16:
-      return ScoresInPlace<uint16_t>(block, rows, s.q, k_size, 0, k_size, s.scores);
-    case KvType::kQ8_0:
-      return ScoresOfInt8(block, rows, s.q, k_size, s.values, s.scores);
-  }
-}
-
-// Adds the values of `tokens` slots of one int8 tile: the scales go into the weights. `weights` is
-// scratch of [rows][16].
-static void ValuesOfInt8(const uint8_t* tile, int64_t slot, int64_t tokens, int64_t rows,
-                         const float* page_scores, int64_t v_padded, float* weights, float* sums) {
-  const uint16_t* scales = ScalesBehind(tile, kPageTokens * v_padded);
-  for (int64_t d = 0; d < v_padded; d += kScaleBlock) {
-    for (int64_t t = 0; t < kPageTokens; t += kLanes) {
-      const F32 scale = LoadHalf(scales + d / kScaleBlock * kPageTokens + t);
-      for (int64_t row = 0; row < rows; ++row) {
-        Store(weights + row * kPageTokens + t, Load(page_scores + row * kBlock + t) * scale);
-      }
-    }
-    const int64_t n = v_padded - d < kScaleBlock ? v_padded - d : kScaleBlock;
-    AccumulateProduct(rows, weights + slot, kPageTokens,
-                      reinterpret_cast<const int8_t*>(tile) + slot * v_padded + d, v_padded, tokens,
-                      sums + d, v_padded, n);
+  if (args.tile.type == KvType::kF16) {
+    ScoresInPlace<uint16_t>(block, rows, s.q, k_size, s.scores);
+  } else {
+    ScoresInPlace<float>(block, rows, s.q, k_size, s.scores);
   }
 }
 
@@ -336,7 +303,7 @@ static void ValuesOfInt8(const uint8_t* tile, int64_t slot, int64_t tokens, int6
 // at all, and a weight of zero does not undo a NaN.
 static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t begin, int64_t end,
                         int64_t rows, int64_t v_padded, const AttendScratch& s) {
-  const bool expand = rows >= kExpandRows;
+  const bool expand = Expands(args.tile.type, rows);
   for (int64_t key = begin; key < end;) {
     const int64_t page = key / kPageTokens, slot = key % kPageTokens;
     const int64_t page_end = (page + 1) * kPageTokens;
@@ -344,9 +311,6 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
     const uint8_t* tile = block.v[page];
     if (expand) {
       ExpandValues(args.tile.type, tile, slot, tokens, v_padded, s.values + key * v_padded);
-    } else if (args.tile.type == KvType::kQ8_0) {
-      ValuesOfInt8(tile, slot, tokens, rows, s.scores + page * kPageTokens, v_padded, s.keys,
-                   s.sums);
     } else if (args.tile.type == KvType::kF16) {
       AccumulateProduct(rows, s.scores + key, kBlock,
                         reinterpret_cast<const uint16_t*>(tile) + slot * v_padded, v_padded, tokens,
@@ -379,23 +343,34 @@ static void FinishRow(const AttendArgs& args, int64_t row, RowState state, const
   Map(sums, v_size, out, [&](F32 v) { return v * factor; });
 }
 
-static void Attend(const AttendArgs& args) {
-  const int64_t rows = args.tokens * args.heads;
-  const int64_t k_size = args.tile.k_size, v_padded = PaddedValueSize(args.tile.v_size);
-  const AttendScratch s = CarveScratch(args, rows, v_padded);
-  for (int64_t row = 0; row < rows; ++row) {
-    const float* q = args.q + row / args.heads * args.q_stride + row % args.heads * k_size;
-    Map(q, k_size, s.q + row * k_size, [&](F32 v) { return v * args.scale; });
-    s.rows[row] = {-__builtin_inff(), 0};
+// *total and its sums become those of its own keys and the part's.
+PUNA_INLINE void MergeRow(RowState part, const float* part_sums, int64_t v_padded, RowState* total,
+                          float* total_sums) {
+  if (!(part.largest > -__builtin_inff())) return;
+  if (!(total->largest > -__builtin_inff())) {
+    *total = part;
+    __builtin_memcpy(total_sums, part_sums, static_cast<size_t>(v_padded) * sizeof(float));
+    return;
   }
-  __builtin_memset(s.sums, 0, static_cast<size_t>(rows * v_padded) * sizeof(float));
+  const float largest = part.largest > total->largest ? part.largest : total->largest;
+  const float total_factor = Exp(Set(total->largest - largest))[0];
+  const float part_factor = Exp(Set(part.largest - largest))[0];
+  total->largest = largest;
+  total->sum = total->sum * total_factor + part.sum * part_factor;
+  Scale(total_sums, v_padded, total_factor);
+  Add(total_sums, part_sums, part_factor, v_padded, total_sums);
+}
 
-  for (int64_t first = args.key_begin / kPageTokens * kPageTokens; first < args.key_end;
-       first += kBlock) {
-    const int64_t end = args.key_end - first < kBlock ? args.key_end - first : kBlock;
-    const int64_t begin = args.key_begin > first ? args.key_begin - first : 0;
+// The keys [begin, end) of one range, into s.rows and s.sums.
+static void AttendRange(const AttendArgs& args, int64_t begin, int64_t end, int64_t rows,
+                        int64_t v_padded, const AttendScratch& s) {
+  for (int64_t row = 0; row < rows; ++row) s.rows[row] = {-__builtin_inff(), 0};
+  __builtin_memset(s.sums, 0, static_cast<size_t>(rows * v_padded) * sizeof(float));
+  for (int64_t first = begin / kBlock * kBlock; first < end; first += kBlock) {
+    const int64_t block_end = end - first < kBlock ? end - first : kBlock;
+    const int64_t block_begin = begin > first ? begin - first : 0;
     TileBlock block;
-    block.pages = (end + kPageTokens - 1) / kPageTokens;
+    block.pages = (block_end + kPageTokens - 1) / kPageTokens;
     for (int64_t i = 0; i < block.pages; ++i) {
       const int64_t index = first / kPageTokens + i;
       const uint8_t* page =
@@ -414,17 +389,42 @@ static void Attend(const AttendArgs& args) {
                     slope, static_cast<float>(args.first_key + token - first), &s.rows[row]);
       if (factor != 1) Scale(s.sums + row * v_padded, v_padded, factor);
     }
-    BlockValues(args, block, begin, end, rows, v_padded, s);
+    BlockValues(args, block, block_begin, block_end, rows, v_padded, s);
+  }
+}
+
+// Ranges and blocks begin at fixed keys, and every range is summed by itself before it is joined to
+// those before, so that a token's result depends neither on the tokens beside it nor on which
+// thread took which range.
+static void Attend(const AttendArgs& args) {
+  const int64_t rows = args.tokens * args.heads;
+  const int64_t k_size = args.tile.k_size, v_padded = PaddedValueSize(args.tile.v_size);
+  const AttendScratch s = CarveScratch(args, rows, v_padded);
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* q = args.q + row / args.heads * args.q_stride + row % args.heads * k_size;
+    Map(q, k_size, s.q + row * k_size, [&](F32 v) { return v * args.scale; });
+    s.total_rows[row] = {-__builtin_inff(), 0};
+  }
+  __builtin_memset(s.totals, 0, static_cast<size_t>(rows * v_padded) * sizeof(float));
+  for (int64_t begin = args.key_begin; begin < args.key_end;) {
+    const int64_t range_end = (begin / kAttendRange + 1) * kAttendRange;
+    const int64_t end = range_end < args.key_end ? range_end : args.key_end;
+    AttendRange(args, begin, end, rows, v_padded, s);
+    for (int64_t row = 0; row < rows; ++row) {
+      MergeRow(s.rows[row], s.sums + row * v_padded, v_padded, &s.total_rows[row],
+               s.totals + row * v_padded);
+    }
+    begin = end;
   }
   for (int64_t row = 0; row < rows; ++row) {
     if (args.partial == nullptr) {
-      FinishRow(args, row, s.rows[row], s.sums + row * v_padded);
+      FinishRow(args, row, s.total_rows[row], s.totals + row * v_padded);
       continue;
     }
     float* state = args.partial + row * (v_padded + 16);
-    state[0] = s.rows[row].largest;
-    state[1] = s.rows[row].sum;
-    __builtin_memcpy(state + 16, s.sums + row * v_padded,
+    state[0] = s.total_rows[row].largest;
+    state[1] = s.total_rows[row].sum;
+    __builtin_memcpy(state + 16, s.totals + row * v_padded,
                      static_cast<size_t>(v_padded) * sizeof(float));
   }
 }
@@ -436,17 +436,10 @@ static void AttendMerge(const AttendArgs& args, const float* partials, int64_t p
   for (int64_t row = 0; row < args.tokens * args.heads; ++row) {
     const float* state = partials + row * (v_padded + 16);
     RowState total = {-__builtin_inff(), 0};
-    for (int64_t part = 0; part < parts; ++part) {
-      const float largest = state[part * part_stride];
-      if (largest > total.largest) total.largest = largest;
-    }
     __builtin_memset(sums, 0, static_cast<size_t>(v_padded) * sizeof(float));
     for (int64_t part = 0; part < parts; ++part) {
       const float* from = state + part * part_stride;
-      if (!(from[0] > -__builtin_inff())) continue;
-      const float factor = Exp(Set(from[0] - total.largest))[0];
-      total.sum += from[1] * factor;
-      Add(sums, from + 16, factor, v_padded, sums);
+      MergeRow({from[0], from[1]}, from + 16, v_padded, &total, sums);
     }
     FinishRow(args, row, total, sums);
   }

@@ -23,8 +23,9 @@ namespace {
 // the L1/L2 caches.
 constexpr int64_t kMaxUnitRows = 64;
 constexpr int64_t kAppendRows = 16;
-// Fewer keys than this are not cut further.
-constexpr int64_t kMinSplitKeys = 256;
+// Ranges that the keys of a unit are cut into at most: what is longer is left to one thread, or to
+// the units of the other heads.
+constexpr int64_t kMaxSplits = 256;
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -78,6 +79,9 @@ class AttentionStep final : public Step {
       pool_bytes_ = DivideUp(context->max_rows(), kPageTokens) * op.kv_heads * head_bytes_;
       shared_scratch_bytes = pool_bytes_;
     }
+    const int64_t most_keys =
+        cached_ ? context->options().kv_pages * kPageTokens : context->max_rows();
+    max_splits_ = std::min(kMaxSplits, DivideUp(most_keys, kAttendRange) + 1);
     if (threads_ > 1) {
       shared_scratch_bytes += MaxParts() * part_floats_ * float_bytes;
       finished_ = std::make_unique<std::atomic<int64_t>[]>(static_cast<size_t>(MaxSplitUnits()));
@@ -101,22 +105,21 @@ class AttentionStep final : public Step {
   }
 
  private:
-  // Units are cut while they are fewer than this, into at most kPartsPerThread parts per thread in
-  // all (rounded up).
+  // Units are cut while they are fewer than this.
   int64_t MaxSplitUnits() const { return 2 * threads_; }
-  int64_t MaxParts() const { return 4 * threads_ + MaxSplitUnits(); }
+  int64_t MaxParts() const { return MaxSplitUnits() * max_splits_; }
 
   Division Divide(const Pass& pass) const {
     Division d;
     d.blocks = static_cast<int64_t>(pass.query_blocks[static_cast<size_t>(blocks_)].size());
     d.units = d.blocks * op_.kv_heads * head_parts_;
     if (threads_ > 1 && d.units < MaxSplitUnits()) {
-      int64_t keys = 0;
       for (const QueryBlock& block : pass.query_blocks[static_cast<size_t>(blocks_)]) {
         const AttendArgs args = KeysOf(pass, block);
-        keys = std::max(keys, args.key_end - args.key_begin);
+        d.splits = std::max(d.splits,
+                            DivideUp(args.key_end, kAttendRange) - args.key_begin / kAttendRange);
       }
-      d.splits = std::clamp<int64_t>(keys / kMinSplitKeys, 1, DivideUp(4 * threads_, d.units));
+      if (d.splits > max_splits_) d.splits = 1;
     }
     d.alone = d.splits == 1 && head_parts_ == 1 &&
               d.blocks == static_cast<int64_t>(pass.batch->segments.size());
@@ -221,10 +224,9 @@ class AttentionStep final : public Step {
 
     float* parts = reinterpret_cast<float*>(pass.shared_scratch + pool_bytes_) +
                    unit * division.splits * part_floats_;
-    const int64_t first = args.key_begin, keys = args.key_end - args.key_begin;
-    const int64_t per_split = DivideUp(DivideUp(keys, division.splits), kPageTokens) * kPageTokens;
-    args.key_begin = std::min(first + split * per_split, first + keys);
-    args.key_end = std::min(args.key_begin + per_split, first + keys);
+    const int64_t range = (args.key_begin / kAttendRange + split) * kAttendRange;
+    args.key_end = std::min(args.key_end, range + kAttendRange);
+    args.key_begin = std::min(std::max(args.key_begin, range), args.key_end);
     args.partial = parts + split * part_floats_;
     pass.ops->attend(args);
     if (finished_[static_cast<size_t>(unit)].fetch_add(1, std::memory_order_acq_rel) + 1 <
@@ -239,6 +241,7 @@ class AttentionStep final : public Step {
   std::vector<float> slopes_;
   int threads_ = 1;
   int64_t group_ = 1, unit_heads_ = 1, head_parts_ = 1, unit_tokens_ = 1;
+  int64_t max_splits_ = 1;
   int blocks_ = 0;
   bool cached_ = false;
   KvTile tile_;

@@ -386,6 +386,45 @@ TEST_P(PerIsa, ChunkedEqualsWhole) {
   EXPECT_LT(Nmse(actual, expected), kFloatTolerance);
 }
 
+// Bit for bit: the logits of a sequence do not depend on how its prompt was cut, on who is beside
+// it in the batch, or on how many threads computed. One of them is long enough for two ranges of
+// attention.
+TEST_P(PerIsa, LogitsDoNotDependOnTheBatch) {
+  const auto one = MakeBackend("cpu", GetParam(), 1), two = MakeBackend("cpu", GetParam(), 2);
+  for (const quant::TensorType type :
+       {quant::TensorType::kF32, quant::TensorType::kQ8_0, quant::TensorType::kQ4_K}) {
+    for (const KvType kv : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
+      Shape s;
+      s.type = type;
+      s.width = s.hidden = 256;
+      s.heads = 4;
+      s.kv_heads = 1;
+      s.k_size = s.v_size = 64;
+      s.window = 150;
+      CompileOptions options = Options(kv);
+      options.kv_pages = 300;
+      const auto plan = Decoder(s);
+      Runner alone(one.get(), plan, options), beside(two.get(), plan, options);
+      const bool ranges = type == quant::TensorType::kQ8_0 && kv == KvType::kF16;
+      for (int64_t tokens = 0; tokens < (ranges ? 1100 : 200); tokens += 100) {
+        const std::vector<float> whole = alone.Run({{0, 100}});
+        std::vector<float> parts;
+        const auto append = [&](const std::vector<float>& more, int64_t skip, int64_t count) {
+          parts.insert(parts.end(), more.begin() + skip * 77, more.begin() + (skip + count) * 77);
+        };
+        append(beside.Run({{0, 1}}), 0, 1);
+        append(beside.Run({{1, 3}, {0, 2}, {2, 1}}), 3, 2);
+        append(beside.Run({{0, 37}, {1, 50}}), 0, 37);
+        append(beside.Run({{1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}, {6, 1}, {7, 1}, {0, 1}}), 7, 1);
+        append(beside.Run({{0, 59}}), 0, 59);
+        ASSERT_EQ(parts.size(), whole.size());
+        EXPECT_EQ(parts, whole) << quant::TraitsOf(type).name << ", cache " << KvTypeName(kv)
+                                << ", token " << tokens;
+      }
+    }
+  }
+}
+
 TEST_P(PerIsa, CopiedPagesContinueAlike) {
   for (const KvType kv : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
     const auto cpu = MakeBackend("cpu", GetParam(), 2);

@@ -32,7 +32,7 @@ int64_t VTileBytes(KvType type, int64_t v_size) { return TileBytes(type, PaddedV
 int64_t AttendScratchFloats(int64_t rows, int64_t k_size, int64_t v_size) {
   const int64_t v_padded = PaddedValueSize(v_size);
   return RoundUp(rows * k_size, 16) + rows * kAttendKeyBlock + k_size * kAttendKeyBlock +
-         kAttendKeyBlock * v_padded + rows * v_padded + RoundUp(rows * 2, 16);
+         kAttendKeyBlock * v_padded + 2 * (rows * v_padded + RoundUp(rows * 2, 16));
 }
 
 const VectorOps& VectorOpsOf(Isa isa) {

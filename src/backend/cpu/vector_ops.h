@@ -58,6 +58,9 @@ struct AttendArgs {
   float* scratch = nullptr;  // AttendScratchFloats
 };
 inline constexpr int64_t kAttendKeyBlock = 64;
+// The keys of a token are summed in ranges that begin at multiples of this; who divides keys among
+// threads must divide there.
+inline constexpr int64_t kAttendRange = 1024;
 // [rows][largest score, sum of weights, weighted values[v_padded]], rows = tokens * heads.
 inline int64_t AttendPartialFloats(int64_t rows, int64_t v_size) {
   return rows * (PaddedValueSize(v_size) + 16);
