@@ -11,6 +11,7 @@
 #include <optional>
 #include <random>
 
+#include "backend/machine_limits.h"
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/human.h"
@@ -30,7 +31,7 @@ struct BenchOptions {
   int threads = 0;
   int64_t repetitions = 5;
   std::string kv_type = "f16", backend = "cpu", isa;
-  bool json = false;
+  bool json = false, machine = false, warm_up = true;
 };
 
 struct BenchTest {
@@ -45,15 +46,16 @@ double Median(std::vector<double> values) {
 
 class Bench {
  public:
-  Bench(ModelRunner* runner, int64_t repetitions) : runner_(runner), repetitions_(repetitions) {}
+  Bench(ModelRunner* runner, int64_t repetitions, bool warm_up)
+      : runner_(runner), repetitions_(repetitions), warm_up_(warm_up) {}
 
-  // Seconds of each repetition, after one that warms up.
+  // Seconds of each repetition, after one that warms up unless that is not wanted.
   Result<std::vector<double>> Measure(const BenchTest& test) {
     model::PageTable base = runner_->NewSequence();
     const std::vector<int32_t> context = RandomTokens(test.depth);
     PUNA_RETURN_IF_ERROR(runner_->Prefill(&base, context));
     std::vector<double> seconds;
-    for (int64_t i = 0; i <= repetitions_; ++i) {
+    for (int64_t i = warm_up_ ? 0 : 1; i <= repetitions_; ++i) {
       // The warming one need not be whole.
       BenchTest part = test;
       if (i == 0) part.generate = std::min<int64_t>(test.generate, 4);
@@ -101,6 +103,7 @@ class Bench {
 
   ModelRunner* runner_;
   int64_t repetitions_;
+  bool warm_up_;
   std::mt19937 random_{1};
 };
 
@@ -130,10 +133,36 @@ int64_t TokensOfCache(const std::vector<BenchTest>& tests) {
   return most;
 }
 
+// What one token costs at least, apart from attention. Of experts only those that are used count.
+struct TokenWork {
+  double prompt_macs =
+      0;  // multiply-adds of the layers' matrices: all that most tokens of a prompt need
+  double read_bytes = 0;  // weights that generating it reads, with the output matrix
+};
+TokenWork WorkOf(const gguf::File& file, const model::ModelConfig& config) {
+  TokenWork work;
+  const bool tied = file.FindTensor("output.weight") == nullptr;
+  for (const gguf::Tensor& tensor : file.tensors()) {
+    const bool layer = tensor.name.starts_with("blk.");
+    const bool embeds = tensor.name.starts_with("token_embd");
+    double share = embeds && !tied ? 0 : 1;
+    if (layer && tensor.n_dims == 3) {
+      const auto used = file.GetInteger(config.architecture + ".expert_used_count");
+      if (used && used->has_value())
+        share = static_cast<double>(**used) / static_cast<double>(tensor.dims[2]);
+    }
+    work.read_bytes += share * static_cast<double>(tensor.data.size());
+    if (layer && tensor.n_dims >= 2)
+      work.prompt_macs += share * static_cast<double>(tensor.elements());
+  }
+  return work;
+}
+
 struct ModelFacts {
   std::string name, type, parameters, kernels;
   int64_t file_bytes = 0;
   double load_s = 0;
+  TokenWork work;
 };
 
 void PrintRow(const BenchOptions& options, const ModelFacts& facts, const BenchTest& test,
@@ -168,20 +197,48 @@ void PrintRow(const BenchOptions& options, const ModelFacts& facts, const BenchT
               {"kernels", facts.kernels},
               {"kv_type", options.kv_type},
               {"batch", options.batch},
-              {"load_seconds", facts.load_s}};
+              {"load_seconds", facts.load_s},
+              {"prompt_macs_per_token", facts.work.prompt_macs},
+              {"bytes_per_token", facts.work.read_bytes}};
   std::printf("%s\n", DumpJson(row).c_str());
   std::fflush(stdout);
 }
 
+backend::BackendOptions BackendOf(const Settings& settings, const BenchOptions& options) {
+  return {.name = options.backend,
+          .threads = options.threads > 0 ? options.threads : static_cast<int>(settings.threads),
+          .isa = options.isa.empty() ? settings.isa : options.isa};
+}
+
+Status PrintMachine(const Settings& settings, const BenchOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(const backend::MachineLimits limits,
+                        backend::MeasureMachine(BackendOf(settings, options)));
+  if (options.json) {
+    const Json row = {{"test", "machine"},
+                      {"isa", limits.isa},
+                      {"threads", limits.threads},
+                      {"read_gb_per_second", limits.read_gb_s},
+                      {"int8_gmac_per_second", limits.int8_gmac_s}};
+    std::printf("%s\n", DumpJson(row).c_str());
+  } else {
+    fmt::print("{}, {} threads: memory is read at {:.1f} GB/s", limits.isa, limits.threads,
+               limits.read_gb_s);
+    if (limits.int8_gmac_s > 0)
+      fmt::print(", int8 multiplied and added {:.0f} G times a second", limits.int8_gmac_s);
+    fmt::print("\n");
+  }
+  return {};
+}
+
 Status RunBench(const Settings& settings, const BenchOptions& options) {
+  if (options.machine) return PrintMachine(settings, options);
+  if (options.model.empty())
+    return MakeError(ErrorCode::kInvalidArgument, "bench: no model was named");
   const std::vector<BenchTest> tests = TestsOf(options);
   if (tests.empty()) return MakeError(ErrorCode::kInvalidArgument, "nothing to measure");
   PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, options.model));
   RunnerOptions runner_options;
-  runner_options.backend = {
-      .name = options.backend,
-      .threads = options.threads > 0 ? options.threads : static_cast<int>(settings.threads),
-      .isa = options.isa.empty() ? settings.isa : options.isa};
+  runner_options.backend = BackendOf(settings, options);
   PUNA_ASSIGN_OR_RETURN(runner_options.kv_type, backend::ParseKvType(options.kv_type));
   runner_options.kv_tokens = TokensOfCache(tests);
   runner_options.max_batch_tokens = options.batch;
@@ -198,6 +255,7 @@ Status RunBench(const Settings& settings, const BenchOptions& options) {
   facts.parameters = JsonString(store::ConfigOf(*file), "model_type");
   facts.kernels = runner->Describe();
   facts.file_bytes = static_cast<int64_t>(file->file_bytes());
+  facts.work = WorkOf(*file, runner->config());
   if (!options.json) {
     fmt::print("{}: {} {}, {}; {}; cache {}; loaded in {:.1f} s; median of {}\n", options.model,
                facts.parameters, facts.type, HumanBytes(facts.file_bytes), facts.kernels,
@@ -205,7 +263,7 @@ Status RunBench(const Settings& settings, const BenchOptions& options) {
     fmt::print("{:<16}{:>8}{:>8}{:>12}{:>14}{:>11}\n", "test", "depth", "users", "tokens/s",
                "per user", "spread");
   }
-  Bench bench(runner.get(), options.repetitions);
+  Bench bench(runner.get(), options.repetitions, options.warm_up);
   for (const BenchTest& test : tests) {
     PUNA_ASSIGN_OR_RETURN(const auto seconds, bench.Measure(test));
     PrintRow(options, facts, test, seconds);
@@ -228,7 +286,7 @@ void AddBench(CLI::App& app, Context& context, Action* chosen) {
         ->check(CLI::Range(least, int64_t{1} << 24))
         ->capture_default_str();
   };
-  command->add_option("MODEL", options->model, "GGUF file or installed model")->required();
+  command->add_option("MODEL", options->model, "GGUF file or installed model");
   list("-p", &options->prompts, 0, "Prompt tokens; 0: no prompt test");
   list("-n", &options->generates, 0, "Generated tokens of each user; 0: no generation test");
   list("-d", &options->depths, 0, "Tokens that are already in the context");
@@ -247,6 +305,9 @@ void AddBench(CLI::App& app, Context& context, Action* chosen) {
       ->check(CLI::IsMember({"reference", "cpu"}))
       ->capture_default_str();
   command->add_option("--isa", options->isa, "Kernels of one instruction set, as PUNA_ISA");
+  command->add_flag("!--no-warm-up", options->warm_up, "Count the first repetition too");
+  command->add_flag("--machine", options->machine,
+                    "Measure the machine instead of a model: reading memory, products of int8");
   command->add_flag("--json", options->json, "One JSON object a line instead of a table");
   command->callback([&context, options, chosen] {
     *chosen = [&context, options] { return RunBench(context.settings, *options); };

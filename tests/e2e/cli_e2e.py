@@ -444,7 +444,11 @@ def test_bench(puna):
     check(all(row["tokens_per_second"] > 0 and "n_prompt" in row and "n_gen" in row for row in rows), rows)
     table = puna.ok("bench", model, "-p", "16", "-n", "4", "-u", "1", "-r", "1", "-t", "1", "--kv-type", "q8_0")
     check("prompt 16" in table and "generate 4" in table, table)
+    check(all(row["prompt_macs_per_token"] > 0 and row["bytes_per_token"] > 0 for row in rows), rows)
+    machine = json.loads(puna.ok("bench", "--machine", "--json", "-t", "1"))
+    check(machine["threads"] == 1 and machine["read_gb_per_second"] > 0, machine)
     puna.error("bench", puna.folder / "none.gguf")
+    check("no model" in puna.error("bench"), "bench without a model")
 
 
 def test_eval_chunks_agree(puna):

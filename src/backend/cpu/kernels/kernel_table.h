@@ -77,6 +77,10 @@ struct IsaKernels {
   const TypeList* const* types;  // the types with kernels of their own, unit by unit
   int64_t type_lists;
   PrepareFn prepare[3];  // by InputFormat
+  // Does rounds of the instruction that the int8 kernels are made of, on registers, with enough
+  // independent sums to hide its latency, and returns the multiply-adds; for MeasureMachine. May be
+  // null.
+  int64_t (*spin_dots)(int64_t rounds);
 };
 
 const IsaKernels& ScalarKernels();
