@@ -101,7 +101,7 @@ class MatMulStep final : public Step {
                      pass.shared_scratch + input.offset_bytes);
       }
     });
-    worker.For(chunks_, [&](int64_t chunk) {
+    worker.ForStreams(chunks_, [&](int64_t chunk) {
       for (const Task& task : tasks) {
         if (chunk < task.chunks) return RunChunk(pass, task, chunk, row_count);
         chunk -= task.chunks;

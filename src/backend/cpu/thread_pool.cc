@@ -104,7 +104,10 @@ int UsableCores() {
   return std::max(cores, 1);
 }
 
-ThreadPool::ThreadPool(int threads) : threads_(threads), workers_(static_cast<size_t>(threads)) {
+ThreadPool::ThreadPool(int threads)
+    : threads_(threads),
+      workers_(static_cast<size_t>(threads)),
+      shares_(static_cast<size_t>(threads)) {
   CHECK(threads >= 1) << threads;
   for (int i = 0; i < threads; ++i) {
     workers_[i].pool_ = this;
@@ -151,6 +154,7 @@ void ThreadPool::Barrier(Worker* worker) {
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
     arrived_.store(0, std::memory_order_relaxed);
     next_chunk_.store(0, std::memory_order_relaxed);
+    for (Counter& share : shares_) share.next.store(0, std::memory_order_relaxed);
     barrier_round_.store(round + 1, std::memory_order_release);
     barrier_round_.notify_all();
   } else {

@@ -37,6 +37,11 @@ class Worker {
   // are done.
   template <typename Body>
   void For(int64_t chunks, Body&& body);
+  // The same for chunks that lie behind each other in memory and are read once: each worker begins
+  // with a share of consecutive chunks, so that its core reads one ascending stream, and then helps
+  // with the shares of the others.
+  template <typename Body>
+  void ForStreams(int64_t chunks, Body&& body);
   // Runs body() on one worker; returns when it is done.
   template <typename Body>
   void Once(Body&& body) {
@@ -84,6 +89,10 @@ class ThreadPool {
   bool stop_ = false;
 
   // Each on a cache line of its own: all workers hammer them.
+  struct alignas(64) Counter {
+    std::atomic<int64_t> next{0};
+  };
+  std::vector<Counter> shares_;  // by worker: chunks of its share that are taken
   alignas(64) std::atomic<int64_t> next_chunk_{0};
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<uint32_t> barrier_round_{0};
@@ -103,6 +112,24 @@ void Worker::For(int64_t chunks, Body&& body) {
     const int64_t chunk = pool_->next_chunk_.fetch_add(1, std::memory_order_relaxed);
     if (chunk >= chunks) break;
     body(chunk);
+  }
+  pool_->Barrier(this);
+}
+
+template <typename Body>
+void Worker::ForStreams(int64_t chunks, Body&& body) {
+  if (pool_->threads() == 1) return For(chunks, body);
+  if (chunks <= 0) return;
+  const int n = pool_->threads();
+  for (int i = 0; i < n; ++i) {
+    const int owner = (index_ + i) % n;
+    const int64_t begin = chunks * owner / n, end = chunks * (owner + 1) / n;
+    std::atomic<int64_t>& taken = pool_->shares_[static_cast<size_t>(owner)].next;
+    for (;;) {
+      const int64_t chunk = begin + taken.fetch_add(1, std::memory_order_relaxed);
+      if (chunk >= end) break;
+      body(chunk);
+    }
   }
   pool_->Barrier(this);
 }

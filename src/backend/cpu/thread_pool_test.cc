@@ -19,6 +19,35 @@ TEST(ThreadPool, RunsEveryChunkOnce) {
   }
 }
 
+TEST(ThreadPool, StreamsRunEveryChunkOnce) {
+  for (int threads : {1, 2, 4, 7}) {
+    ThreadPool pool(threads);
+    for (const int64_t chunks : {0, 1, 3, 6, 8, 1000}) {
+      std::vector<int> hits(static_cast<size_t>(chunks));
+      pool.Run([&](Worker& worker) {
+        worker.ForStreams(chunks, [&](int64_t i) { ++hits[static_cast<size_t>(i)]; });
+        worker.ForStreams(chunks, [&](int64_t i) { ++hits[static_cast<size_t>(i)]; });
+      });
+      EXPECT_EQ(hits, std::vector<int>(static_cast<size_t>(chunks), 2)) << threads;
+    }
+  }
+}
+
+// The one that waits can only go on when the other has done all the rest of its share.
+TEST(ThreadPool, StreamsHelpAWorkerThatIsLate) {
+  ThreadPool pool(2);
+  std::atomic<int64_t> done{0};
+  pool.Run([&](Worker& worker) {
+    worker.ForStreams(20, [&](int64_t chunk) {
+      if (chunk == 0) {
+        while (done.load() < 19) std::this_thread::yield();
+      }
+      ++done;
+    });
+  });
+  EXPECT_EQ(done, 20);
+}
+
 TEST(ThreadPool, EveryWorkerRunsTheJob) {
   ThreadPool pool(4);
   std::vector<int> seen(4);

@@ -59,8 +59,14 @@ class StreamTile {
     for (int t = 0; t < kTokens; ++t)
       part[t] = format.super ? _mm512_setzero_ps() : _mm512_load_ps(sums + t * kGroupRows);
     for (int unit = 0; unit < static_cast<int>(cols / 32); ++unit) {
-      for (int line = 0; line < kPrefetchLines; ++line)
-        _mm_prefetch(chunk + kPrefetchBytes + (unit * kPrefetchLines + line) * 64, _MM_HINT_T1);
+      for (int line = 0; line < kPrefetchLines; ++line) {
+        const uint8_t* at = chunk + kPrefetchBytes + (unit * kPrefetchLines + line) * 64;
+        if constexpr (kIntoFirstLevel) {
+          _mm_prefetch(at, _MM_HINT_T0);
+        } else {
+          _mm_prefetch(at, _MM_HINT_T1);
+        }
+      }
       AddUnit(planes, unit, scales, block_mins, table, input, part);
       planes += format.unit_bytes();
     }
@@ -77,9 +83,11 @@ class StreamTile {
   static constexpr int kVectorsOfBlock = 8 / kBlocksOfUnit;
   // The arithmetic between two misses fills the window of out-of-order execution, and then lines
   // that nobody asked for early cost their whole latency (8 tokens of Q8_0: 14 GB/s on two Zen 4
-  // cores instead of 31). Into the second-level cache, because the first is full of the input.
+  // cores instead of 31). The input of many tokens fills the first-level cache; then lines are
+  // asked into the second.
+  static constexpr bool kIntoFirstLevel = kTokens <= 2;
   static constexpr int kPrefetchLines = (format.chunk_bytes(kChunk) / 8 + 63) / 64;
-  static constexpr int64_t kPrefetchBytes = 8192;
+  static constexpr int64_t kPrefetchBytes = kIntoFirstLevel ? 4608 : 8192;
 
   static inline __attribute__((always_inline)) void AddUnit(const uint8_t* planes, int unit,
                                                             const uint8_t* scales,
