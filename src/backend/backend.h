@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 
+#include "backend/adapter.h"
 #include "backend/plan.h"
 #include "base/result.h"
 
@@ -36,6 +37,8 @@ struct Segment {
   // tokens. Positions before start_position must have been computed into these pages before. Empty
   // if the plan has no cache layers.
   std::span<const int32_t> pages;
+  // Changes of the weights for this segment alone, applied together; made for this plan.
+  std::span<const AppliedAdapter> adapters;
 };
 
 // One pass. Segments are disjoint, in row order, and cover all tokens. Two segments may share pages

@@ -43,6 +43,9 @@ struct Weight {
   int64_t row_stride_bytes = 0;   // from one row to the next; 0: RowBytes()
   int64_t expert_stride_bytes =
       0;  // from one expert's first row to the next expert's; 0: rows * row stride
+  // Where the rows are in the tensor, for adapters: `first_row` is the place of row 0 among the
+  // `tensor_rows` (0: rows) rows of an expert.
+  int64_t first_row = 0, tensor_rows = 0;
 
   int64_t RowBytes() const { return quant::BytesFor(type, cols); }
   const uint8_t* Row(int64_t expert, int64_t row) const {

@@ -2,58 +2,13 @@
 // them.
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <map>
-
 #include "gguf/gguf.h"
+#include "tests/support/editable_model.h"
 #include "tests/support/oracle.h"
 #include "tests/support/shared_data.h"
 
 namespace puna::testing {
 namespace {
-
-struct Values {
-  std::vector<int64_t> dims;
-  std::vector<float> data;
-};
-using Tensors = std::map<std::string, Values>;
-
-Tensors ReadTensors(const gguf::File& file) {
-  Tensors tensors;
-  for (const gguf::Tensor& tensor : file.tensors()) {
-    Values values;
-    values.dims.assign(tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims);
-    values.data.resize(static_cast<size_t>(tensor.elements()));
-    std::memcpy(values.data.data(), tensor.data.data(), tensor.data.size());
-    tensors.emplace(tensor.name, std::move(values));
-  }
-  return tensors;
-}
-
-Values Take(Tensors* tensors, const std::string& name) {
-  Values values = std::move(tensors->at(name));
-  tensors->erase(name);
-  return values;
-}
-
-void Rename(Tensors* tensors, const std::string& from, const std::string& to) {
-  (*tensors)[to] = Take(tensors, from);
-}
-
-// Rows of a, b and c below one another.
-void Stack(Tensors* tensors, const std::vector<std::string>& from, const std::string& to) {
-  Values all;
-  for (const std::string& name : from) {
-    const Values part = Take(tensors, name);
-    if (all.dims.empty()) {
-      all = part;
-      continue;
-    }
-    all.dims.back() += part.dims.back();
-    all.data.insert(all.data.end(), part.data.begin(), part.data.end());
-  }
-  (*tensors)[to] = std::move(all);
-}
 
 // Per expert the rows of a and b: in turn, or all of a and then all of b. `row_axis` 0 is for
 // biases [rows, experts].
@@ -87,22 +42,8 @@ void Fuse(Tensors* tensors, const std::string& a_name, const std::string& b_name
 double NmseRewritten(const Oracle& oracle, const gguf::File& file, const Tensors& tensors,
                      const std::string& architecture) {
   gguf::Writer writer;
-  const std::string old_name(**file.GetString("general.architecture"));
-  for (const gguf::KeyValue& entry : file.metadata()) {
-    std::string key(entry.key);
-    if (key == "general.architecture" && !architecture.empty()) {
-      writer.Set(key, architecture);
-      continue;
-    }
-    if (!architecture.empty() && key.starts_with(old_name + "."))
-      key.replace(0, old_name.size(), architecture);
-    writer.SetFrom(key, entry.value);
-  }
-  for (const auto& [name, values] : tensors) {
-    const std::span<const float> data = values.data;
-    writer.AddTensor(name, quant::TensorType::kF32, values.dims,
-                     {reinterpret_cast<const uint8_t*>(data.data()), data.size_bytes()});
-  }
+  CopyMetadata(file, architecture, &writer);
+  AddTensors(tensors, &writer);
   const TemporaryDirectory folder;
   EXPECT_TRUE(writer.WriteFile(folder.path() / "rewritten.gguf").has_value());
   const auto backend = *backend::CreateBackend({.name = "reference"});

@@ -95,6 +95,8 @@ WeightId PlanBuilder::AddWeight(const gguf::Tensor& tensor, int64_t cols, RowSli
   weight.experts = experts;
   const int64_t row_bytes = weight.RowBytes();
   weight.data = tensor.data.data() + slice.first * row_bytes;
+  weight.first_row = slice.first;
+  weight.tensor_rows = slice.total;
   if (slice.step != 1) weight.row_stride_bytes = slice.step * row_bytes;
   if (experts > 1 && slice.count != slice.total)
     weight.expert_stride_bytes = slice.total * row_bytes;

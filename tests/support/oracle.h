@@ -95,6 +95,7 @@ inline Result<LoadedModel> LoadModel(const std::filesystem::path& gguf, backend:
 struct Part {
   model::PageTable* pages = nullptr;  // null for plans without a cache
   std::span<const int32_t> tokens;
+  std::span<const backend::AppliedAdapter> adapters = {};
 };
 
 // One pass over several sequences, outputs of all rows (pooled plans: of all segments).
@@ -105,6 +106,7 @@ inline std::vector<float> RunPass(const LoadedModel& model, std::span<const Part
     backend::Segment segment;
     segment.first_row = static_cast<int64_t>(tokens.size());
     segment.tokens = static_cast<int64_t>(part.tokens.size());
+    segment.adapters = part.adapters;
     if (part.pages != nullptr) {
       segment.start_position = part.pages->length();
       if (!part.pages->Grow(segment.tokens, model.program.get())) return {};

@@ -514,8 +514,8 @@ static void Append(const KvTile& tile, uint8_t* page, int64_t slot, const float*
   }
 }
 
-#define PUNA_VECTOR_OPS                                                                        \
-  {                                                                                            \
-    Norm, Rope, Unary, Gated, GatedClamped, Add, Mul, Scale, Softcap, Softmax, Append, Attend, \
-        AttendMerge                                                                            \
+#define PUNA_VECTOR_OPS                                                                     \
+  {                                                                                         \
+    Norm, Rope, Unary, Gated, GatedClamped, Add, Dot, Mul, Scale, Softcap, Softmax, Append, \
+        Attend, AttendMerge                                                                 \
   }

@@ -32,6 +32,7 @@ struct CompiledPlan {
       query_block_tokens;  // largest QueryBlock::tokens of each list in Pass::query_blocks
   std::vector<KvLayer> kv_layers;
   int64_t kv_page_bytes = 0;
+  int64_t low_rank_slots = 0;  // the most that a step needs per row
   RowKind output_rows = RowKind::kTokens;
   // The output buffer is only touched in the rows of the output, so it can be the caller's memory.
   bool output_in_place = false;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "backend/cpu/low_rank.h"
 #include "base/check.h"
 
 namespace puna::backend::cpu {
@@ -95,9 +96,11 @@ int64_t CpuProgram::LayOut(uint8_t* base) {
     slot.weights = take_floats(rows * slot.used);
   }
   int64_t shared_bytes = 0;
+  compiled_.low_rank_slots = 0;
   worker_scratch_bytes_ = 0;
   for (const auto& step : compiled_.steps) {
     shared_bytes = std::max(shared_bytes, step->shared_scratch_bytes);
+    compiled_.low_rank_slots = std::max(compiled_.low_rank_slots, step->low_rank_slots);
     worker_scratch_bytes_ =
         std::max(worker_scratch_bytes_, RoundUp(step->worker_scratch_bytes, 64));
   }
@@ -214,6 +217,10 @@ void CpuProgram::Run(const Batch& batch, std::span<float> out) {
   pass.shared_scratch = shared_scratch_;
   pass.worker_scratch = worker_scratch_;
   pass.worker_scratch_bytes = worker_scratch_bytes_;
+  pass.low_rank.slot_floats = LowRankSlotFloats(batch);
+  low_rank_.resize(static_cast<size_t>(pass.low_rank.slot_floats * compiled_.low_rank_slots *
+                                       static_cast<int64_t>(batch.tokens.size())));
+  pass.low_rank.values = low_rank_.data();
   machine_->pool.Run([&](Worker& worker) {
     FillRopeTables(pass, worker);
     for (const auto& step : compiled_.steps) step->Run(pass, worker);

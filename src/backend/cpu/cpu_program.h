@@ -58,6 +58,7 @@ class CpuProgram final : public Program {
   AlignedBytes arena_;
   int64_t arena_bytes_ = 0;
   KvPool kv_pool_;
+  std::vector<float> low_rank_;  // grows with the adapters of a batch
 
   // Into the arena.
   std::vector<float*> buffers_;

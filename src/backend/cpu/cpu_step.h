@@ -49,6 +49,14 @@ struct QueryBlock {
   int32_t tokens = 0;
 };
 
+// Memory for the narrow values of one step: Step::low_rank_slots per row, each of `slot_floats`.
+struct LowRankScratch {
+  float* values = nullptr;
+  int64_t slot_floats = 0;
+
+  float* Slot(int64_t index) const { return values + index * slot_floats; }
+};
+
 // One Run in progress. The same for all workers, constant while they work, but for what the
 // pointers lead to.
 struct Pass {
@@ -67,7 +75,14 @@ struct Pass {
   uint8_t* shared_scratch = nullptr;  // of the step that runs
   uint8_t* worker_scratch = nullptr;  // of worker 0; the others' follow
   int64_t worker_scratch_bytes = 0;
+  LowRankScratch low_rank;  // without slots: no segment has adapters
 
+  // The segment of a row.
+  const Segment& SegmentOf(RowKind kind, int64_t row) const {
+    if (kind == RowKind::kOutputs) row = batch->output_rows[static_cast<size_t>(row)];
+    const int64_t segment = kind == RowKind::kSegments ? row : segments[static_cast<size_t>(row)];
+    return batch->segments[static_cast<size_t>(segment)];
+  }
   int64_t RowsOf(RowKind kind) const { return rows[static_cast<int>(kind)]; }
   float* Row(const View& view, int64_t row) const {
     return buffers[view.buffer] + row * buffer_strides[view.buffer] + view.offset;
@@ -109,6 +124,7 @@ class Step {
   // What it needs of scratch, set when it is made.
   int64_t shared_scratch_bytes = 0;
   int64_t worker_scratch_bytes = 0;
+  int64_t low_rank_slots = 0;  // per row
 };
 
 }  // namespace puna::backend::cpu

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "backend/cpu/compiler.h"
+#include "backend/cpu/low_rank.h"
 #include "base/check.h"
 
 namespace puna::backend::cpu {
@@ -90,6 +91,7 @@ class ExpertsStep final : public Step {
     gate_shares_input_ = gate.experts.empty() || gate.first().input == up.first().input;
     if (!gate_shares_input_) gate_bytes_ = SharedInputBytes(gate.first(), max_pairs_, experts_);
     Carve(nullptr, &shared_scratch_bytes);
+    low_rank_slots = 2 * used_;
     worker_scratch_bytes =
         kGatherRows * RowStride(op_.in.width) * static_cast<int64_t>(sizeof(float));
   }
@@ -102,9 +104,14 @@ class ExpertsStep final : public Step {
     worker.Once([&] { Sort(pass.routes[static_cast<size_t>(op_.route)], rows, s); });
     const int64_t active = s.counts[0], blocks = s.counts[1];
     worker.For(blocks, [&](int64_t block) { PrepareIn(pass, worker, s, block); });
+    const LowRank changes{Changes(pass, op_.up), Changes(pass, op_.gate), Changes(pass, op_.down)};
+    if (changes.up || changes.gate) {
+      worker.For(active, [&](int64_t index) { ReduceIn(pass, s, index, changes); });
+    }
     worker.For(active * up.chunks,
                [&](int64_t chunk) { RunUp(pass, s, chunk / up.chunks, chunk % up.chunks); });
     worker.For(blocks, [&](int64_t block) { PrepareHidden(s, block); });
+    if (changes.down) worker.For(active, [&](int64_t index) { ReduceHidden(pass, s, index); });
     worker.For(active * down.chunks,
                [&](int64_t chunk) { RunDown(pass, s, chunk / down.chunks, chunk % down.chunks); });
     const int64_t per_block = std::clamp<int64_t>(rows / (4 * worker.count()), 1, 16);
@@ -214,6 +221,46 @@ class ExpertsStep final : public Step {
     }
   }
 
+  // Which weights the adapters of the pass change.
+  struct LowRank {
+    bool up, gate, down;
+  };
+  const Segment& SegmentOfPair(const Pass& pass, const Scratch& s, int64_t pair) const {
+    return pass.SegmentOf(rows_, s.pair_token[pair]);
+  }
+  // What adapters need of the inputs of one expert. A pair has two slots: up (and later down), and
+  // gate.
+  void ReduceIn(const Pass& pass, const Scratch& s, int64_t index, const LowRank& changes) const {
+    const int64_t expert = s.used_experts[index];
+    for (int64_t pair = s.first_pair[index]; pair < s.first_pair[index + 1]; ++pair) {
+      const Segment& segment = SegmentOfPair(pass, s, pair);
+      const float* in = pass.Row(op_.in, s.pair_token[pair]);
+      const float scale = op_.weigh_input ? s.pair_weight[pair] : 1;
+      float* slot = pass.low_rank.Slot(2 * pair);
+      if (changes.up) ReduceRow(pass, segment, op_.up, expert, in, scale, slot);
+      if (changes.gate) {
+        slot = pass.low_rank.Slot(2 * pair + 1);
+        ReduceRow(pass, segment, op_.gate, expert, in, scale, slot);
+      }
+    }
+  }
+  void ReduceHidden(const Pass& pass, const Scratch& s, int64_t index) const {
+    for (int64_t pair = s.first_pair[index]; pair < s.first_pair[index + 1]; ++pair) {
+      ReduceRow(pass, SegmentOfPair(pass, s, pair), op_.down, s.used_experts[index],
+                s.up + pair * RowStride(hidden_), 1, pass.low_rank.Slot(2 * pair));
+    }
+  }
+  // Adds the changes to columns [begin, end) of the expert's rows.
+  void Expand(const Pass& pass, const Scratch& s, int64_t index, WeightId weight, int64_t slot,
+              int64_t begin, int64_t end, float* out, int64_t stride) const {
+    if (!Changes(pass, weight)) return;
+    const int64_t first = s.first_pair[index];
+    for (int64_t pair = first; pair < s.first_pair[index + 1]; ++pair) {
+      ExpandRow(pass, SegmentOfPair(pass, s, pair), weight, s.used_experts[index],
+                pass.low_rank.Slot(2 * pair + slot), begin, end, out + (pair - first) * stride);
+    }
+  }
+
   // One expert's product over a range of groups, with bias; rows of `out` are the expert's.
   void MultiplyChunk(const Pass& pass, const ExpertMatrices& matrices, int64_t expert,
                      const uint8_t* prepared, int64_t rows, int64_t group_begin, int64_t group_end,
@@ -247,6 +294,9 @@ class ExpertsStep final : public Step {
     }
     const int64_t begin = group_begin * up.first().group_rows;
     const int64_t n = std::min(group_end * up.first().group_rows, hidden_) - begin;
+    Expand(pass, s, index, op_.up, 0, begin, begin + n, up_rows, stride);
+    if (gate_rows != nullptr)
+      Expand(pass, s, index, op_.gate, 1, begin, begin + n, gate_rows, stride);
     for (int64_t row = 0; row < rows; ++row) {
       float* x = up_rows + row * stride + begin;
       if (gate_rows == nullptr) {
@@ -273,6 +323,9 @@ class ExpertsStep final : public Step {
     const int64_t group_end = std::min(group_begin + down.groups_per_chunk, down.first().groups());
     MultiplyChunk(pass, down, s.used_experts[index], s.prepared_hidden + s.hidden_offset[index],
                   rows, group_begin, group_end, s.result + first * stride, stride);
+    const int64_t rows_per_group = down.first().group_rows;
+    Expand(pass, s, index, op_.down, 0, group_begin * rows_per_group,
+           std::min(group_end * rows_per_group, op_.out.width), s.result + first * stride, stride);
   }
 
   void Combine(const Pass& pass, const Scratch& s, int64_t row) const {

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "backend/cpu/compiler.h"
+#include "backend/cpu/low_rank.h"
 #include "backend/cpu/plan_access.h"
 #include "base/check.h"
 
@@ -31,6 +32,7 @@ struct Product {
   View out;
   const float* bias;
   size_t input;
+  WeightId weight;
 };
 
 // The input in the form of one InputFormat.
@@ -81,6 +83,7 @@ class MatMulStep final : public Step {
       input.offset_bytes = shared_scratch_bytes;
       shared_scratch_bytes += InputBytes(input.like->input, max_rows, input.like->cols);
     }
+    low_rank_slots = static_cast<int64_t>(products.size());
     for (const auto& op : before) {
       worker_scratch_bytes =
           std::max(worker_scratch_bytes, op->scratch_floats * static_cast<int64_t>(sizeof(float)));
@@ -101,6 +104,7 @@ class MatMulStep final : public Step {
                      pass.shared_scratch + input.offset_bytes);
       }
     });
+    ReduceRows(pass, worker, row_count);
     worker.ForStreams(chunks_, [&](int64_t chunk) {
       for (const Task& task : tasks) {
         if (chunk < task.chunks) return RunChunk(pass, task, chunk, row_count);
@@ -110,6 +114,21 @@ class MatMulStep final : public Step {
   }
 
  private:
+  // What adapters need of the input. Row `row` of product `p` has slot row * products + p.
+  void ReduceRows(const Pass& pass, Worker& worker, int64_t row_count) const {
+    const auto count = static_cast<int64_t>(products.size());
+    const bool changed = std::any_of(products.begin(), products.end(), [&](const Product& product) {
+      return Changes(pass, product.weight);
+    });
+    if (!changed) return;
+    worker.For(row_count * count, [&](int64_t index) {
+      const int64_t row = index / count;
+      ReduceRow(pass, pass.SegmentOf(rows, row),
+                products[static_cast<size_t>(index % count)].weight, 0, pass.Row(in, row), 1,
+                pass.low_rank.Slot(index));
+    });
+  }
+
   void RunChunk(const Pass& pass, const Task& task, int64_t chunk, int64_t row_count) const {
     const int64_t group_begin = chunk * task.groups_per_chunk;
     const int64_t group_end = std::min(group_begin + task.groups_per_chunk, task.groups);
@@ -121,10 +140,16 @@ class MatMulStep final : public Step {
       column_end = std::min(group_end * matrix.group_rows, matrix.rows);
       Multiply(matrix, pass.shared_scratch + inputs[product.input].offset_bytes, row_count,
                group_begin, group_end, pass.Row(product.out, 0), pass.Stride(product.out));
-      if (product.bias == nullptr) continue;
-      for (int64_t row = 0; row < row_count; ++row) {
+      for (int64_t row = 0; product.bias != nullptr && row < row_count; ++row) {
         float* out = pass.Row(product.out, row) + column_begin;
         pass.ops->add(out, product.bias + column_begin, 1, column_end - column_begin, out);
+      }
+      if (!Changes(pass, product.weight)) continue;
+      const auto slots = static_cast<int64_t>(products.size());
+      for (int64_t row = 0; row < row_count; ++row) {
+        ExpandRow(pass, pass.SegmentOf(rows, row), product.weight, 0,
+                  pass.low_rank.Slot(row * slots + static_cast<int64_t>(index)), column_begin,
+                  column_end, pass.Row(product.out, row));
       }
     }
     for (const auto& op : task.behind)
@@ -152,7 +177,7 @@ Status AddProduct(CompileContext* context, const MatMulOp& op, MatMulStep* step)
   Task task;
   task.products.push_back(step->products.size());
   task.written.push_back(op.out);
-  step->products.push_back({matrix, op.out, bias, input});
+  step->products.push_back({matrix, op.out, bias, input, op.weight});
   step->tasks.push_back(std::move(task));
   return {};
 }

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 
+#include "backend/cpu/low_rank.h"
 #include "backend/cpu/plan_access.h"
 
 namespace puna::backend::cpu {
@@ -30,6 +31,7 @@ class EmbedRows final : public RowOp {
       } else {
         quant::TraitsOf(table.type).decode(table.Row(0, token), table.cols, out);
       }
+      AddChangedRow(pass, pass.SegmentOf(RowKind::kTokens, row), op_.table, token, out);
       if (op_.scale != 1) pass.ops->scale(out, op_.out.width, op_.scale);
     }
   }

@@ -80,6 +80,7 @@ struct VectorOps {
   void (*gated_clamped)(const float* gate, const float* up, int64_t n, float limit, float alpha,
                         float* out);
   void (*add)(const float* a, const float* b, float scale, int64_t n, float* out);  // a + scale * b
+  float (*dot)(const float* a, const float* b, int64_t n);
   void (*mul)(const float* a, const float* b, int64_t n, float* out);
   void (*scale)(float* x, int64_t n, float scale);
   void (*softcap)(float* x, int64_t n, float scale, float cap);  // cap * tanh(scale * x / cap)

@@ -172,6 +172,17 @@ static void GatedClamped(const float* gate, const float* up, int64_t n, float li
 static void Add(const float* a, const float* b, float scale, int64_t n, float* out) {
   Map2(a, b, n, out, [&](F32 x, F32 y) { return Fma(Set(scale), y, x); });
 }
+static float Dot(const float* a, const float* b, int64_t n) {
+  F32 sum0{}, sum1{};
+  int64_t i = 0;
+  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
+    sum0 = Fma(Load(a + i), Load(b + i), sum0);
+    sum1 = Fma(Load(a + i + kLanes), Load(b + i + kLanes), sum1);
+  }
+  for (; i + kLanes <= n; i += kLanes) sum0 = Fma(Load(a + i), Load(b + i), sum0);
+  if (i < n) sum1 = Fma(LoadPart(a + i, n - i), LoadPart(b + i, n - i), sum1);
+  return Sum(sum0 + sum1);
+}
 static void Mul(const float* a, const float* b, int64_t n, float* out) {
   Map2(a, b, n, out, [](F32 x, F32 y) { return x * y; });
 }

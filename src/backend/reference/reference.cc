@@ -21,9 +21,12 @@ Pass::Pass(const Plan& plan, WeightTable* weights, KvPages* pages, const Batch& 
   // Output rows and segments are never more than tokens, so this is room for every row space.
   for (const int64_t width : plan.buffer_widths)
     buffers.emplace_back(static_cast<size_t>(width * rows));
-  for (const Segment& segment : batch.segments) {
+  for (size_t s = 0; s < batch.segments.size(); ++s) {
+    const Segment& segment = batch.segments[s];
     for (int64_t i = 0; i < segment.tokens; ++i) positions.push_back(segment.start_position + i);
+    token_segments.resize(positions.size(), s);
   }
+  row_segments = token_segments;
   routes.resize(static_cast<size_t>(plan.routes));
 }
 

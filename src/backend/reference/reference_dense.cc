@@ -2,6 +2,7 @@
 // functions, row selection.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "backend/reference/reference_ops.h"
 #include "base/check.h"
@@ -23,7 +24,39 @@ void Normalize(NormKind kind, double epsilon, std::span<double> x) {
   for (double& value : x) value = (value - mean) / divisor;
 }
 
+// out += what the adapters of row `row` add to row `weight_row` of the weight.
+void AddLowRankOfRow(const Pass& pass, WeightId weight, int64_t weight_row, int64_t row,
+                     std::span<float> out) {
+  for (const AppliedAdapter& applied : pass.AdaptersOf(row)) {
+    const LowRankChange* change = applied.adapter->Find(weight);
+    if (change == nullptr) continue;
+    for (size_t i = 0; i < out.size(); ++i) {
+      double sum = 0;
+      for (int64_t r = 0; r < change->rank; ++r)
+        sum += static_cast<double>(change->B(0, r)[weight_row]) * change->A(0, r)[i];
+      out[i] = static_cast<float>(out[i] + applied.scale * sum);
+    }
+  }
+}
+
 }  // namespace
+
+void AddLowRank(const Pass& pass, WeightId weight, int64_t expert, int64_t row,
+                std::span<const float> in, std::span<float> out) {
+  for (const AppliedAdapter& applied : pass.AdaptersOf(row)) {
+    const LowRankChange* change = applied.adapter->Find(weight);
+    if (change == nullptr) continue;
+    std::vector<double> sums(out.size(), 0);
+    for (int64_t r = 0; r < change->rank; ++r) {
+      double dot = 0;
+      for (size_t i = 0; i < in.size(); ++i)
+        dot += static_cast<double>(change->A(expert, r)[i]) * in[i];
+      for (size_t i = 0; i < out.size(); ++i) sums[i] += dot * change->B(expert, r)[i];
+    }
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<float>(out[i] + applied.scale * sums[i]);
+  }
+}
 
 float Activate(Activation activation, double x) {
   constexpr double kPi = 3.14159265358979323846;
@@ -66,7 +99,9 @@ void Execute(const EmbedOp& op, Pass* pass) {
     const std::span<const float> row =
         pass->weights->Row(op.table, 0, pass->batch.tokens[static_cast<size_t>(token)]);
     const std::span<float> out = pass->At(op.out, token);
-    for (size_t i = 0; i < out.size(); ++i) out[i] = op.scale * row[i];
+    std::copy(row.begin(), row.end(), out.begin());
+    AddLowRankOfRow(*pass, op.table, pass->batch.tokens[static_cast<size_t>(token)], token, out);
+    for (float& value : out) value *= op.scale;
   }
 }
 
@@ -111,6 +146,8 @@ void Execute(const MatMulOp& op, Pass* pass) {
       pass->At(op.out, row)[static_cast<size_t>(r)] = static_cast<float>(sum);
     }
   }
+  for (int64_t row = 0; row < pass->rows; ++row)
+    AddLowRank(*pass, op.weight, 0, row, pass->At(op.in, row), pass->At(op.out, row));
 }
 
 void Execute(const RopeOp& op, Pass* pass) {
@@ -182,6 +219,9 @@ void Execute(const ScaleOp& op, Pass* pass) {
 void Execute(const SelectRowsOp& op, Pass* pass) {
   // Output rows ascend, so a row is read before it can be overwritten in place.
   pass->rows = static_cast<int64_t>(pass->batch.output_rows.size());
+  pass->row_segments.clear();
+  for (const int32_t row : pass->batch.output_rows)
+    pass->row_segments.push_back(pass->token_segments[static_cast<size_t>(row)]);
   for (int64_t row = 0; row < pass->rows; ++row) {
     const std::span<const float> in =
         pass->At(op.in, pass->batch.output_rows[static_cast<size_t>(row)]);
@@ -206,6 +246,8 @@ void Execute(const PoolOp& op, Pass* pass) {
       out[i] = static_cast<float>(sum[i] / static_cast<double>(to - from + 1));
   }
   pass->rows = static_cast<int64_t>(pass->batch.segments.size());
+  pass->row_segments.resize(pass->batch.segments.size());
+  std::iota(pass->row_segments.begin(), pass->row_segments.end(), size_t{0});
 }
 
 }  // namespace puna::backend::reference

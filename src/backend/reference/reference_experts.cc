@@ -76,9 +76,10 @@ void RouteRow(const RouteOp& op, std::span<const float> logits,
   }
 }
 
-// out = weight * in + bias for one expert.
-void Product(WeightTable* weights, WeightId id, WeightId bias_id, int64_t expert,
+// out = weight * in + bias for one expert and row.
+void Product(Pass* pass, WeightId id, WeightId bias_id, int64_t expert, int64_t token,
              std::span<const float> in, std::vector<float>* out) {
+  WeightTable* weights = pass->weights;
   const std::vector<float> bias = weights->Vector(bias_id, expert);
   out->resize(static_cast<size_t>(weights->at(id).rows));
   for (size_t r = 0; r < out->size(); ++r) {
@@ -87,24 +88,26 @@ void Product(WeightTable* weights, WeightId id, WeightId bias_id, int64_t expert
     for (size_t i = 0; i < in.size(); ++i) sum += static_cast<double>(row[i]) * in[i];
     (*out)[r] = static_cast<float>(sum);
   }
+  AddLowRank(*pass, id, expert, token, in, *out);
 }
 
 // result += weight * expert(in)
-void AddExpert(const ExpertsOp& op, WeightTable* weights, int64_t expert, float weight,
-               std::span<const float> in, std::span<double> result) {
+void AddExpert(const ExpertsOp& op, Pass* pass, int64_t token, int64_t expert, float weight,
+               std::span<double> result) {
+  const std::span<const float> in = pass->At(op.in, token);
   std::vector<float> input(in.begin(), in.end()), gate, up, down;
   if (op.weigh_input) {
     for (float& value : input) value *= weight;
   }
-  Product(weights, op.up, op.up_bias, expert, input, &up);
+  Product(pass, op.up, op.up_bias, expert, token, input, &up);
   if (op.gate != kNoWeight) {
-    Product(weights, op.gate, op.gate_bias, expert, input, &gate);
+    Product(pass, op.gate, op.gate_bias, expert, token, input, &gate);
     for (size_t i = 0; i < up.size(); ++i)
       up[i] = Gate(op.activation, op.limit, op.alpha, gate[i], up[i]);
   } else {
     for (float& value : up) value = Activate(op.activation, value);
   }
-  Product(weights, op.down, op.down_bias, expert, up, &down);
+  Product(pass, op.down, op.down_bias, expert, token, up, &down);
   for (size_t i = 0; i < down.size(); ++i) result[i] += (op.weigh_input ? 1.0 : weight) * down[i];
 }
 
@@ -124,8 +127,8 @@ void Execute(const ExpertsOp& op, Pass* pass) {
   for (int64_t row = 0; row < pass->rows; ++row) {
     result.assign(static_cast<size_t>(op.out.width), 0);
     for (int64_t i = row * route.used; i < (row + 1) * route.used; ++i) {
-      AddExpert(op, pass->weights, route.experts[static_cast<size_t>(i)],
-                route.weights[static_cast<size_t>(i)], pass->At(op.in, row), result);
+      AddExpert(op, pass, row, route.experts[static_cast<size_t>(i)],
+                route.weights[static_cast<size_t>(i)], result);
     }
     const std::span<float> out = pass->At(op.out, row);
     for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(result[i]);

@@ -27,6 +27,10 @@ struct Pass {
 
   std::span<float> At(const View& view, int64_t row);
   int64_t position(int64_t token) const { return positions[static_cast<size_t>(token)]; }
+  // The adapters of a row, in whichever space the rows are.
+  std::span<const AppliedAdapter> AdaptersOf(int64_t row) const {
+    return batch.segments[row_segments[static_cast<size_t>(row)]].adapters;
+  }
 
   const Plan& plan;
   WeightTable* weights;
@@ -35,6 +39,8 @@ struct Pass {
   int64_t rows = 0;                         // tokens, then output rows or segments
   std::vector<std::vector<float>> buffers;  // [tokens, width] each
   std::vector<int64_t> positions;           // [tokens]
+  std::vector<size_t> token_segments;       // [tokens]: the segment of each
+  std::vector<size_t> row_segments;         // [rows]
   std::vector<Route> routes;
 };
 
@@ -55,6 +61,10 @@ void Execute(const RouteOp& op, Pass* pass);
 void Execute(const ExpertsOp& op, Pass* pass);
 void Execute(const SelectRowsOp& op, Pass* pass);
 void Execute(const PoolOp& op, Pass* pass);
+
+// out += what the adapters of row `row` add to weight * in.
+void AddLowRank(const Pass& pass, WeightId weight, int64_t expert, int64_t row,
+                std::span<const float> in, std::span<float> out);
 
 // The value of GatedOp and of an expert, for one pair.
 float Gate(Activation activation, float limit, float alpha, double gate, double up);
