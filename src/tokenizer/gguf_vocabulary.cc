@@ -144,6 +144,8 @@ Result<VocabularySource> ReadVocabularySource(const gguf::File& file) {
   if (model == "gemma4") source.pre = "gemma4";
   PUNA_ASSIGN_OR_RETURN(source.model_name, GetText(file, "general.name"));
   PUNA_ASSIGN_OR_RETURN(source.architecture, GetText(file, "general.architecture"));
+  // Ollama's first gpt-oss files name no pre-tokenizer of their own; their network has only this.
+  if (source.architecture == "gptoss") source.pre = "gpt-4o";
   PUNA_RETURN_IF_ERROR(ReadTexts(file, "tokenizer.ggml.tokens", &source.tokens));
   if (source.tokens.empty())
     return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.tokens is absent or empty");

@@ -48,7 +48,9 @@ RopeConfig ReadRope(MetadataReader& in, const DecoderTraits& traits, int64_t con
   const double beta_slow = in.Number("rope.scaling.beta_slow", 0, kLargest, 1);
   rope.beta_fast = in.Number("rope.scaling.yarn_beta_fast", 0, kLargest, beta_fast);
   rope.beta_slow = in.Number("rope.scaling.yarn_beta_slow", 0, kLargest, beta_slow);
-  rope.yarn_log_multiplier = in.Number("rope.scaling.yarn_log_multiplier", 0, kLargest, 0);
+  const double all_dimensions = in.Number("rope.scaling.mscale_all_dim", 0, kLargest, 0);
+  rope.yarn_log_multiplier =
+      in.Number("rope.scaling.yarn_log_multiplier", 0, kLargest, all_dimensions);
   return rope;
 }
 

@@ -1,5 +1,6 @@
 // Gemma: embeddings scaled by the root of the width, gated GELU, from 2 on norms after the blocks
 // and local layers.
+#include <algorithm>
 #include <cmath>
 
 #include "model/arch/spec.h"
@@ -21,6 +22,13 @@ void ScaleByWidth(int64_t layers_of_largest, ModelConfig* config) {
     layer.attention.scale =
         1 / std::sqrt(static_cast<double>(config->width / layer.attention.heads));
   }
+}
+
+// Ollama's files of models that see pictures also list tokens of pictures, without embeddings.
+void CutVocabularyToEmbeddings(const MetadataReader& in, ModelConfig* config) {
+  const gguf::Tensor* table = in.file().FindTensor("token_embd.weight");
+  if (table != nullptr && in.Has("mm.tokens_per_image"))
+    config->vocabulary = std::min(config->vocabulary, table->dims[1]);
 }
 
 }  // namespace
@@ -45,6 +53,7 @@ ModelConfig Gemma2(MetadataReader& in) {
 ModelConfig Gemma3(MetadataReader& in) {
   const bool from_ollama = !in.Has("attention.layer_norm_rms_epsilon");
   ModelConfig config = ReadGemma(in, 1e-6);
+  CutVocabularyToEmbeddings(in, &config);
   const size_t layers = config.layers.size();
   UseOutputNorms(&config);
   config.logit_softcap = layers == 26 ? 0 : in.Number("final_logit_softcapping", 0, 1e9, 0);
@@ -59,7 +68,8 @@ ModelConfig Gemma3(MetadataReader& in) {
       rope.factor = 1;
       continue;
     }
-    if (from_ollama && !in.Has("rope.freq_base")) rope.base = 1e6;
+    if (!in.Has("rope.freq_base"))
+      rope.base = in.Number("rope.global.freq_base", 1e-3, 1e15, from_ollama ? 1e6 : rope.base);
     const bool is_large = layers == 34 || layers == 48 || layers == 62;
     if (is_large && !in.Has("rope.scaling.factor")) rope.factor = 8;
   }

@@ -74,6 +74,7 @@
   X("nomic-bert-moe", NomicBertMoe)    \
   X("olmo", Olmo)                      \
   X("olmo2", Olmo2)                    \
+  X("olmo3", Olmo2)                    \
   X("olmoe", Olmoe)                    \
   X("openelm", OpenElm)                \
   X("orion", Orion)                    \

@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+"""Model files as users bring them, against a real server: embedding models, and files that are no good."""
+import argparse
+import array
+import hashlib
+import math
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from gguf_file import ARRAY, FLOAT32, INT32, STRING, UINT16, UINT32, GgufFile, row_bytes  # noqa: E402
+from puna_server import ROOT, Checks, Server, contains, equal  # noqa: E402
+
+MINI = ROOT / "models" / "mini.gguf"
+BERT = ROOT / "tests" / "data" / "oracles" / "bert-dense-pool1.gguf"
+GREEDY = {"temperature": 0, "num_predict": 24}
+
+
+def upload(server, path):
+    data = path.read_bytes()
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    contains(server.request("POST", f"/api/blobs/{digest}", data).status, (200, 201))
+    return digest
+
+
+def create(server, name, **fields):
+    lines = server.post("/api/create", dict({"model": name}, **fields)).lines()
+    equal({"status": "success"}, lines[-1])
+
+
+def error_of(reply):
+    body = reply.json()
+    if reply.status < 400 or set(body) != {"error"}:
+        raise AssertionError(f"no error but {reply.status} {body!r}"[:500])
+    return body["error"]
+
+
+def ask(server, model, prompt="Tell me a story about a boat"):
+    reply = server.post("/api/generate", {"model": model, "prompt": prompt, "stream": False, "options": GREEDY})
+    equal(200, reply.status, reply.body)
+    return reply.json()["response"]
+
+
+# --- embeddings
+
+
+def make_bert(path):
+    """The weights of a recorded embedding model with a WordPiece vocabulary of as many tokens."""
+    model = GgufFile.read(BERT)
+    count = model.tensors["token_embd.weight"][0][1]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words += ["\u2581" + word for word in "the a cat dog sat on mat ran far away and slept well".split()]
+    words += ["\u2581" + letter for letter in "bcdefghijklmnopqrstuvwxyz"] + list("abcdefghijklmnopqrstuvwxyz")
+    words += [f"[unused{i}]" for i in range(count - len(words))]
+    kinds = [3 if word.startswith("[") else 1 for word in words]
+    model.keys.update({
+        "tokenizer.ggml.model": (STRING, "bert"), "tokenizer.ggml.pre": (STRING, "jina-v2-en"),
+        "tokenizer.ggml.tokens": (ARRAY, (STRING, words)), "tokenizer.ggml.token_type": (ARRAY, (INT32, kinds)),
+        "tokenizer.ggml.token_type_count": (UINT32, 2),
+        "tokenizer.ggml.unknown_token_id": (UINT32, 1), "tokenizer.ggml.padding_token_id": (UINT32, 0),
+        "tokenizer.ggml.bos_token_id": (UINT32, 2), "tokenizer.ggml.cls_token_id": (UINT32, 2),
+        "tokenizer.ggml.eos_token_id": (UINT32, 3), "tokenizer.ggml.seperator_token_id": (UINT32, 3),
+        "tokenizer.ggml.mask_token_id": (UINT32, 4)})
+    model.write(path)
+    return words, model
+
+
+def length(vector):
+    return math.sqrt(sum(value * value for value in vector))
+
+
+def near(expected, actual, what=""):
+    equal(len(expected), len(actual), what)
+    worst = max(abs(a - b) for a, b in zip(expected, actual))
+    if worst > 1e-4:
+        raise AssertionError(f"{what}: off by {worst}")
+
+
+def embeddings(server):
+    words, model = make_bert(server.folder / "bert.gguf")
+    width = model.keys["bert.embedding_length"][1]
+    create(server, "tiny-bert", files={"bert.gguf": upload(server, server.folder / "bert.gguf")})
+    equal(["embedding"], server.post("/api/show", {"model": "tiny-bert"}).json()["capabilities"])
+
+    def embed(value, **more):
+        reply = server.post("/api/embed", dict({"model": "tiny-bert", "input": value}, **more))
+        equal(200, reply.status, reply.body)
+        return reply.json()
+
+    texts = ["the cat sat", "A dog ran far away", "mat", "the cat sat on the mat and slept well"]
+    # [CLS] and [SEP] around each; "the" and so on are one token each.
+    counts = [len(text.split()) + 2 for text in texts]
+    batch = embed(texts)
+    equal("tiny-bert", batch["model"])
+    equal((len(texts), sum(counts)), (len(batch["embeddings"]), batch["prompt_eval_count"]))
+    for key in ("total_duration", "load_duration"):
+        contains(key, batch)
+    # The weights are those of a recorded model, so any other program has the same vectors for the same ids.
+    ids = [2] + [words.index("\u2581" + word) for word in "the cat sat".split()] + [3]
+    (server.folder / "ids").write_text(" ".join(map(str, ids)))
+    code, _, problem = server.run("eval", "embedding", str(BERT), "--tokens-file", str(server.folder / "ids"),
+                                  "--backend", "reference", "--out", str(server.folder / "out.f32"))
+    equal(0, code, problem)
+    pooled = array.array("f", (server.folder / "out.f32").read_bytes())
+    near([value / length(pooled) for value in pooled], batch["embeddings"][0], "the recorded model's vector")
+
+    for text, count, vector in zip(texts, counts, batch["embeddings"]):
+        equal(width, len(vector))
+        if abs(length(vector) - 1) > 1e-4:
+            raise AssertionError(f"length {length(vector)}")
+        single = embed(text)
+        equal(count, single["prompt_eval_count"])
+        near(vector, single["embeddings"][0], "alone and in a batch")
+    old = server.post("/api/embeddings", {"model": "tiny-bert", "prompt": texts[0]}).json()["embedding"]
+    near(pooled, old, "/api/embeddings is not normalized")
+    short = embed(texts[0], dimensions=16)["embeddings"][0]
+    part = batch["embeddings"][0][:16]
+    near([value / length(part) for value in part], short, "dimensions")
+    near(batch["embeddings"][0], embed(texts[0], dimensions=10 * width)["embeddings"][0], "more dimensions than there are")
+    equal([], embed([])["embeddings"])
+    equal([], server.post("/api/embeddings", {"model": "tiny-bert", "prompt": ""}).json()["embedding"])
+
+    # Cut to five tokens, of which the last stays [SEP].
+    cut = embed(texts[3], options={"num_ctx": 5})
+    equal(5, cut["prompt_eval_count"])
+    near(batch["embeddings"][0], cut["embeddings"][0], "truncated")
+    contains("context length", error_of(server.post("/api/embed", {
+        "model": "tiny-bert", "input": texts[3], "options": {"num_ctx": 5}, "truncate": False})))
+    limit = model.keys["bert.context_length"][1]
+    equal(limit, embed("cat " * (2 * limit))["prompt_eval_count"], "truncated to the trained length")
+    contains("does not support generate", error_of(server.post("/api/generate", {"model": "tiny-bert", "prompt": "x"})))
+    openai = server.post("/v1/embeddings", {"model": "tiny-bert", "input": texts})
+    if openai.status != 404:
+        equal(200, openai.status, openai.body)
+        body = openai.json()
+        equal(sum(counts), body["usage"]["prompt_tokens"])
+        for i, entry in enumerate(body["data"]):
+            equal(i, entry["index"])
+            near(batch["embeddings"][i], entry["embedding"], "/v1/embeddings")
+
+
+# --- the same network in other files
+
+
+def logits(server, path):
+    """Of 48 tokens, from the reference backend."""
+    ids, out = server.folder / "ids", server.folder / "logits.f32"
+    ids.write_text(" ".join(str(i * 7 % 128) for i in range(48)))
+    code, _, problem = server.run("eval", "logits", str(path), "--tokens-file", str(ids), "--out", str(out),
+                                  "--backend", "reference", "--kv-type", "f32")
+    equal(0, code, problem)
+    return array.array("f", out.read_bytes())
+
+
+def oracle(name):
+    return GgufFile.read(ROOT / "tests" / "data" / "oracles" / f"{name}.gguf")
+
+
+def layouts(server):
+    """Logits of a file, and of one that says the same in another way, are equal to the last bit."""
+    def same(what, plain, other):
+        plain.write(server.folder / "plain.gguf")
+        other.write(server.folder / "other.gguf")
+        equal(logits(server, server.folder / "plain.gguf"), logits(server, server.folder / "other.gguf"), what)
+
+    def rename(file, old, new):
+        """Another architecture's name."""
+        out = GgufFile(tensors=file.tensors)
+        for key, entry in file.keys.items():
+            out.keys[new + key[len(old):] if key.startswith(old + ".") else key] = entry
+        out.keys["general.architecture"] = (STRING, new)
+        return out
+
+    plain = oracle("llama-moe")
+    for alignment in (8, 64, 4096):
+        same(f"alignment {alignment}", plain,
+             GgufFile(dict(plain.keys, **{"general.alignment": (UINT32, alignment)}), plain.tensors))
+
+    more = GgufFile(plain.keys, plain.tensors)
+    more.keys.update({"llama.unheard.of": (FLOAT32, 3.5), "custom": (ARRAY, (STRING, ["a", "b"])),
+                      "llama.vision.block_count": (UINT32, 7)})
+    for name in ("v.blk.0.attn_q.weight", "v.patch_embd.weight", "mm.0.bias", "mm.input_projection.weight",
+                 "a.blk.0.ffn_up.weight", "blk.77.attn_q.weight", "rotary.inv_freq"):
+        more.set_f32(name, [3, 5], [float(i) for i in range(15)])
+    same("unknown keys and tensors", plain, more)
+
+    tied, untied = oracle("qwen3-dense"), oracle("qwen3-dense")
+    tied.tensors.pop("output.weight")
+    untied.tensors["output.weight"] = untied.tensors["token_embd.weight"]
+    same("tied output", untied, tied)
+
+    same("gptoss", oracle("gpt-oss-moe-yarn"), rename(oracle("gpt-oss-moe-yarn"), "gpt-oss", "gptoss"))
+    same("qwen3vl", oracle("qwen3-dense"), rename(oracle("qwen3-dense"), "qwen3", "qwen3vl"))
+    pictures = oracle("gemma3-dense")
+    base = GgufFile(dict(pictures.keys, **{"gemma3.rope.freq_base": (FLOAT32, 5e5), "gemma3.rope.freq_base_swa": (FLOAT32, 5e3)}),
+                    pictures.tensors)
+    pictures.keys.update({"gemma3.mm.tokens_per_image": (UINT32, 256), "gemma3.rope.global.freq_base": (FLOAT32, 5e5),
+                          "gemma3.rope.local.freq_base": (FLOAT32, 5e3)})
+    pictures.keys["gemma3.vocab_size"] = (UINT32, 130)
+    same("gemma3 with pictures", base, pictures)
+
+
+def split_files(server):
+    plain = oracle("llama-moe")
+    plain.write(server.folder / "plain.gguf")
+    names = list(plain.tensors)
+    folder = server.folder / "split"
+    folder.mkdir()
+    for i in range(3):
+        part = GgufFile(plain.keys if i == 0 else {}, {name: plain.tensors[name] for name in names[i::3]})
+        part.keys.update({"split.no": (UINT16, i), "split.count": (UINT16, 3), "split.tensors.count": (INT32, len(names))})
+        part.write(folder / f"model-{i + 1:05}-of-00003.gguf")
+    equal(logits(server, server.folder / "plain.gguf"), logits(server, folder / "model-00001-of-00003.gguf"))
+    (folder / "model-00002-of-00003.gguf").unlink()
+    code, _, problem = server.run("eval", "logits", str(folder / "model-00001-of-00003.gguf"), "--tokens-file",
+                                  str(server.folder / "ids"), "--out", str(server.folder / "logits.f32"))
+    equal(1, code)
+    contains("model-00002-of-00003.gguf", problem)
+
+
+# --- files that are no good
+
+
+def bad_files(server):
+    """Each is one clear error that names the thing, and the server goes on."""
+    good = GgufFile.read(MINI)
+    name = "blk.0.attn_q.weight"
+
+    def drop(tensor):
+        return lambda file: file.tensors.pop(tensor)
+
+    def put(key, kind, value):
+        return lambda file: file.keys.update({key: (kind, value)})
+
+    def shorten(tensor):
+        def bend(file):
+            dims, kind, content = file.tensors[tensor]
+            file.tensors[tensor] = ([dims[0], dims[1] - 1], kind, content[:row_bytes(kind, dims[0]) * (dims[1] - 1)])
+        return bend
+
+    def retype(file):
+        dims, _, content = file.tensors[name]
+        file.tensors[name] = (dims, 24, content[:dims[0] * dims[1]])  # int8
+
+    cases = [
+        ("an unknown architecture", put("general.architecture", STRING, "eliza"), ["eliza"]),
+        ("a missing tensor", drop(name), [name, "missing"]),
+        ("a tensor of another shape", shorten(name), [name, "shape"]),
+        ("a tensor of integers", retype, [name, "type"]),
+        ("no heads", put("llama.attention.head_count", UINT32, 0), ["llama.attention.head_count", "0"]),
+        ("heads that do not divide", put("llama.attention.head_count_kv", UINT32, 3), ["llama.attention.head_count"]),
+        ("a negative size", put("llama.feed_forward_length", INT32, -5), ["llama.feed_forward_length", "-5"]),
+        ("a huge size", put("llama.embedding_length", UINT32, 2**31), ["llama.embedding_length"]),
+        ("another vocabulary", shorten("token_embd.weight"), ["token_embd.weight", "shape"]),
+    ]
+    for number, (what, bend, words) in enumerate(cases):
+        file = GgufFile(good.keys, good.tensors)
+        bend(file)
+        path = server.folder / f"bad{number}.gguf"
+        file.write(path)
+        create(server, f"bad{number}", files={"bad.gguf": upload(server, path)})
+        problem = error_of(server.post("/api/generate", {"model": f"bad{number}", "prompt": "x", "raw": True, "stream": False}))
+        for word in words:
+            contains(word, problem)
+        print(f"  {what}: {problem}")
+        ask(server, "mini")
+    (server.folder / "big-endian.gguf").write_bytes(b"GGUF" + (3).to_bytes(4, "big") + bytes(64))
+    reply = server.post("/api/create", {"model": "x", "stream": False,
+                                        "files": {"big.gguf": upload(server, server.folder / "big-endian.gguf")}})
+    contains("big-endian", error_of(reply))
+    ask(server, "mini")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--all", action="store_true")
+    options = parser.parse_args()
+    checks = Checks()
+    with Server(options.build) as server:
+        for function in (embeddings, layouts, split_files, bad_files):
+            checks.run(function.__name__, function, server)
+        if checks.failures:
+            print(server.log_text())
+    sys.exit(1 if checks.failures else 0)
+
+
+if __name__ == "__main__":
+    main()
