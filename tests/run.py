@@ -77,8 +77,15 @@ def run_gtest(program, tally, options):
     print(f"{program.name}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped ({seconds:.1f} s)", flush=True)
 
 
+# Seeds that are too large for the repository, below the shared folder.
+SHARED_SEEDS = {"config_fuzz": ("oracles/arch/*.gguf", "oracles/variants/*.gguf", "oracles/embedding/*.gguf")}
+
+
 def run_fuzz(program, tally, options):
     seeds = sorted(str(path) for path in (ROOT / "tests" / "data").glob(f"*/fuzz_{program.name.removesuffix('_fuzz')}"))
+    shared = pathlib.Path(os.environ.get("PUNA_SHARED") or ROOT / ".." / "shared")
+    for pattern in SHARED_SEEDS.get(program.name, ()):
+        seeds += sorted(map(str, shared.glob(pattern)))
     seconds = 60 if options.all else 3
     code, output, _ = run([str(program), "--seconds", str(seconds), *seeds], seconds * 20 + 120)
     if code == 0:

@@ -5,7 +5,14 @@
 //
 //   x_fuzz [--seconds N] [--runs N] [--seed N] [FILE|FOLDER...]
 //
-// A crash leaves the input in ./crash-<target>.bin so that it can be kept as a regression seed.
+// A crash leaves the input in ./crash-<target>.bin so that it can be kept as a regression seed. An
+// input that takes absurdly long, or makes the process absurdly large, counts as a crash.
+//
+// A target that knows its format may define LLVMFuzzerCustomMutator (libFuzzer's signature, in
+// place only); half of the mutations are then its own.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -20,10 +27,15 @@
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
+                                          unsigned int seed) __attribute__((weak));
 
 namespace {
 
 using Bytes = std::vector<uint8_t>;
+constexpr unsigned kMostSeconds = 60;  // of one input; under a sanitizer on a busy machine
+constexpr long kMostKilobytes = 4 << 20;
+
 Bytes g_current;
 std::string g_crash_file;
 
@@ -44,6 +56,18 @@ void AddSeeds(const std::filesystem::path& path, std::vector<Bytes>* seeds) {
   }
   std::ifstream in(path, std::ios::binary);
   seeds->emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+}
+
+void RunOne() {
+  alarm(kMostSeconds);
+  LLVMFuzzerTestOneInput(g_current.data(), g_current.size());
+  alarm(0);
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  if (usage.ru_maxrss > kMostKilobytes) {
+    std::fprintf(stderr, "the process grew to %ld KiB\n", usage.ru_maxrss);
+    std::abort();
+  }
 }
 
 // Structure-blind mutations; interesting integers matter most for formats full of counts and
@@ -132,12 +156,12 @@ int main(int argc, char** argv) {
     }
   }
   g_crash_file = "crash-" + std::filesystem::path(argv[0]).filename().string() + ".bin";
-  for (const int number : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL})
+  for (const int number : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGALRM})
     std::signal(number, SaveAndDie);
 
   for (const Bytes& bytes : seeds) {
     g_current = bytes;
-    LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+    RunOne();
   }
   std::mt19937_64 random(seed);
   uint64_t done = 0;
@@ -148,8 +172,13 @@ int main(int argc, char** argv) {
       break;
     }
     g_current = seeds.empty() ? Bytes{} : seeds[random() % seeds.size()];
-    Mutate(random, seeds, &g_current);
-    LLVMFuzzerTestOneInput(g_current.data(), g_current.size());
+    if (LLVMFuzzerCustomMutator != nullptr && (done & 1) == 0) {
+      LLVMFuzzerCustomMutator(g_current.data(), g_current.size(), g_current.size(),
+                              static_cast<unsigned int>(random()));
+    } else {
+      Mutate(random, seeds, &g_current);
+    }
+    RunOne();
     ++done;
   }
   std::printf("%s: %zu seeds, %llu mutations, no crash\n", argv[0], seeds.size(),
