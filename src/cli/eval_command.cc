@@ -120,19 +120,23 @@ void AddTemplate(CLI::App* eval, Action* chosen) {
   });
 }
 
-// The exit code 2 is part of the command's contract: the schema cannot be judged.
+// The exit codes are part of the command's contract.
 void AddSchema(CLI::App* eval, Context& context, Action* chosen) {
-  CLI::App* command = eval->add_subcommand(
-      "schema",
-      "Whether the JSON on standard input obeys a JSON Schema: exit code 0 if it does, 1 if not, 2 "
-      "if the schema is not supported; this version supports none");
+  CLI::App* command = eval->add_subcommand("schema",
+                                           "Whether the JSON on standard input obeys a JSON "
+                                           "Schema, as the grammar made of it says: exit "
+                                           "code 0 if it does, 1 if not, 2 if the schema is not "
+                                           "supported or something is malformed. The "
+                                           "properties of objects may stand in any order");
   auto file = std::make_shared<std::string>();
   command->add_option("SCHEMA", *file, "File of the schema")->required();
   command->callback([&context, file, chosen] {
     *chosen = [&context, file]() -> Status {
       context.error_exit_code = 2;
-      return MakeError(ErrorCode::kUnsupported,
-                       "{}: JSON schemas are not supported by this version of puna", *file);
+      PUNA_ASSIGN_OR_RETURN(const bool accepted, EvalSchema(*file));
+      if (accepted) return {};
+      context.error_exit_code = 1;
+      return MakeError(ErrorCode::kInvalidArgument, "the value does not obey the schema");
     };
   });
 }

@@ -16,6 +16,7 @@
 #include "cli/terminal.h"
 #include "engine/engine.h"
 #include "gguf/gguf.h"
+#include "grammar/grammar.h"
 #include "tokenizer/tokenizer.h"
 
 namespace puna::cli {
@@ -244,6 +245,18 @@ Status EvalTemplate(const std::string& jinja_file, const std::string& go_file) {
                                                     : chat::RenderJinja(source, variables));
   std::fwrite(text.data(), 1, text.size(), stdout);
   return {};
+}
+
+Result<bool> EvalSchema(const std::string& schema_file) {
+  PUNA_ASSIGN_OR_RETURN(const std::string source, ReadFile(schema_file));
+  Json schema = Json::parse(source, nullptr, /*allow_exceptions=*/false);
+  if (schema.is_discarded())
+    return MakeError(ErrorCode::kInvalidArgument, "{} is not JSON", schema_file);
+  const grammar::Part part =
+      grammar::Part::Schema(std::move(schema), grammar::SchemaReading::kExact);
+  PUNA_ASSIGN_OR_RETURN(const auto compiled, grammar::Grammar::Compile(part));
+  PUNA_ASSIGN_OR_RETURN(const std::string instance, ReadStandardInput());
+  return compiled->AcceptsJson(instance);
 }
 
 }  // namespace puna::cli

@@ -48,6 +48,9 @@ Status EvalDequantize(const Settings& settings, const std::string& model, const 
 // Exactly one of the file names is not empty.
 Status EvalTemplate(const std::string& jinja_file, const std::string& go_file);
 
+// Whether the JSON value on standard input obeys the schema in a file.
+Result<bool> EvalSchema(const std::string& schema_file);
+
 }  // namespace puna::cli
 
 #endif  // PUNA_CLI_EVAL_TOOLS_H_

@@ -514,8 +514,15 @@ def test_eval_template_and_schema(puna):
     check(puna.ok("eval", "template", "--go", puna.folder / "t.go", stdin=case) == "<user>hi", "go")
     puna.error("eval", "template", "--jinja", puna.folder / "t.jinja", stdin="not json")
     puna.error("eval", "template", stdin=case)
-    (puna.folder / "schema.json").write_text("{}")
-    puna.error("eval", "schema", puna.folder / "schema.json", stdin="1", code=2)
+    schema = puna.folder / "schema.json"
+    schema.write_text(json.dumps({"properties": {"a": {"type": "integer"}, "b": {"maxLength": 2}}, "required": ["a"]}))
+    puna.ok("eval", "schema", schema, stdin='{"b": "xy", "c": [1, 2], "a": 1.0}')
+    puna.ok("eval", "schema", schema, stdin='"not an object"')
+    for wrong in ('{"b": "xy"}', '{"a": 1.5}', '{"a": 1, "b": "xyz"}'):
+        puna.error("eval", "schema", schema, stdin=wrong, code=1)
+    puna.error("eval", "schema", schema, stdin="{", code=2)
+    schema.write_text('{"items": {"unevaluatedItems": false}}')
+    check("unevaluatedItems" in puna.error("eval", "schema", schema, stdin="1", code=2), "the keyword is named")
 
 
 def test_golden_model(puna):

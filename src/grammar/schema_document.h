@@ -1,0 +1,41 @@
+// A schema as a document: where its parts stand and what its references mean. Internal to grammar.
+#ifndef PUNA_GRAMMAR_SCHEMA_DOCUMENT_H_
+#define PUNA_GRAMMAR_SCHEMA_DOCUMENT_H_
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace puna::grammar {
+
+class SchemaDocument {
+ public:
+  static constexpr int kMaxDepth = 100;
+  static constexpr size_t kMaxNodes = 200'000;
+
+  // `root` must outlive the document. kInvalidArgument: too large, too deep, an id given twice.
+  static Result<SchemaDocument> Read(const Json& root);
+
+  const Json& root() const { return *root_; }
+  // What the "$ref" of the object `from` points to. kUnsupported: another document.
+  Result<const Json*> Resolve(const Json& from) const;
+  // "#/properties/a", for messages.
+  std::string PlaceOf(const Json& node) const;
+
+ private:
+  Status Visit(const Json& node, const std::string& place, const std::string& base, int depth,
+               bool is_data);
+  const Json* root_ = nullptr;
+  size_t nodes_ = 0;
+  std::unordered_map<const Json*, std::string> places_;
+  std::unordered_map<const Json*, std::string> bases_;      // of objects with a reference
+  std::map<std::string, const Json*, std::less<>> by_uri_;  // resources, and anchors behind "#"
+};
+
+}  // namespace puna::grammar
+
+#endif  // PUNA_GRAMMAR_SCHEMA_DOCUMENT_H_
