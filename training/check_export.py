@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 import bpe
+import export_gguf
 import network as net
 import read_gguf
 
@@ -53,12 +54,12 @@ def numpy_logits(facts, arrays, ids):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gguf", default=os.path.join(HERE, "..", "models", "mini.gguf"))
-    parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "checkpoint.pt"))
+    parser.add_argument("--checkpoint", nargs="+", default=[os.path.join(HERE, "out", "checkpoint.pt")])
     parser.add_argument("--questions", default=os.path.join(HERE, "questions.json"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     shape = net.Shape()
-    exact = torch.load(arguments.checkpoint)["master"]
+    exact = export_gguf.mean_of(arguments.checkpoint)
     rounded, tokenizer = read_gguf.load(arguments.gguf)
 
     for name, weight in net.views(exact, shape).items():

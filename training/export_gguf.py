@@ -71,7 +71,6 @@ def metadata(shape, tokenizer):
         ("general.basename", STRING, "mini"),
         ("general.author", STRING, "the puna project"),
         ("general.description", STRING, DESCRIPTION),
-        ("general.license", STRING, "mit"),
         ("general.size_label", STRING, f"{net.parameter_count(shape) / 1e6:.1f}M"),
         ("general.quantization_version", UINT32, 2),
         ("general.file_type", UINT32, 7),
@@ -139,14 +138,19 @@ def quantized_parameters(flat, shape):
     return rounded
 
 
+def mean_of(checkpoints):
+    """The flat parameters of a checkpoint, or the mean of several that have a start in common."""
+    return torch.stack([torch.load(path)["master"] for path in checkpoints]).mean(0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "checkpoint.pt"))
+    parser.add_argument("--checkpoint", nargs="+", default=[os.path.join(HERE, "out", "checkpoint.pt")], help="of several, the mean")
     parser.add_argument("--vocabulary", default=os.path.join(HERE, "vocabulary.json"))
     parser.add_argument("--out", default=os.path.join(HERE, "..", "models", "mini.gguf"))
     arguments = parser.parse_args()
     shape, tokenizer = net.Shape(), bpe.Tokenizer.load(arguments.vocabulary)
-    data = pack(shape, tokenizer, torch.load(arguments.checkpoint)["master"])
+    data = pack(shape, tokenizer, mean_of(arguments.checkpoint))
     assert len(data) <= 8_000_000, len(data)
     os.makedirs(os.path.dirname(arguments.out), exist_ok=True)
     with open(arguments.out, "wb") as file:

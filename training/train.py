@@ -1,4 +1,4 @@
-"""Trains mini on out/corpus.jsonl. One thread, bfloat16, a checkpoint every two minutes; starts again where it stopped.
+"""Trains mini on out/corpus.jsonl. One thread, bfloat16, a checkpoint every minute; starts again where it stopped, also after SIGTERM.
 
     python3 training/train.py --minutes 60
 """
@@ -8,6 +8,7 @@ import json
 import math
 import os
 import random
+import signal
 import time
 
 import numpy as np
@@ -15,11 +16,13 @@ import torch
 
 import bpe
 import network as net
+import read_gguf
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = 20
 LONG = 130  # tokens of a chat that is mostly one of several turns: they take time, and two of five are enough
-CUT = 6  # tokens kept of a shortened answer
+CUT = 6  # tokens kept of a shortened answer; which answer it is has been decided by then
+CUT_STORY = 24  # a story has named its hero by then
 MUON_RATE, ADAM_RATE = 0.01, 1.2e-3
 
 
@@ -29,23 +32,23 @@ def encode(line, tokenizer, rng):
     return np.array(ids, np.uint16), np.array(answer, bool)
 
 
-def shortened(sample, rng):
-    """Seven samples of eight end early in their last answer: which answer it is has been decided in its first words, and more
-    questions fit into an hour. Stories and names are copied later in the answer, so the rest is still seen often."""
+def shortened(sample, story_begin, rng):
+    """Seven samples of eight end early in their last answer, so that more questions fit into an hour."""
     ids, answer = sample
     begin = len(answer) - 1 - int(np.argmin(answer[-2::-1]))  # the last answer starts here
     if len(ids) - begin > 20 and rng.random() < 0.88:
-        return ids[:begin + CUT], answer[:begin + CUT]
+        cut = begin + (CUT_STORY if ids[begin] == story_begin else CUT)
+        return ids[:cut], answer[:cut]
     return sample
 
 
 def batches(lines, tokenizer, tokens_per_batch, context, rng):
     """Samples of like length together, cut to batches of about tokens_per_batch; padding is at the right."""
-    order = list(range(len(lines)))
+    order, story_begin = list(range(len(lines))), tokenizer.encode("Once upon a time")[0]
     rng.shuffle(order)
     for start in range(0, len(order), 4096):
         samples = [encode(lines[i], tokenizer, rng) for i in order[start:start + 4096]]
-        samples = [shortened(sample, rng) for sample in samples if len(sample[0]) < LONG or rng.random() < 0.4]
+        samples = [shortened(sample, story_begin, rng) for sample in samples if len(sample[0]) < LONG or rng.random() < 0.4]
         chunk = sorted(range(len(samples)), key=lambda i: len(samples[i][0]))
         groups, group = [], []
         for i in chunk:
@@ -128,6 +131,15 @@ def keep_freed_memory():
         libc.mallopt(option, 2**31 - 1)
 
 
+def older_weights(path, tokenizer):
+    """The flat parameters of a checkpoint or of an exported file, which must have the same vocabulary."""
+    if not path.endswith(".gguf"):
+        return torch.load(path)["master"]
+    flat, its_tokenizer = read_gguf.load(path)
+    assert its_tokenizer.tokens == tokenizer.tokens, "the file has another vocabulary: train from nothing"
+    return flat
+
+
 def main():
     keep_freed_memory()
     parser = argparse.ArgumentParser(description=__doc__)
@@ -136,7 +148,10 @@ def main():
     parser.add_argument("--checkpoint", default=os.path.join(HERE, "out", "checkpoint.pt"))
     parser.add_argument("--minutes", type=float, default=60, help="training time, pauses of the process excluded")
     parser.add_argument("--batch", type=int, default=4096, help="tokens of a step")
-    parser.add_argument("--from-weights", help="start from the weights of this checkpoint, with a fresh optimizer")
+    parser.add_argument("--rate", type=float, default=1.0, help="peak of the learning rate, relative; 0.4 to go on from older weights")
+    parser.add_argument("--seed", type=int, default=SEED, help="order of the chats")
+    parser.add_argument("--partner", help="checkpoint of a run beside this one: now and then each takes the mean of both")
+    parser.add_argument("--from-weights", help="start from the weights of this checkpoint or GGUF file, with a fresh optimizer")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
 
@@ -151,7 +166,7 @@ def main():
         optimizer.step_count = state["steps"]
         print("resumed", state, flush=True)
     elif arguments.from_weights:
-        optimizer.master.copy_(torch.load(arguments.from_weights)["master"])
+        optimizer.master.copy_(older_weights(arguments.from_weights, tokenizer))
 
     flat = optimizer.master.to(torch.bfloat16)
     gradient = torch.zeros_like(flat)
@@ -159,6 +174,13 @@ def main():
     for name, weight in net.views(gradient, shape).items():
         network.weights[name].requires_grad_(True)
         network.weights[name].grad = weight
+
+    def share(seen=[0.0]):
+        """Two runs on different chats that meet every minute go about as far as one with twice the time."""
+        if arguments.partner and os.path.exists(arguments.partner) and os.path.getmtime(arguments.partner) > seen[0]:
+            seen[0] = os.path.getmtime(arguments.partner)
+            optimizer.master.lerp_(torch.load(arguments.partner)["master"], 0.5)
+            flat.copy_(optimizer.master)
 
     def save():
         torch.save({"state": state, "master": optimizer.master, "first": optimizer.first, "second": optimizer.second},
@@ -169,15 +191,18 @@ def main():
         lines = file.readlines()
     last_save = last_print = time.monotonic()
     shown = []
-    while state["seconds"] < 60 * arguments.minutes:
-        for ids, is_answer in batches(lines, tokenizer, arguments.batch, shape.context, random.Random(SEED * 1000 + state["steps"])):
+    asked_to_end = []
+    signal.signal(signal.SIGTERM, lambda *_: asked_to_end.append(True))
+    finished = lambda: asked_to_end or state["seconds"] >= 60 * arguments.minutes
+    while not finished():
+        for ids, is_answer in batches(lines, tokenizer, arguments.batch, shape.context, random.Random(arguments.seed * 1000 + state["steps"])):
             began = time.monotonic()
             gradient.zero_()
             hidden = network.hidden(ids[:, :-1])
             wanted = is_answer[:, 1:]
             loss = torch.nn.functional.cross_entropy(network.logits(hidden[wanted]).float(), ids[:, 1:][wanted])
             loss.backward()
-            rate = learning_rate(state["seconds"] / (60 * arguments.minutes), state["steps"])
+            rate = arguments.rate * learning_rate(state["seconds"] / (60 * arguments.minutes), state["steps"])
             norm = optimizer.step(gradient.float(), rate)
             flat.copy_(optimizer.master)
             now = time.monotonic()
@@ -189,10 +214,11 @@ def main():
                 print(f"step {state['steps']} minutes {state['seconds'] / 60:.1f} tokens {state['tokens'] / 1e6:.2f}M "
                       f"loss {sum(shown) / len(shown):.4f} rate {rate:.2e} norm {norm:.2f}", flush=True)
                 last_print, shown = now, []
-            if now - last_save > 120:
+            if now - last_save > 60:
                 save()
+                share()
                 last_save = now
-            if state["seconds"] >= 60 * arguments.minutes:
+            if finished():
                 break
         state["epoch"] += 1
     save()

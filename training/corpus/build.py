@@ -7,13 +7,14 @@ import json
 import os
 import random
 
-from . import about_me, arithmetic, colloquial, commands, concepts, outside, server, stories
+from . import about_me, arithmetic, colloquial, commands, concepts, outside, server, situations, stories
 from .grammar import sample
 from .names import person
 from .noise import style
 
 INTENTS = commands.INTENTS + server.INTENTS + concepts.INTENTS + about_me.INTENTS
 colloquial.add(INTENTS)
+situations.add(INTENTS)
 SYSTEMS = ["You are a helpful assistant.", "You are mini.", "You are mini, a tiny model that comes with puna.", "Be brief.", "Answer in one sentence.", "You are a friendly assistant.",
            "You are a patient teacher.", "Answer politely.", "You are an AI.", "You help with puna.", "Be kind and short.", "You are a helpful, honest assistant. Answer the questions of the user.",
            "You are a chatbot on a website.", "Please answer in English.", "You are an expert.", "You talk like a pirate."]
@@ -25,7 +26,7 @@ def draw_intent(rng):
     return question, answer
 
 
-KINDS = [(draw_intent, 0.66), (outside.draw, 0.12), (arithmetic.draw, 0.11), (arithmetic.draw_beyond, 0.012), (stories.draw, 0.055), (stories.draw_say, 0.05), (arithmetic.draw_count, 0.01)]
+KINDS = [(draw_intent, 0.69), (outside.draw, 0.11), (arithmetic.draw, 0.09), (arithmetic.draw_beyond, 0.012), (stories.draw, 0.06), (stories.draw_say, 0.045), (arithmetic.draw_count, 0.01)]
 
 
 def draw_pair(rng):

@@ -20,7 +20,15 @@ what are the steps to @|give me the steps to @|give me an example of how to @|sh
 now I want to @|we want to @|we need to @|my plan is to @|my goal is to @|the task is to @|someone asked me to @|it should @|
 why can't I @|where can I @|when I want to @, what do I do|if I want to @, what do I use|suppose I want to @|
 what if I want to @|I never learned how to @|it's time to @|time to @|instructions to @|quick way to @|remind me how to @|
-I forgot how to @|does puna let me @|does puna allow me to @|am I able to @|is one able to @|what would I type to @""".replace("\n", "").split("|")
+I forgot how to @|does puna let me @|does puna allow me to @|am I able to @|is one able to @|what would I type to @|
+how would one @|and how do I @|so how do I @|@, how|@, how does that work|@, what do I type|@ - which command|@: how|gotta @|got to @|have to @|
+need to @|want to @|trying to @|like to @|what do you type to @|which words do I type to @|what line do I need to @|steps to @|
+I'd love to @|I am supposed to @|I was told to @|what is needed to @|what does it take to @|how might I @|can someone @|can one @|
+who can @|would you @|will you @|could we @|let's @|any way to @|any chance to @|a trick to @|the trick to @|what lets me @|
+what allows me to @|which option lets me @|where do I go to @|what's the trick to @|is it hard to @|how easy is it to @|
+how quickly can I @|do I have a way to @|I can't manage to @|I don't manage to @|I fail to @|it won't let me @|I tried to @|
+I would rather @|I prefer to @|I have no idea how to @|no idea how to @|how on my machine can I @|what do people do to @|
+how do I go about it if I want to @|what to do to @|what to type to @|how am I supposed to @|how do I get to @|what will let me @""".replace("\n", "").split("|")
 DOING = """@|@|@|how does @ work|what about @|help with @|I need help with @|I have a question about @|tell me about @|instructions for @|
 command for @|the command for @|what's the command for @|is @ possible|does puna support @|is there support for @|a guide for @|
 I have trouble @|I have problems with @|I am stuck at @|show me @|explain @|documentation for @|an example of @|
@@ -40,6 +48,12 @@ what is @ good for|what's the purpose of @|what is @ used for|why do I need @|I 
 how would you explain @|introduce me to @|what kind of thing is @|I'd like to know what @ is|is @ important|how does @ work""".replace("\n", "").split("|")
 CONCEPT_AFTER = "{, briefly|, in short| in plain English| in one sentence| like I'm five| to a child| for dummies| to my mother||||||||||}"
 
+# What may follow a situation ("my disk is full"), alone or before a task.
+SITUATION = """@|@|@|@. What now?|@, what now|@. What do I do?|@, what can I do|@. What should I do|@. Which command?|@, which command do I need|@. Help!|
+@ - any advice?|@, how do I go on|@. What is next?|@, what do I type|@, what must I do|@, and now?|what if @|what do I do when @|what can I do if @|
+help, @|the thing is: @|my problem: @|@. Any idea?|@. How does that work?|@, is there a command|@. Please help|@. What are my options?|I have a problem: @|
+suppose @, what then|since @, what do I do|@, what would you do|@. Tell me what to do|@. How?|@, how|@. What are the steps?|what happens if @|is it a problem that @""".replace("\n", "").split("|")
+
 SLOTS = {"m": names.model_name, "n": names.model_name, "f": names.file_name, "p": names.person}
 
 
@@ -52,23 +66,33 @@ class Intent:
     noun: list = field(default_factory=list)       # noun phrases
     concept: list = field(default_factory=list)    # things to be explained
     ask: list = field(default_factory=list)        # whole questions
+    situation: list = field(default_factory=list)  # statements that make somebody ask
     keys: list = field(default_factory=list)       # words typed into a search field
     weight: float = 1.0
     plain: bool = False                            # neither wrapped nor roughened much (greetings)
 
     def question(self, rng):
-        kinds = [(self.do, 3, DO), (self.doing, 1, DOING), (self.noun, 2, NOUN), (self.concept, 3, CONCEPT), (self.ask, 4, None), (self.keys, 0.5, None)]
+        kinds = [(self.do, 3, DO), (self.doing, 1, DOING), (self.noun, 2, NOUN), (self.concept, 3, CONCEPT), (self.ask, 4, None), (self.situation, 2, SITUATION), (self.keys, 0.5, None)]
         kinds = [kind for kind in kinds if kind[0]]
         weights = [kind[1] * min(3, 1 + len(kind[0]) / 6) for kind in kinds]
         phrases, _, frames = rng.choices(kinds, weights)[0]
         text = sample(rng.choice(phrases), rng)
         if frames:
+            if frames is SITUATION and self.do and rng.random() < 0.5:
+                return self._with_task(text, rng)
             text = rng.choice(frames).replace("@", text)
             if frames is CONCEPT:
                 text = (text + " " + sample(CONCEPT_AFTER, rng)).replace(" ,", ",").strip()
             if text.split(" ")[0].lower() in ("how", "what", "which", "where", "why", "can", "could", "is", "do", "does", "am", "may", "will", "what's") and rng.random() < 0.9:
                 text += "?"
         return text
+
+    def _with_task(self, situation, rng):
+        """A situation and a task of the same intent, in either order."""
+        task = rng.choice(DO).replace("@", sample(rng.choice(self.do), rng))
+        if rng.random() < 0.65:
+            return situation + rng.choice([". ", ". ", ", ", ", ", " - ", ", so ", " and ", "; ", ": "]) + task
+        return task + rng.choice([", ", ". ", ", because ", ", as ", " - ", " when ", " if ", ": "]) + situation
 
     def draw(self, rng):
         """(question, answer, slot values used)."""

@@ -34,6 +34,8 @@ def model_name(rng):
 
 
 def file_name(rng):
+    if rng.random() < 0.15:
+        return rng.choice(["model.gguf", "my.gguf", "file.gguf", "weights.gguf", "x.gguf", "test.gguf"])
     return model_name(rng).replace(":", "-") + rng.choice(["", "", "-q4_k_m", "-q8_0", ".Q4_K_M", "-f16"]) + ".gguf"
 
 

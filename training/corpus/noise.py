@@ -101,6 +101,47 @@ endpoint route
 website webpage page
 right correct proper
 simple easy plain
+throw toss chuck push shove evict eject
+reach contact access
+device machine gadget
+guide tutorial walkthrough
+beginner newbie novice starter
+vectors embeddings
+piece chunk part fragment
+pieces chunks parts fragments
+measure benchmark time clock gauge
+speed pace rate throughput
+idle unused inactive quiet
+leave exit quit
+fake dummy bogus mock
+role persona character part
+larger wider bigger
+repository repo tree checkout
+upload publish
+web internet net
+name call label title
+unload offload eject evict
+disk ssd drive
+lan network subnet wifi
+remote distant faraway
+minutes seconds
+forget lose drop
+hold have keep possess
+check verify inspect
+everything all
+weights parameters numbers
+library package sdk module bindings
+client app program
+website site homepage
+answer react respond
+hello hi hey
+bring carry move
+permanently forever endlessly eternally
+running working alive
+vanish disappear go
+prevent avoid stop forbid
+complete whole full entire
+print show output emit dump
 friend colleague neighbour
 """.strip().split("\n")]
 SYNONYMS = {}

@@ -71,6 +71,10 @@ which {animal|country|city|planet|river|mountain|car|bird|film|team|element|king
 what {are|is} the {best|most famous|most expensive|biggest|oldest|most dangerous} {<plant_o>|restaurant in <city>|film|book|car|phone|song}
 {write|make|program|code|give me|show me|create|implement|develop|produce} <program> in <proglang>
 {write|implement|program} <program>
+{fix|repair|debug|correct|find the error in|review|refactor|optimize|speed up|translate|document|comment} {my|this|the} <proglang> {code|program|error|loop|function|class|compiler error|script|bug|test|exception|build}
+my <proglang> {code|program|loop|function|test|script|build|compiler} {crashes|does not compile|is wrong|has a bug|fails|gives an error|hangs|leaks memory}{, why|, help|}
+{why|what} {does|is} {a segmentation fault|a null pointer|a syntax error|a stack trace|an undefined reference|a memory leak|a race condition|a type error|a merge conflict}{| mean| in <proglang>}
+{a|the|give me a} {regex|sql query|unit test|dockerfile|css rule|git command|html page|shell alias|spreadsheet formula} {for|that finds|to sort|with|that matches} {emails|dates|names|the largest value|two columns|a login|phone numbers|a table}
 how do I {write|make|program|implement} {<program>|a loop|a class|a function} in <proglang>
 how do I {sort|reverse|filter|print|iterate over|copy} {a list|an array|a string|a dictionary|a table} in <proglang>
 what is {a pointer|a monad|a class|a lambda|an interface|a generator|a variable|a trait} in <proglang>

@@ -15,11 +15,19 @@ golden gentle noisy forgetful lost polite""".split()
 LOVES = """music snow the sea cheese books dancing singing the stars apples painting honey running flowers mountains swimming the wind soup
 trains maps sleeping cooking numbers stories the sun puddles""".split()
 
+# Halves of made up creatures and things ("mudbird"), for names that are ordinary words and yet new.
+HALVES = """mud bird moon fish tree fog hill cup leaf dust apple bell fire snow frost drum pond grass night stone corn milk thorn hay
+wood salt tea sand rain nut bush web cap horn foot tail head nose wing hat ball box cake boat knob pot ling man worm bug rat hound
+berry bean moss button feather pepper candle whistle pumpkin turnip onion pebble""".split()
+
 KIND = ["{story|tale|short story|little story|very short story|tiny story|fairy tale|bedtime story|quick story|nice story|good story|funny story|goodnight story|fable}"]
 ASK = ["tell me a <kind> about <hero>", "tell {us|me} a <kind> with <hero>", "a <kind> about <hero>", "a <kind> about <hero>, please", "please tell a <kind> about <hero>", "write a <kind> about <hero>", "can you tell {me |}a <kind> about <hero>",
        "could you {write|tell me|make up|invent} a <kind> {about|with} <hero>", "I want {a|to hear a} <kind> about <hero>", "I'd like a <kind> about <hero>", "make up a <kind> about <hero>", "invent a <kind> about <hero>", "do you have a <kind> about <hero>",
        "give me a <kind> about <hero>", "story about <hero>", "<hero> story", "tell {my son|my children|the kids|my class|my sister|the baby|everyone} a <kind> about <hero>", "do you know {a|any} <kind> about <hero>", "tell me {something|anything|more} about {the life of |the adventures of |}<hero> {in a story|as a story}", "once upon a time there was <hero>", "<kind>: <hero>",
-       "write {something short|a few lines|a paragraph|a page} about <hero> {for children|for my kids|as a story|who has an adventure}", "the hero {should be|of the story is} <hero>, tell {it|me the story}", "I need a <kind> with <hero> {in it|as hero|}", "let <hero> be the hero of a <kind>", "a <kind> where <hero> is the hero", "how about a <kind> {with|of} <hero>",
+       "write {something short|a few lines|a paragraph|a page} about <hero> {for children|for my kids|as a story|who has an adventure}", "the hero {should be|of the story is} <hero>, tell {it|me the story}", "I need a <kind> with <hero> {in it|as hero|}", "let <hero> be the hero of a <kind>", "a <kind> where <hero> is the hero", "a <kind> {in which|where} <hero> {appears|has an adventure|is important|plays a part}", "{any|have you got any} <kind> {about|with|of} <hero>", "{think up|dream up|compose|spin|create} {a <kind>|something} about <hero>",
+       "{something|anything} {nice|short|sweet|funny|cosy} about <hero>{, please| for my child| for the night| to fall asleep|}", "{the children|my nephew|my girl|our son|grandma|the little one} {cannot fall asleep|is tired|loves animals|is in bed|likes stories}. {tell|read|know|have you} a <kind> {about|with} <hero>",
+       "{bedtime|it is bedtime|good night}: a <kind> {about|with} <hero>", "my {kid|son|boy|girl|grandson|nephew} {wants to hear|would like to hear|asks for|wishes for|loves} {a <kind>|something} {about|with} <hero>{| before bed| tonight|}", "{let me|we want to} hear {of|about} <hero>, in a <kind>", "a {little|small|tiny|short} {adventure|tale|legend|yarn} {about|of|with} <hero>", "write {about|of} <hero> {as a tale|in five sentences|as a story for children}",
+       "<hero>{: a <kind> please|, tell its story|, make a <kind> of it}", "how about a <kind> {with|of} <hero>",
        "read me a <kind> about <hero>", "what happened to <hero>? tell me a <kind>", "my {son|child|niece|kids} {wants|want} a <kind> {about|with} <hero>", "we are in bed, tell a <kind> about <hero>", "imagine <hero> and tell a <kind>"]
 ASK_FREE = ["tell me a <kind>", "a <kind> please", "tell a <kind>", "can you tell {me |}{a <kind>|stories}", "do you know {a <kind>|stories|any stories}", "I want {to hear |}a <kind>", "another <kind>", "one more <kind>", "please tell {me |us |}a <kind>", "write a <kind>", "story", "story please", "once upon a time", "make up a <kind>", "invent a <kind>", "I'm bored, tell me a <kind>", "it is late, tell me a <kind>", "read {me|us} a <kind>", "give me a <kind>", "{my son|my child|my daughter} {wants|needs} a <kind>", "tell me something {nice|before I sleep|to fall asleep}", "story time", "let me hear a <kind>", "I love stories, tell one"]
 
@@ -62,7 +70,7 @@ def draw(rng):
         hero = person(rng)
         words = hero
     else:
-        noun = rng.choice(HEROES) if kind < 0.6 else invented(rng)
+        noun = (rng.choice(HEROES) if kind < 0.5 else rng.choice(HALVES) + rng.choice(HALVES) if kind < 0.75 else invented(rng))
         if rng.random() < 0.25:
             noun = rng.choice(ADJECTIVES) + " " + noun
         hero = words = article(noun)
@@ -70,7 +78,7 @@ def draw(rng):
         if tail < 0.10:
             words += f" {rng.choice(['called', 'named'])} {person(rng)}"
         elif tail < 0.22:
-            words += f" {rng.choice(['who', 'that'])} {rng.choice(['likes', 'hates', 'wants', 'dreams of', 'is afraid of'])} {rng.choice(LOVES)}"
+            words += f" {rng.choice(['who', 'that'])} {rng.choice(['likes', 'hates', 'wants', 'dreams of', 'is afraid of', 'looks for', 'cannot stand', 'has never seen', 'sells', 'is fond of'])} {rng.choice(LOVES)}"
         elif tail < 0.27:
             words += f" and {article(rng.choice(HEROES))}"
         elif tail < 0.32:
