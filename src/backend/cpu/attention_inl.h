@@ -17,9 +17,11 @@ PUNA_INLINE F32 LoadTile(const float* p) { return Load(p); }
 PUNA_INLINE F32 LoadTile(const uint16_t* p) { return LoadHalf(p); }
 PUNA_INLINE F32 LoadTile(const int8_t* p) { return LoadInt8(p); }
 
+// What lies where `ahead` says, if it is not null, is fetched meanwhile: the tile that comes next
+// is somewhere else in memory, where no prefetcher expects it.
 template <int kRows, int kVectors, bool kAccumulate, typename T>
 static void Product(const float* a, int64_t lda, const T* const* b, int64_t ldb, int64_t depth,
-                    float* c, int64_t ldc) {
+                    float* c, int64_t ldc, const T* const* ahead) {
   F32 sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -34,6 +36,9 @@ static void Product(const float* a, int64_t lda, const T* const* b, int64_t ldb,
     F32 column[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) column[v] = LoadTile(tile[v] + k * ldb);
+    if (ahead != nullptr) {
+      for (int v = 0; v < kVectors; ++v) __builtin_prefetch(ahead[v] + k * ldb);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const F32 value = Set(a[r * lda + k]);
@@ -50,23 +55,23 @@ static void Product(const float* a, int64_t lda, const T* const* b, int64_t ldb,
 
 template <int kVectors, bool kAccumulate, typename T>
 static void ProductRows(int64_t rows, const float* a, int64_t lda, const T* const* b, int64_t ldb,
-                        int64_t depth, float* c, int64_t ldc) {
+                        int64_t depth, float* c, int64_t ldc, const T* const* ahead = nullptr) {
   int64_t r = 0;
   for (; r + 6 <= rows; r += 6)
-    Product<6, kVectors, kAccumulate>(a + r * lda, lda, b, ldb, depth, c + r * ldc, ldc);
+    Product<6, kVectors, kAccumulate>(a + r * lda, lda, b, ldb, depth, c + r * ldc, ldc, ahead);
   a += r * lda;
   c += r * ldc;
   switch (rows - r) {
     case 1:
-      return Product<1, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+      return Product<1, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
     case 2:
-      return Product<2, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+      return Product<2, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
     case 3:
-      return Product<3, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+      return Product<3, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
     case 4:
-      return Product<4, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+      return Product<4, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
     case 5:
-      return Product<5, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc);
+      return Product<5, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
     default:
       return;
   }
@@ -87,12 +92,16 @@ constexpr int64_t kExpandRows = 12;
 // c[rows][n] += a[rows][depth] * b[depth][n], n a multiple of 16.
 template <typename T>
 static void AccumulateProduct(int64_t rows, const float* a, int64_t lda, const T* b, int64_t ldb,
-                              int64_t depth, float* c, int64_t ldc, int64_t n) {
+                              int64_t depth, float* c, int64_t ldc, int64_t n,
+                              const T* next = nullptr) {
   int64_t column = 0;
   const T* vectors[kWide];
+  const T* ahead[kWide];
   for (; column + kWide * kLanes <= n; column += kWide * kLanes) {
     for (int v = 0; v < kWide; ++v) vectors[v] = b + column + v * kLanes;
-    ProductRows<kWide, true>(rows, a, lda, vectors, ldb, depth, c + column, ldc);
+    for (int v = 0; v < kWide; ++v) ahead[v] = next + column + v * kLanes;
+    ProductRows<kWide, true>(rows, a, lda, vectors, ldb, depth, c + column, ldc,
+                             next == nullptr ? nullptr : ahead);
   }
   for (; column < n; column += kLanes) {
     vectors[0] = b + column;
@@ -100,10 +109,13 @@ static void AccumulateProduct(int64_t rows, const float* a, int64_t lda, const T
   }
 }
 
-// The tiles of up to 4 pages.
+// The tiles of up to 4 pages, and those of as many pages of the block that follows (null if there
+// is none).
 struct TileBlock {
   const uint8_t* k[kPagesPerBlock];
   const uint8_t* v[kPagesPerBlock];
+  const uint8_t* next_k[kPagesPerBlock];
+  const uint8_t* next_v;  // of the first page
   int64_t pages;
 };
 
@@ -115,16 +127,20 @@ static void ScoresInPlace(const TileBlock& block, int64_t rows, const float* q, 
   int64_t vector = 0;
   const int64_t vectors = block.pages * kVectorsPerPage;
   const T* tiles[kWide];
-  auto address = [&](int64_t v) {
-    return reinterpret_cast<const T*>(block.k[v / kVectorsPerPage]) + v % kVectorsPerPage * kLanes;
+  const T* ahead[kWide];
+  auto address = [](const uint8_t* const* pages, int64_t v) {
+    return reinterpret_cast<const T*>(pages[v / kVectorsPerPage]) + v % kVectorsPerPage * kLanes;
   };
   for (; vector + kWide <= vectors; vector += kWide) {
-    for (int v = 0; v < kWide; ++v) tiles[v] = address(vector + v);
+    for (int v = 0; v < kWide; ++v) {
+      tiles[v] = address(block.k, vector + v);
+      ahead[v] = address(block.next_k, vector + v);
+    }
     ProductRows<kWide, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
-                              kBlock);
+                              kBlock, block.next_k[0] == nullptr ? nullptr : ahead);
   }
   for (; vector < vectors; ++vector) {
-    tiles[0] = address(vector);
+    tiles[0] = address(block.k, vector);
     ProductRows<1, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
                           kBlock);
   }
@@ -312,9 +328,10 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
     if (expand) {
       ExpandValues(args.tile.type, tile, slot, tokens, v_padded, s.values + key * v_padded);
     } else if (args.tile.type == KvType::kF16) {
+      const uint8_t* next = page + 1 < block.pages ? block.v[page + 1] : block.next_v;
       AccumulateProduct(rows, s.scores + key, kBlock,
                         reinterpret_cast<const uint16_t*>(tile) + slot * v_padded, v_padded, tokens,
-                        s.sums, v_padded, v_padded);
+                        s.sums, v_padded, v_padded, reinterpret_cast<const uint16_t*>(next));
     } else {
       AccumulateProduct(rows, s.scores + key, kBlock,
                         reinterpret_cast<const float*>(tile) + slot * v_padded, v_padded, tokens,
@@ -361,6 +378,32 @@ PUNA_INLINE void MergeRow(RowState part, const float* part_sums, int64_t v_padde
   Add(total_sums, part_sums, part_factor, v_padded, total_sums);
 }
 
+static const uint8_t* PageAt(const AttendArgs& args, int64_t index) {
+  return args.pool + (args.pages == nullptr ? index : args.pages[index]) * args.page_bytes;
+}
+
+// The tiles of the keys [first, end).
+static TileBlock FindTiles(const AttendArgs& args, int64_t first, int64_t end) {
+  TileBlock block;
+  const int64_t first_page = first / kPageTokens;
+  const int64_t all_pages = (args.key_end + kPageTokens - 1) / kPageTokens;
+  block.pages = (end + kPageTokens - 1) / kPageTokens - first_page;
+  for (int64_t i = 0; i < block.pages; ++i) {
+    const uint8_t* page = PageAt(args, first_page + i);
+    block.k[i] = page + args.tile.k_offset;
+    block.v[i] = page + args.tile.v_offset;
+  }
+  block.next_v = nullptr;
+  for (int64_t i = 0; i < kPagesPerBlock; ++i) {
+    const int64_t index = first_page + kPagesPerBlock + i;
+    block.next_k[i] = nullptr;
+    if (index < all_pages) block.next_k[i] = PageAt(args, index) + args.tile.k_offset;
+    if (index >= all_pages && i > 0) block.next_k[i] = block.next_k[i - 1];
+    if (index < all_pages && i == 0) block.next_v = PageAt(args, index) + args.tile.v_offset;
+  }
+  return block;
+}
+
 // The keys [begin, end) of one range, into s.rows and s.sums.
 static void AttendRange(const AttendArgs& args, int64_t begin, int64_t end, int64_t rows,
                         int64_t v_padded, const AttendScratch& s) {
@@ -369,15 +412,7 @@ static void AttendRange(const AttendArgs& args, int64_t begin, int64_t end, int6
   for (int64_t first = begin / kBlock * kBlock; first < end; first += kBlock) {
     const int64_t block_end = end - first < kBlock ? end - first : kBlock;
     const int64_t block_begin = begin > first ? begin - first : 0;
-    TileBlock block;
-    block.pages = (block_end + kPageTokens - 1) / kPageTokens;
-    for (int64_t i = 0; i < block.pages; ++i) {
-      const int64_t index = first / kPageTokens + i;
-      const uint8_t* page =
-          args.pool + (args.pages == nullptr ? index : args.pages[index]) * args.page_bytes;
-      block.k[i] = page + args.tile.k_offset;
-      block.v[i] = page + args.tile.v_offset;
-    }
+    const TileBlock block = FindTiles(args, first, first + block_end);
     BlockScores(args, block, rows, s);
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t token = row / args.heads;

@@ -108,12 +108,13 @@ class ExpertsStep final : public Step {
     if (changes.up || changes.gate) {
       worker.For(active, [&](int64_t index) { ReduceIn(pass, s, index, changes); });
     }
-    worker.For(active * up.chunks,
-               [&](int64_t chunk) { RunUp(pass, s, chunk / up.chunks, chunk % up.chunks); });
+    worker.ForStreams(active * up.chunks,
+                      [&](int64_t chunk) { RunUp(pass, s, chunk / up.chunks, chunk % up.chunks); });
     worker.For(blocks, [&](int64_t block) { PrepareHidden(s, block); });
     if (changes.down) worker.For(active, [&](int64_t index) { ReduceHidden(pass, s, index); });
-    worker.For(active * down.chunks,
-               [&](int64_t chunk) { RunDown(pass, s, chunk / down.chunks, chunk % down.chunks); });
+    worker.ForStreams(active * down.chunks, [&](int64_t chunk) {
+      RunDown(pass, s, chunk / down.chunks, chunk % down.chunks);
+    });
     const int64_t per_block = std::clamp<int64_t>(rows / (4 * worker.count()), 1, 16);
     worker.For(DivideUp(rows, per_block), [&](int64_t block) {
       for (int64_t row = block * per_block; row < std::min((block + 1) * per_block, rows); ++row)

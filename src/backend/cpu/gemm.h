@@ -92,7 +92,7 @@ int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols);
 // Prepares rows [token_begin, token_end) of in[token * in_stride + col]. Two matrices with the same
 // isa, input format and cols may share the prepared input. Disjoint token ranges may run on several
 // threads, if they begin at multiples of kInputTokenGranularity.
-inline constexpr int64_t kInputTokenGranularity = 16;
+inline constexpr int64_t kInputTokenGranularity = 4;
 void PrepareInput(const PackedMatrix& matrix, const float* in, int64_t in_stride,
                   int64_t token_begin, int64_t token_end, int64_t tokens, uint8_t* prepared);
 

@@ -22,6 +22,9 @@ Result<KvPool> KvPool::Reserve(int64_t pages, int64_t page_bytes) {
     return MakeError(ErrorCode::kResourceExhausted,
                      "no address space for a cache of {} pages of {} bytes", pages, page_bytes);
   }
+  // A wish. One head's keys and values of a cache page are a few KiB far from those of the next:
+  // with small pages, attention over a long context would wait for a page walk for each of them.
+  madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);
   pool.data_ = static_cast<uint8_t*>(memory);
   pool.pages_ = pages;
   pool.page_bytes_ = page_bytes;

@@ -95,7 +95,7 @@ class MatMulStep final : public Step {
     if (row_count == 0) return;
     const int64_t units = (row_count + kInputTokenGranularity - 1) / kInputTokenGranularity;
     const int64_t per_block =
-        std::clamp<int64_t>(units / (4 * worker.count()), 1, 4) * kInputTokenGranularity;
+        std::clamp<int64_t>(units / (4 * worker.count()), 1, 16) * kInputTokenGranularity;
     worker.For((row_count + per_block - 1) / per_block, [&](int64_t block) {
       const int64_t begin = block * per_block, end = std::min(begin + per_block, row_count);
       RunRows(before, pass, begin, end, reinterpret_cast<float*>(pass.ScratchOf(worker)));
