@@ -11,7 +11,9 @@
 #include <random>
 
 #include "api/completion.h"
+#include "api/constraint.h"
 #include "api/prompt_guard.h"
+#include "chat/tool_grammar.h"
 
 namespace puna::api {
 namespace {
@@ -49,10 +51,6 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
                   [](const chat::Message& message) { return !message.images.empty(); });
   if (has_images) {
     return MakeError(ErrorCode::kUnsupported, "\"{}\" does not support images", request->model);
-  }
-  if (!request->format.is_null()) {
-    return MakeError(ErrorCode::kUnsupported,
-                     "\"format\" is not supported by this version of puna");
   }
   // A model that can think does, unless told not to.
   if (capabilities.thinking && !request->think.is_set) {
@@ -185,13 +183,23 @@ Result<Generation::Prepared> Generation::Prepare(Services& services,
   std::vector<chat::Message> messages = Conversation(model, request);
   const PromptGuard guard(*model.control_texts, messages);
   std::string rendered = request.prompt;
+  std::optional<grammar::Part> constraint = request.constraint;
+  if (!options.grammar.empty()) constraint = grammar::Part::Gbnf(options.grammar);
   if (!request.raw) {
     guard.Protect(&messages);
     PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
     const chat::PromptRequest prompt = MakePromptRequest(request, std::move(messages));
     PUNA_ASSIGN_OR_RETURN(rendered, prompt_template->Render(prompt));
-    out.parser = std::make_unique<chat::OutputParser>(
-        chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered)));
+    const chat::OutputOptions output =
+        chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered));
+    out.parser = std::make_unique<chat::OutputParser>(output);
+    if (const ToolChoice& choice = request.tool_choice; choice.required) {
+      PUNA_ASSIGN_OR_RETURN(constraint, chat::ToolCallsPart(output, choice.name, choice.several));
+    }
+    if (constraint) constraint = BehindThinking(*std::move(constraint), output, request.think.on);
+  }
+  if (constraint) {
+    PUNA_ASSIGN_OR_RETURN(out.request.constraint, model.constraints->Get(*constraint));
   }
   EncodePrompt(model, request, guard, rendered, &out.request.prompt);
   out.rendered_prompt = guard.Unmarked(rendered);

@@ -16,8 +16,16 @@
 #include "api/options.h"
 #include "chat/chat.h"
 #include "engine/token_stream.h"
+#include "grammar/grammar.h"
 
 namespace puna::api {
+
+// Whether the model must call tools. Where it may, but need not, nothing is constrained.
+struct ToolChoice {
+  bool required = false;
+  std::string name;     // of the only tool that may be called; "": any
+  bool several = true;  // more than one call is allowed
+};
 
 struct GenerationRequest {
   std::string model;  // as the client wrote it
@@ -35,7 +43,10 @@ struct GenerationRequest {
 
   chat::Think think;
   Json options = Json::object();
-  Json format;  // null: free text
+  // What the answer must obey, thinking aside; nothing: free text. Part::Schema for a JSON schema,
+  // Part::JsonObject for any object, Part::Gbnf for a grammar.
+  std::optional<grammar::Part> constraint;
+  ToolChoice tool_choice;
   std::optional<std::chrono::nanoseconds> keep_alive;
   bool logprobs = false;
   int64_t top_logprobs = 0;

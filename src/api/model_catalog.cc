@@ -81,6 +81,7 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(
   if (tokenizer) {
     entry->tokenizer = *std::move(tokenizer);
     entry->control_texts = std::make_shared<ControlTexts>(*entry->tokenizer);
+    entry->constraints = std::make_shared<ConstraintCache>(entry->tokenizer);
   } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
     return tl::unexpected(std::move(tokenizer).error());
   }

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/constraint.h"
 #include "api/prompt_guard.h"
 #include "base/result.h"
 #include "chat/chat.h"
@@ -27,6 +28,7 @@ struct ModelEntry {
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // null: a model without a vocabulary
   std::shared_ptr<const chat::PromptTemplate> prompt_template;
   std::shared_ptr<const ControlTexts> control_texts;  // null with the tokenizer
+  std::shared_ptr<ConstraintCache> constraints;       // null with the tokenizer
   bool embedding = false;                             // an embedding model: it has a pooling type
   int64_t context_length = 0;                         // as trained, in tokens
   int64_t embedding_length = 0;

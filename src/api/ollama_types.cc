@@ -1,6 +1,7 @@
 #include "api/ollama_types.h"
 
 #include "api/base64.h"
+#include "api/constraint.h"
 #include "api/embedding.h"
 #include "base/duration.h"
 
@@ -92,8 +93,9 @@ Status ReadCommonFields(const Json& json, Fields* fields, GenerationRequest* req
     PUNA_RETURN_IF_ERROR(fields->status());
     request->options = *options;
   }
-  if (const Json* format = fields->Find("format"); format != nullptr && *format != "")
-    request->format = *format;
+  if (const Json* format = fields->Find("format"); format != nullptr) {
+    PUNA_ASSIGN_OR_RETURN(request->constraint, PartOfFormat(*format));
+  }
   return {};
 }
 

@@ -116,13 +116,29 @@ Status ReadReasoning(const Json& json, chat::Think* think) {
   return {};
 }
 
-Status ReadResponseFormat(const Json& json, Json* format) {
-  const Json response_format = json.value("response_format", Json());
-  const std::string type = JsonString(response_format, "type");
-  if (type == "json_object") *format = "json";
-  if (type == "json_schema") {
-    *format = response_format.value("json_schema", Json::object()).value("schema", Json::object());
+Status ReadResponseFormat(const Json& json, std::optional<grammar::Part>* constraint) {
+  const Json format = json.value("response_format", Json());
+  if (format.is_null()) return {};
+  const std::string type = JsonString(format, "type");
+  if (type == "text") return {};
+  if (type == "json_object") {
+    *constraint = grammar::Part::JsonObject();
+    return {};
   }
+  if (type != "json_schema") {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "response_format.type is \"{}\", expected \"text\", \"json_object\" or "
+                     "\"json_schema\"",
+                     type);
+  }
+  const Json described = format.value("json_schema", Json());
+  const auto schema = described.is_object() ? described.find("schema") : described.end();
+  if (!described.is_object() || schema == described.end() ||
+      !(schema->is_object() || schema->is_boolean())) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "response_format.json_schema.schema must be a JSON schema");
+  }
+  *constraint = grammar::Part::Schema(*schema);
   return {};
 }
 
@@ -177,7 +193,7 @@ Result<ChatCompletionsRequest> ReadChatCompletionsRequest(const Json& json) {
   PUNA_RETURN_IF_ERROR(ReadMessageList(json, &request.messages));
   PUNA_RETURN_IF_ERROR(ReadTools(&fields, &request.tools));
   PUNA_RETURN_IF_ERROR(ReadReasoning(json, &request.think));
-  PUNA_RETURN_IF_ERROR(ReadResponseFormat(json, &request.format));
+  PUNA_RETURN_IF_ERROR(ReadResponseFormat(json, &request.constraint));
   PUNA_RETURN_IF_ERROR(ReadSampling(json, &request.options));
   return out;
 }

@@ -95,6 +95,9 @@ Status ApplyOptions(const Json& options, GenerationOptions* out) {
       number->field(*out) = value.get<double>();
     } else if (name == "stop") {
       PUNA_RETURN_IF_ERROR(ReadStop(value, &out->stop));
+    } else if (name == "grammar") {
+      if (!value.is_string()) return WrongType(name, "string");
+      out->grammar = value.get<std::string>();
     } else if (std::find(std::begin(kWithoutEffect), std::end(kWithoutEffect), name) ==
                std::end(kWithoutEffect)) {
       LogWarning("invalid option provided: {}", name);

@@ -20,6 +20,7 @@ struct GenerationOptions {
   int64_t num_predict = -1;  // tokens; negative: until the context is full
   int64_t num_keep = 4;
   std::vector<std::string> stop;
+  std::string grammar;  // GBNF; wins over the request's format
 };
 
 // Applies `parameters` (from the model) and then `options` (from the request; it wins). Unknown

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "chat/chat.h"
+#include "grammar/grammar.h"
 
 namespace puna::chat {
 
@@ -49,6 +50,9 @@ struct ToolFormat {
   // Whether an output that begins with { or [ is a call too; the bracket is fed to the reader.
   bool bare = false;
   std::unique_ptr<CallReader> (*open)(const CallContext& context);
+  // The calls as a grammar: of one of `tools`, and if `several` any number of calls, at least one.
+  // Null: calls in this format cannot be made to happen.
+  grammar::Part (*calls)(std::span<const Tool> tools, bool several) = nullptr;
 };
 
 // The table, most specific first.
@@ -62,6 +66,13 @@ const ToolFormat* FindToolFormat(std::string_view name);
 // it is no call.
 bool CallsFromJson(const std::string& text, std::span<const Tool> tools, bool declared_only,
                    std::vector<ToolCall>* calls);
+
+// One call as JSON, {"name": <name>, "<key>": <arguments>}, of one of `tools`.
+grammar::Part JsonCallPart(std::span<const Tool> tools, std::string_view key);
+// The arguments that a tool takes, as an object.
+grammar::Part ArgumentsPart(const Tool& tool);
+// `call`, or several with `between` between them.
+grammar::Part CallsPart(grammar::Part call, std::string_view between, bool several);
 
 // Reads JSON values with white space, commas and semicolons between them, up to `close` where that
 // is not empty.

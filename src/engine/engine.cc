@@ -175,6 +175,11 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
                      "the stop strings have {} bytes together, at most {} are allowed", stop_bytes,
                      kLargestStops);
   }
+  if (request.constraint != nullptr && request.constraint->vocabulary_size() > parts.vocabulary) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the constraint is over a vocabulary of {} tokens, the model has {}",
+                     request.constraint->vocabulary_size(), parts.vocabulary);
+  }
   return request.sampling.Validate();
 }
 

@@ -22,6 +22,7 @@
 #include "base/result.h"
 #include "engine/token_stream.h"
 #include "gguf/gguf.h"
+#include "grammar/grammar.h"
 #include "model/config.h"
 #include "sampler/sampler.h"
 #include "tokenizer/tokenizer.h"
@@ -56,6 +57,10 @@ struct EngineOptions {
 struct GenerateRequest {
   std::vector<TokenId> prompt;  // not empty, shorter than the context
   sampler::SamplingOptions sampling;
+  // What the output must obey; null: anything goes. Over the vocabulary of this engine. The output
+  // ends when the text is complete and cannot go on. Text that leaves no choice is not sampled,
+  // unless `logprobs` are wanted.
+  std::shared_ptr<const grammar::Constraint> constraint;
   std::vector<std::string> stop;  // matched in the text, also across tokens; not part of the output
   int64_t max_tokens = -1;        // negative: until the context is full; 0: only cache the prompt
   int64_t context_length = 0;     // in tokens; 0 or more than the engine's: the engine's

@@ -30,8 +30,10 @@ Sequence::Sequence(GenerateRequest request, std::shared_ptr<TokenStream> stream,
       stop_(request_.stop) {
   most_generated_ = request_.max_tokens >= 0 ? request_.max_tokens : kMostContexts * context_length;
   if (request_.submitted == Clock::time_point{}) request_.submitted = Clock::now();
-  if (tokenizer_ != nullptr)
-    decoder_.emplace(*tokenizer_, /*continues_text=*/true, request_.show_control_tokens);
+  if (request_.constraint != nullptr) matcher_.emplace(request_.constraint);
+  // The control tokens that a constraint allows are those it names: they belong to the text.
+  const bool show_control = request_.show_control_tokens || matcher_;
+  if (tokenizer_ != nullptr) decoder_.emplace(*tokenizer_, /*continues_text=*/true, show_control);
   for (const TokenId token : tokens_) sampler_.Accept(token);
 }
 
@@ -73,6 +75,11 @@ bool Sequence::TakeLogits(std::span<float> logits) {
     Finish(FinishReason::kLength);
     return true;
   }
+  if (generated_ == 0) {  // where the answer begins without a choice, the logits are of no use
+    const bool ended = AppendForced();
+    if (!ended && context_full()) Shift();
+    if (generated_ > 0) return ended;
+  }
   const std::vector<TokenId> draft(tokens_.end() - draft_, tokens_.end());
   DropDraft();
   drafted_ += static_cast<int64_t>(draft.size());
@@ -89,8 +96,20 @@ bool Sequence::TakeLogits(std::span<float> logits) {
     ++accepted_;
   }
   if (!draft.empty()) cache_.Truncate(computed + static_cast<int64_t>(row));
+  if (!ended) ended = AppendForced();
   if (!ended && context_full()) Shift();
   return ended;
+}
+
+// What the constraint allows; everything, said by an empty mask, without one.
+Result<std::span<const uint64_t>> Sequence::AllowedTokens() {
+  if (!matcher_) return std::span<const uint64_t>();
+  PUNA_ASSIGN_OR_RETURN(const std::span<const uint64_t> allowed, matcher_->Mask());
+  if (std::all_of(allowed.begin(), allowed.end(), [](uint64_t word) { return word == 0; })) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "no token of the model's vocabulary continues the text as the grammar wants");
+  }
+  return allowed;
 }
 
 // True if the token was the last one.
@@ -102,26 +121,58 @@ bool Sequence::TakeRow(std::span<float> logits) {
       }
     }
   }
-  TokenId token = sampler_.Sample(logits);
+  const Result<std::span<const uint64_t>> allowed = AllowedTokens();
+  if (!allowed) {
+    Fail(allowed.error());
+    return true;
+  }
+  TokenId token = sampler_.Sample(logits, *allowed);
   if (std::cmp_less(generated_, request_.replay.size()))
     token = request_.replay[static_cast<size_t>(generated_)];
   sampler_.Accept(token);
   ++generated_;
-  if (tokenizer_ != nullptr && !request_.ignore_end && tokenizer_->IsEndOfGeneration(token)) {
+  const bool may_end = !request_.ignore_end || matcher_;
+  if (tokenizer_ != nullptr && may_end && tokenizer_->IsEndOfGeneration(token)) {
     Finish(FinishReason::kStop);
     return true;
   }
-  tokens_.push_back(token);
-  TokenDelta delta{.token = token, .text = {}, .logprobs = {}};
+  if (matcher_) {
+    if (const Status accepted = matcher_->Accept(token); !accepted) {
+      Fail(accepted.error());
+      return true;
+    }
+  }
+  std::vector<sampler::TokenProbability> logprobs;
   if (request_.logprobs >= 0)
-    delta.logprobs = sampler::Sampler::Logprobs(logits, token, request_.logprobs);
+    logprobs = sampler::Sampler::Logprobs(logits, token, request_.logprobs);
+  return Append(token, std::move(logprobs));
+}
+
+// True if the output ends with it.
+bool Sequence::Append(TokenId token, std::vector<sampler::TokenProbability> logprobs) {
+  tokens_.push_back(token);
+  TokenDelta delta{.token = token, .text = {}, .logprobs = std::move(logprobs)};
   if (decoder_) delta.text = stop_.Push(decoder_->Push(token));
-  const bool ends = stop_.matched() || full();
+  const bool complete = matcher_ && matcher_->finished();
+  const bool ends = stop_.matched() || full() || complete;
   if (ends) delta.text += FlushText();
-  const FinishReason reason = stop_.matched() ? FinishReason::kStop : FinishReason::kLength;
+  const FinishReason reason =
+      stop_.matched() || complete ? FinishReason::kStop : FinishReason::kLength;
   Deliver(std::move(delta));
   if (ends) Finish(reason);
   return ends;
+}
+
+// The tokens that must follow are appended like those of a prompt: they cost one pass together.
+bool Sequence::AppendForced() {
+  if (!matcher_ || request_.logprobs >= 0) return false;
+  for (const TokenId token : matcher_->Forced()) {
+    if (context_full() || !matcher_->Accept(token)) return false;
+    sampler_.Accept(token);
+    ++generated_;
+    if (Append(token, {})) return true;
+  }
+  return false;
 }
 
 // What follows the forgotten tokens moves to their places, so it is computed again.

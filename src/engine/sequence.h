@@ -19,6 +19,7 @@
 #include "engine/prompt_lookup.h"
 #include "engine/stop_matcher.h"
 #include "engine/token_stream.h"
+#include "grammar/grammar.h"
 #include "model/kv_cache.h"
 #include "sampler/sampler.h"
 #include "tokenizer/tokenizer.h"
@@ -58,8 +59,9 @@ class Sequence {
   int64_t draft() const { return draft_; }
 
   // Chooses the token after the last one from its logits, delivers it, and goes on with the guessed
-  // ones as long as they are what was chosen. `logits` is [1 + draft(), vocabulary]. True if that
-  // was the end; then the last event is out. REQUIRES: everything is computed.
+  // ones as long as they are what was chosen, and then with those that a constraint leaves no
+  // choice about. `logits` is [1 + draft(), vocabulary]. True if that was the end; then the last
+  // event is out. REQUIRES: everything is computed.
   bool TakeLogits(std::span<float> logits);
   void Fail(const Error& error);
 
@@ -67,6 +69,9 @@ class Sequence {
   bool context_full() const { return static_cast<int64_t>(tokens_.size()) >= context_length_; }
   bool full() const { return generated_ >= most_generated_ || (context_full() && !request_.shift); }
   bool TakeRow(std::span<float> logits);
+  Result<std::span<const uint64_t>> AllowedTokens();
+  bool Append(TokenId token, std::vector<sampler::TokenProbability> logprobs);
+  bool AppendForced();
   void Shift();
   std::string FlushText();
   void Deliver(TokenDelta delta);
@@ -86,6 +91,7 @@ class Sequence {
   int64_t drafted_ = 0, accepted_ = 0, shifted_ = 0;
   model::PageTable cache_;
   sampler::Sampler sampler_;
+  std::optional<grammar::Matcher> matcher_;  // of the request's constraint
   std::optional<tokenizer::StreamDecoder> decoder_;
   StopMatcher stop_;
   PromptLookup lookup_;

@@ -20,6 +20,7 @@
 #include "sampler/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -40,8 +41,26 @@ uint64_t SeedOf(int64_t seed) {
   return (static_cast<uint64_t>(device()) << 32) | device();
 }
 
-// Calls offer(index, logit) for the finite logits above *threshold, which `offer` may raise on the
-// way.
+// Calls offer(index, logit) for the finite logits of allowed tokens above *threshold, which `offer`
+// may raise on the way. A mask leaves few tokens, so its words are looked at first.
+template <typename Offer>
+void ScanMasked(std::span<const float> logits, std::span<const uint64_t> allowed, size_t begin,
+                size_t end, const float* threshold, Offer offer) {
+  end = std::min(end, allowed.size() * 64);
+  while (begin < end) {
+    const size_t word_end = std::min(end, (begin / 64 + 1) * 64);
+    uint64_t bits = allowed[begin / 64] >> (begin % 64);
+    for (size_t i = begin; bits != 0 && i < word_end; ++i, bits >>= 1) {
+      const auto skipped = static_cast<size_t>(std::countr_zero(bits));
+      i += skipped;
+      bits >>= skipped;
+      if (i < word_end && logits[i] > *threshold && std::isfinite(logits[i])) offer(i, logits[i]);
+    }
+    begin = word_end;
+  }
+}
+
+// The same without a mask.
 template <typename Offer>
 void ScanBlockwise(std::span<const float> logits, size_t begin, size_t end, const float* threshold,
                    Offer offer) {
@@ -125,32 +144,44 @@ float Sampler::Penalized(float logit, int64_t times_seen) const {
                             options_.presence_penalty);
 }
 
+bool Sampler::IsAllowed(size_t token) const {
+  if (allowed_.empty()) return true;
+  return token / 64 < allowed_.size() && ((allowed_[token / 64] >> (token % 64)) & 1) != 0;
+}
+
 // Calls offer(token, logit) for every token whose finite logit, after penalties, is above
 // *threshold. Tokens come in no particular order, so ties must be broken by the receiver.
 template <typename Offer>
 void Sampler::ScanAbove(std::span<const float> logits, const float* threshold, Offer offer) const {
   size_t begin = 0;
   const auto offer_index = [&](size_t i, float logit) { offer(static_cast<TokenId>(i), logit); };
+  const auto scan = [&](size_t from, size_t to) {
+    if (allowed_.empty()) {
+      ScanBlockwise(logits, from, to, threshold, offer_index);
+    } else {
+      ScanMasked(logits, allowed_, from, to, threshold, offer_index);
+    }
+  };
   for (const auto& [token, times] : seen_) {
     if (token < 0) continue;
     const size_t index = static_cast<size_t>(token);
     if (index >= logits.size()) break;
-    ScanBlockwise(logits, begin, index, threshold, offer_index);
+    scan(begin, index);
     begin = index + 1;
   }
-  ScanBlockwise(logits, begin, logits.size(), threshold, offer_index);
+  scan(begin, logits.size());
   for (const auto& [token, times] : seen_) {
     if (token < 0) continue;
     if (std::cmp_greater_equal(token, logits.size())) break;
     const float raw = logits[static_cast<size_t>(token)];
-    if (!std::isfinite(raw)) continue;
+    if (!std::isfinite(raw) || !IsAllowed(static_cast<size_t>(token))) continue;
     const float logit = Penalized(raw, times);
     if (std::isfinite(logit)) offer(token, logit);
   }
 }
 
 Sampler::Candidate Sampler::MostLikely(std::span<const float> logits) const {
-  Candidate best{0, kImpossible, 1};
+  Candidate best{FirstAllowed(), kImpossible, 1};
   ScanAbove(logits, &best.logit, [&](TokenId token, float logit) {
     const Candidate candidate{token, logit, 1};
     if (RanksBefore(candidate, best)) best = candidate;
@@ -297,14 +328,24 @@ TokenId Sampler::Draw() {
                            // last possible one
 }
 
-TokenId Sampler::Sample(std::span<const float> logits) {
+TokenId Sampler::FirstAllowed() const {
+  for (size_t word = 0; word < allowed_.size(); ++word) {
+    if (allowed_[word] != 0)
+      return static_cast<TokenId>(word * 64 +
+                                  static_cast<size_t>(std::countr_zero(allowed_[word])));
+  }
+  return 0;
+}
+
+TokenId Sampler::Sample(std::span<const float> logits, std::span<const uint64_t> allowed) {
+  allowed_ = allowed;
   if (options_.temperature <= 0 || options_.top_k == 1) return MostLikely(logits).token;
   if (options_.top_k > 0 && std::cmp_less_equal(options_.top_k, kLargestHeap)) {
     CollectTopK(logits, static_cast<size_t>(options_.top_k));
   } else {
     CollectAll(logits);
   }
-  if (candidates_.empty()) return 0;
+  if (candidates_.empty()) return FirstAllowed();
   KeepTypical();
   KeepTopP();
   KeepMinP();

@@ -52,7 +52,11 @@ class Sampler {
   void Accept(TokenId token);
   // Chooses from logits [vocabulary]. Non-finite logits other than -infinity count as -infinity; if
   // nothing is left it is token 0. Scratch memory is kept between calls. Does not Accept.
-  TokenId Sample(std::span<const float> logits);
+  //
+  // `allowed`, if not empty, has one bit per token, the lowest bit of word 0 first; tokens whose
+  // bit is not set, or that have none, do not exist. If nothing finite is left it is the first
+  // allowed token.
+  TokenId Sample(std::span<const float> logits, std::span<const uint64_t> allowed = {});
   // The logprob of `chosen` first, then the `count` most likely tokens in falling order (`chosen`
   // may be among them). REQUIRES: 0 <= chosen < vocabulary.
   static std::vector<TokenProbability> Logprobs(std::span<const float> logits, TokenId chosen,
@@ -67,6 +71,8 @@ class Sampler {
   static bool RanksBefore(const Candidate& a, const Candidate& b);
   static void OfferToHeap(size_t limit, Candidate candidate, std::vector<Candidate>* heap);
 
+  bool IsAllowed(size_t token) const;
+  TokenId FirstAllowed() const;
   template <typename Offer>
   void ScanAbove(std::span<const float> logits, const float* threshold, Offer offer) const;
   float Penalized(float logit, int64_t times_seen) const;
@@ -87,6 +93,7 @@ class Sampler {
   size_t window_next_ = 0;             // slot of the ring that the next token overwrites
   std::map<TokenId, int64_t> seen_;    // how often each token is in the window, by token
   std::vector<Candidate> candidates_;  // scratch
+  std::span<const uint64_t> allowed_;  // during Sample; empty: everything
   bool sorted_ = false;                // candidates_ are in rank order
 };
 

@@ -421,6 +421,51 @@ TEST(Sampler, DrawUsesTheTopBitsOfTheGenerator) {
   EXPECT_EQ(Sampler(options).Sample(LogitsOf({0.78, 0.01, 0.21})), 1);
 }
 
+TEST(Sampler, AMaskIsAsGoodAsImpossibleLogits) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal(0, 2);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> logits(1 + random() % 300);
+    for (float& logit : logits) logit = normal(random);
+    // The mask may be shorter or longer than the logits.
+    std::vector<uint64_t> allowed(1 + random() % 6);
+    const int density = static_cast<int>(random() % 4);
+    for (uint64_t& word : allowed) {
+      word = (static_cast<uint64_t>(random()) << 32) | random();
+      for (int i = 0; i < density; ++i) word &= (static_cast<uint64_t>(random()) << 32) | random();
+    }
+    std::vector<float> masked = logits;
+    bool any = false;
+    for (size_t i = 0; i < masked.size(); ++i) {
+      const bool keep = i / 64 < allowed.size() && ((allowed[i / 64] >> (i % 64)) & 1) != 0;
+      if (!keep) masked[i] = -kInfinity;
+      any = any || keep;
+    }
+    if (!any) continue;
+    SamplingOptions options = Plain(round);
+    options.temperature = round % 3;
+    options.top_k = std::vector<int64_t>{0, 5, 2000}[random() % 3];
+    options.top_p = round % 2 == 0 ? 1 : 0.7;
+    options.repeat_penalty = 1.3;
+    Sampler fast(options), slow(options);
+    for (int i = 0; i < 8; ++i) {
+      const TokenId token = fast.Sample(logits, allowed);
+      ASSERT_EQ(token, slow.Sample(masked));
+      fast.Accept(token);
+      slow.Accept(token);
+    }
+  }
+}
+
+TEST(Sampler, WithoutFiniteLogitsItTakesTheFirstAllowedToken) {
+  const std::vector<float> logits(200, kNan);
+  for (const double temperature : {0.0, 1.0}) {
+    SamplingOptions options = Plain();
+    options.temperature = temperature;
+    EXPECT_EQ(Sampler(options).Sample(logits, std::vector<uint64_t>{0, 0, uint64_t{1} << 5}), 133);
+  }
+}
+
 TEST(Sampler, LogprobsAreTheLogSoftmaxOfEverything) {
   const std::vector<double> p = {0.1, 0.4, 0.05, 0.25, 0.2};
   std::vector<float> logits = LogitsOf(p);

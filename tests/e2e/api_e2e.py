@@ -2,13 +2,16 @@
 """The HTTP API as its clients use it, against a real server with the bundled model."""
 import argparse
 import base64
+import datetime
 import hashlib
 import json
 import pathlib
+import re
 import socket
 import sys
 import threading
 import time
+import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from puna_server import ROOT, Checks, Server, contains, equal, shared_path  # noqa: E402
@@ -106,8 +109,90 @@ def generate_errors(server):
     equal("raw mode does not support template, system, or context",
           error({"model": "mini", "prompt": "x", "raw": True, "system": "y"}, 400))
     contains("context", error({"model": "mini", "prompt": "word " * 5000}, 400))
-    contains("not supported", error({"model": "mini", "prompt": "x", "format": "json"}, 400))
+    equal("invalid format: \"\\\"xml\\\"\"; expected \"json\" or a valid JSON Schema object",
+          error({"model": "mini", "prompt": "x", "format": "xml"}, 400))
+    contains("\"uniqueItems\" is not supported", error({"model": "mini", "prompt": "x", "format": {
+        "type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}}, 400))
+    contains("contradicts itself", error({"model": "mini", "prompt": "x", "format": {"type": "integer", "enum": ["a"]}}, 400))
+    contains("grammar, line 1", error({"model": "mini", "prompt": "x", "options": {"grammar": "root ::= ("}}, 400))
     contains("max depth", error('{"model":' + "[" * 100000, 400))
+
+
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 12},
+        "age": {"type": "integer", "minimum": 18, "maximum": 99},
+        "score": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        "born": {"type": "string", "format": "date"},
+        "color": {"enum": ["red", "green", None]},
+        "tags": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]{2,4}$"}, "minItems": 1, "maxItems": 3},
+        "parent": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/id"}]},
+    },
+    "required": ["name", "age", "score", "born", "tags", "parent"],
+    "$defs": {"id": {"type": "string", "format": "uuid"}},
+}
+
+
+def check_person(text):
+    person = json.loads(text)
+    names = [name for name in PERSON["properties"] if name in person]
+    equal(names, list(person), "the properties in the schema's order")
+    for name in PERSON["required"]:
+        contains(name, person)
+    checks = [1 <= len(person["name"]) <= 12, type(person["age"]) is int and 18 <= person["age"] <= 99,
+              0 < person["score"] <= 1, datetime.date.fromisoformat(person["born"]) is not None,
+              person.get("color") in ("red", "green", None), 1 <= len(person["tags"]) <= 3,
+              all(re.fullmatch("[a-z]{2,4}", tag) for tag in person["tags"]),
+              person["parent"] is None or uuid.UUID(person["parent"]) is not None]
+    equal([True] * len(checks), checks, text)
+
+
+def structured_output(server):
+    for seed in range(12):
+        options = {"seed": seed, "temperature": 1.5, "num_predict": 500}
+        reply = server.post("/api/chat", {"model": "mini", "messages": [{"role": "user", "content": "Who are you?"}],
+                                          "format": PERSON, "stream": False, "options": options}).json()
+        equal("stop", reply["done_reason"], str(reply))
+        check_person(reply["message"]["content"])
+    lines = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "format": PERSON,
+                                          "options": GREEDY | {"num_predict": 500}}).lines()
+    check_person("".join(line["response"] for line in lines))
+    with_logprobs = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "format": PERSON, "stream": False,
+                                                  "logprobs": True, "options": GREEDY | {"num_predict": 500}}).json()
+    check_person(with_logprobs["response"])
+    equal(with_logprobs["eval_count"], len(with_logprobs["logprobs"]))
+    for format in ("", None):
+        plain = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "format": format, "stream": False,
+                                              "options": GREEDY}).json()["response"]
+        equal(False, plain.startswith("{"))
+    any_object = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "format": "json", "stream": False,
+                                               "options": {"seed": 3, "num_predict": 1500}}).json()
+    if any_object["done_reason"] == "stop":
+        equal(dict, type(json.loads(any_object["response"])))
+    else:
+        equal("{", any_object["response"][0])
+    by_grammar = server.post("/api/generate", {"model": "mini", "prompt": "Yes or no?", "stream": False, "options": {
+        "grammar": "root ::= (\"yes\" | \"no\") \"!\"{2,4}"}}).json()["response"]
+    equal(True, re.fullmatch("(yes|no)!{2,4}", by_grammar) is not None, by_grammar)
+
+
+def structured_output_for_openai(server):
+    def ask(response_format, status=200):
+        reply = server.post("/v1/chat/completions", {
+            "model": "mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 500, "seed": 5,
+            "response_format": response_format})
+        equal(status, reply.status, reply.body)
+        return reply.json()
+    answer = ask({"type": "json_schema", "json_schema": {"name": "person", "strict": True, "schema": PERSON}})
+    equal("stop", answer["choices"][0]["finish_reason"])
+    check_person(answer["choices"][0]["message"]["content"])
+    content = ask({"type": "json_object"})["choices"][0]["message"]["content"]
+    equal("{", content[0])
+    contains("response_format.type", ask({"type": "yaml"}, 400)["error"]["message"])
+    contains("response_format.json_schema", ask({"type": "json_schema"}, 400)["error"]["message"])
+    contains("\"unevaluatedItems\"", ask({"type": "json_schema", "json_schema": {
+        "schema": {"unevaluatedItems": False}}}, 400)["error"]["message"])
 
 
 def load_and_unload(server):
@@ -321,6 +406,7 @@ def main():
         for function in (root_and_version, tags_and_show, generate_stream, generate_options, generate_errors, chat,
                          users_cannot_write_control_tokens, openai, load_and_unload, create_copy_delete, access,
                          a_client_that_leaves_stops_its_work, many_at_once, golden, embeddings_need_an_embedding_model,
+                         structured_output, structured_output_for_openai,
                          images_are_refused, sigterm_ends_well):
             checks.run(function.__name__, function, server)
         if checks.failures:

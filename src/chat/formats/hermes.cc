@@ -17,8 +17,18 @@ std::unique_ptr<CallReader> Open(const CallContext& context) {
   return MakeJsonReader(context, "</tool_call>", false);
 }
 
+// "<tool_call>" is followed by a line end, and so is the JSON; calls stand one line apart.
+grammar::Part Calls(std::span<const Tool> tools, bool several) {
+  using grammar::Part;
+  const Part line_end = Part::Optional(Part::Text("\n"));
+  return CallsPart(
+      Part::Sequence({Part::Token("<tool_call>"), line_end, JsonCallPart(tools, "arguments"),
+                      line_end, Part::Token("</tool_call>")}),
+      "\n", several);
+}
+
 }  // namespace
 
-ToolFormat HermesFormat() { return {"hermes", UsedBy, {"<tool_call>"}, false, Open}; }
+ToolFormat HermesFormat() { return {"hermes", UsedBy, {"<tool_call>"}, false, Open, Calls}; }
 
 }  // namespace puna::chat

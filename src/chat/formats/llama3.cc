@@ -17,8 +17,12 @@ std::unique_ptr<CallReader> Open(const CallContext& context) {
   return MakeJsonReader(context, "", true);
 }
 
+grammar::Part Calls(std::span<const Tool> tools, bool several) {
+  return CallsPart(JsonCallPart(tools, "parameters"), "; ", several);
+}
+
 }  // namespace
 
-ToolFormat Llama3Format() { return {"llama3", UsedBy, {"<|python_tag|>"}, true, Open}; }
+ToolFormat Llama3Format() { return {"llama3", UsedBy, {"<|python_tag|>"}, true, Open, Calls}; }
 
 }  // namespace puna::chat

@@ -95,8 +95,23 @@ std::unique_ptr<CallReader> Open(const CallContext& context) {
   return std::make_unique<MistralReader>(context);
 }
 
+// Both forms: the model knows its own.
+grammar::Part Calls(std::span<const Tool> tools, bool several) {
+  using grammar::Part;
+  const Part marker = Part::Token("[TOOL_CALLS]");
+  std::vector<Part> named;
+  for (const Tool& tool : tools) {
+    named.push_back(Part::Sequence(
+        {marker, Part::Text(tool.name()), Part::Token("[ARGS]"), ArgumentsPart(tool)}));
+  }
+  const Part list =
+      Part::Sequence({marker, Part::Optional(Part::Text(" ")), Part::Text("["),
+                      CallsPart(JsonCallPart(tools, "arguments"), ", ", several), Part::Text("]")});
+  return Part::Choice({list, CallsPart(Part::Choice(std::move(named)), "", several)});
+}
+
 }  // namespace
 
-ToolFormat MistralFormat() { return {"mistral", UsedBy, {"[TOOL_CALLS]"}, false, Open}; }
+ToolFormat MistralFormat() { return {"mistral", UsedBy, {"[TOOL_CALLS]"}, false, Open, Calls}; }
 
 }  // namespace puna::chat

@@ -9,10 +9,14 @@ std::unique_ptr<CallReader> Open(const CallContext& context) {
   return MakeJsonReader(context, "", true);
 }
 
+grammar::Part Calls(std::span<const Tool> tools, bool several) {
+  return CallsPart(JsonCallPart(tools, "parameters"), "\n", several);
+}
+
 }  // namespace
 
 ToolFormat PlainJsonFormat() {
-  return {"json", [](std::string_view) { return true; }, {}, true, Open};
+  return {"json", [](std::string_view) { return true; }, {}, true, Open, Calls};
 }
 
 }  // namespace puna::chat

@@ -1,0 +1,66 @@
+#include "api/constraint.h"
+
+#include <algorithm>
+
+namespace puna::api {
+namespace {
+
+constexpr size_t kKept = 32;
+// White space that models put between the end of their thinking and the answer.
+constexpr int64_t kSpacesBehindThinking = 4;
+
+}  // namespace
+
+Result<std::optional<grammar::Part>> PartOfFormat(const Json& format) {
+  if (format.is_null() || format == "") return std::nullopt;
+  if (format == "json") return grammar::Part::JsonObject();
+  if (format.is_object()) return grammar::Part::Schema(format);
+  return MakeError(ErrorCode::kInvalidArgument,
+                   "invalid format: {}; expected \"json\" or a valid JSON Schema object",
+                   DumpJson(Json(DumpJson(format))));
+}
+
+grammar::Part BehindThinking(grammar::Part answer, const chat::OutputOptions& output, bool thinks) {
+  using grammar::Part;
+  const chat::ThinkTags& tags = output.think_tags;
+  if (tags.open.empty() || tags.close.empty()) return answer;
+  const Part end = Part::Sequence({Part::Until(tags.close), Part::Spaces(kSpacesBehindThinking)});
+  if (output.starts_thinking) return Part::Sequence({end, std::move(answer)});
+  if (!thinks) return answer;
+  const Part thinking =
+      Part::Sequence({Part::Spaces(kSpacesBehindThinking), Part::Token(tags.open), end});
+  return Part::Sequence({Part::Optional(thinking), std::move(answer)});
+}
+
+ConstraintCache::ConstraintCache(std::shared_ptr<const tokenizer::Tokenizer> tokenizer)
+    : tokenizer_(std::move(tokenizer)) {}
+
+std::shared_ptr<const grammar::TokenTrie> ConstraintCache::Trie() {
+  std::call_once(trie_once_, [this] { trie_ = grammar::MakeTokenTrie(tokenizer_); });
+  return trie_;
+}
+
+Result<std::shared_ptr<const grammar::Constraint>> ConstraintCache::Get(const grammar::Part& part) {
+  std::string key = part.Key();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = std::find_if(recent_.begin(), recent_.end(),
+                                 [&](const auto& entry) { return entry.first == key; });
+    if (it != recent_.end()) {
+      recent_.splice(recent_.begin(), recent_, it);
+      return recent_.front().second;
+    }
+  }
+  PUNA_ASSIGN_OR_RETURN(const auto compiled, grammar::Grammar::Compile(part));
+  if (!compiled->satisfiable()) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the format contradicts itself: no answer at all would satisfy it");
+  }
+  auto constraint = std::make_shared<const grammar::Constraint>(compiled, Trie());
+  const std::lock_guard lock(mutex_);
+  recent_.emplace_front(std::move(key), constraint);
+  if (recent_.size() > kKept) recent_.pop_back();
+  return constraint;
+}
+
+}  // namespace puna::api

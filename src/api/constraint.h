@@ -1,0 +1,49 @@
+// From what a request wants the answer to look like to a compiled constraint. Compiling is work for
+// the blocking pool; results are kept per model, because clients ask for the same form again and
+// again.
+#ifndef PUNA_API_CONSTRAINT_H_
+#define PUNA_API_CONSTRAINT_H_
+
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "chat/chat.h"
+#include "grammar/grammar.h"
+#include "tokenizer/tokenizer.h"
+
+namespace puna::api {
+
+// Ollama's "format": null or "" is nothing, "json" any JSON object, an object a JSON schema.
+// Anything else is kInvalidArgument in Ollama's words.
+Result<std::optional<grammar::Part>> PartOfFormat(const Json& format);
+
+// Thinking is free: `answer` begins behind the thinking of a model that thinks.
+grammar::Part BehindThinking(grammar::Part answer, const chat::OutputOptions& output, bool thinks);
+
+// The compiled constraints of one model. Thread safe.
+class ConstraintCache {
+ public:
+  explicit ConstraintCache(std::shared_ptr<const tokenizer::Tokenizer> tokenizer);
+
+  // kInvalidArgument or kUnsupported as Grammar::Compile says, or if no text at all is allowed.
+  Result<std::shared_ptr<const grammar::Constraint>> Get(const grammar::Part& part);
+
+ private:
+  std::shared_ptr<const grammar::TokenTrie> Trie();
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  std::once_flag trie_once_;
+  std::shared_ptr<const grammar::TokenTrie> trie_;
+  std::mutex mutex_;
+  // By Part::Key, the most recently used first.
+  std::list<std::pair<std::string, std::shared_ptr<const grammar::Constraint>>> recent_;
+};
+
+}  // namespace puna::api
+
+#endif  // PUNA_API_CONSTRAINT_H_

@@ -1,0 +1,21 @@
+// Tool calls as grammars: what a model must write to make them.
+#ifndef PUNA_CHAT_TOOL_GRAMMAR_H_
+#define PUNA_CHAT_TOOL_GRAMMAR_H_
+
+#include <string_view>
+
+#include "base/result.h"
+#include "chat/chat.h"
+#include "grammar/grammar.h"
+
+namespace puna::chat {
+
+// What a model must write to call tools, for answers that have to be calls: `only` names the tool,
+// "" any of options.tools; `several` allows more than one call. kInvalidArgument: no tool has that
+// name. kUnsupported: the model's way of writing calls is not known well enough.
+Result<grammar::Part> ToolCallsPart(const OutputOptions& options, std::string_view only,
+                                    bool several);
+
+}  // namespace puna::chat
+
+#endif  // PUNA_CHAT_TOOL_GRAMMAR_H_
