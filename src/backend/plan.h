@@ -93,6 +93,33 @@ struct MatMulOp {
   WeightId bias = kNoWeight;  // [rows]
 };
 
+// For every expert h of the weight: out[h] = weight of h * in[h]. in[h] are `cols` values of `in`
+// from h * in_stride on, out[h] are `rows` values of `out` from h * out_stride on; the values
+// between them stay as they are. in.width = (experts - 1) * in_stride + cols, out.width likewise.
+struct HeadMatMulOp {
+  View in, out;
+  int64_t in_stride = 0, out_stride = 0;
+  WeightId weight = kNoWeight;  // [heads][rows][cols]
+};
+
+// out[h * out_stride + i] = in[h * in_stride + i] for h < heads, i < size; the values between stay
+// as they are. An in_stride of 0 gives every head the same values. in.width = (heads - 1) *
+// in_stride + size, out.width likewise.
+struct CopyHeadsOp {
+  View in, out;
+  int64_t heads = 0, size = 0;
+  int64_t in_stride = 0, out_stride = 0;
+};
+
+// inout *= 1 + scale * ln(1 + floor((position + offset) / length)): queries of later positions are
+// made longer, so that the softmax over more keys stays as sharp (llama 4).
+struct PositionScaleOp {
+  View inout;
+  float scale = 0;
+  int64_t length = 1;
+  int64_t offset = 0;
+};
+
 // Which pairs of a head's first `2 * pairs` values rotate together: (2i, 2i+1) or (i, i + pairs).
 enum class RopeKind { kInterleaved, kHalves };
 
@@ -114,12 +141,18 @@ struct RopeOp {
 //   * |s - t| weights = softmax over the visible s, with exp(sink_h) added to the denominator if
 //   there are sinks. slope_h with n = the largest power of two <= heads, b = alibi_max_bias:
 //     h < n: 2^(-b (h + 1) / n); otherwise: 2^(-b (2 (h - n) + 1) / (2 n)).   (Press et al. 2022)
+//   With a position bias, score += its value for head h in row RelativeBucket(s - t, rows,
+//   !causal).
 // Visible: causal: position(s) <= position(t), and position(s) > position(t) - window if window >
-// 0.
+// 0, and not before the last multiple of `chunk` up to position(t) if chunk > 0.
 //          not causal: all tokens of the same segment (|difference| <= window / 2 if window > 0).
 // With cache >= 0 the keys and values of the batch are first appended to that cache layer (unless
 // k.buffer < 0: read only), and everything cached for the sequence is visible. With cache = -1 only
 // the segment itself is.
+// `v_in_k`: the values are the first v_size values of the keys. Then v.buffer < 0, and the cache
+// layer has a v_size of 0.
+// With selection >= 0 a token sees only the keys that the IndexOp of that slot chose for it; there
+// is neither a soft cap nor a linear bias then.
 struct AttentionOp {
   View q, k, v;  // [heads * k_size], [kv_heads * k_size], [kv_heads * v_size]
   View out;      // [heads * v_size]
@@ -128,9 +161,30 @@ struct AttentionOp {
   float scale = 1;
   float softcap = 0;         // 0: none
   int64_t window = 0;        // 0: none
+  int64_t chunk = 0;         // 0: none
   float alibi_max_bias = 0;  // 0: none
   bool causal = true;
-  WeightId sinks = kNoWeight;  // [heads]
+  bool v_in_k = false;
+  int selection = -1;
+  WeightId sinks = kNoWeight;          // [heads]
+  WeightId position_bias = kNoWeight;  // [buckets][heads]
+};
+
+// The row of a position bias for a key that stands `distance` behind the query (T5): exact for near
+// keys, logarithmic up to 128, the same for all beyond. `both_sides`: half of the rows are for keys
+// in front of the query, half for keys behind; otherwise keys behind share the row of distance 0.
+int64_t RelativeBucket(int64_t distance, int64_t buckets, bool both_sides);
+
+// Chooses the keys that later attention may see (DeepSeek's sparse attention): of the keys s up to
+// a token t itself the `used` best by
+//   score(t, s) = sum over heads h of weights_h(t) * max(0, q_h(t) . k_s), ties by partial_sort;
+// all while there are no more. Keys are appended to cache layer `cache` (one kv head, v_size 0) or,
+// with -1, are those of the segment. The choice stays in its slot until another IndexOp writes it.
+struct IndexOp {
+  View q, k, weights;  // [heads * size], [size], [heads]
+  int cache = -1;
+  int64_t heads = 0, size = 0, used = 0;
+  int selection = 0;
 };
 
 enum class Activation {
@@ -152,14 +206,24 @@ struct UnaryOp {
   View in, out;
 };
 
+// inout = alpha_p x^2 + beta x where x > 0, else alpha_n (expm1(min(x, epsilon)) - x) + beta x
+// (xIELU, Huang and Schlag 2025).
+struct XieluOp {
+  View inout;
+  float alpha_n = 0, alpha_p = 0, beta = 0, epsilon = 0;
+};
+
 // out = f(gate) * up. May be in place. With `limit` > 0 it is the clamped form of gpt-oss:
 //   gate = min(gate, limit); up = clamp(up, -limit, limit); out = gate * sigmoid(alpha * gate) *
 //   (up + 1)
+// or, with `clamp_activated`, that of Step 3.5: out = min(f(gate), limit) * clamp(up, -limit,
+// limit).
 struct GatedOp {
   Activation activation = Activation::kSilu;
   View gate, up, out;
   float limit = 0;
   float alpha = 1;
+  bool clamp_activated = false;
 };
 
 // out = a + scale * b. May be in place.
@@ -174,13 +238,39 @@ struct MulOp {
   View a, b, out;
 };
 
-// inout = scale * inout, then cap * tanh(inout / cap) if cap > 0, then clamped to [-clamp, clamp]
-// if clamp > 0.
+// inout = scale * weight * inout + offset, then cap * tanh(inout / cap) if cap > 0, then clamped to
+// [-clamp, clamp] if clamp > 0. A weight has one value per column.
 struct ScaleOp {
   View inout;
   float scale = 1;
   float softcap = 0;
   float clamp = 0;
+  float offset = 0;
+  WeightId weight = kNoWeight;
+};
+
+// A row as several streams of equal width: stream j of out = sum over i of weights[j * inputs + i]
+// * stream i of in.
+struct MixOp {
+  View in, weights, out;  // [inputs * width], [outputs * inputs], [outputs * width]
+  int64_t inputs = 0, outputs = 0;
+};
+
+// Stretches every run of like.width values of inout to the length |like|; runs of zeros stay.
+struct MatchLengthOp {
+  View inout, like;
+};
+
+// inout = max(0, inout - (mean + deviations * deviation)) over the row, the deviation with n - 1
+// (the Gaussian top-k of Gemma 3n).
+struct CutBelowOp {
+  View inout;
+  float deviations = 0;
+};
+
+// inout = its softmax over the row.
+struct SoftmaxOp {
+  View inout;
 };
 
 enum class RouterScore { kSoftmax, kSigmoid, kSoftmaxOfSelected };
@@ -190,7 +280,10 @@ enum class RouterScore { kSoftmax, kSigmoid, kSoftmaxOfSelected };
 //   softmax afterwards); selection = probability + selection_bias; with groups > 1 only the best
 //   `groups_used` groups of experts (by the sum of their two best selections) stay; the `used`
 //   largest selections win, ties by lower index; weight = probability of the winners, divided by
-//   their sum if `normalize` (sum clamped from below at 6.1e-5 as llama.cpp does), times `scale`.
+//   their sum if `normalize` (sum clamped from below at 6.1e-5 as llama.cpp does), times `scale`,
+//   times the expert's own scale if there are any.
+// With fold > 1 a winner e stands for expert e / fold, and its probability is that with this index
+// (grovemoe); several winners may stand for the same.
 // The result goes to route slot `route`, which ExpertsOp reads.
 struct RouteOp {
   View logits;  // [experts]
@@ -201,6 +294,8 @@ struct RouteOp {
   bool normalize = false;
   float scale = 1;
   WeightId selection_bias = kNoWeight;  // [experts]
+  int64_t fold = 1;
+  WeightId expert_scale = kNoWeight;  // [experts / fold]
 };
 
 // out[t] = sum over the chosen experts e of weight_e * down_e(f(gate_e in) * up_e in). Without
@@ -216,6 +311,7 @@ struct ExpertsOp {
   Activation activation = Activation::kSilu;
   float limit = 0, alpha = 1;  // as in GatedOp
   bool weigh_input = false;
+  bool clamp_activated = false;
 };
 
 // From here on the batch has only the rows that outputs were asked for: out.row(i) =
@@ -235,13 +331,16 @@ struct PoolOp {
 };
 
 using Op = std::variant<EmbedOp, AddRowOp, NormOp, MatMulOp, RopeOp, AttentionOp, UnaryOp, GatedOp,
-                        AddOp, MulOp, ScaleOp, RouteOp, ExpertsOp, SelectRowsOp, PoolOp>;
+                        AddOp, MulOp, ScaleOp, RouteOp, ExpertsOp, SelectRowsOp, PoolOp,
+                        HeadMatMulOp, CopyHeadsOp, PositionScaleOp, IndexOp, XieluOp, MixOp,
+                        MatchLengthOp, CutBelowOp, SoftmaxOp>;
 
 // One layer of the key/value cache.
 struct CacheLayer {
   int64_t kv_heads = 0;
-  int64_t k_size = 0, v_size = 0;  // values per head and token
-  int64_t window = 0;              // tokens that are ever read again; 0: all
+  int64_t k_size = 0,
+          v_size = 0;  // values per head and token; v_size 0: the values are in the keys
+  int64_t window = 0;  // tokens that are ever read again; 0: all
 };
 
 struct Plan {
@@ -250,6 +349,7 @@ struct Plan {
   std::vector<CacheLayer> cache_layers;
   std::vector<Op> ops;
   int routes = 0;          // route slots
+  int selections = 0;      // slots of chosen keys
   int64_t vocabulary = 0;  // token ids are in [0, vocabulary)
   int64_t positions = 0;   // positions are in [0, positions): the rows of learned ones; 0: any
   View output;  // what Run returns: logits [output rows, vocabulary], or pooled rows [segments,

@@ -143,6 +143,38 @@ class Checker {
     Write(op.out);
   }
 
+  void Strided(const View& view, int64_t heads, int64_t size, int64_t stride) {
+    const bool sane =
+        heads > 0 && size > 0 && stride >= 0 && (stride == 0 || heads - 1 <= view.width / stride);
+    Require(sane && view.width == (heads - 1) * stride + size, "heads do not fit the width");
+  }
+
+  void Check(const HeadMatMulOp& op) {
+    Read(op.in);
+    if (const Weight* weight = Find(op.weight, false)) {
+      Strided(op.in, weight->experts, weight->cols, op.in_stride);
+      Strided(op.out, weight->experts, weight->rows, op.out_stride);
+      Require(op.out_stride >= weight->rows, "heads overlap");
+    }
+    Apart(op.in, op.out);
+    Write(op.out);
+  }
+
+  void Check(const CopyHeadsOp& op) {
+    Read(op.in);
+    Strided(op.in, op.heads, op.size, op.in_stride);
+    Strided(op.out, op.heads, op.size, op.out_stride);
+    Require(op.out_stride >= op.size, "heads overlap");
+    Apart(op.in, op.out);
+    Write(op.out);
+  }
+
+  void Check(const PositionScaleOp& op) {
+    BeforeSelection();
+    Require(op.length > 0 && op.offset >= 0, "no length");
+    Read(op.inout);
+  }
+
   void Check(const RopeOp& op) {
     BeforeSelection();
     Read(op.inout);
@@ -167,10 +199,13 @@ class Checker {
     Require(!reads_only || (op.cache >= 0 && op.v.buffer < 0), "no keys");
     if (!reads_only) {
       Read(op.k);
-      Read(op.v);
-      Require(op.k.width == op.kv_heads * op.k_size && op.v.width == op.kv_heads * op.v_size,
-              "widths differ");
+      Require(op.k.width == op.kv_heads * op.k_size, "widths differ");
       Apart(op.k, op.out);
+    }
+    Require(!op.v_in_k || (op.v.buffer < 0 && op.v_size <= op.k_size), "values outside the keys");
+    if (!reads_only && !op.v_in_k) {
+      Read(op.v);
+      Require(op.v.width == op.kv_heads * op.v_size, "widths differ");
       Apart(op.v, op.out);
     }
     if (op.cache >= 0) {
@@ -178,13 +213,75 @@ class Checker {
       Require(known, "a cache layer out of range");
       if (known) {
         const CacheLayer& layer = plan_.cache_layers[static_cast<size_t>(op.cache)];
-        Require(
-            layer.kv_heads == op.kv_heads && layer.k_size == op.k_size && layer.v_size == op.v_size,
-            "a cache layer of another shape");
+        Require(layer.kv_heads == op.kv_heads && layer.k_size == op.k_size &&
+                    layer.v_size == (op.v_in_k ? 0 : op.v_size),
+                "a cache layer of another shape");
       }
     }
     Vector(op.sinks, op.heads);
+    if (const Weight* bias = Find(op.position_bias, true)) {
+      Require(bias->cols == op.heads && bias->rows >= 4 && bias->experts == 1,
+              "a position bias of the wrong shape");
+    }
+    Require(op.chunk >= 0 && op.window >= 0 && (op.chunk == 0 || op.causal), "a chunk");
+    if (op.selection >= 0) {
+      Selection(op.selection);
+      Require(op.causal && op.softcap == 0 && op.alibi_max_bias == 0,
+              "chosen keys with a soft cap or a bias");
+    }
     Write(op.out);
+  }
+
+  void Selection(int selection) {
+    Require(selection >= 0 && selection < plan_.selections, "a selection slot out of range");
+  }
+
+  void Check(const IndexOp& op) {
+    BeforeSelection();
+    Require(op.heads > 0 && op.size > 0 && op.used > 0, "no heads");
+    Require(
+        op.q.width == op.heads * op.size && op.k.width == op.size && op.weights.width == op.heads,
+        "widths differ");
+    Read(op.q);
+    Read(op.k);
+    Read(op.weights);
+    Selection(op.selection);
+    if (op.cache < 0) return;
+    const bool known = static_cast<size_t>(op.cache) < plan_.cache_layers.size();
+    Require(known, "a cache layer out of range");
+    if (!known) return;
+    const CacheLayer& layer = plan_.cache_layers[static_cast<size_t>(op.cache)];
+    Require(layer.kv_heads == 1 && layer.k_size == op.size && layer.v_size == 0,
+            "a cache layer of another shape");
+  }
+
+  void Check(const XieluOp& op) { Read(op.inout); }
+  void Check(const CutBelowOp& op) {
+    Read(op.inout);
+    Require(op.inout.width > 1, "no deviation of one value");
+  }
+  void Check(const SoftmaxOp& op) { Read(op.inout); }
+
+  void Check(const MixOp& op) {
+    Read(op.in);
+    Read(op.weights);
+    const bool sane = op.inputs > 0 && op.outputs > 0 &&
+                      op.in.width % std::max<int64_t>(op.inputs, 1) == 0 &&
+                      op.out.width % std::max<int64_t>(op.outputs, 1) == 0;
+    Require(sane && op.in.width / op.inputs == op.out.width / op.outputs &&
+                op.weights.width == op.inputs * op.outputs,
+            "streams do not fit the widths");
+    Apart(op.in, op.out);
+    Apart(op.weights, op.out);
+    Write(op.out);
+  }
+
+  void Check(const MatchLengthOp& op) {
+    Read(op.inout);
+    Read(op.like);
+    Require(op.like.width > 0 && op.inout.width % std::max<int64_t>(op.like.width, 1) == 0,
+            "runs do not fit the width");
+    Apart(op.inout, op.like);
   }
 
   void Check(const UnaryOp& op) {
@@ -222,7 +319,10 @@ class Checker {
     Write(op.out);
   }
 
-  void Check(const ScaleOp& op) { Read(op.inout); }
+  void Check(const ScaleOp& op) {
+    Read(op.inout);
+    Vector(op.weight, op.inout.width);
+  }
 
   void Route(int route) {
     Require(route >= 0 && route < plan_.routes, "a route slot out of range");
@@ -238,6 +338,9 @@ class Checker {
                 op.used <= op.groups_used * (op.experts / std::max<int64_t>(op.groups, 1)),
             "groups do not fit the experts");
     Vector(op.selection_bias, op.experts);
+    const bool folds = op.fold > 0 && op.experts % std::max<int64_t>(op.fold, 1) == 0;
+    Require(folds, "experts do not fold evenly");
+    if (folds) Vector(op.expert_scale, op.experts / op.fold);
   }
 
   void Check(const ExpertsOp& op) {

@@ -284,6 +284,11 @@ PUNA_INLINE void VisibleKeys(const AttendArgs& args, int64_t token, int64_t* beg
   if (args.causal) {
     if (self + 1 < *end) *end = self + 1;
     if (args.window > 0 && self - args.window + 1 > *begin) *begin = self - args.window + 1;
+    if (args.chunk > 0) {
+      const int64_t position = self + args.first_position;
+      const int64_t start = position / args.chunk * args.chunk - args.first_position;
+      if (start > *begin) *begin = start;
+    }
   } else if (args.window > 0) {
     if (self - args.window / 2 > *begin) *begin = self - args.window / 2;
     if (self + args.window / 2 + 1 < *end) *end = self + args.window / 2 + 1;
@@ -345,6 +350,21 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
   }
 }
 
+// Values that are the first dimensions of the keys: the K tiles are expanded, if BlockScores has
+// not done so, and turned. Where many heads share one latent key that is little beside the
+// products.
+static void BlockValuesOfKeys(const AttendArgs& args, const TileBlock& block, int64_t begin,
+                              int64_t end, int64_t rows, int64_t v_padded, const AttendScratch& s) {
+  if (!Expands(args.tile.type, rows)) ExpandKeys(args.tile.type, block, args.tile.k_size, s.keys);
+  for (int64_t key = begin; key < end; ++key) {
+    float* value = s.values + key * v_padded;
+    for (int64_t d = 0; d < args.tile.v_size; ++d) value[d] = s.keys[d * kBlock + key];
+    for (int64_t d = args.tile.v_size; d < v_padded; ++d) value[d] = 0;
+  }
+  AccumulateProduct(rows, s.scores + begin, kBlock, s.values + begin * v_padded, v_padded,
+                    end - begin, s.sums, v_padded, v_padded);
+}
+
 static void FinishRow(const AttendArgs& args, int64_t row, RowState state, const float* sums) {
   const int64_t token = row / args.heads, head = row % args.heads;
   const int64_t v_size = args.tile.v_size;
@@ -358,6 +378,26 @@ static void FinishRow(const AttendArgs& args, int64_t row, RowState state, const
   factor = state.sum > 0 ? factor / state.sum : 0.0f;
   float* out = args.out + token * args.out_stride + head * v_size;
   Map(sums, v_size, out, [&](F32 v) { return v * factor; });
+}
+
+// scores[64] of one row, for the keys from `first` on: adds the position bias.
+static void AddPositionBias(const AttendArgs& args, int64_t head, int64_t self, int64_t first,
+                            float* scores) {
+  for (int64_t i = 0; i < kBlock; ++i) {
+    int64_t distance = first + i - self;
+    distance = distance < -kBiasReach ? -kBiasReach : distance > kBiasReach ? kBiasReach : distance;
+    scores[i] += args.bias[args.bias_rows[distance + kBiasReach] * args.bias_heads + head];
+  }
+}
+
+// Takes the keys that were not chosen out of one row.
+static void KeepSelected(const AttendArgs& args, int64_t token, int64_t first, float* scores) {
+  const uint64_t* words = args.selected + token * args.selected_stride + first / 64;
+  const int64_t shift = first % 64;
+  const uint64_t bits = shift == 0 ? words[0] : words[0] >> shift | words[1] << (64 - shift);
+  for (int64_t i = 0; i < kBlock; ++i) {
+    if ((bits >> i & 1) == 0) scores[i] = -__builtin_inff();
+  }
 }
 
 // *total and its sums become those of its own keys and the part's.
@@ -418,13 +458,22 @@ static void AttendRange(const AttendArgs& args, int64_t begin, int64_t end, int6
       const int64_t token = row / args.heads;
       int64_t row_begin, row_end;
       VisibleKeys(args, token, &row_begin, &row_end);
+      float* scores = s.scores + row * kBlock;
+      if (args.bias != nullptr) {
+        AddPositionBias(args, row % args.heads, args.first_key + token, first, scores);
+      }
+      if (args.selected != nullptr) KeepSelected(args, token, first, scores);
       const float slope = args.slopes == nullptr ? 0.0f : args.slopes[row % args.heads];
       const float factor =
-          UpdateRow(s.scores + row * kBlock, row_begin - first, row_end - first, args.softcap,
-                    slope, static_cast<float>(args.first_key + token - first), &s.rows[row]);
+          UpdateRow(scores, row_begin - first, row_end - first, args.softcap, slope,
+                    static_cast<float>(args.first_key + token - first), &s.rows[row]);
       if (factor != 1) Scale(s.sums + row * v_padded, v_padded, factor);
     }
-    BlockValues(args, block, block_begin, block_end, rows, v_padded, s);
+    if (args.tile.v_in_k) {
+      BlockValuesOfKeys(args, block, block_begin, block_end, rows, v_padded, s);
+    } else {
+      BlockValues(args, block, block_begin, block_end, rows, v_padded, s);
+    }
   }
 }
 
@@ -461,6 +510,25 @@ static void Attend(const AttendArgs& args) {
     state[1] = s.total_rows[row].sum;
     __builtin_memcpy(state + 16, s.totals + row * v_padded,
                      static_cast<size_t>(v_padded) * sizeof(float));
+  }
+}
+
+static void IndexScores(const AttendArgs& args, const float* weights, float* scores) {
+  const int64_t k_size = args.tile.k_size;
+  const AttendScratch s = CarveScratch(args, args.heads, PaddedValueSize(args.tile.v_size));
+  __builtin_memcpy(s.q, args.q, static_cast<size_t>(args.heads * k_size) * sizeof(float));
+  for (int64_t first = args.key_begin / kPageTokens * kPageTokens; first < args.key_end;
+       first += kBlock) {
+    const int64_t end = args.key_end < first + kBlock ? args.key_end : first + kBlock;
+    const TileBlock block = FindTiles(args, first, end);
+    BlockScores(args, block, args.heads, s);
+    for (int64_t key = 0; key < block.pages * kPageTokens; key += kLanes) {
+      F32 sum{};
+      for (int64_t head = 0; head < args.heads; ++head) {
+        sum = Fma(Set(weights[head]), Max(Load(s.scores + head * kBlock + key), F32{}), sum);
+      }
+      Store(scores + first + key, sum);
+    }
   }
 }
 
@@ -503,7 +571,8 @@ static void Append(const KvTile& tile, uint8_t* page, int64_t slot, const float*
                    const float* v) {
   uint8_t* k_tile = page + tile.k_offset;
   uint8_t* v_tile = page + tile.v_offset;
-  const int64_t k_size = tile.k_size, v_size = tile.v_size, v_padded = PaddedValueSize(v_size);
+  const int64_t k_size = tile.k_size, v_size = tile.v_in_k ? 0 : tile.v_size;
+  const int64_t v_padded = PaddedValueSize(v_size);
   switch (tile.type) {
     case KvType::kF32: {
       float* keys = reinterpret_cast<float*>(k_tile) + slot;
@@ -552,5 +621,5 @@ static void Append(const KvTile& tile, uint8_t* page, int64_t slot, const float*
 #define PUNA_VECTOR_OPS                                                                     \
   {                                                                                         \
     Norm, Rope, Unary, Gated, GatedClamped, Add, Dot, Mul, Scale, Softcap, Softmax, Append, \
-        Attend, AttendMerge                                                                 \
+        Attend, AttendMerge, GatedLimited, Xielu, IndexScores                               \
   }

@@ -13,11 +13,23 @@
 #include <cmath>
 
 #include "backend/cpu/compiler.h"
+#include "backend/cpu/key_slot.h"
 #include "backend/cpu/plan_access.h"
 #include "base/check.h"
 
 namespace puna::backend::cpu {
 namespace {
+
+// RelativeBucket of the distances [-kBiasReach, kBiasReach]: beyond, all are alike.
+std::vector<int32_t> BiasRows(const AttentionOp& op, const WeightStore& weights) {
+  std::vector<int32_t> rows;
+  if (op.position_bias == kNoWeight) return rows;
+  const int64_t buckets = weights.weight(op.position_bias).rows;
+  for (int64_t distance = -kBiasReach; distance <= kBiasReach; ++distance) {
+    rows.push_back(static_cast<int32_t>(RelativeBucket(distance, buckets, !op.causal)));
+  }
+  return rows;
+}
 
 // Rows (tokens times heads) of a unit: enough to pay for expanding the keys, few enough to stay in
 // the L1/L2 caches.
@@ -55,8 +67,13 @@ struct Division {
 
 class AttentionStep final : public Step {
  public:
-  AttentionStep(const AttentionOp& op, const float* sinks, CompileContext* context)
-      : op_(op), sinks_(sinks), slopes_(AlibiSlopes(op)) {
+  AttentionStep(const AttentionOp& op, const float* sinks, const float* bias,
+                CompileContext* context)
+      : op_(op),
+        sinks_(sinks),
+        slopes_(AlibiSlopes(op)),
+        bias_(bias),
+        bias_rows_(BiasRows(op, *context->weights())) {
     group_ = op.heads / op.kv_heads;
     unit_heads_ = std::min(group_, kMaxUnitRows);
     head_parts_ = DivideUp(group_, unit_heads_);
@@ -66,7 +83,9 @@ class AttentionStep final : public Step {
     tile_.type = cached_ ? context->options().kv_type : KvType::kF32;
     tile_.k_size = op.k_size;
     tile_.v_size = op.v_size;
-    head_bytes_ = KTileBytes(tile_.type, op.k_size) + VTileBytes(tile_.type, op.v_size);
+    tile_.v_in_k = op.v_in_k;
+    head_bytes_ =
+        KTileBytes(tile_.type, op.k_size) + VTileBytes(tile_.type, op.v_in_k ? 0 : op.v_size);
     tile_.k_offset = cached_ ? context->kv_layer(op.cache).offset : 0;
     tile_.v_offset = tile_.k_offset + KTileBytes(tile_.type, op.k_size);
 
@@ -141,23 +160,11 @@ class AttentionStep final : public Step {
     }
     if (op_.k.buffer < 0) return;
     for (int64_t row = row_begin; row < row_end; ++row) {
-      uint8_t* page = nullptr;
-      int64_t slot = 0;
-      if (cached_) {
-        const int64_t position = pass.positions[static_cast<size_t>(row)];
-        const Segment& segment =
-            pass.batch->segments[static_cast<size_t>(pass.segments[static_cast<size_t>(row)])];
-        page = pass.kv_pool +
-               segment.pages[static_cast<size_t>(position / kPageTokens)] * pass.kv_page_bytes;
-        slot = position % kPageTokens;
-      } else {
-        page = pass.shared_scratch + row / kPageTokens * op_.kv_heads * head_bytes_;
-        slot = row % kPageTokens;
-      }
+      const KeySlot place = SlotOf(pass, row, cached_, op_.kv_heads * head_bytes_);
       const float* k = pass.Row(op_.k, row);
-      const float* v = pass.Row(op_.v, row);
+      const float* v = op_.v_in_k ? k : pass.Row(op_.v, row);
       for (int64_t head = head_begin; head < head_end; ++head) {
-        pass.ops->append(tile_, page + head * head_bytes_, slot, k + head * op_.k_size,
+        pass.ops->append(tile_, place.page + head * head_bytes_, place.slot, k + head * op_.k_size,
                          v + head * op_.v_size);
       }
     }
@@ -174,6 +181,12 @@ class AttentionStep final : public Step {
     args.first_key = base + block.first_token;
     args.key_begin = first_valid;
     args.key_end = op_.causal ? last + 1 : base + segment.tokens;
+    if (op_.chunk > 0) {
+      args.first_position = segment.start_position - base;
+      const int64_t position = segment.start_position + block.first_token;
+      args.key_begin =
+          std::max(args.key_begin, position / op_.chunk * op_.chunk - args.first_position);
+    }
     if (op_.window > 0) {
       const int64_t back = op_.causal ? op_.window - 1 : op_.window / 2;
       args.key_begin = std::max(args.key_begin, args.first_key - back);
@@ -212,11 +225,22 @@ class AttentionStep final : public Step {
     args.tile.k_offset += kv_head * head_bytes_;
     args.tile.v_offset += kv_head * head_bytes_;
     args.window = op_.window;
+    args.chunk = op_.chunk;
     args.causal = op_.causal;
     args.scale = op_.scale;
     args.softcap = op_.softcap;
     args.slopes = slopes_.empty() ? nullptr : slopes_.data() + head;
     args.sinks = sinks_ == nullptr ? nullptr : sinks_ + head;
+    if (bias_ != nullptr) {
+      args.bias = bias_ + head;
+      args.bias_rows = bias_rows_.data();
+      args.bias_heads = op_.heads;
+    }
+    if (op_.selection >= 0) {
+      args.selected =
+          pass.selections[static_cast<size_t>(op_.selection)] + first_row * pass.selection_words;
+      args.selected_stride = pass.selection_words;
+    }
     args.out = pass.Row(op_.out, first_row) + head * op_.v_size;
     args.out_stride = pass.Stride(op_.out);
     args.scratch = reinterpret_cast<float*>(pass.ScratchOf(worker));
@@ -239,6 +263,8 @@ class AttentionStep final : public Step {
   AttentionOp op_;
   const float* sinks_;
   std::vector<float> slopes_;
+  const float* bias_;
+  std::vector<int32_t> bias_rows_;
   int threads_ = 1;
   int64_t group_ = 1, unit_heads_ = 1, head_parts_ = 1, unit_tokens_ = 1;
   int64_t max_splits_ = 1;
@@ -286,7 +312,8 @@ Result<bool> CompileAttention(CompileContext* context, size_t index) {
   if (op == nullptr) return false;
   CHECK(context->rows() == RowKind::kTokens) << "attention after rows were selected";
   PUNA_ASSIGN_OR_RETURN(const float* sinks, context->weights()->Vector(op->sinks));
-  auto step = std::make_unique<AttentionStep>(*op, sinks, context);
+  PUNA_ASSIGN_OR_RETURN(const float* bias, context->weights()->Vector(op->position_bias));
+  auto step = std::make_unique<AttentionStep>(*op, sinks, bias, context);
   // Views that overlap without being the same (k and v in one, say) would be prepared twice.
   const bool apart = op->k.buffer < 0 ||
                      (!Overlap(op->q, op->k) && !Overlap(op->q, op->v) && !Overlap(op->k, op->v));

@@ -9,8 +9,8 @@ namespace puna::backend::cpu {
 namespace {
 
 // Tried in this order; what none takes is a RowOp.
-constexpr Result<bool> (*kRules[])(CompileContext*, size_t) = {CompileMatMul, CompileAttention,
-                                                               CompileExperts};
+constexpr Result<bool> (*kRules[])(CompileContext*, size_t) = {
+    CompileMatMul, CompileHeadMatMul, CompileAttention, CompileIndex, CompileExperts};
 
 // Pages of this size and more are made of whole pages of the system, so that they can be given
 // back.

@@ -94,7 +94,9 @@ class CompileContext {
 
 // The rules. Each looks at op(index), which is free, and returns whether it took it.
 Result<bool> CompileMatMul(CompileContext* context, size_t index);
+Result<bool> CompileHeadMatMul(CompileContext* context, size_t index);
 Result<bool> CompileAttention(CompileContext* context, size_t index);
+Result<bool> CompileIndex(CompileContext* context, size_t index);
 Result<bool> CompileExperts(CompileContext* context, size_t index);
 
 }  // namespace puna::backend::cpu

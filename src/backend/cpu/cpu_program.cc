@@ -95,6 +95,13 @@ int64_t CpuProgram::LayOut(uint8_t* base) {
     slot.chosen = reinterpret_cast<int32_t*>(take(rows * slot.used * 4));
     slot.weights = take_floats(rows * slot.used);
   }
+  // Keys are positions of a sequence or, without a cache, rows of the batch; one word more, because
+  // blocks of keys need not begin at a word.
+  selection_words_ = std::max(options_.kv_pages * kPageTokens, rows) / 64 + 2;
+  selections_.assign(static_cast<size_t>(plan_->selections), nullptr);
+  for (uint64_t*& bits : selections_) {
+    bits = reinterpret_cast<uint64_t*>(take(rows * selection_words_ * 8));
+  }
   int64_t shared_bytes = 0;
   compiled_.low_rank_slots = 0;
   worker_scratch_bytes_ = 0;
@@ -210,6 +217,8 @@ void CpuProgram::Run(const Batch& batch, std::span<float> out) {
   pass.positions = positions_;
   pass.segments = segments_;
   pass.routes = compiled_.routes;
+  pass.selections = selections_;
+  pass.selection_words = selection_words_;
   pass.rope_tables = compiled_.rope_tables;
   pass.query_blocks = query_blocks_;
   pass.kv_pool = kv_pool_.data();

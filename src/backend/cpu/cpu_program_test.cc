@@ -335,6 +335,104 @@ TEST_P(PerIsa, Experts) {
   }
 }
 
+TEST_P(PerIsa, StreamOps) {
+  for (const int64_t width : kWidths) {
+    auto plan = ElementPlan(width, [&](PlanBuilder* b, View x, View y, View out) {
+      const View three = b->Buffer(3 * width), weights = b->Buffer(6), two = b->Buffer(2 * width);
+      b->Do(CopyHeadsOp{x, three, 3, width, 0, width});
+      b->Do(XieluOp{{three.buffer, 0, width}, 0.8f, 1.1f, 0.5f, -1e-6f});
+      if (width > 1) b->Do(CutBelowOp{{three.buffer, width, width}, 0.3f});
+      b->Do(MatchLengthOp{three, y});
+      b->Do(MatMulOp{y, weights, b->Matrix(6, width)});
+      b->Do(SoftmaxOp{weights});
+      b->Do(MixOp{three, weights, two, 3, 2});
+      b->Do(GatedOp{Activation::kSilu, y, {two.buffer, 0, width}, out, 0.9f, 1, true});
+      b->Do(ScaleOp{out, 0.7f, 0, 0, 0.1f, b->Vector(width)});
+      b->Do(PositionScaleOp{out, 0.3f, 4, 2});
+      b->Do(AddOp{out, {two.buffer, width, width}, out});
+    });
+    EXPECT_LT(Compare(plan, {{{0, 5}, {1, 21}}}, {}), kFloatTolerance) << width;
+  }
+}
+
+// A chosen few of the keys, chunks, a bias by distance, keys that hold the values, and products per
+// head: with a cache and without.
+struct LatentShape {
+  int64_t heads = 5, rank = 32, rope = 8, v_size = 20;
+  int64_t chunk = 0, used = 0;
+  bool cached = true, bias = false, causal = true;
+};
+
+std::shared_ptr<const Plan> LatentPlan(const LatentShape& s) {
+  PlanBuilder b(3);
+  const int64_t key = s.rank + s.rope, heads = s.heads;
+  b.plan().vocabulary = 50;
+  const View h = b.Buffer(36), q = b.Buffer(heads * 24), wide = b.Buffer(heads * key);
+  const View k = b.Buffer(key), seen = b.Buffer(heads * s.rank), out = b.Buffer(heads * s.v_size);
+  b.Do(EmbedOp{b.Add(1, 50, 36, 1.0f), h});
+  b.Do(MatMulOp{h, q, b.Matrix(heads * 24, 36)});
+  b.Do(MatMulOp{h, k, b.Matrix(key, 36)});
+  b.Do(HeadMatMulOp{{q.buffer, 0, (heads - 1) * 24 + 16},
+                    {wide.buffer, 0, (heads - 1) * key + s.rank},
+                    24,
+                    key,
+                    b.Add(heads, s.rank, 16, 0.2f)});
+  b.Do(CopyHeadsOp{{q.buffer, 16, (heads - 1) * 24 + s.rope},
+                   {wide.buffer, s.rank, (heads - 1) * key + s.rope},
+                   heads,
+                   s.rope,
+                   24,
+                   key});
+  AttentionOp attention{wide, k, {}, seen, -1, heads, 1, key, s.rank, 0.3f};
+  attention.v_in_k = true;
+  attention.chunk = s.chunk;
+  attention.causal = s.causal;
+  if (s.bias) attention.position_bias = b.Add(1, 32, heads, 1.0f);
+  if (s.used > 0) {
+    const View index = b.Buffer(3 * 12), index_k = b.Buffer(12), weights = b.Buffer(3);
+    b.Do(MatMulOp{h, index, b.Matrix(36, 36)});
+    b.Do(MatMulOp{h, index_k, b.Matrix(12, 36)});
+    b.Do(MatMulOp{h, weights, b.Matrix(3, 36)});
+    IndexOp op{index, index_k, weights, -1, 3, 12, s.used, 0};
+    if (s.cached) {
+      op.cache = 0;
+      b.plan().cache_layers.push_back({1, 12, 0, 0});
+    }
+    b.plan().selections = 1;
+    b.Do(op);
+    attention.selection = 0;
+  }
+  if (s.cached) {
+    attention.cache = static_cast<int>(b.plan().cache_layers.size());
+    b.plan().cache_layers.push_back({1, key, 0, 0});
+  }
+  b.Do(attention);
+  b.Do(HeadMatMulOp{seen, out, s.rank, s.v_size, b.Add(heads, s.v_size, s.rank, 0.2f)});
+  return b.Finish(out);
+}
+
+TEST_P(PerIsa, LatentAttention) {
+  for (const bool cached : {true, false}) {
+    for (const int64_t heads : {1, 5, 16, 70}) {
+      LatentShape s{.heads = heads, .cached = cached};
+      EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance) << heads;
+      s.chunk = 24;
+      EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance) << heads;
+      s = {.heads = heads, .cached = cached, .bias = true};
+      EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance) << heads;
+      s.causal = false;
+      EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance) << heads;
+      s = {.heads = heads, .used = 9, .cached = cached};
+      EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance) << heads;
+    }
+  }
+  LatentShape s;
+  EXPECT_LT(Compare(LatentPlan(s), kMixed, Options(KvType::kF16)), 1e-6);
+  EXPECT_LT(Compare(LatentPlan(s), kMixed, Options(KvType::kQ8_0)), 1e-4);
+  EXPECT_LT(Compare(LatentPlan(s), {{{0, 200}}, {{0, 200}}, {{0, 200}}, {{0, 1}}}, Options(), 4),
+            kFloatTolerance);
+}
+
 // Encoders: no cache, attention within the segment.
 TEST_P(PerIsa, WithoutCache) {
   for (const bool causal : {false, true}) {

@@ -68,6 +68,8 @@ struct Pass {
   std::span<const int64_t> positions;       // [tokens]
   std::span<const int32_t> segments;        // [tokens]: the segment of each
   std::span<const RouteSlot> routes;
+  std::span<uint64_t* const> selections;  // by slot: a bit per key, [tokens][selection_words]
+  int64_t selection_words = 0;
   std::span<const RopeTable> rope_tables;
   std::span<const std::vector<QueryBlock>> query_blocks;  // by AttentionStep::blocks
   uint8_t* kv_pool = nullptr;

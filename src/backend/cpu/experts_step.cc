@@ -302,6 +302,9 @@ class ExpertsStep final : public Step {
       float* x = up_rows + row * stride + begin;
       if (gate_rows == nullptr) {
         pass.ops->unary(op_.activation, x, n, x);
+      } else if (op_.limit > 0 && op_.clamp_activated) {
+        pass.ops->gated_limited(op_.activation, gate_rows + row * stride + begin, x, n, op_.limit,
+                                x);
       } else if (op_.limit > 0) {
         pass.ops->gated_clamped(gate_rows + row * stride + begin, x, n, op_.limit, op_.alpha, x);
       } else {

@@ -11,7 +11,8 @@ struct Visitor {
   OpAccess operator()(const RopeOp& op) const { return {{op.inout}, {op.inout}}; }
   OpAccess operator()(const AttentionOp& op) const {
     OpAccess access{{op.q}, {op.out}};
-    if (op.k.buffer >= 0) access.reads.insert(access.reads.end(), {op.k, op.v});
+    if (op.k.buffer >= 0) access.reads.push_back(op.k);
+    if (op.v.buffer >= 0) access.reads.push_back(op.v);
     return access;
   }
   OpAccess operator()(const UnaryOp& op) const { return {{op.in}, {op.out}}; }
@@ -23,6 +24,15 @@ struct Visitor {
   OpAccess operator()(const ExpertsOp& op) const { return {{op.in}, {op.out}}; }
   OpAccess operator()(const SelectRowsOp& op) const { return {{op.in}, {op.out}}; }
   OpAccess operator()(const PoolOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const HeadMatMulOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const CopyHeadsOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const PositionScaleOp& op) const { return {{op.inout}, {op.inout}}; }
+  OpAccess operator()(const IndexOp& op) const { return {{op.q, op.k, op.weights}, {}}; }
+  OpAccess operator()(const XieluOp& op) const { return {{op.inout}, {op.inout}}; }
+  OpAccess operator()(const MixOp& op) const { return {{op.in, op.weights}, {op.out}}; }
+  OpAccess operator()(const MatchLengthOp& op) const { return {{op.inout, op.like}, {op.inout}}; }
+  OpAccess operator()(const CutBelowOp& op) const { return {{op.inout}, {op.inout}}; }
+  OpAccess operator()(const SoftmaxOp& op) const { return {{op.inout}, {op.inout}}; }
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "backend/cpu/low_rank.h"
 #include "backend/cpu/plan_access.h"
+#include "backend/cpu/stream_ops.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -132,7 +133,9 @@ class Elementwise final : public RowOp {
     const float* gate = pass.Row(op.gate, row) + at;
     const float* up = pass.Row(op.up, row) + at;
     float* out = pass.Row(op.out, row) + at;
-    if (op.limit > 0) {
+    if (op.limit > 0 && op.clamp_activated) {
+      pass.ops->gated_limited(op.activation, gate, up, n, op.limit, out);
+    } else if (op.limit > 0) {
       pass.ops->gated_clamped(gate, up, n, op.limit, op.alpha, out);
     } else {
       pass.ops->gated(op.activation, gate, up, n, out);
@@ -153,19 +156,72 @@ class Elementwise final : public RowOp {
     if (out != a) std::memmove(out, a, static_cast<size_t>(n) * sizeof(float));
     pass.ops->scale(out, n, factor);
   }
-  static void Row(const ScaleOp& op, const Pass& pass, int64_t row, int64_t at, int64_t n) {
-    float* x = pass.Row(op.inout, row) + at;
-    if (op.softcap > 0) {
-      pass.ops->softcap(x, n, op.scale, op.softcap);
-    } else if (op.scale != 1) {
-      pass.ops->scale(x, n, op.scale);
-    }
-    if (op.clamp > 0) {
-      for (int64_t i = 0; i < n; ++i) x[i] = std::clamp(x[i], -op.clamp, op.clamp);
+
+  OpType op_;
+};
+
+class ScaleRows final : public RowOp {
+ public:
+  ScaleRows(const ScaleOp& op, const float* weight) : op_(op), weight_(weight) {
+    width = op.inout.width;
+    column_unit = 1;
+  }
+  void Run(const Pass& pass, const Block& block, float*) const override {
+    const int64_t n = block.column_end - block.column_begin;
+    for (int64_t row = block.row_begin; row < block.row_end; ++row) {
+      float* x = pass.Row(op_.inout, row) + block.column_begin;
+      const bool only_scaled = weight_ == nullptr && op_.offset == 0;
+      if (weight_ != nullptr) pass.ops->mul(x, weight_ + block.column_begin, n, x);
+      if (op_.softcap > 0 && only_scaled) {
+        pass.ops->softcap(x, n, op_.scale, op_.softcap);
+      } else {
+        if (op_.scale != 1) pass.ops->scale(x, n, op_.scale);
+        for (int64_t i = 0; op_.offset != 0 && i < n; ++i) x[i] += op_.offset;
+        if (op_.softcap > 0) pass.ops->softcap(x, n, 1, op_.softcap);
+      }
+      for (int64_t i = 0; op_.clamp > 0 && i < n; ++i) {
+        x[i] = std::clamp(x[i], -op_.clamp, op_.clamp);
+      }
     }
   }
 
-  OpType op_;
+ private:
+  ScaleOp op_;
+  const float* weight_;
+};
+
+class CopyHeads final : public RowOp {
+ public:
+  explicit CopyHeads(const CopyHeadsOp& op) : op_(op) {}
+  void Run(const Pass& pass, const Block& block, float*) const override {
+    for (int64_t row = block.row_begin; row < block.row_end; ++row) {
+      const float* in = pass.Row(op_.in, row);
+      float* out = pass.Row(op_.out, row);
+      for (int64_t h = 0; h < op_.heads; ++h) {
+        std::memcpy(out + h * op_.out_stride, in + h * op_.in_stride,
+                    static_cast<size_t>(op_.size) * sizeof(float));
+      }
+    }
+  }
+
+ private:
+  CopyHeadsOp op_;
+};
+
+class PositionScale final : public RowOp {
+ public:
+  explicit PositionScale(const PositionScaleOp& op) : op_(op) {}
+  void Run(const Pass& pass, const Block& block, float*) const override {
+    for (int64_t row = block.row_begin; row < block.row_end; ++row) {
+      const int64_t steps = (pass.positions[static_cast<size_t>(row)] + op_.offset) / op_.length;
+      if (steps == 0) continue;
+      const double factor = 1 + op_.scale * std::log1p(static_cast<double>(steps));
+      pass.ops->scale(pass.Row(op_.inout, row), op_.inout.width, static_cast<float>(factor));
+    }
+  }
+
+ private:
+  PositionScaleOp op_;
 };
 
 class SelectRows final : public RowOp {
@@ -221,7 +277,8 @@ int64_t ArgMax(const float* values, int64_t n) {
 
 class RouteRows final : public RowOp {
  public:
-  RouteRows(const RouteOp& op, const float* bias) : op_(op), bias_(bias) {
+  RouteRows(const RouteOp& op, const float* bias, const float* expert_scale)
+      : op_(op), bias_(bias), expert_scale_(expert_scale) {
     scratch_floats = 2 * (op.experts + op.groups);
   }
   void Run(const Pass& pass, const Block& block, float* scratch) const override {
@@ -253,8 +310,8 @@ class RouteRows final : public RowOp {
     if (op_.groups > 1) KeepBestGroups(selection, scratch + 2 * n);
     for (int64_t i = 0; i < op_.used; ++i) {
       const int64_t best = ArgMax(selection, n);
-      chosen[i] = static_cast<int32_t>(best);
-      weights[i] = probability[best];
+      chosen[i] = static_cast<int32_t>(best / op_.fold);
+      weights[i] = probability[chosen[i]];
       selection[best] = kOut;
     }
     if (op_.score == RouterScore::kSoftmaxOfSelected) pass.ops->softmax(weights, op_.used);
@@ -265,6 +322,9 @@ class RouteRows final : public RowOp {
       factor /= std::max(sum, kSmallestWeightSum);
     }
     if (factor != 1) pass.ops->scale(weights, op_.used, factor);
+    for (int64_t i = 0; expert_scale_ != nullptr && i < op_.used; ++i) {
+      weights[i] *= expert_scale_[chosen[i]];
+    }
   }
 
   // Puts the experts of all but the best groups out of the race. A group counts by its two best
@@ -297,6 +357,7 @@ class RouteRows final : public RowOp {
 
   RouteOp op_;
   const float* bias_;
+  const float* expert_scale_;
 };
 
 struct Maker {
@@ -331,15 +392,26 @@ struct Maker {
                                                 op.b.width == op.a.width ? 1 : op.out.width);
   }
   Made operator()(const ScaleOp& op) const {
-    return std::make_unique<Elementwise<ScaleOp>>(op, op.inout.width, 1);
+    PUNA_ASSIGN_OR_RETURN(const float* weight, context.weights->Vector(op.weight));
+    return std::make_unique<ScaleRows>(op, weight);
   }
   Made operator()(const RouteOp& op) const {
     PUNA_ASSIGN_OR_RETURN(const float* bias, context.weights->Vector(op.selection_bias));
-    return std::make_unique<RouteRows>(op, bias);
+    PUNA_ASSIGN_OR_RETURN(const float* scale, context.weights->Vector(op.expert_scale));
+    return std::make_unique<RouteRows>(op, bias, scale);
   }
   Made operator()(const SelectRowsOp& op) const { return std::make_unique<SelectRows>(op); }
   Made operator()(const PoolOp& op) const { return std::make_unique<PoolRows>(op); }
+  Made operator()(const CopyHeadsOp& op) const { return std::make_unique<CopyHeads>(op); }
+  Made operator()(const PositionScaleOp& op) const { return std::make_unique<PositionScale>(op); }
+  Made operator()(const XieluOp& op) const { return MakeStreamOp(op); }
+  Made operator()(const MixOp& op) const { return MakeStreamOp(op); }
+  Made operator()(const MatchLengthOp& op) const { return MakeStreamOp(op); }
+  Made operator()(const CutBelowOp& op) const { return MakeStreamOp(op); }
+  Made operator()(const SoftmaxOp& op) const { return MakeStreamOp(op); }
   Made operator()(const MatMulOp&) const { return nullptr; }
+  Made operator()(const IndexOp&) const { return nullptr; }
+  Made operator()(const HeadMatMulOp&) const { return nullptr; }
   Made operator()(const AttentionOp&) const { return nullptr; }
   Made operator()(const ExpertsOp&) const { return nullptr; }
 };

@@ -21,7 +21,8 @@ struct RowOpContext {
   void* program = nullptr;
 };
 
-// Null for the ops that are no RowOps: MatMulOp, AttentionOp, ExpertsOp.
+// Null for the ops that are no RowOps: MatMulOp, HeadMatMulOp, AttentionOp,
+// IndexOp, ExpertsOp.
 Result<std::unique_ptr<RowOp>> MakeRowOp(const Op& op, const RowOpContext& context);
 
 // A loop over blocks of rows on its own.

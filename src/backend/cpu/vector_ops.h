@@ -26,6 +26,7 @@ struct KvTile {
   KvType type = KvType::kF32;
   int64_t k_size = 0, v_size = 0;
   int64_t k_offset = 0, v_offset = 0;  // bytes from the start of the page
+  bool v_in_k = false;                 // there is no V tile: values are the first of the keys'
 };
 int64_t KTileBytes(KvType type, int64_t k_size);
 int64_t VTileBytes(KvType type, int64_t v_size);
@@ -45,12 +46,22 @@ struct AttendArgs {
   int64_t key_begin = 0, key_end = 0;
   int64_t first_key =
       0;  // the key of the first token itself; token t sees keys up to first_key + t if causal
-  int64_t window = 0;  // as in AttentionOp
+  int64_t window = 0, chunk = 0;  // as in AttentionOp
+  int64_t first_position = 0;     // of key 0, for `chunk`
   bool causal = true;
   float scale = 1, softcap = 0;
   const float* slopes = nullptr;  // [heads], ALiBi; may be null
   const float* sinks = nullptr;   // [heads]; may be null
-  float* out = nullptr;           // out[token * out_stride + head * v_size + d]
+  // Position bias: the value of head h for distance d is bias[bias_rows[clamp(d)] * bias_heads +
+  // h], clamp to [-kBiasReach, kBiasReach] and counted from there. May be null.
+  const float* bias = nullptr;
+  const int32_t* bias_rows = nullptr;
+  int64_t bias_heads = 0;
+  // Bit s % 64 of selected[token * selected_stride + s / 64]: key s is seen. May be null; else one
+  // word behind the last key is readable.
+  const uint64_t* selected = nullptr;
+  int64_t selected_stride = 0;
+  float* out = nullptr;  // out[token * out_stride + head * v_size + d]
   int64_t out_stride = 0;
   // Not null: instead of `out`, the state of the running softmax is written here
   // (AttendPartialFloats), for AttendMerge.
@@ -61,6 +72,7 @@ inline constexpr int64_t kAttendKeyBlock = 64;
 // The keys of a token are summed in ranges that begin at multiples of this; who divides keys among
 // threads must divide there.
 inline constexpr int64_t kAttendRange = 1024;
+inline constexpr int64_t kBiasReach = 128;
 // [rows][largest score, sum of weights, weighted values[v_padded]], rows = tokens * heads.
 inline int64_t AttendPartialFloats(int64_t rows, int64_t v_size) {
   return rows * (PaddedValueSize(v_size) + 16);
@@ -86,12 +98,22 @@ struct VectorOps {
   void (*softcap)(float* x, int64_t n, float scale, float cap);  // cap * tanh(scale * x / cap)
   void (*softmax)(float* x, int64_t n);
 
-  // Writes one token's key [k_size] and value [v_size] into slot `slot` of a page.
+  // Writes one token's key [k_size] and value [v_size] into slot `slot` of a page. `v` is not read
+  // if tile.v_in_k.
   void (*append)(const KvTile& tile, uint8_t* page, int64_t slot, const float* k, const float* v);
   void (*attend)(const AttendArgs& args);
   // Joins `parts` partial states that lie part_stride floats apart into args.out.
   void (*attend_merge)(const AttendArgs& args, const float* partials, int64_t parts,
                        int64_t part_stride);
+
+  // min(f(gate), limit) * clamp(up, -limit, limit). In place allowed.
+  void (*gated_limited)(Activation activation, const float* gate, const float* up, int64_t n,
+                        float limit, float* out);
+  // As XieluOp, in place.
+  void (*xielu)(float* x, int64_t n, float alpha_n, float alpha_p, float beta, float epsilon);
+  // For one token: scores[s] = sum over args.heads of weights[h] * max(0, q_h . k_s) for the keys
+  // [key_begin, key_end) of args; what lies up to 64 places behind them is overwritten.
+  void (*index_scores)(const AttendArgs& args, const float* weights, float* scores);
 };
 
 // The table of an instruction set; IsaAvailable(isa) must hold for its functions to run.

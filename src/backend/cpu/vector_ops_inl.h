@@ -169,6 +169,21 @@ static void GatedClamped(const float* gate, const float* up, int64_t n, float li
     return g * Sigmoid(alpha * g) * (u + 1.0f);
   });
 }
+static void GatedLimited(Activation activation, const float* gate, const float* up, int64_t n,
+                         float limit, float* out) {
+  WithActivation(activation, [&]<Activation kActivation>() {
+    Map2(gate, up, n, out, [&](F32 g, F32 u) {
+      u = Max(Min(u, Set(limit)), Set(-limit));
+      return Min(Activate<kActivation>(g), Set(limit)) * u;
+    });
+  });
+}
+static void Xielu(float* x, int64_t n, float alpha_n, float alpha_p, float beta, float epsilon) {
+  Map(x, n, x, [&](F32 v) {
+    const F32 bent = alpha_n * (Exp(Min(v, Set(epsilon))) - 1.0f - v);
+    return (v > F32{} ? alpha_p * v * v : bent) + beta * v;
+  });
+}
 static void Add(const float* a, const float* b, float scale, int64_t n, float* out) {
   Map2(a, b, n, out, [&](F32 x, F32 y) { return Fma(Set(scale), y, x); });
 }

@@ -28,6 +28,7 @@ Pass::Pass(const Plan& plan, WeightTable* weights, KvPages* pages, const Batch& 
   }
   row_segments = token_segments;
   routes.resize(static_cast<size_t>(plan.routes));
+  selections.resize(static_cast<size_t>(plan.selections));
 }
 
 std::span<float> Pass::At(const View& view, int64_t row) {

@@ -87,13 +87,6 @@ float Activate(Activation activation, double x) {
   return 0;
 }
 
-float Gate(Activation activation, float limit, float alpha, double gate, double up) {
-  if (limit <= 0) return static_cast<float>(Activate(activation, gate) * up);
-  const double clamped_gate = std::min<double>(gate, limit);
-  const double clamped_up = std::clamp<double>(up, -limit, limit);
-  return static_cast<float>(clamped_gate * Sigmoid(alpha * clamped_gate) * (clamped_up + 1));
-}
-
 void Execute(const EmbedOp& op, Pass* pass) {
   for (int64_t token = 0; token < pass->rows; ++token) {
     const std::span<const float> row =
@@ -169,6 +162,38 @@ void Execute(const RopeOp& op, Pass* pass) {
   }
 }
 
+void Execute(const HeadMatMulOp& op, Pass* pass) {
+  const Weight& weight = pass->weights->at(op.weight);
+  for (int64_t h = 0; h < weight.experts; ++h) {
+    for (int64_t r = 0; r < weight.rows; ++r) {
+      const std::span<const float> values = pass->weights->Row(op.weight, h, r);
+      for (int64_t row = 0; row < pass->rows; ++row) {
+        const float* in = pass->At(op.in, row).data() + h * op.in_stride;
+        double sum = 0;
+        for (size_t i = 0; i < values.size(); ++i) sum += static_cast<double>(values[i]) * in[i];
+        pass->At(op.out, row)[static_cast<size_t>(h * op.out_stride + r)] = static_cast<float>(sum);
+      }
+    }
+  }
+}
+
+void Execute(const CopyHeadsOp& op, Pass* pass) {
+  for (int64_t row = 0; row < pass->rows; ++row) {
+    for (int64_t h = 0; h < op.heads; ++h) {
+      std::copy_n(pass->At(op.in, row).begin() + h * op.in_stride, op.size,
+                  pass->At(op.out, row).begin() + h * op.out_stride);
+    }
+  }
+}
+
+void Execute(const PositionScaleOp& op, Pass* pass) {
+  for (int64_t row = 0; row < pass->rows; ++row) {
+    const int64_t steps = (pass->position(row) + op.offset) / op.length;
+    const double factor = 1 + op.scale * std::log1p(static_cast<double>(steps));
+    for (float& value : pass->At(op.inout, row)) value = static_cast<float>(value * factor);
+  }
+}
+
 void Execute(const UnaryOp& op, Pass* pass) {
   for (int64_t row = 0; row < pass->rows; ++row) {
     const std::span<const float> in = pass->At(op.in, row);
@@ -181,8 +206,7 @@ void Execute(const GatedOp& op, Pass* pass) {
   for (int64_t row = 0; row < pass->rows; ++row) {
     const std::span<const float> gate = pass->At(op.gate, row), up = pass->At(op.up, row);
     const std::span<float> out = pass->At(op.out, row);
-    for (size_t i = 0; i < out.size(); ++i)
-      out[i] = Gate(op.activation, op.limit, op.alpha, gate[i], up[i]);
+    for (size_t i = 0; i < out.size(); ++i) out[i] = Gate(op, gate[i], up[i]);
   }
 }
 
@@ -206,9 +230,14 @@ void Execute(const MulOp& op, Pass* pass) {
 }
 
 void Execute(const ScaleOp& op, Pass* pass) {
+  const std::vector<float> weight = pass->weights->Vector(op.weight);
   for (int64_t row = 0; row < pass->rows; ++row) {
-    for (float& value : pass->At(op.inout, row)) {
+    const std::span<float> values = pass->At(op.inout, row);
+    for (size_t i = 0; i < values.size(); ++i) {
+      float& value = values[i];
       double x = static_cast<double>(op.scale) * value;
+      if (!weight.empty()) x *= weight[i];
+      x += op.offset;
       if (op.softcap > 0) x = op.softcap * std::tanh(x / op.softcap);
       if (op.clamp > 0) x = std::clamp<double>(x, -op.clamp, op.clamp);
       value = static_cast<float>(x);

@@ -51,7 +51,8 @@ void KeepBestGroups(const RouteOp& op, std::span<double> selection) {
 }
 
 void RouteRow(const RouteOp& op, std::span<const float> logits,
-              std::span<const float> selection_bias, Route* route) {
+              std::span<const float> selection_bias, std::span<const float> expert_scale,
+              Route* route) {
   std::vector<double> probability(logits.begin(), logits.end());
   if (op.score == RouterScore::kSoftmax) SoftmaxInPlace(probability);
   if (op.score == RouterScore::kSigmoid) {
@@ -61,7 +62,8 @@ void RouteRow(const RouteOp& op, std::span<const float> logits,
   for (size_t i = 0; i < selection_bias.size(); ++i) selection[i] += selection_bias[i];
   if (op.groups > 1) KeepBestGroups(op, selection);
 
-  const std::vector<int64_t> chosen = Largest(selection, op.used);
+  std::vector<int64_t> chosen = Largest(selection, op.used);
+  for (int64_t& expert : chosen) expert /= op.fold;
   std::vector<double> weights;
   for (const int64_t expert : chosen) weights.push_back(probability[static_cast<size_t>(expert)]);
   if (op.score == RouterScore::kSoftmaxOfSelected) SoftmaxInPlace(weights);
@@ -71,8 +73,10 @@ void RouteRow(const RouteOp& op, std::span<const float> logits,
     for (double& weight : weights) weight /= sum;
   }
   for (size_t i = 0; i < chosen.size(); ++i) {
+    const size_t expert = static_cast<size_t>(chosen[i]);
+    const double own = expert_scale.empty() ? 1 : expert_scale[expert];
     route->experts.push_back(chosen[i]);
-    route->weights.push_back(static_cast<float>(weights[i] * op.scale));
+    route->weights.push_back(static_cast<float>(weights[i] * op.scale * own));
   }
 }
 
@@ -102,8 +106,7 @@ void AddExpert(const ExpertsOp& op, Pass* pass, int64_t token, int64_t expert, f
   Product(pass, op.up, op.up_bias, expert, token, input, &up);
   if (op.gate != kNoWeight) {
     Product(pass, op.gate, op.gate_bias, expert, token, input, &gate);
-    for (size_t i = 0; i < up.size(); ++i)
-      up[i] = Gate(op.activation, op.limit, op.alpha, gate[i], up[i]);
+    for (size_t i = 0; i < up.size(); ++i) up[i] = Gate(op, gate[i], up[i]);
   } else {
     for (float& value : up) value = Activate(op.activation, value);
   }
@@ -115,10 +118,11 @@ void AddExpert(const ExpertsOp& op, Pass* pass, int64_t token, int64_t expert, f
 
 void Execute(const RouteOp& op, Pass* pass) {
   const std::vector<float> selection_bias = pass->weights->Vector(op.selection_bias);
+  const std::vector<float> expert_scale = pass->weights->Vector(op.expert_scale);
   Route& route = pass->routes[static_cast<size_t>(op.route)];
   route = Route{.used = op.used};
   for (int64_t row = 0; row < pass->rows; ++row)
-    RouteRow(op, pass->At(op.logits, row), selection_bias, &route);
+    RouteRow(op, pass->At(op.logits, row), selection_bias, expert_scale, &route);
 }
 
 void Execute(const ExpertsOp& op, Pass* pass) {

@@ -4,6 +4,8 @@
 #ifndef PUNA_BACKEND_REFERENCE_REFERENCE_OPS_H_
 #define PUNA_BACKEND_REFERENCE_REFERENCE_OPS_H_
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -42,6 +44,8 @@ struct Pass {
   std::vector<size_t> token_segments;       // [tokens]: the segment of each
   std::vector<size_t> row_segments;         // [rows]
   std::vector<Route> routes;
+  // By selection slot and token: the chosen positions, ascending.
+  std::vector<std::vector<std::vector<int64_t>>> selections;
 };
 
 float Activate(Activation activation, double x);
@@ -61,13 +65,31 @@ void Execute(const RouteOp& op, Pass* pass);
 void Execute(const ExpertsOp& op, Pass* pass);
 void Execute(const SelectRowsOp& op, Pass* pass);
 void Execute(const PoolOp& op, Pass* pass);
+void Execute(const HeadMatMulOp& op, Pass* pass);
+void Execute(const CopyHeadsOp& op, Pass* pass);
+void Execute(const PositionScaleOp& op, Pass* pass);
+void Execute(const IndexOp& op, Pass* pass);
+void Execute(const XieluOp& op, Pass* pass);
+void Execute(const MixOp& op, Pass* pass);
+void Execute(const MatchLengthOp& op, Pass* pass);
+void Execute(const CutBelowOp& op, Pass* pass);
+void Execute(const SoftmaxOp& op, Pass* pass);
 
 // out += what the adapters of row `row` add to weight * in.
 void AddLowRank(const Pass& pass, WeightId weight, int64_t expert, int64_t row,
                 std::span<const float> in, std::span<float> out);
 
-// The value of GatedOp and of an expert, for one pair.
-float Gate(Activation activation, float limit, float alpha, double gate, double up);
+// The value of GatedOp and of an expert, for one pair; OpType is either.
+template <typename OpType>
+float Gate(const OpType& op, double gate, double up) {
+  if (op.limit <= 0) return static_cast<float>(Activate(op.activation, gate) * up);
+  const double limit = op.limit, clamped_up = std::clamp(up, -limit, limit);
+  if (op.clamp_activated) {
+    return static_cast<float>(std::min<double>(Activate(op.activation, gate), limit) * clamped_up);
+  }
+  const double clamped = std::min(gate, limit);
+  return static_cast<float>(clamped / (1 + std::exp(-op.alpha * clamped)) * (clamped_up + 1));
+}
 
 }  // namespace puna::backend::reference
 

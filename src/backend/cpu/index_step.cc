@@ -1,0 +1,101 @@
+// Which keys attention may see: one loop appends the index keys, one over tokens scores all keys up
+// to the token and keeps the best as a row of bits. A token with few keys keeps them all unscored.
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "backend/cpu/compiler.h"
+#include "backend/cpu/key_slot.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+constexpr int64_t kAppendRows = 16;
+
+int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Sets bits [begin, end).
+void SetBits(uint64_t* words, int64_t begin, int64_t end) {
+  for (int64_t bit = begin; bit < end; ++bit) words[bit / 64] |= uint64_t{1} << bit % 64;
+}
+
+class IndexStep final : public Step {
+ public:
+  IndexStep(const IndexOp& op, CompileContext* context) : op_(op), cached_(op.cache >= 0) {
+    tile_.type = cached_ ? context->options().kv_type : KvType::kF32;
+    tile_.k_size = op.size;
+    tile_.v_in_k = true;
+    page_bytes_ = KTileBytes(tile_.type, op.size);
+    if (cached_) {
+      tile_.k_offset = context->kv_layer(op.cache).offset;
+    } else {
+      shared_scratch_bytes = DivideUp(context->max_rows(), kPageTokens) * page_bytes_;
+    }
+    max_keys_ = cached_ ? context->options().kv_pages * kPageTokens : context->max_rows();
+    max_keys_ = DivideUp(max_keys_, kAttendKeyBlock) * kAttendKeyBlock + kAttendKeyBlock;
+    attend_floats_ = DivideUp(AttendScratchFloats(op.heads, op.size, 0), 16) * 16;
+    worker_scratch_bytes = (attend_floats_ + 2 * max_keys_) * static_cast<int64_t>(sizeof(float));
+  }
+
+  void Run(const Pass& pass, Worker& worker) const override {
+    const int64_t rows = pass.rows[0];
+    worker.For(DivideUp(rows, kAppendRows), [&](int64_t block) {
+      for (int64_t row = block * kAppendRows; row < std::min(rows, (block + 1) * kAppendRows);
+           ++row) {
+        const KeySlot place = SlotOf(pass, row, cached_, page_bytes_);
+        pass.ops->append(tile_, place.page, place.slot, pass.Row(op_.k, row), nullptr);
+      }
+    });
+    worker.For(rows, [&](int64_t row) { Choose(pass, worker, row); });
+  }
+
+ private:
+  void Choose(const Pass& pass, const Worker& worker, int64_t row) const {
+    const Segment& segment =
+        pass.batch->segments[static_cast<size_t>(pass.segments[static_cast<size_t>(row)])];
+    AttendArgs args;
+    args.key_begin = cached_ ? 0 : segment.first_row;
+    args.key_end = (cached_ ? pass.positions[static_cast<size_t>(row)] : row) + 1;
+    uint64_t* bits =
+        pass.selections[static_cast<size_t>(op_.selection)] + row * pass.selection_words;
+    std::memset(bits, 0, static_cast<size_t>(args.key_end / 64 + 2) * sizeof(uint64_t));
+    if (args.key_end - args.key_begin <= op_.used) {
+      return SetBits(bits, args.key_begin, args.key_end);
+    }
+    args.q = pass.Row(op_.q, row);
+    args.tokens = 1;
+    args.heads = op_.heads;
+    args.pool = cached_ ? pass.kv_pool : pass.shared_scratch;
+    args.page_bytes = cached_ ? pass.kv_page_bytes : page_bytes_;
+    args.pages = cached_ ? segment.pages.data() : nullptr;
+    args.tile = tile_;
+    args.scratch = reinterpret_cast<float*>(pass.ScratchOf(worker));
+    float* scores = args.scratch + attend_floats_;
+    pass.ops->index_scores(args, pass.Row(op_.weights, row), scores);
+
+    int32_t* order = reinterpret_cast<int32_t*>(scores + max_keys_);
+    const int64_t keys = args.key_end - args.key_begin;
+    std::iota(order, order + keys, static_cast<int32_t>(args.key_begin));
+    std::partial_sort(order, order + op_.used, order + keys,
+                      [scores](int32_t a, int32_t b) { return scores[a] > scores[b]; });
+    for (int64_t i = 0; i < op_.used; ++i) SetBits(bits, order[i], order[i] + 1);
+  }
+
+  IndexOp op_;
+  bool cached_;
+  KvTile tile_;
+  int64_t page_bytes_ = 0, max_keys_ = 0, attend_floats_ = 0;
+};
+
+}  // namespace
+
+Result<bool> CompileIndex(CompileContext* context, size_t index) {
+  const auto* op = std::get_if<IndexOp>(&context->op(index));
+  if (op == nullptr) return false;
+  context->FlushPending();
+  context->Take(index);
+  context->AddStep(std::make_unique<IndexStep>(*op, context));
+  return true;
+}
+
+}  // namespace puna::backend::cpu
