@@ -103,6 +103,15 @@ void AddPerplexity(CLI::App* eval, Context& context, Action* chosen) {
   });
 }
 
+void AddArchitectures(CLI::App* eval, Action* chosen) {
+  CLI::App* command =
+      eval->add_subcommand("architectures", "The architectures that run, and what uses them");
+  auto markdown = std::make_shared<bool>(false);
+  command->add_flag("--markdown", *markdown, "As docs/architectures.md");
+  command->callback(
+      [markdown, chosen] { *chosen = [markdown] { return EvalArchitectures(*markdown); }; });
+}
+
 void AddTemplate(CLI::App* eval, Action* chosen) {
   struct Options {
     std::string jinja, go;
@@ -151,6 +160,7 @@ void AddEval(CLI::App& app, Context& context, Action* chosen) {
   AddTokenize(eval, context, chosen);
   AddDequantize(eval, context, chosen);
   AddPerplexity(eval, context, chosen);
+  AddArchitectures(eval, chosen);
   AddTemplate(eval, chosen);
   AddSchema(eval, context, chosen);
 }

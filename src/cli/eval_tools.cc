@@ -81,7 +81,9 @@ Status EvalLogits(const Settings& settings, const EvalLogitsOptions& options) {
   PUNA_RETURN_IF_ERROR(runner->CheckTokens(ids));
   PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(options.out));
   model::PageTable sequence = runner->NewSequence();
-  const auto chunk = static_cast<size_t>(runner_options.max_batch_tokens);
+  const size_t chunk = model::SeesAhead(runner->config())
+                           ? ids.size()
+                           : static_cast<size_t>(runner_options.max_batch_tokens);
   for (size_t at = 0; at < ids.size(); at += chunk) {
     const ModelRunner::Part part{&sequence,
                                  std::span(ids).subspan(at, std::min(chunk, ids.size() - at))};
@@ -230,6 +232,29 @@ Status EvalDequantize(const Settings& settings, const std::string& model,
     PUNA_RETURN_IF_ERROR(out.Write(std::span<const float>(values)));
   }
   return out.Finish();
+}
+
+Status EvalArchitectures(bool markdown) {
+  if (markdown) {
+    std::fputs(
+        "# Architectures that run\n\n"
+        "`general.architecture` of a GGUF file says what network it holds. These have a spec in "
+        "`src/model/arch/`; any other\n"
+        "is refused with an error that names it. Tiny random models of most of them, with the "
+        "outputs that llama.cpp computes\n"
+        "in float32, are among the tests: the reference backend agrees with a normalized mean "
+        "squared error below 1e-9, the\n"
+        "cpu backend below 1e-7. This page is what `puna eval architectures --markdown` prints.\n\n"
+        "| models | `general.architecture` |\n|---|---|\n",
+        stdout);
+  }
+  for (const model::Architecture& architecture : model::SupportedArchitectures()) {
+    std::fputs((markdown ? fmt::format("| {} | `{}` |\n", architecture.family, architecture.name)
+                         : fmt::format("{:<20} {}\n", architecture.name, architecture.family))
+                   .c_str(),
+               stdout);
+  }
+  return {};
 }
 
 Status EvalTemplate(const std::string& jinja_file, const std::string& go_file) {

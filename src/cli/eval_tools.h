@@ -45,6 +45,9 @@ Status EvalPerplexity(const Settings& settings, const EvalPerplexityOptions& opt
 Status EvalTokenize(const Settings& settings, const std::string& model, bool special);
 Status EvalDequantize(const Settings& settings, const std::string& model, const std::string& tensor,
                       const std::string& out);
+// The architectures that run and the models that users know them by: a line each, or all of
+// docs/architectures.md.
+Status EvalArchitectures(bool markdown);
 // Exactly one of the file names is not empty.
 Status EvalTemplate(const std::string& jinja_file, const std::string& go_file);
 

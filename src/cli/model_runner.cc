@@ -43,18 +43,18 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                               : std::max(config.context_length, kLeastContext);
   PUNA_ASSIGN_OR_RETURN(const auto plan,
                         model::BuildPlan(config, std::move(file), {.context_length = context}));
-  if (plan->cache_layers.empty()) {
-    return MakeError(ErrorCode::kUnsupported, "the model has no logits: it computes embeddings");
-  }
   PUNA_ASSIGN_OR_RETURN(auto backend, backend::CreateBackend(options.backend));
   const int64_t pages = PagesFor(options.kv_tokens);
+  const int64_t max_batch_tokens = model::SeesAhead(config)
+                                       ? std::max(options.max_batch_tokens, options.kv_tokens)
+                                       : options.max_batch_tokens;
   PUNA_ASSIGN_OR_RETURN(auto program,
                         backend->Compile(plan, {.kv_type = options.kv_type,
                                                 .kv_pages = pages,
-                                                .max_batch_tokens = options.max_batch_tokens}));
+                                                .max_batch_tokens = max_batch_tokens}));
   return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(config), std::move(backend),
                                                       std::move(program), plan->vocabulary, pages,
-                                                      options.max_batch_tokens));
+                                                      max_batch_tokens));
 }
 
 ModelRunner::ModelRunner(model::ModelConfig config, std::unique_ptr<backend::Backend> backend,

@@ -1,5 +1,6 @@
 // Queries, keys and values lie side by side in one buffer, so a backend may compute the three
 // products as one. Fused attn_qkv matrices are the same three products over slices of the rows.
+#include <algorithm>
 #include <cmath>
 
 #include "model/blocks.h"
@@ -15,11 +16,22 @@ struct Qkv {
   View all, q, k, v;
 };
 
-Qkv Lay(PlanBuilder* plan, const AttentionConfig& attention) {
-  const int64_t q = attention.heads * attention.k_size, k = attention.kv_heads * attention.k_size;
-  const int64_t v = attention.kv_heads * attention.v_size;
+// Keys and values that a later layer uses again must outlive this one where no cache holds them.
+bool OutlivesLayer(const PlanBuilder& plan, int64_t layer) {
+  if (plan.UsesCache()) return false;
+  for (const LayerConfig& other : plan.config().layers) {
+    if (other.attention.kv_layer == layer) return true;
+  }
+  return false;
+}
+
+Qkv Lay(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention) {
+  const int64_t kv_heads = attention.kv_layer < 0 ? attention.kv_heads : 0;
+  const int64_t q = attention.heads * attention.k_size, k = kv_heads * attention.k_size;
+  const int64_t v = kv_heads * attention.v_size;
   Qkv out;
-  out.all = plan->Scratch("qkv", q + k + v);
+  out.all =
+      plan->Scratch(OutlivesLayer(*plan, layer) ? fmt::format("qkv.{}", layer) : "qkv", q + k + v);
   const int buffer = out.all.buffer;
   out.q = {buffer, 0, q};
   out.k = {buffer, q, k};
@@ -30,17 +42,31 @@ Qkv Lay(PlanBuilder* plan, const AttentionConfig& attention) {
 void Project(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, View in,
              const Qkv& qkv) {
   const std::string fused = plan->Name(layer, "attn_qkv");
+  const std::string v_name = plan->Name(layer, "attn_v");
   if (!plan->Has(fused + ".weight")) {
     plan->Linear(plan->Name(layer, "attn_q"), in, qkv.q, attention.qkv_bias);
+    if (attention.kv_layer >= 0) return;
     plan->Linear(plan->Name(layer, "attn_k"), in, qkv.k, attention.qkv_bias);
-    plan->Linear(plan->Name(layer, "attn_v"), in, qkv.v, attention.qkv_bias);
+    if (!attention.v_from_k || plan->Has(v_name + ".weight")) {
+      plan->Linear(v_name, in, qkv.v, attention.qkv_bias);
+    } else {
+      const int64_t width = qkv.v.width;
+      plan->Add(backend::CopyHeadsOp{.in = qkv.k,
+                                     .out = qkv.v,
+                                     .heads = 1,
+                                     .size = width,
+                                     .in_stride = width,
+                                     .out_stride = width});
+    }
     return;
   }
   // Qwen 1 has rows for as many key and value heads as query heads, whatever it uses of them.
   const int64_t thirds = 3 * qkv.q.width;
   const int64_t total = plan->RowsOf(fused + ".weight") == thirds ? thirds : qkv.all.width;
+  int64_t index = 0;
   for (const View& part : {qkv.q, qkv.k, qkv.v}) {
-    const RowSlice slice{.first = part.offset, .count = part.width, .total = total};
+    const int64_t first = attention.fused_thirds ? index++ * qkv.q.width : part.offset;
+    const RowSlice slice{.first = first, .count = part.width, .total = total};
     const WeightId weight = plan->MatrixRows(fused + ".weight", in.width, slice);
     plan->Add(backend::MatMulOp{.in = in,
                                 .out = part,
@@ -64,38 +90,39 @@ void HeadNorm(PlanBuilder* plan, const std::string& name, const AttentionConfig&
   } else {
     op.weight = plan->Vector(tensor, op.group);
   }
-  op.bias = plan->OptionalVector(name + ".bias", op.group);
+  if (attention.qk_norm_bias) op.bias = plan->OptionalVector(name + ".bias", op.group);
   plan->Add(op);
 }
 
 void HeadNorms(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, const Qkv& qkv) {
   if (!attention.qk_norm && !plan->Has(plan->Name(layer, "attn_q_norm.weight"))) return;
   HeadNorm(plan, plan->Name(layer, "attn_q_norm"), attention, qkv.q);
-  HeadNorm(plan, plan->Name(layer, "attn_k_norm"), attention, qkv.k);
+  if (attention.kv_layer < 0) HeadNorm(plan, plan->Name(layer, "attn_k_norm"), attention, qkv.k);
+}
+
+// A norm of single heads without parameters.
+void PlainNorm(PlanBuilder* plan, View inout, int64_t head_size) {
+  plan->Add(backend::NormOp{.in = inout,
+                            .out = inout,
+                            .group = head_size,
+                            .epsilon = static_cast<float>(plan->config().norm_epsilon)});
 }
 
 std::vector<float> RopeFactors(PlanBuilder* plan, const RopeConfig& rope) {
   const int64_t pairs = rope.dimensions / 2;
   if (!rope.factors) return {};
-  if (plan->Has("rope_freqs.weight")) return plan->Values("rope_freqs.weight", pairs);
+  const char* all = "rope_freqs.weight";
+  if (plan->Has(all)) {  // layers that turn less than others use the first of them
+    std::vector<float> values = plan->Values(all, std::max(pairs, plan->ColsOf(all)));
+    values.resize(static_cast<size_t>(plan->ok() ? pairs : 0));
+    return values;
+  }
   const int64_t wanted = plan->options().context_length;
   const int64_t context = wanted > 0 ? wanted : plan->config().context_length;
   const char* name =
       context > rope.original_context ? "rope_factors_long.weight" : "rope_factors_short.weight";
   if (!plan->Has(name)) return {};
   return plan->Values(name, pairs);
-}
-
-void Rotate(PlanBuilder* plan, const AttentionConfig& attention, const Qkv& qkv) {
-  if (!attention.rope.enabled) return;
-  const RopeNumbers numbers = ComputeRope(attention.rope, RopeFactors(plan, attention.rope));
-  for (const View& part : {qkv.q, qkv.k}) {
-    plan->Add(backend::RopeOp{.kind = attention.rope.kind,
-                              .inout = part,
-                              .head_size = attention.k_size,
-                              .inverse_frequency = numbers.inverse_frequency,
-                              .magnitude = numbers.magnitude});
-  }
 }
 
 // inout *= f(attn_gate in), value by value or, if the gate has one row per head, head by head.
@@ -124,22 +151,53 @@ void GateOutput(PlanBuilder* plan, int64_t layer, const AttentionConfig& attenti
 
 }  // namespace
 
-View AttentionBlock(PlanBuilder* plan, int64_t layer, View in) {
-  const AttentionConfig& attention = plan->config().layers[static_cast<size_t>(layer)].attention;
-  const Qkv qkv = Lay(plan, attention);
-  Project(plan, layer, attention, in, qkv);
+double Rotate(PlanBuilder* plan, const RopeConfig& rope, std::initializer_list<View> views,
+              int64_t head_size, int64_t head_offset) {
+  if (!rope.enabled) return 1;
+  const RopeNumbers numbers = ComputeRope(rope, RopeFactors(plan, rope));
+  for (const View& view : views) {
+    plan->Add(backend::RopeOp{.kind = rope.kind,
+                              .inout = view,
+                              .head_size = head_size,
+                              .head_offset = head_offset,
+                              .inverse_frequency = numbers.inverse_frequency,
+                              .magnitude = numbers.magnitude});
+  }
+  return numbers.score_factor;
+}
+
+void ScaleByPosition(PlanBuilder* plan, const AttentionConfig& attention, View queries) {
+  if (!attention.temperature) return;
+  plan->Add(backend::PositionScaleOp{.inout = queries,
+                                     .scale = static_cast<float>(attention.temperature->scale),
+                                     .length = attention.temperature->length,
+                                     .offset = attention.temperature->offset});
+}
+
+namespace {
+
+// Norms, rope and temperature.
+void Prepare(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, const Qkv& qkv) {
+  const bool own_keys = attention.kv_layer < 0;
   if (attention.clamp > 0) {
     plan->Add(backend::ScaleOp{.inout = qkv.all, .clamp = static_cast<float>(attention.clamp)});
   }
+  if (attention.plain_v_norm && own_keys) PlainNorm(plan, qkv.v, attention.v_size);
   if (!attention.qk_norm_after_rope) HeadNorms(plan, layer, attention, qkv);
-  Rotate(plan, attention, qkv);
+  if (own_keys) {
+    Rotate(plan, attention.rope, {qkv.q, qkv.k}, attention.k_size, 0);
+  } else {
+    Rotate(plan, attention.rope, {qkv.q}, attention.k_size, 0);
+  }
+  ScaleByPosition(plan, attention, qkv.q);
   if (attention.qk_norm_after_rope) HeadNorms(plan, layer, attention, qkv);
+  if (!attention.plain_qk_norm) return;
+  PlainNorm(plan, qkv.q, attention.k_size);
+  if (own_keys) PlainNorm(plan, qkv.k, attention.k_size);
+}
 
+backend::AttentionOp OpOf(const AttentionConfig& attention) {
   backend::AttentionOp op;
-  op.q = qkv.q;
-  op.k = qkv.k;
-  op.v = qkv.v;
-  op.out = plan->Scratch("attended", attention.heads * attention.v_size);
   op.heads = attention.heads;
   op.kv_heads = attention.kv_heads;
   op.k_size = attention.k_size;
@@ -149,15 +207,53 @@ View AttentionBlock(PlanBuilder* plan, int64_t layer, View in) {
                                     : 1 / std::sqrt(static_cast<double>(attention.k_size)));
   op.softcap = static_cast<float>(attention.softcap);
   op.window = attention.window;
+  op.chunk = attention.chunk;
   op.alibi_max_bias = static_cast<float>(attention.alibi_max_bias);
   op.causal = attention.causal;
+  return op;
+}
+
+// Tokens that are ever read again.
+int64_t Reach(const AttentionConfig& attention) {
+  return attention.window != 0 ? attention.window : attention.chunk;
+}
+
+void FindKeys(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, const Qkv& qkv,
+              backend::AttentionOp* op) {
+  if (attention.kv_layer >= 0) {
+    const KeysAndValues& kept = plan->Kept(attention.kv_layer);
+    op->cache = kept.cache;
+    op->k = kept.k;
+    op->v = kept.v;
+    return;
+  }
+  op->k = qkv.k;
+  op->v = qkv.v;
+  if (plan->UsesCache()) {
+    op->cache = plan->AddCacheLayer(
+        {attention.kv_heads, attention.k_size, attention.v_size, Reach(attention)});
+    plan->Keep(layer, {.cache = op->cache});
+  } else {
+    plan->Keep(layer, {.k = qkv.k, .v = qkv.v});
+  }
+}
+
+}  // namespace
+
+View AttentionBlock(PlanBuilder* plan, int64_t layer, View in) {
+  const AttentionConfig& attention = plan->config().layers[static_cast<size_t>(layer)].attention;
+  if (attention.latent) return LatentAttentionBlock(plan, layer, in);
+  const Qkv qkv = Lay(plan, layer, attention);
+  Project(plan, layer, attention, in, qkv);
+  Prepare(plan, layer, attention, qkv);
+
+  backend::AttentionOp op = OpOf(attention);
+  op.q = qkv.q;
+  op.out = plan->Scratch("attended", attention.heads * attention.v_size);
+  FindKeys(plan, layer, attention, qkv, &op);
   const std::string sinks =
       plan->FirstOf({plan->Name(layer, "attn_sinks.weight"), plan->Name(layer, "attn_sinks")});
   if (attention.sinks || plan->Has(sinks)) op.sinks = plan->Vector(sinks, attention.heads);
-  if (plan->UsesCache()) {
-    op.cache = plan->AddCacheLayer(
-        {attention.kv_heads, attention.k_size, attention.v_size, attention.window});
-  }
   plan->Add(op);
   if (attention.output_gate) GateOutput(plan, layer, attention, in, op.out);
   return op.out;
@@ -170,8 +266,8 @@ View AttentionOutput(PlanBuilder* plan, int64_t layer, View attended) {
   const std::string name = plan->Has(plan->Name(layer, "attn_out.weight"))
                                ? "attn_out"
                                : "attn_output";  // the first is Ollama's
-  plan->Linear(plan->Name(layer, name), attended, out);
   const AttentionConfig& attention = plan->config().layers[static_cast<size_t>(layer)].attention;
+  plan->Linear(plan->Name(layer, name), attended, out, attention.output_bias && !attention.linear);
   const float scale = static_cast<float>(attention.output_scale);
   if (scale != 1) plan->Add(backend::ScaleOp{.inout = out, .scale = scale});
   return out;

@@ -259,17 +259,12 @@ TEST(BadModel, Metadata) { CheckAll(kBadMetadata, TinyModel::Llama); }
 TEST(BadModel, Tensors) { CheckAll(kBadTensors, TinyModel::Llama); }
 TEST(BadModel, Mixtures) { CheckAll(kBadMixtures, TinyModel::Mixture); }
 
-TEST(BadModel, RankingIsNotSupported) {
-  TinyModel model = TinyModel::Llama();
-  Set(model, "pooling_type", 4u);
-  EXPECT_TRUE(Load(model).has_value());
-  const auto plan = Load(model, {.embeddings = true});
-  ASSERT_FALSE(plan.has_value());
-  EXPECT_EQ(plan.error().code, ErrorCode::kUnsupported);
-}
-
 TEST(BadModel, SupportedArchitecturesAreSortedAndUnique) {
-  const std::vector<std::string> names = SupportedArchitectures();
+  std::vector<std::string_view> names;
+  for (const Architecture& architecture : SupportedArchitectures()) {
+    names.push_back(architecture.name);
+    EXPECT_FALSE(architecture.family.empty()) << architecture.name;
+  }
   EXPECT_TRUE(std::is_sorted(names.begin(), names.end()));
   EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
   EXPECT_THAT(names, ::testing::Contains("llama"));

@@ -13,13 +13,43 @@ View EmbeddingBlock(PlanBuilder* plan);
 // Queries, keys and values of `in`, norms and rope on them, attention. Returns what the heads saw:
 // [heads * v_size].
 View AttentionBlock(PlanBuilder* plan, int64_t layer, View in);
+// The same where the attention is latent (AttentionConfig::latent).
+View LatentAttentionBlock(PlanBuilder* plan, int64_t layer, View in);
 // The output projection of that. [width]
 View AttentionOutput(PlanBuilder* plan, int64_t layer, View attended);
 
-// The router of a mixture that reads the residual stream; call it before the attention is added.
-void EarlyRouter(PlanBuilder* plan, int64_t layer, View x);
-// Plain, gated or mixture of experts. [width]
-View FeedForwardBlock(PlanBuilder* plan, int64_t layer, View in);
+// The router, or the whole of a mixture, that reads the residual stream as it is before the
+// attention is added; call it then.
+void EarlyMixture(PlanBuilder* plan, int64_t layer, View x);
+// Plain, gated or mixture of experts. `in` is the residual stream `x` after the norm, and may be
+// overwritten. [width]
+View FeedForwardBlock(PlanBuilder* plan, int64_t layer, View x, View in);
+
+// Embeddings of each layer's own, computed once from the embeddings `x`. Then, per layer: what they
+// make of the residual stream `x`, to be added to it. [width] `select`: x has only the output rows.
+void PerLayerEmbeddings(PlanBuilder* plan, View x);
+View PerLayerEmbedding(PlanBuilder* plan, int64_t layer, View x, bool select);
+
+// The residual stream as several side by side (ModelConfig::altup): [streams * width] from [width],
+// a layer of them, and back; `select`: of the output rows.
+View SplitIntoStreams(PlanBuilder* plan, View x);
+View AltUpLayer(PlanBuilder* plan, int64_t layer, View streams);
+View JoinStreams(PlanBuilder* plan, View streams, bool select);
+
+// The whole network behind the embeddings `x` where an encoder reads the text first and all layers
+// attend to it (ModelConfig::encoder), final norm included; for embeddings the encoder alone.
+// [width]
+View EncoderDecoder(PlanBuilder* plan, View x, bool select);
+
+// The rows that outputs were asked for, in a buffer of that name.
+View SelectRows(PlanBuilder* plan, std::string_view name, View in);
+
+// For mixers: turns the heads of `views` from their `head_offset`-th value on; returns the factor
+// that scores grow by (RopeNumbers::score_factor).
+double Rotate(PlanBuilder* plan, const RopeConfig& rope, std::initializer_list<View> views,
+              int64_t head_size, int64_t head_offset);
+// For mixers: AttentionConfig::temperature of the queries, if there is one.
+void ScaleByPosition(PlanBuilder* plan, const AttentionConfig& attention, View queries);
 
 // Final norm, then logits, the hidden state or the pooled one, as PlanOptions say. Sets the output
 // of the plan.

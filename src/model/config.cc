@@ -2,6 +2,8 @@
 // neither specs nor the plan builder need to. Ranges of single keys are checked by MetadataReader.
 #include "model/config.h"
 
+#include <algorithm>
+
 #include "model/arch/spec.h"
 #include "model/metadata_reader.h"
 
@@ -25,6 +27,25 @@ Status ValidateAttention(const AttentionConfig& attention, const std::string& ar
         "head size {}",
         architecture, rope.dimensions, attention.k_size);
   }
+  if (attention.latent && !rope.enabled) {
+    return MakeError(ErrorCode::kInternal, "latent attention of {} without rope", architecture);
+  }
+  return {};
+}
+
+// A layer that uses another's keys and values must be made for them.
+Status ValidateSharedKeys(const ModelConfig& config, const AttentionConfig& attention) {
+  if (attention.kv_layer < 0) return {};
+  const bool exists = attention.kv_layer < static_cast<int64_t>(config.layers.size());
+  const AttentionConfig* source =
+      exists ? &config.layers[static_cast<size_t>(attention.kv_layer)].attention : nullptr;
+  if (source == nullptr || source->kv_layer >= 0 || source->kv_heads != attention.kv_heads ||
+      source->k_size != attention.k_size || source->v_size != attention.v_size) {
+    return MakeError(ErrorCode::kCorrupt,
+                     "metadata of {}: layers share the keys and values of layer {}, which has none "
+                     "of their shape",
+                     config.architecture, attention.kv_layer);
+  }
   return {};
 }
 
@@ -40,11 +61,14 @@ Status ValidateMoe(const MoeConfig& moe, const std::string& architecture) {
 
 Status Validate(const ModelConfig& config) {
   for (const LayerConfig& layer : config.layers) {
-    if (layer.feed_forward.hidden <= 0) {
+    if (layer.feed_forward.present && layer.feed_forward.hidden <= 0) {
       return MakeError(ErrorCode::kCorrupt, "metadata key {}.feed_forward_length is too small",
                        config.architecture);
     }
-    PUNA_RETURN_IF_ERROR(ValidateAttention(layer.attention, config.architecture));
+    if (layer.attends && !layer.attention.linear) {
+      PUNA_RETURN_IF_ERROR(ValidateAttention(layer.attention, config.architecture));
+      PUNA_RETURN_IF_ERROR(ValidateSharedKeys(config, layer.attention));
+    }
     if (layer.feed_forward.moe)
       PUNA_RETURN_IF_ERROR(ValidateMoe(*layer.feed_forward.moe, config.architecture));
   }
@@ -58,6 +82,13 @@ Result<ModelConfig> arch::ReadChecked(SpecFunction* spec, MetadataReader& in) {
   PUNA_RETURN_IF_ERROR(in.status());
   PUNA_RETURN_IF_ERROR(Validate(config));
   return config;
+}
+
+bool SeesAhead(const ModelConfig& config) {
+  return config.encoder ||
+         std::any_of(config.layers.begin(), config.layers.end(), [](const LayerConfig& layer) {
+           return layer.attends && !layer.attention.causal;
+         });
 }
 
 Result<ModelConfig> ReadConfig(const gguf::File& file) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/plan.h"
@@ -36,14 +37,47 @@ struct RopeConfig {
   double attention_factor = 1;   // multiplies the magnitude
   double beta_fast = 32, beta_slow = 1, extrapolation = 1;  // YaRN
   double yarn_log_multiplier = 0;                           // deepseek's mscale_all_dim
+  double yarn_multiplier = 1;  // its mscale, which counts only beside the other
+  bool scales_scores = false;  // what YaRN does to the magnitude, scores grow by as well
+};
+
+// Multi-head latent attention (DeepSeek 2): queries, and keys with values, go through narrow
+// matrices; all heads share the rotated part of a key. k_size = plain part + rope.dimensions.
+struct LatentConfig {
+  int64_t q_rank = 0;   // 0: queries come straight from attn_q
+  int64_t kv_rank = 0;  // of the latent that keys and values are made of
+};
+
+// A narrow attention without values beside it chooses the keys that a token may see (DeepSeek 3.2),
+// see backend::IndexOp.
+struct IndexerConfig {
+  int64_t heads = 0, size = 0, used = 0;
+  RopeKind rope = RopeKind::kHalves;
+  bool chooses = true;  // false: what an earlier layer chose is used again
+  double norm_epsilon = 1e-6;
+};
+
+// Queries of later positions are made longer, see backend::PositionScaleOp.
+struct TemperatureConfig {
+  double scale = 0;
+  int64_t length = 1, offset = 0;
 };
 
 struct AttentionConfig {
   int64_t heads = 0, kv_heads = 0, k_size = 0, v_size = 0;
   RopeConfig rope;
+  bool linear = false;                 // nothing but attn_output of the normed input
+  std::optional<LatentConfig> latent;  // then k_size and v_size are those of the expanded heads
+  std::optional<IndexerConfig> indexer;
+  std::optional<TemperatureConfig> temperature;
   double scale = 0;  // of the scores; 0: 1 / sqrt(k_size)
   double softcap = 0;
   int64_t window = 0;  // tokens; 0: all
+  int64_t chunk = 0;   // a token sees back to the last multiple of it; 0: all
+  // The layer whose keys and values are used again instead of own ones; below 0: none.
+  int64_t kv_layer = -1;
+  bool v_from_k = false;      // without attn_v the keys, before their norm, are the values too
+  bool fused_thirds = false;  // attn_qkv has as many rows for keys and for values as for queries
   double alibi_max_bias = 0;
   bool causal = true;
   double clamp = 0;      // queries, keys and values are clamped to [-clamp, clamp]; 0: no
@@ -52,11 +86,30 @@ struct AttentionConfig {
   // head or value by value.
   std::optional<Activation> output_gate;
   double output_scale = 1;  // multiplies what the block adds
+  bool output_bias = true;  // a bias of the output projection is applied where present
   bool sinks = false;       // attn_sinks is required; it is applied wherever present
   bool qk_norm = false;     // attn_q_norm and attn_k_norm are required; where they are not, present
                             // ones are applied
+  bool qk_norm_bias = true;  // their biases are applied where present
   NormKind qk_norm_kind = NormKind::kRms;
   bool qk_norm_after_rope = false;
+  // Norms of single heads that have no parameters, of queries and keys after the rope, of values.
+  bool plain_qk_norm = false, plain_v_norm = false;
+};
+
+// A second mixture over groups of the same experts, which reads what the first one gives
+// (GroveMoE).
+struct ChunkExpertsConfig {
+  int64_t group = 1;  // experts that share one
+  int64_t hidden = 0;
+  double scale = 1;
+};
+
+// Where a mixture stands that has a dense feed-forward beside it.
+enum class MixtureForm {
+  kAlone,
+  kOfLayerInput,  // reads the layer's input through ffn_norm_exps (Arctic)
+  kOwnNorms,      // each has norms before and behind, the router one without parameters (Gemma 4)
 };
 
 struct MoeConfig {
@@ -69,22 +122,36 @@ struct MoeConfig {
   bool weigh_input = false;
   bool router_sees_residual = false;  // the router reads what the attention read, before its norm
   std::string shared_suffix =
-      "_shexp";                  // of the tensors of the shared expert: ffn_up<suffix>.weight
-  double scale_with_shared = 1;  // multiplies the sum of the mixture and the shared expert
+      "_shexp";                       // of the tensors of the shared expert: ffn_up<suffix>.weight
+  double scale_with_shared = 1;       // multiplies the sum of the mixture and the shared expert
+  bool shared_is_activation = false;  // in place of shared experts: f(x)
+  double limit = 0;                   // of the experts, as FeedForwardConfig::limit
+  MixtureForm form = MixtureForm::kAlone;
+  std::optional<ChunkExpertsConfig> chunks;
   bool fused_in_turn =
       false;  // rows of ffn_gate_up_exps are gate, up, gate, up, ... instead of all gate, all up
 };
 
+struct XieluConfig {
+  double alpha_n = 0, alpha_p = 0, beta = 0, epsilon = 0;  // as trained: alphas before softplus
+};
+
 struct FeedForwardConfig {
+  bool present = true;
   int64_t hidden = 0;
   Activation activation = Activation::kSilu;
-  bool gated = true;             // false: down(f(up x))
-  bool bias = true;              // biases are applied where present
-  double limit = 0, alpha = 1;   // clamped gating, see backend::GatedOp
-  std::optional<MoeConfig> moe;  // instead of the plain one
+  bool gated = true;            // false: down(f(up x))
+  bool bias = true;             // biases are applied where present
+  double limit = 0, alpha = 1;  // clamped gating, see backend::GatedOp
+  bool clamp_activated = false;
+  double cut_deviations = 0;         // the gate is cut below, see backend::CutBelowOp; 0: no
+  std::optional<XieluConfig> xielu;  // instead of the activation of one that is not gated
+  bool only_activation = false;      // no matrices at all: f(x)
+  std::optional<MoeConfig> moe;      // instead of the plain one
 };
 
 struct LayerConfig {
+  bool attends = true;  // there is attention
   AttentionConfig attention;
   FeedForwardConfig feed_forward;
 };
@@ -94,6 +161,27 @@ enum class ResidualForm {
   kSequential,  // x += attention(norm x); x += ffn(norm x)
   kParallel,    // x += attention(norm x) + ffn(norm x)
   kPostNorm,    // x = norm(x + attention x); x = norm(x + ffn x)   (bert)
+};
+
+// The residual stream as several, of which one goes through the layers (Gemma 3n): predicted before
+// each layer, corrected after it by what the active one became.
+struct AltUpConfig {
+  int64_t streams = 4, active = 0;
+  int64_t laurel_rank = 64;  // of the narrow path beside the attention
+};
+
+// An encoder in front, whose output all layers of the decoder attend to (T5).
+struct EncoderConfig {
+  int64_t layers = 0;
+  int64_t position_buckets = 32;  // of the relative position bias, in both halves
+};
+
+// What a row becomes when texts are ranked or classified (Pooling::kRank): through cls and
+// cls.output, where present.
+struct ClassifierConfig {
+  Pooling row = Pooling::kFirst;  // which row, or the mean of all
+  Activation activation = Activation::kTanh;
+  bool softmax = false;
 };
 
 // Tensors of the norms of a layer, without "blk.N." and ".weight"; empty: there is none.
@@ -120,11 +208,16 @@ struct ModelConfig {
   double residual_scale = 1;  // multiplies what a block adds
   double logit_scale = 1;     // multiplies the logits
   double logit_softcap = 0;
+  bool logit_bias = true;            // output.bias is applied where present
   bool learned_positions = false;    // position_embd.weight is added
   bool token_types = false;          // row 0 of token_types.weight is added
   bool embedding_norm = false;       // token_embd_norm after the embeddings
   bool embeddings_only = false;      // an encoder: no logits
   Pooling pooling = Pooling::kNone;  // of embeddings
+  ClassifierConfig classifier;       // for Pooling::kRank
+  int64_t per_layer_width = 0;       // of embeddings that each layer has of its own; 0: none
+  std::optional<AltUpConfig> altup;
+  std::optional<EncoderConfig> encoder;
 };
 
 // Reads and validates. Unknown architecture: kUnsupported naming it. Missing keys, impossible
@@ -132,8 +225,15 @@ struct ModelConfig {
 // the key.
 Result<ModelConfig> ReadConfig(const gguf::File& file);
 
-// Names of all architectures with a spec, sorted.
-std::vector<std::string> SupportedArchitectures();
+// Do tokens see what comes after them? Then a text must be computed in one pass.
+bool SeesAhead(const ModelConfig& config);
+
+struct Architecture {
+  std::string_view name;    // as general.architecture has it
+  std::string_view family;  // the models that users know it by
+};
+// All architectures with a spec, sorted by name.
+std::vector<Architecture> SupportedArchitectures();
 
 }  // namespace puna::model
 

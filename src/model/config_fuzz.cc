@@ -220,10 +220,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // The same metadata and tensors as if they were of another architecture.
   const auto name = (*file)->GetString("general.architecture");
   if (!name || !*name) return 0;
-  static const std::vector<std::string> kNames = model::SupportedArchitectures();
+  static const std::vector<model::Architecture> kAll = model::SupportedArchitectures();
   const size_t choice = std::accumulate(data, data + size, size_t{0},
                                         [](size_t hash, uint8_t byte) { return hash * 31 + byte; });
-  const std::string& other = kNames[choice % kNames.size()];
+  const std::string_view other = kAll[choice % kAll.size()].name;
   model::MetadataReader reader(**file, **name);
   const auto as_other = model::arch::ReadChecked(model::arch::FindSpec(other), reader);
   if (as_other) model::PlanAndRun(*as_other, *file, as_other->embeddings_only);

@@ -28,15 +28,39 @@ View EmbeddingBlock(PlanBuilder* plan) {
 
 namespace {
 
+// Scores of the labels of a classifier, from the pooled row.
+View Classify(PlanBuilder* plan, View x) {
+  const ClassifierConfig& classifier = plan->config().classifier;
+  if (const int64_t width = plan->RowsOf("cls.weight"); width > 0) {
+    const View out = plan->Scratch("classified", width);
+    plan->Linear("cls", x, out);
+    plan->Add(backend::UnaryOp{.activation = classifier.activation, .in = out, .out = out});
+    if (plan->Has("cls.norm.weight")) {
+      plan->Add(backend::NormOp{.kind = NormKind::kLayer,
+                                .in = out,
+                                .out = out,
+                                .group = width,
+                                .epsilon = static_cast<float>(plan->config().norm_epsilon),
+                                .weight = plan->Vector("cls.norm.weight", width)});
+    }
+    x = out;
+  }
+  if (const int64_t labels = plan->RowsOf("cls.output.weight"); labels > 0) {
+    const View out = plan->Scratch("labels", labels);
+    plan->Linear("cls.output", x, out);
+    x = out;
+  }
+  if (classifier.softmax) plan->Add(backend::SoftmaxOp{.inout = x});
+  return x;
+}
+
 void Pool(PlanBuilder* plan, View x) {
   const Pooling pooling = plan->config().pooling;
-  if (pooling == Pooling::kRank) {
-    plan->Fail(ErrorCode::kUnsupported,
-               "models that rank pairs of texts (pooling type 4) are not supported");
-    return;
-  }
-  const View out = plan->Scratch("pooled", x.width);
-  plan->Add(backend::PoolOp{.pooling = pooling, .in = x, .out = out});
+  const bool ranks = pooling == Pooling::kRank;
+  View out = plan->Scratch("pooled", x.width);
+  plan->Add(backend::PoolOp{
+      .pooling = ranks ? plan->config().classifier.row : pooling, .in = x, .out = out});
+  if (ranks) out = Classify(plan, out);
   plan->SetOutput(out, true);
 }
 
@@ -48,7 +72,9 @@ void Logits(PlanBuilder* plan, View x) {
                               .out = logits,
                               .weight = plan->Matrix(plan->Has(head) ? head : "token_embd.weight",
                                                      config.width, config.vocabulary),
-                              .bias = plan->OptionalVector("output.bias", config.vocabulary)});
+                              .bias = config.logit_bias
+                                          ? plan->OptionalVector("output.bias", config.vocabulary)
+                                          : backend::kNoWeight});
   if (config.logit_scale != 1 || config.logit_softcap != 0) {
     plan->Add(backend::ScaleOp{.inout = logits,
                                .scale = static_cast<float>(config.logit_scale),
@@ -59,8 +85,14 @@ void Logits(PlanBuilder* plan, View x) {
 
 }  // namespace
 
+View SelectRows(PlanBuilder* plan, std::string_view name, View in) {
+  const View out = plan->Scratch(name, in.width);
+  plan->Add(backend::SelectRowsOp{.in = in, .out = out});
+  return out;
+}
+
 void OutputBlock(PlanBuilder* plan, View x) {
-  if (plan->config().residual != ResidualForm::kPostNorm)
+  if (plan->config().residual != ResidualForm::kPostNorm && !plan->config().encoder)
     plan->Norm(plan->config().norms.output, x, x);
   if (!plan->options().embeddings) {
     Logits(plan, x);

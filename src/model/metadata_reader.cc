@@ -14,7 +14,8 @@ void MetadataReader::Fail(Error error) {
 }
 
 std::string MetadataReader::FullKey(std::string_view key) const {
-  const bool global = key.starts_with("tokenizer.") || key.starts_with("general.");
+  const bool global =
+      key.starts_with("tokenizer.") || key.starts_with("general.") || key.starts_with("xielu.");
   return global ? std::string(key) : fmt::format("{}.{}", architecture_, key);
 }
 
@@ -122,6 +123,36 @@ std::vector<int64_t> MetadataReader::PerLayer(std::string_view key, IntegerRange
   }
   values.resize(static_cast<size_t>(layers), range.min);
   return values;
+}
+
+std::vector<double> MetadataReader::NumberPerLayer(std::string_view key, double min, double max,
+                                                   int64_t layers, double fallback) {
+  std::vector<double> out(static_cast<size_t>(layers), fallback);
+  if (!IsArray(key)) {
+    out.assign(out.size(), Number(key, min, max, fallback));
+    return out;
+  }
+  const Result<const gguf::Array*> array = file_.GetArray(FullKey(key));
+  if (!array) {
+    Fail(array.error());
+    return out;
+  }
+  if ((*array)->kind() == gguf::Array::Kind::kString || (*array)->size() < layers) {
+    Fail({ErrorCode::kCorrupt, fmt::format("metadata key {} is no array of {} numbers, one for "
+                                           "each layer",
+                                           FullKey(key), layers)});
+    return out;
+  }
+  for (int64_t i = 0; i < layers; ++i) {
+    const double value = (*array)->number_at(i);
+    if (!(value >= min && value <= max)) {
+      Fail({ErrorCode::kCorrupt, fmt::format("metadata key {}[{}] is {}, expected {} to {}",
+                                             FullKey(key), i, value, min, max)});
+      return out;
+    }
+    out[static_cast<size_t>(i)] = value;
+  }
+  return out;
 }
 
 std::vector<int64_t> MetadataReader::PerLayer(std::string_view key, IntegerRange range,

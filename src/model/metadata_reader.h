@@ -2,7 +2,7 @@
 //
 // The first problem sticks: from then on every call returns its fallback, so a spec reads straight
 // down and whoever called it asks status() once. Keys are given without the "<architecture>." in
-// front unless they hold a full path ("tokenizer.").
+// front unless they hold a full path ("tokenizer.", "general.", "xielu.").
 #ifndef PUNA_MODEL_METADATA_READER_H_
 #define PUNA_MODEL_METADATA_READER_H_
 
@@ -58,6 +58,9 @@ class MetadataReader {
   std::vector<int64_t> PerLayer(std::string_view key, IntegerRange range, int64_t layers);
   std::vector<int64_t> PerLayer(std::string_view key, IntegerRange range, int64_t layers,
                                 int64_t fallback);
+  // The same of finite numbers in [min, max].
+  std::vector<double> NumberPerLayer(std::string_view key, double min, double max, int64_t layers,
+                                     double fallback);
   // The array at `key`, booleans and integers alike; empty if the key is absent or holds a single
   // value.
   std::vector<int64_t> Array(std::string_view key, IntegerRange range, int64_t at_most);

@@ -33,29 +33,45 @@ void OutputNorm(PlanBuilder* plan, int64_t layer, const std::string& name, View 
   if (!name.empty()) plan->Norm(plan->Name(layer, name), inout, inout);
 }
 
-View SelectRows(PlanBuilder* plan, std::string_view name, View in) {
-  const View out = plan->Scratch(name, in.width);
-  plan->Add(backend::SelectRowsOp{.in = in, .out = out});
-  return out;
+// x += what the layer's form of attention makes of it, but for rows that are not asked for.
+View AddAttention(PlanBuilder* plan, int64_t layer, View x, bool select) {
+  const NormTensors& norms = plan->config().norms;
+  const LayerConfig& config = plan->config().layers[static_cast<size_t>(layer)];
+  if (!config.attends) return select ? SelectRows(plan, "selected_x", x) : x;
+  const View normed = Normed(plan, layer, norms.attention, x);
+  View attended = config.attention.linear ? normed : AttentionBlock(plan, layer, normed);
+  if (select) {
+    attended = SelectRows(plan, "selected_attended", attended);
+    x = SelectRows(plan, "selected_x", x);
+  }
+  const View delta = AttentionOutput(plan, layer, attended);
+  OutputNorm(plan, layer, norms.attention_output, delta);
+  EarlyMixture(plan, layer, x);
+  AddToResidual(plan, x, delta);
+  return x;
 }
 
 // Each returns where the residual stream is afterwards. `select`: drop the rows that are not asked
 // for.
 View SequentialLayer(PlanBuilder* plan, int64_t layer, View x, bool select) {
   const NormTensors& norms = plan->config().norms;
-  View attended = AttentionBlock(plan, layer, Normed(plan, layer, norms.attention, x));
-  if (select) {
-    attended = SelectRows(plan, "selected_attended", attended);
-    x = SelectRows(plan, "selected_x", x);
+  // Without a feed-forward llama.cpp leaves out the attention too.
+  if (!plan->config().layers[static_cast<size_t>(layer)].feed_forward.present) {
+    return select ? SelectRows(plan, "selected_x", x) : x;
   }
-  View delta = AttentionOutput(plan, layer, attended);
-  OutputNorm(plan, layer, norms.attention_output, delta);
-  EarlyRouter(plan, layer, x);
-  AddToResidual(plan, x, delta);
-
-  delta = FeedForwardBlock(plan, layer, Normed(plan, layer, plan->FeedForwardNorm(layer), x));
+  x = AddAttention(plan, layer, x, select);
+  const View normed = Normed(plan, layer, plan->FeedForwardNorm(layer), x);
+  const View delta = FeedForwardBlock(plan, layer, x, normed);
   OutputNorm(plan, layer, norms.feed_forward_output, delta);
   AddToResidual(plan, x, delta);
+  if (plan->config().per_layer_width > 0) {
+    plan->Add(backend::AddOp{.a = x, .b = PerLayerEmbedding(plan, layer, x, select), .out = x});
+  }
+  const std::string scale = plan->Name(layer, "layer_output_scale.weight");
+  if (plan->Has(scale)) {
+    for (const float value : plan->Values(scale, 1))
+      plan->Add(backend::ScaleOp{.inout = x, .scale = value});
+  }
   return x;
 }
 
@@ -72,7 +88,7 @@ View ParallelLayer(PlanBuilder* plan, int64_t layer, View x, bool select) {
   const std::string own_norm = plan->Name(layer, norms.feed_forward);
   if (plan->Has(own_norm + ".weight")) plan->Norm(own_norm, x, normed);
   const View delta = AttentionOutput(plan, layer, attended);
-  const View delta_2 = FeedForwardBlock(plan, layer, normed);
+  const View delta_2 = FeedForwardBlock(plan, layer, x, normed);
   AddToResidual(plan, x, delta);
   AddToResidual(plan, x, delta_2);
   return x;
@@ -93,12 +109,13 @@ View PostNormLayer(PlanBuilder* plan, int64_t layer, View x, bool select) {
   } else {
     plan->Norm(plan->Name(layer, "attn_output_norm"), delta, x);
   }
-  AddToResidual(plan, x, FeedForwardBlock(plan, layer, x));
+  AddToResidual(plan, x, FeedForwardBlock(plan, layer, x, x));
   plan->Norm(plan->Name(layer, "layer_output_norm"), x, x);
   return x;
 }
 
 View Layer(PlanBuilder* plan, int64_t layer, View x, bool select) {
+  if (plan->config().altup) return AltUpLayer(plan, layer, x);
   switch (plan->config().residual) {
     case ResidualForm::kSequential:
       return SequentialLayer(plan, layer, x, select);
@@ -121,11 +138,18 @@ Result<std::shared_ptr<const backend::Plan>> BuildPlan(const ModelConfig& config
   }
   PlanBuilder builder(config, std::move(file), options);
   const bool pooled = options.embeddings && config.pooling != Pooling::kNone;
-  View x = EmbeddingBlock(&builder);
   const int64_t layers = static_cast<int64_t>(config.layers.size());
-  for (int64_t layer = 0; layer < layers && builder.ok(); ++layer) {
-    x = Layer(&builder, layer, x, !pooled && layer == layers - 1);
+  View x = EmbeddingBlock(&builder);
+  if (config.per_layer_width > 0) PerLayerEmbeddings(&builder, x);
+  if (config.altup) x = SplitIntoStreams(&builder, x);
+  if (config.encoder) {
+    x = EncoderDecoder(&builder, x, !pooled);
+  } else {
+    for (int64_t layer = 0; layer < layers && builder.ok(); ++layer) {
+      x = Layer(&builder, layer, x, !pooled && layer == layers - 1);
+    }
   }
+  if (config.altup) x = JoinStreams(&builder, x, !pooled);
   if (builder.ok()) OutputBlock(&builder, x);
   PUNA_RETURN_IF_ERROR(builder.status());
   auto plan = std::make_shared<backend::Plan>(builder.Take());

@@ -178,6 +178,15 @@ std::vector<float> PlanBuilder::Values(const std::string& name, int64_t count) {
   return values;
 }
 
+WeightId PlanBuilder::Reciprocals(const std::string& name, int64_t width) {
+  std::vector<float>& values = owned_->vectors.emplace_back(Values(name, width));
+  if (!ok()) return backend::kNoWeight;
+  for (float& value : values) value = 1 / value;
+  plan_.weights.push_back(
+      {.name = name, .cols = width, .data = reinterpret_cast<const uint8_t*>(values.data())});
+  return static_cast<WeightId>(plan_.weights.size()) - 1;
+}
+
 std::string PlanBuilder::FeedForwardNorm(int64_t layer) const {
   const std::string& name = config_.norms.feed_forward;
   const bool usual =

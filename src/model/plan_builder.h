@@ -34,6 +34,12 @@ struct RowSlice {
   int64_t step = 1;
 };
 
+// The keys and values of a layer, for later layers that use them again.
+struct KeysAndValues {
+  int cache = -1;
+  View k, v;  // without a cache
+};
+
 class PlanBuilder {
  public:
   // All of them outlive the builder.
@@ -66,6 +72,8 @@ class PlanBuilder {
   WeightId FlatMatrix(const std::string& tensor, int64_t cols, int64_t rows);
   WeightId Vector(const std::string& tensor, int64_t width);
   WeightId OptionalVector(const std::string& tensor, int64_t width);
+  // One over each of its values.
+  WeightId Reciprocals(const std::string& tensor, int64_t width);
   // Values [first, first + step, ...) of a vector as a weight of their own.
   WeightId OptionalVectorSlice(const std::string& tensor, RowSlice slice);
   WeightId Experts(const std::string& tensor, int64_t in, RowSlice slice, int64_t experts);
@@ -74,13 +82,16 @@ class PlanBuilder {
   std::vector<float> Values(const std::string& tensor, int64_t count);
 
   // Embeddings are computed from the batch alone; text is generated with a cache.
-  bool UsesCache() const { return !options_.embeddings; }
+  bool UsesCache() const { return !options_.embeddings && !config_.encoder; }
   // The tensor of the norm before the feed-forward; Ollama's gpt-oss files use the usual name.
   std::string FeedForwardNorm(int64_t layer) const;
 
   // A scratch buffer that blocks share by name; as wide as its widest use.
   View Scratch(std::string_view name, int64_t width);
   int AddCacheLayer(const backend::CacheLayer& layer);
+  void Keep(int64_t layer, KeysAndValues kept) { kept_[layer] = kept; }
+  const KeysAndValues& Kept(int64_t layer) { return kept_[layer]; }
+  void UseSelections(int selections) { plan_.selections = std::max(plan_.selections, selections); }
   void UseRoutes(int routes) { plan_.routes = std::max(plan_.routes, routes); }
   template <typename OpType>
   void Add(OpType op) {
@@ -117,6 +128,7 @@ class PlanBuilder {
   backend::Plan plan_;
   Status status_;
   std::map<std::string, int, std::less<>> buffers_;
+  std::map<int64_t, KeysAndValues> kept_;  // by layer
   std::map<std::string, WeightId>
       whole_;  // tensors that are used as they are, so that a tied matrix is one weight
 };

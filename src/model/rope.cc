@@ -48,11 +48,18 @@ RopeNumbers ComputeRope(const RopeConfig& rope, std::span<const float> factors) 
   }
   double magnitude = rope.attention_factor;
   if (yarn && rope.yarn_log_multiplier != 0) {
-    magnitude *= Growth(rope.factor, 1) / Growth(rope.factor, rope.yarn_log_multiplier);
+    magnitude *=
+        Growth(rope.factor, rope.yarn_multiplier) / Growth(rope.factor, rope.yarn_log_multiplier);
   } else if (yarn) {
     magnitude *= Growth(rope.factor, 1);
   }
   numbers.magnitude = static_cast<float>(magnitude);
+  if (rope.scales_scores) {
+    const double growth = std::log(rope.factor);
+    const double query =
+        magnitude * (yarn ? 1 : 1 + 0.1 * growth) * (1 + 0.1 * rope.yarn_log_multiplier * growth);
+    numbers.score_factor = query * query;
+  }
   return numbers;
 }
 

@@ -13,6 +13,7 @@ namespace puna::model {
 struct RopeNumbers {
   std::vector<float> inverse_frequency;  // [dimensions / 2], radians per position
   float magnitude = 1;
+  double score_factor = 1;  // of attention scores, for RopeConfig::scales_scores
 };
 
 // `factors` divides the frequencies pair by pair (llama 3, long-context phi); empty or [dimensions

@@ -76,6 +76,7 @@ ModelConfig ModernBert(MetadataReader& in) {
       in,
       {.norm = NormKind::kLayer, .rope = RopeKind::kHalves, .activation = Activation::kGeluTanh});
   config.embedding_norm = true;
+  config.classifier = {.row = Pooling::kMean, .activation = Activation::kGeluTanh};
   ReadSlidingWindow(in, 128, 3, WindowPattern::kFirstSeesAll, &config);
   return config;
 }

@@ -119,19 +119,25 @@ Pooling ReadPooling(MetadataReader& in) {
 // Attention of all layers; heads may differ between them, head sizes may not.
 void ReadAttention(MetadataReader& in, const DecoderTraits& traits, ModelConfig* config) {
   const int64_t layers = static_cast<int64_t>(config->layers.size());
-  const std::vector<int64_t> heads = in.PerLayer("attention.head_count", kHeadRange, layers);
+  const IntegerRange range{traits.optional_blocks ? 0 : kHeadRange.min, kHeadRange.max};
+  const std::vector<int64_t> heads = traits.optional_blocks
+                                         ? in.PerLayer("attention.head_count", range, layers, 0)
+                                         : in.PerLayer("attention.head_count", range, layers);
   std::vector<int64_t> kv_heads = heads;
   if (in.Has("attention.head_count_kv"))
-    kv_heads = in.PerLayer("attention.head_count_kv", kHeadRange, layers);
+    kv_heads = in.PerLayer("attention.head_count_kv", range, layers);
+  // Heads of all layers have one size: that of the first layer that has any.
+  const auto some = std::find_if(heads.begin(), heads.end(), [](int64_t n) { return n > 0; });
+  const int64_t first_heads = some == heads.end() ? 0 : *some;
   AttentionConfig attention;
   attention.k_size = in.Integer("attention.key_length", kHeadSizeRange, 0);
-  if (attention.k_size == 0) {
-    attention.k_size = config->width / heads[0];
-    if (config->width % heads[0] != 0) {
+  if (attention.k_size == 0 && first_heads > 0) {
+    attention.k_size = config->width / first_heads;
+    if (config->width % first_heads != 0) {
       in.Fail({ErrorCode::kCorrupt,
                fmt::format("metadata key {}.attention.head_count is {}, which does not divide the "
                            "width {}",
-                           in.architecture(), heads[0], config->width)});
+                           in.architecture(), first_heads, config->width)});
     }
   }
   attention.v_size = in.Integer("attention.value_length", kHeadSizeRange, attention.k_size);
@@ -149,7 +155,9 @@ void ReadAttention(MetadataReader& in, const DecoderTraits& traits, ModelConfig*
 
 void ReadFeedForward(MetadataReader& in, const DecoderTraits& traits, ModelConfig* config) {
   const int64_t layers = static_cast<int64_t>(config->layers.size());
-  const std::vector<int64_t> hidden = in.PerLayer("feed_forward_length", kHiddenRange, layers);
+  const std::vector<int64_t> hidden =
+      traits.optional_blocks ? in.PerLayer("feed_forward_length", {0, kHiddenRange.max}, layers, 0)
+                             : in.PerLayer("feed_forward_length", kHiddenRange, layers);
   const int64_t dense_layers = in.Integer("leading_dense_block_count", {0, layers}, 0);
   for (int64_t i = 0; i < layers; ++i) {
     FeedForwardConfig& feed_forward = config->layers[static_cast<size_t>(i)].feed_forward;
@@ -192,6 +200,12 @@ void MakeBidirectional(ModelConfig* config) {
   for (LayerConfig& layer : config->layers) layer.attention.causal = false;
 }
 
+void IgnoreOutputBiases(ModelConfig* config) {
+  for (LayerConfig& layer : config->layers) {
+    layer.attention.output_bias = layer.feed_forward.bias = false;
+  }
+}
+
 void RequireHeadNorms(ModelConfig* config) {
   for (LayerConfig& layer : config->layers) layer.attention.qk_norm = true;
 }
@@ -208,20 +222,45 @@ void UseOutputNorms(ModelConfig* config) {
   config->norms.feed_forward_output = "post_ffw_norm";
 }
 
+std::vector<bool> ReadLocalLayers(MetadataReader& in, int64_t period, WindowPattern pattern,
+                                  const ModelConfig& config) {
+  const size_t layers = config.layers.size();
+  const std::vector<int64_t> flags =
+      in.Array("attention.sliding_window_pattern", {0, 1}, static_cast<int64_t>(layers));
+  std::vector<bool> local(layers);
+  if (!flags.empty()) {
+    for (size_t i = 0; i < std::min(layers, flags.size()); ++i) local[i] = flags[i] != 0;
+    return local;
+  }
+  period = in.Integer("attention.sliding_window_pattern", {0, kLayerRange.max}, period);
+  for (size_t i = 0; i < layers; ++i) {
+    const int64_t phase = period == 0 ? 0 : static_cast<int64_t>(i) % period;
+    local[i] =
+        period == 0 || (pattern == WindowPattern::kLastSeesAll ? phase < period - 1 : phase != 0);
+  }
+  return local;
+}
+
+std::vector<bool> ReadLocalFlags(MetadataReader& in, const ModelConfig& config) {
+  const size_t layers = config.layers.size();
+  const std::vector<int64_t> flags =
+      in.Array("attention.sliding_window_pattern", {0, 1}, static_cast<int64_t>(layers));
+  std::vector<bool> local(layers);
+  for (size_t i = 0; i < std::min(layers, flags.size()); ++i) local[i] = flags[i] != 0;
+  if (flags.empty()) {
+    const int64_t all = in.Integer("attention.sliding_window_pattern", {0, kLayerRange.max});
+    local.assign(layers, all != 0);
+  }
+  return local;
+}
+
 void ReadSlidingWindow(MetadataReader& in, int64_t window, int64_t period, WindowPattern pattern,
                        ModelConfig* config) {
   window = in.Integer("attention.sliding_window", {0, kContextRange.max}, window);
-  const std::vector<int64_t> flags = in.Array("attention.sliding_window_pattern", {0, 1},
-                                              static_cast<int64_t>(config->layers.size()));
-  if (flags.empty())
-    period = in.Integer("attention.sliding_window_pattern", {0, kLayerRange.max}, period);
+  const std::vector<bool> local = ReadLocalLayers(in, period, pattern, *config);
   const double local_base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 0);
   for (size_t i = 0; i < config->layers.size(); ++i) {
-    const int64_t phase = period == 0 ? 0 : static_cast<int64_t>(i) % period;
-    bool local =
-        period == 0 || (pattern == WindowPattern::kLastSeesAll ? phase < period - 1 : phase != 0);
-    if (!flags.empty()) local = i < flags.size() && flags[i] != 0;
-    if (!local) continue;
+    if (!local[i]) continue;
     config->layers[i].attention.window = window;
     if (local_base != 0) config->layers[i].attention.rope.base = local_base;
   }

@@ -84,4 +84,76 @@ ModelConfig GemmaEmbedding(MetadataReader& in) {
   return config;
 }
 
+namespace {
+
+// Keys and values of the last layers are those of the last layer of their kind that has its own.
+void ShareKeys(const std::vector<bool>& local, int64_t own_layers, ModelConfig* config) {
+  for (size_t i = 0; i < config->layers.size(); ++i) {
+    if (static_cast<int64_t>(i) < own_layers) continue;
+    config->layers[i].attention.kv_layer = std::max<int64_t>(0, own_layers - (local[i] ? 2 : 1));
+    config->layers[i].attention.qkv_bias = false;
+  }
+}
+
+// What 3n and 4 have in common: plain scores, normed values, and a rope of their own for local
+// layers.
+ModelConfig ReadGemma3n(MetadataReader& in, const std::vector<bool>& local, ModelConfig config) {
+  const int64_t window = in.Integer("attention.sliding_window", {0, kContextRange.max});
+  const double base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
+  UseOutputNorms(&config);
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    AttentionConfig& attention = config.layers[i].attention;
+    attention.scale = 1;
+    attention.qk_norm = attention.plain_v_norm = true;
+    if (!local[i]) continue;
+    attention.window = window;
+    attention.rope.base = base;
+    attention.rope.factor = 1;
+    attention.rope.factors = false;
+  }
+  return config;
+}
+
+}  // namespace
+
+ModelConfig Gemma3n(MetadataReader& in) {
+  ModelConfig config = ReadGemma(in);
+  const std::vector<bool> local = ReadLocalLayers(in, 5, WindowPattern::kLastSeesAll, config);
+  config = ReadGemma3n(in, local, config);
+  config.altup = AltUpConfig{};
+  config.per_layer_width = 256;
+  config.logit_softcap = 30;
+  ShareKeys(local, 20, &config);
+  for (LayerConfig& layer : config.layers) layer.attention.rope.factors = false;
+  for (size_t i = 0; i < std::min<size_t>(10, config.layers.size()); ++i) {
+    config.layers[i].feed_forward.cut_deviations = 1.6448533535003662;  // the best 5 %
+  }
+  return config;
+}
+
+// Local layers may have heads of another size; mixtures have a dense feed-forward beside them.
+ModelConfig Gemma4(MetadataReader& in) {
+  ModelConfig config = ReadGemma(in);
+  const std::vector<bool> local = ReadLocalFlags(in, config);
+  config = ReadGemma3n(in, local, config);
+  config.per_layer_width = in.Integer("embedding_length_per_layer_input", {0, kWidthRange.max});
+  config.logit_softcap = in.Number("final_logit_softcapping", 0, 1e9, 30);
+  const int64_t layers = static_cast<int64_t>(config.layers.size());
+  ShareKeys(local, layers - in.Integer("attention.shared_kv_layers", {0, layers - 1}, 0), &config);
+  KeepMixturesWithRouters(in, &config);
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    AttentionConfig& attention = config.layers[i].attention;
+    attention.v_from_k = true;
+    if (std::optional<MoeConfig>& moe = config.layers[i].feed_forward.moe) {
+      moe->form = MixtureForm::kOwnNorms;
+    }
+    if (!local[i]) continue;
+    attention.k_size = in.Integer("attention.key_length_swa", kHeadSizeRange, attention.k_size);
+    attention.v_size = in.Integer("attention.value_length_swa", kHeadSizeRange, attention.v_size);
+    attention.rope.dimensions =
+        in.Integer("rope.dimension_count_swa", kHeadSizeRange, attention.rope.dimensions);
+  }
+  return config;
+}
+
 }  // namespace puna::model::arch

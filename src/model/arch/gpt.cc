@@ -53,10 +53,6 @@ ModelConfig Bloom(MetadataReader& in) {
 }
 
 ModelConfig Mpt(MetadataReader& in) {
-  if (in.file().FindTensor("blk.0.ffn.act.scales") != nullptr) {
-    in.Fail(
-        {ErrorCode::kUnsupported, "activation scales (ffn.act.scales) of mpt are not supported"});
-  }
   ModelConfig config = ReadGpt(in, false);
   config.learned_positions = in.file().FindTensor("position_embd.weight") != nullptr;
   for (LayerConfig& layer : config.layers) layer.attention.qk_norm_kind = NormKind::kLayer;

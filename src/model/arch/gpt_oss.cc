@@ -15,9 +15,10 @@ ModelConfig GptOss(MetadataReader& in) {
     // Ollama's files have a factor and do not say that it is YaRN's.
     if (!in.Has("rope.scaling.type")) layer.attention.rope.scaling = RopeScaling::kYarn;
     layer.attention.sinks = true;
-    layer.feed_forward.limit = 7;
     layer.feed_forward.alpha = 1.702;
-    if (layer.feed_forward.moe) layer.feed_forward.moe->fused_in_turn = true;
+    if (!layer.feed_forward.moe) continue;
+    layer.feed_forward.moe->limit = 7;
+    layer.feed_forward.moe->fused_in_turn = true;
   }
   return config;
 }

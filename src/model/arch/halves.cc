@@ -59,4 +59,33 @@ ModelConfig Plamo3(MetadataReader& in) {
   return config;
 }
 
+// The activation has parameters, learned per layer.
+ModelConfig Apertus(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .gated = false});
+  RequireHeadNorms(&config);
+  for (LayerConfig& layer : config.layers) layer.attention.qk_norm_bias = false;
+  const int64_t layers = static_cast<int64_t>(config.layers.size());
+  const std::vector<double> alpha_n = in.NumberPerLayer("xielu.alpha_n", -1e9, 1e9, layers, 0);
+  const std::vector<double> alpha_p = in.NumberPerLayer("xielu.alpha_p", -1e9, 1e9, layers, 0);
+  const std::vector<double> beta = in.NumberPerLayer("xielu.beta", -1e9, 1e9, layers, 0);
+  const std::vector<double> epsilon = in.NumberPerLayer("xielu.eps", -1e9, 1e9, layers, 0);
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    config.layers[i].feed_forward.xielu = XieluConfig{alpha_n[i], alpha_p[i], beta[i], epsilon[i]};
+  }
+  return config;
+}
+
+// The text half; pictures have attention and feed-forward of their own in every layer. The rope is
+// the plain one whatever the metadata says.
+ModelConfig CogVlm(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
+  MakeDense(&config);
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.fused_thirds = true;
+    layer.attention.rope = {
+        .factors = false, .kind = RopeKind::kHalves, .dimensions = layer.attention.k_size};
+  }
+  return config;
+}
+
 }  // namespace puna::model::arch

@@ -19,6 +19,8 @@ ModelConfig LlamaEmbed(MetadataReader& in) {
 ModelConfig Llada(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {});
   MakeBidirectional(&config);
+  IgnoreOutputBiases(&config);
+  for (LayerConfig& layer : config.layers) layer.attention.rope.factors = false;
   return config;
 }
 
@@ -46,12 +48,15 @@ ModelConfig Baichuan(MetadataReader& in) {
   return config;
 }
 
+// Where the metadata speaks of experts, llama.cpp has no matrices to compute with and keeps the
+// activation.
 ModelConfig Refact(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.has_rope = false});
-  if (config.layers[0].feed_forward.moe) {
-    in.Fail({ErrorCode::kUnsupported, "refact models with experts are not supported"});
+  IgnoreOutputBiases(&config);
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.alibi_max_bias = 8;
+    layer.feed_forward.only_activation = layer.feed_forward.moe.has_value();
   }
-  for (LayerConfig& layer : config.layers) layer.attention.alibi_max_bias = 8;
   return config;
 }
 
@@ -76,14 +81,19 @@ ModelConfig Maincoder(MetadataReader& in) {
 ModelConfig Ernie45(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {});
   MakeDense(&config);
+  IgnoreOutputBiases(&config);
   return config;
 }
 
+// Ministral 3 among them: queries grow with the position, in steps of the original context.
 ModelConfig Mistral3(MetadataReader& in) {
-  if (in.Number("attention.temperature_scale", 0, 1e9, 0) != 0) {
-    in.Fail({ErrorCode::kUnsupported, "attention.temperature_scale of mistral3 is not supported"});
+  ModelConfig config = ReadDecoder(in, {});
+  const double scale = in.Number("attention.temperature_scale", 0, 1e9, 0);
+  for (LayerConfig& layer : config.layers) {
+    const int64_t length = layer.attention.rope.original_context;
+    if (scale != 0) layer.attention.temperature = {.scale = scale, .length = length};
   }
-  return ReadDecoder(in, {});
+  return config;
 }
 
 // The same network with its scales made explicit; rope.scaling.finetuned = false means no rope.
@@ -94,6 +104,46 @@ ModelConfig Granite(MetadataReader& in) {
   config.logit_scale = 1 / in.Number("logit_scale", 1e-9, 1e9);
   for (LayerConfig& layer : config.layers)
     layer.attention.rope.enabled = in.Bool("rope.scaling.finetuned", true);
+  return config;
+}
+
+// Three layers of four see a chunk and turn; the others see everything, do not turn, and make
+// queries longer with the position. Weights of experts multiply what goes in.
+ModelConfig Llama4(MetadataReader& in) {
+  ModelConfig config =
+      ReadDecoder(in, {.router = RouterScore::kSigmoid, .normalize_experts = false});
+  const bool chunked = in.Integer("attention.sliding_window", {0, kContextRange.max}, 1) != 0;
+  const std::vector<bool> local = ReadLocalLayers(in, 4, WindowPattern::kLastSeesAll, config);
+  const double local_base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 0);
+  const int64_t step = in.Integer("interleave_moe_layer_step", {0, kLayerRange.max});
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    AttentionConfig& attention = config.layers[i].attention;
+    std::optional<MoeConfig>& moe = config.layers[i].feed_forward.moe;
+    const int64_t number = static_cast<int64_t>(i) + 1;
+    attention.rope.enabled = number % 4 != 0 || !chunked;
+    attention.plain_qk_norm = attention.rope.enabled && moe && moe->experts != 128;
+    if (chunked && local[i]) attention.chunk = 8192;
+    if (chunked && local[i] && local_base != 0) attention.rope.base = local_base;
+    if (!attention.rope.enabled) {
+      attention.temperature = {.scale = 0.1, .length = 8192, .offset = 1};
+    }
+    if (step == 0 || number % step != 0) moe.reset();
+    if (!moe) continue;
+    moe->weigh_input = true;
+    moe->shared_hidden = moe->hidden;
+  }
+  return config;
+}
+
+// Layers may have no attention, attention that does not look back, or no feed-forward.
+ModelConfig Deci(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.optional_blocks = true});
+  for (LayerConfig& layer : config.layers) {
+    layer.attends = layer.attention.heads > 0;
+    layer.attention.linear = layer.attends && layer.attention.kv_heads == 0;
+    layer.feed_forward.present = layer.feed_forward.hidden > 0;
+    layer.feed_forward.moe.reset();
+  }
   return config;
 }
 

@@ -12,9 +12,6 @@ constexpr DecoderTraits kSigmoidRouted = {
 
 }  // namespace
 
-// Mixtures with shared experts, the first layers dense.
-ModelConfig DeepSeek(MetadataReader& in) { return ReadDecoder(in, {.normalize_experts = false}); }
-
 // All its layers are mixtures.
 ModelConfig BailingMoe(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.normalize_experts = false});
@@ -23,12 +20,17 @@ ModelConfig BailingMoe(MetadataReader& in) {
   return config;
 }
 
-// Every interleave_moe_layer_step-th layer is a mixture.
+// Every interleave_moe_layer_step-th layer is a mixture; llama.cpp loads one for the others too,
+// and then has nothing but the activation for them.
 ModelConfig Ernie45Moe(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {});
+  IgnoreOutputBiases(&config);
   const int64_t step = in.Integer("interleave_moe_layer_step", {1, 4096}, 1);
   for (size_t i = 0; i < config.layers.size(); ++i) {
-    if ((static_cast<int64_t>(i) + 1) % step != 0) config.layers[i].feed_forward.moe.reset();
+    FeedForwardConfig& feed_forward = config.layers[i].feed_forward;
+    if ((static_cast<int64_t>(i) + 1) % step == 0) continue;
+    feed_forward.only_activation = feed_forward.moe.has_value();
+    feed_forward.moe.reset();
   }
   return config;
 }
@@ -94,6 +96,8 @@ ModelConfig MiMo2(MetadataReader& in) {
   ReadSlidingWindow(in, 0, 0, WindowPattern::kLastSeesAll, &config);
   KeepMixturesWithRouters(in, &config);
   for (LayerConfig& layer : config.layers) {
+    layer.attention.qkv_bias = layer.attention.output_bias = false;
+    layer.attention.rope.factors = false;
     layer.attention.output_scale = in.Number("attention.value_scale", 0, 1e9, 1);
     if (layer.attention.window != 0)
       layer.attention.rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
@@ -150,6 +154,73 @@ ModelConfig SmallThinker(MetadataReader& in) {
   }
   for (LayerConfig& layer : config.layers) {
     if (layer.feed_forward.moe) layer.feed_forward.moe->router_sees_residual = true;
+  }
+  return config;
+}
+
+// A small dense feed-forward, and a mixture that reads the input of the layer.
+ModelConfig Arctic(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  for (LayerConfig& layer : config.layers) {
+    if (!layer.feed_forward.moe) continue;
+    layer.attention.rope.factors = false;
+    layer.feed_forward.moe->form = MixtureForm::kOfLayerInput;
+    layer.feed_forward.moe->hidden = layer.feed_forward.hidden;
+    layer.feed_forward.hidden = config.width;
+  }
+  return config;
+}
+
+// Experts in groups that share one more, small expert.
+ModelConfig GroveMoe(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.qk_norm = true;
+    layer.attention.rope.factors = false;
+    std::optional<MoeConfig>& moe = layer.feed_forward.moe;
+    if (!moe) continue;
+    if (!in.Has("expert_feed_forward_length")) moe->hidden /= moe->used;
+    moe->chunks = ChunkExpertsConfig{
+        .group = in.Integer("experts_per_group", {1, moe->experts}),
+        .hidden =
+            in.Integer("expert_chunk_feed_forward_length", kHiddenRange, layer.attention.k_size),
+        .scale = in.Number("expert_group_scale", -1e9, 1e9),
+    };
+  }
+  return config;
+}
+
+// Heads are gated; layers that see everything turn half of each head. Gates and experts are clamped
+// layer by layer.
+ModelConfig Step35(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, kSigmoidRouted);
+  KeepMixturesWithRouters(in, &config);
+  const int64_t layers = static_cast<int64_t>(config.layers.size());
+  const int64_t window = in.Integer("attention.sliding_window", {0, kContextRange.max});
+  const std::vector<bool> local = ReadLocalFlags(in, config);
+  const std::vector<double> limits = in.NumberPerLayer("swiglu_clamp_exp", 0, 1e9, layers, 0);
+  const std::vector<double> dense = in.NumberPerLayer("swiglu_clamp_shexp", 0, 1e9, layers, 0);
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    AttentionConfig& attention = config.layers[i].attention;
+    FeedForwardConfig& feed_forward = config.layers[i].feed_forward;
+    const std::string gate = fmt::format("blk.{}.attn_gate.weight", i);
+    if (in.file().FindTensor(gate) != nullptr) attention.output_gate = Activation::kSigmoid;
+    feed_forward.clamp_activated = true;
+    feed_forward.limit = dense[i];
+    if (feed_forward.moe) {
+      feed_forward.moe->limit = limits[i];
+      feed_forward.moe->shared_is_activation = feed_forward.moe->shared_hidden == 0;
+    }
+    if (local[i]) {
+      attention.window = window;
+      attention.rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
+      attention.rope.dimensions =
+          in.Integer("rope.dimension_count_swa", kHeadSizeRange, attention.rope.dimensions);
+      attention.rope.factor = 1;
+      attention.rope.factors = false;
+    } else {
+      attention.rope.dimensions /= 2;
+    }
   }
   return config;
 }

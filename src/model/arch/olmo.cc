@@ -19,9 +19,13 @@ ModelConfig Olmo2(MetadataReader& in) {
   if (in.Has("attention.sliding_window")) {  // OLMo 3
     ReadSlidingWindow(in, 0, 4, WindowPattern::kLastSeesAll, &config);
     for (LayerConfig& layer : config.layers) {
-      if (layer.attention.window != 0) layer.attention.rope.scaling = RopeScaling::kNone;
-      if (layer.attention.window != 0) layer.attention.rope.factor = 1;
+      if (layer.attention.window == 0) continue;
+      layer.attention.rope.scaling = RopeScaling::kNone;
+      layer.attention.rope.factor = layer.attention.rope.attention_factor = 1;
     }
+  }
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.qkv_bias = layer.attention.output_bias = false;
   }
   return config;
 }
@@ -29,6 +33,9 @@ ModelConfig Olmo2(MetadataReader& in) {
 ModelConfig Olmoe(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .normalize_experts = false});
   RequireHeadNorms(&config);
+  for (LayerConfig& layer : config.layers) {
+    layer.attention.qkv_bias = layer.attention.output_bias = false;
+  }
   return config;
 }
 

@@ -24,15 +24,21 @@ ModelConfig Qwen2Moe(MetadataReader& in) {
 ModelConfig Qwen3(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
   RequireHeadNorms(&config);
+  config.classifier = {.row = Pooling::kLast, .softmax = true};
   return config;
 }
 
-ModelConfig Qwen3Moe(MetadataReader& in) { return Qwen3(in); }
+ModelConfig Qwen3Moe(MetadataReader& in) {
+  ModelConfig config = Qwen3(in);
+  config.classifier = {};
+  return config;
+}
 
 // Texts written in any order on the networks of Qwen 2, OLMoE and Qwen 3 MoE: every token sees all.
 ModelConfig Dream(MetadataReader& in) {
   ModelConfig config = Qwen2(in);
   MakeBidirectional(&config);
+  config.logit_bias = false;
   return config;
 }
 
@@ -54,7 +60,9 @@ ModelConfig Rnd1(MetadataReader& in) {
 // The text half of models that see pictures; positions of text are the same in every section of the
 // rope.
 ModelConfig Qwen2Vl(MetadataReader& in) {
-  return ReadDecoder(in, {.rope = RopeKind::kHalves, .epsilon = 0});
+  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .epsilon = 0});
+  config.logit_bias = false;
+  return config;
 }
 
 ModelConfig PaddleOcr(MetadataReader& in) {

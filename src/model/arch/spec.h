@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 #include "model/config.h"
 #include "model/metadata_reader.h"
@@ -37,12 +38,16 @@ struct DecoderTraits {
   bool normalize_experts = true;
   // Used where the metadata has no epsilon; below 0: that is an error.
   double epsilon = -1;
+  // Layers may be without heads or without a feed-forward: their numbers may be 0 or absent.
+  bool optional_blocks = false;
 };
 
 // Undoes the mixtures of a network that has none, whatever the metadata says of experts.
 void MakeDense(ModelConfig* config);
 // Every token sees all others: encoders, and models that write a text in any order.
 void MakeBidirectional(ModelConfig* config);
+// Biases of the output projection and of the feed-forward are not applied, whatever the file has.
+void IgnoreOutputBiases(ModelConfig* config);
 // attn_q_norm and attn_k_norm must be there.
 void RequireHeadNorms(ModelConfig* config);
 // Leaves mixtures only in the layers that have a router: ffn_gate_inp.
@@ -57,8 +62,14 @@ ModelConfig ReadDecoder(MetadataReader& in, const DecoderTraits& traits);
 // Which layers of a period see only a window: all but the last one, or all but the first.
 enum class WindowPattern { kLastSeesAll, kFirstSeesAll };
 
-// Sets `window` on the layers that attention.sliding_window_pattern (a period, or a flag per layer;
-// absent: `period`) makes local; a period of 0 makes all local. The window is
+// Which layers see only a part of the text: by attention.sliding_window_pattern, a period (absent:
+// `period`) or a flag per layer; a period of 0 makes all of them local.
+std::vector<bool> ReadLocalLayers(MetadataReader& in, int64_t period, WindowPattern pattern,
+                                  const ModelConfig& config);
+// The same where a single value is a flag for all layers.
+std::vector<bool> ReadLocalFlags(MetadataReader& in, const ModelConfig& config);
+
+// Sets `window` on the layers of ReadLocalLayers. The window is
 // attention.sliding_window, absent: `window`. Local layers take the rope base of rope.freq_base_swa
 // if there is one.
 void ReadSlidingWindow(MetadataReader& in, int64_t window, int64_t period, WindowPattern pattern,
