@@ -62,10 +62,18 @@ void Project(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention,
   }
   // Qwen 1 has rows for as many key and value heads as query heads, whatever it uses of them.
   const int64_t thirds = 3 * qkv.q.width;
-  const int64_t total = plan->RowsOf(fused + ".weight") == thirds ? thirds : qkv.all.width;
+  const bool in_thirds = attention.fused_thirds || plan->RowsOf(fused + ".weight") == thirds;
+  const int64_t total = in_thirds ? thirds : qkv.all.width;
   int64_t index = 0;
   for (const View& part : {qkv.q, qkv.k, qkv.v}) {
     const int64_t first = attention.fused_thirds ? index++ * qkv.q.width : part.offset;
+    if (first + part.width > total) {
+      return plan->Fail(
+          ErrorCode::kCorrupt,
+          fmt::format("tensor {}.weight has {} rows, which do not hold {} queries, {} "
+                      "keys and {} values",
+                      fused, total, qkv.q.width, qkv.k.width, qkv.v.width));
+    }
     const RowSlice slice{.first = first, .count = part.width, .total = total};
     const WeightId weight = plan->MatrixRows(fused + ".weight", in.width, slice);
     plan->Add(backend::MatMulOp{.in = in,

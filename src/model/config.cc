@@ -27,6 +27,20 @@ Status ValidateAttention(const AttentionConfig& attention, const std::string& ar
         "head size {}",
         architecture, rope.dimensions, attention.k_size);
   }
+  if (attention.v_from_k && attention.k_size != attention.v_size) {
+    return MakeError(ErrorCode::kCorrupt,
+                     "metadata key {}.attention.value_length is {}, but keys serve as values and "
+                     "have {}",
+                     architecture, attention.v_size, attention.k_size);
+  }
+  const std::optional<IndexerConfig>& indexer = attention.indexer;
+  if (indexer && (indexer->size < rope.dimensions || attention.latent->q_rank == 0)) {
+    return MakeError(
+        ErrorCode::kCorrupt,
+        "metadata key {0}.attention.indexer.key_length is {1}, expected at least the {2} "
+        "rotated values, and {0}.attention.q_lora_rank is {3}",
+        architecture, indexer->size, rope.dimensions, attention.latent->q_rank);
+  }
   if (attention.latent && !rope.enabled) {
     return MakeError(ErrorCode::kInternal, "latent attention of {} without rope", architecture);
   }
@@ -56,12 +70,18 @@ Status ValidateMoe(const MoeConfig& moe, const std::string& architecture) {
                      "{3} experts of which {4} are used",
                      architecture, moe.groups, moe.groups_used, moe.experts, moe.used);
   }
+  if (moe.chunks && moe.experts % moe.chunks->group != 0) {
+    return MakeError(ErrorCode::kCorrupt,
+                     "metadata key {}.experts_per_group is {}, which does not divide {} experts",
+                     architecture, moe.chunks->group, moe.experts);
+  }
   return {};
 }
 
 Status Validate(const ModelConfig& config) {
   for (const LayerConfig& layer : config.layers) {
-    if (layer.feed_forward.present && layer.feed_forward.hidden <= 0) {
+    const int64_t least = layer.feed_forward.cut_deviations > 0 ? 2 : 1;
+    if (layer.feed_forward.present && layer.feed_forward.hidden < least) {
       return MakeError(ErrorCode::kCorrupt, "metadata key {}.feed_forward_length is too small",
                        config.architecture);
     }
