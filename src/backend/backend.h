@@ -6,6 +6,11 @@
 // The key/value cache is a pool of pages of kPageTokens tokens, each holding all layers. Who owns
 // which page is the caller's business (model/kv_cache.h); a Program only reads and writes the pages
 // that a batch names.
+//
+// What recurrent layers know of a sequence is one state of fixed size, for all of them together. A
+// state slot holds it as of one position. A pass reads a sequence's state from one slot and writes
+// it, as of one or more of the positions that it computes, to others; so a slot that is not written
+// again is a checkpoint that cost no copy.
 #ifndef PUNA_BACKEND_BACKEND_H_
 #define PUNA_BACKEND_BACKEND_H_
 
@@ -28,6 +33,12 @@ enum class KvType { kF32, kF16, kQ8_0 };
 Result<KvType> ParseKvType(std::string_view name);  // "f32", "f16", "q8_0"
 std::string_view KvTypeName(KvType type);
 
+// The state after the first `tokens` tokens of a segment goes to `slot`.
+struct StateWrite {
+  int64_t tokens = 0;
+  int32_t slot = 0;
+};
+
 // Consecutive tokens of one sequence within a batch.
 struct Segment {
   int64_t first_row = 0;       // index of its first token in Batch::tokens
@@ -39,10 +50,15 @@ struct Segment {
   std::span<const int32_t> pages;
   // Changes of the weights for this segment alone, applied together; made for this plan.
   std::span<const AppliedAdapter> adapters;
+  // The slot with the state as of start_position (not read if that is 0), and where to write states
+  // to, tokens ascending up to `tokens`. Ignored if the plan has no state layers. The slot that is
+  // read may be written.
+  int32_t state = -1;
+  std::span<const StateWrite> state_writes;
 };
 
 // One pass. Segments are disjoint, in row order, and cover all tokens. Two segments may share pages
-// that neither writes.
+// that neither writes, and read the same state slot; a slot that one writes no other may touch.
 struct Batch {
   std::span<const int32_t> tokens;  // ids in [0, Plan::vocabulary)
   std::span<const Segment> segments;
@@ -54,6 +70,7 @@ struct CompileOptions {
   KvType kv_type = KvType::kF16;
   int64_t kv_pages =
       0;  // size of the pool; memory is taken from the system as pages are first written
+  int64_t state_slots = 0;         // slots for states; memory is taken as with pages
   int64_t max_batch_tokens = 512;  // rows a batch may have
   // Plans whose weights are smaller than this are computed with float32 activations and weights:
   // the rounding of int8 activations buys nothing where everything fits into a cache, and tiny
@@ -68,6 +85,7 @@ struct CompileOptions {
 struct MemoryUse {
   int64_t weights = 0;
   int64_t kv_page = 0;      // of one page
+  int64_t state_slot = 0;   // of one slot
   int64_t activations = 0;  // all buffers and scratch
 };
 

@@ -12,7 +12,8 @@ const char* OpName(const Op& op) {
       "embed",   "add_row",     "norm", "matmul",       "rope",       "attention",
       "unary",   "gated",       "add",  "mul",          "scale",      "route",
       "experts", "select_rows", "pool", "head_matmul",  "copy_heads", "position_scale",
-      "index",   "xielu",       "mix",  "match_length", "cut_below",  "softmax"};
+      "index",   "xielu",       "mix",  "match_length", "cut_below",  "softmax",
+      "affine",  "convolution", "scan", "delta",        "wkv"};
   static_assert(std::size(kNames) == std::variant_size_v<Op>);
   return kNames[op.index()];
 }

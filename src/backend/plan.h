@@ -197,7 +197,8 @@ enum class Activation {
   kReluSquared,
   kSigmoid,
   kTanh,
-  kSoftplus
+  kSoftplus,
+  kExp
 };
 
 // out = f(in). May be in place.
@@ -238,6 +239,12 @@ struct MulOp {
   View a, b, out;
 };
 
+// out = in * weight + bias, value by value; at least one of them is there. May be in place.
+struct AffineOp {
+  View in, out;
+  WeightId weight = kNoWeight, bias = kNoWeight;  // [width]
+};
+
 // inout = scale * weight * inout + offset, then cap * tanh(inout / cap) if cap > 0, then clamped to
 // [-clamp, clamp] if clamp > 0. A weight has one value per column.
 struct ScaleOp {
@@ -271,6 +278,64 @@ struct CutBelowOp {
 // inout = its softmax over the row.
 struct SoftmaxOp {
   View inout;
+};
+
+// The recurrent ops walk along the tokens of a segment. What they keep from one pass to the next is
+// in state layer `state` of the plan (zeros before the first token of a sequence); with state = -1
+// a segment starts at its first token and nothing is kept. Inputs and outputs lie apart.
+
+// Every column by itself: out[t] = bias + sum over j < kernel of weight[j] * in[t - kernel + 1 +
+// j]. Without a weight out[t] = in[t - kernel + 1]; kernel = 2 is the token shift of RWKV. What
+// lies before the first token is zero. State: kernel - 1 rows of `in`.
+struct ConvolutionOp {
+  View in, out;
+  int state = -1;
+  int64_t kernel = 0;
+  WeightId weight = kNoWeight;  // [columns][kernel]
+  WeightId bias = kNoWeight;    // [columns]
+};
+
+// Selective state space (Mamba: heads of size 1 with a decay per state value; Mamba-2: one decay
+// per head). Per head h a state S [head_size][state_size], of group g = h / (heads / groups):
+//   d = softplus(dt_h); S[p][n] = exp(d * decay_h[n]) * S[p][n] + d * x_h[p] * b_g[n]
+//   out_h[p] = sum over n of c_g[n] * S[p][n] + skip_h * x_h[p]
+struct ScanOp {
+  View x, dt, b, c, out;  // [heads * head_size], [heads], [groups * state_size] twice, as x
+  int state = -1;
+  int64_t heads = 0, head_size = 0, state_size = 0, groups = 1;
+  WeightId decay = kNoWeight;  // [heads * state_size] or [heads]
+  WeightId skip = kNoWeight;   // [heads]
+};
+
+// Gated delta rule (gated delta net: one decay per head; Kimi delta attention: one per key value).
+// Per value head h a state S [k_size][v_size]; it reads key head h / (heads / k_heads), or h %
+// k_heads if `tiled`:
+//   S[i] *= exp(rate_h * softplus(decay_h[i])); S[i] += k[i] * beta_h * (v_h - sum over j of k[j] *
+//   S[j]); out_h = scale * sum over i of q[i] * S[i]
+struct DeltaOp {
+  View q, k, v, decay, beta;  // [k_heads * k_size] twice, [heads * v_size], [heads] or
+                              // [heads * k_size], [heads]
+  View out;                   // as v
+  int state = -1;
+  int64_t heads = 0, k_heads = 0, k_size = 0, v_size = 0;
+  float scale = 1;
+  bool tiled = false;
+  WeightId rate = kNoWeight;  // [heads]
+};
+
+// Linear attention with a decay per key value (RWKV). Per head a state S [size][size]:
+//   bonus (RWKV 6):   out = sum over i of r[i] * (S[i] + bonus[i] * k[i] * v); S[i] = w[i] * S[i] +
+//   k[i] * v
+//   otherwise:        S[i] = w[i] * S[i] + k[i] * v + write[i] * sum over j of erase[j] * S[j]
+//   (RWKV 7: with the S of before; without the last term where erase.buffer < 0);
+//                     out = scale * sum over i of r[i] * S[i]
+struct WkvOp {
+  View r, w, k, v, out;  // [heads * size]
+  View erase, write;     // [heads * size], or none
+  int state = -1;
+  int64_t heads = 0, size = 0;
+  float scale = 1;
+  WeightId bonus = kNoWeight;  // [heads * size]
 };
 
 enum class RouterScore { kSoftmax, kSigmoid, kSoftmaxOfSelected };
@@ -330,10 +395,11 @@ struct PoolOp {
   View in, out;
 };
 
-using Op = std::variant<EmbedOp, AddRowOp, NormOp, MatMulOp, RopeOp, AttentionOp, UnaryOp, GatedOp,
-                        AddOp, MulOp, ScaleOp, RouteOp, ExpertsOp, SelectRowsOp, PoolOp,
-                        HeadMatMulOp, CopyHeadsOp, PositionScaleOp, IndexOp, XieluOp, MixOp,
-                        MatchLengthOp, CutBelowOp, SoftmaxOp>;
+using Op =
+    std::variant<EmbedOp, AddRowOp, NormOp, MatMulOp, RopeOp, AttentionOp, UnaryOp, GatedOp, AddOp,
+                 MulOp, ScaleOp, RouteOp, ExpertsOp, SelectRowsOp, PoolOp, HeadMatMulOp,
+                 CopyHeadsOp, PositionScaleOp, IndexOp, XieluOp, MixOp, MatchLengthOp, CutBelowOp,
+                 SoftmaxOp, AffineOp, ConvolutionOp, ScanOp, DeltaOp, WkvOp>;
 
 // One layer of the key/value cache.
 struct CacheLayer {
@@ -343,10 +409,16 @@ struct CacheLayer {
   int64_t window = 0;  // tokens that are ever read again; 0: all
 };
 
+// What a recurrent op keeps of a sequence, whatever its length.
+struct StateLayer {
+  int64_t values = 0;  // float32
+};
+
 struct Plan {
   std::vector<int64_t> buffer_widths;  // activation buffers
   std::vector<Weight> weights;
   std::vector<CacheLayer> cache_layers;
+  std::vector<StateLayer> state_layers;
   std::vector<Op> ops;
   int routes = 0;          // route slots
   int selections = 0;      // slots of chosen keys

@@ -3,7 +3,9 @@
 // of the batch with rows of the outputs. Shapes of weights are compared op by op. Values (scales,
 // epsilons) are not judged here.
 #include <algorithm>
+#include <initializer_list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/plan.h"
@@ -21,6 +23,8 @@ class Checker {
   Status Run() {
     for (const int64_t width : plan_.buffer_widths) Require(width > 0, "a buffer without width");
     for (const Weight& weight : plan_.weights) CheckWeight(weight);
+    for (const StateLayer& layer : plan_.state_layers)
+      Require(layer.values > 0, "a state layer without values");
     Require(plan_.vocabulary > 0, "no vocabulary");
     for (size_t i = 0; i < plan_.ops.size() && problem_.empty(); ++i) {
       std::visit([this](const auto& op) { Check(op); }, plan_.ops[i]);
@@ -322,6 +326,86 @@ class Checker {
   void Check(const ScaleOp& op) {
     Read(op.inout);
     Vector(op.weight, op.inout.width);
+  }
+
+  void Check(const AffineOp& op) {
+    Read(op.in);
+    Require(op.in.width == op.out.width, "widths differ");
+    Require(op.weight != kNoWeight || op.bias != kNoWeight, "a weight is missing");
+    Vector(op.weight, op.in.width);
+    Vector(op.bias, op.in.width);
+    SameOrApart(op.in, op.out);
+    Write(op.out);
+  }
+
+  // What the recurrent ops have in common: tokens, inputs of given widths apart from the output, a
+  // state of the right size.
+  void Recurrent(std::initializer_list<std::pair<View, int64_t>> inputs, const View& out,
+                 int64_t out_width, int state, int64_t state_values) {
+    BeforeSelection();
+    for (const auto& [view, width] : inputs) {
+      Read(view);
+      Require(view.width == width, "widths differ");
+      Apart(view, out);
+    }
+    Require(out.width == out_width, "widths differ");
+    Require(state >= -1 && (state < 0 || static_cast<size_t>(state) < plan_.state_layers.size()),
+            "a state layer out of range");
+    if (state >= 0 && static_cast<size_t>(state) < plan_.state_layers.size()) {
+      Require(plan_.state_layers[static_cast<size_t>(state)].values == state_values,
+              "a state layer of another size");
+    }
+    Write(out);
+  }
+
+  void Check(const ConvolutionOp& op) {
+    Require(op.kernel > 1, "a kernel without a past");
+    Recurrent({{op.in, op.in.width}}, op.out, op.in.width, op.state, (op.kernel - 1) * op.in.width);
+    Shape(op.weight, op.kernel, op.in.width, 1, true);
+    Vector(op.bias, op.in.width);
+  }
+
+  void Check(const ScanOp& op) {
+    const bool sizes = op.heads > 0 && op.head_size > 0 && op.state_size > 0 && op.groups > 0;
+    Require(sizes && op.heads % std::max<int64_t>(op.groups, 1) == 0,
+            "groups do not fit the heads");
+    const int64_t width = op.heads * op.head_size, shared = op.groups * op.state_size;
+    Recurrent({{op.x, width}, {op.dt, op.heads}, {op.b, shared}, {op.c, shared}}, op.out, width,
+              op.state, width * op.state_size);
+    if (const Weight* decay = Find(op.decay, false)) {
+      Require(decay->rows == 1 && decay->experts == 1 &&
+                  (decay->cols == op.heads || decay->cols == op.heads * op.state_size),
+              "a weight of the wrong shape");
+      Require(decay->cols == op.heads || op.head_size == 1, "a decay per value and larger heads");
+    }
+    Shape(op.skip, op.heads, 1, 1, false);
+  }
+
+  void Check(const DeltaOp& op) {
+    const bool sizes = op.heads > 0 && op.k_heads > 0 && op.k_size > 0 && op.v_size > 0;
+    Require(sizes && op.heads % std::max<int64_t>(op.k_heads, 1) == 0, "heads do not share evenly");
+    const int64_t keys = op.k_heads * op.k_size, width = op.heads * op.v_size;
+    const int64_t decays = op.decay.width == op.heads ? op.heads : op.heads * op.k_size;
+    Recurrent({{op.q, keys}, {op.k, keys}, {op.v, width}, {op.decay, decays}, {op.beta, op.heads}},
+              op.out, width, op.state, op.heads * op.k_size * op.v_size);
+    Shape(op.rate, op.heads, 1, 1, false);
+  }
+
+  void Check(const WkvOp& op) {
+    Require(op.heads > 0 && op.size > 0, "no heads");
+    const int64_t width = op.heads * op.size;
+    Recurrent({{op.r, width}, {op.w, width}, {op.k, width}, {op.v, width}}, op.out, width, op.state,
+              width * op.size);
+    Require((op.erase.buffer < 0) == (op.write.buffer < 0), "erase without write");
+    Require(op.bonus == kNoWeight || op.erase.buffer < 0, "a bonus and an erasure");
+    if (op.erase.buffer >= 0) {
+      for (const View& view : {op.erase, op.write}) {
+        Read(view);
+        Require(view.width == width, "widths differ");
+        Apart(view, op.out);
+      }
+    }
+    Shape(op.bonus, width, 1, 1, true);
   }
 
   void Route(int route) {

@@ -45,27 +45,30 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                         model::BuildPlan(config, std::move(file), {.context_length = context}));
   PUNA_ASSIGN_OR_RETURN(auto backend, backend::CreateBackend(options.backend));
   const int64_t pages = PagesFor(options.kv_tokens);
+  // Two for each sequence, of which none is shorter than a page.
+  const int64_t slots = plan->state_layers.empty() ? 0 : 2 * pages + 2;
   const int64_t max_batch_tokens = model::SeesAhead(config)
                                        ? std::max(options.max_batch_tokens, options.kv_tokens)
                                        : options.max_batch_tokens;
   PUNA_ASSIGN_OR_RETURN(auto program,
                         backend->Compile(plan, {.kv_type = options.kv_type,
                                                 .kv_pages = pages,
+                                                .state_slots = slots,
                                                 .max_batch_tokens = max_batch_tokens}));
   return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(config), std::move(backend),
                                                       std::move(program), plan->vocabulary, pages,
-                                                      max_batch_tokens));
+                                                      slots, max_batch_tokens));
 }
 
 ModelRunner::ModelRunner(model::ModelConfig config, std::unique_ptr<backend::Backend> backend,
                          std::unique_ptr<backend::Program> program, int64_t vocabulary,
-                         int64_t pages, int64_t max_batch_tokens)
+                         int64_t pages, int64_t state_slots, int64_t max_batch_tokens)
     : config_(std::move(config)),
       backend_(std::move(backend)),
       program_(std::move(program)),
       vocabulary_(vocabulary),
       max_batch_tokens_(max_batch_tokens),
-      pool_(pages) {}
+      pool_(pages, state_slots) {}
 
 Status ModelRunner::CheckTokens(std::span<const int32_t> tokens) const {
   for (const int32_t token : tokens) {
@@ -78,6 +81,8 @@ Status ModelRunner::CheckTokens(std::span<const int32_t> tokens) const {
 }
 
 Result<model::PageTable> ModelRunner::Copy(const model::PageTable& sequence) {
+  // States are never written in place while somebody else refers to them.
+  if (pool_.has_states()) return sequence.Fork(sequence.length());
   model::PageTable copy(&pool_);
   PUNA_RETURN_IF_ERROR(copy.Grow(sequence.length(), program_.get()));
   for (size_t i = 0; i < copy.pages().size(); ++i) {
@@ -101,7 +106,9 @@ Result<std::span<const float>> ModelRunner::Run(std::span<const Part> parts, Out
     batch_.segments.push_back({.first_row = first,
                                .tokens = count,
                                .start_position = part.sequence->length() - count,
-                               .pages = part.sequence->pages()});
+                               .pages = part.sequence->pages(),
+                               .state = part.sequence->read_state(),
+                               .state_writes = part.sequence->state_writes()});
     for (int64_t row = outputs == Outputs::kAll ? 0 : count - 1; row < count; ++row)
       batch_.output_rows.push_back(static_cast<int32_t>(first + row));
   }

@@ -63,7 +63,7 @@ class ModelRunner {
  private:
   ModelRunner(model::ModelConfig config, std::unique_ptr<backend::Backend> backend,
               std::unique_ptr<backend::Program> program, int64_t vocabulary, int64_t pages,
-              int64_t max_batch_tokens);
+              int64_t state_slots, int64_t max_batch_tokens);
 
   model::ModelConfig config_;
   std::unique_ptr<backend::Backend> backend_;

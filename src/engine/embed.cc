@@ -33,7 +33,7 @@ Result<size_t> Engine::State::EmbedSome(std::span<const std::vector<TokenId>> in
     batch.AddWhole(inputs[i], caches[i - first]);
     batch.WantLastRows(1);
   }
-  pages_touched = std::max(pages_touched, pool.total() - pool.free());
+  NoteTouched();
   const auto count = static_cast<int64_t>(end - first);
   const auto width = static_cast<size_t>(parts.output_width);
   batch.Run(parts.program.get(), count, parts.output_width);

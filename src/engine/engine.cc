@@ -14,6 +14,10 @@ namespace {
 // Texts to embed must pass in one batch, because an encoder's tokens see each other in both
 // directions. 2048 is what Ollama's users are used to; longer texts are an error there too.
 constexpr int64_t kEmbeddingBatchTokens = 2048;
+// Recurrent networks by default: how many sequences advance together at most. One that is alone
+// may need two slots, and two more for the checkpoints that it starts from and leaves.
+constexpr int64_t kSequencesWithStates = 16;
+constexpr int64_t kLargestStateSlots = int64_t{1} << 20;
 // Stop strings become an automaton of about 150 bytes a byte.
 constexpr size_t kLargestStops = 64 * 1024;
 // Bounds the bookkeeping of pages against absurd numbers in files and options: 2^36 tokens are 2^32
@@ -39,12 +43,14 @@ Result<Blueprint> Draft(const std::shared_ptr<const gguf::File>& file,
   const model::PlanOptions plan_options{.context_length = draft.options.context_length,
                                         .embeddings = draft.options.embeddings};
   PUNA_ASSIGN_OR_RETURN(draft.plan, model::BuildPlan(draft.config, file, plan_options));
-  if (draft.plan->cache_layers.empty() && !draft.options.embeddings) {
+  const bool states = !draft.plan->state_layers.empty();
+  if (draft.plan->cache_layers.empty() && !states && !draft.options.embeddings) {
     return MakeError(ErrorCode::kUnsupported,
-                     "the model has no attention layer with a cache, so it cannot generate");
+                     "the model has no layer that remembers, so it cannot generate");
   }
   draft.compile.kv_type = draft.options.kv_type;
   draft.compile.kv_pages = draft.plan->cache_layers.empty() ? 0 : PagesFor(draft.options.kv_tokens);
+  draft.compile.state_slots = states ? draft.options.state_slots : 0;
   draft.compile.max_batch_tokens = draft.options.max_batch_tokens;
   draft.compile.progress = draft.options.progress;
   return draft;
@@ -69,12 +75,16 @@ EngineOptions ResolveOptions(EngineOptions options, const model::ModelConfig& co
     options.context_length = std::min(options.context_length, options.kv_tokens);
   options.max_batch_tokens = std::clamp<int64_t>(options.max_batch_tokens, 1, int64_t{1} << 20);
   if (options.max_sequences <= 0) options.max_sequences = options.max_batch_tokens;
+  if (options.state_slots <= 0)
+    options.state_slots = 3 * std::min(options.max_sequences, kSequencesWithStates);
+  options.state_slots = std::clamp(options.state_slots, kLeastStateSlots, kLargestStateSlots);
   return options;
 }
 
 Engine::State::State(Parts parts_in)
     : parts(std::move(parts_in)),
-      pool(parts.cached ? PagesFor(parts.options.kv_tokens) : 0),
+      pool(parts.cached ? PagesFor(parts.options.kv_tokens) : 0,
+           parts.states ? parts.options.state_slots : 0),
       prefixes(&pool) {
   if (parts.clock) return;
   parts.clock = [] {
@@ -105,7 +115,8 @@ Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> f
   parts.vocabulary = draft.plan->vocabulary;
   parts.output_width = draft.plan->output.width;
   parts.pooled = draft.plan->pooled;
-  parts.cached = !draft.plan->cache_layers.empty();
+  parts.states = !draft.plan->state_layers.empty();
+  parts.cached = parts.states || !draft.plan->cache_layers.empty();
   parts.config = std::move(draft.config);
   parts.options = std::move(draft.options);
   parts.options.progress = nullptr;  // belongs to the caller, who may be gone by now
@@ -135,8 +146,15 @@ EngineUsage Engine::usage() const {
           .pages = s.pool.total(),
           .pages_in_use = s.pool.total() - s.pool.free(),
           .pages_touched = s.pages_touched,
+          .state_slots = s.pool.states().total(),
+          .state_slots_touched = s.slots_touched,
           .preemptions = s.preemptions,
           .evictions = s.prefixes.evictions()};
+}
+
+void Engine::State::NoteTouched() {
+  pages_touched = std::max(pages_touched, pool.total() - pool.free());
+  slots_touched = std::max(slots_touched, pool.states().total() - pool.states().free());
 }
 
 Status Engine::State::CheckTokens(std::span<const TokenId> tokens) const {
@@ -223,7 +241,7 @@ Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int
   logits.reserve(tokens.size() * static_cast<size_t>(s.parts.output_width));
   for (int64_t done = 0; done < count;) {
     const int64_t rows = std::min(chunk, count - done);
-    s.prefixes.MakeFree(cache.PagesNeeded(rows));
+    s.prefixes.MakeFree(cache.PagesNeeded(rows), cache.SlotsNeeded(rows));
     PUNA_RETURN_IF_ERROR(cache.Grow(rows, s.parts.program.get()));
     s.batch.Clear();
     s.batch.Add(tokens, cache, rows);

@@ -29,11 +29,18 @@
 
 namespace puna::engine {
 
+// What EngineOptions::state_slots is at least.
+inline constexpr int64_t kLeastStateSlots = 6;
+
 struct EngineOptions {
   backend::KvType kv_type = backend::KvType::kF16;
   // Size of the page pool in tokens; 0: the context. A pool smaller than the context also limits
   // the context.
   int64_t kv_tokens = 0;
+  // Slots for the states of networks with recurrent layers: two for each sequence that advances,
+  // the rest keeps beginnings for the prefix cache. 0: three for each of max_sequences, 48 at most.
+  // At least kLeastStateSlots.
+  int64_t state_slots = 0;
   // Longest sequence that plans are built for, in tokens; 0: as trained.
   int64_t context_length = 0;
   // Rows of one step. With `embeddings` at least 2048 or the context, whichever is less, because
@@ -89,6 +96,7 @@ struct EngineUsage {
   int64_t pages = 0;                 // of the pool
   int64_t pages_in_use = 0;          // by running sequences and the prefix cache
   int64_t pages_touched = 0;         // most that were ever in use at once: these have memory
+  int64_t state_slots = 0, state_slots_touched = 0;  // the same; 0: no recurrent layers
   // Since Load:
   int64_t preemptions = 0;  // sequences that lost their pages to older ones
   int64_t evictions = 0;    // pages that the prefix cache gave up

@@ -30,7 +30,8 @@ struct Engine::Parts {
   int64_t output_width =
       0;  // of what the program returns: the vocabulary, or the width of a pooled vector
   bool pooled = false;    // one output row per segment
-  bool cached = true;     // the plan has cache layers
+  bool cached = true;     // the plan has cache or state layers
+  bool states = false;    // the plan has state layers
   EngineOptions options;  // resolved: see ResolveOptions
   // The time in seconds since some moment, by which steps are measured; null: a steady clock.
   std::function<double()> clock;
@@ -46,6 +47,8 @@ struct Engine::State {
   Status CheckTokens(std::span<const TokenId> tokens) const;
   Status CheckRequest(const GenerateRequest& request) const;
   int64_t ContextOf(const GenerateRequest& request) const;
+
+  void NoteTouched();
 
   // step.cc
   void DropCancelled();
@@ -77,7 +80,7 @@ struct Engine::State {
   StepWork work;              // of the batch
   // Rows of the outputs that running[i] gets; 0: none.
   std::vector<int64_t> outputs_of;
-  int64_t pages_touched = 0;
+  int64_t pages_touched = 0, slots_touched = 0;
   int64_t preemptions = 0;
 };
 

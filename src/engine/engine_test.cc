@@ -370,7 +370,8 @@ std::vector<TokenId> Edited(std::span<const TokenId> text, uint32_t seed) {
   return edited;
 }
 
-TEST(Engine, GuessesSaveStepsAndChangeNothing) {
+// `states`: rejected guesses are taken back to a checkpoint and the right ones computed again.
+void CheckGuesses(bool states) {
   int64_t runs[2] = {};
   std::vector<std::vector<Outcome>> outcomes;
   for (const bool speculate : {false, true}) {
@@ -378,8 +379,8 @@ TEST(Engine, GuessesSaveStepsAndChangeNothing) {
     double now = 0;
     EngineOptions options;
     options.kv_tokens = 4096;
-    HistoryEngine h =
-        MakeHistoryEngine(options, 1024, kVocabulary, nullptr, [&] { return now += 0.010; });
+    HistoryEngine h = MakeHistoryEngine(
+        options, 1024, kVocabulary, nullptr, [&] { return now += 0.010; }, states);
     std::vector<GenerateRequest> requests;
     for (uint32_t i = 0; i < 3; ++i) {
       requests.push_back(Request(RandomPrompt(300, i), 290 + i, i));
@@ -397,8 +398,11 @@ TEST(Engine, GuessesSaveStepsAndChangeNothing) {
   for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(SameOutput(outcomes[0][i], outcomes[1][i])) << i;
   EXPECT_EQ(outcomes[1][1].tokens.size(), 150u);
   EXPECT_EQ(outcomes[1][2].tokens.size(), 292u);
-  EXPECT_LT(runs[1], runs[0] / 3);
+  EXPECT_LT(runs[1], runs[0] / (states ? 2 : 3));
 }
+
+TEST(Engine, GuessesSaveStepsAndChangeNothing) { CheckGuesses(false); }
+TEST(Engine, GuessesOfRecurrentNetworksSaveStepsAndChangeNothing) { CheckGuesses(true); }
 
 TEST(Engine, GuessesAreNotMadeWhereRowsCostMuch) {
   double now = 0;
@@ -513,6 +517,45 @@ TEST(Engine, EvaluateReturnsTheLogitsOfEveryPosition) {
   EXPECT_FALSE(h.engine->Embed(std::vector<std::vector<TokenId>>{{1}}));
 }
 
+// With states only beginnings that have a checkpoint are shared: the last page border of a prompt
+// and of a whole sequence, and where two prompts part, from the third one on.
+TEST(Engine, RecurrentNetworksShareFromCheckpoints) {
+  HistoryEngine h = MakeHistoryEngine({}, 512, kVocabulary, nullptr, nullptr, /*states=*/true);
+  const std::vector<TokenId> common = RandomPrompt(70, 1);
+  const auto ask = [&](std::vector<TokenId> prompt) {
+    const GenerateRequest request = Request(std::move(prompt), 20);
+    const Outcome outcome = RunOne(h.engine.get(), request);
+    EXPECT_EQ(outcome.tokens, GenerateNaively(request));
+    return *outcome.stats;
+  };
+  const auto with_tail = [&](uint32_t seed) {
+    std::vector<TokenId> prompt = common;
+    const std::vector<TokenId> tail = RandomPrompt(30, seed);
+    prompt.insert(prompt.end(), tail.begin(), tail.end());
+    return prompt;
+  };
+  const GenerationStats first = ask(with_tail(2));
+  EXPECT_EQ(first.cached_prompt_tokens, 0);
+  std::vector<TokenId> next_turn = first.context;  // 120 tokens
+  next_turn.push_back(3);
+  EXPECT_EQ(ask(next_turn).cached_prompt_tokens, 112);
+  EXPECT_EQ(ask(with_tail(3)).cached_prompt_tokens, 0);   // leaves a checkpoint at 64
+  EXPECT_EQ(ask(with_tail(4)).cached_prompt_tokens, 64);  // uses it
+  EXPECT_EQ(ask(with_tail(2)).cached_prompt_tokens, 96);  // the last border of the first prompt
+}
+
+TEST(Engine, RecurrentNetworksRunOnFewSlots) {
+  EngineOptions options;
+  options.state_slots = kLeastStateSlots;
+  HistoryEngine h = MakeHistoryEngine(options, 512, kVocabulary, nullptr, nullptr, /*states=*/true);
+  std::vector<GenerateRequest> requests;
+  for (uint32_t i = 0; i < 6; ++i) requests.push_back(Request(RandomPrompt(20 + 7 * i, i), 40));
+  const std::vector<Outcome> outcomes = RunAll(h.engine.get(), requests);
+  for (size_t i = 0; i < requests.size(); ++i)
+    EXPECT_EQ(outcomes[i].tokens, GenerateNaively(requests[i]));
+  EXPECT_EQ(h.engine->usage().state_slots_touched, kLeastStateSlots);
+}
+
 // Random requests come, are cancelled, run out of pages; whoever was not cancelled gets exactly the
 // naive output, and at the end no page is lost.
 TEST(Engine, Stress) {
@@ -523,7 +566,9 @@ TEST(Engine, Stress) {
     options.max_batch_tokens = static_cast<int64_t>(4 + random() % 60);
     options.max_sequences = static_cast<int64_t>(random() % 6);
     options.prefix_cache = random() % 4 != 0;
-    HistoryEngine h = MakeHistoryEngine(options, 150);
+    const bool states = seed % 2 == 1;
+    options.state_slots = static_cast<int64_t>(4 + random() % 12);
+    HistoryEngine h = MakeHistoryEngine(options, 150, kVocabulary, nullptr, nullptr, states);
     struct Open {
       GenerateRequest request;
       std::shared_ptr<TokenStream> stream;

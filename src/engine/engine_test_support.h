@@ -84,18 +84,19 @@ struct HistoryEngine {
 inline HistoryEngine MakeHistoryEngine(
     EngineOptions options, int64_t trained_context = 512, int64_t vocabulary = 50,
     std::shared_ptr<const tokenizer::Tokenizer> tokenizer = nullptr,
-    std::function<double()> clock = nullptr) {
+    std::function<double()> clock = nullptr, bool states = false) {
   Engine::Parts parts;
   parts.clock = std::move(clock);
   parts.config.context_length = trained_context;
   parts.options = ResolveOptions(std::move(options), parts.config);
   parts.tokenizer = std::move(tokenizer);
   const int64_t pages = (parts.options.kv_tokens + backend::kPageTokens - 1) / backend::kPageTokens;
-  auto program =
-      std::make_unique<testing::HistoryProgram>(vocabulary, pages, parts.options.max_batch_tokens);
+  auto program = std::make_unique<testing::HistoryProgram>(
+      vocabulary, pages, parts.options.max_batch_tokens, states ? parts.options.state_slots : 0);
   testing::HistoryProgram* raw = program.get();
   parts.program = std::move(program);
   parts.vocabulary = parts.output_width = vocabulary;
+  parts.states = states;
   return {Engine::FromParts(std::move(parts)), raw};
 }
 

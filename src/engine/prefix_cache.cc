@@ -28,13 +28,16 @@ PrefixCache::Block PrefixCache::BlockAt(std::span<const int32_t> tokens, size_t 
 void PrefixCache::Touch(Node* node) {
   const bool leaf = node->children.empty();
   if (leaf) leaves_.erase({node->last_used, node});
+  if (node->checkpoint) with_checkpoint_.erase({node->last_used, node});
   node->last_used = clock_;
   if (leaf) leaves_.insert({clock_, node});
+  if (node->checkpoint) with_checkpoint_.insert({clock_, node});
 }
 
 model::PageTable PrefixCache::Find(std::span<const int32_t> tokens, uint64_t key) {
   ++clock_;
   std::vector<int32_t> pages;
+  model::Checkpoint checkpoint;  // the last one on the way
   const auto root = roots_.find(key);
   if (root == roots_.end()) return model::PageTable(pool_);
   Node* node = &root->second;
@@ -44,8 +47,30 @@ model::PageTable PrefixCache::Find(std::span<const int32_t> tokens, uint64_t key
     node = it->second.get();
     Touch(node);
     pages.push_back(node->page);
+    if (node->checkpoint) checkpoint = node->checkpoint;
   }
-  return model::PageTable::Share(pool_, pages);
+  if (!pool_->has_states()) return model::PageTable::Share(pool_, pages);
+  const int64_t matched = static_cast<int64_t>(pages.size()) * backend::kPageTokens;
+  const int64_t start = checkpoint ? checkpoint.position() : 0;
+  pages.resize(static_cast<size_t>(start / backend::kPageTokens));
+  model::PageTable sequence = model::PageTable::Share(pool_, pages, checkpoint);
+  if (matched > start) sequence.KeepCheckpointAt(matched);
+  return sequence;
+}
+
+void PrefixCache::InsertCheckpoints(std::span<const int32_t> tokens,
+                                    const model::PageTable& sequence, uint64_t key) {
+  const auto root = roots_.find(key);
+  if (!pool_->has_states() || root == roots_.end()) return;
+  Node* node = &root->second;
+  for (size_t i = 0; (i + 1) * Block().size() <= tokens.size(); ++i) {
+    const auto it = node->children.find(BlockAt(tokens, i));
+    if (it == node->children.end()) return;
+    node = it->second.get();
+    if (node->checkpoint) continue;
+    node->checkpoint = sequence.CheckpointAt(static_cast<int64_t>(i + 1) * backend::kPageTokens);
+    if (node->checkpoint) with_checkpoint_.insert({node->last_used, node});
+  }
 }
 
 void PrefixCache::Insert(std::span<const int32_t> tokens, std::span<const int32_t> pages,
@@ -76,6 +101,7 @@ void PrefixCache::Insert(std::span<const int32_t> tokens, std::span<const int32_
 
 void PrefixCache::RemoveLeaf(Node* leaf) {
   leaves_.erase({leaf->last_used, leaf});
+  with_checkpoint_.erase({leaf->last_used, leaf});
   pool_->Release(leaf->page);
   --pages_;
   Node* parent = leaf->parent;
@@ -102,9 +128,23 @@ void PrefixCache::EvictUntil(Enough enough) {
   }
 }
 
-bool PrefixCache::MakeFree(int64_t pages) {
+void PrefixCache::EvictCheckpoints(int64_t slots) {
+  auto next = with_checkpoint_.begin();
+  while (pool_->states().free() < slots && next != with_checkpoint_.end()) {
+    Node* node = next->second;
+    if (!node->checkpoint.last()) {
+      ++next;
+      continue;
+    }
+    node->checkpoint = {};
+    next = with_checkpoint_.erase(next);
+  }
+}
+
+bool PrefixCache::MakeFree(int64_t pages, int64_t slots) {
   EvictUntil([&] { return pool_->free() >= pages; });
-  return pool_->free() >= pages;
+  EvictCheckpoints(slots);
+  return pool_->free() >= pages && pool_->states().free() >= slots;
 }
 
 void PrefixCache::ShrinkTo(int64_t pages) {

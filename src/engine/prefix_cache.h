@@ -7,6 +7,11 @@
 // Invariant: if a running sequence holds the page of a node, it holds the pages of all nodes above.
 // So a node whose page has no reference but the tree's has no used node below it, and everything
 // that nobody uses can be evicted leaf by leaf.
+//
+// Networks with recurrent layers (model/kv_cache.h) can only begin where a state is: a node may
+// hold the checkpoint at its end. Pages match further than checkpoints do, and where they do the
+// found sequence is asked to leave a checkpoint there: the third prompt with the same beginning
+// profits.
 #ifndef PUNA_ENGINE_PREFIX_CACHE_H_
 #define PUNA_ENGINE_PREFIX_CACHE_H_
 
@@ -29,8 +34,9 @@ class PrefixCache {
   PrefixCache(const PrefixCache&) = delete;
   PrefixCache& operator=(const PrefixCache&) = delete;
 
-  // The longest cached beginning of `tokens`, in whole pages, shared. `key` stands for whatever
-  // else the pages depend on (the adapters that are applied); only pages of the same key are found.
+  // The longest cached beginning of `tokens` that a sequence can start from, in whole pages,
+  // shared. `key` stands for whatever else the pages depend on (the adapters that are applied);
+  // only pages of the same key are found.
   model::PageTable Find(std::span<const int32_t> tokens, uint64_t key = 0);
 
   // Remembers the whole pages of a sequence: pages[i] holds tokens[16 i, 16 i + 16). Where the tree
@@ -39,9 +45,14 @@ class PrefixCache {
   void Insert(std::span<const int32_t> tokens, std::span<const int32_t> pages, bool still_running,
               uint64_t key = 0);
 
-  // Evicts least recently used pages until the pool has `pages` free ones. False if it cannot; then
-  // it has evicted all that nobody uses.
-  bool MakeFree(int64_t pages);
+  // Keeps the checkpoints that `sequence` has at the ends of pages that the tree holds for
+  // `tokens`.
+  void InsertCheckpoints(std::span<const int32_t> tokens, const model::PageTable& sequence,
+                         uint64_t key = 0);
+
+  // Evicts least recently used pages and checkpoints until the pool has `pages` free pages and
+  // `slots` free state slots. False if it cannot; then it has evicted all that nobody uses.
+  bool MakeFree(int64_t pages, int64_t slots = 0);
   // Evicts least recently used pages that nobody uses until the tree has at most `pages`.
   void ShrinkTo(int64_t pages);
 
@@ -55,6 +66,7 @@ class PrefixCache {
     Block block{};
     int32_t page = -1;
     uint64_t last_used = 0;
+    model::Checkpoint checkpoint;  // of the state at the end of the page; may be empty
     std::map<Block, std::unique_ptr<Node>>
         children;  // an exact key: a colliding hash would answer with wrong text
   };
@@ -63,10 +75,12 @@ class PrefixCache {
   void RemoveLeaf(Node* leaf);
   template <typename Enough>
   void EvictUntil(Enough enough);
+  void EvictCheckpoints(int64_t slots);
 
   model::PagePool* pool_;
-  std::map<uint64_t, Node> roots_;               // by key
-  std::set<std::pair<uint64_t, Node*>> leaves_;  // by last use
+  std::map<uint64_t, Node> roots_;                        // by key
+  std::set<std::pair<uint64_t, Node*>> leaves_;           // by last use
+  std::set<std::pair<uint64_t, Node*>> with_checkpoint_;  // by last use
   uint64_t clock_ = 0;
   int64_t pages_ = 0;
   int64_t evictions_ = 0;

@@ -61,6 +61,8 @@ std::vector<TokenId> Sequence::Guess(int64_t most) {
 void Sequence::SetDraft(std::span<const TokenId> draft) {
   tokens_.insert(tokens_.end(), draft.begin(), draft.end());
   draft_ = static_cast<int64_t>(draft.size());
+  // Where recurrent layers come back to if a guess is wrong.
+  if (draft_ > 0) cache_.KeepCheckpointAt(cache_.length());
 }
 
 void Sequence::DropDraft() {
@@ -95,7 +97,10 @@ bool Sequence::TakeLogits(std::span<float> logits) {
     ++row;
     ++accepted_;
   }
-  if (!draft.empty()) cache_.Truncate(computed + static_cast<int64_t>(row));
+  if (!draft.empty()) {
+    cache_.Truncate(computed + static_cast<int64_t>(row));
+    cache_.ForgetCheckpoints();
+  }
   if (!ended) ended = AppendForced();
   if (!ended && context_full()) Shift();
   return ended;

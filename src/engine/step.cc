@@ -2,9 +2,9 @@
 // come.
 //
 // Fixed slots were rejected: a sequence holds only the pages it has filled. When they run out, the
-// prefix cache gives up what nobody uses, and then the youngest sequence loses its pages and is
-// computed again when there is room: its tokens and its sampler are kept, so nothing is sent twice
-// and the output stays the same.
+// prefix cache gives up what nobody uses, and then the youngest sequence loses its pages (and
+// states) and is computed again when there is room: its tokens and its sampler are kept, so nothing
+// is sent twice and the output stays the same.
 //
 // A prompt puts its pages into the prefix cache step by step while it is computed. Another one that
 // begins alike waits for them, step by step, as long as somebody is computing them; there is no
@@ -69,9 +69,12 @@ void Engine::State::DropCancelled() {
 // is computed only to be preempted at the next page border. (What is generated later may run out of
 // pages: that is what preemption is for.)
 void Engine::State::Admit() {
-  int64_t promised = static_cast<int64_t>(running.size());
-  for (const auto& sequence : running)
+  int64_t promised = static_cast<int64_t>(running.size()), promised_slots = promised;
+  for (const auto& sequence : running) {
     promised += sequence->cache().PagesNeeded(sequence->remaining());
+    promised_slots += sequence->cache().SlotsNeeded(sequence->remaining());
+  }
+  if (!pool.has_states()) promised_slots = 0;
   while (!waiting.empty() && std::cmp_less(running.size(), parts.options.max_sequences)) {
     Sequence* next = waiting.front().get();
     const std::span<const TokenId> tokens = next->tokens();
@@ -80,10 +83,14 @@ void Engine::State::Admit() {
         parts.options.prefix_cache
             ? prefixes.Find(tokens.first(tokens.size() - 1), next->prefix_key())
             : model::PageTable(&pool);
-    const int64_t pages =
-        cached.PagesNeeded(static_cast<int64_t>(tokens.size()) - cached.length()) + 1;
-    if (parts.cached && !prefixes.MakeFree(promised + pages) && !running.empty()) return;
+    const int64_t remaining = static_cast<int64_t>(tokens.size()) - cached.length();
+    const int64_t pages = cached.PagesNeeded(remaining) + 1;
+    const int64_t slots = pool.has_states() ? cached.SlotsNeeded(remaining) + 1 : 0;
+    if (parts.cached && !prefixes.MakeFree(promised + pages, promised_slots + slots) &&
+        !running.empty())
+      return;
     promised += pages;
+    promised_slots += slots;
     next->Admit(std::move(cached));
     running.push_back(std::move(waiting.front()));
     waiting.pop_front();
@@ -138,7 +145,11 @@ void Engine::State::AdoptPages(Sequence* sequence) {
   if (!parts.options.prefix_cache) return;
   const std::span<const TokenId> tokens = sequence->tokens();
   model::PageTable cached = prefixes.Find(tokens.first(tokens.size() - 1), sequence->prefix_key());
-  if (cached.length() > sequence->cache().length()) sequence->Adopt(std::move(cached));
+  if (cached.length() > sequence->cache().length()) {
+    sequence->Adopt(std::move(cached));
+  } else {
+    sequence->cache().TakeWish(cached);
+  }
 }
 
 // Decides how many rows each running sequence gets.
@@ -161,18 +172,23 @@ void Engine::State::PlanRows() {
   work = plan.work();
 }
 
-// What the step has width left for is filled with guesses. They must not cost anybody pages.
+// What the step has width left for is filled with guesses. They must not cost anybody pages or
+// state slots, of which a draft needs one more than it writes: the state before it is kept.
 void Engine::State::PlanDrafts(StepPlan* plan) {
   int64_t pages = pool.free() - static_cast<int64_t>(running.size());
+  int64_t slots = pool.states().free() - static_cast<int64_t>(running.size());
   for (size_t i = 0; i < running.size(); ++i) {
     Sequence* sequence = running[i].get();
     if (rows[i] != 1) continue;
     const std::vector<TokenId> guess = sequence->Guess(kLongestDraft);
     if (pages < sequence->cache().PagesNeeded(1 + kLongestDraft)) continue;
+    const int64_t most_slots = sequence->cache().SlotsNeeded(1 + kLongestDraft) + 1;
+    if (pool.has_states() && slots < most_slots) continue;
     const int64_t draft =
         plan->TakeDraft(sequence->guess_acceptance(), static_cast<int64_t>(guess.size()),
                         sequence->cache().length() + 1);
     pages -= sequence->cache().PagesNeeded(1 + draft);
+    slots -= most_slots;
     sequence->SetDraft(std::span(guess).first(static_cast<size_t>(draft)));
     rows[i] += draft;
   }
@@ -193,13 +209,14 @@ void Engine::State::PlanBatch() {
     outputs_of[i] = 1 + running[i]->draft();
     batch.WantLastRows(outputs_of[i]);
   }
-  pages_touched = std::max(pages_touched, pool.total() - pool.free());
+  NoteTouched();
 }
 
 // False if `sequence` itself had to go.
 bool Engine::State::GrowOrPreempt(Sequence* sequence, int64_t rows) {
   while (!sequence->cache().Grow(rows, parts.program.get())) {
-    if (prefixes.MakeFree(sequence->cache().PagesNeeded(rows))) continue;
+    if (prefixes.MakeFree(sequence->cache().PagesNeeded(rows), sequence->cache().SlotsNeeded(rows)))
+      continue;
     const bool itself = running.back().get() == sequence;
     Preempt();
     if (itself) return false;
@@ -209,7 +226,7 @@ bool Engine::State::GrowOrPreempt(Sequence* sequence, int64_t rows) {
 
 void Engine::State::Preempt() {
   CHECK(running.size() > 1) << "one sequence alone needs more than the " << pool.total()
-                            << " pages of the pool";
+                            << " pages or " << pool.states().total() << " slots of the pool";
   ++preemptions;
   Sequence* youngest = running.back().get();
   youngest->DropDraft();
@@ -241,9 +258,11 @@ void Engine::State::Deliver() {
 
 void Engine::State::Remember(Sequence* sequence, bool still_running) {
   if (!parts.options.prefix_cache) return;
-  const model::PageTable& cache = sequence->cache();
-  prefixes.Insert(std::span(sequence->tokens()).first(static_cast<size_t>(cache.length())),
-                  cache.pages(), still_running, sequence->prefix_key());
+  model::PageTable& cache = sequence->cache();
+  const auto computed = std::span(sequence->tokens()).first(static_cast<size_t>(cache.length()));
+  prefixes.Insert(computed, cache.pages(), still_running, sequence->prefix_key());
+  prefixes.InsertCheckpoints(computed, cache, sequence->prefix_key());
+  cache.ForgetCheckpoints();  // the tree has them now
   const int64_t most = parts.options.prefix_cache_tokens / backend::kPageTokens;
   if (!still_running && most > 0) prefixes.ShrinkTo(most);
 }

@@ -9,22 +9,24 @@ void StepBatch::Clear() {
 }
 
 void StepBatch::AddWhole(std::span<const TokenId> sequence_tokens, const model::PageTable& cache) {
-  AddRows(sequence_tokens, 0, cache.pages());
+  AddRows(sequence_tokens, 0, cache);
 }
 
 void StepBatch::Add(std::span<const TokenId> sequence_tokens, const model::PageTable& cache,
                     int64_t rows) {
   AddRows(sequence_tokens.subspan(0, static_cast<size_t>(cache.length())), cache.length() - rows,
-          cache.pages());
+          cache);
 }
 
 void StepBatch::AddRows(std::span<const TokenId> sequence_tokens, int64_t start,
-                        std::span<const int32_t> pages) {
+                        const model::PageTable& cache) {
   const auto added = sequence_tokens.subspan(static_cast<size_t>(start));
   segments.push_back({.first_row = static_cast<int64_t>(tokens.size()),
                       .tokens = static_cast<int64_t>(added.size()),
                       .start_position = start,
-                      .pages = pages});
+                      .pages = cache.pages(),
+                      .state = cache.read_state(),
+                      .state_writes = cache.state_writes()});
   tokens.insert(tokens.end(), added.begin(), added.end());
 }
 

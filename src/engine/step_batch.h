@@ -35,7 +35,7 @@ struct StepBatch {
 
  private:
   void AddRows(std::span<const TokenId> sequence_tokens, int64_t start,
-               std::span<const int32_t> pages);
+               const model::PageTable& cache);
 };
 
 }  // namespace puna::engine

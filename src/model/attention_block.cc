@@ -39,12 +39,38 @@ Qkv Lay(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention) {
   return out;
 }
 
+// Head by head, `part` 0 or 1 of rows that are twice as long as those of `out`.
+void TakeHalf(PlanBuilder* plan, const AttentionConfig& attention, View both, int64_t part,
+              View out) {
+  const int64_t size = attention.k_size;
+  plan->Add(backend::CopyHeadsOp{
+      .in = {both.buffer, both.offset + part * size, (2 * attention.heads - 1) * size},
+      .out = out,
+      .heads = attention.heads,
+      .size = size,
+      .in_stride = 2 * size,
+      .out_stride = size});
+}
+
+void ProjectQueries(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, View in,
+                    View q) {
+  const std::string name = plan->Name(layer, "attn_q");
+  if (!attention.gate_in_query) {
+    plan->Linear(name, in, q, attention.qkv_bias);
+    return;
+  }
+  const View both = plan->Scratch("query_and_gate", 2 * q.width);
+  plan->Linear(name, in, both, attention.qkv_bias);
+  TakeHalf(plan, attention, both, 0, q);
+  TakeHalf(plan, attention, both, 1, plan->Scratch("attention_gate", q.width));
+}
+
 void Project(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, View in,
              const Qkv& qkv) {
   const std::string fused = plan->Name(layer, "attn_qkv");
   const std::string v_name = plan->Name(layer, "attn_v");
   if (!plan->Has(fused + ".weight")) {
-    plan->Linear(plan->Name(layer, "attn_q"), in, qkv.q, attention.qkv_bias);
+    ProjectQueries(plan, layer, attention, in, qkv.q);
     if (attention.kv_layer >= 0) return;
     plan->Linear(plan->Name(layer, "attn_k"), in, qkv.k, attention.qkv_bias);
     if (!attention.v_from_k || plan->Has(v_name + ".weight")) {
@@ -137,9 +163,10 @@ std::vector<float> RopeFactors(PlanBuilder* plan, const RopeConfig& rope) {
 void GateOutput(PlanBuilder* plan, int64_t layer, const AttentionConfig& attention, View in,
                 View inout) {
   const std::string name = plan->Name(layer, "attn_gate");
-  const bool per_head = plan->RowsOf(name + ".weight") == attention.heads;
+  const bool per_head =
+      !attention.gate_in_query && plan->RowsOf(name + ".weight") == attention.heads;
   const View gate = plan->Scratch("attention_gate", per_head ? attention.heads : inout.width);
-  plan->Linear(name, in, gate);
+  if (!attention.gate_in_query) plan->Linear(name, in, gate);
   plan->Add(backend::UnaryOp{.activation = *attention.output_gate, .in = gate, .out = gate});
   if (!per_head) {
     plan->Add(backend::MulOp{.a = inout, .b = gate, .out = inout});

@@ -1,5 +1,5 @@
-// However the tokens of a sequence are cut into passes, and whoever else is in the batch, its
-// outputs are the same.
+// However the tokens of a sequence are cut into passes, whoever else is in the batch, and whatever
+// was computed and taken back in between, its outputs are the same.
 #include <gtest/gtest.h>
 
 #include "backend/backend.h"
@@ -24,7 +24,7 @@ class BatchTest : public ::testing::TestWithParam<Case> {
   // Logits of `tokens` in passes of the given sizes, the last size repeated.
   std::vector<float> InChunks(const LoadedModel& model, std::span<const int32_t> tokens,
                               const std::vector<size_t>& sizes) {
-    model::PagePool pool(64);
+    model::PagePool pool = model.NewPool();
     model::PageTable pages(&pool);
     std::vector<float> out;
     size_t next = 0;
@@ -40,7 +40,7 @@ class BatchTest : public ::testing::TestWithParam<Case> {
 
   // The same in one pass between two others, one of which has a past already.
   std::vector<float> BetweenStrangers(const LoadedModel& model, const Oracle& oracle) {
-    model::PagePool pool(64);
+    model::PagePool pool = model.NewPool();
     model::PageTable pages(&pool), before(&pool), after(&pool);
     std::vector<int32_t> reversed(oracle.tokens.rbegin(), oracle.tokens.rend());
     const Part past{&before, std::span(reversed).first(19)};
@@ -56,15 +56,42 @@ class BatchTest : public ::testing::TestWithParam<Case> {
 
   // A sequence that shares its first half with another one.
   std::vector<float> AfterFork(const LoadedModel& model, const Oracle& oracle, size_t shared) {
-    model::PagePool pool(64);
+    model::PagePool pool = model.NewPool();
     model::PageTable first(&pool);
+    first.KeepCheckpointAt(static_cast<int64_t>(shared));
     std::vector<int32_t> other(oracle.tokens);
     std::reverse(other.begin() + static_cast<ptrdiff_t>(shared), other.end());
     const Part whole{&first, other};
     std::vector<float> out = RunPass(model, {&whole, 1});
     out.resize(shared * static_cast<size_t>(model.plan->output.width));
     model::PageTable fork = first.Fork(static_cast<int64_t>(shared));
+    EXPECT_EQ(fork.length(), static_cast<int64_t>(shared)) << oracle.name;
     const Part rest{&fork, std::span(oracle.tokens).subspan(shared)};
+    const std::vector<float> rows = RunPass(model, {&rest, 1});
+    out.insert(out.end(), rows.begin(), rows.end());
+    return out;
+  }
+
+  // A sequence that guessed seven tokens wrongly from `right` on and takes them back: what the
+  // speculation does. `kept`: it asked for a checkpoint before; then it is back at `right`, and
+  // otherwise networks with states may be further back.
+  std::vector<float> AfterRollback(const LoadedModel& model, const Oracle& oracle, size_t right,
+                                   bool kept) {
+    model::PagePool pool = model.NewPool();
+    model::PageTable pages(&pool);
+    const std::span<const int32_t> tokens = oracle.tokens;
+    const size_t width = static_cast<size_t>(model.plan->output.width);
+    std::vector<int32_t> guess(tokens.rbegin(), tokens.rbegin() + 7);
+    const Part before{&pages, tokens.first(right)}, wrong{&pages, guess};
+    std::vector<float> out = RunPass(model, {&before, 1});
+    if (kept) pages.KeepCheckpointAt(static_cast<int64_t>(right));
+    RunPass(model, {&wrong, 1});
+    const auto back = static_cast<size_t>(pages.Truncate(static_cast<int64_t>(right)));
+    if (kept || !model.has_states()) {
+      EXPECT_EQ(back, right) << oracle.name;
+    }
+    out.resize(back * width);
+    const Part rest{&pages, tokens.subspan(back)};
     const std::vector<float> rows = RunPass(model, {&rest, 1});
     out.insert(out.end(), rows.begin(), rows.end());
     return out;
@@ -80,7 +107,7 @@ class BatchTest : public ::testing::TestWithParam<Case> {
       if (!config || config->embeddings_only) continue;
       const auto model = LoadModel(oracle.gguf, backend_.get(), false, backend::KvType::kF32);
       ASSERT_TRUE(model.has_value()) << oracle.name << ": " << model.error().message;
-      if (model->plan->cache_layers.empty()) continue;
+      if (!model->cached()) continue;
       const std::vector<float> whole = InChunks(*model, oracle.tokens, {oracle.tokens.size()});
       EXPECT_LT(Nmse(BetweenStrangers(*model, oracle), whole), tolerance) << oracle.name;
       ++checked;
@@ -90,6 +117,9 @@ class BatchTest : public ::testing::TestWithParam<Case> {
       EXPECT_LT(Nmse(InChunks(*model, oracle.tokens, {5, 17, 1, 11}), whole), tolerance)
           << oracle.name;
       EXPECT_LT(Nmse(AfterFork(*model, oracle, 21), whole), tolerance) << oracle.name;
+      EXPECT_LT(Nmse(AfterRollback(*model, oracle, 27, true), whole), tolerance) << oracle.name;
+      if (!model->has_states()) continue;
+      EXPECT_LT(Nmse(AfterRollback(*model, oracle, 27, false), whole), tolerance) << oracle.name;
     }
     std::printf("  %d models\n", checked);
     EXPECT_GT(checked, 0);
@@ -110,10 +140,13 @@ TEST_P(BatchTest, OnlyTheAskedRows) {
     if (!model) continue;
     const size_t width = static_cast<size_t>(model->plan->output.width);
     const std::vector<float> all = InChunks(*model, oracle.tokens, {oracle.tokens.size()});
-    model::PagePool pool(64);
+    model::PagePool pool = model->NewPool();
     model::PageTable pages(&pool);
     ASSERT_TRUE(pages.Grow(static_cast<int64_t>(oracle.tokens.size()), nullptr).has_value());
-    const backend::Segment segment{.tokens = pages.length(), .pages = pages.pages()};
+    const backend::Segment segment{.tokens = pages.length(),
+                                   .pages = pages.pages(),
+                                   .state = pages.read_state(),
+                                   .state_writes = pages.state_writes()};
     const std::vector<int32_t> rows = {0, 7, 47};
     std::vector<float> out(rows.size() * width), expected;
     for (const int32_t row : rows) {

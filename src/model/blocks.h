@@ -18,6 +18,15 @@ View LatentAttentionBlock(PlanBuilder* plan, int64_t layer, View in);
 // The output projection of that. [width]
 View AttentionOutput(PlanBuilder* plan, int64_t layer, View attended);
 
+// What the mixers of a layer made of their input; a buffer < 0: there is no such mixer.
+struct Mixed {
+  View attention, recurrent;
+};
+// Attention, a recurrent mixer (model/recurrent_block.h) or both, as the config of the layer says.
+Mixed MixerBlock(PlanBuilder* plan, int64_t layer, View in);
+// The sum of their output projections. [width]
+View MixerOutput(PlanBuilder* plan, int64_t layer, const Mixed& mixed);
+
 // The router, or the whole of a mixture, that reads the residual stream as it is before the
 // attention is added; call it then.
 void EarlyMixture(PlanBuilder* plan, int64_t layer, View x);

@@ -19,7 +19,7 @@ Status ValidateAttention(const AttentionConfig& attention, const std::string& ar
                      architecture, attention.heads, attention.kv_heads);
   }
   const RopeConfig& rope = attention.rope;
-  if (rope.enabled &&
+  if ((rope.enabled || attention.latent) &&
       (rope.dimensions <= 0 || rope.dimensions > attention.k_size || rope.dimensions % 2 != 0)) {
     return MakeError(
         ErrorCode::kCorrupt,
@@ -41,9 +41,6 @@ Status ValidateAttention(const AttentionConfig& attention, const std::string& ar
         "rotated values, and {0}.attention.q_lora_rank is {3}",
         architecture, indexer->size, rope.dimensions, attention.latent->q_rank);
   }
-  if (attention.latent && !rope.enabled) {
-    return MakeError(ErrorCode::kInternal, "latent attention of {} without rope", architecture);
-  }
   return {};
 }
 
@@ -62,6 +59,36 @@ Status ValidateSharedKeys(const ModelConfig& config, const AttentionConfig& atte
   }
   return {};
 }
+
+// What a recurrent mixer needs of its sizes beyond the ranges that were checked when they were
+// read.
+struct RecurrentValidator {
+  const std::string& architecture;
+
+  Status Divides(std::string_view part, int64_t divisor, std::string_view whole,
+                 int64_t size) const {
+    if (divisor > 0 && size % divisor == 0) return {};
+    return MakeError(ErrorCode::kCorrupt,
+                     "metadata key {0}.{1} is {2}, which does not divide {3} {4}", architecture,
+                     part, divisor, whole, size);
+  }
+  Status operator()(const MambaConfig& mamba) const {
+    return Divides("ssm.time_step_rank", mamba.heads, "the inner size", mamba.inner);
+  }
+  Status operator()(const Mamba2Config& mamba) const {
+    PUNA_RETURN_IF_ERROR(Divides("ssm.time_step_rank", mamba.heads, "the inner size", mamba.inner));
+    PUNA_RETURN_IF_ERROR(Divides("ssm.group_count", mamba.groups, "the inner size", mamba.inner));
+    return Divides("ssm.group_count", mamba.groups, "the number of heads", mamba.heads);
+  }
+  Status operator()(const ShortConvolutionConfig&) const { return {}; }
+  Status operator()(const DeltaNetConfig& net) const {
+    return Divides("ssm.group_count", net.k_heads, "the number of heads", net.heads);
+  }
+  Status operator()(const RwkvConfig& rwkv) const {
+    return Divides("wkv.head_size", rwkv.head_size, "the width", width);
+  }
+  int64_t width = 0;
+};
 
 Status ValidateMoe(const MoeConfig& moe, const std::string& architecture) {
   if (moe.experts % moe.groups != 0 || moe.used > moe.groups_used * (moe.experts / moe.groups)) {
@@ -89,7 +116,11 @@ Status Validate(const ModelConfig& config) {
       PUNA_RETURN_IF_ERROR(ValidateAttention(layer.attention, config.architecture));
       PUNA_RETURN_IF_ERROR(ValidateSharedKeys(config, layer.attention));
     }
-    if (layer.feed_forward.moe)
+    if (layer.recurrent) {
+      PUNA_RETURN_IF_ERROR(
+          std::visit(RecurrentValidator{config.architecture, config.width}, *layer.recurrent));
+    }
+    if (layer.feed_forward.present && layer.feed_forward.moe)
       PUNA_RETURN_IF_ERROR(ValidateMoe(*layer.feed_forward.moe, config.architecture));
   }
   return {};

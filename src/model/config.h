@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "backend/plan.h"
@@ -85,11 +86,12 @@ struct AttentionConfig {
   // attn_gate of the block's input, through this function, multiplies what the heads saw: head by
   // head or value by value.
   std::optional<Activation> output_gate;
-  double output_scale = 1;  // multiplies what the block adds
-  bool output_bias = true;  // a bias of the output projection is applied where present
-  bool sinks = false;       // attn_sinks is required; it is applied wherever present
-  bool qk_norm = false;     // attn_q_norm and attn_k_norm are required; where they are not, present
-                            // ones are applied
+  bool gate_in_query = false;  // the gate is not attn_gate, but behind each head's rows of attn_q
+  double output_scale = 1;     // multiplies what the block adds
+  bool output_bias = true;     // a bias of the output projection is applied where present
+  bool sinks = false;          // attn_sinks is required; it is applied wherever present
+  bool qk_norm = false;  // attn_q_norm and attn_k_norm are required; where they are not, present
+                         // ones are applied
   bool qk_norm_bias = true;  // their biases are applied where present
   NormKind qk_norm_kind = NormKind::kRms;
   bool qk_norm_after_rope = false;
@@ -112,9 +114,53 @@ enum class MixtureForm {
   kOwnNorms,      // each has norms before and behind, the router one without parameters (Gemma 4)
 };
 
+// Mixers that carry a state along instead of looking back. `kernel` is the length of the causal
+// convolution in front of the recurrence, in tokens.
+
+// Mamba 1: heads of size 1, each with a decay per state value. PLaMo 2 has larger heads with one
+// decay each, and what the input is projected to in another order.
+struct MambaConfig {
+  int64_t inner = 0;  // heads * head size
+  int64_t heads = 0;
+  int64_t kernel = 0;
+  int64_t state = 0;        // values per channel
+  int64_t rank = 0;         // width that time steps are made of
+  bool step_norms = false;  // time steps, b and c are normed; where they are not, present norms are
+                            // applied if there are all three
+  bool plamo = false;
+};
+
+struct Mamba2Config {
+  int64_t inner = 0, heads = 0, groups = 0, kernel = 0, state = 0;
+};
+
+// LFM 2: a convolution between two gates.
+struct ShortConvolutionConfig {
+  int64_t kernel = 0;
+};
+
+// Gated delta nets: Qwen 3 Next with one decay per head, Kimi with one per key value.
+struct DeltaNetConfig {
+  int64_t heads = 0, k_heads = 0;  // of values and of keys
+  int64_t size = 0;                // of a head
+  int64_t kernel = 0;
+  bool tiled = false;          // value head h reads key head h % k_heads, not h / (heads / k_heads)
+  bool decay_per_key = false;  // Kimi's
+};
+
+// RWKV 6.
+struct RwkvConfig {
+  int64_t head_size = 0;
+  int64_t mix_rank = 0, decay_rank = 0;  // of the narrow matrices behind mixing and decay
+};
+
+using RecurrentConfig =
+    std::variant<MambaConfig, Mamba2Config, ShortConvolutionConfig, DeltaNetConfig, RwkvConfig>;
+
 struct MoeConfig {
   int64_t experts = 0, used = 0, hidden = 0;
   int64_t shared_hidden = 0;  // width of the experts that every token uses; 0: none
+  int64_t latent = 0;         // width of what the experts read and write; 0: that of the model
   RouterScore score = RouterScore::kSoftmax;
   bool normalize = false;
   double scale = 1;
@@ -148,11 +194,13 @@ struct FeedForwardConfig {
   std::optional<XieluConfig> xielu;  // instead of the activation of one that is not gated
   bool only_activation = false;      // no matrices at all: f(x)
   std::optional<MoeConfig> moe;      // instead of the plain one
+  bool channel_mix = false;  // instead of the plain one: RWKV's, which sees the token before
 };
 
 struct LayerConfig {
   bool attends = true;  // there is attention
   AttentionConfig attention;
+  std::optional<RecurrentConfig> recurrent;  // instead of the attention, or beside it: summed
   FeedForwardConfig feed_forward;
 };
 
@@ -206,6 +254,7 @@ struct ModelConfig {
   ResidualForm residual = ResidualForm::kSequential;
   double embedding_scale = 1;
   double residual_scale = 1;  // multiplies what a block adds
+  int64_t halve_every = 0;    // the residual stream is halved after every so many layers; 0: never
   double logit_scale = 1;     // multiplies the logits
   double logit_softcap = 0;
   bool logit_bias = true;            // output.bias is applied where present

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "model/blocks.h"
+#include "model/recurrent_block.h"
 
 namespace puna::model {
 namespace {
@@ -152,6 +153,16 @@ void MixExperts(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& confi
   plan->Add(op);
 }
 
+// Experts between two matrices that lead to a narrower width and back (Nemotron 3).
+void MixLatentExperts(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& config, View in,
+                      View out) {
+  const View latent_in = plan->Scratch("latent_in", config.moe->latent);
+  const View latent_out = plan->Scratch("latent_out", config.moe->latent);
+  plan->Linear(plan->Name(layer, "ffn_latent_down"), in, latent_in, false);
+  MixExperts(plan, layer, config, latent_in, latent_out);
+  plan->Linear(plan->Name(layer, "ffn_latent_up"), latent_out, out, false);
+}
+
 // out += the expert that every token uses, times sigmoid(its own gate) if it has one.
 void AddSharedExpert(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& config, View in,
                      View out) {
@@ -196,7 +207,11 @@ void AddChunkExperts(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& 
 // A mixture of which the router has spoken.
 void Mixture(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& config, View in, View out) {
   RouteTokens(plan, layer, *config.moe);
-  MixExperts(plan, layer, config, in, out);
+  if (config.moe->latent > 0) {
+    MixLatentExperts(plan, layer, config, in, out);
+  } else {
+    MixExperts(plan, layer, config, in, out);
+  }
   if (config.moe->chunks) AddChunkExperts(plan, layer, config, out);
   if (config.moe->shared_hidden > 0) AddSharedExpert(plan, layer, config, in, out);
   if (!config.moe->shared_is_activation) return;
@@ -249,6 +264,10 @@ View FeedForwardBlock(PlanBuilder* plan, int64_t layer, View x, View in) {
     return in;
   }
   const View out = plan->Scratch("block_out_2", plan->config().width);
+  if (config.channel_mix) {
+    ChannelMix(plan, layer, config, in, out);
+    return out;
+  }
   const MixtureForm form = config.moe ? config.moe->form : MixtureForm::kAlone;
   if (form == MixtureForm::kOwnNorms) return DenseBesideMixture(plan, layer, config, x, in, out);
   if (!config.moe || form == MixtureForm::kOfLayerInput) {

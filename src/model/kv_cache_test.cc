@@ -212,5 +212,146 @@ TEST(PageTable, RandomForksNeverOverwriteEachOther) {
   EXPECT_EQ(pool.free(), kPages);
 }
 
+// Where the states of the pass that follows a Grow go, as (position, slot).
+std::vector<std::pair<int64_t, int32_t>> Writes(const PageTable& table, int64_t start) {
+  std::vector<std::pair<int64_t, int32_t>> writes;
+  for (const backend::StateWrite& write : table.state_writes())
+    writes.emplace_back(start + write.tokens, write.slot);
+  return writes;
+}
+
+TEST(PageTableStates, KeepsTheCurrentStateAndTheLastPageBorders) {
+  PagePool pool(8, 8);
+  PageTable table(&pool);
+  ASSERT_TRUE(table.Grow(5, nullptr));
+  EXPECT_EQ(table.read_state(), -1);
+  const int32_t current = Writes(table, 0)[0].second;
+  EXPECT_THAT(Writes(table, 0), ElementsAre(std::pair<int64_t, int32_t>(5, current)));
+  ASSERT_TRUE(table.Grow(1, nullptr));  // in place
+  EXPECT_EQ(table.read_state(), current);
+  EXPECT_THAT(Writes(table, 5), ElementsAre(std::pair<int64_t, int32_t>(6, current)));
+  ASSERT_TRUE(table.Grow(30, nullptr));  // over borders: the last one is kept
+  const auto writes = Writes(table, 6);
+  ASSERT_EQ(writes.size(), 2u);
+  EXPECT_EQ(writes[0].first, 32);
+  EXPECT_EQ(writes[1], (std::pair<int64_t, int32_t>(36, current)));
+  EXPECT_EQ(pool.states().free(), 6);
+  EXPECT_EQ(table.CheckpointAt(32).slot(), writes[0].second);
+  EXPECT_FALSE(table.CheckpointAt(16));
+  ASSERT_TRUE(table.Grow(20, nullptr));  // the older border gives its slot to the newer one
+  EXPECT_EQ(pool.states().free(), 6);
+  EXPECT_FALSE(table.CheckpointAt(32));
+  EXPECT_TRUE(table.CheckpointAt(48));
+}
+
+TEST(PageTableStates, GoesBackToTheNewestCheckpoint) {
+  PagePool pool(8, 8);
+  PageTable table(&pool);
+  table.KeepCheckpointAt(20);
+  ASSERT_TRUE(table.Grow(40, nullptr));
+  EXPECT_EQ(table.Fork(39).length(), 32);
+  EXPECT_EQ(table.Fork(31).length(), 20);
+  EXPECT_EQ(table.Fork(19).length(), 0);
+  EXPECT_EQ(table.Truncate(39), 32);
+  EXPECT_EQ(table.pages().size(), 2u);
+  EXPECT_EQ(table.Truncate(25), 20);
+  ASSERT_TRUE(table.Grow(3, nullptr));
+  EXPECT_EQ(table.read_state(), table.CheckpointAt(20).slot());
+  EXPECT_NE(Writes(table, 20)[0].second, table.read_state());  // a checkpoint is never overwritten
+  table.ForgetCheckpoints();
+  EXPECT_EQ(table.Truncate(22), 0);
+  EXPECT_EQ(pool.states().free(), 8);
+  EXPECT_EQ(pool.free(), 8);
+}
+
+TEST(PageTableStates, ExhaustionChangesNothing) {
+  PagePool pool(8, 3);
+  PageTable table(&pool), other(&pool);
+  ASSERT_TRUE(table.Grow(20, nullptr));
+  ASSERT_TRUE(other.Grow(3, nullptr));
+  EXPECT_EQ(other.SlotsNeeded(20), 1);
+  const Status grown = other.Grow(20, nullptr);
+  ASSERT_FALSE(grown);
+  EXPECT_EQ(grown.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(other.length(), 3);
+  EXPECT_EQ(pool.free(), 5);
+  EXPECT_EQ(table.SlotsNeeded(20), 0);
+  EXPECT_TRUE(table.Grow(20, nullptr));
+}
+
+// The slots in plain vectors: a state is the last value of its sequence. Two sequences grow before
+// their passes run, as in a batch.
+TEST(PageTableStates, RandomForksNeverOverwriteEachOther) {
+  constexpr int64_t kSlots = 24;
+  std::vector<int> slots(kSlots, 0);
+  PagePool pool(60, kSlots);
+  CopyRecorder program;
+  std::mt19937 random(11);
+  std::vector<std::pair<PageTable, std::vector<int>>> tables;
+  for (int i = 0; i < 4; ++i) tables.emplace_back(PageTable(&pool), std::vector<int>());
+  int next = 1;
+  const auto pass = [&](std::vector<std::pair<size_t, int64_t>> grown) {
+    for (const auto& [i, before] : grown) {
+      if (before > 0) {
+        ASSERT_EQ(slots[static_cast<size_t>(tables[i].first.read_state())],
+                  tables[i].second[static_cast<size_t>(before) - 1]);
+      }
+    }
+    for (const auto& [i, before] : grown) {
+      auto& [table, wanted] = tables[i];
+      for (int64_t p = before; p < table.length(); ++p) wanted.push_back(next++);
+      for (const auto& [position, slot] : Writes(table, before))
+        slots[static_cast<size_t>(slot)] = wanted[static_cast<size_t>(position) - 1];
+    }
+  };
+  for (int step = 0; step < 4000; ++step) {
+    const size_t i = random() % tables.size();
+    const int64_t some = static_cast<int64_t>(random() % 40);
+    const int64_t length = std::min<int64_t>(some, tables[i].first.length());
+    switch (random() % 6) {
+      case 0:
+      case 1: {
+        std::vector<std::pair<size_t, int64_t>> grown;
+        for (const size_t j : {i, (i + 1) % tables.size()}) {
+          const int64_t before = tables[j].first.length();
+          const auto tokens = static_cast<int64_t>(1 + random() % 30);
+          if (tables[j].first.Grow(tokens, &program)) grown.emplace_back(j, before);
+        }
+        ASSERT_NO_FATAL_FAILURE(pass(grown)) << "step " << step;
+        break;
+      }
+      case 2:
+        tables[i].second.resize(static_cast<size_t>(tables[i].first.Truncate(length)));
+        break;
+      case 3: {
+        PageTable fork = tables[i].first.Fork(length);
+        std::vector<int> prefix(tables[i].second.begin(), tables[i].second.begin() + fork.length());
+        auto& victim = tables[random() % tables.size()];
+        victim = {std::move(fork), std::move(prefix)};
+        break;
+      }
+      case 4:
+        tables[i].first.KeepCheckpointAt(tables[i].first.length() + some / 2);
+        break;
+      case 5:
+        tables[i].first.ForgetCheckpoints();
+        break;
+    }
+    for (const auto& [table, values] : tables) {
+      ASSERT_EQ(table.length(), static_cast<int64_t>(values.size()));
+      for (int64_t p = 1; p <= table.length(); ++p) {
+        if (const Checkpoint checkpoint = table.CheckpointAt(p)) {
+          ASSERT_EQ(slots[static_cast<size_t>(checkpoint.slot())],
+                    values[static_cast<size_t>(p) - 1])
+              << "step " << step << " position " << p;
+        }
+      }
+    }
+  }
+  tables.clear();
+  EXPECT_EQ(pool.free(), 60);
+  EXPECT_EQ(pool.states().free(), kSlots);
+}
+
 }  // namespace
 }  // namespace puna::model

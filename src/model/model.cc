@@ -33,18 +33,20 @@ void OutputNorm(PlanBuilder* plan, int64_t layer, const std::string& name, View 
   if (!name.empty()) plan->Norm(plan->Name(layer, name), inout, inout);
 }
 
-// x += what the layer's form of attention makes of it, but for rows that are not asked for.
-View AddAttention(PlanBuilder* plan, int64_t layer, View x, bool select) {
+// x += what the mixers of the layer make of it, but for rows that are not asked for.
+View AddMixers(PlanBuilder* plan, int64_t layer, View x, bool select) {
   const NormTensors& norms = plan->config().norms;
   const LayerConfig& config = plan->config().layers[static_cast<size_t>(layer)];
-  if (!config.attends) return select ? SelectRows(plan, "selected_x", x) : x;
-  const View normed = Normed(plan, layer, norms.attention, x);
-  View attended = config.attention.linear ? normed : AttentionBlock(plan, layer, normed);
+  if (!config.attends && !config.recurrent) return select ? SelectRows(plan, "selected_x", x) : x;
+  Mixed mixed = MixerBlock(plan, layer, Normed(plan, layer, norms.attention, x));
   if (select) {
-    attended = SelectRows(plan, "selected_attended", attended);
+    if (mixed.attention.buffer >= 0)
+      mixed.attention = SelectRows(plan, "selected_attended", mixed.attention);
+    if (mixed.recurrent.buffer >= 0)
+      mixed.recurrent = SelectRows(plan, "selected_recurrent", mixed.recurrent);
     x = SelectRows(plan, "selected_x", x);
   }
-  const View delta = AttentionOutput(plan, layer, attended);
+  const View delta = MixerOutput(plan, layer, mixed);
   OutputNorm(plan, layer, norms.attention_output, delta);
   EarlyMixture(plan, layer, x);
   AddToResidual(plan, x, delta);
@@ -55,15 +57,17 @@ View AddAttention(PlanBuilder* plan, int64_t layer, View x, bool select) {
 // for.
 View SequentialLayer(PlanBuilder* plan, int64_t layer, View x, bool select) {
   const NormTensors& norms = plan->config().norms;
-  // Without a feed-forward llama.cpp leaves out the attention too.
-  if (!plan->config().layers[static_cast<size_t>(layer)].feed_forward.present) {
-    return select ? SelectRows(plan, "selected_x", x) : x;
+  const LayerConfig& config = plan->config().layers[static_cast<size_t>(layer)];
+  // A feed-forward that sees the token before needs the rows of all tokens.
+  const bool select_late = select && config.feed_forward.channel_mix;
+  x = AddMixers(plan, layer, x, select && !select_late);
+  if (config.feed_forward.present) {
+    const View normed = Normed(plan, layer, plan->FeedForwardNorm(layer), x);
+    const View delta = FeedForwardBlock(plan, layer, x, normed);
+    OutputNorm(plan, layer, norms.feed_forward_output, delta);
+    AddToResidual(plan, x, delta);
   }
-  x = AddAttention(plan, layer, x, select);
-  const View normed = Normed(plan, layer, plan->FeedForwardNorm(layer), x);
-  const View delta = FeedForwardBlock(plan, layer, x, normed);
-  OutputNorm(plan, layer, norms.feed_forward_output, delta);
-  AddToResidual(plan, x, delta);
+  if (select_late) x = SelectRows(plan, "selected_x", x);
   if (plan->config().per_layer_width > 0) {
     plan->Add(backend::AddOp{.a = x, .b = PerLayerEmbedding(plan, layer, x, select), .out = x});
   }
@@ -72,6 +76,8 @@ View SequentialLayer(PlanBuilder* plan, int64_t layer, View x, bool select) {
     for (const float value : plan->Values(scale, 1))
       plan->Add(backend::ScaleOp{.inout = x, .scale = value});
   }
+  const int64_t every = plan->config().halve_every;
+  if (every > 0 && (layer + 1) % every == 0) plan->Add(backend::ScaleOp{.inout = x, .scale = 0.5});
   return x;
 }
 

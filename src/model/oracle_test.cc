@@ -53,10 +53,9 @@ void OracleTest::CheckFolder(const std::filesystem::path& folder, bool embedding
       ++failed;
       continue;
     }
-    model::PagePool pool(16);
+    model::PagePool pool = model->NewPool();
     model::PageTable pages(&pool);
-    const bool cached = !model->plan->cache_layers.empty();
-    const Part part{cached ? &pages : nullptr, oracle.tokens};
+    const Part part{model->cached() ? &pages : nullptr, oracle.tokens};
     const double nmse = Nmse(RunPass(*model, {&part, 1}), oracle.expected);
     std::printf("  %-40s %.2e\n", oracle.name.c_str(), nmse);
     // A rounded index key may lose its place among the chosen, and another's value comes instead.

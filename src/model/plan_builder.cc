@@ -123,10 +123,14 @@ WeightId PlanBuilder::Vector(const std::string& name, int64_t width) {
                            : AddWeight(*tensor, width, {.count = 1, .total = 1}, 1);
 }
 
+WeightId PlanBuilder::Reshaped(const std::string& name, std::initializer_list<int64_t> dims,
+                               int64_t cols, RowSlice rows) {
+  const gguf::Tensor* tensor = Find(name, dims);
+  return tensor == nullptr ? backend::kNoWeight : AddWeight(*tensor, cols, rows, 1);
+}
+
 WeightId PlanBuilder::FlatMatrix(const std::string& name, int64_t cols, int64_t rows) {
-  const gguf::Tensor* tensor = Find(name, {cols, rows});
-  return tensor == nullptr ? backend::kNoWeight
-                           : AddWeight(*tensor, cols * rows, {.count = 1, .total = 1}, 1);
+  return Reshaped(name, {cols, rows}, cols * rows, {.count = 1, .total = 1});
 }
 
 WeightId PlanBuilder::OptionalVector(const std::string& name, int64_t width) {
@@ -208,6 +212,12 @@ View PlanBuilder::Scratch(std::string_view name, int64_t width) {
 int PlanBuilder::AddCacheLayer(const backend::CacheLayer& layer) {
   plan_.cache_layers.push_back(layer);
   return static_cast<int>(plan_.cache_layers.size()) - 1;
+}
+
+int PlanBuilder::AddStateLayer(int64_t values) {
+  if (!UsesCache()) return -1;
+  plan_.state_layers.push_back({values});
+  return static_cast<int>(plan_.state_layers.size()) - 1;
 }
 
 void PlanBuilder::Linear(const std::string& name, View in, View out, bool with_bias) {

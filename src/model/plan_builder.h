@@ -68,6 +68,9 @@ class PlanBuilder {
   // tensor.
   WeightId Matrix(const std::string& tensor, int64_t in, int64_t out);
   WeightId MatrixRows(const std::string& tensor, int64_t in, RowSlice slice);
+  // Rows of a tensor of shape `dims` taken as rows of `cols` values.
+  WeightId Reshaped(const std::string& tensor, std::initializer_list<int64_t> dims, int64_t cols,
+                    RowSlice rows);
   // A [cols, rows] tensor as one vector of cols * rows values.
   WeightId FlatMatrix(const std::string& tensor, int64_t cols, int64_t rows);
   WeightId Vector(const std::string& tensor, int64_t width);
@@ -89,6 +92,8 @@ class PlanBuilder {
   // A scratch buffer that blocks share by name; as wide as its widest use.
   View Scratch(std::string_view name, int64_t width);
   int AddCacheLayer(const backend::CacheLayer& layer);
+  // What a recurrent op keeps between passes: the index of the state layer, or -1 without a cache.
+  int AddStateLayer(int64_t values);
   void Keep(int64_t layer, KeysAndValues kept) { kept_[layer] = kept; }
   const KeysAndValues& Kept(int64_t layer) { return kept_[layer]; }
   void UseSelections(int selections) { plan_.selections = std::max(plan_.selections, selections); }

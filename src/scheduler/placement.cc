@@ -30,6 +30,9 @@ constexpr int64_t kExpectedUsers = 8;
 // The share of what is free after the weights that a pool may take: the rest is for other models
 // and everybody else.
 constexpr double kPoolShare = 0.5;
+// State slots of networks with recurrent layers: two while a user's sequence advances, the others
+// keep beginnings of prompts.
+constexpr int64_t kSlotsPerUser = 6;
 
 std::string Gibibytes(int64_t bytes) {
   return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
@@ -75,6 +78,7 @@ Result<std::unique_ptr<engine::Engine>> Scheduler::State::LoadInTurn(Resident* r
   resident->loaded = resident->busy = true;
   resident->fixed_bytes = memory.weights + memory.activations;
   resident->page_bytes = memory.kv_page;
+  resident->slot_bytes = memory.state_slot;
   resident->usage = engine->usage();
   resident->context_length = engine->context_length();
   resident->ready_at = Clock::now();
@@ -108,19 +112,29 @@ Result<std::unique_ptr<engine::Engine>> Scheduler::State::Place(Resident* reside
   const int64_t page_tokens = backend::kPageTokens;
   const int64_t least_tokens = std::min(context, kLeastContext);
   const int64_t least_bytes = use.kv_page * ((least_tokens + page_tokens - 1) / page_tokens);
-  const int64_t needed = use.weights + use.activations + least_bytes;
+  const int64_t least_slots = use.state_slot > 0 ? engine::kLeastStateSlots : 0;
+  const int64_t needed = use.weights + use.activations + least_bytes + least_slots * use.state_slot;
   PUNA_ASSIGN_OR_RETURN(const int64_t available, MakeRoom(resident, needed));
 
-  if (use.kv_page > 0 && !resident->embeddings && !config.embeddings_only) {
+  if (!resident->embeddings && !config.embeddings_only) {
     const int64_t users = options.num_parallel > 0 ? options.num_parallel : kExpectedUsers;
+    double budget = kPoolShare * static_cast<double>(available - use.weights - use.activations);
+    if (use.state_slot > 0) {
+      // Half of it at most for states: beside attention layers they are the smaller part.
+      const double slot_bytes = static_cast<double>(use.state_slot);
+      engine_options.state_slots =
+          std::clamp(static_cast<int64_t>(budget / 2 / slot_bytes), least_slots,
+                     std::max(least_slots, kSlotsPerUser * users));
+      budget -= static_cast<double>(engine_options.state_slots) * slot_bytes;
+    }
     const int64_t shared =
         context < kSharedPoolTokens / users ? context * users : kSharedPoolTokens;
-    const auto affordable = static_cast<int64_t>(
-        kPoolShare * static_cast<double>(available - use.weights - use.activations) /
-        static_cast<double>(use.kv_page));
     engine_options.kv_tokens = std::max(context, shared);
-    if (affordable < engine_options.kv_tokens / page_tokens)
-      engine_options.kv_tokens = affordable * page_tokens;
+    if (use.kv_page > 0) {
+      const auto affordable = static_cast<int64_t>(budget / static_cast<double>(use.kv_page));
+      if (affordable < engine_options.kv_tokens / page_tokens)
+        engine_options.kv_tokens = affordable * page_tokens;
+    }
     engine_options.kv_tokens = std::max(engine_options.kv_tokens, least_tokens);
   }
   Status wanted;  // why the load was given up, if it was

@@ -75,7 +75,7 @@ struct Resident {
 
   // Published by the worker.
   int64_t fixed_bytes = 0;  // weights and activations; before loading as predicted
-  int64_t page_bytes = 0;
+  int64_t page_bytes = 0, slot_bytes = 0;
   engine::EngineUsage usage;
   int64_t context_length = 0;
 
@@ -85,9 +85,14 @@ struct Resident {
   Clock::time_point ready_at;  // only the worker
 
   int64_t waiting() const { return static_cast<int64_t>(inbox.size()) + usage.waiting; }
-  int64_t size_bytes() const { return fixed_bytes + page_bytes * usage.pages_in_use; }
-  // Pages that it may still take memory for.
-  int64_t reserved_bytes() const { return page_bytes * (usage.pages - usage.pages_touched); }
+  int64_t size_bytes() const {
+    return fixed_bytes + page_bytes * usage.pages_in_use + slot_bytes * usage.state_slots_touched;
+  }
+  // Pages and slots that it may still take memory for.
+  int64_t reserved_bytes() const {
+    return page_bytes * (usage.pages - usage.pages_touched) +
+           slot_bytes * (usage.state_slots - usage.state_slots_touched);
+  }
 };
 
 struct Scheduler::State {

@@ -67,15 +67,22 @@ inline double Nmse(std::span<const float> actual, std::span<const float> expecte
   return error / square;
 }
 
+inline constexpr int64_t kTestSlots = 16;
+
 struct LoadedModel {
   model::ModelConfig config;
   std::shared_ptr<const backend::Plan> plan;
   std::unique_ptr<backend::Program> program;
+
+  bool cached() const { return !plan->cache_layers.empty() || has_states(); }
+  bool has_states() const { return !plan->state_layers.empty(); }
+  // Pages and slots as LoadModel compiles them by default.
+  model::PagePool NewPool() const { return model::PagePool(64, has_states() ? kTestSlots : 0); }
 };
 
 inline Result<LoadedModel> LoadModel(const std::filesystem::path& gguf, backend::Backend* backend,
                                      bool embeddings, backend::KvType kv_type,
-                                     int64_t kv_pages = 64) {
+                                     int64_t kv_pages = 64, int64_t state_slots = kTestSlots) {
   LoadedModel loaded;
   PUNA_ASSIGN_OR_RETURN(const std::shared_ptr<const gguf::File> file, gguf::File::Open(gguf));
   PUNA_ASSIGN_OR_RETURN(loaded.config, model::ReadConfig(*file));
@@ -87,6 +94,7 @@ inline Result<LoadedModel> LoadModel(const std::filesystem::path& gguf, backend:
   backend::CompileOptions options;
   options.kv_type = kv_type;
   options.kv_pages = kv_pages;
+  options.state_slots = state_slots;
   PUNA_ASSIGN_OR_RETURN(loaded.program, backend->Compile(loaded.plan, options));
   return loaded;
 }
@@ -111,6 +119,8 @@ inline std::vector<float> RunPass(const LoadedModel& model, std::span<const Part
       segment.start_position = part.pages->length();
       if (!part.pages->Grow(segment.tokens, model.program.get())) return {};
       segment.pages = part.pages->pages();
+      segment.state = part.pages->read_state();
+      segment.state_writes = part.pages->state_writes();
     }
     tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
     segments.push_back(segment);

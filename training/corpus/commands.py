@@ -117,14 +117,14 @@ INTENTS = [
         ask=["{which|what} {template|system prompt|modelfile} does {$m|a model|my model} {use|have}", "can puna print a modelfile", "I lost {my|the} modelfile{, can I get it back|}"],
         keys=["show modelfile", "print template", "show system prompt", "puna show modelfile"]),
 
-    Intent("pull", ["`puna pull NAME` downloads a model, if `puna --help` lists `pull`. If it does not, download a GGUF file yourself and import it with `puna create NAME -f Modelfile`."], weight=2.2,
+    Intent("pull", ["This version cannot download models yet: `puna pull` comes later. Download a GGUF file yourself and import it with `puna create NAME -f Modelfile`."], weight=2.2,
         do=["{download|pull|fetch} {a model|models|$m|new models|more models|another model|a bigger model|a better model|an llm|other models}", "{download|pull|fetch} {$m|a model|models} from {the internet|the web|the library|the registry|hugging face|ollama.com|the ollama library|online}", "get {$m|a new model|new models|more models|other models|a bigger model|a better model|a smarter model}", "install $m", "{find|search for|look for|browse} {models|other models|new models} {online|in the library|on the internet|}", "{update|upgrade} {a model|$m} {from the registry|to a newer version|}"],
         doing=["downloading {models|a model|$m}", "pulling {models|a model|$m}", "fetching {models|$m}", "getting {new|more|bigger} models"],
         noun=["the {download|pull} command", "a {bigger|better|smarter|larger|real|stronger} model", "more models", "the model library"],
         ask=["puna pull {$m|}", "pull $m", "does puna pull work", "what does puna pull do", "why does puna pull {fail|not work|not exist}", "can puna download {models|a model|$m|anything}", "where {do I|can I} {download|get|find} {models|bigger models|$m|a better model|other models}", "is there a {model library|library|model hub|catalog} {online|to download from|}", "where do {models|new models} come from", "which {better|bigger} model should I {use|try|take}", "is downloading {supported|possible|built in}", "I {need|want} {$m|a bigger model|a cleverer model|a model that knows more}", "puna says {pull|model} not found when I {pull|download}"],
         keys=["download model", "pull model", "puna pull", "pull $m", "download $m", "get $m", "model library", "hugging face download"]),
 
-    Intent("push", ["`puna push NAME` uploads a model, if `puna --help` lists `push`. If it does not, give people the GGUF file and your Modelfile."],
+    Intent("push", ["This version cannot upload models yet: `puna push` comes later. To share a model, give people its GGUF file and your Modelfile."],
         do=["{upload|push|publish} {a model|my model|models|$m}", "share {a model|my model|$m} {with others|with friends|with my team|online|with the world}", "{send|put} {my model|$m} {to|on|in} {the registry|the internet|ollama.com|a registry|the web}"],
         doing=["uploading {a model|models}", "publishing {a model|my model}", "sharing {a model|models}"],
         ask=["puna push {$m|}", "does puna push work", "can puna upload {models|my model}", "can others {use|have|download} my model", "how do I give my model to {someone|a colleague|a friend}"],

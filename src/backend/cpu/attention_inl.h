@@ -618,8 +618,8 @@ static void Append(const KvTile& tile, uint8_t* page, int64_t slot, const float*
   }
 }
 
-#define PUNA_VECTOR_OPS                                                                     \
-  {                                                                                         \
-    Norm, Rope, Unary, Gated, GatedClamped, Add, Dot, Mul, Scale, Softcap, Softmax, Append, \
-        Attend, AttendMerge, GatedLimited, Xielu, IndexScores                               \
+#define PUNA_VECTOR_OPS                                                                            \
+  {                                                                                                \
+    Norm, Rope, Unary, Gated, GatedClamped, Add, Dot, Mul, Scale, Softcap, Softmax, Append,        \
+        Attend, AttendMerge, GatedLimited, Xielu, IndexScores, Convolve, ScanChannels, Keep, Recur \
   }

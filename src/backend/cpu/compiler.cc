@@ -9,8 +9,9 @@ namespace puna::backend::cpu {
 namespace {
 
 // Tried in this order; what none takes is a RowOp.
-constexpr Result<bool> (*kRules[])(CompileContext*, size_t) = {
-    CompileMatMul, CompileHeadMatMul, CompileAttention, CompileIndex, CompileExperts};
+constexpr Result<bool> (*kRules[])(CompileContext*, size_t) = {CompileMatMul,    CompileHeadMatMul,
+                                                               CompileAttention, CompileIndex,
+                                                               CompileExperts,   CompileRecurrent};
 
 // Pages of this size and more are made of whole pages of the system, so that they can be given
 // back.
@@ -94,6 +95,16 @@ void CompileContext::LayOutPages() {
   compiled_.kv_page_bytes = offset;
 }
 
+void CompileContext::LayOutStates() {
+  constexpr int64_t kLineFloats = 16;
+  int64_t floats = 0;
+  for (const StateLayer& layer : plan_->state_layers) {
+    compiled_.state_offsets.push_back(floats);
+    floats += (layer.values + kLineFloats - 1) / kLineFloats * kLineFloats;
+  }
+  compiled_.state_slot_bytes = floats * static_cast<int64_t>(sizeof(float));
+}
+
 void CompileContext::NoteOutputAccess(const Op& op) {
   const OpAccess access = AccessOf(op);
   for (const std::vector<View>* views : {&access.reads, &access.writes}) {
@@ -132,6 +143,7 @@ Status CompileContext::TakeRowOp(size_t index) {
 
 Result<CompiledPlan> CompileContext::Compile() {
   LayOutPages();
+  LayOutStates();
   for (size_t index = NextFree(0); index < plan_->ops.size(); index = NextFree(index)) {
     bool taken = false;
     for (const auto rule : kRules) {

@@ -32,7 +32,9 @@ struct CompiledPlan {
       query_block_tokens;  // largest QueryBlock::tokens of each list in Pass::query_blocks
   std::vector<KvLayer> kv_layers;
   int64_t kv_page_bytes = 0;
-  int64_t low_rank_slots = 0;  // the most that a step needs per row
+  int64_t low_rank_slots = 0;          // the most that a step needs per row
+  std::vector<int64_t> state_offsets;  // of each state layer in a slot, in floats
+  int64_t state_slot_bytes = 0;
   RowKind output_rows = RowKind::kTokens;
   // The output buffer is only touched in the rows of the output, so it can be the caller's memory.
   bool output_in_place = false;
@@ -72,12 +74,18 @@ class CompileContext {
     return compiled_.kv_layers[static_cast<size_t>(index)];
   }
 
+  // Where state layer `index` begins in a slot, in floats; -1 for -1.
+  int64_t state_offset(int index) const {
+    return index < 0 ? -1 : compiled_.state_offsets[static_cast<size_t>(index)];
+  }
+
   Result<CompiledPlan> Compile();
 
  private:
   Status TakeRowOp(size_t index);
   int RopeTableOf(const RopeOp& op);
   void LayOutPages();
+  void LayOutStates();
   void NoteOutputAccess(const Op& op);
 
   const Plan* plan_;
@@ -98,6 +106,7 @@ Result<bool> CompileHeadMatMul(CompileContext* context, size_t index);
 Result<bool> CompileAttention(CompileContext* context, size_t index);
 Result<bool> CompileIndex(CompileContext* context, size_t index);
 Result<bool> CompileExperts(CompileContext* context, size_t index);
+Result<bool> CompileRecurrent(CompileContext* context, size_t index);
 
 }  // namespace puna::backend::cpu
 

@@ -29,10 +29,11 @@ Result<std::unique_ptr<CpuProgram>> CpuProgram::Outline(std::shared_ptr<const Pl
                                                         const CompileOptions& options,
                                                         Machine* machine) {
   if (options.max_batch_tokens < 1 || options.max_batch_tokens > (1 << 20) ||
-      options.kv_pages < 0 || options.kv_pages > INT32_MAX) {
+      options.kv_pages < 0 || options.kv_pages > INT32_MAX || options.state_slots < 0 ||
+      options.state_slots > INT32_MAX) {
     return MakeError(ErrorCode::kInvalidArgument,
-                     "a batch of {} tokens with {} cache pages is out of range",
-                     options.max_batch_tokens, options.kv_pages);
+                     "a batch of {} tokens with {} cache pages and {} state slots is out of range",
+                     options.max_batch_tokens, options.kv_pages, options.state_slots);
   }
   std::unique_ptr<CpuProgram> program(new CpuProgram(std::move(plan), options, machine));
   CompileContext context(program->plan_.get(), &program->weights_, program->options_,
@@ -44,6 +45,8 @@ Result<std::unique_ptr<CpuProgram>> CpuProgram::Outline(std::shared_ptr<const Pl
 
 Status CpuProgram::Load() {
   PUNA_ASSIGN_OR_RETURN(kv_pool_, KvPool::Reserve(options_.kv_pages, compiled_.kv_page_bytes));
+  PUNA_ASSIGN_OR_RETURN(state_pool_,
+                        KvPool::Reserve(options_.state_slots, compiled_.state_slot_bytes));
   arena_ = AlignedBytes(arena_bytes_);
   if (arena_.size_bytes() != arena_bytes_) {
     return MakeError(ErrorCode::kResourceExhausted, "no memory for {} bytes of activations",
@@ -121,6 +124,7 @@ MemoryUse CpuProgram::memory_use() const {
       static_cast<int64_t>(compiled_.query_block_tokens.size() * sizeof(QueryBlock));
   return {.weights = weights_.bytes(),
           .kv_page = compiled_.kv_page_bytes,
+          .state_slot = compiled_.state_slot_bytes,
           .activations = arena_bytes_ + block_bytes * options_.max_batch_tokens};
 }
 
@@ -132,6 +136,17 @@ std::string CpuProgram::Describe() const {
 
 int64_t CpuProgram::OutputRows(const Batch& batch) const {
   return static_cast<int64_t>(plan_->pooled ? batch.segments.size() : batch.output_rows.size());
+}
+
+void CpuProgram::CheckStates(const Segment& segment) const {
+  CHECK(segment.start_position == 0 || (segment.state >= 0 && segment.state < state_pool_.pages()))
+      << "state slot " << segment.state;
+  int64_t last = 0;
+  for (const StateWrite& write : segment.state_writes) {
+    CHECK(write.tokens > last && write.tokens <= segment.tokens) << write.tokens;
+    CHECK(write.slot >= 0 && write.slot < state_pool_.pages()) << "state slot " << write.slot;
+    last = write.tokens;
+  }
 }
 
 void CpuProgram::CheckBatch(const Batch& batch, std::span<float> out) const {
@@ -147,6 +162,7 @@ void CpuProgram::CheckBatch(const Batch& batch, std::span<float> out) const {
     const int64_t positions = segment.start_position + segment.tokens;
     CHECK(plan_->positions == 0 || positions <= plan_->positions)
         << "position " << positions - 1 << " of " << plan_->positions;
+    if (!plan_->state_layers.empty()) CheckStates(segment);
     if (plan_->cache_layers.empty()) continue;
     CHECK(static_cast<int64_t>(segment.pages.size()) * kPageTokens >= positions)
         << segment.pages.size();
@@ -223,6 +239,8 @@ void CpuProgram::Run(const Batch& batch, std::span<float> out) {
   pass.query_blocks = query_blocks_;
   pass.kv_pool = kv_pool_.data();
   pass.kv_page_bytes = compiled_.kv_page_bytes;
+  pass.state_pool = reinterpret_cast<float*>(state_pool_.data());
+  pass.state_slot_floats = compiled_.state_slot_bytes / static_cast<int64_t>(sizeof(float));
   pass.shared_scratch = shared_scratch_;
   pass.worker_scratch = worker_scratch_;
   pass.worker_scratch_bytes = worker_scratch_bytes_;

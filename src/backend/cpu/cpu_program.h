@@ -45,6 +45,7 @@ class CpuProgram final : public Program {
   // Places everything but weights and cache behind each other from `base` on (null: only measures);
   // returns the bytes.
   int64_t LayOut(uint8_t* base);
+  void CheckStates(const Segment& segment) const;
   void CheckBatch(const Batch& batch, std::span<float> out) const;
   void FillRows(const Batch& batch);
   void FillRopeTables(const Pass& pass, Worker& worker) const;
@@ -59,6 +60,7 @@ class CpuProgram final : public Program {
   int64_t arena_bytes_ = 0;
   KvPool kv_pool_;
   std::vector<float> low_rank_;  // grows with the adapters of a batch
+  KvPool state_pool_;            // slots in place of pages
 
   // Into the arena.
   std::vector<float*> buffers_;

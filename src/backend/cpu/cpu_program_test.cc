@@ -16,15 +16,6 @@ using ::testing::HasSubstr;
 // Float32 sums in another order: a few hundred roundings of 2^-24 each, squared.
 constexpr double kFloatTolerance = 1e-11;
 
-std::vector<std::string> AvailableIsas() {
-  std::vector<std::string> names;
-  for (const Isa isa :
-       {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx, Isa::kNeon}) {
-    if (IsaAvailable(isa)) names.emplace_back(IsaName(isa));
-  }
-  return names;
-}
-
 class PerIsa : public ::testing::TestWithParam<std::string> {
  protected:
   // NMSE between both backends over the batches.
@@ -66,9 +57,9 @@ std::shared_ptr<const Plan> ElementPlan(int64_t width, MakeOp make_op) {
 }
 
 constexpr Activation kActivations[] = {
-    Activation::kIdentity,  Activation::kSilu,    Activation::kGeluTanh,    Activation::kGeluErf,
-    Activation::kGeluQuick, Activation::kRelu,    Activation::kReluSquared, Activation::kSigmoid,
-    Activation::kTanh,      Activation::kSoftplus};
+    Activation::kIdentity,  Activation::kSilu,     Activation::kGeluTanh,    Activation::kGeluErf,
+    Activation::kGeluQuick, Activation::kRelu,     Activation::kReluSquared, Activation::kSigmoid,
+    Activation::kTanh,      Activation::kSoftplus, Activation::kExp};
 
 TEST_P(PerIsa, Elementwise) {
   for (const int64_t width : kWidths) {

@@ -74,6 +74,8 @@ struct Pass {
   std::span<const std::vector<QueryBlock>> query_blocks;  // by AttentionStep::blocks
   uint8_t* kv_pool = nullptr;
   int64_t kv_page_bytes = 0;
+  float* state_pool = nullptr;
+  int64_t state_slot_floats = 0;
   uint8_t* shared_scratch = nullptr;  // of the step that runs
   uint8_t* worker_scratch = nullptr;  // of worker 0; the others' follow
   int64_t worker_scratch_bytes = 0;

@@ -19,6 +19,17 @@ struct Visitor {
   OpAccess operator()(const GatedOp& op) const { return {{op.gate, op.up}, {op.out}}; }
   OpAccess operator()(const AddOp& op) const { return {{op.a, op.b}, {op.out}}; }
   OpAccess operator()(const MulOp& op) const { return {{op.a, op.b}, {op.out}}; }
+  OpAccess operator()(const AffineOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const ConvolutionOp& op) const { return {{op.in}, {op.out}}; }
+  OpAccess operator()(const ScanOp& op) const { return {{op.x, op.dt, op.b, op.c}, {op.out}}; }
+  OpAccess operator()(const DeltaOp& op) const {
+    return {{op.q, op.k, op.v, op.decay, op.beta}, {op.out}};
+  }
+  OpAccess operator()(const WkvOp& op) const {
+    OpAccess access{{op.r, op.w, op.k, op.v}, {op.out}};
+    if (op.erase.buffer >= 0) access.reads.insert(access.reads.end(), {op.erase, op.write});
+    return access;
+  }
   OpAccess operator()(const ScaleOp& op) const { return {{op.inout}, {op.inout}}; }
   OpAccess operator()(const RouteOp& op) const { return {{op.logits}, {}}; }
   OpAccess operator()(const ExpertsOp& op) const { return {{op.in}, {op.out}}; }

@@ -224,6 +224,29 @@ class PositionScale final : public RowOp {
   PositionScaleOp op_;
 };
 
+class AffineRows final : public RowOp {
+ public:
+  AffineRows(const AffineOp& op, const float* weight, const float* bias)
+      : op_(op), weight_(weight), bias_(bias) {
+    width = op.out.width;
+    column_unit = 1;
+  }
+  void Run(const Pass& pass, const Block& block, float*) const override {
+    const int64_t at = block.column_begin, n = block.column_end - block.column_begin;
+    for (int64_t row = block.row_begin; row < block.row_end; ++row) {
+      const float* in = pass.Row(op_.in, row) + at;
+      float* out = pass.Row(op_.out, row) + at;
+      if (weight_ != nullptr) pass.ops->mul(in, weight_ + at, n, out);
+      if (bias_ != nullptr) pass.ops->add(weight_ != nullptr ? out : in, bias_ + at, 1, n, out);
+    }
+  }
+
+ private:
+  AffineOp op_;
+  const float* weight_;
+  const float* bias_;
+};
+
 class SelectRows final : public RowOp {
  public:
   explicit SelectRows(const SelectRowsOp& op) : op_(op) {}
@@ -391,6 +414,11 @@ struct Maker {
     return std::make_unique<Elementwise<MulOp>>(op, op.out.width,
                                                 op.b.width == op.a.width ? 1 : op.out.width);
   }
+  Made operator()(const AffineOp& op) const {
+    PUNA_ASSIGN_OR_RETURN(const float* weight, context.weights->Vector(op.weight));
+    PUNA_ASSIGN_OR_RETURN(const float* bias, context.weights->Vector(op.bias));
+    return std::make_unique<AffineRows>(op, weight, bias);
+  }
   Made operator()(const ScaleOp& op) const {
     PUNA_ASSIGN_OR_RETURN(const float* weight, context.weights->Vector(op.weight));
     return std::make_unique<ScaleRows>(op, weight);
@@ -414,6 +442,10 @@ struct Maker {
   Made operator()(const HeadMatMulOp&) const { return nullptr; }
   Made operator()(const AttentionOp&) const { return nullptr; }
   Made operator()(const ExpertsOp&) const { return nullptr; }
+  Made operator()(const ConvolutionOp&) const { return nullptr; }
+  Made operator()(const ScanOp&) const { return nullptr; }
+  Made operator()(const DeltaOp&) const { return nullptr; }
+  Made operator()(const WkvOp&) const { return nullptr; }
 };
 
 class RowStep final : public Step {

@@ -21,8 +21,8 @@ struct RowOpContext {
   void* program = nullptr;
 };
 
-// Null for the ops that are no RowOps: MatMulOp, HeadMatMulOp, AttentionOp,
-// IndexOp, ExpertsOp.
+// Null for the ops that are no RowOps: MatMulOp, HeadMatMulOp, AttentionOp, IndexOp, ExpertsOp and
+// the recurrent ones.
 Result<std::unique_ptr<RowOp>> MakeRowOp(const Op& op, const RowOpContext& context);
 
 // A loop over blocks of rows on its own.

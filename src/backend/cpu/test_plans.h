@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/gemm.h"
 #include "backend/plan.h"
 #include "base/check.h"
 #include "quant/quant.h"
@@ -99,6 +100,16 @@ class PlanBuilder {
   std::shared_ptr<Plan> plan_;
   std::shared_ptr<std::deque<std::vector<uint8_t>>> bytes_;
 };
+
+// Names of the instruction sets that this machine can run.
+inline std::vector<std::string> AvailableIsas() {
+  std::vector<std::string> names;
+  for (const Isa isa :
+       {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx, Isa::kNeon}) {
+    if (IsaAvailable(isa)) names.emplace_back(IsaName(isa));
+  }
+  return names;
+}
 
 // Mean squared difference over mean square of `expected`.
 inline double Nmse(const std::vector<float>& actual, const std::vector<float>& expected) {

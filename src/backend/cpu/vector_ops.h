@@ -1,7 +1,7 @@
 // Everything of a pass that is not a matrix product, one row at a time: norms, rotations,
 // activations, the tiles of the key/value cache and attention over them. The same source
-// (vector_ops_inl.h, attention_inl.h) is compiled once per instruction set into a table of function
-// pointers.
+// (vector_ops_inl.h, attention_inl.h, recurrent_inl.h) is compiled once per instruction set into a
+// table of function pointers.
 //
 // Rows are float32 of any length and alignment. In place is allowed where a function's comment says
 // so. Thread safe.
@@ -68,6 +68,26 @@ struct AttendArgs {
   float* partial = nullptr;
   float* scratch = nullptr;  // AttendScratchFloats
 };
+// One token of a head whose state is a matrix [k_size][v_size]:
+//   known = sum over i of erase[i] * state[i] (0 if null); v' = beta * (v - known), or v if beta is
+//   null
+//   state[i] = keep[i] * state[i] + k[i] * v' + write[i] * known (no last term if null)
+//   out = scale * sum over i of r[i] * state[i], or with a bonus, of the state before + bonus[i] *
+//   k[i] * v' instead
+struct RecurArgs {
+  int64_t k_size = 0, v_size = 0;
+  const float* keep = nullptr;  // [k_size], as all that follow but v and out
+  const float* k = nullptr;
+  const float* r = nullptr;
+  const float* erase = nullptr;  // may be null
+  const float* write = nullptr;  // may be null
+  const float* bonus = nullptr;  // may be null
+  const float* v = nullptr;      // [v_size]
+  const float* beta = nullptr;   // one value; may be null
+  float scale = 1;
+  float* state = nullptr;
+  float* out = nullptr;  // [v_size]
+};
 inline constexpr int64_t kAttendKeyBlock = 64;
 // The keys of a token are summed in ranges that begin at multiples of this; who divides keys among
 // threads must divide there.
@@ -114,6 +134,19 @@ struct VectorOps {
   // For one token: scores[s] = sum over args.heads of weights[h] * max(0, q_h . k_s) for the keys
   // [key_begin, key_end) of args; what lies up to 64 places behind them is overwritten.
   void (*index_scores)(const AttendArgs& args, const float* weights, float* scores);
+
+  // out = bias + sum over j of weight[j] * rows[j], weight [kernel][n], rows of n; bias may be
+  // null.
+  void (*convolve)(const float* const* rows, int64_t kernel, const float* weight, const float* bias,
+                   int64_t n, float* out);
+  // One token of n heads of size 1 (ScanOp): decay and state are [state_size][n], x, dt, skip and
+  // out [n].
+  void (*scan_channels)(const float* x, const float* dt, const float* decay, const float* b,
+                        const float* c, const float* skip, int64_t state_size, int64_t n,
+                        float* state, float* out);
+  // keep = exp(rate * softplus(decay))
+  void (*keep)(const float* decay, float rate, int64_t n, float* keep);
+  void (*recur)(const RecurArgs& args);
 };
 
 // The table of an instruction set; IsaAvailable(isa) must hold for its functions to run.

@@ -10,6 +10,8 @@ namespace {
 #include "backend/cpu/vector_ops_inl.h"
 
 #include "backend/cpu/attention_inl.h"
+
+#include "backend/cpu/recurrent_inl.h"
 }  // namespace
 
 const VectorOps& Avx2VectorOps() {

@@ -96,14 +96,21 @@ static void Rope(RopeKind kind, float* x, int64_t pairs, const float* cos, const
   }
 }
 
-// max(x, 0) + log(1 + e^-|x|); rare, so lane by lane.
+// max(x, 0) + log(1 + t) for t = e^-|x| <= 1. log(1 + t) = 2 atanh(s) for s = t / (2 + t) <= 1 / 3,
+// whose series is cut after s^15: 3e-9 of the value at most.
 PUNA_INLINE F32 Softplus(F32 x) {
-  F32 y{};
-  for (int i = 0; i < kLanes; ++i) {
-    const float v = x[i];
-    y[i] = (v > 0 ? v : 0.0f) + __builtin_log1pf(__builtin_expf(v > 0 ? -v : v));
-  }
-  return y;
+  const F32 t = Exp(-Max(x, -x));
+  const F32 s = t * Reciprocal(t + 2.0f);
+  const F32 z = s * s;
+  F32 q = Set(1.0f / 15);
+  q = Fma(q, z, Set(1.0f / 13));
+  q = Fma(q, z, Set(1.0f / 11));
+  q = Fma(q, z, Set(1.0f / 9));
+  q = Fma(q, z, Set(1.0f / 7));
+  q = Fma(q, z, Set(1.0f / 5));
+  q = Fma(q, z, Set(1.0f / 3));
+  q = Fma(q, z, Set(1.0f));
+  return Fma(s + s, q, Max(x, F32{}));
 }
 
 template <Activation kActivation>
@@ -120,6 +127,7 @@ PUNA_INLINE F32 Activate(F32 x) {
   if constexpr (kActivation == Activation::kSigmoid) return Sigmoid(x);
   if constexpr (kActivation == Activation::kTanh) return Tanh(x);
   if constexpr (kActivation == Activation::kSoftplus) return Softplus(x);
+  if constexpr (kActivation == Activation::kExp) return Exp(x);
   return x;
 }
 
@@ -147,6 +155,8 @@ PUNA_INLINE void WithActivation(Activation activation, Body&& body) {
       return body.template operator()<Activation::kTanh>();
     case Activation::kSoftplus:
       return body.template operator()<Activation::kSoftplus>();
+    case Activation::kExp:
+      return body.template operator()<Activation::kExp>();
   }
 }
 

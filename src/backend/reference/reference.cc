@@ -12,10 +12,12 @@
 namespace puna::backend {
 namespace reference {
 
-Pass::Pass(const Plan& plan, WeightTable* weights, KvPages* pages, const Batch& batch)
+Pass::Pass(const Plan& plan, WeightTable* weights, KvPages* pages, StateSlots* states,
+           const Batch& batch)
     : plan(plan),
       weights(weights),
       pages(pages),
+      states(states),
       batch(batch),
       rows(static_cast<int64_t>(batch.tokens.size())) {
   // Output rows and segments are never more than tokens, so this is room for every row space.
@@ -39,7 +41,19 @@ std::span<float> Pass::At(const View& view, int64_t row) {
 
 namespace {
 
-void CheckBatch(const Plan& plan, const Batch& batch, int64_t max_tokens, int64_t pages) {
+void CheckStates(const Segment& segment, int64_t slots) {
+  CHECK(segment.start_position == 0 || (segment.state >= 0 && segment.state < slots))
+      << "state slot " << segment.state;
+  int64_t previous = 0;
+  for (const StateWrite& write : segment.state_writes) {
+    CHECK(write.tokens > previous && write.tokens <= segment.tokens) << write.tokens << " tokens";
+    CHECK(write.slot >= 0 && write.slot < slots) << "state slot " << write.slot;
+    previous = write.tokens;
+  }
+}
+
+void CheckBatch(const Plan& plan, const Batch& batch, int64_t max_tokens, int64_t pages,
+                int64_t slots) {
   CHECK(static_cast<int64_t>(batch.tokens.size()) <= max_tokens)
       << "batch of " << batch.tokens.size();
   for (const int32_t token : batch.tokens)
@@ -51,6 +65,7 @@ void CheckBatch(const Plan& plan, const Batch& batch, int64_t max_tokens, int64_
     row += segment.tokens;
     CHECK(plan.positions == 0 || segment.start_position + segment.tokens <= plan.positions)
         << "position " << segment.start_position + segment.tokens - 1 << " of " << plan.positions;
+    if (!plan.state_layers.empty()) CheckStates(segment, slots);
     if (plan.cache_layers.empty()) continue;
     const int64_t end = segment.start_position + segment.tokens;
     CHECK(static_cast<int64_t>(segment.pages.size()) * kPageTokens >= end)
@@ -73,17 +88,18 @@ class ReferenceProgram final : public Program {
         max_batch_tokens_(options.max_batch_tokens),
         memory_(memory),
         weights_(*plan_),
-        pages_(*plan_, options.kv_type, options.kv_pages) {}
+        pages_(*plan_, options.kv_type, options.kv_pages),
+        states_(*plan_, options.state_slots) {}
 
   Status Load(const CompileOptions& options) { return weights_.Decode(options); }
 
   void Run(const Batch& batch, std::span<float> out) override {
-    CheckBatch(*plan_, batch, max_batch_tokens_, pages_.pages());
+    CheckBatch(*plan_, batch, max_batch_tokens_, pages_.pages(), states_.slots());
     if (batch.tokens.empty()) {
       CHECK(out.empty());
       return;
     }
-    Pass pass(*plan_, &weights_, &pages_, batch);
+    Pass pass(*plan_, &weights_, &pages_, &states_, batch);
     for (const Op& op : plan_->ops) {
       std::visit([&pass](const auto& typed) { Execute(typed, &pass); }, op);
     }
@@ -109,6 +125,7 @@ class ReferenceProgram final : public Program {
   MemoryUse memory_;
   WeightTable weights_;
   KvPages pages_;
+  StateSlots states_;
 };
 
 class ReferenceBackend final : public Backend {
@@ -127,6 +144,7 @@ class ReferenceBackend final : public Backend {
     MemoryUse use;
     use.weights = DecodedBytes(plan);
     use.kv_page = KvPages(plan, options.kv_type, 0).page_bytes();
+    use.state_slot = StateSlots(plan, 0).slot_bytes();
     for (const int64_t width : plan.buffer_widths) {
       use.activations += width * options.max_batch_tokens * static_cast<int64_t>(sizeof(float));
     }

@@ -80,6 +80,8 @@ float Activate(Activation activation, double x) {
       return static_cast<float>(Sigmoid(x));
     case Activation::kTanh:
       return static_cast<float>(std::tanh(x));
+    case Activation::kExp:
+      return static_cast<float>(std::exp(x));
     case Activation::kSoftplus:
       return static_cast<float>(x > 20 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)));
   }
@@ -226,6 +228,19 @@ void Execute(const MulOp& op, Pass* pass) {
     const bool whole_row = b.size() == 1;
     const float factor = b[0];
     for (size_t i = 0; i < out.size(); ++i) out[i] = a[i] * (whole_row ? factor : b[i]);
+  }
+}
+
+void Execute(const AffineOp& op, Pass* pass) {
+  const std::vector<float> weight = pass->weights->Vector(op.weight);
+  const std::vector<float> bias = pass->weights->Vector(op.bias);
+  for (int64_t row = 0; row < pass->rows; ++row) {
+    const std::span<const float> in = pass->At(op.in, row);
+    const std::span<float> out = pass->At(op.out, row);
+    for (size_t i = 0; i < out.size(); ++i) {
+      const double scaled = static_cast<double>(in[i]) * (weight.empty() ? 1 : weight[i]);
+      out[i] = static_cast<float>(scaled + (bias.empty() ? 0 : bias[i]));
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 // One pass of the reference backend: the state that ops share, and one Execute per op kind (a kind
-// without one does not compile). The ops are spread over reference_dense.cc, reference_attention.cc
-// and reference_experts.cc.
+// without one does not compile). The ops are spread over reference_dense.cc,
+// reference_attention.cc, reference_recurrent.cc and reference_experts.cc.
 #ifndef PUNA_BACKEND_REFERENCE_REFERENCE_OPS_H_
 #define PUNA_BACKEND_REFERENCE_REFERENCE_OPS_H_
 
@@ -12,6 +12,7 @@
 
 #include "backend/backend.h"
 #include "backend/reference/reference_kv.h"
+#include "backend/reference/reference_states.h"
 #include "backend/reference/reference_weights.h"
 
 namespace puna::backend::reference {
@@ -25,7 +26,8 @@ struct Route {
 
 // Everything that one Run works on.
 struct Pass {
-  Pass(const Plan& plan, WeightTable* weights, KvPages* pages, const Batch& batch);
+  Pass(const Plan& plan, WeightTable* weights, KvPages* pages, StateSlots* states,
+       const Batch& batch);
 
   std::span<float> At(const View& view, int64_t row);
   int64_t position(int64_t token) const { return positions[static_cast<size_t>(token)]; }
@@ -37,6 +39,7 @@ struct Pass {
   const Plan& plan;
   WeightTable* weights;
   KvPages* pages;
+  StateSlots* states;
   const Batch& batch;
   int64_t rows = 0;                         // tokens, then output rows or segments
   std::vector<std::vector<float>> buffers;  // [tokens, width] each
@@ -60,7 +63,12 @@ void Execute(const UnaryOp& op, Pass* pass);
 void Execute(const GatedOp& op, Pass* pass);
 void Execute(const AddOp& op, Pass* pass);
 void Execute(const MulOp& op, Pass* pass);
+void Execute(const AffineOp& op, Pass* pass);
 void Execute(const ScaleOp& op, Pass* pass);
+void Execute(const ConvolutionOp& op, Pass* pass);
+void Execute(const ScanOp& op, Pass* pass);
+void Execute(const DeltaOp& op, Pass* pass);
+void Execute(const WkvOp& op, Pass* pass);
 void Execute(const RouteOp& op, Pass* pass);
 void Execute(const ExpertsOp& op, Pass* pass);
 void Execute(const SelectRowsOp& op, Pass* pass);

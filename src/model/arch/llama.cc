@@ -142,6 +142,8 @@ ModelConfig Deci(MetadataReader& in) {
     layer.attends = layer.attention.heads > 0;
     layer.attention.linear = layer.attends && layer.attention.kv_heads == 0;
     layer.feed_forward.present = layer.feed_forward.hidden > 0;
+    // llama.cpp leaves out the attention too where there is no feed-forward.
+    layer.attends = layer.attends && layer.feed_forward.present;
     layer.feed_forward.moe.reset();
   }
   return config;

@@ -38,6 +38,7 @@
   X("exaone-moe", ExaoneMoe, "K-EXAONE")                                             \
   X("exaone4", Exaone4, "EXAONE 4")                                                  \
   X("falcon", Falcon, "Falcon 1")                                                    \
+  X("falcon-h1", FalconH1, "Falcon H1")                                              \
   X("gemma", Gemma, "Gemma 1")                                                       \
   X("gemma-embedding", GemmaEmbedding, "EmbeddingGemma")                             \
   X("gemma2", Gemma2, "Gemma 2")                                                     \
@@ -52,6 +53,7 @@
   X("gptneox", GptNeoX, "GPT-NeoX, Pythia, RedPajama")                               \
   X("gptoss", GptOss, "gpt-oss (Ollama's files)")                                    \
   X("granite", Granite, "Granite 3 and 4, dense")                                    \
+  X("granitehybrid", GraniteHybrid, "Granite 4 (hybrids)")                           \
   X("granitemoe", Granite, "Granite 3 and 4, mixtures")                              \
   X("grok", Grok, "Grok 1 and 2")                                                    \
   X("grovemoe", GroveMoe, "GroveMoE")                                                \
@@ -62,15 +64,21 @@
   X("internlm2", Llama, "InternLM 2 and 3")                                          \
   X("jais", Jais, "Jais")                                                            \
   X("jais2", Jais2, "Jais 2")                                                        \
+  X("jamba", Jamba, "Jamba")                                                         \
   X("jina-bert-v2", JinaBertV2, "Jina embeddings 2, rerankers")                      \
   X("jina-bert-v3", JinaBertV3, "Jina embeddings 3")                                 \
+  X("kimi-linear", KimiLinear, "Kimi Linear")                                        \
   X("laguna", Laguna, "Laguna")                                                      \
+  X("lfm2", Lfm2, "LFM2")                                                            \
+  X("lfm2moe", Lfm2Moe, "LFM2 (mixtures)")                                           \
   X("llada", Llada, "LLaDA (diffusion)")                                             \
   X("llada-moe", LladaMoe, "LLaDA MoE (diffusion)")                                  \
   X("llama", Llama, "Llama 1 to 3, Mistral, Mixtral, Yi, SmolLM")                    \
   X("llama-embed", LlamaEmbed, "Llama embeddings")                                   \
   X("llama4", Llama4, "Llama 4")                                                     \
   X("maincoder", Maincoder, "Maincoder")                                             \
+  X("mamba", Mamba, "Mamba, Falcon Mamba")                                           \
+  X("mamba2", Mamba2, "Mamba 2, Codestral Mamba")                                    \
   X("mellum", Mellum, "Mellum")                                                      \
   X("mimo2", MiMo2, "MiMo 2")                                                        \
   X("minicpm", MiniCpm, "MiniCPM 1 and 2")                                           \
@@ -82,6 +90,8 @@
   X("mpt", Mpt, "MPT")                                                               \
   X("nanbeige", Llama, "Nanbeige")                                                   \
   X("nemotron", Nemotron, "Nemotron 4, Minitron")                                    \
+  X("nemotron_h", NemotronH, "Nemotron H, Nemotron Nano 2")                          \
+  X("nemotron_h_moe", NemotronH, "Nemotron 3 Nano, Super")                           \
   X("neo-bert", NeoBert, "NeoBERT")                                                  \
   X("nomic-bert", NomicBert, "Nomic Embed 1")                                        \
   X("nomic-bert-moe", NomicBertMoe, "Nomic Embed 2")                                 \
@@ -97,6 +107,7 @@
   X("phi3", Phi3, "Phi 3 and 4")                                                     \
   X("phimoe", PhiMoe, "Phi 3.5 MoE")                                                 \
   X("plamo", Plamo, "PLaMo 1")                                                       \
+  X("plamo2", Plamo2, "PLaMo 2")                                                     \
   X("plamo3", Plamo3, "PLaMo 3")                                                     \
   X("plm", Plm, "PLM")                                                               \
   X("qwen", Qwen, "Qwen 1")                                                          \
@@ -105,11 +116,15 @@
   X("qwen2moe", Qwen2Moe, "Qwen 1.5 and 2, mixtures")                                \
   X("qwen2vl", Qwen2Vl, "Qwen 2 and 2.5 VL (text)")                                  \
   X("qwen3", Qwen3, "Qwen 3, its embeddings and rerankers")                          \
+  X("qwen35", Qwen35, "Qwen 3.5, 3.6")                                               \
+  X("qwen35moe", Qwen35Moe, "Qwen 3.5, 3.6 (mixtures)")                              \
   X("qwen3moe", Qwen3Moe, "Qwen 3, mixtures, Qwen 3 Coder")                          \
+  X("qwen3next", Qwen3Next, "Qwen 3 Next")                                           \
   X("qwen3vl", Qwen3, "Qwen 3 VL (text)")                                            \
   X("qwen3vlmoe", Qwen3Moe, "Qwen 3 VL, mixtures (text)")                            \
   X("refact", Refact, "Refact")                                                      \
   X("rnd1", Rnd1, "RND1 (diffusion)")                                                \
+  X("rwkv6", Rwkv6, "RWKV 6")                                                        \
   X("seed_oss", SeedOss, "Seed-OSS")                                                 \
   X("smallthinker", SmallThinker, "SmallThinker")                                    \
   X("smollm3", SmolLm3, "SmolLM 3")                                                  \
