@@ -205,6 +205,7 @@ ModelConfig Step35(MetadataReader& in) {
     FeedForwardConfig& feed_forward = config.layers[i].feed_forward;
     const std::string gate = fmt::format("blk.{}.attn_gate.weight", i);
     if (in.file().FindTensor(gate) != nullptr) attention.output_gate = Activation::kSigmoid;
+    attention.qkv_bias = false;
     feed_forward.clamp_activated = true;
     feed_forward.limit = dense[i];
     if (feed_forward.moe) {

@@ -4,7 +4,7 @@
 // To add one: write the function in the file of its family and add its line to the list in
 // registry.cc. Start from ReadDecoder, which reads every key that decoders share, and change what
 // differs. A spec computes nothing but the numbers of the config; what a network does with them is
-// in model/plan.cc and the block files.
+// in model/model.cc and the block files.
 #ifndef PUNA_MODEL_ARCH_SPEC_H_
 #define PUNA_MODEL_ARCH_SPEC_H_
 
