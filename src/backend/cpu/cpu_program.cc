@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 
 #include "backend/cpu/low_rank.h"
 #include "base/check.h"
@@ -56,8 +57,7 @@ Status CpuProgram::Load() {
   query_blocks_.resize(compiled_.query_block_tokens.size());
   for (std::vector<QueryBlock>& blocks : query_blocks_)
     blocks.reserve(static_cast<size_t>(options_.max_batch_tokens));
-  const std::lock_guard lock(machine_->mutex);
-  return weights_.Load(&machine_->pool, options_.progress);
+  return weights_.Load(&machine_->pool, &machine_->mutex, options_.progress);
 }
 
 // Rows lie an odd number of cache lines apart: at a power of two, all rows of a column would share

@@ -3,7 +3,6 @@
 #define PUNA_BACKEND_CPU_CPU_PROGRAM_H_
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "backend/cpu/compiler.h"
 #include "backend/cpu/kv_pool.h"
 #include "backend/cpu/thread_pool.h"
+#include "backend/cpu/turn_mutex.h"
 #include "backend/cpu/weight_store.h"
 
 namespace puna::backend::cpu {
@@ -19,7 +19,7 @@ namespace puna::backend::cpu {
 struct Machine {
   Machine(Isa isa, int threads) : isa(isa), pool(threads) {}
   const Isa isa;
-  std::mutex mutex;  // held while the pool runs a job
+  TurnMutex mutex;  // held while the pool runs a job
   ThreadPool pool;
 };
 

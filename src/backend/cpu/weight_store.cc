@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 
 #include "base/check.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 // Groups that one worker packs at a time: enough bytes that the shared counter does not matter.
 constexpr int64_t kPackChunkBytes = 512 * 1024;
+constexpr int64_t kChunksOfATurn = 64;
 
 // Values of a vector that are decoded per weight at most: what is larger belongs into a matrix.
 constexpr int64_t kMaxVectorValues = int64_t{1} << 28;
@@ -130,7 +132,8 @@ Result<const float*> WeightStore::Vector(WeightId id) {
   return entry->second.values.data();
 }
 
-Status WeightStore::Load(ThreadPool* pool, const std::function<bool(int64_t, int64_t)>& progress) {
+Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
+                         const std::function<bool(int64_t, int64_t)>& progress) {
   for (auto& [key, entry] : vectors_) {
     const Weight& w = *entry.weight;
     for (int64_t i = 0; i < w.experts * w.rows; ++i) {
@@ -169,10 +172,11 @@ Status WeightStore::Load(ThreadPool* pool, const std::function<bool(int64_t, int
 
   std::atomic<int64_t> done_bytes{0};
   std::atomic<bool> cancelled{progress != nullptr && !progress(0, total_bytes)};
-  pool->Run([&](Worker& worker) {
-    worker.For(static_cast<int64_t>(chunks.size()), [&](int64_t index) {
+  const auto all = static_cast<int64_t>(chunks.size());
+  const auto pack_some = [&](Worker& worker, int64_t first) {
+    worker.For(std::min(kChunksOfATurn, all - first), [&](int64_t index) {
       if (cancelled.load(std::memory_order_relaxed)) return;
-      const Chunk& chunk = chunks[static_cast<size_t>(index)];
+      const Chunk& chunk = chunks[static_cast<size_t>(first + index)];
       const Weight* part = &chunk.source;
       PackGroups({&part, 1}, chunk.expert, chunk.begin, chunk.end, &chunk.entry->packed);
       const int64_t bytes = (chunk.end - chunk.begin) * chunk.entry->packed.group_bytes;
@@ -180,7 +184,11 @@ Status WeightStore::Load(ThreadPool* pool, const std::function<bool(int64_t, int
       if (worker.index() == 0 && progress != nullptr && !progress(done, total_bytes))
         cancelled = true;
     });
-  });
+  };
+  for (int64_t first = 0; first < all && !cancelled; first += kChunksOfATurn) {
+    const std::lock_guard turn(*turns);
+    pool->Run([&](Worker& worker) { pack_some(worker, first); });
+  }
   if (progress != nullptr && !cancelled && !progress(total_bytes, total_bytes)) cancelled = true;
   if (cancelled) return MakeError(ErrorCode::kCancelled, "packing of the weights was cancelled");
   return {};

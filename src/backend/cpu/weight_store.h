@@ -13,6 +13,7 @@
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/thread_pool.h"
+#include "backend/cpu/turn_mutex.h"
 #include "backend/plan.h"
 #include "base/result.h"
 
@@ -38,7 +39,9 @@ class WeightStore {
 
   // Packs everything. `progress` is called on the calling thread with (bytes done, bytes in all)
   // and cancels by false.
-  Status Load(ThreadPool* pool, const std::function<bool(int64_t, int64_t)>& progress);
+  // Takes `turns` for a few megabytes at a time, so that passes of other programs come in between.
+  Status Load(ThreadPool* pool, TurnMutex* turns,
+              const std::function<bool(int64_t, int64_t)>& progress);
 
  private:
   struct MatrixEntry {
