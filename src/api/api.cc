@@ -1,12 +1,18 @@
 #include "api/api.h"
 
+#include <algorithm>
+#include <atomic>
 #include <boost/asio/ip/address.hpp>
+#include <cctype>
+#include <chrono>
+#include <random>
 #include <thread>
 
 #include "api/access.h"
 #include "api/model_catalog.h"
 #include "api/routes.h"
 #include "base/log.h"
+#include "base/metrics.h"
 
 namespace puna::api {
 
@@ -34,6 +40,20 @@ bool IsLoopback(const std::string& host) {
   return error ? host == "localhost" : address.is_loopback();
 }
 
+Counter http_requests("puna_http_requests_total", "HTTP requests");
+
+// The client's own, if it is one that can stand in a log; otherwise a new one.
+std::string RequestId(const http::Request& request) {
+  const std::string_view given = request.Header("x-request-id");
+  const auto plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+  };
+  if (!given.empty() && given.size() <= 64 && std::all_of(given.begin(), given.end(), plain))
+    return std::string(given);
+  static std::atomic<uint64_t> next{std::random_device{}()};
+  return fmt::format("req-{:x}", next.fetch_add(1, std::memory_order_relaxed));
+}
+
 // What every request passes before its route: Host, Origin, preflight.
 http::Task<void> Guarded(const AccessRules& access, Services& services,
                          const http::Request& request, http::BodyReader& body,
@@ -55,8 +75,15 @@ http::Task<void> Guarded(const AccessRules& access, Services& services,
     co_await writer.Send(204, "", "");
     co_return;
   }
+  const std::string id = RequestId(request);
+  writer.SetHeader("X-Request-Id", id);
+  http_requests.Add();
+  const auto begin = std::chrono::steady_clock::now();
   Call call{request, body, writer, services, {}};
   co_await Dispatch(call);
+  const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begin;
+  LogInfo("{} {} {} from {} {:.1f} ms{}", id, request.method, request.path, request.peer_address,
+          taken.count(), writer.client_gone() ? ", client gone" : "");
 }
 
 scheduler::SchedulerOptions SchedulerOptionsOf(const Settings& settings, backend::KvType kv_type) {
@@ -70,6 +97,8 @@ scheduler::SchedulerOptions SchedulerOptionsOf(const Settings& settings, backend
   options.num_parallel = settings.num_parallel;
   options.max_loaded_models = settings.max_loaded_models;
   options.max_queue = settings.max_queue;
+  options.request_timeout = settings.request_timeout;
+  options.speculate = settings.speculate;
   return options;
 }
 

@@ -10,7 +10,11 @@ http::Task<Result<Json>> ReadJson(Call& call) {
   co_return ParseBody(*body);
 }
 
+// What is refused now (a full queue) is likely to be accepted soon.
+static constexpr const char* kRetryAfterSeconds = "2";
+
 http::Task<void> SendJson(Call& call, int status, Json json) {
+  if (status == 503) call.writer.SetHeader("Retry-After", kRetryAfterSeconds);
   std::string body = DumpJson(json);
   co_await call.writer.Send(status, "application/json; charset=utf-8", std::move(body));
 }

@@ -37,7 +37,7 @@ Result<Prepared> Prepare(Services& services, const EmbeddingRequest& request) {
   }
   Prepared out;
   out.model = entry->Reference(/*embeddings=*/true);
-  out.model.keep_alive = request.keep_alive;
+  if (request.keep_alive) out.model.keep_alive = request.keep_alive;
   const int64_t limit = request.num_ctx > 0 ? std::min(request.num_ctx, entry->context_length)
                                             : entry->context_length;
   for (const std::string& text : request.inputs) {

@@ -204,7 +204,7 @@ Result<Generation::Prepared> Generation::Prepare(Services& services,
   EncodePrompt(model, request, guard, rendered, &out.request.prompt);
   out.rendered_prompt = guard.Unmarked(rendered);
   out.reference = model.Reference(/*embeddings=*/false);
-  out.reference.keep_alive = request.keep_alive;
+  if (request.keep_alive) out.reference.keep_alive = request.keep_alive;
   return out;
 }
 
@@ -296,7 +296,7 @@ http::Task<Status> LoadOrUnload(Services& services, const GenerationRequest& req
       co_await OnBlockingPool(services, [&] { return services.catalog->Get(request.model); });
   if (!model) co_return tl::unexpected(std::move(model).error());
   scheduler::ModelReference reference = (*model)->Reference((*model)->embedding);
-  reference.keep_alive = request.keep_alive;
+  if (request.keep_alive) reference.keep_alive = request.keep_alive;
   if (request.keep_alive && request.keep_alive->count() == 0) {
     *done_reason = "unload";
     // A model that is not loaded is unloaded already.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/duration.h"
 #include "base/log.h"
 
 namespace puna::api {
@@ -66,6 +67,11 @@ scheduler::ModelReference ModelEntry::Reference(bool embeddings) const {
   reference.weights = installed.weights;
   reference.file = file;
   reference.embeddings = embeddings;
+  if (const auto keep_alive = installed.parameters.find("keep_alive");
+      keep_alive != installed.parameters.end() && keep_alive->is_string()) {
+    if (const auto parsed = ParseKeepAlive(keep_alive->get<std::string>()))
+      reference.keep_alive = *parsed;
+  }
   return reference;
 }
 

@@ -188,11 +188,17 @@ http::Task<void> HandlePs(Call& call) {
         model["details"] = ModelDetails(*installed);
       }
       const bool never = resident.expires_at == system_clock::time_point::max();
-      model["expires_at"] =
-          FormatRfc3339(never ? system_clock::now() + kNever : resident.expires_at);
+      const bool stopping = resident.state == scheduler::ModelState::kStopping;
+      model["expires_at"] = FormatRfc3339(stopping ? system_clock::now() - std::chrono::seconds(1)
+                                          : never  ? system_clock::now() + kNever
+                                                   : resident.expires_at);
       model["size_vram"] = resident.size_vram_bytes;
       model["context_length"] = resident.context_length;
-      if (resident.loading) model["loading"] = true;
+      model["state"] = scheduler::ModelStateName(resident.state);
+      model["requests_running"] = resident.running_requests;
+      model["requests_waiting"] = resident.waiting_requests;
+      model["cache_pages"] = resident.pages;
+      model["cache_pages_in_use"] = resident.pages_in_use;
       models.push_back(std::move(model));
     }
     return Json{{"models", std::move(models)}};

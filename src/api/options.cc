@@ -41,10 +41,11 @@ constexpr NumberRow kNumbers[] = {
     {"frequency_penalty", [](Options& o) -> double& { return o.sampling.frequency_penalty; }},
 };
 // Options that Ollama has and that mean nothing here: puna places and sizes these things itself.
+// The keep-alive of a model is the model catalog's.
 constexpr std::string_view kWithoutEffect[] = {
-    "num_batch",         "num_gpu",    "main_gpu",  "use_mmap", "num_thread",
-    "draft_num_predict", "numa",       "low_vram",  "f16_kv",   "use_mlock",
-    "penalize_newline",  "vocab_only", "logits_all"};
+    "num_batch",         "num_gpu",    "main_gpu",   "use_mmap",  "num_thread",
+    "draft_num_predict", "numa",       "low_vram",   "f16_kv",    "use_mlock",
+    "penalize_newline",  "vocab_only", "logits_all", "keep_alive"};
 
 tl::unexpected<Error> WrongType(std::string_view name, std::string_view type) {
   return MakeError(ErrorCode::kInvalidArgument, "option \"{}\" must be of type {}", name, type);

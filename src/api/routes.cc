@@ -5,6 +5,9 @@ namespace {
 
 constexpr Route kRoutes[] = {
     {"GET", "/", HandleRoot},
+    {"GET", "/health", HandleHealth},
+    {"GET", "/ready", HandleReady},
+    {"GET", "/metrics", HandleMetrics},
     {"GET", "/api/version", HandleVersion},
     {"GET", "/api/tags", HandleTags},
     {"GET", "/api/list", HandleTags},

@@ -27,6 +27,10 @@ bool MatchPath(std::string_view pattern, std::string_view path, std::vector<std:
 http::Task<void> Dispatch(Call& call);
 
 // --- handlers, by file
+// health.cc
+http::Task<void> HandleHealth(Call& call);
+http::Task<void> HandleReady(Call& call);
+http::Task<void> HandleMetrics(Call& call);
 // ollama_info.cc
 http::Task<void> HandleRoot(Call& call);
 http::Task<void> HandleVersion(Call& call);

@@ -72,6 +72,20 @@ constexpr Row kRows[] = {
      [](const std::string& text, Settings* s) { return SetInteger(text, &s->max_loaded_models); }},
     {"MAX_QUEUE", true, "512", "Most requests that may wait; further ones are answered 503",
      [](const std::string& text, Settings* s) { return SetInteger(text, &s->max_queue); }},
+    {"REQUEST_TIMEOUT", false, "0",
+     "Longest time of one request, waiting included, such as 90s or 10m; 0: no limit",
+     [](const std::string& text, Settings* s) -> Status {
+       PUNA_ASSIGN_OR_RETURN(s->request_timeout, ParseKeepAlive(text));
+       return {};
+     }},
+    {"SPECULATE", false, "true",
+     "Verify guesses from the prompt several tokens at a time where that is faster; outputs are "
+     "the "
+     "same without",
+     [](const std::string& text, Settings* s) -> Status {
+       s->speculate = ParseBool(text);
+       return {};
+     }},
     {"KV_CACHE_TYPE", true, "f16", "Number format of the key/value cache: f32, f16 or q8_0",
      [](const std::string& text, Settings* s) -> Status {
        if (text != "f32" && text != "f16" && text != "q8_0") {

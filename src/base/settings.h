@@ -23,7 +23,9 @@ struct Settings {
   int64_t num_parallel = 0;       // sequences in a step; 0: no limit but memory
   int64_t max_loaded_models = 0;  // 0: as many as fit
   int64_t max_queue = 512;        // waiting requests; more are answered 503
-  int64_t threads = 0;            // compute threads; 0: the cores that this process may use
+  std::chrono::nanoseconds request_timeout{};  // of one request, waiting included; 0: none
+  bool speculate = true;              // verify guesses of the next tokens where that is faster
+  int64_t threads = 0;                // compute threads; 0: the cores that this process may use
   std::string kv_cache_type = "f16";  // f32, f16 or q8_0
   std::string isa;              // forces an instruction set of the cpu backend; empty: the best
   std::string backend = "cpu";  // cpu or reference

@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/human.h"
 #include "cli/model_runner.h"
+#include "cli/replay_bench.h"
 #include "cli/terminal.h"
 #include "store/store.h"
 
@@ -32,6 +33,7 @@ struct BenchOptions {
   int64_t repetitions = 5;
   std::string kv_type = "f16", backend = "cpu", isa;
   bool json = false, machine = false, warm_up = true;
+  std::vector<std::string> replay;  // files of a prompt's and an output's token ids
 };
 
 struct BenchTest {
@@ -240,6 +242,15 @@ Status RunBench(const Settings& settings, const BenchOptions& options) {
   RunnerOptions runner_options;
   runner_options.backend = BackendOf(settings, options);
   PUNA_ASSIGN_OR_RETURN(runner_options.kv_type, backend::ParseKvType(options.kv_type));
+  if (!options.replay.empty()) {
+    PUNA_ASSIGN_OR_RETURN(const auto backend, backend::CreateBackend(runner_options.backend));
+    const ReplayOptions replay = {.prompt = options.replay[0],
+                                  .output = options.replay[1],
+                                  .repetitions = options.repetitions,
+                                  .kv_type = runner_options.kv_type,
+                                  .json = options.json};
+    return RunReplay(replay, file, backend.get());
+  }
   runner_options.kv_tokens = TokensOfCache(tests);
   runner_options.max_batch_tokens = options.batch;
   for (const BenchTest& test : tests)
@@ -308,6 +319,11 @@ void AddBench(CLI::App& app, Context& context, Action* chosen) {
   command->add_flag("!--no-warm-up", options->warm_up, "Count the first repetition too");
   command->add_flag("--machine", options->machine,
                     "Measure the machine instead of a model: reading memory, products of int8");
+  command
+      ->add_option("--replay", options->replay,
+                   "Files of token ids, PROMPT OUTPUT: instead of the tests above, how fast that "
+                   "output is generated without and with guesses from the prompt")
+      ->expected(2);
   command->add_flag("--json", options->json, "One JSON object a line instead of a table");
   command->callback([&context, options, chosen] {
     *chosen = [&context, options] { return RunBench(context.settings, *options); };

@@ -25,14 +25,6 @@ namespace {
 // A GGUF stores a value of a row of at most this many at once when it is decoded.
 constexpr int64_t kDecodeChunkValues = int64_t{1} << 20;
 
-Result<std::vector<int32_t>> ReadTokenIds(const std::string& path) {
-  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  auto ids = ParseTokenIds(text);
-  if (!ids) return WithContext(std::move(ids).error(), path);
-  if (ids->empty()) return MakeError(ErrorCode::kInvalidArgument, "{} has no token ids", path);
-  return ids;
-}
-
 Result<RunnerOptions> RunnerOptionsOf(const Settings& settings, const EvalModelOptions& options) {
   RunnerOptions runner;
   runner.backend = {
@@ -62,6 +54,14 @@ Result<std::vector<int32_t>> ParseTokenIds(std::string_view text) {
     ids.push_back(id);
     at = end;
   }
+  return ids;
+}
+
+Result<std::vector<int32_t>> ReadTokenIds(const std::string& path) {
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  auto ids = ParseTokenIds(text);
+  if (!ids) return WithContext(std::move(ids).error(), path);
+  if (ids->empty()) return MakeError(ErrorCode::kInvalidArgument, "{} has no token ids", path);
   return ids;
 }
 

@@ -14,6 +14,8 @@ namespace puna::cli {
 
 // Ids separated by white space; anything else is kInvalidArgument naming the word.
 Result<std::vector<int32_t>> ParseTokenIds(std::string_view text);
+// Those of a file; none at all is an error too.
+Result<std::vector<int32_t>> ReadTokenIds(const std::string& path);
 
 // -log softmax(logits)[token], in nats.
 double NegativeLogLikelihood(std::span<const float> logits, int32_t token);

@@ -1,10 +1,14 @@
 // puna ps [PREFIX]
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <thread>
 
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/human.h"
+#include "cli/terminal.h"
 
 namespace puna::cli {
 namespace {
@@ -17,24 +21,47 @@ std::string Processor(int64_t size, int64_t vram) {
   return fmt::format("{}%/{}% CPU/GPU", 100 - gpu, gpu);
 }
 
-Status Ps(const Context& context, const std::string& prefix) {
-  PUNA_ASSIGN_OR_RETURN(const Json answer, ApiClient(context.settings).Get("/api/ps"));
+// `with_load`: also how busy they are.
+Result<std::string> PsTable(const ApiClient& client, const std::string& prefix, bool with_load) {
+  PUNA_ASSIGN_OR_RETURN(const Json answer, client.Get("/api/ps"));
   std::vector<std::vector<std::string>> rows = {
       {"NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "UNTIL"}};
+  if (with_load) rows[0].insert(rows[0].end(), {"RUNNING", "WAITING", "CACHE"});
   const auto now = std::chrono::system_clock::now();
   for (const Json& model : answer.value("models", Json::array())) {
     const std::string name = JsonString(model, "name");
     if (!name.starts_with(prefix)) continue;
     const auto expires = ParseRfc3339(JsonString(model, "expires_at"));
-    const std::string until = model.value("loading", false) ? "Loading..."
-                              : expires && *expires < now   ? "Stopping..."
-                                                            : HumanTime(expires, now);
+    const std::string state = JsonString(model, "state");
+    const bool stopping = state == "stopping" || (expires && *expires < now);
+    const std::string until = state == "loading" ? "Loading..."
+                              : stopping         ? "Stopping..."
+                                                 : HumanTime(expires, now);
     const int64_t size = model.value("size", int64_t{0});
     rows.push_back({name, JsonString(model, "digest").substr(0, 12), HumanBytes(size),
                     Processor(size, model.value("size_vram", int64_t{0})),
                     fmt::format("{}", model.value("context_length", int64_t{0})), until});
+    if (!with_load) continue;
+    rows.back().push_back(fmt::format("{}", model.value("requests_running", int64_t{0})));
+    rows.back().push_back(fmt::format("{}", model.value("requests_waiting", int64_t{0})));
+    const int64_t pages = std::max<int64_t>(1, model.value("cache_pages", int64_t{0}));
+    rows.back().push_back(
+        fmt::format("{}%", 100 * model.value("cache_pages_in_use", int64_t{0}) / pages));
   }
-  std::fputs(FormatTable(rows).c_str(), stdout);
+  return FormatTable(rows);
+}
+
+Status Watch(const Context& context, const std::string& prefix) {
+  const ApiClient client(context.settings);
+  const InterruptScope interrupt;
+  while (!interrupt.interrupted()) {
+    PUNA_ASSIGN_OR_RETURN(const std::string table, PsTable(client, prefix, /*with_load=*/true));
+    if (StdoutIsTerminal()) std::fputs("\x1b[H\x1b[2J", stdout);  // the screen from its top, empty
+    std::fputs(table.c_str(), stdout);
+    std::fflush(stdout);
+    for (int i = 0; i < 10 && !interrupt.interrupted(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
   return {};
 }
 
@@ -44,8 +71,17 @@ void AddPs(CLI::App& app, Context& context, Action* chosen) {
   CLI::App* command = app.add_subcommand("ps", "List the models in memory");
   auto prefix = std::make_shared<std::string>();
   command->add_option("prefix", *prefix, "Only models whose name begins with this");
-  command->callback([&context, prefix, chosen] {
-    *chosen = [&context, prefix] { return Ps(context, *prefix); };
+  auto watch = std::make_shared<bool>(false);
+  command->add_flag("-w,--watch", *watch,
+                    "Go on until interrupted, with how busy the models are, every second");
+  command->callback([&context, prefix, watch, chosen] {
+    *chosen = [&context, prefix, watch]() -> Status {
+      if (*watch) return Watch(context, *prefix);
+      PUNA_ASSIGN_OR_RETURN(const std::string table,
+                            PsTable(ApiClient(context.settings), *prefix, /*with_load=*/false));
+      std::fputs(table.c_str(), stdout);
+      return {};
+    };
   });
 }
 

@@ -40,7 +40,10 @@ Result<Blueprint> Draft(const std::shared_ptr<const gguf::File>& file,
   Blueprint draft;
   PUNA_ASSIGN_OR_RETURN(draft.config, model::ReadConfig(*file));
   draft.options = ResolveOptions(options, draft.config);
-  const model::PlanOptions plan_options{.context_length = draft.options.context_length,
+  // Rope factors that depend on the context are chosen by what the model was trained for (or what
+  // the caller asks), not by how much of it fits into memory: the same model answers alike on every
+  // machine.
+  const model::PlanOptions plan_options{.context_length = options.context_length,
                                         .embeddings = draft.options.embeddings};
   PUNA_ASSIGN_OR_RETURN(draft.plan, model::BuildPlan(draft.config, file, plan_options));
   const bool states = !draft.plan->state_layers.empty();

@@ -87,6 +87,8 @@ struct GenerateRequest {
   std::vector<TokenId> replay;
   // When GenerationStats::total begins (default: at Submit), and what it reports as `load`.
   std::chrono::steady_clock::time_point submitted{};
+  // Fails with kUnavailable when it is not done then.
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
   std::chrono::nanoseconds load{};
 };
 

@@ -51,7 +51,7 @@ struct Engine::State {
   void NoteTouched();
 
   // step.cc
-  void DropCancelled();
+  void DropUnwanted();
   void Admit();
   void PlanBatch();
   std::vector<size_t> PromptOrder() const;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <random>
+#include <thread>
 #include <vector>
 
 #include "base/utf8.h"
@@ -476,6 +477,24 @@ TEST(Engine, CancelledRequestsStopWithinOneStep) {
   ASSERT_TRUE(outcome.error);
   EXPECT_EQ(outcome.error->code, ErrorCode::kCancelled);
   EXPECT_TRUE(outcome.tokens.empty());
+  while (h.engine->Step()) {
+  }
+  EXPECT_EQ(Collect(stays.get()).tokens.size(), 400u);
+}
+
+TEST(Engine, ARequestEndsAtItsDeadlineAndItsNeighbourGoesOn) {
+  HistoryEngine h = MakeHistoryEngine({});
+  GenerateRequest request = Request(RandomPrompt(5, 1), 400);
+  request.deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(5);
+  auto late = std::make_shared<TokenStream>(), stays = std::make_shared<TokenStream>();
+  h.engine->Submit(request, late);
+  h.engine->Submit(Request(RandomPrompt(5, 2), 400), stays);
+  h.program->before_run = [] { std::this_thread::sleep_for(std::chrono::milliseconds(1)); };
+  for (int i = 0; i < 20; ++i) h.engine->Step();
+  h.program->before_run = nullptr;
+  const Outcome outcome = Collect(late.get());
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, ErrorCode::kUnavailable);
   while (h.engine->Step()) {
   }
   EXPECT_EQ(Collect(stays.get()).tokens.size(), 400u);

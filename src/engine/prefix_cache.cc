@@ -8,7 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/metrics.h"
+
 namespace puna::engine {
+namespace {
+
+Counter evicted("puna_prefix_evictions_total", "Pages that the prefix cache gave up");
+
+}  // namespace
 
 PrefixCache::PrefixCache(model::PagePool* pool) : pool_(pool) {}
 
@@ -124,6 +131,7 @@ void PrefixCache::EvictUntil(Enough enough) {
     RemoveLeaf(
         leaf);  // its parent may be a leaf now; it is not older, so it comes later in the set
     ++evictions_;
+    evicted.Add();
     it = leaves_.lower_bound({last_used, nullptr});
   }
 }

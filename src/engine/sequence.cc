@@ -6,12 +6,26 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/metrics.h"
 
 namespace puna::engine {
 namespace {
 
 // As Ollama's: an answer that never ends ends after so many contexts.
 constexpr int64_t kMostContexts = 10;
+
+Histogram first_token("puna_time_to_first_token_seconds", "From the request to its first token",
+                      SecondsBounds());
+Histogram between_tokens("puna_time_between_tokens_seconds", "From one token to the next",
+                         SecondsBounds());
+Counter finished("puna_requests_finished_total", "Requests that ended well");
+Counter failed("puna_requests_failed_total", "Requests that ended with an error or a cancellation");
+Counter prompt_total("puna_prompt_tokens_total", "Tokens of prompts of finished requests");
+Counter cached_total("puna_prompt_tokens_cached_total",
+                     "Those of them that the prefix cache had already");
+Counter generated_total("puna_generated_tokens_total", "Tokens that finished requests generated");
+Counter drafted_total("puna_drafted_tokens_total", "Guesses that were verified");
+Counter accepted_total("puna_accepted_tokens_total", "Guesses that were right");
 
 }  // namespace
 
@@ -201,12 +215,24 @@ std::string Sequence::FlushText() {
 }
 
 void Sequence::Deliver(TokenDelta delta) {
+  if (delta.token >= 0) {
+    const Clock::time_point now = Clock::now();
+    const std::chrono::duration<double> waited = now - delivered_.value_or(request_.submitted);
+    (delivered_ ? between_tokens : first_token).Observe(waited.count());
+    delivered_ = now;
+  }
   StreamEvent event;
   event.delta = std::move(delta);
   stream_->Push(std::move(event));
 }
 
 void Sequence::Finish(FinishReason reason) {
+  finished.Add();
+  prompt_total.Add(prompt_tokens_);
+  cached_total.Add(cached_prompt_tokens_);
+  generated_total.Add(generated_);
+  drafted_total.Add(drafted_);
+  accepted_total.Add(accepted_);
   if (std::string rest = FlushText(); !rest.empty())
     Deliver({.token = -1, .text = std::move(rest), .logprobs = {}});
   const Clock::time_point now = Clock::now();
@@ -230,6 +256,7 @@ void Sequence::Finish(FinishReason reason) {
 }
 
 void Sequence::Fail(const Error& error) {
+  failed.Add();
   StreamEvent event;
   event.kind = StreamEvent::Kind::kFailed;
   event.error = error;

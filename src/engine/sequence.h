@@ -42,6 +42,7 @@ class Sequence {
   int64_t remaining() const { return static_cast<int64_t>(tokens_.size()) - cache_.length(); }
   bool generating() const { return generated_ > 0; }
   Clock::time_point submitted() const { return request_.submitted; }
+  Clock::time_point deadline() const { return request_.deadline; }
   uint64_t prefix_key() const { return request_.prefix_key; }
   // Somebody said so, or nobody holds the other end.
   bool cancelled() const { return stream_->cancelled() || stream_.use_count() == 1; }
@@ -95,7 +96,7 @@ class Sequence {
   std::optional<tokenizer::StreamDecoder> decoder_;
   StopMatcher stop_;
   PromptLookup lookup_;
-  std::optional<Clock::time_point> admitted_, prompt_done_;
+  std::optional<Clock::time_point> admitted_, prompt_done_, delivered_;
 };
 
 }  // namespace puna::engine

@@ -13,12 +13,21 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/metrics.h"
 #include "engine/batch_planner.h"
 #include "engine/engine.h"
 #include "engine/engine_state.h"
 
 namespace puna::engine {
 namespace {
+
+Counter steps("puna_steps_total", "Passes through a model");
+Histogram step_seconds("puna_step_seconds", "Duration of a pass", SecondsBounds());
+Histogram step_rows("puna_step_rows", "Tokens computed in a pass", CountBounds());
+Histogram step_sequences("puna_step_sequences", "Requests that advance in a pass", CountBounds());
+Counter preempted("puna_preemptions_total", "Requests that lost their pages to older ones");
+Counter cancelled("puna_requests_cancelled_total", "Requests whose client went away");
+Counter timed_out("puna_requests_timed_out_total", "Requests that ran past their deadline");
 
 // A sequence that generates may have a few tokens to compute at once (those that a grammar forces);
 // with more it has lost its pages, and counts as a prompt.
@@ -39,23 +48,35 @@ double SecondsBetween(Sequence::Clock::time_point from, Sequence::Clock::time_po
 bool Engine::Step() {
   State& s = *state_;
   if (idle()) return false;
-  s.DropCancelled();
+  s.DropUnwanted();
   s.Admit();
   s.PlanBatch();
   if (s.batch.tokens.empty()) return true;
   const double begin = s.parts.clock();
   s.batch.Run(s.parts.program.get(), static_cast<int64_t>(s.batch.output_rows.size()),
               s.parts.output_width);
-  s.cost.Observe(s.work, s.parts.clock() - begin);
+  const double seconds = s.parts.clock() - begin;
+  s.cost.Observe(s.work, seconds);
+  steps.Add();
+  step_seconds.Observe(seconds);
+  step_rows.Observe(static_cast<double>(s.batch.tokens.size()));
+  step_sequences.Observe(static_cast<double>(s.batch.segments.size()));
   s.Deliver();
   return true;
 }
 
-void Engine::State::DropCancelled() {
-  const auto drop = [this](std::unique_ptr<Sequence>& sequence) {
-    if (!sequence->cancelled()) return;
+void Engine::State::DropUnwanted() {
+  const auto now = Sequence::Clock::now();
+  const auto drop = [&](std::unique_ptr<Sequence>& sequence) {
+    const bool gone = sequence->cancelled();
+    if (!gone && sequence->deadline() > now) return;
     Remember(sequence.get(), /*still_running=*/false);
-    sequence->Fail({ErrorCode::kCancelled, "the request was cancelled"});
+    if (gone) {
+      sequence->Fail({ErrorCode::kCancelled, "the request was cancelled"});
+    } else {
+      sequence->Fail({ErrorCode::kUnavailable, "the request was not done in its time"});
+    }
+    (gone ? cancelled : timed_out).Add();
     sequence.reset();
   };
   for (auto& sequence : waiting) drop(sequence);
@@ -228,6 +249,7 @@ void Engine::State::Preempt() {
   CHECK(running.size() > 1) << "one sequence alone needs more than the " << pool.total()
                             << " pages or " << pool.states().total() << " slots of the pool";
   ++preemptions;
+  preempted.Add();
   Sequence* youngest = running.back().get();
   youngest->DropDraft();
   Remember(youngest, /*still_running=*/false);

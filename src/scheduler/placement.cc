@@ -11,8 +11,8 @@
 #include <tuple>
 #include <utility>
 
-#include "base/check.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "gguf/gguf.h"
 #include "model/config.h"
 #include "scheduler/memory.h"
@@ -20,6 +20,10 @@
 
 namespace puna::scheduler {
 namespace {
+
+Counter loads("puna_loads_total", "Models that were loaded");
+Histogram load_seconds("puna_load_seconds", "Duration of loading a model", SecondsBounds());
+Counter evicted("puna_model_evictions_total", "Models unloaded to make room for others");
 
 // A model that is worth loading can hold at least this much text.
 constexpr int64_t kLeastContext = 2048;
@@ -33,6 +37,10 @@ constexpr double kPoolShare = 0.5;
 // State slots of networks with recurrent layers: two while a user's sequence advances, the others
 // keep beginnings of prompts.
 constexpr int64_t kSlotsPerUser = 6;
+
+int64_t PagesFor(int64_t tokens) {
+  return (tokens + backend::kPageTokens - 1) / backend::kPageTokens;
+}
 
 std::string Gibibytes(int64_t bytes) {
   return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
@@ -60,7 +68,40 @@ Status Scheduler::State::CheckWanted(Resident* resident) const {
   return MakeError(ErrorCode::kCancelled, "nobody waits for the model any more");
 }
 
-Result<std::unique_ptr<engine::Engine>> Scheduler::State::LoadInTurn(Resident* resident) {
+Result<std::unique_ptr<engine::Engine>> Scheduler::State::PlaceAndLoad(Resident* resident) {
+  const Clock::time_point begin = Clock::now();
+  PUNA_ASSIGN_OR_RETURN(Placement placement, PlaceInTurn(resident));
+  Status wanted;  // why the load was given up, if it was
+  placement.engine.progress = [&](int64_t done, int64_t) {
+    std::lock_guard lock(mutex);
+    resident->packed_bytes = done;
+    wanted = CheckWanted(resident);
+    return wanted.has_value();
+  };
+  auto loaded = engine::Engine::Load(placement.file, backend.get(), placement.engine);
+  if (!wanted) return tl::unexpected<Error>(std::move(wanted).error());
+  PUNA_ASSIGN_OR_RETURN(auto engine, std::move(loaded));
+  const backend::MemoryUse memory = engine->memory_use();
+  std::lock_guard lock(mutex);
+  resident->loaded = resident->busy = true;
+  resident->fixed_bytes = memory.weights + memory.activations;
+  resident->page_bytes = memory.kv_page;
+  resident->slot_bytes = memory.state_slot;
+  resident->usage = engine->usage();
+  resident->context_length = engine->context_length();
+  resident->ready_at = Clock::now();
+  loads.Add();
+  load_seconds.Observe(std::chrono::duration<double>(resident->ready_at - begin).count());
+  LogInfo("loaded {} in {} ms: {}, context {} tokens, pool {} tokens, {}", resident->name,
+          std::chrono::duration_cast<std::chrono::milliseconds>(resident->ready_at - begin).count(),
+          Gibibytes(resident->fixed_bytes), resident->context_length,
+          resident->usage.pages * backend::kPageTokens, engine->Describe());
+  changed.notify_all();
+  return engine;
+}
+
+// Decisions about memory are made one after another; reading and packing goes on side by side.
+Result<Scheduler::State::Placement> Scheduler::State::PlaceInTurn(Resident* resident) {
   {
     std::unique_lock lock(mutex);
     const uint64_t ticket = next_ticket++;
@@ -71,81 +112,64 @@ Result<std::unique_ptr<engine::Engine>> Scheduler::State::LoadInTurn(Resident* r
     ++serving_ticket;
     changed.notify_all();
   }};
-  const Clock::time_point begin = Clock::now();
-  PUNA_ASSIGN_OR_RETURN(auto engine, Place(resident));
-  const backend::MemoryUse memory = engine->memory_use();
-  std::lock_guard lock(mutex);
-  resident->loaded = resident->busy = true;
-  resident->fixed_bytes = memory.weights + memory.activations;
-  resident->page_bytes = memory.kv_page;
-  resident->slot_bytes = memory.state_slot;
-  resident->usage = engine->usage();
-  resident->context_length = engine->context_length();
-  resident->ready_at = Clock::now();
-  LogInfo("loaded {} in {} ms: {}, context {} tokens, pool {} tokens, {}", resident->name,
-          std::chrono::duration_cast<std::chrono::milliseconds>(resident->ready_at - begin).count(),
-          Gibibytes(resident->fixed_bytes), resident->context_length,
-          resident->usage.pages * backend::kPageTokens, engine->Describe());
-  return engine;
+  return Place(resident);
 }
 
-Result<std::unique_ptr<engine::Engine>> Scheduler::State::Place(Resident* resident) {
+Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) {
   {
     std::lock_guard lock(mutex);
     PUNA_RETURN_IF_ERROR(CheckWanted(resident));
   }
+  Placement placement;
   // The plan keeps the file alive while it is loaded; a model that is loaded again opens it anew.
-  std::shared_ptr<const gguf::File> file = std::exchange(resident->file, nullptr);
-  if (file == nullptr) {
-    PUNA_ASSIGN_OR_RETURN(file, gguf::File::Open(resident->weights));
+  placement.file = std::exchange(resident->file, nullptr);
+  if (placement.file == nullptr) {
+    PUNA_ASSIGN_OR_RETURN(placement.file, gguf::File::Open(resident->weights));
   }
-  engine::EngineOptions engine_options;
-  engine_options.kv_type = options.kv_type;
-  engine_options.max_sequences = options.num_parallel;
-  engine_options.embeddings = resident->embeddings;
-  engine_options.prefix_cache = options.prefix_cache;
+  engine::EngineOptions& engine = placement.engine;
+  engine.kv_type = options.kv_type;
+  engine.max_sequences = options.num_parallel;
+  engine.embeddings = resident->embeddings;
+  engine.prefix_cache = options.prefix_cache;
   PUNA_ASSIGN_OR_RETURN(const backend::MemoryUse use,
-                        engine::Engine::Predict(file, *backend, engine_options));
-  PUNA_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(*file));
+                        engine::Engine::Predict(placement.file, *backend, engine));
+  PUNA_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(*placement.file));
 
   const int64_t context = std::max<int64_t>(1, config.context_length);
-  const int64_t page_tokens = backend::kPageTokens;
   const int64_t least_tokens = std::min(context, kLeastContext);
-  const int64_t least_bytes = use.kv_page * ((least_tokens + page_tokens - 1) / page_tokens);
   const int64_t least_slots = use.state_slot > 0 ? engine::kLeastStateSlots : 0;
-  const int64_t needed = use.weights + use.activations + least_bytes + least_slots * use.state_slot;
-  PUNA_ASSIGN_OR_RETURN(const int64_t available, MakeRoom(resident, needed));
+  const int64_t fixed = use.weights + use.activations;
+  PUNA_ASSIGN_OR_RETURN(const int64_t available,
+                        MakeRoom(resident, fixed + use.kv_page * PagesFor(least_tokens) +
+                                               use.state_slot * least_slots));
 
+  int64_t pool_bytes = 0;
   if (!resident->embeddings && !config.embeddings_only) {
     const int64_t users = options.num_parallel > 0 ? options.num_parallel : kExpectedUsers;
-    double budget = kPoolShare * static_cast<double>(available - use.weights - use.activations);
+    double budget = kPoolShare * static_cast<double>(available - fixed);
     if (use.state_slot > 0) {
       // Half of it at most for states: beside attention layers they are the smaller part.
       const double slot_bytes = static_cast<double>(use.state_slot);
-      engine_options.state_slots =
-          std::clamp(static_cast<int64_t>(budget / 2 / slot_bytes), least_slots,
-                     std::max(least_slots, kSlotsPerUser * users));
-      budget -= static_cast<double>(engine_options.state_slots) * slot_bytes;
+      engine.state_slots = std::clamp(static_cast<int64_t>(budget / 2 / slot_bytes), least_slots,
+                                      std::max(least_slots, kSlotsPerUser * users));
+      budget -= static_cast<double>(engine.state_slots) * slot_bytes;
     }
     const int64_t shared =
         context < kSharedPoolTokens / users ? context * users : kSharedPoolTokens;
-    engine_options.kv_tokens = std::max(context, shared);
+    engine.kv_tokens = std::max(context, shared);
     if (use.kv_page > 0) {
       const auto affordable = static_cast<int64_t>(budget / static_cast<double>(use.kv_page));
-      if (affordable < engine_options.kv_tokens / page_tokens)
-        engine_options.kv_tokens = affordable * page_tokens;
+      if (affordable < engine.kv_tokens / backend::kPageTokens)
+        engine.kv_tokens = affordable * backend::kPageTokens;
     }
-    engine_options.kv_tokens = std::max(engine_options.kv_tokens, least_tokens);
+    engine.kv_tokens = std::max(engine.kv_tokens, least_tokens);
+    pool_bytes = use.kv_page * PagesFor(engine.kv_tokens) + use.state_slot * engine.state_slots;
   }
-  Status wanted;  // why the load was given up, if it was
-  engine_options.progress = [&](int64_t, int64_t) {
-    std::lock_guard lock(mutex);
-    wanted = CheckWanted(resident);
-    return wanted.has_value();
-  };
-  auto engine = engine::Engine::Load(file, backend.get(), engine_options);
-  if (!wanted) return tl::unexpected<Error>(std::move(wanted).error());
-  return engine;
+  std::lock_guard lock(mutex);
+  resident->placed = true;
+  resident->fixed_bytes = fixed;
+  resident->planned_pool_bytes = pool_bytes;
+  return placement;
 }
 
 int64_t Scheduler::State::AvailableBytes(const Resident* newcomer) const {
@@ -153,7 +177,7 @@ int64_t Scheduler::State::AvailableBytes(const Resident* newcomer) const {
                           ? options.available_memory()
                           : AvailableMemory().value_or(std::numeric_limits<int64_t>::max());
   for (const auto& other : residents) {
-    if (other.get() != newcomer && other->loaded) available -= other->reserved_bytes();
+    if (other.get() != newcomer) available -= other->reserved_bytes();
   }
   return available;
 }
@@ -176,9 +200,10 @@ Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_by
     const int64_t available = AvailableBytes(resident);
     int64_t loaded = 0, held_by_others = 0;
     for (const auto& other : residents) {
-      if (other.get() == resident || !other->loaded) continue;
+      if (other.get() == resident || !other->placed) continue;
       ++loaded;
-      held_by_others += other->size_bytes() + other->reserved_bytes();
+      held_by_others += other->loaded ? other->size_bytes() + other->reserved_bytes()
+                                      : other->fixed_bytes + other->planned_pool_bytes;
     }
     const bool too_many = options.max_loaded_models > 0 && loaded >= options.max_loaded_models;
     if (available >= needed_bytes && !too_many) return available;
@@ -189,9 +214,14 @@ Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_by
                        loaded > 0 ? " and unloading other models would not free enough" : "");
     }
     const std::shared_ptr<Resident> victim = ChooseVictim(resident);
-    CHECK(victim != nullptr) << loaded << " loaded models hold " << held_by_others << " bytes";
-    if (!victim->retiring)
+    if (victim == nullptr) {  // the others are only being loaded; nobody breaks off a load
+      changed.wait(lock);
+      continue;
+    }
+    if (!victim->retiring) {
       LogInfo("unloading {} to make room for {}", victim->name, resident->name);
+      evicted.Add();
+    }
     victim->retiring = true;
     victim->wake.notify_one();
     const auto gone = [&] {

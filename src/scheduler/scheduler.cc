@@ -7,10 +7,14 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/metrics.h"
 #include "scheduler/scheduler_state.h"
 
 namespace puna::scheduler {
 namespace {
+
+Counter requests("puna_requests_total", "Requests to generate, embed or load");
+Counter refused("puna_requests_refused_total", "Requests refused because too many were waiting");
 
 void FailStream(engine::TokenStream* stream, const Error& error) {
   engine::StreamEvent event;
@@ -21,9 +25,25 @@ void FailStream(engine::TokenStream* stream, const Error& error) {
 
 }  // namespace
 
+std::string_view ModelStateName(ModelState state) {
+  switch (state) {
+    case ModelState::kLoading:
+      return "loading";
+    case ModelState::kRunning:
+      return "running";
+    case ModelState::kStopping:
+      return "stopping";
+  }
+  return "";
+}
+
 void Job::Fail(const Error& error) {
   if (auto* generate = std::get_if<GenerateJob>(&work)) {
-    if (generate->stream != nullptr) FailStream(generate->stream.get(), error);
+    if (generate->stream == nullptr) return;
+    const bool late = Clock::now() >= generate->request.deadline;
+    FailStream(
+        generate->stream.get(),
+        late ? Error{ErrorCode::kUnavailable, "the request was not done in its time"} : error);
   } else if (auto* load = std::get_if<LoadJob>(&work)) {
     if (auto done = std::exchange(load->done, nullptr)) done(tl::unexpected<Error>(error));
   } else if (auto done = std::exchange(std::get<EmbedJob>(work).done, nullptr)) {
@@ -33,8 +53,9 @@ void Job::Fail(const Error& error) {
 
 bool Job::wanted() const {
   const auto* generate = std::get_if<GenerateJob>(&work);
-  return generate == nullptr ||
-         !(generate->stream->cancelled() || generate->stream.use_count() == 1);
+  if (generate == nullptr) return true;
+  return !generate->stream->cancelled() && generate->stream.use_count() > 1 &&
+         Clock::now() < generate->request.deadline;
 }
 
 Scheduler::Scheduler(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -60,6 +81,7 @@ Status Scheduler::State::CheckAdmission() const {
   int64_t waiting = 0;
   for (const auto& resident : residents) waiting += resident->waiting();
   if (waiting < options.max_queue) return {};
+  refused.Add();
   // Ollama's words, two spaces included: clients look for them.
   return MakeError(ErrorCode::kUnavailable,
                    "server busy, please try again.  maximum pending requests exceeded");
@@ -96,6 +118,7 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
 Status Scheduler::State::Enqueue(const ModelReference& model, Job* job,
                                  const std::shared_ptr<State>& self) {
   std::lock_guard lock(mutex);
+  requests.Add();
   PUNA_RETURN_IF_ERROR(CheckAdmission());
   PUNA_ASSIGN_OR_RETURN(Resident* const resident, FindOrStart(model, self));
   resident->name = model.name;
@@ -111,6 +134,11 @@ std::shared_ptr<engine::TokenStream> Scheduler::Generate(const ModelReference& m
   auto stream = std::make_shared<engine::TokenStream>();
   Job job{Clock::now(), {}};
   request.submitted = job.submitted;
+  request.speculate = request.speculate && state_->options.speculate;
+  if (state_->options.request_timeout > std::chrono::nanoseconds(0)) {
+    request.deadline =
+        std::min(request.deadline, ExpiryAfter(job.submitted, state_->options.request_timeout));
+  }
   if (request.context_length <= 0) request.context_length = state_->options.context_length;
   job.work = GenerateJob{std::move(request), stream};
   if (Status status = state_->Enqueue(model, &job, state_); !status)
@@ -147,7 +175,6 @@ std::vector<ResidentModel> Scheduler::List() const {
   const auto now = std::chrono::system_clock::now();
   std::lock_guard lock(state_->mutex);
   for (const auto& resident : state_->residents) {
-    if (resident->retiring) continue;
     ResidentModel model;
     model.name = resident->name;
     model.weights = resident->weights;
@@ -156,15 +183,35 @@ std::vector<ResidentModel> Scheduler::List() const {
     if (state_->options.context_length > 0) {
       model.context_length = std::min(model.context_length, state_->options.context_length);
     }
-    model.loading = !resident->loaded;
+    model.state = resident->retiring ? ModelState::kStopping
+                  : resident->loaded ? ModelState::kRunning
+                                     : ModelState::kLoading;
     model.expires_at = resident->loaded && !resident->busy ? resident->expires_at
                                                            : ExpiryAfter(now, resident->keep_alive);
+    if (resident->retiring) model.expires_at = std::chrono::system_clock::time_point::min();
+    model.waiting_requests = resident->waiting();
+    model.running_requests = resident->usage.running;
+    model.pages = resident->usage.pages;
+    model.pages_in_use = resident->usage.pages_in_use;
+    if (resident->pass_began) model.pass = Clock::now() - *resident->pass_began;
     models.push_back(std::move(model));
   }
   std::stable_sort(
       models.begin(), models.end(),
       [](const ResidentModel& a, const ResidentModel& b) { return a.expires_at > b.expires_at; });
   return models;
+}
+
+Scheduler::Health Scheduler::health() const {
+  Health health;
+  std::lock_guard lock(state_->mutex);
+  health.accepting = !state_->shutting_down;
+  for (const auto& resident : state_->residents) {
+    if (!resident->pass_began) continue;
+    if (Clock::now() - *resident->pass_began > state_->options.stuck_after)
+      health.stuck.push_back(resident->name);
+  }
+  return health;
 }
 
 void Scheduler::Shutdown(std::chrono::steady_clock::time_point deadline) {

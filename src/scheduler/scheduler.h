@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/backend.h"
@@ -30,6 +31,11 @@ struct SchedulerOptions {
   int64_t max_loaded_models = 0;  // 0: as many as fit
   int64_t max_queue = 512;        // requests waiting per server; more are kUnavailable; 0: no limit
   bool prefix_cache = true;
+  bool speculate = true;
+  // Longest time of a request, waiting included; 0: no limit.
+  std::chrono::nanoseconds request_timeout{};
+  // A pass that takes longer than this is reported as stuck.
+  std::chrono::nanoseconds stuck_after = std::chrono::minutes(2);
   // Bytes that a new model may take; for tests. Null: what the system and its control groups have
   // left.
   std::function<int64_t()> available_memory;
@@ -46,6 +52,9 @@ struct ModelReference {
   std::optional<std::chrono::nanoseconds> keep_alive;
 };
 
+enum class ModelState { kLoading, kRunning, kStopping };
+std::string_view ModelStateName(ModelState state);  // "loading", "running", "stopping"
+
 struct ResidentModel {
   std::string name;
   std::filesystem::path weights;
@@ -54,7 +63,10 @@ struct ResidentModel {
   // Tokens that a request gets unless it asks for another: trained, default and memory limit it.
   int64_t context_length = 0;
   std::chrono::system_clock::time_point expires_at;  // time_point::max(): never
-  bool loading = false;
+  ModelState state = ModelState::kRunning;
+  int64_t waiting_requests = 0, running_requests = 0;
+  int64_t pages = 0, pages_in_use = 0;  // of the key/value cache
+  std::chrono::nanoseconds pass{};      // how long the pass that is under way has taken so far
 };
 
 class Scheduler {
@@ -88,8 +100,14 @@ class Scheduler {
 
   // Unloads as soon as its accepted requests are done. kNotFound if it is not resident.
   Status Unload(const std::filesystem::path& weights);
-  // Latest expiry first.
+  // Latest expiry first. What is being unloaded comes last.
   std::vector<ResidentModel> List() const;
+
+  struct Health {
+    bool accepting = true;           // false: shutting down
+    std::vector<std::string> stuck;  // names of models whose pass takes too long
+  };
+  Health health() const;
 
   // Refuses new requests (kUnavailable), finishes the running ones, at most until `deadline`, then
   // fails the rest and unloads everything. Idempotent.

@@ -6,6 +6,7 @@
 #ifndef PUNA_SCHEDULER_SCHEDULER_STATE_H_
 #define PUNA_SCHEDULER_SCHEDULER_STATE_H_
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -67,6 +68,7 @@ struct Resident {
 
   std::condition_variable wake;  // for its worker, with State::mutex
   std::deque<Job> inbox;
+  bool placed = false;    // it has a place in memory, which it may not have filled yet
   bool loaded = false;    // the engine is there, and its memory taken
   bool retiring = false;  // takes no new requests; leaves when it is idle
   bool busy = false;      // the engine has requests, or the inbox was taken and is being worked on
@@ -74,10 +76,13 @@ struct Resident {
   std::chrono::system_clock::time_point expires_at;  // while idle
 
   // Published by the worker.
-  int64_t fixed_bytes = 0;  // weights and activations; before loading as predicted
+  int64_t fixed_bytes = 0;         // weights and activations; before loading as predicted
+  int64_t packed_bytes = 0;        // while loading: of the weights
+  int64_t planned_pool_bytes = 0;  // while loading: of the key/value cache
   int64_t page_bytes = 0, slot_bytes = 0;
   engine::EngineUsage usage;
   int64_t context_length = 0;
+  std::optional<Clock::time_point> pass_began;  // while one is under way
 
   std::thread thread;
   std::deque<Job>
@@ -88,10 +93,13 @@ struct Resident {
   int64_t size_bytes() const {
     return fixed_bytes + page_bytes * usage.pages_in_use + slot_bytes * usage.state_slots_touched;
   }
-  // Pages and slots that it may still take memory for.
+  // What it may still take memory for: pages and slots, and weights that are not there yet.
   int64_t reserved_bytes() const {
-    return page_bytes * (usage.pages - usage.pages_touched) +
-           slot_bytes * (usage.state_slots - usage.state_slots_touched);
+    if (loaded) {
+      return page_bytes * (usage.pages - usage.pages_touched) +
+             slot_bytes * (usage.state_slots - usage.state_slots_touched);
+    }
+    return placed ? std::max<int64_t>(0, fixed_bytes - packed_bytes) + planned_pool_bytes : 0;
   }
 };
 
@@ -100,10 +108,10 @@ struct Scheduler::State {
   std::unique_ptr<backend::Backend> backend;
 
   mutable std::mutex mutex;
-  std::condition_variable changed;  // a resident left, a load turn ended, or `aborting`
+  std::condition_variable changed;  // a resident left or is loaded, a turn ended, or `aborting`
   std::vector<std::shared_ptr<Resident>> residents;
   std::vector<std::thread> finished;             // threads that have nothing more to do than end
-  uint64_t next_ticket = 0, serving_ticket = 0;  // models load one at a time, in order
+  uint64_t next_ticket = 0, serving_ticket = 0;  // models are placed one at a time, in order
   bool shutting_down = false;                    // no new requests
   bool aborting = false;                         // no running ones either
 
@@ -119,8 +127,13 @@ struct Scheduler::State {
   void Leave(const std::shared_ptr<Resident>& resident);
 
   // placement.cc
-  Result<std::unique_ptr<engine::Engine>> LoadInTurn(Resident* resident);
-  Result<std::unique_ptr<engine::Engine>> Place(Resident* resident);
+  struct Placement {
+    std::shared_ptr<const gguf::File> file;
+    engine::EngineOptions engine;
+  };
+  Result<std::unique_ptr<engine::Engine>> PlaceAndLoad(Resident* resident);
+  Result<Placement> PlaceInTurn(Resident* resident);
+  Result<Placement> Place(Resident* resident);
   // Evicts others until `needed_bytes` are there; returns how many bytes there are.
   Result<int64_t> MakeRoom(Resident* resident, int64_t needed_bytes);
   // The mutex is held for these.

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <climits>
 #include <condition_variable>
 #include <fstream>
 #include <future>
@@ -41,6 +42,7 @@ struct Meddling {
   bool hold_runs = false;   // passes wait until this is false
   bool hold_loads = false;  // loads wait, asking again and again whether they are cancelled
   int loads_waiting = 0;
+  int loads_begun = 0, first_free_load = INT_MAX;  // only those before it wait
   std::atomic<bool> throw_in_run = false;
   std::atomic<int> runs = 0, programs = 0;
   std::atomic<int64_t> weights_bytes = 0;  // what Predict claims, if not 0
@@ -95,7 +97,8 @@ class MeddledBackend : public backend::Backend {
       std::unique_lock lock(meddling_->mutex);
       ++meddling_->loads_waiting;
       meddling_->changed.notify_all();
-      while (meddling_->hold_loads) {
+      const int number = meddling_->loads_begun++;
+      while (meddling_->hold_loads && number < meddling_->first_free_load) {
         meddling_->changed.wait_for(lock, milliseconds(1));
         lock.unlock();
         if (options.progress && !options.progress(0, 100))
@@ -172,7 +175,9 @@ class SchedulerTest : public ::testing::Test {
   }
   std::vector<std::string> Resident() {
     std::vector<std::string> names;
-    for (const ResidentModel& model : scheduler_->List()) names.push_back(model.name);
+    for (const ResidentModel& model : scheduler_->List()) {
+      if (model.state != ModelState::kStopping) names.push_back(model.name);
+    }
     return names;
   }
 
@@ -236,10 +241,92 @@ TEST_F(SchedulerTest, AModelLoadsWhileAnotherAnswers) {
   EXPECT_TRUE(waiting->Take().empty());
   bool loading = false;
   for (const ResidentModel& model : scheduler_->List())
-    loading |= model.loading && model.name == "model1";
+    loading |= model.state == ModelState::kLoading && model.name == "model1";
   EXPECT_TRUE(loading);
   meddling_->Set(&Meddling::hold_loads, false);
   EXPECT_EQ(WaitFor(waiting.get()).tokens.size(), 5u);
+}
+
+TEST_F(SchedulerTest, LoadsGoOnSideBySide) {
+  Start();
+  meddling_->first_free_load = 1;
+  meddling_->Set(&Meddling::hold_loads, true);
+  const auto slow = scheduler_->Generate(models_[0], Request(5));
+  ASSERT_TRUE(Soon([&] {
+    std::lock_guard lock(meddling_->mutex);
+    return meddling_->loads_waiting == 1;
+  }));
+  EXPECT_EQ(Run(1, Request(5)).tokens.size(), 5u);  // loads and answers meanwhile
+  EXPECT_TRUE(slow->Take().empty());
+  meddling_->Set(&Meddling::hold_loads, false);
+  EXPECT_EQ(WaitFor(slow.get()).tokens.size(), 5u);
+}
+
+// Two that fit one by one but not together: the second waits for the first instead of taking the
+// memory that the first was promised.
+TEST_F(SchedulerTest, MemoryOfAModelThatIsBeingLoadedIsNotGivenAway) {
+  meddling_->weights_bytes = 600 * kMegabyte;
+  options_.available_memory = [this] { return (1000 - 600 * meddling_->programs) * kMegabyte; };
+  Start();
+  meddling_->Set(&Meddling::hold_loads, true);
+  const auto first = scheduler_->Generate(models_[0], Request(5));
+  const auto second = scheduler_->Generate(models_[1], Request(5));
+  std::this_thread::sleep_for(milliseconds(30));
+  {
+    std::lock_guard lock(meddling_->mutex);
+    EXPECT_EQ(meddling_->loads_waiting, 1);
+  }
+  meddling_->Set(&Meddling::hold_loads, false);
+  EXPECT_EQ(WaitFor(first.get()).tokens.size(), 5u);
+  EXPECT_EQ(WaitFor(second.get()).tokens.size(), 5u);
+  EXPECT_TRUE(Soon([&] { return meddling_->programs == 1; }));
+}
+
+TEST_F(SchedulerTest, AStuckPassIsReported) {
+  options_.stuck_after = milliseconds(20);
+  Start();
+  Run(0, Request(2));
+  EXPECT_TRUE(scheduler_->health().stuck.empty());
+  meddling_->Set(&Meddling::hold_runs, true);
+  const auto stream = scheduler_->Generate(models_[0], Request(5));
+  EXPECT_TRUE(
+      Soon([&] { return scheduler_->health().stuck == std::vector<std::string>{"model0"}; }));
+  EXPECT_GT(scheduler_->List()[0].pass, milliseconds(20));
+  EXPECT_EQ(scheduler_->List()[0].running_requests + scheduler_->List()[0].waiting_requests, 0)
+      << "published before the pass";
+  meddling_->Set(&Meddling::hold_runs, false);
+  EXPECT_EQ(WaitFor(stream.get()).tokens.size(), 5u);
+  EXPECT_TRUE(scheduler_->health().stuck.empty());
+  EXPECT_TRUE(scheduler_->health().accepting);
+  scheduler_->Shutdown(std::chrono::steady_clock::now());
+  EXPECT_FALSE(scheduler_->health().accepting);
+}
+
+TEST_F(SchedulerTest, RequestsHaveALimitedTimeAlsoWhileTheModelLoads) {
+  options_.request_timeout = milliseconds(30);
+  Start();
+  meddling_->Set(&Meddling::hold_loads, true);
+  const Outcome outcome = Run(0, Request(5));
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, ErrorCode::kUnavailable);
+  EXPECT_THAT(outcome.error->message, HasSubstr("not done in its time"));
+  meddling_->Set(&Meddling::hold_loads, false);
+}
+
+TEST_F(SchedulerTest, AModelThatLeavesIsListedAsStopping) {
+  Start();
+  Run(0, Request(2));
+  meddling_->Set(&Meddling::hold_runs, true);
+  const int before = meddling_->runs;
+  const auto stream = scheduler_->Generate(models_[0], Request(5));
+  ASSERT_TRUE(Soon([&] { return meddling_->runs > before; }));
+  EXPECT_TRUE(scheduler_->Unload(models_[0].weights));
+  ASSERT_EQ(scheduler_->List().size(), 1u);
+  EXPECT_EQ(scheduler_->List()[0].state, ModelState::kStopping);
+  EXPECT_EQ(ModelStateName(scheduler_->List()[0].state), "stopping");
+  meddling_->Set(&Meddling::hold_runs, false);
+  EXPECT_EQ(WaitFor(stream.get()).tokens.size(), 5u);
+  EXPECT_TRUE(Soon([&] { return scheduler_->List().empty(); }));
 }
 
 TEST_F(SchedulerTest, ErrorsOfLoadingArriveInTheStream) {

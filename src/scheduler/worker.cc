@@ -56,7 +56,7 @@ void Scheduler::State::Work(std::shared_ptr<State> state, std::shared_ptr<Reside
   Error error{ErrorCode::kUnavailable, "the server is shutting down"};
   std::unique_ptr<engine::Engine> engine;
   try {
-    auto loaded = state->LoadInTurn(resident.get());
+    auto loaded = state->PlaceAndLoad(resident.get());
     if (loaded) {
       engine = *std::move(loaded);
       state->Serve(resident.get(), engine.get());
@@ -96,6 +96,8 @@ void Scheduler::State::Serve(Resident* resident, engine::Engine* engine) {
       Process(&resident->current.front(), resident->ready_at, engine);
     }
     engine->Step();
+    std::lock_guard lock(mutex);
+    resident->pass_began.reset();
   }
 }
 
@@ -124,6 +126,7 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
   }
   if (aborting) return false;
   resident->busy = true;
+  resident->pass_began = Clock::now();
   resident->current.swap(resident->inbox);
   return true;
 }

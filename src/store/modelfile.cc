@@ -9,17 +9,18 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/duration.h"
 #include "base/utf8.h"
 
 namespace puna::store {
 namespace {
 
-enum class OptionType { kInteger, kNumber, kBool, kStrings };
+enum class OptionType { kInteger, kNumber, kBool, kStrings, kDuration };
 struct OptionRow {
   std::string_view name;
   OptionType type;
 };
-// The options of Ollama's Modelfile, in the order of its documentation.
+// The options of Ollama's Modelfile, in the order of its documentation, and puna's own.
 constexpr OptionRow kOptions[] = {
     {"num_ctx", OptionType::kInteger},
     {"num_batch", OptionType::kInteger},
@@ -41,6 +42,7 @@ constexpr OptionRow kOptions[] = {
     {"presence_penalty", OptionType::kNumber},
     {"frequency_penalty", OptionType::kNumber},
     {"stop", OptionType::kStrings},
+    {"keep_alive", OptionType::kDuration},
 };
 constexpr std::string_view kDeprecated[] = {"penalize_newline", "low_vram",     "f16_kv",
                                             "logits_all",       "vocab_only",   "use_mlock",
@@ -219,6 +221,13 @@ Status SetParameter(const std::string& name, const std::string& value, Json* par
     case OptionType::kStrings:
       if (!parameters->contains(name)) (*parameters)[name] = Json::array();
       (*parameters)[name].push_back(value);
+      return {};
+    case OptionType::kDuration:
+      if (!ParseKeepAlive(value)) {
+        return MakeError(ErrorCode::kInvalidArgument, "invalid duration value {} for {}", value,
+                         name);
+      }
+      (*parameters)[name] = value;
       return {};
   }
   return {};

@@ -1,0 +1,251 @@
+#!/usr/bin/env python3
+"""Many users, bad clients and faults, against a real server with the bundled model."""
+import argparse
+import http.client
+import json
+import pathlib
+import signal
+import socket
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from puna_server import Checks, Server, contains, equal  # noqa: E402
+
+LONG = {"num_predict": 400, "temperature": 1, "seed": 3}
+
+
+def metric(server, name):
+    for line in server.request("GET", "/metrics").body.decode().splitlines():
+        if line.startswith(name + " ") or line.startswith(name + "{"):
+            return float(line.rsplit(" ", 1)[1])
+    raise AssertionError(f"no metric {name}")
+
+
+def running(server):
+    return sum(model["requests_running"] + model["requests_waiting"]
+               for model in server.request("GET", "/api/ps").json()["models"])
+
+
+def soon(condition, what):
+    deadline = time.monotonic() + 30
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not happen within 30 s")
+        time.sleep(0.02)
+
+
+def generate(server, prompt, **options):
+    return server.post("/api/generate", {"model": "mini", "prompt": prompt, "stream": False,
+                                         "options": {"temperature": 0, "num_predict": 24, **options}})
+
+
+def raw_request(body, length=None):
+    text = json.dumps(body).encode()
+    head = (f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(text) if length is None else length}\r\n\r\n")
+    return head.encode() + text
+
+
+def connect(server, data=b""):
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    connection.sendall(data)
+    return connection
+
+
+def health_and_metrics(server):
+    equal((200, {"status": "ok"}), (server.request("GET", "/health").status, server.request("GET", "/health").json()))
+    equal((200, {"status": "ready"}), (server.request("GET", "/ready").status, server.request("GET", "/ready").json()))
+    generate(server, "Hello")
+    before = metric(server, "puna_generated_tokens_total")
+    first = metric(server, "puna_time_to_first_token_seconds_count")
+    tokens = generate(server, "Hello there").json()["eval_count"]
+    equal(before + tokens, metric(server, "puna_generated_tokens_total"))
+    equal(first + 1, metric(server, "puna_time_to_first_token_seconds_count"))
+    for name in ("puna_requests_total", "puna_time_between_tokens_seconds_count", "puna_step_rows_sum", "puna_loads_total",
+                 "puna_model_pages_in_use", "puna_model_running_requests", "puna_prompt_tokens_cached_total",
+                 "puna_prefix_evictions_total", "puna_load_seconds_count", "puna_model_bytes", "puna_models"):
+        metric(server, name)
+    reply = server.request("GET", "/metrics")
+    contains("text/plain; version=0.0.4", reply.headers["content-type"])
+    for line in reply.body.decode().splitlines():
+        if not line.startswith("#"):
+            float(line.rsplit(" ", 1)[1])
+
+
+def request_ids(server):
+    given = server.request("GET", "/api/version", headers={"X-Request-Id": "my-id.7"})
+    equal("my-id.7", given.headers["x-request-id"])
+    strange = server.request("GET", "/api/version", headers={"X-Request-Id": "a b\tc"})
+    contains("req-", strange.headers["x-request-id"])
+    contains("my-id.7 GET /api/version", server.log_text())
+
+
+def ps_shows_state(server):
+    generate(server, "Hello")
+    model = server.request("GET", "/api/ps").json()["models"][0]
+    equal("running", model["state"])
+    if not 0 < model["cache_pages_in_use"] <= model["cache_pages"]:
+        raise AssertionError(model)
+    code, table, _ = server.run("ps")
+    equal(0, code)
+    contains("mini:latest", table)
+
+
+def the_same_alone_and_among_strangers(server):
+    prompt = "Where are models stored?"
+    alone = generate(server, prompt, seed=11, temperature=0.9, num_predict=60).json()["response"]
+    results = {}
+
+    def ask(i):
+        if i == 3:
+            results[i] = generate(server, prompt, seed=11, temperature=0.9, num_predict=60).json()["response"]
+        else:
+            results[i] = generate(server, f"Stranger {i} asks: " + "why " * (40 * i), seed=i, temperature=1,
+                                  num_predict=80).json()["response"]
+
+    for _ in range(3):
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        equal(alone, results[3])
+
+
+def clients_that_leave(server):
+    """At every stage: before the body is complete, before the first byte of the answer, in the middle of a token."""
+    body = {"model": "mini", "prompt": "Tell me a story " * 60, "options": LONG}
+    connect(server, raw_request(body, length=100000)).close()
+    connect(server, raw_request(body)).close()
+    reader = connect(server, raw_request(body))
+    contains(b"200", reader.recv(30))
+    reader.close()
+    reset = connect(server, raw_request(body))
+    reset.recv(300)
+    reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+    reset.close()
+    half = connect(server, b"POST /api/generate HTTP/1.1\r\nHost: loc")  # stays half open
+    equal(200, generate(server, "Hello").status)
+    soon(lambda: running(server) == 0, "the end of abandoned requests")
+    half.close()
+
+
+def a_slow_reader_stalls_nobody(server):
+    slow = connect(server)
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.sendall(raw_request({"model": "mini", "prompt": "Tell me a story", "options": LONG}))
+    begin = time.monotonic()
+    for _ in range(5):
+        equal(200, generate(server, "Hello").status)
+    if time.monotonic() - begin > 20:
+        raise AssertionError("others waited for the slow reader")
+    answer = b""
+    while b'"done":true' not in answer:
+        piece = slow.recv(256)
+        if not piece:
+            raise AssertionError("the slow reader's answer ends early")
+        answer += piece
+    slow.close()
+
+
+def ten_megabytes(server):
+    begin = time.monotonic()
+    reply = generate(server, "word " * 2_000_000)
+    equal(400, reply.status)
+    contains("do not fit the context of", reply.json()["error"])
+    if time.monotonic() - begin > 20:
+        raise AssertionError("the refusal took too long")
+    equal(200, generate(server, "Hello").status)
+
+
+def absurd_options(server):
+    for options in ({"num_ctx": 1}, {"num_ctx": 2**62}, {"num_predict": 2**62, "num_ctx": 64}, {"top_k": -(2**62)},
+                    {"num_keep": 2**62, "num_ctx": 100}, {"temperature": 1e300}, {"num_predict": -2, "num_ctx": 70}):
+        reply = generate(server, "Hello", **{"num_predict": 3, **options})
+        if reply.status not in (200, 400):
+            raise AssertionError(f"{options}: {reply.status} {reply.body[:200]}")
+    equal(200, generate(server, "Hello").status)
+
+
+def a_full_queue_is_refused(build):
+    with Server(build, PUNA_MAX_QUEUE="2", PUNA_NUM_PARALLEL="1") as server:
+        generate(server, "Hello")
+        body = {"model": "mini", "prompt": "Tell me a story", "options": {**LONG, "num_predict": 1500, "num_ctx": 4096}}
+        open_connections = [connect(server, raw_request(body))]
+        open_connections[0].recv(10)
+        for _ in range(5):
+            open_connections.append(connect(server, raw_request(body)))
+        refused = []
+
+        def is_refused():
+            reply = generate(server, "Hello", num_predict=1)
+            refused.append(reply)
+            return reply.status == 503
+
+        soon(is_refused, "a refusal")
+        contains("maximum pending requests exceeded", refused[-1].json()["error"])
+        if int(refused[-1].headers["retry-after"]) < 1:
+            raise AssertionError(refused[-1].headers)
+        for connection in open_connections:
+            connection.close()
+        soon(lambda: running(server) == 0, "the end of abandoned requests")
+        equal(200, generate(server, "Hello").status)
+
+
+def a_request_has_its_time(build):
+    with Server(build, PUNA_REQUEST_TIMEOUT="150ms") as server:
+        generate(server, "Hello", num_predict=1)
+        reply = generate(server, "Tell me a story", num_predict=100000, num_ctx=4096, temperature=1, seed=1)
+        equal(503, reply.status)
+        contains("not done in its time", reply.json()["error"])
+        equal(200, generate(server, "Hello", num_predict=1).status)
+
+
+def a_draining_server_is_not_ready(build):
+    server = Server(build)
+    answer = connect(server, raw_request({"model": "mini", "prompt": "Tell me a story", "options": {
+        **LONG, "num_predict": 300}}))
+    answer.recv(10)
+    watch = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    watch.connect()
+    server.process.send_signal(signal.SIGTERM)
+    text = b""
+    while piece := answer.recv(4096):
+        text += piece
+    contains(b'"done":true', text)
+    equal(0, server.process.wait(30))
+    server.__exit__()
+
+
+def killed_while_it_loads(build):
+    server = Server(build)
+    connect(server, raw_request({"model": "mini", "prompt": "Hello", "options": LONG}))
+    server.process.kill()
+    server.process.wait()
+    server.__exit__()
+    with Server(build) as again:
+        equal(200, generate(again, "Hello").status)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--all", action="store_true")
+    options = parser.parse_args()
+    checks = Checks()
+    with Server(options.build) as server:
+        for function in (health_and_metrics, request_ids, ps_shows_state, the_same_alone_and_among_strangers,
+                         clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options):
+            checks.run(function.__name__, function, server)
+        if checks.failures:
+            print(server.log_text())
+    for function in (a_full_queue_is_refused, a_request_has_its_time, a_draining_server_is_not_ready,
+                     killed_while_it_loads):
+        checks.run(function.__name__, function, options.build)
+    sys.exit(1 if checks.failures else 0)
+
+
+if __name__ == "__main__":
+    main()
