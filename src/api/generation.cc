@@ -13,7 +13,8 @@
 #include "api/completion.h"
 #include "api/constraint.h"
 #include "api/prompt_guard.h"
-#include "chat/tool_grammar.h"
+#include "api/prompt_limit.h"
+#include "base/log.h"
 
 namespace puna::api {
 namespace {
@@ -160,6 +161,7 @@ struct Generation::Prepared {
   scheduler::ModelReference reference;
   engine::GenerateRequest request;
   std::string rendered_prompt;
+  int64_t truncated = 0;  // tokens of the prompt that were dropped
   std::unique_ptr<chat::OutputParser> parser;
 };
 
@@ -180,29 +182,56 @@ Result<Generation::Prepared> Generation::Prepare(Services& services,
   out.request.context_length = options.num_ctx;
   if (request.logprobs) out.request.logprobs = static_cast<int>(request.top_logprobs);
 
-  std::vector<chat::Message> messages = Conversation(model, request);
+  const std::vector<chat::Message> messages = Conversation(model, request);
   const PromptGuard guard(*model.control_texts, messages);
-  std::string rendered = request.prompt;
+  std::optional<chat::OutputOptions> output;
+  const auto encode = [&](std::vector<chat::Message> kept) -> Result<int64_t> {
+    std::string rendered = request.prompt;
+    if (!request.raw) {
+      guard.Protect(&kept);
+      PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
+      const chat::PromptRequest prompt = MakePromptRequest(request, std::move(kept));
+      PUNA_ASSIGN_OR_RETURN(rendered, prompt_template->Render(prompt));
+      output = chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered));
+    }
+    EncodePrompt(model, request, guard, rendered, &out.request.prompt);
+    out.rendered_prompt = guard.Unmarked(rendered);
+    return static_cast<int64_t>(out.request.prompt.size());
+  };
+  PUNA_ASSIGN_OR_RETURN(const int64_t whole, encode(messages));
+
+  const PromptLimit limit = LimitOf(options.num_ctx, services.settings.context_length,
+                                    model.context_length, request.truncate, request.shift);
+  // BOS is kept beside the tokens that are to be kept.
+  const int64_t with_bos = options.num_keep >= 0 && model.tokenizer->bos() ? 1 : 0;
+  const int64_t keep = std::min<int64_t>(options.num_keep, INT32_MAX) + with_bos;
+  out.request.shift = limit.shift;
+  out.request.keep_tokens = keep;
+  if (limit.truncate && whole >= limit.context) {
+    if (request.is_chat) {
+      PUNA_ASSIGN_OR_RETURN(const auto kept, DropOldest(messages, limit.context, encode));
+      PUNA_RETURN_IF_ERROR(encode(kept.value_or(messages)));  // too long still: the engine says so
+    } else {
+      DropMiddle(keep, limit.context, &out.request.prompt);
+    }
+    out.truncated = whole - static_cast<int64_t>(out.request.prompt.size());
+    if (out.truncated > 0) {
+      LogInfo("{}: {} of the {} tokens of a prompt were dropped for a context of {}", request.model,
+              out.truncated, whole, limit.context);
+    }
+  }
   std::optional<grammar::Part> constraint = request.constraint;
   if (!options.grammar.empty()) constraint = grammar::Part::Gbnf(options.grammar);
-  if (!request.raw) {
-    guard.Protect(&messages);
-    PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
-    const chat::PromptRequest prompt = MakePromptRequest(request, std::move(messages));
-    PUNA_ASSIGN_OR_RETURN(rendered, prompt_template->Render(prompt));
-    const chat::OutputOptions output =
-        chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered));
-    out.parser = std::make_unique<chat::OutputParser>(output);
+  if (output) {
+    out.parser = std::make_unique<chat::OutputParser>(*output);
     if (const ToolChoice& choice = request.tool_choice; choice.required) {
-      PUNA_ASSIGN_OR_RETURN(constraint, chat::ToolCallsPart(output, choice.name, choice.several));
+      PUNA_ASSIGN_OR_RETURN(constraint, chat::ToolCallsPart(*output, choice.name, choice.several));
     }
-    if (constraint) constraint = BehindThinking(*std::move(constraint), output, request.think.on);
+    if (constraint) constraint = BehindThinking(*std::move(constraint), *output, request.think.on);
   }
   if (constraint) {
     PUNA_ASSIGN_OR_RETURN(out.request.constraint, model.constraints->Get(*constraint));
   }
-  EncodePrompt(model, request, guard, rendered, &out.request.prompt);
-  out.rendered_prompt = guard.Unmarked(rendered);
   out.reference = model.Reference(/*embeddings=*/false);
   if (request.keep_alive) out.reference.keep_alive = request.keep_alive;
   return out;
@@ -217,6 +246,7 @@ http::Task<Result<std::unique_ptr<Generation>>> Generation::Start(Services& serv
   generation->model_ = std::move(prepared->model);
   generation->rendered_prompt_ = std::move(prepared->rendered_prompt);
   generation->parser_ = std::move(prepared->parser);
+  generation->prompt_truncated_ = prepared->truncated;
   if (request.render_only) {
     generation->finished_ = true;
     co_return generation;
@@ -273,6 +303,7 @@ http::Task<Result<std::optional<GenerationDelta>>> Generation::Next() {
         case engine::StreamEvent::Kind::kFinished:
           finished_ = true;
           stats_ = std::move(event.stats);
+          stats_.prompt_truncated = prompt_truncated_;
           if (parser_ != nullptr) AbsorbParsed(parser_->Finish(), &delta);
           break;
         case engine::StreamEvent::Kind::kFailed:
@@ -288,6 +319,11 @@ http::Task<Result<std::optional<GenerationDelta>>> Generation::Next() {
     if (!finished_) co_await notifier_->Wait(std::chrono::hours(1));
   }
   co_return std::nullopt;
+}
+
+void TellTruncation(Call& call, const Generation& generation) {
+  if (generation.prompt_truncated() == 0) return;
+  call.writer.SetHeader("X-Puna-Prompt-Truncated", std::to_string(generation.prompt_truncated()));
 }
 
 http::Task<Status> LoadOrUnload(Services& services, const GenerationRequest& request,

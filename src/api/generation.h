@@ -47,6 +47,9 @@ struct GenerationRequest {
   // Part::JsonObject for any object, Part::Gbnf for a grammar.
   std::optional<grammar::Part> constraint;
   ToolChoice tool_choice;
+  // Whether a prompt that is too long loses its oldest part, and whether an answer may go on when
+  // the context is full; see prompt_limit.h for what nothing means.
+  std::optional<bool> truncate, shift;
   std::optional<std::chrono::nanoseconds> keep_alive;
   bool logprobs = false;
   int64_t top_logprobs = 0;
@@ -86,6 +89,8 @@ class Generation {
   // The prompt as the template made it.
   const std::string& rendered_prompt() const { return rendered_prompt_; }
   bool any_tool_calls() const { return any_tool_calls_; }
+  // Tokens of the prompt that were dropped because they did not fit.
+  int64_t prompt_truncated() const { return prompt_truncated_; }
   // From any thread: ends the work within one step and wakes Next.
   std::function<void()> Canceller() const;
 
@@ -102,9 +107,13 @@ class Generation {
   std::unique_ptr<chat::OutputParser> parser_;  // null: raw
   std::string rendered_prompt_;
   engine::GenerationStats stats_;
+  int64_t prompt_truncated_ = 0;
   bool finished_ = false;
   bool any_tool_calls_ = false;
 };
+
+// Says in a header of the answer how many tokens of the prompt were dropped, if any were.
+void TellTruncation(Call& call, const Generation& generation);
 
 // Loads the model without generating, for requests with nothing to say; or unloads it if keep_alive
 // is 0.

@@ -53,6 +53,7 @@ http::Task<void> AnswerNative(Call& call, GenerationRequest request, bool stream
     body["_debug_info"]["rendered_template"] = (*generation)->rendered_prompt();
     co_return co_await SendJson(call, 200, std::move(body));
   }
+  TellTruncation(call, **generation);
   call.writer.OnClientGone((*generation)->Canceller());
   const Generation& running = **generation;
   const DeltaToJson complete = [&running, with_context, to_json](const GenerationDelta& delta,

@@ -82,6 +82,8 @@ Status ReadCommonFields(const Json& json, Fields* fields, GenerationRequest* req
   fields->Read("logprobs", &request->logprobs);
   fields->Read("top_logprobs", &request->top_logprobs);
   fields->Read("_debug_render_only", &request->render_only);
+  fields->Read("truncate", &request->truncate);
+  fields->Read("shift", &request->shift);
   PUNA_RETURN_IF_ERROR(fields->status());
   if (request->top_logprobs < 0 || request->top_logprobs > 20) {
     return MakeError(ErrorCode::kInvalidArgument, "top_logprobs must be between 0 and 20");
@@ -183,9 +185,11 @@ void AddStats(const engine::GenerationStats& stats, Json* json) {
   add("total_duration", stats.total.count());
   add("load_duration", stats.load.count());
   add("prompt_eval_count", stats.prompt_tokens);
+  add("prompt_truncated_count", stats.prompt_truncated);
   add("prompt_eval_duration", stats.prompt.count());
   add("eval_count", stats.generated_tokens);
   add("eval_duration", stats.generate.count());
+  add("context_shifted_count", stats.shifted_tokens);
 }
 
 std::string CreatedAt() { return FormatRfc3339(std::chrono::system_clock::now()); }

@@ -128,6 +128,7 @@ http::Task<void> HandleChatCompletions(Call& call) {
   Head head = MakeHead(request->generation.model);
   auto generation = co_await Generation::Start(call.services, std::move(request->generation));
   if (!generation) co_return co_await SendOpenAiError(call, generation.error());
+  TellTruncation(call, **generation);
   call.writer.OnClientGone((*generation)->Canceller());
   if (request->stream) {
     co_await AnswerStream(call, **generation, std::move(head), request->include_usage);
