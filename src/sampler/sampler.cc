@@ -6,8 +6,8 @@
 // so far, or the worst of
 //   the k best) costs one comparison a logit and no branch. For random order only about k * ln(n /
 //   k) logits get further.
-// * Penalized logits are not written into a copy of the logits: the scan goes over the gaps between
-// the seen tokens, which
+// * Changed logits (bias, penalties) are not written into a copy of the logits: the scan goes over
+// the gaps between these tokens, which
 //   are few and sorted, and offers those with their new logit.
 // * Only "top_k off" or a very large k makes a record for every token, and even then a full sort is
 // avoided: the head of
@@ -26,6 +26,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "sampler/repetition.h"
 
 namespace puna::sampler {
 namespace {
@@ -34,6 +35,7 @@ constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 // Beyond this k the heap's logarithm and cache misses cost more than one pass of nth_element.
 constexpr size_t kLargestHeap = 1024;
 constexpr size_t kScanBlock = 64;
+constexpr double kLargestPenalty = 1e30;
 
 uint64_t SeedOf(int64_t seed) {
   if (seed >= 0) return static_cast<uint64_t>(seed);
@@ -92,7 +94,13 @@ Status SamplingOptions::Validate() const {
                                                     {"typical_p", typical_p},
                                                     {"repeat_penalty", repeat_penalty},
                                                     {"presence_penalty", presence_penalty},
-                                                    {"frequency_penalty", frequency_penalty}};
+                                                    {"frequency_penalty", frequency_penalty},
+                                                    {"xtc_probability", xtc_probability},
+                                                    {"xtc_threshold", xtc_threshold},
+                                                    {"dry_multiplier", dry_multiplier},
+                                                    {"dry_base", dry_base},
+                                                    {"mirostat_tau", mirostat_tau},
+                                                    {"mirostat_eta", mirostat_eta}};
   for (const auto& [name, value] : numbers) {
     if (!std::isfinite(value)) {
       return MakeError(ErrorCode::kInvalidArgument, "option {} is {}, expected a finite number",
@@ -103,9 +111,28 @@ Status SamplingOptions::Validate() const {
     return MakeError(ErrorCode::kInvalidArgument,
                      "option repeat_penalty is {}, expected more than 0", repeat_penalty);
   }
-  if (repeat_last_n < -1) {
-    return MakeError(ErrorCode::kInvalidArgument, "option repeat_last_n is {}, expected -1 or more",
-                     repeat_last_n);
+  const std::pair<const char*, int64_t> windows[] = {{"repeat_last_n", repeat_last_n},
+                                                     {"dry_penalty_last_n", dry_penalty_last_n}};
+  for (const auto& [name, value] : windows) {
+    if (value < -1) {
+      return MakeError(ErrorCode::kInvalidArgument, "option {} is {}, expected -1 or more", name,
+                       value);
+    }
+  }
+  if (mirostat < 0 || mirostat > 2) {
+    return MakeError(ErrorCode::kInvalidArgument, "option mirostat is {}, expected 0, 1 or 2",
+                     mirostat);
+  }
+  if (dry_multiplier != 0 && (dry_base < 1 || dry_allowed_length < 1)) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "options dry_base and dry_allowed_length are {} and {}, expected 1 or more",
+                     dry_base, dry_allowed_length);
+  }
+  for (const auto& [token, bias] : logit_bias) {
+    if (std::isnan(bias)) {
+      return MakeError(ErrorCode::kInvalidArgument, "option logit_bias of token {} is no number",
+                       token);
+    }
   }
   return {};
 }
@@ -115,9 +142,11 @@ Sampler::Sampler(const SamplingOptions& options)
       penalties_on_(options.repeat_last_n != 0 &&
                     (options.repeat_penalty != 1 || options.presence_penalty != 0 ||
                      options.frequency_penalty != 0)),
-      random_(SeedOf(options.seed)) {}
+      random_(SeedOf(options.seed)),
+      mirostat_mu_(2 * options.mirostat_tau) {}
 
 void Sampler::Accept(TokenId token) {
+  if (options_.dry_multiplier != 0) history_.push_back(token);
   if (!penalties_on_) return;
   ++seen_[token];
   if (options_.repeat_last_n < 0) return;
@@ -149,7 +178,44 @@ bool Sampler::IsAllowed(size_t token) const {
   return token / 64 < allowed_.size() && ((allowed_[token / 64] >> (token % 64)) & 1) != 0;
 }
 
-// Calls offer(token, logit) for every token whose finite logit, after penalties, is above
+// Fills `adjusted_` for this step.
+void Sampler::Adjust(std::span<const float> logits) {
+  adjusted_.clear();
+  std::map<TokenId, int64_t> repeated;
+  if (options_.dry_multiplier != 0) {
+    std::span<const TokenId> history = history_;
+    if (const int64_t window = options_.dry_penalty_last_n;
+        window >= 0 && std::cmp_less(window, history.size())) {
+      history = history.last(static_cast<size_t>(window));
+    }
+    repeated = FindRepetitions(history, options_.dry_allowed_length, options_.dry_breakers);
+  }
+  const auto& bias = options_.logit_bias;
+  if (bias.empty() && repeated.empty() && seen_.empty()) return;
+  std::vector<TokenId> tokens;
+  tokens.reserve(bias.size() + repeated.size() + seen_.size());
+  for (const auto& entry : bias) tokens.push_back(entry.first);
+  for (const auto& entry : repeated) tokens.push_back(entry.first);
+  for (const auto& entry : seen_) tokens.push_back(entry.first);
+  std::sort(tokens.begin(), tokens.end());
+  tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
+  for (const TokenId token : tokens) {
+    if (token < 0 || std::cmp_greater_equal(token, logits.size())) continue;
+    float logit = logits[static_cast<size_t>(token)];
+    if (const auto it = bias.find(token); it != bias.end())
+      logit = static_cast<float>(logit + it->second);
+    if (const auto it = seen_.find(token); it != seen_.end()) logit = Penalized(logit, it->second);
+    if (const auto it = repeated.find(token); it != repeated.end()) {
+      const auto excess = static_cast<double>(it->second - options_.dry_allowed_length);
+      // Long repetitions would make it infinite, and -infinity + infinity is no number.
+      const double penalty = options_.dry_multiplier * std::pow(options_.dry_base, excess);
+      logit -= static_cast<float>(std::clamp(penalty, -kLargestPenalty, kLargestPenalty));
+    }
+    adjusted_.emplace_back(token, logit);
+  }
+}
+
+// Calls offer(token, logit) for every token whose finite logit, after the adjustments, is above
 // *threshold. Tokens come in no particular order, so ties must be broken by the receiver.
 template <typename Offer>
 void Sampler::ScanAbove(std::span<const float> logits, const float* threshold, Offer offer) const {
@@ -162,20 +228,14 @@ void Sampler::ScanAbove(std::span<const float> logits, const float* threshold, O
       ScanMasked(logits, allowed_, from, to, threshold, offer_index);
     }
   };
-  for (const auto& [token, times] : seen_) {
-    if (token < 0) continue;
-    const size_t index = static_cast<size_t>(token);
-    if (index >= logits.size()) break;
+  for (const auto& [token, logit] : adjusted_) {
+    const auto index = static_cast<size_t>(token);
     scan(begin, index);
     begin = index + 1;
   }
   scan(begin, logits.size());
-  for (const auto& [token, times] : seen_) {
-    if (token < 0) continue;
-    if (std::cmp_greater_equal(token, logits.size())) break;
-    const float raw = logits[static_cast<size_t>(token)];
-    if (!std::isfinite(raw) || !IsAllowed(static_cast<size_t>(token))) continue;
-    const float logit = Penalized(raw, times);
+  for (const auto& [token, logit] : adjusted_) {
+    if (!IsAllowed(static_cast<size_t>(token))) continue;
     if (std::isfinite(logit)) offer(token, logit);
   }
 }
@@ -313,9 +373,83 @@ void Sampler::KeepMinP() {
   std::erase_if(candidates_, [floor](const Candidate& c) { return c.logit < floor; });
 }
 
+// "Exclude top choices": sometimes all likely tokens but the last of them go.
+void Sampler::KeepXtc() {
+  if (options_.xtc_probability <= 0 || options_.xtc_threshold > 0.5 || candidates_.size() < 2)
+    return;
+  if (Uniform() > options_.xtc_probability) return;
+  SortAll();
+  ComputeProbabilities(1);
+  const auto likely_end =
+      std::find_if(candidates_.begin(), candidates_.end(),
+                   [this](const Candidate& c) { return c.probability < options_.xtc_threshold; });
+  if (likely_end - candidates_.begin() > 1) candidates_.erase(candidates_.begin(), likely_end - 1);
+}
+
+// Estimates the exponent of a Zipf distribution from the most likely tokens, and from it how many
+// tokens the wanted surprise allows.
+void Sampler::KeepMirostat1() {
+  constexpr size_t kHead = 100;
+  const size_t head = std::min(kHead, candidates_.size());
+  const auto head_end = candidates_.begin() + static_cast<std::ptrdiff_t>(head);
+  std::partial_sort(candidates_.begin(), head_end, candidates_.end(), RanksBefore);
+  double ranks_surprises = 0, ranks_squared = 0;
+  for (size_t i = 0; i + 1 < head; ++i) {
+    if (candidates_[i + 1].probability <= 0) break;
+    const double rank = std::log(static_cast<double>(i + 2) / static_cast<double>(i + 1));
+    ranks_surprises += rank * std::log(candidates_[i].probability / candidates_[i + 1].probability);
+    ranks_squared += rank * rank;
+  }
+  const double exponent = ranks_squared > 0 ? ranks_surprises / ranks_squared : 1;
+  const double excess = exponent - 1;
+  const double size = static_cast<double>(candidates_.size());
+  const double k =
+      std::pow(excess * std::pow(2, mirostat_mu_) / (1 - std::pow(size, -excess)), 1 / exponent);
+  // An exponent of 1 or near 0 leaves no number: then nothing is cut.
+  const double kept = std::isfinite(k) ? std::clamp(k, 1.0, size) : size;
+  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
+  std::partial_sort(candidates_.begin(), end, candidates_.end(), RanksBefore);
+  candidates_.erase(end, candidates_.end());
+}
+
+// Cuts every token that is more surprising than allowed.
+void Sampler::KeepMirostat2() {
+  const Candidate best = *std::min_element(candidates_.begin(), candidates_.end(), RanksBefore);
+  const double least = std::pow(2, -mirostat_mu_);
+  std::erase_if(candidates_, [least](const Candidate& c) { return c.probability < least; });
+  if (candidates_.empty()) candidates_.push_back(best);
+  SortAll();
+}
+
+TokenId Sampler::SampleMirostat(std::span<const float> logits) {
+  candidates_.clear();
+  sorted_ = false;
+  const float threshold = kImpossible;
+  ScanAbove(logits, &threshold, [&](TokenId token, float logit) {
+    candidates_.push_back({token, logit, 0});
+  });
+  if (candidates_.empty()) return FirstAllowed();
+  ComputeProbabilities(options_.temperature);
+  if (options_.mirostat == 1) {
+    KeepMirostat1();
+  } else {
+    KeepMirostat2();
+  }
+  sorted_ = true;
+  ComputeProbabilities(options_.temperature);
+  const TokenId token = Draw();
+  const auto drawn = std::find_if(candidates_.begin(), candidates_.end(),
+                                  [token](const Candidate& c) { return c.token == token; });
+  const double surprise = -std::log2(drawn->probability);
+  mirostat_mu_ -= options_.mirostat_eta * (surprise - options_.mirostat_tau);
+  return token;
+}
+
+// 53 random bits are exactly the doubles k / 2^53 in [0, 1).
+double Sampler::Uniform() { return static_cast<double>(random_() >> 11) * 0x1p-53; }
+
 TokenId Sampler::Draw() {
-  // 53 random bits are exactly the doubles k / 2^53 in [0, 1).
-  const double uniform = static_cast<double>(random_() >> 11) * 0x1p-53;
+  const double uniform = Uniform();
   double mass = 0;
   const Candidate* possible = nullptr;
   for (const Candidate& c : candidates_) {
@@ -339,7 +473,10 @@ TokenId Sampler::FirstAllowed() const {
 
 TokenId Sampler::Sample(std::span<const float> logits, std::span<const uint64_t> allowed) {
   allowed_ = allowed;
-  if (options_.temperature <= 0 || options_.top_k == 1) return MostLikely(logits).token;
+  Adjust(logits);
+  if (options_.temperature <= 0) return MostLikely(logits).token;
+  if (options_.mirostat > 0) return SampleMirostat(logits);
+  if (options_.top_k == 1) return MostLikely(logits).token;
   if (options_.top_k > 0 && std::cmp_less_equal(options_.top_k, kLargestHeap)) {
     CollectTopK(logits, static_cast<size_t>(options_.top_k));
   } else {
@@ -349,6 +486,7 @@ TokenId Sampler::Sample(std::span<const float> logits, std::span<const uint64_t>
   KeepTypical();
   KeepTopP();
   KeepMinP();
+  KeepXtc();
   ComputeProbabilities(options_.temperature);
   return Draw();
 }

@@ -1,7 +1,7 @@
 // Chooses the next token from logits. The order of the steps is llama.cpp's, which Ollama's users
-// know: penalties -> top-k -> typical-p -> top-p -> min-p -> temperature -> draw. The result
-// depends only on the options, the logits and the tokens accepted before: same seed, same text,
-// same output.
+// know: bias -> penalties -> DRY -> top-k -> typical-p -> top-p -> min-p -> XTC -> temperature ->
+// draw; with Mirostat: bias -> penalties -> DRY -> temperature -> Mirostat. The result depends only
+// on the options, the logits and the tokens accepted before: same seed, same text, same output.
 #ifndef PUNA_SAMPLER_SAMPLER_H_
 #define PUNA_SAMPLER_SAMPLER_H_
 
@@ -9,6 +9,7 @@
 #include <map>
 #include <random>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -29,6 +30,25 @@ struct SamplingOptions {
   double presence_penalty = 0;   // subtracted once for a seen token
   double frequency_penalty = 0;  // subtracted for each time it was seen
   int64_t seed = -1;             // negative: a random one
+
+  // Added to the logits of these tokens; -infinity forbids one.
+  std::map<TokenId, double> logit_bias;
+  // XTC: with this probability a draw leaves out all tokens of at least `xtc_threshold` but the
+  // least likely of them. A threshold above 0.5 can leave out nothing.
+  double xtc_probability = 0;
+  double xtc_threshold = 0.1;
+  // DRY: a token that would go on repeating `n` earlier tokens loses dry_multiplier *
+  // dry_base^(n - dry_allowed_length), from n = dry_allowed_length on. 0: off.
+  double dry_multiplier = 0;
+  double dry_base = 1.75;
+  int64_t dry_allowed_length = 2;
+  int64_t dry_penalty_last_n = -1;    // tokens looked at; 0: off, -1: everything
+  std::vector<TokenId> dry_breakers;  // tokens that no repetition goes beyond; sorted
+  // Mirostat (Basu et al., arXiv 2007.14966), 1 or 2: keeps the surprise of the text near
+  // `mirostat_tau`, instead of the steps from top-k to XTC. 0: off.
+  int64_t mirostat = 0;
+  double mirostat_tau = 5;
+  double mirostat_eta = 0.1;  // how fast it adapts
 
   // Values that cannot mean anything (not finite, a repeat_penalty of 0 or less, a window below
   // -1): kInvalidArgument naming the option.
@@ -76,6 +96,7 @@ class Sampler {
   template <typename Offer>
   void ScanAbove(std::span<const float> logits, const float* threshold, Offer offer) const;
   float Penalized(float logit, int64_t times_seen) const;
+  void Adjust(std::span<const float> logits);
   Candidate MostLikely(std::span<const float> logits) const;
   void CollectTopK(std::span<const float> logits, size_t limit);
   void CollectAll(std::span<const float> logits);
@@ -84,14 +105,23 @@ class Sampler {
   void KeepTypical();
   void KeepTopP();
   void KeepMinP();
+  void KeepXtc();
+  void KeepMirostat1();
+  void KeepMirostat2();
+  TokenId SampleMirostat(std::span<const float> logits);
+  double Uniform();
   TokenId Draw();
 
   SamplingOptions options_;
   bool penalties_on_;
   std::mt19937_64 random_;
-  std::vector<TokenId> window_;        // ring of the last repeat_last_n tokens; empty if all count
-  size_t window_next_ = 0;             // slot of the ring that the next token overwrites
-  std::map<TokenId, int64_t> seen_;    // how often each token is in the window, by token
+  std::vector<TokenId> window_;      // ring of the last repeat_last_n tokens; empty if all count
+  size_t window_next_ = 0;           // slot of the ring that the next token overwrites
+  std::map<TokenId, int64_t> seen_;  // how often each token is in the window, by token
+  std::vector<TokenId> history_;     // all tokens, for DRY; else empty
+  double mirostat_mu_;               // most surprise that the next token may have, in bits
+  // Tokens whose logit is not the model's, with the new one, by token; scratch.
+  std::vector<std::pair<TokenId, float>> adjusted_;
   std::vector<Candidate> candidates_;  // scratch
   std::span<const uint64_t> allowed_;  // during Sample; empty: everything
   bool sorted_ = false;                // candidates_ are in rank order

@@ -11,6 +11,8 @@
 #include <random>
 #include <vector>
 
+#include "sampler/repetition.h"
+
 namespace puna::sampler {
 namespace {
 
@@ -394,6 +396,116 @@ TEST(Sampler, EqualsTheNaiveChain) {
       fast.Accept(token);
       slow.Accept(token);
     }
+  }
+}
+
+TEST(Sampler, BiasIsAddedBeforeThePenalties) {
+  SamplingOptions options = Plain(3);
+  options.logit_bias = {{0, -kInfinity}, {2, std::log(4.0)}, {99, 5.0}, {-1, 5.0}};
+  const std::vector<double> expected = {0, 0.2 / 1.4, 1.2 / 1.4};  // 0.3 * 4 against 0.2
+  EXPECT_LT(ChiSquare(Frequencies(options, LogitsOf({0.5, 0.2, 0.3}), 20000), expected, 20000),
+            kChi999[1]);
+  options.temperature = 0;
+  options.repeat_penalty = 10;
+  options.logit_bias = {{1, 1.0}};
+  Sampler sampler(options);
+  sampler.Accept(1);
+  // (-0.5 + 1) / 10 is less than 0.2; a penalty before the bias would have made it -5 + 1.
+  EXPECT_EQ(sampler.Sample(std::vector<float>{0.04f, -0.5f, -1.0f}), 1);
+}
+
+TEST(Sampler, XtcLeavesOutAllLikelyTokensButTheLast) {
+  SamplingOptions options = Plain(4);
+  options.xtc_probability = 1;
+  options.xtc_threshold = 0.15;
+  const std::vector<double> p = {0.1, 0.4, 0.05, 0.25, 0.2};
+  const std::vector<double> expected = {0.1 / 0.35, 0, 0.05 / 0.35, 0, 0.2 / 0.35};
+  EXPECT_LT(ChiSquare(Frequencies(options, LogitsOf(p), 20000), expected, 20000), kChi999[2]);
+  options.xtc_probability = 0.5;
+  std::vector<double> half(5);
+  for (size_t i = 0; i < 5; ++i) half[i] = (p[i] + expected[i]) / 2;
+  EXPECT_LT(ChiSquare(Frequencies(options, LogitsOf(p), 20000), half, 20000), kChi999[4]);
+  options.xtc_threshold = 0.39;  // only one is that likely: it stays
+  EXPECT_LT(ChiSquare(Frequencies(options, LogitsOf(p), 20000), p, 20000), kChi999[4]);
+}
+
+TEST(Sampler, DryTakesFromTheTokenThatWouldGoOnRepeating) {
+  SamplingOptions options = Plain();
+  options.temperature = 0;
+  options.dry_multiplier = 1;
+  options.dry_base = 2;
+  options.dry_allowed_length = 2;
+  const std::vector<float> logits = {0, 0, 0, 3.5f, 0, 0.0f};
+  const auto choose = [&](std::initializer_list<TokenId> history) {
+    Sampler sampler(options);
+    for (const TokenId token : history) sampler.Accept(token);
+    return sampler.Sample(logits);
+  };
+  EXPECT_EQ(choose({1, 2, 3, 4, 1, 2}), 3);           // 2 tokens repeat: 3.5 - 1
+  EXPECT_EQ(choose({4, 5, 1, 2, 3, 4, 5, 1, 2}), 0);  // 4 tokens repeat: 3.5 - 4
+  options.dry_breakers = {5};
+  EXPECT_EQ(choose({4, 5, 1, 2, 3, 4, 5, 1, 2}), 3);  // not beyond the 5
+  options.dry_breakers = {};
+  options.dry_penalty_last_n = 6;  // the earlier occurrence is out of sight
+  EXPECT_EQ(choose({4, 5, 1, 2, 3, 4, 5, 1, 2}), 3);
+}
+
+TEST(Sampler, RepetitionsEqualTheNaiveSearch) {
+  std::mt19937 random(23);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<TokenId> history(random() % 60);
+    for (TokenId& token : history) token = static_cast<TokenId>(random() % 3);
+    const std::vector<TokenId> breakers(random() % 2, 2);
+    const int64_t least = 1 + static_cast<int64_t>(random() % 3);
+    std::map<TokenId, int64_t> expected;
+    for (size_t next = 1; next < history.size(); ++next) {
+      int64_t length = 0;
+      while (std::cmp_less(length, next)) {
+        const TokenId token = history[history.size() - 1 - static_cast<size_t>(length)];
+        if (history[next - 1 - static_cast<size_t>(length)] != token) break;
+        if (!breakers.empty() && token == breakers[0]) break;
+        ++length;
+      }
+      if (length >= least) {
+        int64_t& best = expected[history[next]];
+        best = std::max(best, length);
+      }
+    }
+    EXPECT_EQ(FindRepetitions(history, least, breakers), expected) << "round " << round;
+  }
+}
+
+// The mean surprise of the drawn tokens, in bits, as the model sees them.
+double MeanSurprise(const SamplingOptions& options) {
+  std::vector<float> logits(5000);
+  for (size_t i = 0; i < logits.size(); ++i)
+    logits[i] = -1.1f * std::log(static_cast<float>(i + 1));
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit);
+  Sampler sampler(options);
+  double surprise = 0;
+  constexpr int kDraws = 3000;
+  for (int i = 0; i < kDraws; ++i) {
+    const auto token = static_cast<size_t>(sampler.Sample(logits));
+    surprise -= std::log2(std::exp(logits[token]) / sum);
+  }
+  return surprise / kDraws;
+}
+
+TEST(Sampler, MirostatHoldsTheSurprise) {
+  for (const int64_t version : {1, 2}) {
+    SamplingOptions options = Plain(6);
+    options.mirostat = version;
+    options.mirostat_tau = 3;
+    const double low = MeanSurprise(options);
+    options.mirostat_tau = 6;
+    const double high = MeanSurprise(options);
+    // Within the kept tokens the surprise is tau; of the whole vocabulary they are a part, so that
+    // the model's own measure is a little more.
+    EXPECT_GT(low, 2.8) << version;
+    EXPECT_LT(low, 4.5) << version;
+    EXPECT_GT(high, 5.5) << version;
+    EXPECT_LT(high, 7.5) << version;
   }
 }
 
