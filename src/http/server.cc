@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "http/byte_stream.h"
 #include "http/url.h"
 
 namespace puna::http {
@@ -48,6 +49,7 @@ class Connection;
 // What all connections of a server share.
 struct Shared {
   ServerOptions options;
+  std::unique_ptr<TlsContext> tls;  // null: plain HTTP
   Handler handler;
   std::mutex mutex;
   std::condition_variable all_closed;
@@ -61,7 +63,9 @@ class Connection : public BodyReader,
                    public std::enable_shared_from_this<Connection> {
  public:
   Connection(tcp::socket socket, std::shared_ptr<Shared> shared)
-      : stream_(std::move(socket)), shared_(std::move(shared)), strand_(stream_.get_executor()) {}
+      : stream_(std::move(socket), shared->tls.get()),
+        shared_(std::move(shared)),
+        strand_(stream_.get_executor()) {}
 
   ~Connection() override {
     const std::lock_guard lock(shared_->mutex);
@@ -103,8 +107,8 @@ class Connection : public BodyReader,
   Task<void> SendContinueIfAsked();
   void CloseSocket() {
     error_code ignored;
-    stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
-    stream_.socket().close(ignored);
+    stream_.tcp().socket().shutdown(tcp::socket::shutdown_both, ignored);
+    stream_.tcp().socket().close(ignored);
   }
   void ClientIsGone() {
     if (client_gone_) return;
@@ -115,7 +119,7 @@ class Connection : public BodyReader,
   template <typename Response>
   void FillHead(Response* response, int status, std::string_view content_type);
 
-  beast::tcp_stream stream_;
+  ByteStream stream_;
   std::shared_ptr<Shared> shared_;
   asio::any_io_executor strand_;
   beast::flat_buffer buffer_;
@@ -135,12 +139,17 @@ class Connection : public BodyReader,
 
 Task<void> Connection::Serve() {
   const auto self = shared_from_this();
-  while (co_await ReadHead()) {
+  stream_.tcp().expires_after(shared_->options.header_timeout);
+  const bool ready = co_await stream_.Handshake();
+  stream_.tcp().expires_never();
+  while (ready && co_await ReadHead()) {
     co_await Answer();
     if (!keep_alive_ || !finished_ || client_gone_ || shared_->draining) break;
     // What a handler left unread of the body would be taken for the next request.
     if (!parser_->is_done()) break;
   }
+  stream_.tcp().expires_after(std::chrono::seconds(1));
+  if (ready && !client_gone_) co_await stream_.Shutdown();
   CloseSocket();
 }
 
@@ -149,11 +158,11 @@ Task<bool> Connection::ReadHead() {
   parser_->header_limit(static_cast<uint32_t>(shared_->options.max_header_bytes));
   parser_->body_limit(boost::none);
   idle_ = true;
-  stream_.expires_after(shared_->options.header_timeout);
+  stream_.tcp().expires_after(shared_->options.header_timeout);
   const auto [error, bytes] =
       co_await bhttp::async_read_header(stream_, buffer_, *parser_, kNoThrow);
   idle_ = false;
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   headers_.clear();
   on_gone_ = nullptr;
   started_ = finished_ = chunked_ = client_gone_ = false;
@@ -177,7 +186,7 @@ Task<bool> Connection::ReadHead() {
     request_.headers.emplace_back(LowerCase(field.name_string()), std::string(field.value()));
   }
   error_code ignored;
-  request_.peer_address = stream_.socket().remote_endpoint(ignored).address().to_string();
+  request_.peer_address = stream_.tcp().socket().remote_endpoint(ignored).address().to_string();
   keep_alive_ = head.keep_alive();
   if (parser_->is_done()) WatchForHangUp();
   co_return true;
@@ -199,7 +208,7 @@ Task<void> Connection::Answer() {
     watching_ = false;
     ++watch_;
     error_code ignored;
-    stream_.socket().cancel(ignored);
+    stream_.tcp().socket().cancel(ignored);
   }
 }
 
@@ -213,12 +222,12 @@ void Connection::WatchForHangUp() {
       [self = shared_from_this(), watch = ++watch_]() -> Task<void> {
         while (true) {
           const auto [error] =
-              co_await self->stream_.socket().async_wait(tcp::socket::wait_read, kNoThrow);
+              co_await self->stream_.tcp().socket().async_wait(tcp::socket::wait_read, kNoThrow);
           // Cancelled, perhaps after the next request has begun to be watched.
           if (error || self->watch_ != watch) co_return;
           char byte;
-          const ssize_t got =
-              ::recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+          const ssize_t got = ::recv(self->stream_.tcp().socket().native_handle(), &byte, 1,
+                                     MSG_PEEK | MSG_DONTWAIT);
           // Readiness may be reported late, for bytes that were read since: wait again.
           if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
           self->watching_ = false;
@@ -246,9 +255,9 @@ Task<Result<std::string>> Connection::Read() {
   body.data = piece.data();
   body.size = piece.size();
   body.more = true;
-  stream_.expires_after(shared_->options.body_timeout);
+  stream_.tcp().expires_after(shared_->options.body_timeout);
   auto [error, bytes] = co_await bhttp::async_read(stream_, buffer_, *parser_, kNoThrow);
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   if (error && error != bhttp::error::need_buffer) {
     ClientIsGone();
     co_return MakeError(ErrorCode::kCancelled, "request body: {}", error.message());
@@ -293,7 +302,7 @@ Task<void> Connection::Send(int status, std::string_view content_type, std::stri
     response.body() = std::move(body);
     response.prepare_payload();
   }
-  stream_.expires_after(shared_->options.write_timeout);
+  stream_.tcp().expires_after(shared_->options.write_timeout);
   bhttp::response_serializer<bhttp::string_body> serializer(response);
   error_code error;
   if (request_.method == "HEAD") {
@@ -301,7 +310,7 @@ Task<void> Connection::Send(int status, std::string_view content_type, std::stri
   } else {
     error = std::get<0>(co_await bhttp::async_write(stream_, serializer, kNoThrow));
   }
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   if (error) {
     ClientIsGone();
   } else {
@@ -319,16 +328,16 @@ Task<void> Connection::StartStream(int status, std::string_view content_type) {
   FillHead(&response, status, content_type);
   if (chunked_) response.chunked(true);
   bhttp::response_serializer<bhttp::empty_body> serializer(response);
-  stream_.expires_after(shared_->options.write_timeout);
+  stream_.tcp().expires_after(shared_->options.write_timeout);
   const auto [error, bytes] = co_await bhttp::async_write_header(stream_, serializer, kNoThrow);
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   if (error) ClientIsGone();
 }
 
 Task<bool> Connection::Write(std::string piece) {
   if (client_gone_) co_return false;
   if (piece.empty()) co_return true;
-  stream_.expires_after(shared_->options.write_timeout);
+  stream_.tcp().expires_after(shared_->options.write_timeout);
   error_code error;
   if (chunked_) {
     error = std::get<0>(
@@ -336,7 +345,7 @@ Task<bool> Connection::Write(std::string piece) {
   } else {
     error = std::get<0>(co_await asio::async_write(stream_, asio::buffer(piece), kNoThrow));
   }
-  stream_.expires_never();
+  stream_.tcp().expires_never();
   if (error) ClientIsGone();
   co_return !error;
 }
@@ -344,10 +353,10 @@ Task<bool> Connection::Write(std::string piece) {
 Task<void> Connection::Finish() {
   if (client_gone_ || finished_) co_return;
   if (chunked_) {
-    stream_.expires_after(shared_->options.write_timeout);
+    stream_.tcp().expires_after(shared_->options.write_timeout);
     const auto [error, bytes] =
         co_await asio::async_write(stream_, bhttp::make_chunk_last(), kNoThrow);
-    stream_.expires_never();
+    stream_.tcp().expires_never();
     if (error) {
       ClientIsGone();
       co_return;
@@ -436,6 +445,12 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Hand
   auto state = std::make_shared<State>(options);
   state->shared->options = options;
   state->shared->handler = std::move(handler);
+  if (options.tls_cert_file.empty() != options.tls_key_file.empty())
+    return MakeError(ErrorCode::kInvalidArgument, "TLS needs both a certificate and its key");
+  if (!options.tls_cert_file.empty()) {
+    PUNA_ASSIGN_OR_RETURN(state->shared->tls, TlsContext::Load(options.tls_cert_file.string(),
+                                                               options.tls_key_file.string()));
+  }
   error_code error;
   tcp::resolver resolver(state->context);
   const auto endpoints =

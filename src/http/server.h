@@ -11,6 +11,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -89,6 +90,8 @@ using Handler = std::function<Task<void>(const Request&, BodyReader&, ResponseWr
 struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 11434;  // 0: any free one
+  // PEM files; where both are given the server speaks HTTPS, TLS 1.2 or newer.
+  std::filesystem::path tls_cert_file, tls_key_file;
   int io_threads = 2;
   uint64_t max_header_bytes = 64 << 10;
   int64_t max_connections = 4096;
@@ -100,7 +103,8 @@ struct ServerOptions {
 // Thread safe.
 class Server {
  public:
-  // Listens, then accepts on its own threads. An address in use is kUnavailable and says so.
+  // Listens, then accepts on its own threads. An address in use is kUnavailable and says so; a
+  // certificate or key that cannot be used is kInvalidArgument.
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, Handler handler);
   ~Server();
   uint16_t port() const;
