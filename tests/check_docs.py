@@ -56,6 +56,30 @@ def check_links():
     report("pages name files that exist", problems)
 
 
+def check_api_page():
+    """docs/openapi.yaml has the routes of the server, and docs/api.md is made of it with tests that exist."""
+    try:
+        import make_api_page
+        import yaml
+    except ImportError:
+        print("skip docs/api.md: no python3-yaml")
+        return
+    description = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
+    table = re.findall(r'\{"([A-Z]+)", "([^"]+)", Handle', (ROOT / "src" / "api" / "routes.cc").read_text())
+    served = {f"{method} {re.sub(r'[*]+', '*', path)}" for method, path in table}
+    described = {re.sub(r"\{\w+\}", "*", key) for key, _ in make_api_page.operations(description)}
+    report("docs/openapi.yaml has every route", [f"{key} is in one of them only" for key in sorted(served ^ described)])
+    page = (ROOT / "docs" / "api.md").read_text()
+    tests = make_api_page.tests_on_page(page)
+    problems = [] if make_api_page.render(description, tests) == page else ["run: python3 tests/make_api_page.py"]
+    sources = {path.stem: path.read_text() for path in (ROOT / "tests" / "e2e").glob("*_e2e.py")}
+    for key, test in tests.items():
+        script, _, function = test.partition(".")
+        if f"def {function}(" not in sources.get(script, ""):
+            problems.append(f"{key}: there is no test {test}")
+    report("docs/api.md names the test of every row", problems)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
@@ -92,6 +116,7 @@ def main():
     report("mini was taught what puna says of itself", facts.stdout.splitlines() if facts.returncode else [])
     check_request_walk()
     check_links()
+    check_api_page()
     sys.exit(1 if failures else 0)
 
 

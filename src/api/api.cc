@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <cctype>
 #include <chrono>
 #include <random>
 #include <thread>
 
 #include "api/access.h"
+#include "api/api_keys.h"
 #include "api/model_catalog.h"
 #include "api/routes.h"
 #include "base/log.h"
@@ -28,6 +30,7 @@ struct ApiServer::State {
   boost::asio::thread_pool blocking;
   Services services;
   std::unique_ptr<AccessRules> access;
+  std::unique_ptr<ApiKeys> keys;  // null: nobody is asked for one
   std::string url;
   std::unique_ptr<http::Server> server;  // last: it goes first
 };
@@ -54,8 +57,32 @@ std::string RequestId(const http::Request& request) {
   return fmt::format("req-{:x}", next.fetch_add(1, std::memory_order_relaxed));
 }
 
-// What every request passes before its route: Host, Origin, preflight.
-http::Task<void> Guarded(const AccessRules& access, Services& services,
+// Whether a server is there and well is asked by those who have no key.
+bool NeedsKey(const http::Request& request) {
+  return request.path != "/" && request.path != "/health" && request.path != "/ready";
+}
+
+http::Task<void> DispatchWithKey(ApiKeys& keys, Call& call) {
+  using Verdict = ApiKeys::Admission::Verdict;
+  const ApiKeys::Admission admission = keys.Admit(
+      KeyOfHeaders(call.request.Header("authorization"), call.request.Header("x-api-key")));
+  switch (admission.verdict()) {
+    case Verdict::kUnknownKey:
+      call.writer.SetHeader("WWW-Authenticate", "Bearer");
+      co_await SendErrorStatus(call, 401, "unauthorized: the request shows no valid API key");
+      break;
+    case Verdict::kTooMany:
+      call.writer.SetHeader("Retry-After", "1");
+      co_await SendErrorStatus(call, 429, "too many requests with this API key");
+      break;
+    case Verdict::kAdmitted:
+      co_await Dispatch(call);
+      break;
+  }
+}
+
+// What every request passes before its route: Host, Origin, preflight, key.
+http::Task<void> Guarded(const AccessRules& access, ApiKeys* keys, Services& services,
                          const http::Request& request, http::BodyReader& body,
                          http::ResponseWriter& writer) {
   const std::string_view host = request.Header("host");
@@ -80,7 +107,11 @@ http::Task<void> Guarded(const AccessRules& access, Services& services,
   http_requests.Add();
   const auto begin = std::chrono::steady_clock::now();
   Call call{request, body, writer, services, {}};
-  co_await Dispatch(call);
+  if (keys != nullptr && NeedsKey(request)) {
+    co_await DispatchWithKey(*keys, call);
+  } else {
+    co_await Dispatch(call);
+  }
   const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begin;
   LogInfo("{} {} {} from {} {:.1f} ms{}", id, request.method, request.path, request.peer_address,
           taken.count(), writer.client_gone() ? ", client gone" : "");
@@ -113,8 +144,12 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
   }
   PUNA_ASSIGN_OR_RETURN(const backend::KvType kv_type,
                         backend::ParseKvType(settings.kv_cache_type));
-  PUNA_ASSIGN_OR_RETURN(state->scheduler,
-                        scheduler::Scheduler::Create(SchedulerOptionsOf(settings, kv_type)));
+  const scheduler::SchedulerOptions scheduling = SchedulerOptionsOf(settings, kv_type);
+  if (config.make_backend) {
+    state->scheduler = scheduler::Scheduler::WithBackend(scheduling, config.make_backend());
+  } else {
+    PUNA_ASSIGN_OR_RETURN(state->scheduler, scheduler::Scheduler::Create(scheduling));
+  }
 
   http::ServerOptions options;
   const Address address = ParseAddress(settings.host);
@@ -123,10 +158,17 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
   state->access = std::make_unique<AccessRules>(settings.origins, IsLoopback(options.host));
   state->services = {settings, &state->store, state->scheduler.get(), &state->catalog,
                      &state->blocking};
-  auto handler = [access = state->access.get(), services = &state->services](
-                     const http::Request& request, http::BodyReader& body,
-                     http::ResponseWriter& writer) -> http::Task<void> {
-    return Guarded(*access, *services, request, body, writer);
+  if (!config.private_port) {
+    options.tls_cert_file = settings.tls_cert;
+    options.tls_key_file = settings.tls_key;
+    if (!settings.api_keys.empty()) {
+      PUNA_ASSIGN_OR_RETURN(state->keys, ApiKeys::Load(settings.api_keys));
+    }
+  }
+  auto handler = [access = state->access.get(), keys = state->keys.get(),
+                  services = &state->services](const http::Request& request, http::BodyReader& body,
+                                               http::ResponseWriter& writer) -> http::Task<void> {
+    return Guarded(*access, keys, *services, request, body, writer);
   };
   PUNA_ASSIGN_OR_RETURN(state->server, http::Server::Start(options, std::move(handler)));
   if (!settings.no_prune) {
@@ -134,7 +176,8 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
       LogWarning("prune: {}", pruned.error().message);
   }
   const bool ipv6 = options.host.find(':') != std::string::npos;
-  state->url = fmt::format(fmt::runtime(ipv6 ? "http://[{}]:{}" : "http://{}:{}"), options.host,
+  state->url = fmt::format(fmt::runtime(ipv6 ? "{}://[{}]:{}" : "{}://{}:{}"),
+                           options.tls_cert_file.empty() ? "http" : "https", options.host,
                            state->server->port());
   return std::unique_ptr<ApiServer>(new ApiServer(std::move(state)));
 }

@@ -6,10 +6,12 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
+#include "backend/backend.h"
 #include "base/result.h"
 #include "base/settings.h"
 
@@ -22,6 +24,8 @@ struct ServerConfig {
   bool private_port = false;
   // A GGUF file that is served under this name beside the store, without being imported.
   std::optional<std::pair<std::string, std::filesystem::path>> local_model;
+  // For tests: who computes, instead of the backend in the settings.
+  std::function<std::unique_ptr<backend::Backend>()> make_backend;
 };
 
 // Thread safe.

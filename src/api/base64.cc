@@ -1,5 +1,6 @@
 #include "api/base64.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace puna::api {
@@ -33,6 +34,21 @@ Result<std::string> DecodeBase64(std::string_view text) {
       count -= 8;
       out.push_back(static_cast<char>((bits >> count) & 0xFF));
     }
+  }
+  return out;
+}
+
+std::string EncodeBase64(std::string_view bytes) {
+  static constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (size_t i = 0; i < bytes.size(); i += 3) {
+    const size_t count = std::min<size_t>(3, bytes.size() - i);
+    uint32_t bits = 0;
+    for (size_t j = 0; j < 3; ++j)
+      bits = (bits << 8) | (j < count ? static_cast<uint8_t>(bytes[i + j]) : 0);
+    for (size_t j = 0; j < 4; ++j) out += j <= count ? kDigits[(bits >> (18 - 6 * j)) & 63] : '=';
   }
   return out;
 }

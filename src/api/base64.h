@@ -1,4 +1,4 @@
-// Base64, as pictures travel in JSON.
+// Base64, as pictures and vectors travel in JSON.
 #ifndef PUNA_API_BASE64_H_
 #define PUNA_API_BASE64_H_
 
@@ -12,6 +12,9 @@ namespace puna::api {
 // The standard alphabet; padding may be missing. Anything else is kInvalidArgument "illegal base64
 // data at input byte N".
 Result<std::string> DecodeBase64(std::string_view text);
+
+// With padding.
+std::string EncodeBase64(std::string_view bytes);
 
 }  // namespace puna::api
 

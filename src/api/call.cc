@@ -1,12 +1,47 @@
 #include "api/call.h"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include "api/errors.h"
 
 namespace puna::api {
+namespace {
+
+// A client that is still sending would see a broken connection instead of the answer. One that does
+// not come to an end soon sees just that.
+http::Task<void> Discard(http::BodyReader& body) {
+  constexpr size_t kMostBytes = size_t{64} << 20;
+  for (size_t discarded = 0; discarded < kMostBytes;) {
+    const Result<std::string> piece = co_await body.Read();
+    if (!piece || piece->empty()) co_return;
+    discarded += piece->size();
+  }
+}
+
+}  // namespace
+
+http::Task<void> RunOnBlockingPool(Services& services, std::function<void()> work) {
+  co_await boost::asio::co_spawn(
+      services.blocking->get_executor(),
+      [work = std::move(work)]() -> http::Task<void> {
+        work();
+        co_return;
+      },
+      boost::asio::use_awaitable);
+}
 
 http::Task<Result<Json>> ReadJson(Call& call) {
-  Result<std::string> body = co_await call.body.ReadAll(kMaxBodyBytes);
-  if (!body) co_return tl::unexpected(std::move(body).error());
+  Result<std::string> body = co_await call.body.ReadAll(
+      static_cast<uint64_t>(call.services.settings.max_request_mb) << 20);
+  if (!body) {
+    if (body.error().code == ErrorCode::kResourceExhausted) {
+      co_await Discard(call.body);
+      co_await SendErrorStatus(call, 413, body.error().message);
+    }
+    co_return tl::unexpected(std::move(body).error());
+  }
   co_return ParseBody(*body);
 }
 
@@ -20,8 +55,19 @@ http::Task<void> SendJson(Call& call, int status, Json json) {
 }
 
 http::Task<void> SendError(Call& call, Error error) {
-  Json body = OllamaError(error);
-  co_await SendJson(call, HttpStatus(error.code), std::move(body));
+  co_await SendErrorStatus(call, HttpStatus(error.code), std::move(error.message));
+}
+
+http::Task<void> SendErrorStatus(Call& call, int status, std::string message) {
+  Json body = ErrorBody(DialectOf(call.request.path), status, message);
+  co_await SendJson(call, status, std::move(body));
+}
+
+http::Task<void> WriteEvent(Call& call, std::string_view name, Json data) {
+  std::string event;
+  if (!name.empty()) event.append("event: ").append(name).append("\n");
+  event.append("data: ").append(DumpJson(data)).append("\n\n");
+  co_await call.writer.Write(std::move(event));
 }
 
 }  // namespace puna::api

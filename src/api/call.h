@@ -3,12 +3,11 @@
 #ifndef PUNA_API_CALL_H_
 #define PUNA_API_CALL_H_
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,6 +17,10 @@
 #include "http/server.h"
 #include "scheduler/scheduler.h"
 #include "store/store.h"
+
+namespace boost::asio {
+class thread_pool;
+}
 
 namespace puna::api {
 
@@ -41,27 +44,27 @@ struct Call {
   std::vector<std::string> captures;  // what * and ** of the route's pattern matched
 };
 
-// Largest body of a request that is read whole.
-inline constexpr uint64_t kMaxBodyBytes = uint64_t{256} << 20;
-
-// Runs `function` on the blocking pool and comes back to the connection's thread with its result.
+// Runs `work` on the blocking pool and comes back to the connection's thread.
+http::Task<void> RunOnBlockingPool(Services& services, std::function<void()> work);
+// The same with a result.
 template <typename Function>
 http::Task<std::invoke_result_t<Function>> OnBlockingPool(Services& services, Function function) {
-  co_return co_await boost::asio::co_spawn(
-      services.blocking->get_executor(),
-      [function = std::move(function)]() mutable -> http::Task<std::invoke_result_t<Function>> {
-        co_return function();
-      },
-      boost::asio::use_awaitable);
+  std::optional<std::invoke_result_t<Function>> result;
+  co_await RunOnBlockingPool(services, [&] { result.emplace(function()); });
+  co_return *std::move(result);
 }
 
-// Reads and parses the body.
+// Reads and parses the body. One that is larger than the limit is answered here, with 413.
 http::Task<Result<Json>> ReadJson(Call& call);
 // Beware: GCC 12 miscompiles braced initializers inside a co_await expression; name the object
 // first.
 http::Task<void> SendJson(Call& call, int status, Json json);
-// Ollama's error body with the status of the code.
+// The error in the form of the path's dialect, with the status of its code. Does nothing where an
+// answer has begun.
 http::Task<void> SendError(Call& call, Error error);
+http::Task<void> SendErrorStatus(Call& call, int status, std::string message);
+// One server-sent event; without a name only its data.
+http::Task<void> WriteEvent(Call& call, std::string_view name, Json data);
 
 }  // namespace puna::api
 

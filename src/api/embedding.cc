@@ -4,7 +4,6 @@
 
 #include "api/completion.h"
 #include "api/model_catalog.h"
-#include "base/duration.h"
 
 namespace puna::api {
 namespace {
@@ -38,17 +37,24 @@ Result<Prepared> Prepare(Services& services, const EmbeddingRequest& request) {
   Prepared out;
   out.model = entry->Reference(/*embeddings=*/true);
   if (request.keep_alive) out.model.keep_alive = request.keep_alive;
-  const int64_t limit = request.num_ctx > 0 ? std::min(request.num_ctx, entry->context_length)
-                                            : entry->context_length;
-  for (const std::string& text : request.inputs) {
-    TokenIds ids;
-    entry->tokenizer->Encode(text, {.parse_special = false, .add_special = true}, &ids);
+  const int64_t limit =
+      std::min(request.num_ctx.value_or(entry->context_length), entry->context_length);
+  TokenIds special;
+  entry->tokenizer->Encode("", {.parse_special = false, .add_special = true}, &special);
+  for (const EmbeddingInput& input : request.inputs) {
+    TokenIds ids = input.tokens;
+    if (ids.empty())
+      entry->tokenizer->Encode(input.text, {.parse_special = false, .add_special = true}, &ids);
     if (ids.empty()) return MakeError(ErrorCode::kInvalidArgument, "an input has no tokens");
     if (static_cast<int64_t>(ids.size()) > limit) {
       if (!request.truncate) {
         return MakeError(ErrorCode::kInvalidArgument,
                          "the input length exceeds the context length: {} tokens, the limit is {}",
                          ids.size(), limit);
+      }
+      if (limit <= static_cast<int64_t>(special.size())) {
+        return MakeError(ErrorCode::kInvalidArgument,
+                         "input after truncation exceeds maximum context length");
       }
       TruncateTo(limit, *entry->tokenizer, &ids);
       ++out.truncated_inputs;
@@ -58,7 +64,22 @@ Result<Prepared> Prepare(Services& services, const EmbeddingRequest& request) {
   return out;
 }
 
+// Scales to length 1; a zero vector stays.
+void Normalize(std::vector<float>* vector) {
+  double sum = 0;
+  for (const float value : *vector) sum += static_cast<double>(value) * value;
+  if (sum == 0) return;
+  const double scale = 1 / std::sqrt(sum);
+  for (float& value : *vector) value = static_cast<float>(value * scale);
+}
+
 }  // namespace
+
+Error NamedForEmbedding(Error error, const std::string& model) {
+  if (error.code == ErrorCode::kNotFound)
+    error.message = fmt::format("model \"{}\" not found, try pulling it first", model);
+  return error;
+}
 
 http::Task<Result<EmbeddingResult>> ComputeEmbeddings(Services& services,
                                                       EmbeddingRequest request) {
@@ -90,33 +111,14 @@ http::Task<Result<EmbeddingResult>> ComputeEmbeddings(Services& services,
     }
   }
   result.vectors = std::move(embeddings->vectors);
+  for (std::vector<float>& vector : result.vectors) {
+    if (request.dimensions > 0 && request.dimensions < static_cast<int64_t>(vector.size()))
+      vector.resize(static_cast<size_t>(request.dimensions));
+    if (request.normalize) Normalize(&vector);
+  }
   result.load = embeddings->load;
   result.total = std::chrono::steady_clock::now() - start;
   co_return result;
-}
-
-void Normalize(std::vector<float>* vector) {
-  double sum = 0;
-  for (const float value : *vector) sum += static_cast<double>(value) * value;
-  if (sum == 0) return;
-  const double scale = 1 / std::sqrt(sum);
-  for (float& value : *vector) value = static_cast<float>(value * scale);
-}
-
-Result<std::optional<std::chrono::nanoseconds>> ReadKeepAlive(const Json& json) {
-  const auto it = json.find("keep_alive");
-  if (it == json.end() || it->is_null()) return std::nullopt;
-  if (it->is_number()) {
-    const double seconds = it->get<double>();
-    if (seconds < 0 || seconds >= 9.2e9) return kForever;
-    return std::chrono::nanoseconds(static_cast<int64_t>(seconds * 1e9));
-  }
-  if (!it->is_string()) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     "keep_alive must be a number of seconds or a duration such as \"5m\"");
-  }
-  PUNA_ASSIGN_OR_RETURN(const auto duration, ParseGoDuration(it->get<std::string>()));
-  return duration < std::chrono::nanoseconds(0) ? kForever : duration;
 }
 
 }  // namespace puna::api

@@ -9,20 +9,29 @@
 #include <vector>
 
 #include "api/call.h"
+#include "tokenizer/tokenizer.h"
 
 namespace puna::api {
 
+// A text, or its tokens: these are taken as they are, special ones included.
+struct EmbeddingInput {
+  std::string text;
+  std::vector<tokenizer::TokenId> tokens;
+};
+
 struct EmbeddingRequest {
   std::string model;
-  std::vector<std::string> inputs;
+  std::vector<EmbeddingInput> inputs;
   bool truncate =
       true;  // cut inputs that are longer than the context; else they are kInvalidArgument
-  int64_t num_ctx = 0;
+  std::optional<int64_t> num_ctx;
+  bool normalize = true;   // to length 1
+  int64_t dimensions = 0;  // keep the first so many values; 0: all
   std::optional<std::chrono::nanoseconds> keep_alive;
 };
 
 struct EmbeddingResult {
-  std::vector<std::vector<float>> vectors;  // as pooled, not normalized
+  std::vector<std::vector<float>> vectors;
   int64_t prompt_tokens = 0;
   int64_t truncated_inputs = 0;
   std::chrono::nanoseconds load{}, total{};
@@ -31,11 +40,8 @@ struct EmbeddingResult {
 // An empty list of inputs only loads the model.
 http::Task<Result<EmbeddingResult>> ComputeEmbeddings(Services& services, EmbeddingRequest request);
 
-// Scales to length 1; a zero vector stays.
-void Normalize(std::vector<float>* vector);
-
-// keep_alive of a request: a number of seconds or a duration; absent: nothing.
-Result<std::optional<std::chrono::nanoseconds>> ReadKeepAlive(const Json& json);
+// The message of the embedding routes for a model that is not there.
+Error NamedForEmbedding(Error error, const std::string& model);
 
 }  // namespace puna::api
 

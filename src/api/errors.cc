@@ -1,5 +1,7 @@
 #include "api/errors.h"
 
+#include "api/random_id.h"
+
 namespace puna::api {
 
 int HttpStatus(ErrorCode code) {
@@ -27,15 +29,78 @@ int HttpStatus(ErrorCode code) {
   return 500;
 }
 
-Json OllamaError(const Error& error) { return {{"error", error.message}}; }
+Dialect DialectOf(std::string_view path) {
+  const std::string_view messages = "/v1/messages";
+  if (path.starts_with(messages) &&
+      (path.size() == messages.size() || path[messages.size()] == '/')) {
+    return Dialect::kAnthropic;
+  }
+  return path.starts_with("/v1/") ? Dialect::kOpenAi : Dialect::kOllama;
+}
 
-Json OpenAiError(const Error& error) {
-  const int status = HttpStatus(error.code);
-  const char* type = status == 400   ? "invalid_request_error"
-                     : status == 404 ? "not_found_error"
-                                     : "api_error";
-  return {{"error",
-           {{"message", error.message}, {"type", type}, {"param", nullptr}, {"code", nullptr}}}};
+namespace {
+
+const char* OpenAiErrorType(int status) {
+  switch (status) {
+    case 400:
+    case 413:
+      return "invalid_request_error";
+    case 401:
+      return "authentication_error";
+    case 404:
+      return "not_found_error";
+    case 429:
+      return "rate_limit_error";
+    default:
+      return "api_error";
+  }
+}
+
+const char* AnthropicErrorType(int status) {
+  switch (status) {
+    case 400:
+      return "invalid_request_error";
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+    case 529:
+      return "overloaded_error";
+    default:
+      return "api_error";
+  }
+}
+
+}  // namespace
+
+Json ErrorBody(Dialect dialect, int status, std::string_view message) {
+  Json body = Json::object();
+  Json& error = body["error"];
+  switch (dialect) {
+    case Dialect::kOllama:
+      error = message;
+      break;
+    case Dialect::kOpenAi:
+      error["message"] = message;
+      error["type"] = OpenAiErrorType(status);
+      error["param"] = nullptr;
+      error["code"] = nullptr;
+      break;
+    case Dialect::kAnthropic:
+      error["type"] = AnthropicErrorType(status);
+      error["message"] = message;
+      body["type"] = "error";
+      body["request_id"] = RandomId("req_", 24);
+      break;
+  }
+  return body;
 }
 
 }  // namespace puna::api

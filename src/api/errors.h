@@ -3,6 +3,7 @@
 #define PUNA_API_ERRORS_H_
 
 #include <string>
+#include <string_view>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -11,10 +12,17 @@ namespace puna::api {
 
 int HttpStatus(ErrorCode code);
 
-// {"error": "<message>"}
-Json OllamaError(const Error& error);
-// {"error": {"message", "type", "param": null, "code": null}}, the type by status.
-Json OpenAiError(const Error& error);
+// Whose form answers have; the path says it.
+enum class Dialect { kOllama, kOpenAi, kAnthropic };
+Dialect DialectOf(std::string_view path);
+
+// Ollama:    {"error": message}
+// OpenAI:    {"error": {"message", "type", "param": null, "code": null}}, the type by status
+// Anthropic: {"type": "error", "error": {"type", "message"}, "request_id"}, the type by status
+Json ErrorBody(Dialect dialect, int status, std::string_view message);
+inline Json ErrorBody(Dialect dialect, const Error& error) {
+  return ErrorBody(dialect, HttpStatus(error.code), error.message);
+}
 
 }  // namespace puna::api
 

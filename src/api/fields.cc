@@ -75,6 +75,10 @@ Result<Json> ParseBody(std::string_view body) {
 
 Fields::Fields(const Json& object, std::string_view owner) : object_(object), owner_(owner) {}
 
+std::string Fields::OwnerOf(std::string_view name) const {
+  return fmt::format("{}.{}", owner_, name);
+}
+
 const Json* Fields::Find(std::string_view name) const {
   auto it = object_.find(name);
   if (it == object_.end()) {

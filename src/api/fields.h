@@ -23,7 +23,8 @@ Result<Json> ParseBody(std::string_view body);
 
 class Fields {
  public:
-  // `object` must outlive the reader; `owner` is the name in messages ("ChatRequest"). Names are
+  // `object` must outlive the reader; `owner` is the path in messages ("ChatRequest",
+  // "ChatRequest.messages"). Names are
   // matched exactly first, then without regard to case, as Go does.
   Fields(const Json& object, std::string_view owner);
 
@@ -47,6 +48,8 @@ class Fields {
   // Notes that `name` is not of `type` ("string", "[]api.Message").
   void Mismatch(std::string_view name, const Json& found, std::string_view type);
   const Status& status() const { return status_; }
+  // The owner of an object in the field `name`: "ChatRequest.messages".
+  std::string OwnerOf(std::string_view name) const;
 
  private:
   const Json& object_;

@@ -8,13 +8,15 @@
 
 #include <algorithm>
 #include <ctime>
-#include <random>
+#include <mutex>
 
 #include "api/completion.h"
 #include "api/constraint.h"
 #include "api/prompt_guard.h"
 #include "api/prompt_limit.h"
+#include "api/random_id.h"
 #include "base/log.h"
+#include "chat/tool_grammar.h"
 
 namespace puna::api {
 namespace {
@@ -42,6 +44,7 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
     return MakeError(ErrorCode::kInvalidArgument, "{} does not support insert",
                      RegistryName(model));
   }
+  if (request->think_if_able && !capabilities.thinking) request->think = {};
   if (request->think.on && !capabilities.thinking) {
     return MakeError(ErrorCode::kInvalidArgument, "\"{}\" does not support thinking",
                      request->model);
@@ -51,7 +54,8 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
       std::any_of(request->messages.begin(), request->messages.end(),
                   [](const chat::Message& message) { return !message.images.empty(); });
   if (has_images) {
-    return MakeError(ErrorCode::kUnsupported, "\"{}\" does not support images", request->model);
+    return MakeError(ErrorCode::kUnsupported, "\"{}\" does not support images: it has no vision",
+                     request->model);
   }
   // A model that can think does, unless told not to.
   if (capabilities.thinking && !request->think.is_set) {
@@ -126,13 +130,32 @@ void EncodePrompt(const ModelEntry& model, const GenerationRequest& request,
   if (closed && !text.ends_with(tokenizer.RawTextOf(*eos))) ids->pop_back();
 }
 
-// "call_" and eight characters, as Ollama names calls whose model gave them no id.
-std::string MakeToolCallId() {
-  static constexpr std::string_view kCharacters = "abcdefghijklmnopqrstuvwxyz0123456789";
-  static thread_local std::mt19937_64 random{std::random_device{}()};
-  std::string id = "call_";
-  for (int i = 0; i < 8; ++i) id += kCharacters[random() % kCharacters.size()];
-  return id;
+// Which tools the model is told of, by the request's tool_choice.
+Status ApplyToolChoice(GenerationRequest* request) {
+  const ToolChoice& choice = request->tool_choice;
+  if (choice.kind == ToolChoice::Kind::kAuto) return {};
+  if (choice.kind == ToolChoice::Kind::kNone) {
+    request->tools.clear();
+    return {};
+  }
+  const auto wanted = [&](const chat::Tool& tool) { return tool.name() == choice.name; };
+  if (choice.kind == ToolChoice::Kind::kNamed)
+    std::erase_if(request->tools, [&](const chat::Tool& tool) { return !wanted(tool); });
+  if (!request->tools.empty()) return {};
+  if (choice.kind == ToolChoice::Kind::kNamed) {
+    return MakeError(ErrorCode::kInvalidArgument, "tool_choice names \"{}\", which is no tool",
+                     choice.name);
+  }
+  return MakeError(ErrorCode::kInvalidArgument, "tool_choice asks for a call, there are no tools");
+}
+
+void FillEngineRequest(const GenerationRequest& request, const GenerationOptions& options,
+                       engine::GenerateRequest* out) {
+  out->sampling = options.sampling;
+  out->stop = options.stop;
+  out->max_tokens = options.num_predict;
+  out->context_length = options.num_ctx;
+  if (request.logprobs) out->logprobs = static_cast<int>(request.top_logprobs);
 }
 
 LogprobEntry MakeLogprobEntry(const tokenizer::Tokenizer& tokenizer,
@@ -150,41 +173,117 @@ LogprobEntry MakeLogprobEntry(const tokenizer::Tokenizer& tokenizer,
 }  // namespace
 
 void GenerationDelta::Append(GenerationDelta other) {
+  finished = finished || other.finished;
   content += other.content;
   thinking += other.thinking;
   std::move(other.tool_calls.begin(), other.tool_calls.end(), std::back_inserter(tool_calls));
   std::move(other.logprobs.begin(), other.logprobs.end(), std::back_inserter(logprobs));
 }
 
+// A prompt that is ready to run; its choices share it.
 struct Generation::Prepared {
   std::shared_ptr<const ModelEntry> model;
   scheduler::ModelReference reference;
   engine::GenerateRequest request;
   std::string rendered_prompt;
-  int64_t truncated = 0;  // tokens of the prompt that were dropped
-  std::unique_ptr<chat::OutputParser> parser;
+  int64_t truncated = 0;                      // tokens of the prompt that were dropped
+  std::optional<chat::OutputOptions> output;  // nothing: raw
+  bool parallel_tool_calls = true;
 };
 
-Result<Generation::Prepared> Generation::Prepare(Services& services,
-                                                 const GenerationRequest& original) {
-  GenerationRequest request = original;
-  Prepared out;
-  PUNA_ASSIGN_OR_RETURN(out.model, services.catalog->Get(request.model));
-  const ModelEntry& model = *out.model;
-  PUNA_RETURN_IF_ERROR(CheckCapabilities(model, &request));
+struct Generation::Choice {
+  std::shared_ptr<const Prepared> prepared;
+  size_t number = 0;                            // among the choices of its prompt
+  std::shared_ptr<engine::TokenStream> stream;  // null: not submitted yet
+  std::optional<chat::OutputParser> parser;
+  GenerationDelta arrived;  // what Poll has not handed out yet
+  std::optional<Error> error;
+  engine::GenerationStats stats;
+  bool finished = false;    // the stream has ended
+  bool handed_out = false;  // and Poll has said so
+  int64_t tool_calls = 0;
 
+  void Absorb(engine::TokenDelta delta);
+  void AbsorbParsed(chat::OutputDelta parsed);
+};
+
+// What the canceller, which may outlive the Generation, shares with it.
+struct Generation::Running {
+  explicit Running(boost::asio::any_io_executor executor) : notifier(std::move(executor)) {}
+  http::Notifier notifier;
+  std::mutex mutex;
+  bool cancelled = false;
+  std::vector<std::shared_ptr<engine::TokenStream>> streams;
+
+  void Cancel() {
+    {
+      const std::lock_guard lock(mutex);
+      cancelled = true;
+      for (const auto& stream : streams) stream->Cancel();
+    }
+    notifier.Notify();
+  }
+  void Add(const std::shared_ptr<engine::TokenStream>& stream) {
+    const std::lock_guard lock(mutex);
+    streams.push_back(stream);
+    if (cancelled) stream->Cancel();
+  }
+};
+
+Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
+    Services& services, const GenerationRequest& original) {
+  GenerationRequest request = original;
+  auto out = std::make_shared<Prepared>();
+  PUNA_ASSIGN_OR_RETURN(out->model, services.catalog->Get(request.model));
+  const ModelEntry& model = *out->model;
+  PUNA_RETURN_IF_ERROR(ApplyToolChoice(&request));
+  PUNA_RETURN_IF_ERROR(CheckCapabilities(model, &request));
   GenerationOptions options;
   PUNA_RETURN_IF_ERROR(ApplyOptions(model.installed.parameters, &options));
   PUNA_RETURN_IF_ERROR(ApplyOptions(request.options, &options));
-  out.request.sampling = options.sampling;
-  out.request.stop = options.stop;
-  out.request.max_tokens = options.num_predict;
-  out.request.context_length = options.num_ctx;
-  if (request.logprobs) out.request.logprobs = static_cast<int>(request.top_logprobs);
+  PUNA_RETURN_IF_ERROR(ResolveTokens(*model.tokenizer, &options));
+  FillEngineRequest(request, options, &out->request);
+  out->parallel_tool_calls = request.parallel_tool_calls;
+  out->reference = model.Reference(/*embeddings=*/false);
+  if (request.keep_alive) out->reference.keep_alive = request.keep_alive;
+  PUNA_RETURN_IF_ERROR(PreparePrompt(services, request, options, out.get()));
+
+  std::optional<grammar::Part> constraint = request.constraint;
+  if (!options.grammar.empty()) constraint = grammar::Part::Gbnf(options.grammar);
+  if (out->output) {
+    const ToolChoice& choice = request.tool_choice;
+    if (choice.kind == ToolChoice::Kind::kRequired || choice.kind == ToolChoice::Kind::kNamed) {
+      PUNA_ASSIGN_OR_RETURN(
+          constraint, chat::ToolCallsPart(*out->output, choice.name, request.parallel_tool_calls));
+    }
+    if (constraint)
+      constraint = BehindThinking(*std::move(constraint), *out->output, request.think.on);
+  }
+  if (constraint) {
+    PUNA_ASSIGN_OR_RETURN(out->request.constraint, model.constraints->Get(*constraint));
+  }
+  return out;
+}
+
+// The prompt's text and tokens, and what is dropped of them.
+Status Generation::PreparePrompt(Services& services, const GenerationRequest& request,
+                                 const GenerationOptions& options, Prepared* out) {
+  const ModelEntry& model = *out->model;
+  const PromptLimit limit = LimitOf(options.num_ctx, services.settings.context_length,
+                                    model.context_length, request.truncate, request.shift);
+  // BOS is kept beside the tokens that are to be kept.
+  const int64_t with_bos = options.num_keep >= 0 && model.tokenizer->bos() ? 1 : 0;
+  const int64_t keep = std::min<int64_t>(options.num_keep, INT32_MAX) + with_bos;
+  out->request.shift = limit.shift;
+  out->request.keep_tokens = keep;
+  if (!request.prompt_tokens.empty()) {
+    out->request.prompt = request.prompt_tokens;
+    out->rendered_prompt = model.tokenizer->Decode(request.prompt_tokens, /*with_special=*/true);
+    return {};
+  }
 
   const std::vector<chat::Message> messages = Conversation(model, request);
   const PromptGuard guard(*model.control_texts, messages);
-  std::optional<chat::OutputOptions> output;
   const auto encode = [&](std::vector<chat::Message> kept) -> Result<int64_t> {
     std::string rendered = request.prompt;
     if (!request.raw) {
@@ -192,133 +291,225 @@ Result<Generation::Prepared> Generation::Prepare(Services& services,
       PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
       const chat::PromptRequest prompt = MakePromptRequest(request, std::move(kept));
       PUNA_ASSIGN_OR_RETURN(rendered, prompt_template->Render(prompt));
-      output = chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered));
+      out->output = chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered));
     }
-    EncodePrompt(model, request, guard, rendered, &out.request.prompt);
-    out.rendered_prompt = guard.Unmarked(rendered);
-    return static_cast<int64_t>(out.request.prompt.size());
+    EncodePrompt(model, request, guard, rendered, &out->request.prompt);
+    out->rendered_prompt = guard.Unmarked(rendered);
+    return static_cast<int64_t>(out->request.prompt.size());
   };
   PUNA_ASSIGN_OR_RETURN(const int64_t whole, encode(messages));
-
-  const PromptLimit limit = LimitOf(options.num_ctx, services.settings.context_length,
-                                    model.context_length, request.truncate, request.shift);
-  // BOS is kept beside the tokens that are to be kept.
-  const int64_t with_bos = options.num_keep >= 0 && model.tokenizer->bos() ? 1 : 0;
-  const int64_t keep = std::min<int64_t>(options.num_keep, INT32_MAX) + with_bos;
-  out.request.shift = limit.shift;
-  out.request.keep_tokens = keep;
-  if (limit.truncate && whole >= limit.context) {
-    if (request.is_chat) {
-      PUNA_ASSIGN_OR_RETURN(const auto kept, DropOldest(messages, limit.context, encode));
-      PUNA_RETURN_IF_ERROR(encode(kept.value_or(messages)));  // too long still: the engine says so
-    } else {
-      DropMiddle(keep, limit.context, &out.request.prompt);
-    }
-    out.truncated = whole - static_cast<int64_t>(out.request.prompt.size());
-    if (out.truncated > 0) {
-      LogInfo("{}: {} of the {} tokens of a prompt were dropped for a context of {}", request.model,
-              out.truncated, whole, limit.context);
-    }
+  if (!limit.truncate || whole < limit.context) return {};
+  if (request.is_chat) {
+    PUNA_ASSIGN_OR_RETURN(const auto kept, DropOldest(messages, limit.context, encode));
+    PUNA_RETURN_IF_ERROR(encode(kept.value_or(messages)));  // too long still: the engine says so
+  } else {
+    DropMiddle(keep, limit.context, &out->request.prompt);
   }
-  std::optional<grammar::Part> constraint = request.constraint;
-  if (!options.grammar.empty()) constraint = grammar::Part::Gbnf(options.grammar);
-  if (output) {
-    out.parser = std::make_unique<chat::OutputParser>(*output);
-    if (const ToolChoice& choice = request.tool_choice; choice.required) {
-      PUNA_ASSIGN_OR_RETURN(constraint, chat::ToolCallsPart(*output, choice.name, choice.several));
-    }
-    if (constraint) constraint = BehindThinking(*std::move(constraint), *output, request.think.on);
+  out->truncated = whole - static_cast<int64_t>(out->request.prompt.size());
+  if (out->truncated > 0) {
+    LogInfo("{}: {} of the {} tokens of a prompt were dropped for a context of {}", request.model,
+            out->truncated, whole, limit.context);
   }
-  if (constraint) {
-    PUNA_ASSIGN_OR_RETURN(out.request.constraint, model.constraints->Get(*constraint));
-  }
-  out.reference = model.Reference(/*embeddings=*/false);
-  if (request.keep_alive) out.reference.keep_alive = request.keep_alive;
-  return out;
+  return {};
 }
+
+Generation::Generation() = default;
 
 http::Task<Result<std::unique_ptr<Generation>>> Generation::Start(Services& services,
                                                                   GenerationRequest request) {
-  Result<Prepared> prepared =
-      co_await OnBlockingPool(services, [&] { return Prepare(services, request); });
-  if (!prepared) co_return tl::unexpected(std::move(prepared).error());
+  std::vector<GenerationRequest> requests;
+  requests.push_back(std::move(request));
+  co_return co_await Start(services, std::move(requests));
+}
+
+http::Task<Result<std::unique_ptr<Generation>>> Generation::Start(
+    Services& services, std::vector<GenerationRequest> requests) {
   std::unique_ptr<Generation> generation(new Generation());
-  generation->model_ = std::move(prepared->model);
-  generation->rendered_prompt_ = std::move(prepared->rendered_prompt);
-  generation->parser_ = std::move(prepared->parser);
-  generation->prompt_truncated_ = prepared->truncated;
-  if (request.render_only) {
-    generation->finished_ = true;
-    co_return generation;
-  }
+  generation->services_ = &services;
   const auto executor = co_await boost::asio::this_coro::executor;
-  generation->notifier_ = std::make_shared<http::Notifier>(executor);
-  generation->stream_ =
-      services.scheduler->Generate(prepared->reference, std::move(prepared->request));
-  generation->stream_->SetNotify([notifier = generation->notifier_] { notifier->Notify(); });
+  generation->running_ = std::make_shared<Running>(executor);
+  const Status prepared = co_await OnBlockingPool(services, [&]() -> Status {
+    for (const GenerationRequest& request : requests) {
+      PUNA_ASSIGN_OR_RETURN(auto one, Prepare(services, request));
+      generation->AddChoices(std::move(one), request.choices);
+    }
+    return {};
+  });
+  if (!prepared) co_return tl::unexpected(prepared.error());
+  const bool render_only = requests[0].render_only;
+  for (const auto& choice : generation->choices_) {
+    // The others of a prompt wait for the first one's first token: then they find the prompt in the
+    // prefix cache instead of all computing it.
+    if (render_only) {
+      choice->finished = choice->handed_out = true;
+    } else if (choice->number == 0) {
+      generation->Submit(*choice);
+    }
+  }
   co_return generation;
 }
 
+void Generation::AddChoices(std::shared_ptr<Prepared> prepared, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    auto choice = std::make_unique<Choice>();
+    choice->prepared = prepared;
+    choice->number = static_cast<size_t>(i);
+    choice->arrived.choice = choices_.size();
+    if (prepared->output) choice->parser.emplace(*prepared->output);
+    choices_.push_back(std::move(choice));
+  }
+}
+
+void Generation::Submit(Choice& choice) {
+  engine::GenerateRequest request = choice.prepared->request;
+  if (request.sampling.seed >= 0) request.sampling.seed += static_cast<int64_t>(choice.number);
+  choice.stream = services_->scheduler->Generate(choice.prepared->reference, std::move(request));
+  running_->Add(choice.stream);
+  choice.stream->SetNotify([running = running_] { running->notifier.Notify(); });
+}
+
 Generation::~Generation() {
-  if (stream_ == nullptr) return;
-  stream_->SetNotify(nullptr);
-  if (!finished_) stream_->Cancel();
+  for (const auto& choice : choices_) {
+    if (choice->stream == nullptr) continue;
+    choice->stream->SetNotify(nullptr);
+    if (!choice->finished) choice->stream->Cancel();
+  }
 }
 
 std::function<void()> Generation::Canceller() const {
-  return [stream = stream_, notifier = notifier_] {
-    if (stream != nullptr) stream->Cancel();
-    if (notifier != nullptr) notifier->Notify();
-  };
+  return [running = running_] { running->Cancel(); };
 }
 
-void Generation::AbsorbParsed(chat::OutputDelta parsed, GenerationDelta* out) {
-  out->content += parsed.content;
-  out->thinking += parsed.thinking;
-  any_tool_calls_ = any_tool_calls_ || !parsed.tool_calls.empty();
+const engine::GenerationStats& Generation::stats(size_t choice) const {
+  return choices_[choice]->stats;
+}
+bool Generation::any_tool_calls(size_t choice) const { return choices_[choice]->tool_calls > 0; }
+int64_t Generation::prompt_truncated() const {
+  int64_t sum = 0;
+  for (const auto& choice : choices_) sum += choice->number == 0 ? choice->prepared->truncated : 0;
+  return sum;
+}
+const std::string& Generation::rendered_prompt(size_t choice) const {
+  return choices_[choice]->prepared->rendered_prompt;
+}
+const std::vector<TokenId>& Generation::prompt_tokens(size_t choice) const {
+  return choices_[choice]->prepared->request.prompt;
+}
+const ModelEntry& Generation::model() const { return *choices_[0]->prepared->model; }
+
+void Generation::Choice::AbsorbParsed(chat::OutputDelta parsed) {
+  arrived.content += parsed.content;
+  arrived.thinking += parsed.thinking;
   for (chat::ToolCall& call : parsed.tool_calls) {
-    if (call.id.empty()) call.id = MakeToolCallId();
-    out->tool_calls.push_back(std::move(call));
+    if (tool_calls > 0 && !prepared->parallel_tool_calls) break;
+    ++tool_calls;
+    // As Ollama names calls whose model gave them no id.
+    if (call.id.empty()) call.id = RandomId("call_", 8);
+    arrived.tool_calls.push_back(std::move(call));
   }
 }
 
-void Generation::Absorb(engine::TokenDelta delta, GenerationDelta* out) {
+void Generation::Choice::Absorb(engine::TokenDelta delta) {
   if (!delta.logprobs.empty())
-    out->logprobs.push_back(MakeLogprobEntry(*model_->tokenizer, delta.logprobs));
-  if (parser_ == nullptr) {
-    out->content += delta.text;
+    arrived.logprobs.push_back(MakeLogprobEntry(*prepared->model->tokenizer, delta.logprobs));
+  if (parser) {
+    AbsorbParsed(parser->Add(delta.text));
   } else {
-    AbsorbParsed(parser_->Add(delta.text), out);
+    arrived.content += delta.text;
   }
+}
+
+void Generation::TakeEvents(Choice& choice) {
+  if (choice.stream == nullptr || choice.finished) return;
+  std::vector<engine::StreamEvent> events = choice.stream->Take();
+  if (!events.empty() && choice.number == 0) {
+    for (const auto& other : choices_) {
+      if (other->stream == nullptr && other->prepared == choice.prepared) Submit(*other);
+    }
+  }
+  for (engine::StreamEvent& event : events) {
+    switch (event.kind) {
+      case engine::StreamEvent::Kind::kDelta:
+        choice.Absorb(std::move(event.delta));
+        break;
+      case engine::StreamEvent::Kind::kFinished:
+        choice.finished = true;
+        choice.stats = std::move(event.stats);
+        choice.stats.prompt_truncated = choice.prepared->truncated;
+        if (choice.parser) choice.AbsorbParsed(choice.parser->Finish());
+        break;
+      case engine::StreamEvent::Kind::kFailed:
+        choice.finished = true;
+        choice.error = std::move(event.error);
+        break;
+    }
+  }
+  if (!choice.finished && choice.stream->cancelled()) {
+    choice.finished = true;
+    choice.error = Error{ErrorCode::kCancelled, "request canceled"};
+  }
+}
+
+// The next thing to say, without waiting; nothing if there is none now. Choices take turns.
+Result<std::optional<GenerationDelta>> Generation::Poll() {
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    Choice& choice = *choices_[(next_choice_ + i) % choices_.size()];
+    if (choice.handed_out) continue;
+    TakeEvents(choice);
+    if (choice.arrived.empty() && !choice.finished) continue;
+    next_choice_ = choice.arrived.choice + 1;
+    GenerationDelta fresh;
+    fresh.choice = choice.arrived.choice;
+    GenerationDelta delta = std::exchange(choice.arrived, std::move(fresh));
+    if (choice.finished && choice.error && delta.empty()) {
+      choice.handed_out = true;
+      return tl::unexpected(*choice.error);
+    }
+    // What came before an error is told before it.
+    delta.finished = choice.finished && !choice.error;
+    choice.handed_out = delta.finished;
+    return delta;
+  }
+  return std::nullopt;
 }
 
 http::Task<Result<std::optional<GenerationDelta>>> Generation::Next() {
-  while (!finished_) {
-    GenerationDelta delta;
-    for (engine::StreamEvent& event : stream_->Take()) {
-      switch (event.kind) {
-        case engine::StreamEvent::Kind::kDelta:
-          Absorb(std::move(event.delta), &delta);
-          break;
-        case engine::StreamEvent::Kind::kFinished:
-          finished_ = true;
-          stats_ = std::move(event.stats);
-          stats_.prompt_truncated = prompt_truncated_;
-          if (parser_ != nullptr) AbsorbParsed(parser_->Finish(), &delta);
-          break;
-        case engine::StreamEvent::Kind::kFailed:
-          finished_ = true;
-          co_return tl::unexpected(std::move(event.error));
-      }
-    }
-    if (!delta.empty()) co_return delta;
-    if (!finished_ && stream_->cancelled()) {
-      finished_ = true;
-      co_return MakeError(ErrorCode::kCancelled, "request canceled");
-    }
-    if (!finished_) co_await notifier_->Wait(std::chrono::hours(1));
+  while (true) {
+    Result<std::optional<GenerationDelta>> next = Poll();
+    if (!next || next->has_value()) co_return next;
+    const bool ended = std::all_of(choices_.begin(), choices_.end(),
+                                   [](const auto& choice) { return choice->handed_out; });
+    if (ended) co_return std::nullopt;
+    co_await running_->notifier.Wait(std::chrono::hours(1));
   }
-  co_return std::nullopt;
+}
+
+http::Task<Result<std::vector<GenerationDelta>>> Generation::Collect() {
+  std::vector<GenerationDelta> all(choices_.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i].choice = i;
+  while (true) {
+    Result<std::optional<GenerationDelta>> next = co_await Next();
+    if (!next) co_return tl::unexpected(std::move(next).error());
+    if (!next->has_value()) co_return all;
+    const size_t choice = (*next)->choice;
+    all[choice].Append(**std::move(next));
+  }
+}
+
+http::Task<bool> Generation::Ready(std::chrono::nanoseconds timeout) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (true) {
+    bool ended = true;
+    for (const auto& choice : choices_) {
+      TakeEvents(*choice);
+      if (choice->handed_out) continue;
+      ended = false;
+      if (choice->finished || !choice->arrived.empty()) co_return true;
+    }
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (ended || left <= std::chrono::nanoseconds(0)) co_return ended;
+    co_await running_->notifier.Wait(left);
+  }
 }
 
 void TellTruncation(Call& call, const Generation& generation) {

@@ -9,6 +9,8 @@ namespace puna::api {
 namespace {
 
 constexpr size_t kKeptModels = 16;
+// GGUF's number for it in <architecture>.pooling_type.
+constexpr int64_t kRankPooling = 4;
 
 // The text of a token for templates that mention it; "" where there is none.
 std::string TokenText(const tokenizer::Tokenizer* tokenizer, std::optional<tokenizer::TokenId> id) {
@@ -43,6 +45,25 @@ Result<std::shared_ptr<const chat::PromptTemplate>> ChooseTemplate(const ModelEn
   if (go && (!jinja || score(go) >= score(jinja))) return go;
   if (jinja) return jinja;
   return chat::PromptTemplate::Default();
+}
+
+// Where a name says that its model is: behind its tag, as Ollama's clients write it.
+struct Source {
+  std::string_view name;  // without ":local"
+  bool cloud = false;
+};
+Result<Source> SourceOf(std::string_view written) {
+  constexpr std::string_view kLocal = ":local", kCloud = ":cloud", kCloudTag = "-cloud";
+  Source source{written};
+  const bool local = written.ends_with(kLocal);
+  if (local) source.name.remove_suffix(kLocal.size());
+  const bool has_tag = source.name.find(':') != std::string_view::npos;
+  source.cloud = source.name.ends_with(kCloud) || (has_tag && source.name.ends_with(kCloudTag));
+  if (local && source.cloud) {
+    return MakeError(ErrorCode::kInvalidArgument, "use either :local or :cloud, not both: \"{}\"",
+                     written);
+  }
+  return source;
 }
 
 }  // namespace
@@ -99,18 +120,26 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(
   entry->context_length = context.value_or(0);
   entry->embedding_length = width.value_or(0);
   entry->embedding = pooling.value_or(0) > 0;
+  entry->ranks = pooling.value_or(0) == kRankPooling;
   PUNA_ASSIGN_OR_RETURN(entry->prompt_template, ChooseTemplate(*entry));
   return entry;
 }
 
 Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Get(std::string_view written) {
   if (written.empty()) return MakeError(ErrorCode::kNotFound, "model '' not found");
-  const auto name = store::ModelName::Parse(written);
+  PUNA_ASSIGN_OR_RETURN(const Source source, SourceOf(written));
+  const auto name = store::ModelName::Parse(source.name);
   if (!name) return MakeError(ErrorCode::kInvalidArgument, "invalid model name");
   auto installed = store_->Find(*name);
   if (!installed) {
     if (installed.error().code != ErrorCode::kNotFound)
       return tl::unexpected(std::move(installed).error());
+    if (source.cloud) {
+      return MakeError(ErrorCode::kPermissionDenied,
+                       "ollama cloud is disabled: '{}' needs ollama.com, puna works on this "
+                       "machine only",
+                       written);
+    }
     return MakeError(ErrorCode::kNotFound, "model '{}' not found", written);
   }
   const auto same = [&](const auto& entry) {

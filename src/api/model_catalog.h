@@ -30,7 +30,8 @@ struct ModelEntry {
   std::shared_ptr<const ControlTexts> control_texts;  // null with the tokenizer
   std::shared_ptr<ConstraintCache> constraints;       // null with the tokenizer
   bool embedding = false;                             // an embedding model: it has a pooling type
-  int64_t context_length = 0;                         // as trained, in tokens
+  bool ranks = false;          // an embedding model whose output is a score of query and document
+  int64_t context_length = 0;  // as trained, in tokens
   int64_t embedding_length = 0;
 
   // "completion", "tools", "thinking", "insert", "embedding", "vision", in Ollama's order.

@@ -10,11 +10,12 @@ http::Task<void> AnswerStream(Call& call, Generation& generation, const DeltaToJ
   while (true) {
     Result<std::optional<GenerationDelta>> next = co_await generation.Next();
     if (!next && !call.writer.started()) co_return co_await SendError(call, next.error());
-    if (!call.writer.started()) co_await call.writer.StartStream(200, "application/x-ndjson");
     const bool done = !next || !next->has_value();
+    if (!done && (*next)->empty()) continue;
+    if (!call.writer.started()) co_await call.writer.StartStream(200, "application/x-ndjson");
     Json json;
     if (!next) {
-      json = OllamaError(next.error());
+      json = ErrorBody(Dialect::kOllama, next.error());
     } else {
       json = to_json(done ? GenerationDelta() : **next, done);
       if (done) AddStats(generation.stats(), &json);
@@ -27,14 +28,9 @@ http::Task<void> AnswerStream(Call& call, Generation& generation, const DeltaToJ
 }
 
 http::Task<void> AnswerWhole(Call& call, Generation& generation, const DeltaToJson& to_json) {
-  GenerationDelta all;
-  while (true) {
-    Result<std::optional<GenerationDelta>> next = co_await generation.Next();
-    if (!next) co_return co_await SendError(call, next.error());
-    if (!next->has_value()) break;
-    all.Append(**std::move(next));
-  }
-  Json json = to_json(all, true);
+  Result<std::vector<GenerationDelta>> all = co_await generation.Collect();
+  if (!all) co_return co_await SendError(call, all.error());
+  Json json = to_json((*all)[0], true);
   AddStats(generation.stats(), &json);
   co_await SendJson(call, 200, std::move(json));
 }

@@ -1,31 +1,22 @@
 // /api/embed (batches, normalized) and /api/embeddings (one text, as pooled).
 #include "api/embedding.h"
+#include "api/keep_alive.h"
 #include "api/routes.h"
 
 namespace puna::api {
 namespace {
 
-// Cuts every vector to its first `dimensions` values and brings it back to length 1.
-void CutDimensions(int64_t dimensions, std::vector<std::vector<float>>* vectors) {
-  for (std::vector<float>& vector : *vectors) {
-    if (dimensions > 0 && dimensions < static_cast<int64_t>(vector.size())) {
-      vector.resize(static_cast<size_t>(dimensions));
-      Normalize(&vector);
-    }
-  }
-}
-
-Status ReadInput(const Json& json, std::vector<std::string>* inputs) {
+Status ReadInput(const Json& json, std::vector<EmbeddingInput>* inputs) {
   const auto it = json.find("input");
   if (it == json.end() || it->is_null()) return {};
   if (it->is_string()) {
-    if (!it->get_ref<const std::string&>().empty()) inputs->push_back(it->get<std::string>());
+    if (!it->get_ref<const std::string&>().empty()) inputs->push_back({it->get<std::string>(), {}});
     return {};
   }
   if (!it->is_array()) return MakeError(ErrorCode::kInvalidArgument, "invalid input type");
   for (const Json& text : *it) {
     if (!text.is_string()) return MakeError(ErrorCode::kInvalidArgument, "invalid input type");
-    inputs->push_back(text.get<std::string>());
+    inputs->push_back({text.get<std::string>(), {}});
   }
   return {};
 }
@@ -38,16 +29,11 @@ Status ReadCommon(const Json& json, Fields* fields, EmbeddingRequest* request) {
   if (const Json* options = fields->Find("options"); options != nullptr) {
     if (!options->is_object()) fields->Mismatch("options", *options, "map[string]interface {}");
     PUNA_RETURN_IF_ERROR(fields->status());
-    Fields(*options, "Options").Read("num_ctx", &request->num_ctx);
+    Fields nested(*options, "EmbedRequest.options");
+    nested.Read("num_ctx", &request->num_ctx);
+    PUNA_RETURN_IF_ERROR(nested.status());
   }
   return {};
-}
-
-// The model's name as the embedding routes report it when it is missing.
-Error NamedForEmbedding(Error error, const std::string& model) {
-  if (error.code == ErrorCode::kNotFound)
-    error.message = fmt::format("model \"{}\" not found, try pulling it first", model);
-  return error;
 }
 
 }  // namespace
@@ -56,18 +42,15 @@ http::Task<void> HandleEmbed(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
   EmbeddingRequest request;
-  int64_t dimensions = 0;
   Fields fields(*json, "EmbedRequest");
   fields.Read("truncate", &request.truncate);
-  fields.Read("dimensions", &dimensions);
+  fields.Read("dimensions", &request.dimensions);
   Status status = ReadCommon(*json, &fields, &request);
   if (status) status = ReadInput(*json, &request.inputs);
   if (!status) co_return co_await SendError(call, status.error());
   const std::string model = request.model;
   Result<EmbeddingResult> result = co_await ComputeEmbeddings(call.services, std::move(request));
   if (!result) co_return co_await SendError(call, NamedForEmbedding(result.error(), model));
-  for (std::vector<float>& vector : result->vectors) Normalize(&vector);
-  CutDimensions(dimensions, &result->vectors);
   Json body = {{"model", model}, {"embeddings", result->vectors}};
   if (!result->vectors.empty()) {
     body["total_duration"] = result->total.count();
@@ -87,7 +70,8 @@ http::Task<void> HandleEmbeddings(Call& call) {
   fields.Read("prompt", &prompt);
   const Status status = ReadCommon(*json, &fields, &request);
   if (!status) co_return co_await SendError(call, status.error());
-  if (!prompt.empty()) request.inputs.push_back(std::move(prompt));
+  request.normalize = request.truncate = false;
+  if (!prompt.empty()) request.inputs.push_back({std::move(prompt), {}});
   const std::string model = request.model;
   Result<EmbeddingResult> result = co_await ComputeEmbeddings(call.services, std::move(request));
   if (!result) co_return co_await SendError(call, NamedForEmbedding(result.error(), model));

@@ -1,4 +1,6 @@
 // Changing the store over the native API: create, copy, delete, blobs.
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <deque>
 
 #include "api/errors.h"
@@ -169,7 +171,8 @@ http::Task<void> HandleCreate(Call& call) {
   if (!lines && !*outcome) co_return co_await SendError(call, outcome->error());
   co_await call.writer.StartStream(200, "application/x-ndjson");
   for (; lines; lines = co_await queue->Next()) co_await call.writer.Write(*std::move(lines));
-  if (!*outcome) co_await call.writer.Write(DumpJson(OllamaError(outcome->error())) + "\n");
+  if (!*outcome)
+    co_await call.writer.Write(DumpJson(ErrorBody(Dialect::kOllama, outcome->error())) + "\n");
   co_await call.writer.Finish();
 }
 

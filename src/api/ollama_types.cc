@@ -1,8 +1,8 @@
 #include "api/ollama_types.h"
 
-#include "api/base64.h"
 #include "api/constraint.h"
-#include "api/embedding.h"
+#include "api/keep_alive.h"
+#include "api/media.h"
 #include "base/duration.h"
 
 namespace puna::api {
@@ -36,29 +36,42 @@ Status ReadThink(const Json& json, chat::Think* think) {
                    it->get<std::string>());
 }
 
-Result<std::vector<chat::ToolCall>> ReadToolCalls(const Json& list) {
-  std::vector<chat::ToolCall> calls;
-  for (const Json& item : list) {
-    chat::ToolCall call;
-    call.id = JsonString(item, "id");
-    call.index = static_cast<int>(calls.size());
-    const Json function =
-        item.is_object() && item.contains("function") ? item["function"] : Json::object();
-    call.name = JsonString(function, "name");
-    if (function.is_object() && function.contains("arguments"))
-      call.arguments = function["arguments"];
-    if (!call.arguments.is_object()) {
-      return MakeError(ErrorCode::kInvalidArgument,
-                       "the arguments of the tool call \"{}\" must be an object", call.name);
-    }
-    calls.push_back(std::move(call));
+Result<chat::ToolCall> ReadToolCall(const Json& json, std::string_view owner) {
+  chat::ToolCall call;
+  Fields fields(json, owner);
+  fields.Read("id", &call.id);
+  const Json* function = fields.Find("function");
+  if (function == nullptr) return call;
+  if (!function->is_object()) fields.Mismatch("function", *function, "api.ToolCallFunction");
+  PUNA_RETURN_IF_ERROR(fields.status());
+  Fields inner(*function, fields.OwnerOf("function"));
+  inner.Read("name", &call.name);
+  if (const Json* arguments = inner.Find("arguments"); arguments != nullptr) {
+    if (!arguments->is_object())
+      inner.Mismatch("arguments", *arguments, "api.ToolCallFunctionArguments");
+    call.arguments = *arguments;
   }
-  return calls;
+  PUNA_RETURN_IF_ERROR(inner.status());
+  return call;
 }
 
-Result<chat::Message> ReadMessage(const Json& json) {
+// The elements of a list of objects; null if the field is not there.
+Result<const Json*> FindObjects(Fields* fields, std::string_view name, std::string_view list_type,
+                                std::string_view type) {
+  const Json* list = fields->Find(name);
+  if (list != nullptr && !list->is_array()) fields->Mismatch(name, *list, list_type);
+  PUNA_RETURN_IF_ERROR(fields->status());
+  if (list == nullptr) return nullptr;
+  for (const Json& item : *list) {
+    if (!item.is_object()) fields->Mismatch(name, item, type);
+    PUNA_RETURN_IF_ERROR(fields->status());
+  }
+  return list;
+}
+
+Result<chat::Message> ReadMessage(const Json& json, std::string_view owner) {
   chat::Message message;
-  Fields fields(json, "Message");
+  Fields fields(json, owner);
   fields.Read("role", &message.role);
   fields.Read("content", &message.content);
   fields.Read("thinking", &message.thinking);
@@ -69,8 +82,13 @@ Result<chat::Message> ReadMessage(const Json& json) {
   if (const Json* images = fields.Find("images"); images != nullptr) {
     PUNA_ASSIGN_OR_RETURN(message.images, ReadImages(*images));
   }
-  if (const Json* calls = fields.Find("tool_calls"); calls != nullptr && calls->is_array()) {
-    PUNA_ASSIGN_OR_RETURN(message.tool_calls, ReadToolCalls(*calls));
+  PUNA_ASSIGN_OR_RETURN(const Json* calls,
+                        FindObjects(&fields, "tool_calls", "[]api.ToolCall", "api.ToolCall"));
+  if (calls == nullptr) return message;
+  for (const Json& item : *calls) {
+    PUNA_ASSIGN_OR_RETURN(chat::ToolCall call, ReadToolCall(item, fields.OwnerOf("tool_calls")));
+    call.index = static_cast<int>(message.tool_calls.size());
+    message.tool_calls.push_back(std::move(call));
   }
   return message;
 }
@@ -81,58 +99,46 @@ Status ReadCommonFields(const Json& json, Fields* fields, GenerationRequest* req
   fields->Read("model", &request->model);
   fields->Read("logprobs", &request->logprobs);
   fields->Read("top_logprobs", &request->top_logprobs);
-  fields->Read("_debug_render_only", &request->render_only);
   fields->Read("truncate", &request->truncate);
   fields->Read("shift", &request->shift);
+  fields->Read("_debug_render_only", &request->render_only);
   PUNA_RETURN_IF_ERROR(fields->status());
   if (request->top_logprobs < 0 || request->top_logprobs > 20) {
     return MakeError(ErrorCode::kInvalidArgument, "top_logprobs must be between 0 and 20");
   }
   PUNA_RETURN_IF_ERROR(ReadThink(json, &request->think));
-  PUNA_ASSIGN_OR_RETURN(request->keep_alive, ReadKeepAlive(json));
-  if (const Json* options = fields->Find("options"); options != nullptr) {
-    if (!options->is_object()) fields->Mismatch("options", *options, "map[string]interface {}");
-    PUNA_RETURN_IF_ERROR(fields->status());
-    request->options = *options;
-  }
+  PUNA_RETURN_IF_ERROR(ReadNativeExtras(json, fields, request));
   if (const Json* format = fields->Find("format"); format != nullptr) {
     PUNA_ASSIGN_OR_RETURN(request->constraint, PartOfFormat(*format));
   }
   return {};
 }
 
+Status ReadNativeExtras(const Json& json, Fields* fields, GenerationRequest* request) {
+  PUNA_ASSIGN_OR_RETURN(request->keep_alive, ReadKeepAlive(json));
+  const Json* options = fields->Find("options");
+  if (options == nullptr) return {};
+  if (!options->is_object()) fields->Mismatch("options", *options, "map[string]interface {}");
+  PUNA_RETURN_IF_ERROR(fields->status());
+  request->options = *options;
+  return {};
+}
+
 Status ReadMessages(Fields* fields, std::vector<chat::Message>* messages) {
-  const Json* list = fields->Find("messages");
+  PUNA_ASSIGN_OR_RETURN(const Json* list,
+                        FindObjects(fields, "messages", "[]api.Message", "api.Message"));
   if (list == nullptr) return {};
-  if (!list->is_array()) {
-    fields->Mismatch("messages", *list, "[]api.Message");
-    return fields->status();
-  }
   for (const Json& item : *list) {
-    if (!item.is_object()) {
-      fields->Mismatch("messages", item, "api.Message");
-      return fields->status();
-    }
-    PUNA_ASSIGN_OR_RETURN(chat::Message message, ReadMessage(item));
+    PUNA_ASSIGN_OR_RETURN(chat::Message message, ReadMessage(item, fields->OwnerOf("messages")));
     messages->push_back(std::move(message));
   }
   return {};
 }
 
 Status ReadTools(Fields* fields, std::vector<chat::Tool>* tools) {
-  const Json* list = fields->Find("tools");
+  PUNA_ASSIGN_OR_RETURN(const Json* list, FindObjects(fields, "tools", "api.Tools", "api.Tool"));
   if (list == nullptr) return {};
-  if (!list->is_array()) {
-    fields->Mismatch("tools", *list, "api.Tools");
-    return fields->status();
-  }
-  for (const Json& item : *list) {
-    if (!item.is_object()) {
-      fields->Mismatch("tools", item, "api.Tool");
-      return fields->status();
-    }
-    tools->push_back({item});
-  }
+  for (const Json& item : *list) tools->push_back({item});
   return {};
 }
 
@@ -143,7 +149,7 @@ Result<std::vector<std::string>> ReadImages(const Json& list) {
   for (const Json& item : list) {
     if (!item.is_string())
       return MakeError(ErrorCode::kInvalidArgument, "\"images\" must be a list of base64 strings");
-    PUNA_ASSIGN_OR_RETURN(std::string bytes, DecodeBase64(item.get_ref<const std::string&>()));
+    PUNA_ASSIGN_OR_RETURN(std::string bytes, DecodeImageText(item.get_ref<const std::string&>()));
     images.push_back(std::move(bytes));
   }
   return images;

@@ -6,16 +6,19 @@
 #include <vector>
 
 #include "api/fields.h"
-#include "api/generation.h"
+#include "api/generation_request.h"
+#include "engine/token_stream.h"
 
 namespace puna::api {
 
 // Reads what generate and chat share: model, options, format, keep_alive, think, logprobs,
-// top_logprobs, _debug_render_only.
+// top_logprobs, truncate, shift, _debug_render_only.
 Status ReadCommonFields(const Json& json, Fields* fields, GenerationRequest* request);
+// "options" and "keep_alive".
+Status ReadNativeExtras(const Json& json, Fields* fields, GenerationRequest* request);
 Status ReadMessages(Fields* fields, std::vector<chat::Message>* messages);
 Status ReadTools(Fields* fields, std::vector<chat::Tool>* tools);
-// Decodes base64 pictures.
+// Decodes base64 pictures; data URLs are taken too.
 Result<std::vector<std::string>> ReadImages(const Json& list);
 
 Json ToolCallsJson(const std::vector<chat::ToolCall>& calls);

@@ -1,6 +1,6 @@
 // /v1/models and /v1/models/{model}; a model's name may have slashes and a tag.
-#include "api/errors.h"
 #include "api/routes.h"
+#include "base/duration.h"
 
 namespace puna::api {
 namespace {
@@ -11,7 +11,11 @@ Json OpenAiModelJson(const store::InstalledModel& model) {
           {"created",
            std::chrono::duration_cast<std::chrono::seconds>(model.modified_at.time_since_epoch())
                .count()},
-          {"owned_by", model.name.name_space}};
+          {"owned_by", model.name.name_space},
+          // Anthropic's clients ask the same address, and read these.
+          {"type", "model"},
+          {"display_name", model.name.ShortName()},
+          {"created_at", FormatRfc3339(model.modified_at)}};
 }
 
 }  // namespace
@@ -21,7 +25,14 @@ http::Task<void> HandleOpenAiModels(Call& call) {
     Json data = Json::array();
     for (const store::InstalledModel& model : call.services.store->List())
       data.push_back(OpenAiModelJson(model));
-    return Json{{"object", "list"}, {"data", std::move(data)}};
+    Json list = {{"object", "list"}, {"data", std::move(data)}, {"has_more", false}};
+    const Json& models = list["data"];
+    const Json none;
+    const Json first = models.empty() ? none : models.front()["id"];
+    const Json last = models.empty() ? none : models.back()["id"];
+    list["first_id"] = first;
+    list["last_id"] = last;
+    return list;
   });
   co_await SendJson(call, 200, std::move(body));
 }
@@ -34,10 +45,7 @@ http::Task<void> HandleOpenAiModel(Call& call) {
     if (!model) return MakeError(ErrorCode::kNotFound, "model '{}' not found", wanted);
     return OpenAiModelJson(*model);
   });
-  if (!found) {
-    Json body = OpenAiError(found.error());
-    co_return co_await SendJson(call, HttpStatus(found.error().code), std::move(body));
-  }
+  if (!found) co_return co_await SendError(call, found.error());
   co_await SendJson(call, 200, *std::move(found));
 }
 

@@ -1,29 +1,120 @@
 #include "api/openai_types.h"
 
-#include "api/base64.h"
-#include "api/fields.h"
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+
+#include "api/media.h"
 #include "api/ollama_types.h"
 
 namespace puna::api {
 namespace {
 
-// A picture in a message: {"url": "data:image/png;base64,..."} or the URL itself.
-Result<std::string> ReadImagePart(const Json& part) {
-  const Json image = part.value("image_url", Json());
-  const std::string url = image.is_string() ? image.get<std::string>() : JsonString(image, "url");
-  if (url.starts_with("http://") || url.starts_with("https://")) {
-    return MakeError(
-        ErrorCode::kInvalidArgument,
-        "image URLs are not currently supported, please use base64 encoded data instead");
-  }
-  const size_t comma = url.find(";base64,");
-  if (!url.starts_with("data:") || comma == std::string::npos) {
-    return MakeError(ErrorCode::kInvalidArgument, "invalid image input");
-  }
-  return DecodeBase64(std::string_view(url).substr(comma + 8));
+constexpr int64_t kMaxChoices = 128;
+
+// A picture: a URL, or {"url": ...} as chat completions have it.
+Result<std::string> ReadImageUrl(const Json& image) {
+  return DecodeImageUrl(image.is_string() ? image.get<std::string>() : JsonString(image, "url"));
 }
 
-Status ReadContent(const Json& content, chat::Message* message) {
+Status ReadPart(const Json& part, chat::Message* message) {
+  const std::string type = JsonString(part, "type");
+  if (type == "text" || type == "input_text" || type == "output_text" || type == "refusal") {
+    if (!message->content.empty()) message->content += "\n";
+    message->content += JsonString(part, type == "refusal" ? "refusal" : "text");
+    return {};
+  }
+  if (type == "image_url" || type == "input_image") {
+    PUNA_ASSIGN_OR_RETURN(std::string bytes, ReadImageUrl(part.value("image_url", Json())));
+    message->images.push_back(std::move(bytes));
+    return {};
+  }
+  if (type == "input_audio")
+    return MakeError(ErrorCode::kUnsupported, "audio inputs are not currently supported");
+  if (type == "input_file" || type == "file")
+    return MakeError(ErrorCode::kUnsupported, "file inputs are not currently supported");
+  return MakeError(ErrorCode::kInvalidArgument,
+                   "invalid message format: content part of type \"{}\"", type);
+}
+
+Result<ToolChoice> NamedChoice(const Json& function) {
+  ToolChoice choice{ToolChoice::Kind::kNamed, JsonString(function, "name")};
+  if (choice.name.empty())
+    return MakeError(ErrorCode::kInvalidArgument, "tool_choice names no function");
+  return choice;
+}
+
+// Keeps the tools that {"mode", "tools"} lists.
+Result<ToolChoice> AllowedTools(const Json& allowed, std::vector<chat::Tool>* tools) {
+  const Json listed = allowed.is_object() ? allowed.value("tools", Json()) : Json();
+  if (!listed.is_array())
+    return MakeError(ErrorCode::kInvalidArgument, "tool_choice.allowed_tools.tools must be a list");
+  const auto is_allowed = [&](const chat::Tool& tool) {
+    return std::any_of(listed.begin(), listed.end(), [&](const Json& entry) {
+      const std::string name = JsonString(entry, "name");
+      return tool.name() == (name.empty() && entry.is_object()
+                                 ? JsonString(entry.value("function", Json()), "name")
+                                 : name);
+    });
+  };
+  std::erase_if(*tools, [&](const chat::Tool& tool) { return !is_allowed(tool); });
+  const bool required = JsonString(allowed, "mode") == "required";
+  return ToolChoice{required ? ToolChoice::Kind::kRequired : ToolChoice::Kind::kAuto, ""};
+}
+
+}  // namespace
+
+Status ReadOpenAiSampling(const Json& json, Fields* fields,
+                          const std::vector<std::string_view>& limit_fields,
+                          GenerationRequest* request) {
+  Json& options = request->options;
+  PUNA_RETURN_IF_ERROR(ReadNativeExtras(json, fields, request));
+  double temperature = 1, top_p = 1;
+  std::optional<double> frequency_penalty, presence_penalty;
+  std::optional<int64_t> seed;
+  std::vector<std::string> stop;
+  fields->Read("temperature", &temperature);
+  fields->Read("top_p", &top_p);
+  fields->Read("frequency_penalty", &frequency_penalty);
+  fields->Read("presence_penalty", &presence_penalty);
+  fields->Read("seed", &seed);
+  fields->ReadStrings("stop", &stop);
+  for (const std::string_view name : limit_fields) {
+    std::optional<int64_t> limit;
+    fields->Read(name, &limit);
+    if (!limit) continue;
+    options["num_predict"] = *limit;
+    break;
+  }
+  PUNA_RETURN_IF_ERROR(fields->status());
+  // What the client did not say itself in "options".
+  if (fields->Find("temperature") != nullptr || !options.contains("temperature"))
+    options["temperature"] = temperature;
+  if (fields->Find("top_p") != nullptr || !options.contains("top_p")) options["top_p"] = top_p;
+  if (frequency_penalty) options["frequency_penalty"] = *frequency_penalty;
+  if (presence_penalty) options["presence_penalty"] = *presence_penalty;
+  if (seed) options["seed"] = *seed;
+  if (!stop.empty()) options["stop"] = stop;
+  if (const Json* bias = fields->Find("logit_bias"); bias != nullptr) {
+    if (!bias->is_object()) fields->Mismatch("logit_bias", *bias, "map[string]float32");
+    options["logit_bias"] = *bias;
+  }
+  return fields->status();
+}
+
+Status ReadStreamFields(Fields* fields, std::string_view owner, StreamFields* out) {
+  fields->Read("stream", &out->stream);
+  PUNA_RETURN_IF_ERROR(fields->status());
+  const Json* options = fields->Find("stream_options");
+  if (options == nullptr) return {};
+  if (!options->is_object()) fields->Mismatch("stream_options", *options, "openai.StreamOptions");
+  PUNA_RETURN_IF_ERROR(fields->status());
+  Fields nested(*options, fmt::format("{}.stream_options", owner));
+  nested.Read("include_usage", &out->include_usage);
+  return nested.status();
+}
+
+Status ReadOpenAiContent(const Json& content, chat::Message* message) {
   if (content.is_null()) return {};
   if (content.is_string()) {
     message->content = content.get<std::string>();
@@ -34,90 +125,60 @@ Status ReadContent(const Json& content, chat::Message* message) {
                      content.type_name());
   }
   for (const Json& part : content) {
-    const std::string type = JsonString(part, "type");
-    if (type == "text") {
-      if (!message->content.empty()) message->content += "\n";
-      message->content += JsonString(part, "text");
-    } else if (type == "image_url") {
-      PUNA_ASSIGN_OR_RETURN(std::string bytes, ReadImagePart(part));
-      message->images.push_back(std::move(bytes));
-    } else {
-      return MakeError(ErrorCode::kInvalidArgument,
-                       "invalid message format: content part of type \"{}\"", type);
-    }
+    if (!part.is_object())
+      return MakeError(ErrorCode::kInvalidArgument, "invalid message format: content part is {}",
+                       part.type_name());
+    PUNA_RETURN_IF_ERROR(ReadPart(part, message));
   }
   return {};
 }
 
-Status ReadToolCalls(const Json& calls, chat::Message* message) {
-  if (calls.is_null()) return {};
-  if (!calls.is_array())
-    return MakeError(ErrorCode::kInvalidArgument, "\"tool_calls\" must be a list");
-  for (const Json& item : calls) {
-    const Json function =
-        item.is_object() ? item.value("function", Json::object()) : Json::object();
-    chat::ToolCall call;
-    call.id = JsonString(item, "id");
-    call.index = static_cast<int>(message->tool_calls.size());
-    call.name = JsonString(function, "name");
-    const std::string arguments = JsonString(function, "arguments", "{}");
-    call.arguments = Json::parse(arguments, nullptr, /*allow_exceptions=*/false);
-    if (!call.arguments.is_object())
-      return MakeError(ErrorCode::kInvalidArgument, "invalid tool call arguments");
-    message->tool_calls.push_back(std::move(call));
-  }
-  return {};
+Result<Json> ParseToolArguments(const std::string& arguments) {
+  Json parsed = Json::parse(arguments.empty() ? "{}" : arguments, nullptr, false);
+  if (!parsed.is_object())
+    return MakeError(ErrorCode::kInvalidArgument, "invalid tool call arguments");
+  return parsed;
 }
 
-// The name of the tool that a "tool" message answers: its own field, or that of the call with its
-// id.
-std::string ToolNameOf(const Json& json, const std::vector<chat::Message>& earlier) {
-  if (std::string name = JsonString(json, "name"); !name.empty()) return name;
-  const std::string id = JsonString(json, "tool_call_id");
-  for (const chat::Message& message : earlier) {
-    for (const chat::ToolCall& call : message.tool_calls) {
-      if (call.id == id) return call.name;
-    }
-  }
-  return "";
+std::string ReadOpenAiRole(const Json& message) {
+  std::string role = JsonString(message, "role");
+  return role == "developer" ? "system" : role;
 }
 
-Status ReadMessageList(const Json& json, std::vector<chat::Message>* messages) {
-  const Json list = json.value("messages", Json());
-  if (!list.is_array() || list.empty())
-    return MakeError(ErrorCode::kInvalidArgument, "[] is too short - 'messages'");
-  for (const Json& item : list) {
-    if (!item.is_object()) return MakeError(ErrorCode::kInvalidArgument, "invalid message format");
-    chat::Message message;
-    message.role = JsonString(item, "role");
-    message.thinking = JsonString(item, "reasoning");
-    message.tool_call_id = JsonString(item, "tool_call_id");
-    if (message.role == "tool") message.tool_name = ToolNameOf(item, *messages);
-    PUNA_RETURN_IF_ERROR(ReadContent(item.value("content", Json()), &message));
-    PUNA_RETURN_IF_ERROR(ReadToolCalls(item.value("tool_calls", Json()), &message));
-    messages->push_back(std::move(message));
+Result<ToolChoice> ReadOpenAiToolChoice(const Json& choice, std::vector<chat::Tool>* tools) {
+  using Kind = ToolChoice::Kind;
+  if (choice.is_null()) return ToolChoice();
+  if (choice == "auto") return ToolChoice{Kind::kAuto, ""};
+  if (choice == "none") return ToolChoice{Kind::kNone, ""};
+  if (choice == "required") return ToolChoice{Kind::kRequired, ""};
+  const std::string type = JsonString(choice, "type");
+  if (type == "function") {
+    // Chat completions nest the name, the Responses API does not.
+    return NamedChoice(choice.contains("function") ? choice["function"] : choice);
   }
-  return {};
+  if (type == "allowed_tools")
+    return AllowedTools(choice.contains("allowed_tools") ? choice["allowed_tools"] : choice, tools);
+  return MakeError(ErrorCode::kInvalidArgument,
+                   "tool_choice is {}, expected \"none\", \"auto\", \"required\" or a function",
+                   DumpJson(choice));
 }
 
-Status ReadReasoning(const Json& json, chat::Think* think) {
-  std::string effort = JsonString(json, "reasoning_effort");
-  if (effort.empty()) effort = JsonString(json.value("reasoning", Json()), "effort");
+Status ReadEffort(const std::string& effort, chat::Think* think) {
   if (effort.empty()) return {};
   think->is_set = true;
   think->on = effort != "none";
   if (effort == "none") return {};
-  if (effort == "minimal") effort = "low";
-  if (effort == "xhigh" || effort == "ultra") effort = "max";
-  if (effort != "low" && effort != "medium" && effort != "high" && effort != "max") {
-    return MakeError(ErrorCode::kInvalidArgument, "invalid reasoning value: '{}'", effort);
-  }
   think->level = effort;
-  return {};
+  if (effort == "minimal") think->level = "low";
+  if (effort == "xhigh" || effort == "ultra") think->level = "max";
+  for (const char* known : {"low", "medium", "high", "max"}) {
+    if (think->level == known) return {};
+  }
+  return MakeError(ErrorCode::kInvalidArgument, "invalid reasoning value: '{}'", effort);
 }
 
-Status ReadResponseFormat(const Json& json, std::optional<grammar::Part>* constraint) {
-  const Json format = json.value("response_format", Json());
+Status ReadOpenAiFormat(std::string_view field, const Json& format,
+                        std::optional<grammar::Part>* constraint) {
   if (format.is_null()) return {};
   const std::string type = JsonString(format, "type");
   if (type == "text") return {};
@@ -127,86 +188,55 @@ Status ReadResponseFormat(const Json& json, std::optional<grammar::Part>* constr
   }
   if (type != "json_schema") {
     return MakeError(ErrorCode::kInvalidArgument,
-                     "response_format.type is \"{}\", expected \"text\", \"json_object\" or "
-                     "\"json_schema\"",
-                     type);
+                     "{}.type is \"{}\", expected \"text\", \"json_object\" or \"json_schema\"",
+                     field, type);
   }
-  const Json described = format.value("json_schema", Json());
-  const auto schema = described.is_object() ? described.find("schema") : described.end();
-  if (!described.is_object() || schema == described.end() ||
-      !(schema->is_object() || schema->is_boolean())) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     "response_format.json_schema.schema must be a JSON schema");
+  const bool nested = field == "response_format";
+  const Json holder = nested ? format.value("json_schema", Json()) : format;
+  const bool has_schema = holder.is_object() && holder.contains("schema") &&
+                          (holder["schema"].is_object() || holder["schema"].is_boolean());
+  if (!has_schema) {
+    return MakeError(ErrorCode::kInvalidArgument, "{}{}.schema must be a JSON schema", field,
+                     nested ? ".json_schema" : "");
   }
-  *constraint = grammar::Part::Schema(*schema);
+  *constraint = grammar::Part::Schema(holder["schema"]);
   return {};
 }
 
-// The sampling fields under their names in Ollama's options. OpenAI's defaults are temperature 1
-// and top_p 1.
-Status ReadSampling(const Json& json, Json* options) {
-  static constexpr std::pair<const char*, const char*> kSame[] = {
-      {"temperature", "temperature"},
-      {"top_p", "top_p"},
-      {"frequency_penalty", "frequency_penalty"},
-      {"presence_penalty", "presence_penalty"},
-      {"seed", "seed"},
-      {"stop", "stop"},
-      {"max_tokens", "num_predict"},
-      {"max_completion_tokens", "num_predict"}};
-  (*options)["temperature"] = 1.0;
-  (*options)["top_p"] = 1.0;
-  for (const auto& [name, option] : kSame) {
-    if (const auto it = json.find(name); it != json.end() && !it->is_null())
-      (*options)[option] = *it;
+Status ReadChoices(Fields* fields, int64_t* choices) {
+  fields->Read("n", choices);
+  PUNA_RETURN_IF_ERROR(fields->status());
+  if (*choices < 1 || *choices > kMaxChoices) {
+    return MakeError(ErrorCode::kInvalidArgument, "n is {}, expected 1 to {}", *choices,
+                     kMaxChoices);
   }
   return {};
 }
 
-}  // namespace
-
-Result<ChatCompletionsRequest> ReadChatCompletionsRequest(const Json& json) {
-  ChatCompletionsRequest out;
-  GenerationRequest& request = out.generation;
-  request.is_chat = true;
-  Fields fields(json, "ChatCompletionRequest");
-  fields.Read("model", &request.model);
-  fields.Read("stream", &out.stream);
-  fields.Read("logprobs", &request.logprobs);
-  fields.Read("top_logprobs", &request.top_logprobs);
-  int64_t choices = 1;
-  fields.Read("n", &choices);
-  if (const Json* options = fields.Find("stream_options");
-      options != nullptr && options->is_object()) {
-    Fields stream_options(*options, "StreamOptions");
-    stream_options.Read("include_usage", &out.include_usage);
-    PUNA_RETURN_IF_ERROR(stream_options.status());
-  }
-  PUNA_RETURN_IF_ERROR(fields.status());
-  if (choices != 1) {
-    return MakeError(ErrorCode::kUnsupported, "n is {}, this version of puna gives one choice",
-                     choices);
-  }
-  if (request.top_logprobs < 0 || request.top_logprobs > 20) {
-    return MakeError(ErrorCode::kInvalidArgument, "top_logprobs must be between 0 and 20");
-  }
-  PUNA_RETURN_IF_ERROR(ReadMessageList(json, &request.messages));
-  PUNA_RETURN_IF_ERROR(ReadTools(&fields, &request.tools));
-  PUNA_RETURN_IF_ERROR(ReadReasoning(json, &request.think));
-  PUNA_RETURN_IF_ERROR(ReadResponseFormat(json, &request.constraint));
-  PUNA_RETURN_IF_ERROR(ReadSampling(json, &request.options));
-  return out;
+AnswerHead MakeAnswerHead(std::string_view id_prefix, std::string object, std::string model) {
+  static std::atomic<uint64_t> number{static_cast<uint64_t>(UnixNow())};
+  return {fmt::format("{}{}", id_prefix, ++number), std::move(object), std::move(model), UnixNow()};
 }
 
-std::string FinishReasonOf(const Generation& generation) {
-  if (generation.stats().reason == engine::FinishReason::kLength) return "length";
-  return generation.any_tool_calls() ? "tool_calls" : "stop";
+Json AnswerHead::Envelope(Json choices) const {
+  return {{"id", id},
+          {"object", object},
+          {"created", created},
+          {"model", model},
+          {"system_fingerprint", "fp_ollama"},
+          {"choices", std::move(choices)}};
 }
 
-Json UsageJson(const engine::GenerationStats& stats) {
-  return {{"prompt_tokens", stats.prompt_tokens},
-          {"completion_tokens", stats.generated_tokens},
-          {"total_tokens", stats.prompt_tokens + stats.generated_tokens}};
+std::string OpenAiFinishReason(engine::FinishReason reason, bool tool_calls) {
+  if (reason == engine::FinishReason::kLength) return "length";
+  return tool_calls ? "tool_calls" : "stop";
+}
+
+Json OpenAiUsage(const UsageCounts& counts) {
+  return {{"prompt_tokens", counts.prompt_tokens},
+          {"completion_tokens", counts.completion_tokens},
+          {"total_tokens", counts.prompt_tokens + counts.completion_tokens},
+          {"prompt_tokens_details", {{"cached_tokens", counts.cached_tokens}}}};
 }
 
 Json OpenAiToolCalls(const std::vector<chat::ToolCall>& calls) {
@@ -222,9 +252,17 @@ Json OpenAiToolCalls(const std::vector<chat::ToolCall>& calls) {
 }
 
 Json OpenAiLogprobs(const std::vector<LogprobEntry>& entries) {
-  Json out = Json::object();
-  out["content"] = LogprobsJson(entries);
-  return out;
+  Json list = LogprobsJson(entries);
+  for (Json& entry : list) {
+    if (!entry.contains("top_logprobs")) entry["top_logprobs"] = Json::array();
+  }
+  return list;
+}
+
+int64_t UnixNow() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 }  // namespace puna::api

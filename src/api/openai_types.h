@@ -1,27 +1,73 @@
-// The JSON of OpenAI's chat completions, to and from the internal form.
-// https://platform.openai.com/docs/api-reference/chat; defaults and texts where Ollama's clients
-// rely on them are Ollama's.
+// What OpenAI's routes have in common, to and from the internal form.
+// https://platform.openai.com/docs/api-reference; defaults and texts where Ollama's clients rely
+// on them are Ollama's.
 #ifndef PUNA_API_OPENAI_TYPES_H_
 #define PUNA_API_OPENAI_TYPES_H_
 
 #include <string>
+#include <string_view>
+#include <vector>
 
-#include "api/generation.h"
+#include "api/fields.h"
+#include "api/generation_request.h"
+#include "engine/token_stream.h"
 
 namespace puna::api {
 
-struct ChatCompletionsRequest {
-  GenerationRequest generation;
+// Sampling fields, under their names in Ollama's options: temperature and top_p (default 1),
+// penalties, seed, stop, logit_bias. `limit_fields` name the most tokens of the answer; the first
+// that is there counts. Beyond OpenAI's: "options" and "keep_alive" as in the native API.
+Status ReadOpenAiSampling(const Json& json, Fields* fields,
+                          const std::vector<std::string_view>& limit_fields,
+                          GenerationRequest* request);
+// "stream" and "stream_options".
+struct StreamFields {
   bool stream = false;
   bool include_usage = false;
 };
-Result<ChatCompletionsRequest> ReadChatCompletionsRequest(const Json& json);
+Status ReadStreamFields(Fields* fields, std::string_view owner, StreamFields* out);
+
+// A message's "content": a text, or parts of the types "text", "input_text", "output_text",
+// "refusal", "image_url" and "input_image".
+Status ReadOpenAiContent(const Json& content, chat::Message* message);
+// The "arguments" text of a tool call; kInvalidArgument "invalid tool call arguments".
+Result<Json> ParseToolArguments(const std::string& arguments);
+// "role", with OpenAI's "developer" as what templates know: "system".
+std::string ReadOpenAiRole(const Json& message);
+// "none", "auto", "required", {"type": "function", ...}, {"type": "allowed_tools", ...}; the last
+// one also shortens `tools`.
+Result<ToolChoice> ReadOpenAiToolChoice(const Json& choice, std::vector<chat::Tool>* tools);
+// An effort: "none", "minimal", "low", ...
+Status ReadEffort(const std::string& effort, chat::Think* think);
+// {"type": "text" | "json_object" | "json_schema", ...}; the schema stands in "json_schema" or
+// beside the type. `field` is its path in messages.
+Status ReadOpenAiFormat(std::string_view field, const Json& format,
+                        std::optional<grammar::Part>* constraint);
+
+// "n": how many answers to each prompt.
+Status ReadChoices(Fields* fields, int64_t* choices);
+
+// What all objects of an answer have in common.
+struct AnswerHead {
+  std::string id, object, model;
+  int64_t created = 0;
+  Json Envelope(Json choices) const;
+};
+// "<prefix><number>", created now.
+AnswerHead MakeAnswerHead(std::string_view id_prefix, std::string object, std::string model);
 
 // "stop", "length" or "tool_calls".
-std::string FinishReasonOf(const Generation& generation);
-Json UsageJson(const engine::GenerationStats& stats);
+std::string OpenAiFinishReason(engine::FinishReason reason, bool tool_calls);
+// Of answers to one or several prompts.
+struct UsageCounts {
+  int64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+};
+Json OpenAiUsage(const UsageCounts& counts);
 Json OpenAiToolCalls(const std::vector<chat::ToolCall>& calls);
+// Entries of {"token", "logprob", "bytes", "top_logprobs"}.
 Json OpenAiLogprobs(const std::vector<LogprobEntry>& entries);
+// Seconds since 1970.
+int64_t UnixNow();
 
 }  // namespace puna::api
 

@@ -50,8 +50,31 @@ http::Task<void> HandleChat(Call& call);
 // ollama_embed.cc
 http::Task<void> HandleEmbed(Call& call);
 http::Task<void> HandleEmbeddings(Call& call);
+// ollama_cloud.cc
+http::Task<void> HandleCloudStatus(Call& call);
+http::Task<void> HandleMe(Call& call);
+http::Task<void> HandleSignout(Call& call);
+http::Task<void> HandleWebSearch(Call& call);
+http::Task<void> HandleRecommendations(Call& call);
+http::Task<void> HandleTranscriptions(Call& call);
+http::Task<void> HandlePull(Call& call);
+http::Task<void> HandlePush(Call& call);
 // openai_chat.cc
 http::Task<void> HandleChatCompletions(Call& call);
+// openai_completions.cc
+http::Task<void> HandleCompletions(Call& call);
+// openai_responses_route.cc
+http::Task<void> HandleResponses(Call& call);
+// openai_embeddings.cc
+http::Task<void> HandleOpenAiEmbeddings(Call& call);
+// anthropic_route.cc
+http::Task<void> HandleMessages(Call& call);
+http::Task<void> HandleCountTokens(Call& call);
+// rerank.cc
+http::Task<void> HandleRerank(Call& call);
+// tokenize.cc
+http::Task<void> HandleTokenize(Call& call);
+http::Task<void> HandleDetokenize(Call& call);
 // openai_models.cc
 http::Task<void> HandleOpenAiModels(Call& call);
 http::Task<void> HandleOpenAiModel(Call& call);

@@ -99,6 +99,33 @@ constexpr Row kRows[] = {
        s->origins = text;
        return {};
      }},
+    {"API_KEYS", false, "",
+     "File of the keys that callers must show, a line each: name, SHA-256 of the key, limits; "
+     "empty: no key is asked for",
+     [](const std::string& text, Settings* s) -> Status {
+       s->api_keys = text;
+       return {};
+     }},
+    {"API_KEY", true, "", "Key that the commands show to a server that asks for one",
+     [](const std::string& text, Settings* s) -> Status {
+       s->api_key = text;
+       return {};
+     }},
+    {"TLS_CERT", false, "",
+     "PEM file of the certificate chain; with TLS_KEY the server speaks HTTPS",
+     [](const std::string& text, Settings* s) -> Status {
+       s->tls_cert = text;
+       return {};
+     }},
+    {"TLS_KEY", false, "", "PEM file of the private key of TLS_CERT",
+     [](const std::string& text, Settings* s) -> Status {
+       s->tls_key = text;
+       return {};
+     }},
+    {"MAX_REQUEST_MB", false, "256",
+     "Largest body of a request in MiB; larger ones are answered 413, uploads of blobs have no "
+     "limit",
+     [](const std::string& text, Settings* s) { return SetInteger(text, &s->max_request_mb); }},
     {"DEBUG", true, "0", "1: debug log, 2: trace log",
      [](const std::string& text, Settings* s) -> Status {
        s->debug = text == "2" ? 2 : (ParseBool(text) ? 1 : 0);

@@ -1,7 +1,5 @@
 #include "cli/api_client.h"
 
-#include "http/client.h"
-
 namespace puna::cli {
 namespace {
 
@@ -46,7 +44,7 @@ Error Explain(Error error, const std::string& base_url) {
 
 }  // namespace
 
-ApiClient::ApiClient(const Settings& settings) {
+ApiClient::ApiClient(const Settings& settings) : key_(settings.api_key) {
   const Address address = ParseAddress(settings.host);
   // A server that listens everywhere is reached here.
   const std::string host = address.host == "0.0.0.0" ? "127.0.0.1"
@@ -59,6 +57,14 @@ ApiClient::ApiClient(const Settings& settings) {
 
 ApiClient::ApiClient(std::string base_url) : base_url_(std::move(base_url)) {}
 
+http::ClientRequest ApiClient::RequestTo(std::string method, const std::string& path) const {
+  http::ClientRequest request;
+  request.method = std::move(method);
+  request.url = base_url_ + path;
+  if (!key_.empty()) request.headers.emplace_back("Authorization", "Bearer " + key_);
+  return request;
+}
+
 bool ApiClient::Alive() const {
   const auto answer = http::Fetch(
       {.method = "HEAD", .url = base_url_ + "/", .connect_timeout = std::chrono::seconds(2)});
@@ -66,21 +72,25 @@ bool ApiClient::Alive() const {
 }
 
 Result<Json> ApiClient::Get(const std::string& path) const {
-  auto answer = http::Fetch({.url = base_url_ + path});
+  auto answer = http::Fetch(RequestTo("GET", path));
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   if (answer->status >= 400) return ServerError(answer->status, answer->body);
   return Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
 }
 
 Result<Json> ApiClient::Post(const std::string& path, const Json& body) const {
-  auto answer = http::Fetch({.method = "POST", .url = base_url_ + path, .body = DumpJson(body)});
+  http::ClientRequest request = RequestTo("POST", path);
+  request.body = DumpJson(body);
+  auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   if (answer->status >= 400) return ServerError(answer->status, answer->body);
   return Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
 }
 
 Status ApiClient::Delete(const std::string& path, const Json& body) const {
-  auto answer = http::Fetch({.method = "DELETE", .url = base_url_ + path, .body = DumpJson(body)});
+  http::ClientRequest request = RequestTo("DELETE", path);
+  request.body = DumpJson(body);
+  auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   if (answer->status >= 400) return ServerError(answer->status, answer->body);
   return {};
@@ -98,11 +108,9 @@ Status ApiClient::PostStream(const std::string& path, const Json& body,
     }
     return on_object(json) && !(cancelled && cancelled());
   });
-  http::ClientRequest request = {
-      .method = "POST",
-      .url = base_url_ + path,
-      .body = DumpJson(body),
-      .on_data = [&](std::string_view piece) { return splitter.Push(piece); }};
+  http::ClientRequest request = RequestTo("POST", path);
+  request.body = DumpJson(body);
+  request.on_data = [&](std::string_view piece) { return splitter.Push(piece); };
   if (cancelled) request.on_upload = [&](uint64_t, uint64_t) { return !cancelled(); };
   auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
@@ -113,17 +121,17 @@ Status ApiClient::PostStream(const std::string& path, const Json& body,
 }
 
 Result<bool> ApiClient::HasBlob(const std::string& digest) const {
-  auto answer = http::Fetch({.method = "HEAD", .url = base_url_ + "/api/blobs/" + digest});
+  auto answer = http::Fetch(RequestTo("HEAD", "/api/blobs/" + digest));
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   return answer->status == 200;
 }
 
 Status ApiClient::UploadBlob(const std::string& digest, const std::filesystem::path& file,
                              const std::function<bool(uint64_t, uint64_t)>& progress) const {
-  auto answer = http::Fetch({.method = "POST",
-                             .url = base_url_ + "/api/blobs/" + digest,
-                             .body_file = file,
-                             .on_upload = progress});
+  http::ClientRequest request = RequestTo("POST", "/api/blobs/" + digest);
+  request.body_file = file;
+  request.on_upload = progress;
+  auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   if (answer->status >= 400) return ServerError(answer->status, answer->body);
   return {};

@@ -10,12 +10,13 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "base/settings.h"
+#include "http/client.h"
 
 namespace puna::cli {
 
 class ApiClient {
  public:
-  explicit ApiClient(const Settings& settings);  // the address of OLLAMA_HOST
+  explicit ApiClient(const Settings& settings);  // the address of OLLAMA_HOST, and the key
   explicit ApiClient(std::string base_url);
 
   const std::string& base_url() const { return base_url_; }
@@ -37,7 +38,9 @@ class ApiClient {
                     const std::function<bool(uint64_t, uint64_t)>& progress) const;
 
  private:
+  http::ClientRequest RequestTo(std::string method, const std::string& path) const;
   std::string base_url_;
+  std::string key_;  // shown to servers that ask for one; "": none
 };
 
 }  // namespace puna::cli

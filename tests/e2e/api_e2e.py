@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The HTTP API as its clients use it, against a real server with the bundled model."""
 import argparse
+import array
 import base64
 import datetime
 import hashlib
 import json
+import math
 import pathlib
 import re
 import socket
@@ -14,7 +16,7 @@ import time
 import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from puna_server import ROOT, Checks, Server, contains, equal, shared_path  # noqa: E402
+from puna_server import ROOT, TOOL_TEMPLATE, Checks, Server, contains, equal, shared_path  # noqa: E402
 
 GREEDY = {"temperature": 0, "num_predict": 24}
 
@@ -378,11 +380,227 @@ def embeddings_need_an_embedding_model(server):
     equal("invalid input type", server.post("/api/embed", {"model": "mini", "input": 5}).json()["error"])
 
 
+# A picture of one pixel.
+PICTURE = ("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+
+
 def images_are_refused(server):
-    picture = base64.b64encode(b"png").decode()
-    reply = server.post("/api/generate", {"model": "mini", "prompt": "x", "images": [picture]})
-    contains("does not support images", reply.json()["error"])
-    contains("illegal base64", server.post("/api/generate", {"model": "mini", "prompt": "x", "images": ["*"]}).json()["error"])
+    def error(image):
+        reply = server.post("/api/generate", {"model": "mini", "prompt": "x", "images": [image]})
+        equal(400, reply.status)
+        return reply.json()["error"]
+    contains("does not support images: it has no vision", error(PICTURE))
+    contains("does not support images: it has no vision", error("data:image/png;base64," + PICTURE))
+    contains("illegal base64", error("*"))
+    contains("none of png, jpeg, webp and gif", error(base64.b64encode(b"text").decode()))
+    head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (60000).to_bytes(4, "big") * 2 + b"\x08\x02\0\0\0" + b"\0" * 40
+    contains("60000 x 60000", error(base64.b64encode(head).decode()))
+    message = {"role": "user", "content": "x", "images": [PICTURE]}
+    reply = server.post("/api/chat", {"model": "mini", "messages": [message]})
+    contains("it has no vision", reply.json()["error"])
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + PICTURE}}
+    reply = server.post("/v1/chat/completions", {"model": "mini", "messages": [{"role": "user", "content": [part]}]})
+    contains("it has no vision", reply.json()["error"]["message"])
+    part = {"type": "input_image", "image_url": "data:image/png;base64," + PICTURE}
+    reply = server.post("/v1/responses", {"model": "mini", "input": [{"role": "user", "content": [part]}]})
+    contains("it has no vision", reply.json()["error"]["message"])
+    source = {"type": "base64", "media_type": "image/png", "data": PICTURE}
+    reply = server.post("/v1/messages", {"model": "mini", "max_tokens": 5, "messages": [
+        {"role": "user", "content": [{"type": "image", "source": source}]}]})
+    contains("it has no vision", reply.json()["error"]["message"])
+
+
+def wrong_types_name_the_field(server):
+    def error(path, **fields):
+        reply = server.post(path, dict({"model": "mini"}, **fields))
+        equal(400, reply.status, reply.body)
+        return reply.json()["error"]
+    contains("field ChatRequest.messages.content of type string", error("/api/chat", messages=[{"role": "user", "content": 5}]))
+    contains("field ChatRequest.messages of type", error("/api/chat", messages="x"))
+    call = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "x"}}]}
+    contains("field ChatRequest.messages.tool_calls.function.arguments", error("/api/chat", messages=[call]))
+    contains("field ChatRequest.tools", error("/api/chat", messages=[{"role": "user", "content": "x"}], tools=[5]))
+    contains("field GenerateRequest.options", error("/api/generate", prompt="x", options=5))
+    contains("field GenerateRequest.truncate of type bool", error("/api/generate", prompt="x", truncate="no"))
+    contains("field GenerateRequest.context", error("/api/generate", prompt="x", context=["a"]))
+    contains("field EmbedRequest.dimensions", error("/api/embed", input="x", dimensions="x"))
+    contains("field EmbedRequest.options.num_ctx", error("/api/embed", input="x", options={"num_ctx": "x"}))
+    for option, value in (("seed", "x"), ("stop", 5), ("mirostat", 7), ("logit_bias", "x"), ("logit_bias", {"999999999": 1}),
+                          ("dry_base", "x"), ("dry_sequence_breakers", [1]), ("xtc_probability", []), ("repeat_last_n", -2)):
+        contains(option, error("/api/generate", prompt="x", options={option: value}))
+    # Options without effect and unknown ones are no errors.
+    equal(200, server.post("/api/generate", {"model": "mini", "prompt": "x", "options": {
+        "num_gpu": 3, "numa": True, "surprise": 1, "num_predict": 1}}).status)
+
+
+def sampling_options(server):
+    def ask(**options):
+        return server.post("/api/generate", {"model": "mini", "prompt": "Tell me a story", "stream": False, "options": dict(
+            {"num_predict": 24, "seed": 3, "temperature": 0}, **options)}).json()
+    plain = ask()
+    first = plain["context"][plain["prompt_eval_count"]]
+    other = ask(logit_bias={str(first): False})
+    if first in other["context"][other["prompt_eval_count"]:]:
+        raise AssertionError("a forbidden token came")
+    equal(other["response"], ask(logit_bias=[[first, -1000]])["response"])
+    hot = ask(temperature=1.5)["response"]
+    for option in ({"mirostat": 1, "mirostat_tau": 1}, {"mirostat": 2, "mirostat_tau": 1, "mirostat_eta": 0.2},
+                   {"xtc_probability": 1, "xtc_threshold": 0.05}):
+        answer = ask(temperature=1.5, **option)["response"]
+        equal(answer, ask(temperature=1.5, **option)["response"], f"the same seed with {option}")
+        if answer == hot:
+            raise AssertionError(f"{option} changed nothing")
+    looping = ask(num_predict=60, dry_multiplier=5, dry_allowed_length=1, dry_sequence_breakers=[])
+    ids = looping["context"][looping["prompt_eval_count"]:]
+    pairs = list(zip(ids, ids[1:]))
+    if len(pairs) - len(set(pairs)) > 2:
+        raise AssertionError(f"DRY left repetitions: {looping['response']!r}")
+
+
+def every_option_is_taken(server):
+    options = {"num_ctx": 256, "num_predict": 4, "num_keep": 2, "seed": 1, "temperature": 0.9, "top_k": 20, "top_p": 0.9,
+               "min_p": 0.01, "typical_p": 0.95, "repeat_last_n": 16, "repeat_penalty": 1.1, "presence_penalty": 0.1,
+               "frequency_penalty": 0.1, "stop": ["nowhere"], "logit_bias": {"the": 0.5}, "mirostat": 0, "mirostat_tau": 5,
+               "mirostat_eta": 0.1, "xtc_probability": 0.1, "xtc_threshold": 0.2, "dry_multiplier": 0.5, "dry_base": 1.5,
+               "dry_allowed_length": 3, "dry_penalty_last_n": 64, "dry_sequence_breakers": ["\\n"]}
+    body = {"model": "mini", "prompt": "Hello", "stream": False, "truncate": True, "shift": True, "keep_alive": "5m",
+            "think": False, "options": options}
+    answers = [server.post("/api/generate", body).json() for _ in range(2)]
+    equal(answers[0]["response"], answers[1]["response"])
+    chat_body = dict(body, messages=[{"role": "user", "content": "Hello"}], tools=[], format=None, logprobs=True, top_logprobs=1)
+    equal(4, len(server.post("/api/chat", chat_body).json()["logprobs"]))
+    digits = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "stream": False, "options": {
+        "grammar": "root ::= [0-9]+", "num_predict": 5}}).json()["response"]
+    if not digits.isdigit():
+        raise AssertionError(f"the grammar was not obeyed: {digits!r}")
+
+
+def fields_of_generate(server):
+    server.post("/api/create", {"model": "gap", "from": "mini", "template": "<{{ .Prompt }}|{{ .Suffix }}|{{ .System }}>"})
+
+    def rendered(**fields):
+        reply = server.post("/api/generate", dict({"prompt": "before", "_debug_render_only": True}, **fields)).json()
+        return reply["_debug_info"]["rendered_template"]
+    equal("<before|after|>", rendered(model="gap", suffix="after"))
+    contains("insert", server.post("/api/show", {"model": "gap"}).json()["capabilities"])
+    equal("[before]", rendered(model="mini", template="[{{ .Prompt }}]"))
+    contains("kind", rendered(model="mini", system="Be kind."))
+    contains("does not support insert", server.post("/api/generate", {"model": "mini", "prompt": "a", "suffix": "b"}).json()["error"])
+    first = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "stream": False, "options": GREEDY}).json()
+    second = server.post("/api/generate", {"model": "mini", "prompt": "Go on", "context": first["context"], "stream": False,
+                                           "options": GREEDY}).json()
+    equal(first["context"], second["context"][:len(first["context"])])
+    server.request("DELETE", "/api/delete", {"model": "gap"})
+
+
+def tools_in_conversations(server):
+    server.post("/api/create", {"model": "tooled", "from": "mini", "template": TOOL_TEMPLATE, "license": "free", "messages": [
+        {"role": "user", "content": "Hi"}], "parameters": {"temperature": 0}, "stream": False})
+    contains("tools", server.post("/api/show", {"model": "tooled"}).json()["capabilities"])
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {
+        "city": {"type": "string", "minLength": 1, "default": "Oslo"}}, "additionalProperties": False}}}
+    body = {"model": "tooled", "tools": [tool], "messages": [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "tool_calls": [{"function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}]},
+        {"role": "tool", "tool_name": "get_weather", "content": "sunny"}]}
+    text = server.post("/api/chat", dict(body, _debug_render_only=True)).json()["_debug_info"]["rendered_template"]
+    for part in ("get_weather", "minLength", "additionalProperties", '"city":"Oslo"', "sunny"):
+        contains(part, text.replace('": "', '":"'))
+    equal(True, server.post("/api/chat", dict(body, stream=False, options={"num_predict": 4})).json()["done"])
+    equal({"error": "registry.ollama.ai/library/mini:latest does not support tools"},
+          server.post("/api/chat", dict(body, model="mini")).json())
+    server.request("DELETE", "/api/delete", {"model": "tooled"})
+
+
+def what_is_not_built_says_so(server):
+    for path in ("/api/pull", "/api/push"):
+        reply = server.post(path, {"model": "llama3.2"})
+        equal(400, reply.status)
+        contains("not supported by this version of puna", reply.json()["error"])
+    reply = server.post("/api/create", {"model": "x", "from": "mini", "quantize": "Q4_K_M"})
+    if "error" not in reply.lines()[-1]:
+        raise AssertionError("quantizing was silently left out")
+
+
+def watching(server):
+    equal("ok", server.request("GET", "/health").json()["status"])
+    equal("ready", server.request("GET", "/ready").json()["status"])
+    contains("puna_http_requests_total", server.request("GET", "/metrics").body.decode())
+
+
+def tokenize_and_back(server):
+    def tokenize(text, **more):
+        return server.post("/api/tokenize", dict({"model": "mini", "text": text}, **more)).json()
+    text = "Hello, world! \u00e9\u4e16"
+    plain = tokenize(text, with_pieces=True)
+    equal(plain["count"], len(plain["tokens"]))
+    equal(len(plain["tokens"]), len(plain["pieces"]))
+    back = server.post("/api/detokenize", {"model": "mini", "tokens": plain["tokens"]}).json()
+    equal(text, back["text"].removeprefix(" "))
+    equal(1, tokenize("<|im_end|>", parse_special=True)["count"])
+    if tokenize("<|im_end|>")["count"] < 2:
+        raise AssertionError("text became a control token without being asked to")
+    contains("out of range", server.post("/api/detokenize", {"model": "mini", "tokens": [1 << 40]}).json()["error"])
+    contains("tokens", server.post("/api/detokenize", {"model": "mini"}).json()["error"])
+    equal(404, server.post("/api/tokenize", {"model": "nope", "text": "x"}).status)
+
+
+def reranking_needs_a_rank_head(server):
+    body = {"model": "mini", "query": "x", "documents": ["a", {"text": "b"}]}
+    for path in ("/api/rerank", "/v1/rerank"):
+        reply = server.post(path, body)
+        equal(400, reply.status)
+        contains("no rank head", str(reply.json()["error"]))
+        contains("documents", str(server.post(path, dict(body, documents=[])).json()["error"]))
+        contains("query is required", str(server.post(path, dict(body, query="")).json()["error"]))
+
+
+def cloud_features_say_so(server):
+    equal({"cloud": {"disabled": True, "source": "config"}}, server.request("GET", "/api/status").json())
+    equal({"recommendations": []}, server.request("GET", "/api/experimental/model-recommendations").json())
+    for path, status in (("/api/me", 403), ("/api/experimental/web_search", 403), ("/api/experimental/web_fetch", 403),
+                         ("/api/signout", 401)):
+        reply = server.post(path, {})
+        equal(status, reply.status, path)
+        contains("cloud is disabled" if status == 403 else "not currently signed in", reply.json()["error"])
+    equal(401, server.request("DELETE", "/api/user/keys/abc").status)
+    for name in ("mini:cloud", "mini:7b-cloud"):
+        reply = server.post("/api/generate", {"model": name, "prompt": "x"})
+        equal(403, reply.status)
+        contains("ollama cloud is disabled", reply.json()["error"])
+    equal(200, server.post("/api/generate", {"model": "mini:local", "prompt": "x", "options": {"num_predict": 1}}).status)
+    equal({"error": 'use either :local or :cloud, not both: "mini:cloud:local"'},
+          server.post("/api/chat", {"model": "mini:cloud:local", "messages": []}).json())
+    reply = server.post("/v1/audio/transcriptions", "")
+    equal(400, reply.status)
+    contains("not supported", reply.json()["error"]["message"])
+
+
+def logprobs_are_the_models(server):
+    """Against the logits of the reference backend."""
+    answer = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "stream": False, "logprobs": True,
+                                           "top_logprobs": 5, "options": {"temperature": 1.3, "seed": 2, "num_predict": 8,
+                                                                          "repeat_penalty": 1.5}}).json()
+    ids, prompt = answer["context"], answer["prompt_eval_count"]
+    tokens = server.folder / "tokens.txt"
+    logits_file = server.folder / "logits.f32"
+    tokens.write_text(" ".join(str(token) for token in ids))
+    code, _, errors = server.run("eval", "logits", str(ROOT / "models" / "mini.gguf"), "--tokens-file", str(tokens),
+                                 "--out", str(logits_file), "--backend", "reference", "--kv-type", "f16")
+    equal(0, code, errors)
+    values = array.array("f", logits_file.read_bytes())
+    width = len(values) // len(ids)
+    worst = 0
+    for i, entry in enumerate(answer["logprobs"][:len(ids) - prompt]):
+        row = values[(prompt - 1 + i) * width:(prompt + i) * width]
+        largest = max(row)
+        total = largest + math.log(sum(math.exp(value - largest) for value in row))
+        worst = max(worst, abs(entry["logprob"] - (row[ids[prompt + i]] - total)))
+        ranked = sorted(row, reverse=True)
+        for top, value in zip(entry["top_logprobs"], ranked):
+            worst = max(worst, abs(top["logprob"] - (value - total)))
+    if worst > 1e-3:
+        raise AssertionError(f"a logprob is off by {worst}")
 
 
 def sigterm_ends_well(server):
@@ -407,11 +625,13 @@ def main():
                          users_cannot_write_control_tokens, openai, load_and_unload, create_copy_delete, access,
                          a_client_that_leaves_stops_its_work, many_at_once, golden, embeddings_need_an_embedding_model,
                          structured_output, structured_output_for_openai,
-                         images_are_refused, sigterm_ends_well):
+                         images_are_refused, wrong_types_name_the_field, sampling_options, tokenize_and_back,
+                         every_option_is_taken, fields_of_generate, tools_in_conversations, what_is_not_built_says_so, watching,
+                         reranking_needs_a_rank_head, cloud_features_say_so, logprobs_are_the_models, sigterm_ends_well):
             checks.run(function.__name__, function, server)
         if checks.failures:
             print(server.log_text())
-    sys.exit(1 if checks.failures else 0)
+    checks.finish()
 
 
 if __name__ == "__main__":

@@ -6,11 +6,26 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
+import sys
 import tempfile
 import time
 
+from api_contract import CONTRACT
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+# mini was taught no tools; this template tells it of them, and what is forced needs no talent.
+TOOL_TEMPLATE = """{{ if .Tools }}<|im_start|>system
+Tools: {{ .Tools }}<|im_end|>
+{{ end }}{{ range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}{{ range .ToolCalls }}<tool_call>
+{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
+</tool_call>{{ end }}<|im_end|>
+{{ end }}<|im_start|>assistant
+"""
 
 
 def shared_path(relative):
@@ -42,14 +57,29 @@ class Reply:
         """The data of server-sent events."""
         return [block[len("data: "):] for block in self.body.decode().split("\n\n") if block.startswith("data: ")]
 
+    def named_events(self):
+        """(name, data) of server-sent events that have names."""
+        pairs = []
+        for block in self.body.decode().split("\n\n"):
+            if block:
+                name, data = block.split("\n")
+                pairs.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+        return pairs
+
 
 class Server:
-    def __init__(self, build, **settings):
+    def __init__(self, build, tls_folder=None, **settings):
+        """`tls_folder` holds cert.pem and key.pem, and the server speaks HTTPS then."""
         self.puna = str(pathlib.Path(build) / "bin" / "puna")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="puna-e2e-"))
         self.port = free_port()
         self.env = dict(os.environ, HOME=str(self.folder), PUNA_HOST=f"127.0.0.1:{self.port}",
                         PUNA_MODELS=str(self.folder / "models"), **settings)
+        self.tls = None
+        if tls_folder is not None:
+            self.env.update(PUNA_TLS_CERT=str(tls_folder / "cert.pem"), PUNA_TLS_KEY=str(tls_folder / "key.pem"))
+            self.tls = ssl.create_default_context(cafile=str(tls_folder / "cert.pem"))
+            self.tls.check_hostname = False
         for name in [name for name in self.env if name.startswith("OLLAMA_")]:
             del self.env[name]
         self.log = open(self.folder / "server.log", "wb")
@@ -88,15 +118,19 @@ class Server:
         return self.process.returncode
 
     def request(self, method, path, body=None, headers=None, timeout=120):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        if self.tls is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        else:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
         try:
-            if isinstance(body, (dict, list)):
-                body = json.dumps(body)
-            connection.request(method, path, body=body, headers=headers or {})
+            sent = json.dumps(body) if isinstance(body, (dict, list)) else body
+            connection.request(method, path, body=sent, headers=headers or {})
             reply = connection.getresponse()
-            return Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
+            reply = Reply(reply.status, {k.lower(): v for k, v in reply.getheaders()}, reply.read())
         finally:
             connection.close()
+        CONTRACT.check(method, path, body, reply)
+        return reply
 
     def post(self, path, body, **more):
         return self.request("POST", path, body, **more)
@@ -115,12 +149,19 @@ class Checks:
         self.failures = 0
 
     def run(self, name, function, *arguments):
+        CONTRACT.test = f"{pathlib.Path(sys.argv[0]).stem}.{name}"
         try:
             why = function(*arguments)
             print(f"skip {name}: {why}" if why else f"ok {name}", flush=True)
         except Exception as error:  # a failed check must not end the others
             self.failures += 1
             print(f"fail {name}: {type(error).__name__}: {error}".replace("\n", " ")[:2000], flush=True)
+        CONTRACT.test = None
+
+    def finish(self):
+        """Ends the script."""
+        CONTRACT.write_record()
+        sys.exit(1 if self.failures else 0)
 
 
 def equal(expected, actual, what=""):

@@ -1,0 +1,75 @@
+#include "api/api_keys.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/sha256.h"
+
+namespace puna::api {
+namespace {
+
+using ::testing::HasSubstr;
+using Verdict = ApiKeys::Admission::Verdict;
+
+std::unique_ptr<ApiKeys> Keys(const std::string& limits = "") {
+  auto keys = ApiKeys::Parse("# people\n\nalice " + Sha256Hex("secret") + " " + limits + "\nbob " +
+                             Sha256Hex("other") + "\n");
+  EXPECT_TRUE(keys) << keys.error().message;
+  return *std::move(keys);
+}
+
+TEST(ApiKeys, KnowsKeysByTheirHash) {
+  const auto keys = Keys();
+  EXPECT_EQ(keys->Admit("secret").verdict(), Verdict::kAdmitted);
+  EXPECT_EQ(keys->Admit("other").verdict(), Verdict::kAdmitted);
+  for (const char* wrong : {"", "Secret", "secre", "secrets"})
+    EXPECT_EQ(keys->Admit(wrong).verdict(), Verdict::kUnknownKey) << wrong;
+  EXPECT_EQ(keys->Admit(Sha256Hex("secret")).verdict(), Verdict::kUnknownKey);
+}
+
+TEST(ApiKeys, LimitsRequestsAtOnce) {
+  const auto keys = Keys("concurrent=2");
+  const auto first = keys->Admit("secret");
+  {
+    const auto second = keys->Admit("secret");
+    EXPECT_EQ(second.verdict(), Verdict::kAdmitted);
+    EXPECT_EQ(keys->Admit("secret").verdict(), Verdict::kTooMany);
+    EXPECT_EQ(keys->Admit("other").verdict(), Verdict::kAdmitted) << "a limit is of one key";
+  }
+  EXPECT_EQ(keys->Admit("secret").verdict(), Verdict::kAdmitted);
+}
+
+TEST(ApiKeys, LimitsRequestsInAMinute) {
+  const auto keys = Keys("requests_per_minute=3");
+  const ApiKeys::Clock::time_point start{std::chrono::hours(1)};
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(keys->Admit("secret", start).verdict(), Verdict::kAdmitted);
+  EXPECT_EQ(keys->Admit("secret", start).verdict(), Verdict::kTooMany);
+  const auto later = start + std::chrono::seconds(21);  // one more is allowed every 20 seconds
+  EXPECT_EQ(keys->Admit("secret", later).verdict(), Verdict::kAdmitted);
+  EXPECT_EQ(keys->Admit("secret", later).verdict(), Verdict::kTooMany);
+}
+
+TEST(ApiKeys, SaysWhatIsWrongInTheFile) {
+  const auto message = [](const std::string& text) {
+    const auto keys = ApiKeys::Parse(text);
+    return keys ? std::string("read") : keys.error().message;
+  };
+  const std::string good = "alice " + Sha256Hex("x");
+  EXPECT_THAT(message("alice secret"), HasSubstr("line 1"));
+  EXPECT_THAT(message(good + "\nbob"), HasSubstr("line 2"));
+  EXPECT_THAT(message(good + " speed=3"), HasSubstr("speed=3"));
+  EXPECT_THAT(message(good + " concurrent=0"), HasSubstr("concurrent=0"));
+  EXPECT_THAT(message(good + " concurrent"), HasSubstr("concurrent"));
+  EXPECT_THAT(message("# nothing\n"), HasSubstr("no keys"));
+}
+
+TEST(ApiKeys, KeyStandsInEitherHeader) {
+  EXPECT_EQ(KeyOfHeaders("Bearer abc", ""), "abc");
+  EXPECT_EQ(KeyOfHeaders("bearer   abc", ""), "abc");
+  EXPECT_EQ(KeyOfHeaders("", "xyz"), "xyz");
+  EXPECT_EQ(KeyOfHeaders("Basic abc", ""), "");
+  EXPECT_EQ(KeyOfHeaders("", ""), "");
+}
+
+}  // namespace
+}  // namespace puna::api

@@ -1,0 +1,249 @@
+// POST /v1/completions: texts or tokens in, text out. As in Ollama the model's template is applied
+// to texts ("raw": true leaves it out); tokens are the whole prompt.
+#include <algorithm>
+
+#include "api/errors.h"
+#include "api/generation.h"
+#include "api/openai_types.h"
+#include "api/routes.h"
+
+namespace puna::api {
+namespace {
+
+constexpr std::string_view kOwner = "CompletionRequest";
+constexpr size_t kMaxPrompts = 256;
+
+struct CompletionsRequest {
+  std::vector<GenerationRequest> prompts;
+  StreamFields stream;
+  int64_t choices = 1;  // that the client gets, of the generated ones of each prompt
+  bool echo = false;
+  bool logprobs = false;
+};
+
+Result<std::vector<tokenizer::TokenId>> ReadTokens(const Json& list) {
+  std::vector<tokenizer::TokenId> ids;
+  for (const Json& id : list) {
+    if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
+      return MakeError(ErrorCode::kInvalidArgument, "prompt holds {}, expected a token id",
+                       DumpJson(id));
+    }
+    ids.push_back(id.get<int32_t>());
+  }
+  return ids;
+}
+
+// A text, texts, tokens or lists of tokens; each becomes a request like `common`.
+Result<std::vector<GenerationRequest>> ReadPrompts(const Json& prompt,
+                                                   const GenerationRequest& common) {
+  std::vector<GenerationRequest> out;
+  const bool tokens = prompt.is_array() && !prompt.empty() && prompt[0].is_number();
+  const Json list = prompt.is_array() && !tokens ? prompt : Json::array({prompt});
+  if (list.empty() || list.size() > kMaxPrompts) {
+    return MakeError(ErrorCode::kInvalidArgument, "prompt has {} entries, expected 1 to {}",
+                     list.size(), kMaxPrompts);
+  }
+  for (const Json& one : list) {
+    GenerationRequest& request = out.emplace_back(common);
+    if (one.is_string()) {
+      request.prompt = one.get<std::string>();
+    } else if (one.is_array() && !one.empty()) {
+      PUNA_ASSIGN_OR_RETURN(request.prompt_tokens, ReadTokens(one));
+    } else if (!one.is_null()) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "prompt must be a string, a list of strings, a list of token ids or a list "
+                       "of such lists");
+    }
+  }
+  return out;
+}
+
+Result<CompletionsRequest> ReadRequest(const Json& json) {
+  CompletionsRequest out;
+  GenerationRequest common;
+  Fields fields(json, kOwner);
+  fields.Read("model", &common.model);
+  fields.Read("suffix", &common.suffix);
+  fields.Read("raw", &common.raw);
+  fields.Read("echo", &out.echo);
+  fields.Read("_debug_render_only", &common.render_only);
+  std::optional<int64_t> top_logprobs, best_of;
+  fields.Read("logprobs", &top_logprobs);
+  fields.Read("best_of", &best_of);
+  PUNA_RETURN_IF_ERROR(ReadStreamFields(&fields, kOwner, &out.stream));
+  PUNA_RETURN_IF_ERROR(ReadChoices(&fields, &out.choices));
+  PUNA_RETURN_IF_ERROR(ReadOpenAiSampling(json, &fields, {"max_tokens"}, &common));
+  common.choices = best_of.value_or(out.choices);
+  if (common.choices < out.choices || common.choices > 128) {
+    return MakeError(ErrorCode::kInvalidArgument, "best_of is {}, expected n ({}) to 128",
+                     common.choices, out.choices);
+  }
+  if (out.stream.stream && common.choices > out.choices) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "best_of is {} and n is {}, they must be the same in a stream", common.choices,
+                     out.choices);
+  }
+  if (top_logprobs && (*top_logprobs < 0 || *top_logprobs > 20))
+    return MakeError(ErrorCode::kInvalidArgument, "logprobs must be between 0 and 20");
+  if (top_logprobs && out.echo) {
+    return MakeError(ErrorCode::kUnsupported,
+                     "logprobs of the prompt (echo with logprobs) are not supported");
+  }
+  out.logprobs = top_logprobs.has_value();
+  common.top_logprobs = top_logprobs.value_or(0);
+  common.logprobs = out.logprobs || common.choices > out.choices;
+  PUNA_ASSIGN_OR_RETURN(out.prompts, ReadPrompts(json.value("prompt", Json()), common));
+  return out;
+}
+
+// What echo puts before an answer: the prompt as the client knows it.
+std::string EchoOf(const CompletionsRequest& request, const Generation& generation, size_t choice) {
+  if (!request.echo) return "";
+  const GenerationRequest& prompt =
+      request.prompts[choice / static_cast<size_t>(request.prompts[0].choices)];
+  return prompt.prompt_tokens.empty() ? prompt.prompt : generation.rendered_prompt(choice);
+}
+
+// The old form of logprobs: parallel lists. `offset` is where the first token begins in the text.
+Json LogprobLists(const std::vector<LogprobEntry>& entries, size_t* offset) {
+  Json tokens = Json::array(), logprobs = Json::array(), top = Json::array(),
+       offsets = Json::array();
+  for (const LogprobEntry& entry : entries) {
+    tokens.push_back(entry.token);
+    logprobs.push_back(entry.logprob);
+    Json best = Json::object();
+    for (const auto& [token, logprob] : entry.top) best[token] = logprob;
+    top.push_back(std::move(best));
+    offsets.push_back(*offset);
+    *offset += entry.token.size();
+  }
+  return {{"tokens", std::move(tokens)},
+          {"token_logprobs", std::move(logprobs)},
+          {"top_logprobs", std::move(top)},
+          {"text_offset", std::move(offsets)}};
+}
+
+Json TextChoice(size_t index, std::string text, Json logprobs, Json finish_reason) {
+  Json choice = {{"text", std::move(text)}, {"index", index}};
+  choice["logprobs"] = std::move(logprobs);
+  choice["finish_reason"] = std::move(finish_reason);
+  return choice;
+}
+
+std::string FinishReasonOf(const Generation& generation, size_t choice) {
+  return OpenAiFinishReason(generation.stats(choice).reason, /*tool_calls=*/false);
+}
+
+UsageCounts CountUsage(const Generation& generation, size_t choices_per_prompt) {
+  UsageCounts counts;
+  for (size_t i = 0; i < generation.choices(); ++i) {
+    const engine::GenerationStats& stats = generation.stats(i);
+    counts.completion_tokens += stats.generated_tokens;
+    if (i % choices_per_prompt != 0) continue;
+    counts.prompt_tokens += stats.prompt_tokens;
+    counts.cached_tokens += stats.cached_prompt_tokens;
+  }
+  return counts;
+}
+
+http::Task<void> AnswerStream(Call& call, Generation& generation, AnswerHead head,
+                              const CompletionsRequest& request) {
+  std::vector<bool> begun(generation.choices());
+  std::vector<size_t> offsets(generation.choices());
+  while (true) {
+    Result<std::optional<GenerationDelta>> next = co_await generation.Next();
+    if (!next && !call.writer.started()) co_return co_await SendError(call, next.error());
+    if (!call.writer.started()) co_await call.writer.StartStream(200, "text/event-stream");
+    if (!next) {
+      Json error = ErrorBody(Dialect::kOpenAi, next.error());
+      co_await WriteEvent(call, "", std::move(error));
+      break;
+    }
+    if (!next->has_value()) break;
+    const GenerationDelta& delta = **next;
+    std::string text = begun[delta.choice] ? "" : EchoOf(request, generation, delta.choice);
+    begun[delta.choice] = true;
+    text += delta.content;
+    Json logprobs;
+    if (request.logprobs && !delta.logprobs.empty())
+      logprobs = LogprobLists(delta.logprobs, &offsets[delta.choice]);
+    Json finish_reason;
+    if (delta.finished) finish_reason = FinishReasonOf(generation, delta.choice);
+    if (text.empty() && logprobs.is_null() && finish_reason.is_null()) continue;
+    Json choices = Json::array();
+    choices.push_back(
+        TextChoice(delta.choice, std::move(text), std::move(logprobs), std::move(finish_reason)));
+    Json chunk = head.Envelope(std::move(choices));
+    if (request.stream.include_usage) chunk["usage"] = OpenAiUsage({});
+    co_await WriteEvent(call, "", std::move(chunk));
+  }
+  if (request.stream.include_usage) {
+    Json usage = head.Envelope(Json::array());
+    usage["usage"] =
+        OpenAiUsage(CountUsage(generation, static_cast<size_t>(request.prompts[0].choices)));
+    co_await WriteEvent(call, "", std::move(usage));
+  }
+  co_await call.writer.Write("data: [DONE]\n\n");
+  co_await call.writer.Finish();
+}
+
+double MeanLogprob(const GenerationDelta& answer) {
+  double sum = 0;
+  for (const LogprobEntry& entry : answer.logprobs) sum += entry.logprob;
+  return answer.logprobs.empty() ? 0 : sum / static_cast<double>(answer.logprobs.size());
+}
+
+http::Task<void> AnswerWhole(Call& call, Generation& generation, AnswerHead head,
+                             const CompletionsRequest& request) {
+  Result<std::vector<GenerationDelta>> all = co_await generation.Collect();
+  if (!all) co_return co_await SendError(call, all.error());
+  const auto generated = static_cast<size_t>(request.prompts[0].choices);
+  const auto wanted = static_cast<size_t>(request.choices);
+  Json choices = Json::array();
+  for (size_t prompt = 0; prompt < request.prompts.size(); ++prompt) {
+    // The likeliest of the generated ones, a token's mean counted.
+    const auto begin = all->begin() + static_cast<std::ptrdiff_t>(prompt * generated);
+    if (generated > wanted) {
+      std::stable_sort(
+          begin, begin + static_cast<std::ptrdiff_t>(generated),
+          [](const auto& a, const auto& b) { return MeanLogprob(a) > MeanLogprob(b); });
+    }
+    for (size_t i = 0; i < wanted; ++i) {
+      const GenerationDelta& answer = *(begin + static_cast<std::ptrdiff_t>(i));
+      Json logprobs;
+      size_t offset = 0;
+      if (request.logprobs) logprobs = LogprobLists(answer.logprobs, &offset);
+      choices.push_back(TextChoice(prompt * wanted + i,
+                                   EchoOf(request, generation, answer.choice) + answer.content,
+                                   std::move(logprobs), FinishReasonOf(generation, answer.choice)));
+    }
+  }
+  Json body = head.Envelope(std::move(choices));
+  body["usage"] = OpenAiUsage(CountUsage(generation, generated));
+  co_await SendJson(call, 200, std::move(body));
+}
+
+}  // namespace
+
+http::Task<void> HandleCompletions(Call& call) {
+  Result<Json> json = co_await ReadJson(call);
+  if (!json) co_return co_await SendError(call, json.error());
+  Result<CompletionsRequest> request = ReadRequest(*json);
+  if (!request) co_return co_await SendError(call, request.error());
+  AnswerHead head = MakeAnswerHead("cmpl-", "text_completion", request->prompts[0].model);
+  auto generation = co_await Generation::Start(call.services, request->prompts);
+  if (!generation) co_return co_await SendError(call, generation.error());
+  TellTruncation(call, **generation);
+  call.writer.OnClientGone((*generation)->Canceller());
+  if (request->prompts[0].render_only) {
+    Json body = head.Envelope(Json::array());
+    body["_debug_info"]["rendered_template"] = (*generation)->rendered_prompt();
+    co_await SendJson(call, 200, std::move(body));
+  } else if (request->stream.stream) {
+    co_await AnswerStream(call, **generation, std::move(head), *request);
+  } else {
+    co_await AnswerWhole(call, **generation, std::move(head), *request);
+  }
+}
+
+}  // namespace puna::api

@@ -1,0 +1,356 @@
+// The order of the events is OpenAI's: a response begins, items of its output open and close one
+// after another, each with its parts and their deltas, and the response ends. What is not streamed
+// is made by the same builder, whose events nobody sends.
+#include "api/openai_responses.h"
+
+#include <algorithm>
+
+#include "api/fields.h"
+#include "api/openai_types.h"
+#include "api/random_id.h"
+
+namespace puna::api {
+namespace {
+
+constexpr std::string_view kOwner = "ResponsesRequest";
+
+// The turn of the assistant that an item belongs to: the last message, or a new one.
+chat::Message& AssistantTurn(std::vector<chat::Message>* messages) {
+  if (messages->empty() || messages->back().role != "assistant") {
+    messages->emplace_back().role = "assistant";
+  }
+  return messages->back();
+}
+
+// Summaries are what clients show, "encrypted_content" is what they send back: here the same plain
+// text.
+std::string ThinkingOf(const Json& item) {
+  std::string text;
+  const Json summary = item.value("summary", Json::array());
+  for (const Json& part : summary) text += JsonString(part, "text");
+  return JsonString(item, "encrypted_content", text);
+}
+
+std::string NameOfCall(const std::vector<chat::Message>& messages, const std::string& id) {
+  for (const chat::Message& message : messages) {
+    for (const chat::ToolCall& call : message.tool_calls) {
+      if (call.id == id) return call.name;
+    }
+  }
+  return "";
+}
+
+Status ReadMessageItem(const Json& item, std::vector<chat::Message>* messages) {
+  chat::Message message;
+  message.role = ReadOpenAiRole(item);
+  PUNA_RETURN_IF_ERROR(ReadOpenAiContent(item.value("content", Json()), &message));
+  // Thinking comes as an item of its own before the text that it led to.
+  const bool continues = message.role == "assistant" && !messages->empty() &&
+                         messages->back().role == "assistant" && messages->back().content.empty() &&
+                         messages->back().tool_calls.empty();
+  if (continues) {
+    messages->back().content = std::move(message.content);
+  } else {
+    messages->push_back(std::move(message));
+  }
+  return {};
+}
+
+Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
+  if (!item.is_object())
+    return MakeError(ErrorCode::kInvalidArgument, "input items must be objects");
+  const std::string type = JsonString(item, "type", item.contains("role") ? "message" : "");
+  if (type == "message") return ReadMessageItem(item, messages);
+  if (type == "reasoning") {
+    AssistantTurn(messages).thinking += ThinkingOf(item);
+    return {};
+  }
+  if (type == "function_call") {
+    chat::ToolCall call;
+    call.id = JsonString(item, "call_id");
+    call.name = JsonString(item, "name");
+    PUNA_ASSIGN_OR_RETURN(call.arguments, ParseToolArguments(JsonString(item, "arguments")));
+    chat::Message& turn = AssistantTurn(messages);
+    call.index = static_cast<int>(turn.tool_calls.size());
+    turn.tool_calls.push_back(std::move(call));
+    return {};
+  }
+  if (type == "function_call_output") {
+    chat::Message message;
+    message.role = "tool";
+    message.tool_call_id = JsonString(item, "call_id");
+    message.tool_name = NameOfCall(*messages, message.tool_call_id);
+    PUNA_RETURN_IF_ERROR(ReadOpenAiContent(item.value("output", Json()), &message));
+    messages->push_back(std::move(message));
+    return {};
+  }
+  if (type == "web_search_call") return {};
+  return MakeError(ErrorCode::kInvalidArgument, "input item of type \"{}\" is not supported", type);
+}
+
+Status ReadInput(const Json& json, std::vector<chat::Message>* messages) {
+  if (const std::string instructions = JsonString(json, "instructions"); !instructions.empty()) {
+    chat::Message& system = messages->emplace_back();
+    system.role = "system";
+    system.content = instructions;
+  }
+  const Json input = json.value("input", Json());
+  if (input.is_string()) {
+    chat::Message& user = messages->emplace_back();
+    user.role = "user";
+    user.content = input.get<std::string>();
+    return {};
+  }
+  if (!input.is_array() || input.empty()) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "input must be a string or a list of at least one item");
+  }
+  for (const Json& item : input) PUNA_RETURN_IF_ERROR(ReadItem(item, messages));
+  return {};
+}
+
+chat::Tool FunctionTool(const Json& flat, const std::string& prefix) {
+  Json function = {{"name", prefix + JsonString(flat, "name")}};
+  for (const char* field : {"description", "parameters", "strict"}) {
+    if (flat.contains(field) && !flat[field].is_null()) function[field] = flat[field];
+  }
+  return {{{"type", "function"}, {"function", std::move(function)}}};
+}
+
+Status ReadTool(const Json& tool, const std::string& prefix, std::vector<chat::Tool>* tools) {
+  const std::string type = JsonString(tool, "type");
+  if (type == "function") {
+    tools->push_back(FunctionTool(tool, prefix));
+    return {};
+  }
+  if (type == "namespace" && prefix.empty()) {
+    const Json nested = tool.value("tools", Json::array());
+    for (const Json& one : nested)
+      PUNA_RETURN_IF_ERROR(ReadTool(one, JsonString(tool, "name") + ".", tools));
+    return {};
+  }
+  // The web is searched by a service of ollama.com, which puna does not use: the model is not told
+  // of the tool, and answers from what it knows.
+  if (type.starts_with("web_search")) return {};
+  return MakeError(ErrorCode::kUnsupported, "tools of type \"{}\" are not supported", type);
+}
+
+Status RefuseStoredState(const Json& json) {
+  for (const char* field : {"previous_response_id", "conversation", "prompt"}) {
+    if (json.contains(field) && !json[field].is_null()) {
+      return MakeError(ErrorCode::kUnsupported,
+                       "{} is not supported: responses are not stored, send the whole input",
+                       field);
+    }
+  }
+  if (json.value("background", Json()) == true)
+    return MakeError(ErrorCode::kUnsupported, "background responses are not supported");
+  return {};
+}
+
+// The fields that a response repeats, with OpenAI's defaults.
+Json EchoedFields(const Json& json) {
+  Json echo = {{"instructions", nullptr},
+               {"max_output_tokens", nullptr},
+               {"metadata", Json::object()},
+               {"parallel_tool_calls", true},
+               {"previous_response_id", nullptr},
+               {"reasoning", {{"effort", nullptr}, {"summary", nullptr}}},
+               {"store", false},
+               {"temperature", 1.0},
+               {"text", {{"format", {{"type", "text"}}}}},
+               {"tool_choice", "auto"},
+               {"tools", Json::array()},
+               {"top_logprobs", 0},
+               {"top_p", 1.0},
+               {"truncation", "disabled"},
+               {"user", nullptr}};
+  for (auto it = echo.begin(); it != echo.end(); ++it) {
+    const auto said = json.find(it.key());
+    if (it.key() != "store" && said != json.end() && !said->is_null()) it.value() = *said;
+  }
+  return echo;
+}
+
+Json EmptyPart() { return {{"type", "output_text"}, {"text", ""}, {"annotations", Json::array()}}; }
+
+}  // namespace
+
+Result<ResponsesRequest> ReadResponsesRequest(const Json& json) {
+  ResponsesRequest out;
+  GenerationRequest& request = out.generation;
+  request.is_chat = true;
+  Fields fields(json, kOwner);
+  fields.Read("model", &request.model);
+  fields.Read("stream", &out.stream);
+  fields.Read("parallel_tool_calls", &request.parallel_tool_calls);
+  fields.Read("top_logprobs", &request.top_logprobs);
+  fields.Read("_debug_render_only", &request.render_only);
+  PUNA_RETURN_IF_ERROR(fields.status());
+  PUNA_RETURN_IF_ERROR(RefuseStoredState(json));
+  if (request.top_logprobs < 0 || request.top_logprobs > 20)
+    return MakeError(ErrorCode::kInvalidArgument, "top_logprobs must be between 0 and 20");
+  const Json include = json.value("include", Json());
+  request.logprobs =
+      std::find(include.begin(), include.end(), "message.output_text.logprobs") != include.end();
+  PUNA_RETURN_IF_ERROR(ReadInput(json, &request.messages));
+  const Json tools = json.value("tools", Json());
+  for (const Json& tool : tools) PUNA_RETURN_IF_ERROR(ReadTool(tool, "", &request.tools));
+  PUNA_ASSIGN_OR_RETURN(request.tool_choice,
+                        ReadOpenAiToolChoice(json.value("tool_choice", Json()), &request.tools));
+  const std::string effort = JsonString(json.value("reasoning", Json()), "effort");
+  PUNA_RETURN_IF_ERROR(ReadEffort(effort, &request.think));
+  const Json text = json.value("text", Json());
+  if (text.is_object())
+    PUNA_RETURN_IF_ERROR(
+        ReadOpenAiFormat("text.format", text.value("format", Json()), &request.constraint));
+  PUNA_RETURN_IF_ERROR(ReadOpenAiSampling(json, &fields, {"max_output_tokens"}, &request));
+  out.echo = EchoedFields(json);
+  return out;
+}
+
+ResponseBuilder::ResponseBuilder(const ResponsesRequest& request)
+    : response_({{"id", RandomId("resp_", 24)},
+                 {"object", "response"},
+                 {"created_at", UnixNow()},
+                 {"status", "in_progress"},
+                 {"background", false},
+                 {"error", nullptr},
+                 {"incomplete_details", nullptr},
+                 {"model", request.generation.model},
+                 {"output", Json::array()},
+                 {"usage", nullptr}}) {
+  response_.update(request.echo);
+}
+
+void ResponseBuilder::Emit(std::string type, Json data) {
+  Json event = {{"type", type}, {"sequence_number", sequence_number_++}};
+  event.update(data);
+  events_.emplace_back(std::move(type), std::move(event));
+}
+
+void ResponseBuilder::EmitInItem(std::string type, Json data) {
+  Json event = {{"item_id", item_["id"]}, {"output_index", response_["output"].size()}};
+  event.update(data);
+  Emit(std::move(type), std::move(event));
+}
+
+std::vector<ResponseBuilder::Event> ResponseBuilder::Begin() {
+  Emit("response.created", {{"response", response_}});
+  Emit("response.in_progress", {{"response", response_}});
+  return TakeEvents();
+}
+
+void ResponseBuilder::Open(Item kind) {
+  open_ = kind;
+  text_.clear();
+  logprobs_ = Json::array();
+  const bool message = kind == Item::kMessage;
+  if (message) {
+    item_ = {{"id", RandomId("msg_", 24)},
+             {"type", "message"},
+             {"status", "in_progress"},
+             {"role", "assistant"},
+             {"content", Json::array()}};
+  } else {
+    item_ = {{"id", RandomId("rs_", 24)}, {"type", "reasoning"}, {"summary", Json::array()}};
+  }
+  Emit("response.output_item.added",
+       {{"output_index", response_["output"].size()}, {"item", item_}});
+  if (message) {
+    EmitInItem("response.content_part.added", {{"content_index", 0}, {"part", EmptyPart()}});
+  } else {
+    EmitInItem("response.reasoning_summary_part.added",
+               {{"summary_index", 0}, {"part", {{"type", "summary_text"}, {"text", ""}}}});
+  }
+}
+
+void ResponseBuilder::Close(const char* status) {
+  if (open_ == Item::kNone) return;
+  if (open_ == Item::kMessage) {
+    Json part = EmptyPart();
+    part["text"] = text_;
+    part["logprobs"] = logprobs_;
+    EmitInItem("response.output_text.done",
+               {{"content_index", 0}, {"text", text_}, {"logprobs", logprobs_}});
+    EmitInItem("response.content_part.done", {{"content_index", 0}, {"part", part}});
+    item_["content"].push_back(std::move(part));
+    item_["status"] = status;
+  } else {
+    Json part = {{"type", "summary_text"}, {"text", text_}};
+    EmitInItem("response.reasoning_summary_text.done", {{"summary_index", 0}, {"text", text_}});
+    EmitInItem("response.reasoning_summary_part.done", {{"summary_index", 0}, {"part", part}});
+    item_["summary"].push_back(std::move(part));
+    item_["encrypted_content"] = text_;
+  }
+  Emit("response.output_item.done",
+       {{"output_index", response_["output"].size()}, {"item", item_}});
+  response_["output"].push_back(std::move(item_));
+  open_ = Item::kNone;
+}
+
+void ResponseBuilder::AddText(Item kind, const std::string& text,
+                              const std::vector<LogprobEntry>& logprobs) {
+  if (text.empty() && (logprobs.empty() || open_ != kind)) return;
+  if (open_ != kind) {
+    Close("completed");
+    Open(kind);
+  }
+  text_ += text;
+  if (kind == Item::kReasoning) {
+    EmitInItem("response.reasoning_summary_text.delta", {{"summary_index", 0}, {"delta", text}});
+    return;
+  }
+  Json entries = OpenAiLogprobs(logprobs);
+  for (const Json& entry : entries) logprobs_.push_back(entry);
+  EmitInItem("response.output_text.delta",
+             {{"content_index", 0}, {"delta", text}, {"logprobs", std::move(entries)}});
+}
+
+void ResponseBuilder::AddToolCall(const chat::ToolCall& call) {
+  Close("completed");
+  item_ = {{"id", RandomId("fc_", 24)}, {"type", "function_call"}, {"status", "in_progress"},
+           {"call_id", call.id},        {"name", call.name},       {"arguments", ""}};
+  Emit("response.output_item.added",
+       {{"output_index", response_["output"].size()}, {"item", item_}});
+  const std::string arguments = DumpJson(call.arguments);
+  EmitInItem("response.function_call_arguments.delta", {{"delta", arguments}});
+  EmitInItem("response.function_call_arguments.done",
+             {{"name", call.name}, {"arguments", arguments}});
+  item_["arguments"] = arguments;
+  item_["status"] = "completed";
+  Emit("response.output_item.done",
+       {{"output_index", response_["output"].size()}, {"item", item_}});
+  response_["output"].push_back(std::move(item_));
+}
+
+std::vector<ResponseBuilder::Event> ResponseBuilder::Add(const GenerationDelta& delta) {
+  AddText(Item::kReasoning, delta.thinking, {});
+  AddText(Item::kMessage, delta.content, delta.logprobs);
+  for (const chat::ToolCall& call : delta.tool_calls) AddToolCall(call);
+  return TakeEvents();
+}
+
+std::vector<ResponseBuilder::Event> ResponseBuilder::Finish(const engine::GenerationStats& stats) {
+  const bool cut = stats.reason == engine::FinishReason::kLength;
+  Close(cut ? "incomplete" : "completed");
+  response_["status"] = cut ? "incomplete" : "completed";
+  if (cut) response_["incomplete_details"] = {{"reason", "max_output_tokens"}};
+  response_["usage"] = {{"input_tokens", stats.prompt_tokens},
+                        {"input_tokens_details", {{"cached_tokens", stats.cached_prompt_tokens}}},
+                        {"output_tokens", stats.generated_tokens},
+                        {"output_tokens_details", {{"reasoning_tokens", 0}}},
+                        {"total_tokens", stats.prompt_tokens + stats.generated_tokens}};
+  Emit(cut ? "response.incomplete" : "response.completed", {{"response", response_}});
+  return TakeEvents();
+}
+
+std::vector<ResponseBuilder::Event> ResponseBuilder::Fail(const Error& error) {
+  Close("incomplete");
+  response_["status"] = "failed";
+  response_["error"] = {{"code", "server_error"}, {"message", error.message}};
+  Emit("response.failed", {{"response", response_}});
+  return TakeEvents();
+}
+
+}  // namespace puna::api

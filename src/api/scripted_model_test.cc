@@ -1,0 +1,184 @@
+// What a model says, word for word, as every dialect tells it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/api.h"
+#include "base/json.h"
+#include "http/client.h"
+#include "store/store.h"
+#include "tests/support/scripted_backend.h"
+#include "tests/support/shared_data.h"
+#include "tokenizer/tokenizer.h"
+
+namespace puna::api {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Thinks between <think> and </think>, and calls tools as Hermes does.
+constexpr char kTemplate[] = R"({{ range .Messages }}<|im_start|>{{ .Role }}
+{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}
+{{- range .ToolCalls }}<tool_call>
+{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
+</tool_call>{{ end }}<|im_end|>
+{{ end }}{{ if .Tools }}{{ .Tools }}{{ end }}<|im_start|>assistant
+)";
+
+const Json kParameters = Json::parse(
+    R"({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})");
+
+class ScriptedModel : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ServerConfig config;
+    config.settings.models = folder_.path() / "models";
+    config.private_port = true;
+    config.make_backend = [script = script_] {
+      return std::make_unique<testing::ScriptedBackend>(script);
+    };
+    auto server = ApiServer::Start(config);
+    ASSERT_TRUE(server) << server.error().message;
+    server_ = *std::move(server);
+    const auto file = gguf::File::Open(testing::SourcePath("models/mini.gguf"));
+    ASSERT_TRUE(file);
+    tokenizer_ = *tokenizer::Tokenizer::FromGguf(**file);
+    Post("/api/create", {{"model", "actor"}, {"from", "mini"}, {"template", kTemplate}});
+  }
+
+  std::string Post(const std::string& path, const Json& body) {
+    const auto answer =
+        http::Fetch({.method = "POST", .url = server_->url() + path, .body = DumpJson(body)});
+    EXPECT_TRUE(answer) << answer.error().message;
+    return answer ? answer->body : "";
+  }
+
+  // The next answer.
+  void Say(const std::string& text, bool fails = false) {
+    std::vector<tokenizer::TokenId> ids;
+    tokenizer_->Encode(text, {.parse_special = false, .add_special = false}, &ids);
+    if (!fails) ids.push_back(*tokenizer_->eos());
+    script_->Play(std::move(ids), fails);
+  }
+
+  Json Ask(const std::string& path, bool stream, std::string* streamed = nullptr) {
+    Json body = {{"model", "actor"}, {"stream", stream}, {"max_tokens", 400}, {"temperature", 0}};
+    Json function = {{"name", "weather"}, {"parameters", kParameters}};
+    Json tool = {{"type", "function"}, {"function", function}};
+    if (path == "/v1/messages") tool = {{"name", "weather"}, {"input_schema", kParameters}};
+    if (path == "/v1/responses") {
+      tool = {{"type", "function"}, {"name", "weather"}, {"parameters", kParameters}};
+      body["input"] = "Hello";
+    }
+    body["tools"] = Json::array({tool});
+    body["messages"] = Json::array({{{"role", "user"}, {"content", "Hello"}}});
+    const std::string answer = Post(path, body);
+    if (streamed != nullptr) *streamed = answer;
+    return stream ? Json() : Json::parse(answer, nullptr, false);
+  }
+
+  testing::TemporaryDirectory folder_;
+  std::shared_ptr<testing::Script> script_ = std::make_shared<testing::Script>();
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  std::unique_ptr<ApiServer> server_;
+};
+
+const char kCall[] =
+    "<think>Where?</think>Let me see.<tool_call>\n"
+    "{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>";
+
+TEST_F(ScriptedModel, OllamaTellsThinkingTextAndCalls) {
+  Say(kCall);
+  const Json message = Ask("/api/chat", false)["message"];
+  EXPECT_EQ(message["thinking"], "Where?");
+  EXPECT_EQ(message["content"], "Let me see.");
+  ASSERT_EQ(message["tool_calls"].size(), 1u);
+  EXPECT_EQ(message["tool_calls"][0]["function"],
+            (Json{{"index", 0}, {"name", "weather"}, {"arguments", {{"city", "Oslo"}}}}));
+}
+
+TEST_F(ScriptedModel, OpenAiTellsThinkingTextAndCalls) {
+  Say(kCall);
+  const Json choice = Ask("/v1/chat/completions", false)["choices"][0];
+  EXPECT_EQ(choice["finish_reason"], "tool_calls");
+  EXPECT_EQ(choice["message"]["reasoning"], "Where?");
+  EXPECT_EQ(choice["message"]["content"], "Let me see.");
+  EXPECT_EQ(choice["message"]["tool_calls"][0]["function"]["arguments"], R"({"city":"Oslo"})");
+  Say(kCall);
+  std::string streamed;
+  Ask("/v1/chat/completions", true, &streamed);
+  EXPECT_THAT(streamed, HasSubstr(R"("reasoning":)"));
+  EXPECT_THAT(streamed, HasSubstr(R"("finish_reason":"tool_calls")"));
+  EXPECT_TRUE(streamed.ends_with("data: [DONE]\n\n"));
+}
+
+TEST_F(ScriptedModel, ResponsesTellThinkingTextAndCalls) {
+  Say(kCall);
+  const Json output = Ask("/v1/responses", false)["output"];
+  ASSERT_EQ(output.size(), 3u);
+  EXPECT_EQ(output[0]["summary"][0]["text"], "Where?");
+  EXPECT_EQ(output[1]["content"][0]["text"], "Let me see.");
+  EXPECT_EQ(output[2]["type"], "function_call");
+  EXPECT_EQ(output[2]["arguments"], R"({"city":"Oslo"})");
+  Say(kCall);
+  std::string streamed;
+  Ask("/v1/responses", true, &streamed);
+  for (const char* event :
+       {"response.reasoning_summary_text.delta", "response.reasoning_summary_part.done",
+        "response.output_text.done", "response.function_call_arguments.delta",
+        "response.function_call_arguments.done", "response.completed"}) {
+    EXPECT_THAT(streamed, HasSubstr(std::string("event: ") + event + "\n"));
+  }
+}
+
+TEST_F(ScriptedModel, AnthropicTellsThinkingTextAndCalls) {
+  Say(kCall);
+  const Json message = Ask("/v1/messages", false);
+  ASSERT_EQ(message["content"].size(), 3u) << message;
+  EXPECT_EQ(message["content"][0]["thinking"], "Where?");
+  EXPECT_EQ(message["content"][1]["text"], "Let me see.");
+  EXPECT_EQ(message["content"][2]["input"], (Json{{"city", "Oslo"}}));
+  EXPECT_EQ(message["stop_reason"], "tool_use");
+  Say(kCall);
+  std::string streamed;
+  Ask("/v1/messages", true, &streamed);
+  for (const char* delta : {"thinking_delta", "signature_delta", "text_delta", "input_json_delta"})
+    EXPECT_THAT(streamed, HasSubstr(std::string("\"type\":\"") + delta + "\""));
+}
+
+TEST_F(ScriptedModel, AMalformedCallIsText) {
+  const std::string broken = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": ";
+  Say(broken);
+  const Json choice = Ask("/v1/chat/completions", false)["choices"][0];
+  EXPECT_EQ(choice["finish_reason"], "stop");
+  EXPECT_EQ(choice["message"]["content"], broken);
+  EXPECT_FALSE(choice["message"].contains("tool_calls"));
+}
+
+TEST_F(ScriptedModel, AFailureInTheMiddleIsToldInTheStream) {
+  const std::string why = "the script ends here";
+  std::string streamed;
+  Say("Once upon a time", /*fails=*/true);
+  Ask("/api/chat", true, &streamed);
+  EXPECT_TRUE(streamed.ends_with("{\"error\":\"" + why + "\"}\n")) << streamed;
+  Say("Once upon a time", /*fails=*/true);
+  Ask("/v1/chat/completions", true, &streamed);
+  EXPECT_THAT(streamed,
+              HasSubstr("data: {\"error\":{\"message\":\"" + why + "\",\"type\":\"api_error\""));
+  EXPECT_TRUE(streamed.ends_with("data: [DONE]\n\n"));
+  Say("Once upon a time", /*fails=*/true);
+  Ask("/v1/responses", true, &streamed);
+  EXPECT_THAT(streamed, HasSubstr("event: response.failed\n"));
+  EXPECT_THAT(streamed, HasSubstr(why));
+  Say("Once upon a time", /*fails=*/true);
+  Ask("/v1/messages", true, &streamed);
+  EXPECT_THAT(streamed, HasSubstr("event: message_start\n"));
+  EXPECT_THAT(streamed, HasSubstr("event: error\n"));
+  EXPECT_THAT(streamed, HasSubstr(why));
+  // And the next request is answered by a model that is loaded anew.
+  Say("Hello");
+  EXPECT_EQ(Ask("/api/chat", false)["message"]["content"], "Hello");
+}
+
+}  // namespace
+}  // namespace puna::api

@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Who may call: API keys, TLS, and the limit of a request's size."""
+import argparse
+import hashlib
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from puna_server import Checks, Server, contains, equal  # noqa: E402
+
+HELLO = {"model": "mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2, "options": {"num_predict": 2}}
+
+
+def keys_are_asked_for(server):
+    equal(200, server.request("GET", "/").status, "the greeting needs no key")
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"x-api-key": "wrong"}, {"Authorization": "Basic secret"}):
+        for path, error in (("/api/chat", "unauthorized"), ("/v1/chat/completions", "authentication_error"),
+                            ("/v1/messages", "authentication_error")):
+            reply = server.post(path, HELLO, headers=headers)
+            equal(401, reply.status)
+            contains(error, str(reply.json()))
+    equal("error", server.post("/v1/messages", HELLO).json()["type"])
+    equal(401, server.request("GET", "/api/tags").status)
+    for headers in ({"Authorization": "Bearer secret"}, {"x-api-key": "secret"}):
+        for path in ("/api/chat", "/v1/chat/completions", "/v1/messages"):
+            equal(200, server.post(path, HELLO, headers=headers).status, path)
+    preflight = server.request("OPTIONS", "/api/chat", headers={"Origin": "http://localhost:3000",
+                                                                "Access-Control-Request-Method": "POST"})
+    equal(204, preflight.status, "browsers show no key before they may")
+
+
+def limits_are_kept(server):
+    headers = {"Authorization": "Bearer slow"}
+    statuses = [server.request("GET", "/api/version", headers=headers).status for _ in range(4)]
+    equal([200, 200, 200, 429], statuses)
+    reply = server.post("/v1/messages", HELLO, headers=headers)
+    equal((429, "rate_limit_error"), (reply.status, reply.json()["error"]["type"]))
+    equal("1", reply.headers["retry-after"])
+    equal(200, server.request("GET", "/api/version", headers={"Authorization": "Bearer secret"}).status)
+
+
+def commands_show_their_key(server):
+    code, _, errors = server.run("list")
+    equal(1, code)
+    contains("API key", errors)
+    server.env["PUNA_API_KEY"] = "secret"
+    code, output, errors = server.run("list")
+    equal(0, code, errors)
+    contains("mini", output)
+
+
+def large_bodies_are_refused(server):
+    body = '{"model": "mini", "prompt": "' + "x" * (2 << 20) + '"}'
+    headers = {"Authorization": "Bearer secret"}
+    for path in ("/api/generate", "/v1/completions", "/v1/messages"):
+        reply = server.post(path, body, headers=headers)
+        equal(413, reply.status, path)
+        contains("1048576 bytes", str(reply.json()["error"]))
+    equal("request_too_large", server.post("/v1/messages", body, headers=headers).json()["error"]["type"])
+    # Blobs are models: they have no limit.
+    data = b"x" * (2 << 20)
+    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+    equal(201, server.request("POST", f"/api/blobs/{digest}", data, headers=headers).status)
+
+
+def a_bad_file_stops_the_start(build, folder):
+    bad = folder / "bad_keys"
+    bad.write_text("alice plain-text-key\n")
+    try:
+        Server(build, PUNA_API_KEYS=str(bad)).stop()
+    except RuntimeError as error:
+        contains("bad_keys: line 1", str(error))
+    else:
+        raise AssertionError("the server started without its keys")
+
+
+def speaks_tls(build, folder):
+    with Server(build, tls_folder=folder) as server:
+        equal("Ollama is running", server.request("GET", "/").body.decode())
+        reply = server.post("/api/chat", dict(HELLO, options={"temperature": 0, "num_predict": 8}))
+        equal(True, reply.lines()[-1]["done"])
+        equal(200, server.post("/v1/chat/completions", dict(HELLO, stream=True)).status)
+        plain = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                                f"http://127.0.0.1:{server.port}/"], capture_output=True, check=False)
+        equal(b"000", plain.stdout, "plain HTTP on a TLS port")
+        old = subprocess.run(["curl", "-sk", "--tls-max", "1.1", f"https://127.0.0.1:{server.port}/"],
+                             capture_output=True, check=False)
+        if old.returncode == 0:
+            raise AssertionError("TLS 1.1 was accepted")
+        equal(0, server.stop(), "exit code")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", required=True)
+    parser.add_argument("--all", action="store_true")
+    options = parser.parse_args()
+    checks = Checks()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="puna-access-"))
+    keys = folder / "keys"
+    keys.write_text("# who may\n" + "".join(f"{name} {hashlib.sha256(key.encode()).hexdigest()} {limits}\n" for name, key, limits in (
+        ("alice", "secret", ""), ("slow", "slow", "requests_per_minute=3 concurrent=2"))))
+    with Server(options.build, PUNA_API_KEYS=str(keys), PUNA_MAX_REQUEST_MB="1") as server:
+        for function in (keys_are_asked_for, limits_are_kept, large_bodies_are_refused, commands_show_their_key):
+            checks.run(function.__name__, function, server)
+        if checks.failures:
+            print(server.log_text())
+    checks.run("a_bad_file_stops_the_start", a_bad_file_stops_the_start, options.build, folder)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")], check=True, capture_output=True)
+    checks.run("speaks_tls", speaks_tls, options.build, folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    checks.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""docs/openapi.yaml as a test sees it: answers are checked against it, and which test uses what is written down.
+
+With PUNA_RECORD_API=FILE a script appends a JSON line for every operation and request field that a test used, with whether it was
+answered with success;
+tests/make_api_page.py makes docs/api.md of them.
+"""
+import json
+import os
+import pathlib
+import re
+
+try:
+    import jsonschema
+    import yaml
+except ImportError:
+    jsonschema = yaml = None
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+DESCRIPTION = ROOT / "docs" / "openapi.yaml"
+
+
+class Contract:
+    def __init__(self):
+        self.description = yaml.safe_load(DESCRIPTION.read_text()) if yaml else None
+        self.validators = {}
+        self.patterns = []
+        self.test = None
+        self.seen = {}
+        if self.description:
+            # {model} may have slashes; more literal paths come first.
+            paths = sorted(self.description["paths"], key=lambda path: ("{" in path, path))
+            self.patterns = [(re.compile(re.sub(r"\\\{[a-z]+\\\}", ".+", re.escape(path)) + "$"), path) for path in paths]
+
+    def template(self, path):
+        path = path.split("?")[0]
+        return next((template for pattern, template in self.patterns if pattern.match(path)), None)
+
+    def resolve(self, node):
+        while "$ref" in node:
+            target = self.description
+            for part in node["$ref"].split("/")[1:]:
+                target = target[part]
+            node = target
+        return node
+
+    def schema_name(self, method, template, status, content_type):
+        """The name of the schema of an answer; "" if it has no body to check."""
+        if status >= 400:
+            if "json" not in content_type and "event-stream" not in content_type:
+                return ""
+            if template.startswith("/v1/messages"):
+                return "AnthropicError"
+            return "OpenAiError" if template.startswith("/v1/") else "OllamaError"
+        responses = self.description["paths"][template][method.lower()]["responses"]
+        if str(status) not in responses:
+            raise AssertionError(f"docs/openapi.yaml has no status {status} of {method} {template}")
+        content = self.resolve(responses[str(status)]).get("content", {})
+        if not content:
+            return ""
+        kind = content_type.split(";")[0]
+        if kind not in content:
+            raise AssertionError(f"docs/openapi.yaml has no {kind} of {method} {template}")
+        return content[kind]["schema"].get("$ref", "").rpartition("/")[2]
+
+    def validate(self, name, value):
+        if name not in self.validators:
+            schema = dict(self.description, **{"$ref": f"#/components/schemas/{name}"})
+            self.validators[name] = jsonschema.Draft202012Validator(schema)
+        error = next(self.validators[name].iter_errors(value), None)
+        if error:
+            where = "/".join(str(part) for part in error.absolute_path)
+            raise AssertionError(f"an answer is no {name} of docs/openapi.yaml: {where}: {error.message}"[:1000])
+
+    def check(self, method, path, request, reply):
+        template = self.template(path) if self.description else None
+        operation = "get" if method == "HEAD" and template and "head" not in self.description["paths"][template] else method.lower()
+        if template is None or operation not in self.description["paths"][template]:
+            return
+        self.record(operation, template, request, reply.status)
+        name = self.schema_name(operation, template, reply.status, reply.headers.get("content-type", ""))
+        if not name or not reply.body:
+            return
+        error = {"OllamaError", "OpenAiError", "AnthropicError"}
+        kind = reply.headers.get("content-type", "")
+        if kind.startswith("application/x-ndjson"):
+            for line in reply.lines():
+                self.validate("OllamaError" if "error" in line and name not in error and "status" not in line else name, line)
+        elif kind.startswith("text/event-stream"):
+            for block in reply.body.decode().split("\n\n"):
+                data = block.rpartition("data: ")[2]
+                if data and data != "[DONE]":
+                    self.validate(name, json.loads(data))
+        else:
+            self.validate(name, reply.json())
+
+    def record(self, operation, template, request, status):
+        if self.test is None:
+            return
+        fields = [""]
+        if isinstance(request, dict):
+            fields += list(request) + [f"options.{name}" for name in request.get("options") or {}]
+        for field in fields:
+            key = (f"{operation.upper()} {template}|{field}", status < 400)
+            self.seen.setdefault(key, self.test)
+
+    def write_record(self):
+        target = os.environ.get("PUNA_RECORD_API")
+        if target:
+            with open(target, "a") as out:
+                for (key, success), test in self.seen.items():
+                    out.write(json.dumps([key, success, test]) + "\n")
+
+
+CONTRACT = Contract()

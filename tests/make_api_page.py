@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Makes docs/api.md: what docs/openapi.yaml says of every route and field, with the test that uses it.
+
+    python3 tests/make_api_page.py --build build/release      runs the tests of the API and writes the page
+
+tests/check_docs.py uses render() to see that the page still says what docs/openapi.yaml says.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "api.md"
+SCRIPTS = ["api_e2e", "openai_e2e", "anthropic_e2e", "access_e2e"]
+HEAD = """# The HTTP API
+
+Made by `tests/make_api_page.py` from [openapi.yaml](openapi.yaml), against which the tests check every answer of the server. Behind
+each row stands a test of `tests/e2e` that uses it with success or, where this version only refuses, sees the refusal.
+
+Bodies are JSON whatever their Content-Type. Fields that are not listed are ignored; one of the wrong type is 400 and the message
+names its path. Native routes stream lines of JSON unless `stream` is false, the others stream server-sent events if it is true.
+Errors are `{"error": "..."}` on native routes and have OpenAI's or Anthropic's form on theirs; one in the middle of a stream is its
+last line or event. GET routes answer HEAD too. Unknown paths are 404, wrong methods 405, bodies over `MAX_REQUEST_MB` 413.
+"""
+
+
+def operations(description):
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def resolve(description, node):
+    while "$ref" in node:
+        target = description
+        for part in node["$ref"].split("/")[1:]:
+            target = target[part]
+        node = target
+    return node
+
+
+def fields_of(description, operation):
+    """(name, schema, required) of the fields of a request; those of options come after it."""
+    body = operation.get("requestBody")
+    if not body:
+        return
+    schema = resolve(description, body["content"]["application/json"]["schema"])
+    for name, field in schema.get("properties", {}).items():
+        yield name, dict(resolve(description, field), **{k: v for k, v in field.items() if k != "$ref"}), name in schema.get("required", [])
+        if name == "options" and operation["summary"] == "Goes on from a prompt":
+            for option, inner in resolve(description, field)["properties"].items():
+                yield f"options.{option}", inner, False
+
+
+def type_of(field):
+    kind = field.get("type", field.get("enum", "any"))
+    return " or ".join(str(one) for one in kind) if isinstance(kind, list) else str(kind)
+
+
+def render(description, tests):
+    """The page; `tests` maps "METHOD /path|field" to the name of a test."""
+    out = [HEAD]
+    for key, operation in operations(description):
+        out.append(f"\n## {key}\n\n{operation['summary']}. Test: {tests.get(key + '|', 'none')}\n")
+        rows = list(fields_of(description, operation))
+        if rows:
+            out.append("\n| field | type | default | meaning | test |\n|---|---|---|---|---|\n")
+        for name, field, required in rows:
+            default = "required" if required else json.dumps(field["default"]) if "default" in field else ""
+            meaning = field.get("description", "").replace("|", "\\|")
+            out.append(f"| `{name}` | {type_of(field)} | {default} | {meaning} | {tests.get(f'{key}|{name}', 'none')} |\n")
+    return "".join(out)
+
+
+def tests_on_page(text):
+    """The tests that a page names, as render takes them."""
+    tests = {}
+    key = None
+    for line in text.splitlines():
+        if line.startswith("## "):
+            key = line[3:]
+        elif match := re.search(r"Test: ([\w.]+)$", line):
+            tests[f"{key}|"] = match.group(1)
+        elif match := re.match(r"\| `([^`]+)` \|.*\| ([\w.]+) \|$", line):
+            tests[f"{key}|{match.group(1)}"] = match.group(2)
+    return tests
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        record = pathlib.Path(folder) / "record"
+        for script in SCRIPTS:
+            subprocess.run([sys.executable, str(ROOT / "tests" / "e2e" / f"{script}.py"), "--build", str(options.build)],
+                           env=dict(os.environ, PUNA_RECORD_API=str(record)), check=True, stdout=subprocess.DEVNULL)
+        seen = [json.loads(line) for line in record.read_text().splitlines()]
+    tests = {}
+    for wanted in (True, False):  # where nothing succeeds, the test that sees the refusal
+        for key, success, test in seen:
+            if success == wanted:
+                tests.setdefault(key, test)
+    PAGE.write_text(render(yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text()), tests))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+// A backend that plays a script: whatever the network, the next tokens are those that the test
+// wrote. So a test says exactly what a model answers, through the whole server. For one request at
+// a time.
+#ifndef TESTS_SUPPORT_SCRIPTED_BACKEND_H_
+#define TESTS_SUPPORT_SCRIPTED_BACKEND_H_
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace puna::testing {
+
+// Shared by the test, which writes, and the programs, which play. Thread safe.
+class Script {
+ public:
+  // The next answer: these tokens, one after another; then the last of them again and again, or,
+  // where `fails` is set, an exception in the middle of the answer.
+  void Play(std::vector<int32_t> tokens, bool fails = false) {
+    const std::lock_guard lock(mutex_);
+    tokens_ = std::move(tokens);
+    fails_ = fails;
+    next_ = 0;
+  }
+  int32_t Next() {
+    const std::lock_guard lock(mutex_);
+    if (next_ >= tokens_.size() && fails_) throw std::runtime_error("the script ends here");
+    const size_t at = std::min(next_++, tokens_.size() - 1);
+    return tokens_[at];
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<int32_t> tokens_ = {0};
+  size_t next_ = 0;
+  bool fails_ = false;
+};
+
+class ScriptedProgram : public backend::Program {
+ public:
+  ScriptedProgram(std::shared_ptr<Script> script, int64_t vocabulary)
+      : script_(std::move(script)), vocabulary_(vocabulary) {}
+  void Run(const backend::Batch& batch, std::span<float> out) override {
+    std::fill(out.begin(), out.end(), 0.0f);
+    for (size_t row = 0; row < batch.output_rows.size(); ++row) {
+      out[row * static_cast<size_t>(vocabulary_) + static_cast<size_t>(script_->Next())] = 100;
+    }
+  }
+  void CopyPage(int32_t, int32_t, int64_t) override {}
+  void ReleasePage(int32_t) override {}
+  backend::MemoryUse memory_use() const override { return {}; }
+  std::string Describe() const override { return "scripted"; }
+
+ private:
+  std::shared_ptr<Script> script_;
+  int64_t vocabulary_;
+};
+
+class ScriptedBackend : public backend::Backend {
+ public:
+  explicit ScriptedBackend(std::shared_ptr<Script> script) : script_(std::move(script)) {}
+  std::string_view name() const override { return "scripted"; }
+  Result<std::unique_ptr<backend::Program>> Compile(std::shared_ptr<const backend::Plan> plan,
+                                                    const backend::CompileOptions&) override {
+    return std::make_unique<ScriptedProgram>(script_, plan->vocabulary);
+  }
+  backend::MemoryUse Predict(const backend::Plan&, const backend::CompileOptions&) const override {
+    return {};
+  }
+
+ private:
+  std::shared_ptr<Script> script_;
+};
+
+}  // namespace puna::testing
+
+#endif  // TESTS_SUPPORT_SCRIPTED_BACKEND_H_
