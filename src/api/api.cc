@@ -13,21 +13,39 @@
 #include "api/api_keys.h"
 #include "api/model_catalog.h"
 #include "api/routes.h"
+#include "api/version.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
 namespace puna::api {
+namespace {
+
+constexpr size_t kMaxTransfers = 16;  // pulls, pushes and creations at once; more wait
+
+registry::RegistryOptions RegistryOptionsOf() {
+  registry::RegistryOptions options;
+  options.key_file = registry::DefaultKeyFile();
+  // Hugging Face shows its models in Ollama's form only to clients that begin like Ollama.
+  options.user_agent = fmt::format("ollama/{} (amd64 linux) puna/{}", kOllamaVersion, kVersion);
+  return options;
+}
+
+}  // namespace
 
 struct ApiServer::State {
   explicit State(const Settings& settings)
       : store(settings.models),
         catalog(&store),
-        blocking(std::max(2u, std::thread::hardware_concurrency())) {}
+        registry(&store, RegistryOptionsOf()),
+        blocking(std::max(2u, std::thread::hardware_concurrency())),
+        transfers(kMaxTransfers) {}
 
   store::Store store;
   ModelCatalog catalog;
   std::unique_ptr<scheduler::Scheduler> scheduler;
-  boost::asio::thread_pool blocking;
+  registry::Registry registry;
+  boost::asio::thread_pool blocking, transfers;
+  std::atomic<bool> stopping = false;
   Services services;
   std::unique_ptr<AccessRules> access;
   std::unique_ptr<ApiKeys> keys;  // null: nobody is asked for one
@@ -156,8 +174,8 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
   options.host = config.private_port ? "127.0.0.1" : address.host;
   options.port = config.private_port ? 0 : address.port;
   state->access = std::make_unique<AccessRules>(settings.origins, IsLoopback(options.host));
-  state->services = {settings, &state->store, state->scheduler.get(), &state->catalog,
-                     &state->blocking};
+  state->services = {settings,         &state->store,    state->scheduler.get(), &state->catalog,
+                     &state->blocking, &state->registry, &state->transfers,      &state->stopping};
   if (!config.private_port) {
     options.tls_cert_file = settings.tls_cert;
     options.tls_key_file = settings.tls_key;
@@ -190,8 +208,10 @@ std::string ApiServer::url() const { return state_->url; }
 
 void ApiServer::Shutdown(std::chrono::steady_clock::time_point deadline) {
   // Connections first: they hold requests whose answers the scheduler is still computing.
+  state_->stopping.store(true);
   state_->server->Drain(deadline);
   state_->scheduler->Shutdown(deadline);
+  state_->transfers.join();
   state_->blocking.join();
 }
 

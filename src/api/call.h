@@ -3,6 +3,7 @@
 #ifndef PUNA_API_CALL_H_
 #define PUNA_API_CALL_H_
 
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -15,6 +16,7 @@
 #include "base/json.h"
 #include "base/settings.h"
 #include "http/server.h"
+#include "registry/registry.h"
 #include "scheduler/scheduler.h"
 #include "store/store.h"
 
@@ -34,6 +36,10 @@ struct Services {
   ModelCatalog* catalog = nullptr;
   // For work that takes long on one thread: templates, tokenizing, hashing, reading manifests.
   boost::asio::thread_pool* blocking = nullptr;
+  registry::Registry* registry = nullptr;
+  // For what takes minutes and mostly waits: pull, push, create.
+  boost::asio::thread_pool* transfers = nullptr;
+  std::atomic<bool>* stopping = nullptr;  // true from the beginning of a shutdown on
 };
 
 struct Call {

@@ -40,14 +40,4 @@ http::Task<void> HandleTranscriptions(Call& call) {
   co_await SendErrorStatus(call, 400, "audio transcription is not supported");
 }
 
-http::Task<void> HandlePull(Call& call) {
-  co_await SendErrorStatus(call, 400,
-                           "pull is not supported by this version of puna: create a model from a "
-                           "GGUF file instead");
-}
-
-http::Task<void> HandlePush(Call& call) {
-  co_await SendErrorStatus(call, 400, "push is not supported by this version of puna");
-}
-
 }  // namespace puna::api

@@ -1,9 +1,6 @@
-// Changing the store over the native API: create, copy, delete, blobs.
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
-#include <deque>
-
+// Changing the store over the native API: create, pull, push, copy, delete, blobs.
 #include "api/errors.h"
+#include "api/progress_stream.h"
 #include "api/routes.h"
 
 namespace puna::api {
@@ -82,56 +79,6 @@ Result<store::CreateRequest> ReadCreateRequest(const Json& json) {
 Error Invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
 Error NotFound(std::string message) { return {ErrorCode::kNotFound, std::move(message)}; }
 
-Json ProgressJson(const store::Progress& progress) {
-  Json json = {{"status", progress.status}};
-  if (!progress.digest.empty()) json["digest"] = progress.digest;
-  if (progress.total_bytes > 0) {
-    json["total"] = progress.total_bytes;
-    json["completed"] = progress.completed_bytes;
-  }
-  return json;
-}
-
-// Lines that another thread produces and the connection writes.
-class LineQueue {
- public:
-  explicit LineQueue(boost::asio::any_io_executor executor) : notifier_(std::move(executor)) {}
-  void Push(std::string line) {
-    {
-      const std::lock_guard lock(mutex_);
-      lines_.push_back(std::move(line));
-    }
-    notifier_.Notify();
-  }
-  void Close() {
-    {
-      const std::lock_guard lock(mutex_);
-      closed_ = true;
-    }
-    notifier_.Notify();
-  }
-  // The lines so far; nothing when closed and empty.
-  http::Task<std::optional<std::string>> Next() {
-    while (true) {
-      {
-        const std::lock_guard lock(mutex_);
-        std::string all;
-        for (const std::string& line : lines_) all += line;
-        lines_.clear();
-        if (!all.empty()) co_return all;
-        if (closed_) co_return std::nullopt;
-      }
-      co_await notifier_.Wait(std::chrono::hours(1));
-    }
-  }
-
- private:
-  http::Notifier notifier_;
-  std::mutex mutex_;
-  std::deque<std::string> lines_;
-  bool closed_ = false;
-};
-
 }  // namespace
 
 http::Task<void> HandleCreate(Call& call) {
@@ -139,41 +86,49 @@ http::Task<void> HandleCreate(Call& call) {
   if (!json) co_return co_await SendError(call, json.error());
   Result<store::CreateRequest> request = ReadCreateRequest(*json);
   if (!request) co_return co_await SendError(call, request.error());
-  bool stream = true;
-  Fields fields(*json, "CreateRequest");
-  fields.Read("stream", &stream);
-  if (!fields.status()) co_return co_await SendError(call, fields.status().error());
+  const Result<bool> stream = ReadStreamField(*json, "CreateRequest");
+  if (!stream) co_return co_await SendError(call, stream.error());
+  co_await RunWithProgress(
+      call, *stream,
+      [store = call.services.store, request = *std::move(request)](
+          const store::ProgressFunction& progress) { return store->Create(request, progress); });
+}
 
-  if (!stream) {
-    const Status done = co_await OnBlockingPool(
-        call.services,
-        [&store = *call.services.store, &request] { return store.Create(*request, nullptr); });
-    if (!done) co_return co_await SendError(call, done.error());
-    Json success = {{"status", "success"}};
-    co_return co_await SendJson(call, 200, std::move(success));
-  }
-  // The work must go on touching only what it owns if the client goes away.
-  auto queue = std::make_shared<LineQueue>(co_await boost::asio::this_coro::executor);
-  auto outcome = std::make_shared<Status>();
-  auto gone = std::make_shared<std::atomic<bool>>(false);
-  boost::asio::post(
-      call.services.blocking->get_executor(),
-      [queue, outcome, gone, store = call.services.store, request = *std::move(request)] {
-        *outcome = store->Create(request, [&](const store::Progress& progress) {
-          queue->Push(DumpJson(ProgressJson(progress)) + "\n");
-          return !gone->load();
-        });
-        queue->Close();
-      });
-  call.writer.OnClientGone([gone] { gone->store(true); });
-  std::optional<std::string> lines = co_await queue->Next();
-  // What fails before the first line has a status of its own.
-  if (!lines && !*outcome) co_return co_await SendError(call, outcome->error());
-  co_await call.writer.StartStream(200, "application/x-ndjson");
-  for (; lines; lines = co_await queue->Next()) co_await call.writer.Write(*std::move(lines));
-  if (!*outcome)
-    co_await call.writer.Write(DumpJson(ErrorBody(Dialect::kOllama, outcome->error())) + "\n");
-  co_await call.writer.Finish();
+// Pull and push differ in the direction only.
+using RegistryCall = Status (registry::Registry::*)(const ModelName&, bool,
+                                                    const store::ProgressFunction&);
+
+namespace {
+
+http::Task<void> HandleRegistry(Call& call, const char* owner, RegistryCall direction) {
+  Result<Json> json = co_await ReadJson(call);
+  if (!json) co_return co_await SendError(call, json.error());
+  const Result<std::string> model = ReadModelField(*json, owner);
+  if (!model) co_return co_await SendError(call, model.error());
+  if (model->empty()) co_return co_await SendError(call, Invalid("model is required"));
+  const auto name = ModelName::Parse(*model);
+  if (!name) co_return co_await SendError(call, Invalid("invalid model name"));
+  bool insecure = false;
+  Fields fields(*json, owner);
+  fields.Read("insecure", &insecure);
+  if (!fields.status()) co_return co_await SendError(call, fields.status().error());
+  const Result<bool> stream = ReadStreamField(*json, owner);
+  if (!stream) co_return co_await SendError(call, stream.error());
+  co_await RunWithProgress(call, *stream,
+                           [registry = call.services.registry, name = *name, insecure,
+                            direction](const store::ProgressFunction& progress) {
+                             return (registry->*direction)(name, insecure, progress);
+                           });
+}
+
+}  // namespace
+
+http::Task<void> HandlePull(Call& call) {
+  return HandleRegistry(call, "PullRequest", &registry::Registry::Pull);
+}
+
+http::Task<void> HandlePush(Call& call) {
+  return HandleRegistry(call, "PushRequest", &registry::Registry::Push);
 }
 
 http::Task<void> HandleCopy(Call& call) {

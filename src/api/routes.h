@@ -39,6 +39,8 @@ http::Task<void> HandleShow(Call& call);
 http::Task<void> HandlePs(Call& call);
 // ollama_store.cc
 http::Task<void> HandleCreate(Call& call);
+http::Task<void> HandlePull(Call& call);
+http::Task<void> HandlePush(Call& call);
 http::Task<void> HandleCopy(Call& call);
 http::Task<void> HandleDelete(Call& call);
 http::Task<void> HandleBlobHead(Call& call);
@@ -57,8 +59,6 @@ http::Task<void> HandleSignout(Call& call);
 http::Task<void> HandleWebSearch(Call& call);
 http::Task<void> HandleRecommendations(Call& call);
 http::Task<void> HandleTranscriptions(Call& call);
-http::Task<void> HandlePull(Call& call);
-http::Task<void> HandlePush(Call& call);
 // openai_chat.cc
 http::Task<void> HandleChatCompletions(Call& call);
 // openai_completions.cc

@@ -139,12 +139,15 @@ Status AtomicFile::Commit() { return CommitAs(final_path_); }
 
 Status AtomicFile::CommitAs(const fs::path& final_path) {
   if (::fsync(descriptor_) != 0) return ErrnoError(errno, "sync " + final_path.string());
-  if (::rename(temporary_path_.c_str(), final_path.c_str()) != 0) {
-    return ErrnoError(errno, "rename to " + final_path.string());
-  }
+  PUNA_RETURN_IF_ERROR(RenameSynced(temporary_path_, final_path));
   temporary_path_.clear();
   ::close(std::exchange(descriptor_, -1));
-  const fs::path folder = final_path.has_parent_path() ? final_path.parent_path() : fs::path(".");
+  return {};
+}
+
+Status RenameSynced(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return ErrnoError(errno, "rename to " + to.string());
+  const fs::path folder = to.has_parent_path() ? to.parent_path() : fs::path(".");
   Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (directory.value >= 0) ::fsync(directory.value);
   return {};

@@ -73,6 +73,9 @@ class AtomicFile {
 // AtomicFile in one call.
 Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content);
 
+// Renames within a file system and syncs the folder, so that the new name survives a crash.
+Status RenameSynced(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // The home folder of the user: $HOME, else the password database.
 std::filesystem::path HomeDirectory();
 

@@ -30,6 +30,8 @@ void AddRun(CLI::App& app, Context& context, Action* chosen);
 void AddCreate(CLI::App& app, Context& context, Action* chosen);
 void AddShow(CLI::App& app, Context& context, Action* chosen);
 void AddList(CLI::App& app, Context& context, Action* chosen);
+void AddPull(CLI::App& app, Context& context, Action* chosen);
+void AddPush(CLI::App& app, Context& context, Action* chosen);
 void AddPs(CLI::App& app, Context& context, Action* chosen);
 void AddStop(CLI::App& app, Context& context, Action* chosen);
 void AddCopy(CLI::App& app, Context& context, Action* chosen);

@@ -7,6 +7,7 @@
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/model_files.h"
+#include "cli/registry_commands.h"
 #include "cli/terminal.h"
 #include "store/modelfile.h"
 
@@ -81,14 +82,16 @@ void AddFields(const store::Modelfile& modelfile, Json* request) {
   if (!messages.empty()) (*request)["messages"] = std::move(messages);
 }
 
-Status CheckBaseModel(const ApiClient& client, const std::string& name) {
+// A base model that is not there is pulled.
+Status EnsureBaseModel(const ApiClient& client, const std::string& name) {
   auto shown = client.Post("/api/show", {{"model", name}});
   if (shown) return {};
   if (shown.error().code != ErrorCode::kNotFound) return tl::unexpected(std::move(shown).error());
-  return MakeError(ErrorCode::kNotFound,
-                   "FROM {}: neither a file nor an installed model (this version cannot pull; see "
-                   "puna list)",
-                   name);
+  Status pulled = PullModel(client, name, /*insecure=*/false);
+  if (pulled) return pulled;
+  return WithContext(pulled.error(), fmt::format("FROM {}: neither a file nor an installed model, "
+                                                 "and not to be pulled",
+                                                 name));
 }
 
 Status Create(const Context& context, const CreateOptions& options) {
@@ -106,7 +109,7 @@ Status Create(const Context& context, const CreateOptions& options) {
   BlobSender sender(context.settings, client, &progress);
   Json request = {{"model", options.model}};
   if (!sources.from.empty()) {
-    PUNA_RETURN_IF_ERROR(CheckBaseModel(client, sources.from));
+    PUNA_RETURN_IF_ERROR(EnsureBaseModel(client, sources.from));
     request["from"] = sources.from;
   } else {
     PUNA_ASSIGN_OR_RETURN(request["files"], SendFiles(sources.files, &sender));

@@ -6,6 +6,7 @@
 #include "cli/chat_session.h"
 #include "cli/commands.h"
 #include "cli/own_server.h"
+#include "cli/registry_commands.h"
 #include "cli/run_options.h"
 #include "cli/terminal.h"
 #include "store/modelfile.h"
@@ -20,7 +21,7 @@ struct RunArguments {
   std::vector<std::string> pairs;  // key=value
   std::optional<int64_t> num_ctx, seed;
   std::optional<double> temperature;
-  bool no_word_wrap = false, insecure = false;
+  bool no_word_wrap = false;
 };
 
 Status AddParameter(const std::string& name, const std::string& value, Json* parameters) {
@@ -61,14 +62,17 @@ bool Has(const Json& show, const char* capability) {
   return false;
 }
 
-Result<Json> ShowModel(const ApiClient& client, const std::string& model) {
+// A model that is not there is pulled.
+Result<Json> ShowModel(const ApiClient& client, const std::string& model, bool insecure) {
   auto shown = client.Post("/api/show", {{"model", model}});
   if (shown || shown.error().code != ErrorCode::kNotFound) return shown;
-  return MakeError(
-      ErrorCode::kNotFound,
-      "{}. This version of puna cannot pull models: 'puna list' shows what is there, 'puna create' "
-      "imports a GGUF file, and 'puna run ./file.gguf' runs one in place",
-      shown.error().message);
+  if (const Status pulled = PullModel(client, model, insecure); !pulled) {
+    return MakeError(pulled.error().code,
+                     "{}, and it could not be pulled: {} ('puna list' shows what is there, 'puna "
+                     "run ./file.gguf' runs a file in place)",
+                     shown.error().message, pulled.error().message);
+  }
+  return client.Post("/api/show", {{"model", model}});
 }
 
 Status PrintEmbedding(const ApiClient& client, const RunOptions& options,
@@ -137,7 +141,7 @@ Status Run(const Settings& settings, RunOptions options) {
                         in_place ? ServerAccess::ForFile(settings, options.model, file)
                                  : ServerAccess::Connect(settings));
   const ApiClient& client = server.client();
-  PUNA_ASSIGN_OR_RETURN(const Json show, ShowModel(client, options.model));
+  PUNA_ASSIGN_OR_RETURN(const Json show, ShowModel(client, options.model, options.insecure));
   if (options.think.empty() && Has(show, "thinking")) options.think = "true";
   if (Has(show, "embedding") && !Has(show, "completion")) {
     if (prompt.empty()) {
@@ -173,7 +177,9 @@ void AddRun(CLI::App& app, Context& context, Action* chosen) {
       app.add_subcommand("run", "Answer a prompt or chat; starts a server for itself if none runs");
   auto arguments = std::make_shared<RunArguments>();
   RunOptions& options = arguments->options;
-  command->add_option("MODEL", options.model, "Installed model, or a GGUF file to run in place")
+  command
+      ->add_option("MODEL", options.model,
+                   "Model (pulled if it is not installed), or a GGUF file to run in place")
       ->required();
   command->add_option("PROMPT", options.prompt_words,
                       "The prompt; standard input, if it is no terminal, is put before it");
@@ -191,7 +197,8 @@ void AddRun(CLI::App& app, Context& context, Action* chosen) {
   command->add_flag("--truncate{true}", options.truncate,
                     "Embedding models: cut input that is too long (--truncate=false: an error)");
   command->add_option("--dimensions", options.dimensions, "Embedding models: length of the vector");
-  command->add_flag("--insecure", arguments->insecure)->group("");  // accepted for Ollama's sake
+  command->add_flag("--insecure", options.insecure,
+                    "Pull over plain http and do not verify certificates");
   command->callback([&context, arguments, chosen] {
     *chosen = [&context, arguments]() -> Status {
       PUNA_ASSIGN_OR_RETURN(RunOptions checked, CheckArguments(*arguments));

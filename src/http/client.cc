@@ -1,5 +1,6 @@
 #include "http/client.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 
 #include <algorithm>
@@ -22,14 +23,74 @@ struct Transfer {
   const ClientRequest* request;
   ClientResponse* response;
   CURL* curl;
+  bool head_passed = false;    // on_head was called
+  bool ended_at_head = false;  // and wanted no more
+  bool body_too_long = false;
+  uint64_t upload_left = 0;  // bytes of the body file that are still to be sent
+  FILE* upload = nullptr;
 };
+
+// False if the request wants no body.
+bool PassHead(Transfer* transfer) {
+  if (transfer->head_passed) return !transfer->ended_at_head;
+  transfer->head_passed = true;
+  long status = 0;
+  curl_easy_getinfo(transfer->curl, CURLINFO_RESPONSE_CODE, &status);
+  transfer->response->status = static_cast<int>(status);
+  if (transfer->request->on_head)
+    transfer->ended_at_head = !transfer->request->on_head(*transfer->response);
+  return !transfer->ended_at_head;
+}
 
 size_t OnData(char* data, size_t size, size_t count, void* user) {
   auto* transfer = static_cast<Transfer*>(user);
   const std::string_view piece(data, size * count);
+  if (!PassHead(transfer)) return 0;
   if (transfer->request->on_data) return transfer->request->on_data(piece) ? piece.size() : 0;
+  const uint64_t limit = transfer->request->max_body_bytes;
+  transfer->body_too_long = limit != 0 && transfer->response->body.size() + piece.size() > limit;
+  if (transfer->body_too_long) return 0;
   transfer->response->body.append(piece);
   return piece.size();
+}
+
+size_t OnUploadRead(char* out, size_t size, size_t count, void* user) {
+  auto* transfer = static_cast<Transfer*>(user);
+  const size_t wanted =
+      static_cast<size_t>(std::min<uint64_t>(size * count, transfer->upload_left));
+  const size_t got = std::fread(out, 1, wanted, transfer->upload);
+  if (got < wanted) return CURL_READFUNC_ABORT;
+  transfer->upload_left -= got;
+  return got;
+}
+
+// Loopback, link-local, private, and what means "this host"; IPv4 also in its IPv6 forms.
+bool IsPublicAddress(const char* text) {
+  in6_addr v6 = {};
+  in_addr v4 = {};
+  if (inet_pton(AF_INET6, text, &v6) == 1) {
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+      std::copy_n(v6.s6_addr + 12, 4, reinterpret_cast<uint8_t*>(&v4.s_addr));
+    } else {
+      return !IN6_IS_ADDR_LOOPBACK(&v6) && !IN6_IS_ADDR_UNSPECIFIED(&v6) &&
+             !IN6_IS_ADDR_LINKLOCAL(&v6) && !IN6_IS_ADDR_SITELOCAL(&v6) &&
+             (v6.s6_addr[0] & 0xfe) != 0xfc;
+    }
+  } else if (inet_pton(AF_INET, text, &v4) != 1) {
+    return false;
+  }
+  const uint32_t address = ntohl(v4.s_addr);
+  const auto within = [&](uint32_t network, int bits) {
+    return (address >> (32 - bits)) == (network >> (32 - bits));
+  };
+  return !(within(0x00000000, 8) || within(0x7f000000, 8) || within(0x0a000000, 8) ||
+           within(0xac100000, 12) || within(0xc0a80000, 16) || within(0xa9fe0000, 16) ||
+           within(0x64400000, 10));
+}
+
+// After the connection is made and before anything is sent: names may resolve to anything.
+int OnConnected(void*, char* peer, char*, int, int) {
+  return IsPublicAddress(peer) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 size_t OnHeader(char* data, size_t size, size_t count, void* user) {
@@ -79,6 +140,57 @@ Error CurlError(CURLcode code, const std::string& url, const char* detail) {
   }
 }
 
+void SetOptions(const ClientRequest& request, Transfer* transfer, char* detail) {
+  const auto set = [&](CURLoption option, auto value) {
+    curl_easy_setopt(transfer->curl, option, value);
+  };
+  set(CURLOPT_URL, request.url.c_str());
+  set(CURLOPT_ERRORBUFFER, detail);
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_PROTOCOLS_STR, "http,https");
+  set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request.connect_timeout.count()));
+  set(CURLOPT_TIMEOUT, static_cast<long>(request.total_timeout.count()));
+  if (request.stall_timeout.count() > 0) {
+    set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+    set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_timeout.count()));
+  }
+  if (!request.verify_tls) {
+    set(CURLOPT_SSL_VERIFYPEER, 0L);
+    set(CURLOPT_SSL_VERIFYHOST, 0L);
+  }
+  if (request.public_peers_only) set(CURLOPT_PREREQFUNCTION, OnConnected);
+  // Ours is a local server most of the time; a proxy for it is never meant.
+  set(CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
+  set(CURLOPT_BUFFERSIZE, 256L << 10);
+  set(CURLOPT_WRITEFUNCTION, OnData);
+  set(CURLOPT_WRITEDATA, transfer);
+  set(CURLOPT_HEADERFUNCTION, OnHeader);
+  set(CURLOPT_HEADERDATA, transfer);
+  set(CURLOPT_NOPROGRESS, 0L);
+  set(CURLOPT_XFERINFOFUNCTION, OnProgress);
+  set(CURLOPT_XFERINFODATA, transfer);
+}
+
+// The part of `file` that the request sends becomes the body.
+Status SetBodyFile(const ClientRequest& request, FILE* file, Transfer* transfer) {
+  std::error_code error;
+  const uint64_t size = std::filesystem::file_size(request.body_file, error);
+  const uint64_t offset = request.body_file_offset;
+  if (error || offset > size || request.body_file_bytes > size - offset) {
+    return MakeError(ErrorCode::kInternal, "{} has {} bytes, wanted are {} from {} on",
+                     request.body_file.string(), size, request.body_file_bytes, offset);
+  }
+  transfer->upload = file;
+  transfer->upload_left = request.body_file_bytes != 0 ? request.body_file_bytes : size - offset;
+  std::fseek(file, static_cast<long>(offset), SEEK_SET);
+  curl_easy_setopt(transfer->curl, CURLOPT_UPLOAD, 1L);
+  curl_easy_setopt(transfer->curl, CURLOPT_READFUNCTION, OnUploadRead);
+  curl_easy_setopt(transfer->curl, CURLOPT_READDATA, transfer);
+  curl_easy_setopt(transfer->curl, CURLOPT_INFILESIZE_LARGE,
+                   static_cast<curl_off_t>(transfer->upload_left));
+  return {};
+}
+
 }  // namespace
 
 Result<ClientResponse> Fetch(const ClientRequest& request) {
@@ -88,57 +200,46 @@ Result<ClientResponse> Fetch(const ClientRequest& request) {
   if (!curl) return MakeError(ErrorCode::kInternal, "curl could not be started");
 
   ClientResponse response;
-  Transfer transfer{&request, &response, curl.get()};
+  Transfer transfer{.request = &request, .response = &response, .curl = curl.get()};
   char detail[CURL_ERROR_SIZE] = "";
-  const auto set = [&](CURLoption option, auto value) {
-    curl_easy_setopt(curl.get(), option, value);
-  };
-  set(CURLOPT_URL, request.url.c_str());
-  set(CURLOPT_ERRORBUFFER, detail);
-  set(CURLOPT_NOSIGNAL, 1L);
-  set(CURLOPT_PROTOCOLS_STR, "http,https");
-  set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(request.connect_timeout.count()));
-  set(CURLOPT_TIMEOUT, static_cast<long>(request.total_timeout.count()));
-  set(CURLOPT_WRITEFUNCTION, OnData);
-  set(CURLOPT_WRITEDATA, &transfer);
-  set(CURLOPT_HEADERFUNCTION, OnHeader);
-  set(CURLOPT_HEADERDATA, &transfer);
-  set(CURLOPT_NOPROGRESS, 0L);
-  set(CURLOPT_XFERINFOFUNCTION, OnProgress);
-  set(CURLOPT_XFERINFODATA, &transfer);
-  // Ours is a local server most of the time; a proxy for it is never meant.
-  set(CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
-
+  SetOptions(request, &transfer, detail);
   std::unique_ptr<FILE, CurlDeleter> file;
   if (!request.body_file.empty()) {
     file.reset(std::fopen(request.body_file.c_str(), "rb"));
     if (!file) return ErrnoError(errno, request.body_file.string());
-    set(CURLOPT_UPLOAD, 1L);
-    set(CURLOPT_READDATA, file.get());
-    set(CURLOPT_INFILESIZE_LARGE,
-        static_cast<curl_off_t>(std::filesystem::file_size(request.body_file)));
+    PUNA_RETURN_IF_ERROR(SetBodyFile(request, file.get(), &transfer));
   } else if (!request.body.empty() || request.method == "POST") {
-    set(CURLOPT_POSTFIELDS, request.body.data());
-    set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, request.body.data());
+    curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDSIZE_LARGE,
+                     static_cast<curl_off_t>(request.body.size()));
   }
   if (request.method == "HEAD") {
-    set(CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(curl.get(), CURLOPT_NOBODY, 1L);
   } else {
-    set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    curl_easy_setopt(curl.get(), CURLOPT_CUSTOMREQUEST, request.method.c_str());
   }
   curl_slist* lines = nullptr;
   for (const auto& [name, value] : request.headers)
     lines = curl_slist_append(lines, (name + ": " + value).c_str());
   const std::unique_ptr<curl_slist, CurlDeleter> header_lines(lines);
-  set(CURLOPT_HTTPHEADER, header_lines.get());
+  curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, header_lines.get());
 
-  if (const CURLcode code = curl_easy_perform(curl.get()); code != CURLE_OK) {
-    return tl::unexpected(CurlError(code, request.url, detail));
+  const CURLcode code = curl_easy_perform(curl.get());
+  if (transfer.ended_at_head) return response;
+  if (transfer.body_too_long) {
+    return MakeError(ErrorCode::kResourceExhausted, "{}: the answer is longer than {} bytes",
+                     request.url, request.max_body_bytes);
   }
-  long status = 0;
-  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
-  response.status = static_cast<int>(status);
+  if (code != CURLE_OK) return tl::unexpected(CurlError(code, request.url, detail));
+  PassHead(&transfer);
   return response;
+}
+
+std::string_view ClientResponse::Header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (key == name) return value;
+  }
+  return "";
 }
 
 LineSplitter::LineSplitter(std::function<bool(std::string_view)> on_line)

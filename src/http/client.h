@@ -22,10 +22,22 @@ struct ClientRequest {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   std::filesystem::path body_file;  // sent instead of `body` if not empty
+  uint64_t body_file_offset = 0;    // of the first byte that is sent
+  uint64_t body_file_bytes = 0;     // how many are sent; 0: all from the offset on
   std::chrono::seconds connect_timeout{10};
   std::chrono::seconds total_timeout{0};  // 0: none
+  // Without any byte for so long the transfer is given up (kUnavailable); 0: never.
+  std::chrono::seconds stall_timeout{0};
+  bool verify_tls = true;
+  // Refuse peers at loopback, link-local and private addresses, for URLs that a stranger wrote.
+  bool public_peers_only = false;
+  // A longer answer that is collected in `body` is kResourceExhausted; 0: any length.
+  uint64_t max_body_bytes = 0;
   // Called with (bytes sent, bytes in all) of the body; false cancels.
   std::function<bool(uint64_t, uint64_t)> on_upload;
+  // Called with status and headers before the first byte of the answer's body; false ends the
+  // transfer there, and Fetch returns what is known without the body.
+  std::function<bool(const struct ClientResponse&)> on_head;
   // If set, the answer is passed here piece by piece instead of being collected; false cancels.
   std::function<bool(std::string_view)> on_data;
 };
@@ -34,10 +46,13 @@ struct ClientResponse {
   int status = 0;
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;
+
+  // The first header of that (lower-case) name, "" if absent.
+  std::string_view Header(std::string_view name) const;
 };
 
-// Nobody listening is kUnavailable; cancelled by a callback is kCancelled. A status of 400 or more
-// is no error here.
+// Redirects are not followed. Nobody listening is kUnavailable; cancelled by a callback is
+// kCancelled. A status of 400 or more is no error here.
 Result<ClientResponse> Fetch(const ClientRequest& request);
 
 // Splits a stream into its lines, whatever the pieces it comes in.

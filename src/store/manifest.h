@@ -1,4 +1,5 @@
-// The JSON of manifests: a subset of Docker's image manifest, version 2. Internal to the store.
+// The JSON of manifests: a subset of Docker's image manifest, version 2. For the store
+// and the registry.
 #ifndef PUNA_STORE_MANIFEST_H_
 #define PUNA_STORE_MANIFEST_H_
 

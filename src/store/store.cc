@@ -283,6 +283,31 @@ Status Store::Copy(const ModelName& source, const ModelName& destination) {
   return WriteFileAtomically(root_ / "manifests" / existing.RelativePath(), text);
 }
 
+Result<std::string> Store::ReadManifestText(const ModelName& name) const {
+  ModelName found;
+  const auto path = FindManifest(name, &found);
+  if (path) return ReadFile(*path, kMaxManifestBytes);
+  PUNA_RETURN_IF_ERROR(Find(name));
+  return MakeError(ErrorCode::kInvalidArgument,
+                   "{} is not in the store; 'puna cp' gives it a name there", name.ShortName());
+}
+
+Status Store::AddManifest(const ModelName& name, const std::string& text) {
+  PUNA_RETURN_IF_ERROR(ParseManifest(text));
+  ModelName existing = name;
+  std::vector<Layer> replaced;
+  if (const auto path = FindManifest(name, &existing)) {
+    const auto old_text = ReadFile(*path, kMaxManifestBytes);
+    if (auto old = old_text ? ParseManifest(*old_text)
+                            : Result<Manifest>(tl::unexpected(old_text.error()))) {
+      replaced = std::move(old->layers);
+      replaced.push_back(old->config);
+    }
+  }
+  PUNA_RETURN_IF_ERROR(WriteFileAtomically(root_ / "manifests" / existing.RelativePath(), text));
+  return RemoveUnused(replaced);
+}
+
 Status Store::Delete(const ModelName& name) {
   ModelName found;
   const auto path = FindManifest(name, &found);

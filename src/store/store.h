@@ -105,6 +105,13 @@ class Store {
   Status Delete(const ModelName& name);
   Status Create(const CreateRequest& request, const ProgressFunction& progress);
 
+  // The bytes of a model's manifest. kNotFound; the bundled model and local files have none
+  // (kInvalidArgument).
+  Result<std::string> ReadManifestText(const ModelName& name) const;
+  // Writes a manifest whose blobs are all there, byte for byte, under `name`, and deletes the
+  // layers of the one it replaces that nobody uses any more.
+  Status AddManifest(const ModelName& name, const std::string& text);
+
   // --- blobs; `digest` is "sha256:<64 hex>" or "sha256-<64 hex>", anything else is
   // kInvalidArgument
   Result<std::filesystem::path> BlobPath(std::string_view digest) const;

@@ -82,7 +82,11 @@ class Server:
             self.tls.check_hostname = False
         for name in [name for name in self.env if name.startswith("OLLAMA_")]:
             del self.env[name]
-        self.log = open(self.folder / "server.log", "wb")
+        self.log = open(self.folder / "server.log", "ab")
+        self.restart()
+
+    def restart(self):
+        """Starts the program, the first time or after it ended."""
         self.process = subprocess.Popen([self.puna, "serve"], env=self.env, stdout=self.log, stderr=self.log,
                                         stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 60

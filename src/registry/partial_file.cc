@@ -1,0 +1,149 @@
+#include "registry/partial_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/file.h"
+#include "base/json.h"
+
+namespace puna::registry {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Small enough that a broken connection costs little and every connection has work, large enough
+// that requests do not cost more than bytes.
+constexpr int64_t kMinPartBytes = 8 << 20, kMaxPartBytes = 256 << 20;
+constexpr size_t kMaxStateBytes = 16 << 20;
+
+void Split(int64_t size, int connections, std::deque<Part>* parts) {
+  const int64_t step = std::clamp(size / (2 * connections), kMinPartBytes, kMaxPartBytes);
+  for (int64_t at = 0; at < size; at += step) parts->emplace_back(at, std::min(step, size - at), 0);
+}
+
+bool SameFile(int descriptor, const fs::path& path) {
+  struct stat a = {}, b = {};
+  return ::fstat(descriptor, &a) == 0 && ::stat(path.c_str(), &b) == 0 && a.st_ino == b.st_ino &&
+         a.st_dev == b.st_dev;
+}
+
+}  // namespace
+
+PartialFile::PartialFile(fs::path blob, int descriptor, int64_t size)
+    : blob_(std::move(blob)), descriptor_(descriptor), size_(size) {}
+
+PartialFile::~PartialFile() { ::close(descriptor_); }
+
+Result<std::unique_ptr<PartialFile>> PartialFile::Open(const fs::path& blob, int64_t size,
+                                                       int connections) {
+  std::error_code error;
+  fs::create_directories(blob.parent_path(), error);
+  const fs::path path = blob.string() + "-partial";
+  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) return ErrnoError(errno, path.string());
+  std::unique_ptr<PartialFile> file(new PartialFile(blob, descriptor, size));
+  // The name may have gone to a finished blob between open and lock.
+  if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0 || !SameFile(descriptor, path)) return nullptr;
+  if (!file->LoadState()) {
+    if (::ftruncate(descriptor, 0) != 0) return ErrnoError(errno, path.string());
+    Split(size, connections, &file->parts_);
+  }
+  if (::ftruncate(descriptor, size) != 0) return ErrnoError(errno, path.string());
+  return file;
+}
+
+bool PartialFile::LoadState() {
+  const auto text = ReadFile(StatePath(), kMaxStateBytes);
+  if (!text) return false;
+  const Json state = Json::parse(*text, nullptr, false);
+  if (!state.is_object() || state.value("size", Json()) != size_ || !state.contains("parts"))
+    return false;
+  int64_t at = 0;
+  for (const Json& part : state["parts"]) {
+    const bool shape = part.is_array() && part.size() == 2 && part[0].is_number_integer() &&
+                       part[1].is_number_integer();
+    const int64_t size = shape ? part[0].get<int64_t>() : -1;
+    const int64_t done = shape ? part[1].get<int64_t>() : -1;
+    if (size <= 0 || done < 0 || done > size || size > size_ - at) {
+      parts_.clear();
+      return false;
+    }
+    parts_.emplace_back(at, size, done);
+    at += size;
+  }
+  struct stat info = {};
+  if (at == size_ && ::fstat(descriptor_, &info) == 0 && info.st_size == size_) return true;
+  parts_.clear();
+  return false;
+}
+
+Status PartialFile::SaveState() {
+  // What is written down must not be ahead of what is on the disk.
+  Json parts = Json::array();
+  for (const Part& part : parts_) parts.push_back({part.size, part.done.load()});
+  if (::fdatasync(descriptor_) != 0) return ErrnoError(errno, Path().string());
+  return WriteFileAtomically(StatePath(), DumpJson({{"size", size_}, {"parts", parts}}));
+}
+
+void PartialFile::UseOnePart() {
+  parts_.clear();
+  parts_.emplace_back(0, size_, 0);
+}
+
+int64_t PartialFile::Done() const {
+  int64_t done = 0;
+  for (const Part& part : parts_) done += part.done.load(std::memory_order_acquire);
+  return done;
+}
+
+int64_t PartialFile::Contiguous() const {
+  for (const Part& part : parts_) {
+    const int64_t done = part.done.load(std::memory_order_acquire);
+    if (done < part.size) return part.begin + done;
+  }
+  return size_;
+}
+
+Status PartialFile::WriteAt(int64_t offset, std::span<const char> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t wrote = ::pwrite(descriptor_, bytes.data(), bytes.size(), offset);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return ErrnoError(errno, "write " + Path().string());
+    bytes = bytes.subspan(static_cast<size_t>(wrote));
+    offset += wrote;
+  }
+  return {};
+}
+
+Status PartialFile::ReadAt(int64_t offset, std::span<uint8_t> out) const {
+  while (!out.empty()) {
+    const ssize_t got = ::pread(descriptor_, out.data(), out.size(), offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoError(errno, "read " + Path().string());
+    if (got == 0) return MakeError(ErrorCode::kInternal, "{} became shorter", Path().string());
+    out = out.subspan(static_cast<size_t>(got));
+    offset += got;
+  }
+  return {};
+}
+
+Status PartialFile::Finish() {
+  if (::fsync(descriptor_) != 0) return ErrnoError(errno, "sync " + Path().string());
+  PUNA_RETURN_IF_ERROR(RenameSynced(Path(), blob_));
+  std::error_code error;
+  fs::remove(StatePath(), error);
+  return {};
+}
+
+void PartialFile::Discard() {
+  std::error_code error;
+  fs::remove(StatePath(), error);
+  fs::remove(Path(), error);
+}
+
+}  // namespace puna::registry

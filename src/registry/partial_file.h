@@ -1,0 +1,63 @@
+// A blob that is on its way: sha256-<hex>-partial beside the blobs, and what is known of its parts
+// in sha256-<hex>-partial-state. Internal to registry.
+#ifndef PUNA_REGISTRY_PARTIAL_FILE_H_
+#define PUNA_REGISTRY_PARTIAL_FILE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+
+namespace puna::registry {
+
+// A run of the file that one connection fetches from its beginning on.
+struct Part {
+  Part(int64_t begin, int64_t size, int64_t done) : begin(begin), size(size), done(done) {}
+  const int64_t begin, size;
+  std::atomic<int64_t> done;  // bytes that are in the file
+};
+
+// Locked against other transfers of the same blob, of this process and of others, while it lives.
+class PartialFile {
+ public:
+  // Null if somebody else holds it. What an earlier transfer left is taken up if it fits `size`.
+  static Result<std::unique_ptr<PartialFile>> Open(const std::filesystem::path& blob, int64_t size,
+                                                   int connections);
+  ~PartialFile();
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
+
+  std::deque<Part>& parts() { return parts_; }
+  int64_t Done() const;
+  // How many bytes from the start on are all there.
+  int64_t Contiguous() const;
+  // Thread safe for different ranges.
+  Status WriteAt(int64_t offset, std::span<const char> bytes);
+  Status ReadAt(int64_t offset, std::span<uint8_t> out) const;
+  // Syncs the bytes, then writes down which parts are there.
+  Status SaveState();
+  // Starts over: everything in one part, for servers that send only the whole.
+  void UseOnePart();
+  // Syncs and gives the file its final name.
+  Status Finish();
+  void Discard();
+
+ private:
+  PartialFile(std::filesystem::path blob, int descriptor, int64_t size);
+  bool LoadState();
+  std::filesystem::path Path() const { return blob_.string() + "-partial"; }
+  std::filesystem::path StatePath() const { return blob_.string() + "-partial-state"; }
+
+  const std::filesystem::path blob_;
+  const int descriptor_;
+  const int64_t size_;
+  std::deque<Part> parts_;  // in order, without gaps
+};
+
+}  // namespace puna::registry
+
+#endif  // PUNA_REGISTRY_PARTIAL_FILE_H_

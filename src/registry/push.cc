@@ -1,0 +1,209 @@
+// A blob goes up in chunks, one after the other: a registry says with each answer where the next
+// goes. One that answers with a redirect wants the chunk at another place (object storage), without
+// our token.
+#include <openssl/evp.h>
+
+#include <algorithm>
+
+#include "http/url.h"
+#include "registry/registry.h"
+#include "registry/session.h"
+#include "store/manifest.h"
+
+namespace puna::registry {
+namespace {
+
+constexpr int64_t kChunkBytes = 100 << 20;
+constexpr int kTries = 6;
+
+std::string Md5(std::string_view bytes) {
+  std::string digest(16, '\0');
+  EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr,
+             EVP_md5(), nullptr);
+  return digest;
+}
+
+std::string Hex(std::string_view bytes) {
+  std::string out;
+  for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
+  return out;
+}
+
+class BlobUpload {
+ public:
+  BlobUpload(Session& session, const store::Layer& layer, std::filesystem::path blob,
+             const store::ProgressFunction& progress)
+      : session_(session), layer_(layer), blob_(std::move(blob)), progress_(progress) {}
+
+  Status Run();
+
+ private:
+  Status Start();
+  Status SendChunk(int64_t begin, int64_t end);
+  Status SendChunkElsewhere(const std::string& url, int64_t begin, int64_t end);
+  Status Finish();
+  Result<std::string> NextUrl(const http::ClientResponse& response) const;
+  bool Report(int64_t done) const {
+    return !progress_ || progress_({"pushing " + layer_.digest.substr(7, 12), layer_.digest,
+                                    layer_.size_bytes, done});
+  }
+  http::ClientRequest ChunkRequest(const std::string& url, int64_t begin, int64_t end) const;
+
+  Session& session_;
+  const store::Layer& layer_;
+  const std::filesystem::path blob_;
+  const store::ProgressFunction& progress_;
+  std::string url_;    // where the next request goes
+  std::string etags_;  // of chunks that went elsewhere, as raw md5
+  int64_t etag_count_ = 0;
+};
+
+Result<std::string> BlobUpload::NextUrl(const http::ClientResponse& response) const {
+  std::string next(response.Header("docker-upload-location"));
+  if (next.empty()) next = response.Header("location");
+  if (next.empty()) {
+    return MakeError(ErrorCode::kCorrupt, "the registry does not say where blob {} goes",
+                     layer_.digest);
+  }
+  return http::ResolveUrl(url_, next);
+}
+
+Status BlobUpload::Start() {
+  http::ClientRequest request;
+  request.method = "POST";
+  url_ = session_.Url("blobs/uploads/");
+  // What was taken from another model of the same registry need not travel.
+  if (!layer_.from.empty()) {
+    if (const auto from = store::ModelName::Parse(layer_.from)) {
+      url_ += "?mount=" + layer_.digest + "&from=" + from->name_space + "/" + from->model;
+    }
+  }
+  request.url = url_;
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session_.Send(std::move(request)));
+  if (response.status == 201) {
+    url_.clear();
+    return {};
+  }
+  if (response.status != 202) return StatusError("push blob " + layer_.digest, response);
+  PUNA_ASSIGN_OR_RETURN(url_, NextUrl(response));
+  return {};
+}
+
+http::ClientRequest BlobUpload::ChunkRequest(const std::string& url, int64_t begin,
+                                             int64_t end) const {
+  http::ClientRequest request;
+  request.url = url;
+  request.headers = {{"Content-Type", "application/octet-stream"}, {"Expect", ""}};
+  request.body_file = blob_;
+  request.body_file_offset = static_cast<uint64_t>(begin);
+  request.body_file_bytes = static_cast<uint64_t>(end - begin);
+  request.on_upload = [this, begin](uint64_t sent, uint64_t) {
+    return Report(begin + static_cast<int64_t>(sent));
+  };
+  return request;
+}
+
+Status BlobUpload::SendChunk(int64_t begin, int64_t end) {
+  http::ClientRequest request = ChunkRequest(url_, begin, end);
+  request.method = "PATCH";
+  request.headers.emplace_back("Content-Range", fmt::format("{}-{}", begin, end - 1));
+  request.headers.emplace_back("X-Redirect-Uploads", "1");
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session_.Send(std::move(request)));
+  if (response.status == 307) {
+    PUNA_ASSIGN_OR_RETURN(const std::string elsewhere,
+                          http::ResolveUrl(url_, std::string(response.Header("location"))));
+    if (!response.Header("docker-upload-location").empty()) {
+      PUNA_ASSIGN_OR_RETURN(url_, NextUrl(response));
+    }
+    return SendChunkElsewhere(elsewhere, begin, end);
+  }
+  if (response.status < 200 || response.status > 204)
+    return StatusError("push blob " + layer_.digest, response);
+  PUNA_ASSIGN_OR_RETURN(url_, NextUrl(response));
+  return {};
+}
+
+Status BlobUpload::SendChunkElsewhere(const std::string& url, int64_t begin, int64_t end) {
+  http::ClientRequest request = ChunkRequest(url, begin, end);
+  request.method = "PUT";
+  BlobSource place;
+  place.url = url;
+  place.at_registry = false;
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response,
+                        session_.SendTo(place, std::move(request)));
+  if (response.status < 200 || response.status > 204)
+    return StatusError("push blob " + layer_.digest, response);
+  std::string etag(response.Header("etag"));
+  std::erase(etag, '"');
+  etags_ += Md5(etag);
+  ++etag_count_;
+  return {};
+}
+
+Status BlobUpload::Finish() {
+  http::ClientRequest request;
+  request.method = "PUT";
+  request.url = url_ + (url_.find('?') == std::string::npos ? "?" : "&") +
+                "digest=" + http::EncodeComponent(layer_.digest);
+  if (etag_count_ > 0)
+    request.url += "&etag=" + Hex(Md5(etags_)) + "-" + std::to_string(etag_count_);
+  request.headers = {{"Content-Length", "0"}};
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session_.Send(std::move(request)));
+  if (response.status != 201) return StatusError("push blob " + layer_.digest, response);
+  return {};
+}
+
+Status BlobUpload::Run() {
+  http::ClientRequest head;
+  head.method = "HEAD";
+  head.url = session_.Url("blobs/" + layer_.digest);
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse there, session_.Send(std::move(head)));
+  if (there.status != 200) {
+    PUNA_RETURN_IF_ERROR(Start());
+    const bool mounted = url_.empty();
+    for (int64_t begin = 0; begin < layer_.size_bytes && !mounted; begin += kChunkBytes) {
+      PUNA_RETURN_IF_ERROR(SendChunk(begin, std::min(begin + kChunkBytes, layer_.size_bytes)));
+    }
+    if (!mounted) PUNA_RETURN_IF_ERROR(Finish());
+  }
+  if (!Report(layer_.size_bytes)) return MakeError(ErrorCode::kCancelled, "cancelled");
+  return {};
+}
+
+}  // namespace
+
+Status Registry::Push(const store::ModelName& name, bool insecure,
+                      const store::ProgressFunction& progress) {
+  const auto report = [&](const char* status) -> Status {
+    if (progress && !progress({status, "", 0, 0}))
+      return MakeError(ErrorCode::kCancelled, "cancelled");
+    return {};
+  };
+  PUNA_RETURN_IF_ERROR(report("retrieving manifest"));
+  PUNA_ASSIGN_OR_RETURN(const std::string text, store_->ReadManifestText(name));
+  PUNA_ASSIGN_OR_RETURN(const store::Manifest manifest, store::ParseManifest(text));
+  Session session(name, insecure, options_);
+  std::vector<store::Layer> layers = manifest.layers;
+  layers.push_back(manifest.config);
+  for (const store::Layer& layer : layers) {
+    PUNA_ASSIGN_OR_RETURN(const std::filesystem::path blob, store_->BlobPath(layer.digest));
+    Status sent;
+    // An upload that broke is begun anew: registries forget what came of it.
+    for (int i = 0; i < kTries; ++i) {
+      sent = BlobUpload(session, layer, blob, progress).Run();
+      if (sent || sent.error().code != ErrorCode::kUnavailable) break;
+    }
+    PUNA_RETURN_IF_ERROR(sent);
+  }
+  PUNA_RETURN_IF_ERROR(report("pushing manifest"));
+  http::ClientRequest request;
+  request.method = "PUT";
+  request.url = session.Url("manifests/" + name.tag);
+  request.headers = {{"Content-Type", std::string(store::kManifestType)}};
+  request.body = text;
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session.Send(std::move(request)));
+  if (response.status < 200 || response.status > 204) return StatusError("push manifest", response);
+  return report("success");
+}
+
+}  // namespace puna::registry

@@ -1,0 +1,203 @@
+#include "registry/session.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "base/json.h"
+#include "base/sha256.h"
+#include "http/url.h"
+#include "registry/identity.h"
+
+namespace puna::registry {
+namespace {
+
+constexpr int kMaxRedirects = 10;
+constexpr uint64_t kMaxAnswerBytes = 4 << 20;
+
+bool IsRedirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+// The value of key="..." in a WWW-Authenticate header.
+std::string ChallengeField(std::string_view challenge, std::string_view key) {
+  const std::string pattern = std::string(key) + "=\"";
+  const size_t at = challenge.find(pattern);
+  if (at == std::string_view::npos) return "";
+  challenge.remove_prefix(at + pattern.size());
+  return std::string(challenge.substr(0, challenge.find('"')));
+}
+
+// The query of a token request: what the challenge wants, and a time and a random number that make
+// its signature good for one use.
+std::string TokenQuery(std::string_view challenge) {
+  unsigned char random[16];
+  RAND_bytes(random, sizeof(random));
+  std::string nonce = EncodeBase64({reinterpret_cast<const char*>(random), sizeof(random)});
+  std::replace(nonce.begin(), nonce.end(), '+', '-');
+  std::replace(nonce.begin(), nonce.end(), '/', '_');
+  nonce.erase(nonce.find('='));
+  const auto now = std::chrono::duration_cast<std::chrono::seconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  std::string query = "nonce=" + nonce;
+  std::string scopes = ChallengeField(challenge, "scope");
+  while (!scopes.empty()) {
+    const size_t end = std::min(scopes.find(' '), scopes.size());
+    query += "&scope=" + http::EncodeComponent(scopes.substr(0, end));
+    scopes.erase(0, end + 1);
+  }
+  query += "&service=" + http::EncodeComponent(ChallengeField(challenge, "service"));
+  return query + fmt::format("&ts={}", now.count());
+}
+
+// What the header "Content-Range: bytes 0-0/123" says of the whole.
+std::optional<int64_t> WholeSize(std::string_view content_range) {
+  const size_t slash = content_range.rfind('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  int64_t size = 0;
+  for (const char c : content_range.substr(slash + 1)) {
+    if (c < '0' || c > '9' || size > (int64_t{1} << 58)) return std::nullopt;
+    size = size * 10 + (c - '0');
+  }
+  return size;
+}
+
+}  // namespace
+
+tl::unexpected<Error> StatusError(const std::string& what, const http::ClientResponse& response) {
+  const ErrorCode code = response.status == 404 ? ErrorCode::kNotFound
+                         : response.status >= 500 || response.status == 429
+                             ? ErrorCode::kUnavailable
+                             : ErrorCode::kInternal;
+  std::string body = response.body.substr(0, 300);
+  while (!body.empty() && (body.back() == '\n' || body.back() == ' ')) body.pop_back();
+  return MakeError(code, "{}: {}: {}", what, response.status, body);
+}
+
+Session::Session(const store::ModelName& name, bool insecure, const RegistryOptions& options)
+    : options_(options), insecure_(insecure), host_(name.host) {
+  std::transform(host_.begin(), host_.end(), host_.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  base_ = fmt::format("{}://{}/v2/{}/{}/", insecure ? "http" : "https", host_, name.name_space,
+                      name.model);
+}
+
+void Session::Prepare(http::ClientRequest* request) const {
+  request->headers.emplace_back("User-Agent", options_.user_agent);
+  request->verify_tls = !insecure_;
+  request->stall_timeout = options_.stall_timeout;
+  if (!request->on_data) request->max_body_bytes = kMaxAnswerBytes;
+}
+
+Result<http::ClientResponse> Session::Send(http::ClientRequest request) {
+  Prepare(&request);
+  const auto with_token = [&] {
+    http::ClientRequest copy = request;
+    const std::lock_guard lock(mutex_);
+    if (!token_.empty()) copy.headers.emplace_back("Authorization", "Bearer " + token_);
+    return copy;
+  };
+  // A challenge must not reach the callbacks that wait for a blob.
+  http::ClientRequest first = with_token();
+  if (request.on_head) {
+    first.on_head = [&](const http::ClientResponse& head) {
+      return head.status != 401 && request.on_head(head);
+    };
+  }
+  PUNA_ASSIGN_OR_RETURN(http::ClientResponse response, http::Fetch(first));
+  if (response.status != 401) return response;
+  PUNA_RETURN_IF_ERROR(Authorize(std::string(response.Header("www-authenticate"))));
+  PUNA_ASSIGN_OR_RETURN(response, http::Fetch(with_token()));
+  if (response.status == 401)
+    return MakeError(ErrorCode::kPermissionDenied, "unauthorized: access denied");
+  return response;
+}
+
+Status Session::Authorize(const std::string& challenge) {
+  const std::string realm = ChallengeField(challenge, "realm");
+  if (!challenge.starts_with("Bearer ") || realm.empty())
+    return MakeError(ErrorCode::kPermissionDenied, "unauthorized: access denied");
+  // Whoever gets a signed request could use it, so it goes only to the registry itself.
+  PUNA_ASSIGN_OR_RETURN(const http::UrlParts parts, http::SplitUrl(realm));
+  if (parts.host != host_) {
+    return MakeError(ErrorCode::kPermissionDenied,
+                     "the registry {} sends its users to another host, {}, for a token", host_,
+                     parts.host);
+  }
+  PUNA_ASSIGN_OR_RETURN(const Identity identity, Identity::LoadOrCreate(options_.key_file));
+  const std::string url =
+      realm + (realm.find('?') == std::string::npos ? "?" : "&") + TokenQuery(challenge);
+  PUNA_ASSIGN_OR_RETURN(const std::string signature,
+                        identity.Sign("GET," + url + "," + EncodeBase64(Sha256Hex(""))));
+  http::ClientRequest request;
+  request.url = url;
+  request.headers = {{"Authorization", identity.PublicKey() + ":" + signature}};
+  Prepare(&request);
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, http::Fetch(request));
+  if (response.status != 200) return StatusError("token of " + host_, response);
+  const Json json = Json::parse(response.body, nullptr, false);
+  const std::string token = json.is_object() ? JsonString(json, "token") : "";
+  // A line break would add headers of the registry's choice to our requests.
+  if (token.empty() || token.find_first_of("\r\n") != std::string::npos)
+    return MakeError(ErrorCode::kPermissionDenied, "the registry {} sent no usable token", host_);
+  const std::lock_guard lock(mutex_);
+  token_ = token;
+  return {};
+}
+
+bool Session::AllowsRedirect(const std::string& url) const {
+  const auto parts = http::SplitUrl(url);
+  return parts && (insecure_ || parts->scheme == "https");
+}
+
+http::ClientRequest Session::RangeRequest(const BlobSource& source, int64_t begin,
+                                          int64_t end) const {
+  http::ClientRequest request;
+  request.url = source.url;
+  if (source.ranges) request.headers = {{"Range", fmt::format("bytes={}-{}", begin, end - 1)}};
+  return request;
+}
+
+Result<http::ClientResponse> Session::SendTo(const BlobSource& source,
+                                             http::ClientRequest request) {
+  if (source.at_registry) return Send(std::move(request));
+  Prepare(&request);
+  request.public_peers_only = !insecure_;
+  return http::Fetch(request);
+}
+
+Result<BlobSource> Session::FindBlob(const std::string& digest) {
+  BlobSource source{.url = Url("blobs/" + digest),
+                    .at_registry = true,
+                    .ranges = true,
+                    .size_bytes = std::nullopt};
+  for (int i = 0; i < kMaxRedirects; ++i) {
+    // One byte tells where the blob is, how long it is, and whether parts can be asked for.
+    http::ClientRequest request = RangeRequest(source, 0, 1);
+    request.on_head = [](const http::ClientResponse&) { return false; };
+    PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, SendTo(source, std::move(request)));
+    if (response.status == 200 || response.status == 206) {
+      source.ranges = response.status == 206;
+      if (source.ranges) source.size_bytes = WholeSize(response.Header("content-range"));
+      return source;
+    }
+    // The range of an empty blob cannot be satisfied.
+    if (response.status == 416) return source;
+    const std::string location(response.Header("location"));
+    if (!IsRedirect(response.status) || location.empty())
+      return StatusError("blob " + digest, response);
+    PUNA_ASSIGN_OR_RETURN(source.url, http::ResolveUrl(source.url, location));
+    if (!AllowsRedirect(source.url)) {
+      return MakeError(ErrorCode::kCorrupt,
+                       "the registry {} redirects to {}, which is not https: refused", host_,
+                       source.url);
+    }
+    PUNA_ASSIGN_OR_RETURN(const http::UrlParts parts, http::SplitUrl(source.url));
+    source.at_registry = source.at_registry && parts.host == host_;
+  }
+  return MakeError(ErrorCode::kCorrupt, "blob {}: more than {} redirects", digest, kMaxRedirects);
+}
+
+}  // namespace puna::registry

@@ -1,0 +1,59 @@
+// Requests to one repository of one registry, with the token exchange behind them. Internal to
+// registry. Thread safe.
+#ifndef PUNA_REGISTRY_SESSION_H_
+#define PUNA_REGISTRY_SESSION_H_
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "http/client.h"
+#include "registry/registry.h"
+#include "store/model_name.h"
+
+namespace puna::registry {
+
+// Where the bytes of a blob are.
+struct BlobSource {
+  std::string url;
+  bool at_registry = true;            // requests carry the registry's token
+  bool ranges = true;                 // parts of it can be asked for
+  std::optional<int64_t> size_bytes;  // what the server says of it
+};
+
+class Session {
+ public:
+  Session(const store::ModelName& name, bool insecure, const RegistryOptions& options);
+
+  // "https://host/v2/namespace/model/<rest>"
+  std::string Url(const std::string& rest) const { return base_ + rest; }
+  // Sends with the token; a 401 with a challenge is answered once. A status of 400 or more is no
+  // error here.
+  Result<http::ClientResponse> Send(http::ClientRequest request);
+  // Follows the registry's redirects to the blob. A redirect may leave the registry, but not for
+  // another protocol, nor (from a public registry) for this host or a private network.
+  Result<BlobSource> FindBlob(const std::string& digest);
+  // GET of the bytes [begin, end) of a source.
+  http::ClientRequest RangeRequest(const BlobSource& source, int64_t begin, int64_t end) const;
+  Result<http::ClientResponse> SendTo(const BlobSource& source, http::ClientRequest request);
+
+ private:
+  Status Authorize(const std::string& challenge);
+  void Prepare(http::ClientRequest* request) const;
+  bool AllowsRedirect(const std::string& url) const;
+
+  const RegistryOptions options_;
+  const bool insecure_;
+  std::string host_, base_;
+  std::mutex mutex_;
+  std::string token_;
+};
+
+// "<what>: <status>: <the beginning of the body>".
+tl::unexpected<Error> StatusError(const std::string& what, const http::ClientResponse& response);
+
+}  // namespace puna::registry
+
+#endif  // PUNA_REGISTRY_SESSION_H_
