@@ -93,6 +93,7 @@ scheduler::ModelReference ModelEntry::Reference(bool embeddings) const {
     if (const auto parsed = ParseKeepAlive(keep_alive->get<std::string>()))
       reference.keep_alive = *parsed;
   }
+  for (const auto& adapter : adapters) reference.adapters.push_back({adapter});
   return reference;
 }
 
@@ -103,6 +104,7 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(
   auto entry = std::make_shared<ModelEntry>();
   entry->installed = std::move(installed);
   PUNA_ASSIGN_OR_RETURN(entry->file, store_->OpenWeights(entry->installed));
+  PUNA_ASSIGN_OR_RETURN(entry->adapters, store_->OpenAdapters(entry->installed));
   const gguf::File& file = *entry->file;
   auto tokenizer = tokenizer::Tokenizer::FromGguf(file);
   if (tokenizer) {

@@ -25,6 +25,7 @@ namespace puna::api {
 struct ModelEntry {
   store::InstalledModel installed;
   std::shared_ptr<const gguf::File> file;
+  std::vector<std::shared_ptr<const gguf::File>> adapters;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // null: a model without a vocabulary
   std::shared_ptr<const chat::PromptTemplate> prompt_template;
   std::shared_ptr<const ControlTexts> control_texts;  // null with the tokenizer

@@ -39,6 +39,8 @@ void AddLogits(CLI::App* eval, Context& context, Action* chosen) {
   auto options = std::make_shared<EvalLogitsOptions>();
   AddModelOptions(command, &options->model);
   AddTokensAndOut(command, options.get());
+  command->add_option("--adapter", options->adapters,
+                      "LoRA adapter in GGUF, FILE or FILE=SCALE; may be given several times");
   command->callback([&context, options, chosen] {
     *chosen = [&context, options] { return EvalLogits(context.settings, *options); };
   });

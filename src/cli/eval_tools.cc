@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -34,6 +35,28 @@ Result<RunnerOptions> RunnerOptionsOf(const Settings& settings, const EvalModelO
   PUNA_ASSIGN_OR_RETURN(runner.kv_type, backend::ParseKvType(options.kv_type));
   runner.max_batch_tokens = std::max<int64_t>(1, options.chunk);
   return runner;
+}
+
+// "FILE" or "FILE=SCALE", by which the adapter counts.
+Status ApplyAdapter(const std::string& argument, ModelRunner* runner) {
+  std::string path = argument;
+  float scale = 1;
+  std::error_code error;
+  const size_t equals = argument.rfind('=');
+  if (equals != std::string::npos && !std::filesystem::exists(argument, error)) {
+    path = argument.substr(0, equals);
+    const char* const begin = argument.data() + equals + 1;
+    const char* const end = argument.data() + argument.size();
+    const auto [stop, code] = std::from_chars(begin, end, scale);
+    if (code != std::errc() || stop != end || !std::isfinite(scale)) {
+      return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is no scale of an adapter",
+                       argument.substr(equals + 1));
+    }
+  }
+  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
+  if (Status status = runner->ApplyAdapter(*file, scale); !status)
+    return WithContext(std::move(status).error(), path);
+  return {};
 }
 
 }  // namespace
@@ -79,6 +102,8 @@ Status EvalLogits(const Settings& settings, const EvalLogitsOptions& options) {
   runner_options.kv_tokens = static_cast<int64_t>(ids.size());
   PUNA_ASSIGN_OR_RETURN(const auto runner, ModelRunner::Load(file, runner_options));
   PUNA_RETURN_IF_ERROR(runner->CheckTokens(ids));
+  for (const std::string& adapter : options.adapters)
+    PUNA_RETURN_IF_ERROR(ApplyAdapter(adapter, runner.get()));
   PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(options.out));
   model::PageTable sequence = runner->NewSequence();
   const size_t chunk = model::SeesAhead(runner->config())

@@ -32,6 +32,7 @@ struct EvalModelOptions {
 struct EvalLogitsOptions {
   EvalModelOptions model;
   std::string tokens_file, out;
+  std::vector<std::string> adapters;  // FILE or FILE=SCALE
 };
 Status EvalLogits(const Settings& settings, const EvalLogitsOptions& options);
 Status EvalEmbedding(const Settings& settings, const EvalLogitsOptions& options);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "backend/plan.h"
+#include "model/lora.h"
 #include "model/model.h"
 #include "store/store.h"
 
@@ -55,20 +56,29 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                                                 .kv_pages = pages,
                                                 .state_slots = slots,
                                                 .max_batch_tokens = max_batch_tokens}));
-  return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(config), std::move(backend),
-                                                      std::move(program), plan->vocabulary, pages,
-                                                      slots, max_batch_tokens));
+  return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(config), plan, std::move(backend),
+                                                      std::move(program), pages, slots,
+                                                      max_batch_tokens));
 }
 
-ModelRunner::ModelRunner(model::ModelConfig config, std::unique_ptr<backend::Backend> backend,
-                         std::unique_ptr<backend::Program> program, int64_t vocabulary,
-                         int64_t pages, int64_t state_slots, int64_t max_batch_tokens)
+ModelRunner::ModelRunner(model::ModelConfig config, std::shared_ptr<const backend::Plan> plan,
+                         std::unique_ptr<backend::Backend> backend,
+                         std::unique_ptr<backend::Program> program, int64_t pages,
+                         int64_t state_slots, int64_t max_batch_tokens)
     : config_(std::move(config)),
+      plan_(std::move(plan)),
       backend_(std::move(backend)),
       program_(std::move(program)),
-      vocabulary_(vocabulary),
+      vocabulary_(plan_->vocabulary),
       max_batch_tokens_(max_batch_tokens),
       pool_(pages, state_slots) {}
+
+Status ModelRunner::ApplyAdapter(const gguf::File& file, float scale) {
+  PUNA_ASSIGN_OR_RETURN(auto adapter, model::BindAdapter(file, config_, *plan_));
+  applied_.push_back({adapter.get(), scale});
+  adapters_.push_back(std::move(adapter));
+  return {};
+}
 
 Status ModelRunner::CheckTokens(std::span<const int32_t> tokens) const {
   for (const int32_t token : tokens) {
@@ -108,7 +118,8 @@ Result<std::span<const float>> ModelRunner::Run(std::span<const Part> parts, Out
                                .start_position = part.sequence->length() - count,
                                .pages = part.sequence->pages(),
                                .state = part.sequence->read_state(),
-                               .state_writes = part.sequence->state_writes()});
+                               .state_writes = part.sequence->state_writes(),
+                               .adapters = applied_});
     for (int64_t row = outputs == Outputs::kAll ? 0 : count - 1; row < count; ++row)
       batch_.output_rows.push_back(static_cast<int32_t>(first + row));
   }

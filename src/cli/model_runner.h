@@ -41,6 +41,8 @@ class ModelRunner {
   int64_t vocabulary() const { return vocabulary_; }
   backend::MemoryUse memory_use() const { return program_->memory_use(); }
   std::string Describe() const { return program_->Describe(); }
+  // From now on every pass applies the adapter too.
+  Status ApplyAdapter(const gguf::File& file, float scale);
   // Every id in the vocabulary? kInvalidArgument naming the first that is not.
   Status CheckTokens(std::span<const int32_t> tokens) const;
 
@@ -61,17 +63,20 @@ class ModelRunner {
   Status Prefill(model::PageTable* sequence, std::span<const int32_t> tokens);
 
  private:
-  ModelRunner(model::ModelConfig config, std::unique_ptr<backend::Backend> backend,
-              std::unique_ptr<backend::Program> program, int64_t vocabulary, int64_t pages,
-              int64_t state_slots, int64_t max_batch_tokens);
+  ModelRunner(model::ModelConfig config, std::shared_ptr<const backend::Plan> plan,
+              std::unique_ptr<backend::Backend> backend, std::unique_ptr<backend::Program> program,
+              int64_t pages, int64_t state_slots, int64_t max_batch_tokens);
 
   model::ModelConfig config_;
+  std::shared_ptr<const backend::Plan> plan_;
   std::unique_ptr<backend::Backend> backend_;
   std::unique_ptr<backend::Program> program_;
   int64_t vocabulary_;
   int64_t max_batch_tokens_;
   model::PagePool pool_;
   engine::StepBatch batch_;
+  std::vector<std::shared_ptr<const backend::Adapter>> adapters_;
+  std::vector<backend::AppliedAdapter> applied_;
 };
 
 }  // namespace puna::cli

@@ -11,6 +11,7 @@ namespace puna::engine {
 
 // Runs inputs [first, result) in one pass and appends their vectors.
 Result<size_t> Engine::State::EmbedSome(std::span<const std::vector<TokenId>> inputs, size_t first,
+                                        const AdapterSet* set,
                                         std::vector<std::vector<float>>* vectors) {
   std::vector<model::PageTable>
       caches;  // stable until the pass is over: the segments point into them
@@ -30,7 +31,7 @@ Result<size_t> Engine::State::EmbedSome(std::span<const std::vector<TokenId>> in
   }
   batch.Clear();
   for (size_t i = first; i < end; ++i) {
-    batch.AddWhole(inputs[i], caches[i - first]);
+    batch.AddWhole(inputs[i], caches[i - first], AppliedOf(set));
     batch.WantLastRows(1);
   }
   NoteTouched();
@@ -45,7 +46,7 @@ Result<size_t> Engine::State::EmbedSome(std::span<const std::vector<TokenId>> in
 }
 
 Result<std::vector<std::vector<float>>> Engine::Embed(
-    std::span<const std::vector<TokenId>> inputs) {
+    std::span<const std::vector<TokenId>> inputs, const std::vector<AdapterReference>& adapters) {
   State& s = *state_;
   if (!s.parts.options.embeddings) {
     return MakeError(ErrorCode::kInvalidArgument, "the model is not loaded for embeddings");
@@ -62,10 +63,11 @@ Result<std::vector<std::vector<float>>> Engine::Embed(
       return WithContext(std::move(status).error(), fmt::format("input {}", i));
     }
   }
+  PUNA_ASSIGN_OR_RETURN(const auto set, s.adapters.Find(adapters));
   std::vector<std::vector<float>> vectors;
   vectors.reserve(inputs.size());
   for (size_t first = 0; first < inputs.size();) {
-    PUNA_ASSIGN_OR_RETURN(first, s.EmbedSome(inputs, first, &vectors));
+    PUNA_ASSIGN_OR_RETURN(first, s.EmbedSome(inputs, first, set.get(), &vectors));
   }
   return vectors;
 }

@@ -88,7 +88,8 @@ Engine::State::State(Parts parts_in)
     : parts(std::move(parts_in)),
       pool(parts.cached ? PagesFor(parts.options.kv_tokens) : 0,
            parts.states ? parts.options.state_slots : 0),
-      prefixes(&pool) {
+      prefixes(&pool),
+      adapters(&parts.config, parts.plan) {
   if (parts.clock) return;
   parts.clock = [] {
     const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
@@ -120,6 +121,7 @@ Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> f
   parts.pooled = draft.plan->pooled;
   parts.states = !draft.plan->state_layers.empty();
   parts.cached = parts.states || !draft.plan->cache_layers.empty();
+  parts.plan = draft.plan;
   parts.config = std::move(draft.config);
   parts.options = std::move(draft.options);
   parts.options.progress = nullptr;  // belongs to the caller, who may be gone by now
@@ -152,7 +154,8 @@ EngineUsage Engine::usage() const {
           .state_slots = s.pool.states().total(),
           .state_slots_touched = s.slots_touched,
           .preemptions = s.preemptions,
-          .evictions = s.prefixes.evictions()};
+          .evictions = s.prefixes.evictions(),
+          .adapter_bytes = s.adapters.bytes()};
 }
 
 void Engine::State::NoteTouched() {
@@ -206,16 +209,27 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
 
 void Engine::Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream) {
   State& s = *state_;
-  if (Status status = s.CheckRequest(request); !status) {
+  const auto admit = [&]() -> Status {
+    PUNA_RETURN_IF_ERROR(s.CheckRequest(request));
+    PUNA_ASSIGN_OR_RETURN(auto adapters, s.adapters.Find(request.adapters));
+    if (adapters != nullptr) request.prefix_key = adapters->key;
+    const int64_t context_length = s.ContextOf(request);
+    s.waiting.push_back(std::make_unique<Sequence>(std::move(request), std::move(adapters), stream,
+                                                   context_length, s.parts.tokenizer.get(),
+                                                   &s.pool));
+    return {};
+  };
+  if (Status status = admit(); !status) {
     StreamEvent event;
     event.kind = StreamEvent::Kind::kFailed;
     event.error = std::move(status).error();
     stream->Push(std::move(event));
-    return;
   }
-  const int64_t context_length = s.ContextOf(request);
-  s.waiting.push_back(std::make_unique<Sequence>(std::move(request), std::move(stream),
-                                                 context_length, s.parts.tokenizer.get(), &s.pool));
+}
+
+Status Engine::PrepareAdapters(const std::vector<AdapterReference>& adapters) {
+  PUNA_ASSIGN_OR_RETURN(const auto set, state_->adapters.Find(adapters));
+  return {};
 }
 
 void Engine::FailAll(const Error& error) {
@@ -226,7 +240,8 @@ void Engine::FailAll(const Error& error) {
   s.waiting.clear();
 }
 
-Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int64_t chunk) {
+Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int64_t chunk,
+                                            const std::vector<AdapterReference>& adapters) {
   State& s = *state_;
   if (s.parts.options.embeddings) {
     return MakeError(ErrorCode::kInvalidArgument,
@@ -239,6 +254,7 @@ Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int
                      count, context_length());
   }
   chunk = std::clamp<int64_t>(chunk, 1, s.parts.options.max_batch_tokens);
+  PUNA_ASSIGN_OR_RETURN(const auto set, s.adapters.Find(adapters));
   model::PageTable cache(&s.pool);
   std::vector<float> logits;
   logits.reserve(tokens.size() * static_cast<size_t>(s.parts.output_width));
@@ -247,7 +263,7 @@ Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int
     s.prefixes.MakeFree(cache.PagesNeeded(rows), cache.SlotsNeeded(rows));
     PUNA_RETURN_IF_ERROR(cache.Grow(rows, s.parts.program.get()));
     s.batch.Clear();
-    s.batch.Add(tokens, cache, rows);
+    s.batch.Add(tokens, cache, rows, AppliedOf(set.get()));
     for (int32_t row = 0; row < rows; ++row) s.batch.output_rows.push_back(row);
     s.batch.Run(s.parts.program.get(), rows, s.parts.output_width);
     logits.insert(logits.end(), s.batch.outputs.begin(), s.batch.outputs.end());

@@ -61,6 +61,15 @@ struct EngineOptions {
   std::function<bool(int64_t, int64_t)> progress;
 };
 
+// An adapter (LoRA) as a request names it. Two requests mean the same one if they hold the same
+// File.
+struct AdapterReference {
+  std::shared_ptr<const gguf::File> file;
+  float scale = 1;  // how strongly it is applied
+
+  bool operator==(const AdapterReference&) const = default;
+};
+
 struct GenerateRequest {
   std::vector<TokenId> prompt;  // not empty, shorter than the context
   sampler::SamplingOptions sampling;
@@ -78,8 +87,10 @@ struct GenerateRequest {
   int logprobs = -1;                 // -1: none; n: the chosen token and the n most likely
   bool show_control_tokens = false;  // control tokens become text
   bool ignore_end = false;           // go on after an end-of-generation token (benchmarks)
-  // What the key/value pages depend on beside the tokens, such as the adapters that are applied:
-  // only requests with the same key share prefixes.
+  // Applied together, to this request alone.
+  std::vector<AdapterReference> adapters;
+  // What the key/value pages depend on beside the tokens: only requests with the same key share
+  // prefixes. The engine sets it for requests with adapters.
   uint64_t prefix_key = 0;
   // Verify guesses of the next tokens where that is faster. Changes no output.
   bool speculate = true;
@@ -100,8 +111,9 @@ struct EngineUsage {
   int64_t pages_touched = 0;         // most that were ever in use at once: these have memory
   int64_t state_slots = 0, state_slots_touched = 0;  // the same; 0: no recurrent layers
   // Since Load:
-  int64_t preemptions = 0;  // sequences that lost their pages to older ones
-  int64_t evictions = 0;    // pages that the prefix cache gave up
+  int64_t preemptions = 0;    // sequences that lost their pages to older ones
+  int64_t evictions = 0;      // pages that the prefix cache gave up
+  int64_t adapter_bytes = 0;  // of the adapters that were used lately
 };
 
 class Engine {
@@ -126,9 +138,9 @@ class Engine {
 
   // Queues a request. What is wrong with it is delivered as a failed event: an empty prompt, a
   // token out of range, a sampling option without meaning, a prompt that does not fit its context
-  // (kInvalidArgument with both numbers). A stream that nobody else holds any more counts as
-  // cancelled. Same request, same seed: same tokens, whatever else runs (as far as the backend
-  // computes a row alike in every batch).
+  // (kInvalidArgument with both numbers), an adapter that does not fit the model. A stream that
+  // nobody else holds any more counts as cancelled. Same request, same seed: same tokens, whatever
+  // else runs (as far as the backend computes a row alike in every batch).
   void Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream);
   // One round for everybody. Returns false if there was nothing to do. If an exception of a library
   // passes through, the engine can only FailAll and die.
@@ -141,11 +153,17 @@ class Engine {
   // token's. Many short inputs share a pass. An empty input, one longer than a batch, a token out
   // of range: kInvalidArgument with its index. An engine without the embedding plan:
   // kInvalidArgument.
-  Result<std::vector<std::vector<float>>> Embed(std::span<const std::vector<TokenId>> inputs);
+  Result<std::vector<std::vector<float>>> Embed(std::span<const std::vector<TokenId>> inputs,
+                                                const std::vector<AdapterReference>& adapters = {});
+
+  // Makes the adapters ready. What does not fit the model is kInvalidArgument or kUnsupported
+  // naming the tensor.
+  Status PrepareAdapters(const std::vector<AdapterReference>& adapters);
 
   // Logits of every position, [tokens, vocabulary], computed in chunks of `chunk` tokens beside
   // nothing else; for `puna eval` and tests.
-  Result<std::vector<float>> Evaluate(std::span<const TokenId> tokens, int64_t chunk);
+  Result<std::vector<float>> Evaluate(std::span<const TokenId> tokens, int64_t chunk,
+                                      const std::vector<AdapterReference>& adapters = {});
 
   // The parts of an engine, for tests that bring a Program of their own. `options` are resolved as
   // in Load.

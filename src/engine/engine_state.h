@@ -12,6 +12,7 @@
 
 #include "backend/backend.h"
 #include "base/result.h"
+#include "engine/adapter_table.h"
 #include "engine/batch_planner.h"
 #include "engine/cost_model.h"
 #include "engine/engine.h"
@@ -26,6 +27,7 @@ struct Engine::Parts {
   model::ModelConfig config;  // context_length and embeddings_only are used
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // may be null
   std::unique_ptr<backend::Program> program;
+  std::shared_ptr<const backend::Plan> plan;  // of the program, for adapters; null: it takes none
   int64_t vocabulary = 0;
   int64_t output_width =
       0;  // of what the program returns: the vocabulary, or the width of a pooled vector
@@ -66,12 +68,13 @@ struct Engine::State {
 
   // embed.cc
   Result<size_t> EmbedSome(std::span<const std::vector<TokenId>> inputs, size_t first,
-                           std::vector<std::vector<float>>* vectors);
+                           const AdapterSet* set, std::vector<std::vector<float>>* vectors);
 
   Parts parts;
   model::PagePool pool;
   PrefixCache prefixes;
   CostModel cost;
+  AdapterTable adapters;
   std::deque<std::unique_ptr<Sequence>>
       waiting;  // both in order of arrival; whoever runs arrived before whoever waits
   std::vector<std::unique_ptr<Sequence>> running;

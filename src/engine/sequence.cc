@@ -29,10 +29,11 @@ Counter accepted_total("puna_accepted_tokens_total", "Guesses that were right");
 
 }  // namespace
 
-Sequence::Sequence(GenerateRequest request, std::shared_ptr<TokenStream> stream,
-                   int64_t context_length, const tokenizer::Tokenizer* tokenizer,
-                   model::PagePool* pool)
+Sequence::Sequence(GenerateRequest request, std::shared_ptr<const AdapterSet> adapters,
+                   std::shared_ptr<TokenStream> stream, int64_t context_length,
+                   const tokenizer::Tokenizer* tokenizer, model::PagePool* pool)
     : request_(std::move(request)),
+      adapters_(std::move(adapters)),
       stream_(std::move(stream)),
       tokenizer_(tokenizer),
       pool_(pool),

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/adapter_table.h"
 #include "engine/engine.h"
 #include "engine/prompt_lookup.h"
 #include "engine/stop_matcher.h"
@@ -32,7 +33,8 @@ class Sequence {
 
   // `context_length` is the longest that `tokens` may become. `tokenizer` may be null. Pool and
   // tokenizer outlive it. REQUIRES: the request was checked (see Engine::Submit).
-  Sequence(GenerateRequest request, std::shared_ptr<TokenStream> stream, int64_t context_length,
+  Sequence(GenerateRequest request, std::shared_ptr<const AdapterSet> adapters,
+           std::shared_ptr<TokenStream> stream, int64_t context_length,
            const tokenizer::Tokenizer* tokenizer, model::PagePool* pool);
 
   const std::vector<TokenId>& tokens() const { return tokens_; }
@@ -44,6 +46,7 @@ class Sequence {
   Clock::time_point submitted() const { return request_.submitted; }
   Clock::time_point deadline() const { return request_.deadline; }
   uint64_t prefix_key() const { return request_.prefix_key; }
+  std::span<const backend::AppliedAdapter> adapters() const { return AppliedOf(adapters_.get()); }
   // Somebody said so, or nobody holds the other end.
   bool cancelled() const { return stream_->cancelled() || stream_.use_count() == 1; }
 
@@ -79,6 +82,7 @@ class Sequence {
   void Finish(FinishReason reason);
 
   GenerateRequest request_;
+  std::shared_ptr<const AdapterSet> adapters_;  // may be null
   std::shared_ptr<TokenStream> stream_;
   const tokenizer::Tokenizer* tokenizer_;
   model::PagePool* pool_;

@@ -225,7 +225,7 @@ void Engine::State::PlanBatch() {
   outputs_of.assign(running.size(), 0);
   for (size_t i = 0; i < running.size(); ++i) {
     if (rows[i] == 0) continue;
-    batch.Add(running[i]->tokens(), running[i]->cache(), rows[i]);
+    batch.Add(running[i]->tokens(), running[i]->cache(), rows[i], running[i]->adapters());
     if (running[i]->remaining() > 0) continue;
     outputs_of[i] = 1 + running[i]->draft();
     batch.WantLastRows(outputs_of[i]);

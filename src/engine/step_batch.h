@@ -21,10 +21,13 @@ struct StepBatch {
 
   void Clear();
   // Adds a sequence from its first token. `cache` may be empty if the plan has no cache layers.
-  void AddWhole(std::span<const TokenId> sequence_tokens, const model::PageTable& cache);
+  // The adapters must stay too.
+  void AddWhole(std::span<const TokenId> sequence_tokens, const model::PageTable& cache,
+                std::span<const backend::AppliedAdapter> adapters = {});
   // Adds the last `rows` of the computed positions of a sequence; the table must not change until
   // the pass is over.
-  void Add(std::span<const TokenId> sequence_tokens, const model::PageTable& cache, int64_t rows);
+  void Add(std::span<const TokenId> sequence_tokens, const model::PageTable& cache, int64_t rows,
+           std::span<const backend::AppliedAdapter> adapters = {});
   // The `count` rows that were added last are ones whose output is wanted.
   void WantLastRows(int64_t count) {
     for (int64_t i = count; i > 0; --i)
@@ -35,7 +38,7 @@ struct StepBatch {
 
  private:
   void AddRows(std::span<const TokenId> sequence_tokens, int64_t start,
-               const model::PageTable& cache);
+               const model::PageTable& cache, std::span<const backend::AppliedAdapter> adapters);
 };
 
 }  // namespace puna::engine

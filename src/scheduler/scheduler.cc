@@ -139,6 +139,7 @@ std::shared_ptr<engine::TokenStream> Scheduler::Generate(const ModelReference& m
     request.deadline =
         std::min(request.deadline, ExpiryAfter(job.submitted, state_->options.request_timeout));
   }
+  request.adapters = model.adapters;
   if (request.context_length <= 0) request.context_length = state_->options.context_length;
   job.work = GenerateJob{std::move(request), stream};
   if (Status status = state_->Enqueue(model, &job, state_); !status)
@@ -148,13 +149,13 @@ std::shared_ptr<engine::TokenStream> Scheduler::Generate(const ModelReference& m
 
 void Scheduler::Load(const ModelReference& model,
                      std::function<void(Result<std::chrono::nanoseconds>)> done) {
-  Job job{Clock::now(), LoadJob{std::move(done)}};
+  Job job{Clock::now(), LoadJob{model.adapters, std::move(done)}};
   if (Status status = state_->Enqueue(model, &job, state_); !status) job.Fail(status.error());
 }
 
 void Scheduler::Embed(const ModelReference& model, std::vector<std::vector<engine::TokenId>> inputs,
                       std::function<void(Result<Embeddings>)> done) {
-  Job job{Clock::now(), EmbedJob{std::move(inputs), std::move(done)}};
+  Job job{Clock::now(), EmbedJob{std::move(inputs), model.adapters, std::move(done)}};
   if (Status status = state_->Enqueue(model, &job, state_); !status) job.Fail(status.error());
 }
 

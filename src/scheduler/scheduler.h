@@ -48,6 +48,8 @@ struct ModelReference {
   // The same file, opened already; null: `weights` is opened. A model without a path needs it.
   std::shared_ptr<const gguf::File> file;
   bool embeddings = false;
+  // Applied to this model's requests. Models that differ only in these share an engine.
+  std::vector<engine::AdapterReference> adapters;
   // Overrides the server's keep-alive from this request on; 0: unload when idle.
   std::optional<std::chrono::nanoseconds> keep_alive;
 };

@@ -42,10 +42,12 @@ struct GenerateJob {
   std::shared_ptr<engine::TokenStream> stream;
 };
 struct LoadJob {
+  std::vector<engine::AdapterReference> adapters;
   std::function<void(Result<std::chrono::nanoseconds>)> done;
 };
 struct EmbedJob {
   std::vector<std::vector<engine::TokenId>> inputs;
+  std::vector<engine::AdapterReference> adapters;
   std::function<void(Result<Scheduler::Embeddings>)> done;
 };
 
@@ -91,7 +93,8 @@ struct Resident {
 
   int64_t waiting() const { return static_cast<int64_t>(inbox.size()) + usage.waiting; }
   int64_t size_bytes() const {
-    return fixed_bytes + page_bytes * usage.pages_in_use + slot_bytes * usage.state_slots_touched;
+    return fixed_bytes + usage.adapter_bytes + page_bytes * usage.pages_in_use +
+           slot_bytes * usage.state_slots_touched;
   }
   // What it may still take memory for: pages and slots, and weights that are not there yet.
   int64_t reserved_bytes() const {

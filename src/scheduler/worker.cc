@@ -37,10 +37,16 @@ void Process(Job* job, Clock::time_point ready_at, engine::Engine* engine) {
     generate->request.load = load;
     engine->Submit(std::move(generate->request), std::move(generate->stream));
   } else if (auto* load_job = std::get_if<LoadJob>(&job->work)) {
-    if (auto done = std::exchange(load_job->done, nullptr)) done(load);
+    Status ready = engine->PrepareAdapters(load_job->adapters);
+    auto done = std::exchange(load_job->done, nullptr);
+    if (!ready) {
+      done(tl::unexpected<Error>(std::move(ready).error()));
+    } else {
+      done(load);
+    }
   } else {
     auto& embed = std::get<EmbedJob>(job->work);
-    auto vectors = engine->Embed(embed.inputs);
+    auto vectors = engine->Embed(embed.inputs, embed.adapters);
     auto done = std::exchange(embed.done, nullptr);
     if (!vectors) {
       done(tl::unexpected<Error>(std::move(vectors).error()));

@@ -102,6 +102,10 @@ Status Creation::AddFile(const std::string& name, const std::string& digest, boo
   layer.size_bytes = static_cast<int64_t>((*file)->file_bytes());
   const std::string_view type = general_type.value_or("model");
   if (adapter || type == "adapter") {
+    if (type != "adapter") {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "file \"{}\": general.type is \"{}\", expected \"adapter\"", name, type);
+    }
     layer.media_type = kAdapterType;
   } else if (type == "projector" || type == "mmproj" || architecture.value_or("") == "clip") {
     layer.media_type = kProjectorType;

@@ -139,6 +139,21 @@ InstalledModel BundledModel() {
   return model;
 }
 
+// Parsing a vocabulary of 150,000 strings for each request would cost more than short requests
+// themselves.
+Result<std::shared_ptr<const gguf::File>> OpenShared(const fs::path& path) {
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<const gguf::File>> open_files;
+  const std::lock_guard lock(mutex);
+  std::erase_if(open_files, [](const auto& entry) { return entry.second.expired(); });
+  if (const auto it = open_files.find(path.string()); it != open_files.end()) {
+    if (auto file = it->second.lock()) return file;
+  }
+  PUNA_ASSIGN_OR_RETURN(std::shared_ptr<const gguf::File> file, gguf::File::Open(path));
+  open_files[path.string()] = file;
+  return file;
+}
+
 // Removes empty folders from `folder` upwards, as far as `root` and not it.
 void RemoveEmptyFolders(fs::path folder, const fs::path& root) {
   std::error_code error;
@@ -251,18 +266,18 @@ Result<std::shared_ptr<const gguf::File>> Store::OpenWeights(const InstalledMode
     return MakeError(ErrorCode::kUnsupported, "{} has no GGUF weights (model format {})",
                      model.name.ShortName(), JsonString(model.config, "model_format", "unknown"));
   }
-  // Parsing a vocabulary of 150,000 strings for each request would cost more than short requests
-  // themselves.
-  static std::mutex mutex;
-  static std::map<std::string, std::weak_ptr<const gguf::File>> open_files;
-  const std::lock_guard lock(mutex);
-  std::erase_if(open_files, [](const auto& entry) { return entry.second.expired(); });
-  if (const auto it = open_files.find(model.weights.string()); it != open_files.end()) {
-    if (auto file = it->second.lock()) return file;
+  return OpenShared(model.weights);
+}
+
+Result<std::vector<std::shared_ptr<const gguf::File>>> Store::OpenAdapters(
+    const InstalledModel& model) const {
+  std::vector<std::shared_ptr<const gguf::File>> files;
+  for (const fs::path& path : model.adapters) {
+    auto file = OpenShared(path);
+    if (!file) return WithContext(std::move(file).error(), "adapter");
+    files.push_back(*std::move(file));
   }
-  PUNA_ASSIGN_OR_RETURN(std::shared_ptr<const gguf::File> file, gguf::File::Open(model.weights));
-  open_files[model.weights.string()] = file;
-  return file;
+  return files;
 }
 
 Status Store::Copy(const ModelName& source, const ModelName& destination) {

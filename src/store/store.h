@@ -99,6 +99,9 @@ class Store {
   Result<InstalledModel> Find(const ModelName& name) const;
   // The weights of a model (or of the bundled one). Files are cached while somebody holds them.
   Result<std::shared_ptr<const gguf::File>> OpenWeights(const InstalledModel& model) const;
+  // Its adapters; as long as somebody holds one, everybody gets the same File.
+  Result<std::vector<std::shared_ptr<const gguf::File>>> OpenAdapters(
+      const InstalledModel& model) const;
 
   Status Copy(const ModelName& source, const ModelName& destination);
   // Removes the manifest, empty folders, and blobs that no other manifest names.

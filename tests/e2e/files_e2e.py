@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Model files as users bring them, against a real server: embedding models, and files that are no good."""
+"""Model files as users bring them, against a real server: adapters, embedding models, and files that are no good."""
 import argparse
 import array
 import hashlib
 import math
 import pathlib
+import random
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from gguf_file import ARRAY, FLOAT32, INT32, STRING, UINT16, UINT32, GgufFile, row_bytes  # noqa: E402
@@ -35,10 +37,118 @@ def error_of(reply):
     return body["error"]
 
 
+# --- adapters
+
+
+def random_values(generator, count, size):
+    return [generator.uniform(-size, size) for _ in range(count)]
+
+
+def make_adapter(path, base, seed, ranks, size=0.3, architecture="llama"):
+    """Changes the attention outputs and the down projections of `base`."""
+    generator = random.Random(seed)
+    adapter = GgufFile({"general.architecture": (STRING, architecture), "general.type": (STRING, "adapter"),
+                        "adapter.type": (STRING, "lora"), "adapter.lora.alpha": (FLOAT32, float(ranks))})
+    for name, (dims, _, _) in base.tensors.items():
+        if "attn_output" in name or "ffn_down" in name:
+            width, rows = dims
+            adapter.set_f32(name + ".lora_a", [width, ranks], random_values(generator, width * ranks, size))
+            adapter.set_f32(name + ".lora_b", [ranks, rows], random_values(generator, ranks * rows, size))
+    adapter.write(path)
+    return adapter
+
+
+def stack_adapters(path, one, two, ranks):
+    """One adapter that does what both do: the pairs side by side, alpha so that the scale stays the same."""
+    both = GgufFile(one.keys)
+    both.keys["adapter.lora.alpha"] = (FLOAT32, float(2 * ranks))
+    for name, (dims, _, content) in one.tensors.items():
+        first, second = array.array("f", content), array.array("f", two.tensors[name][2])
+        if name.endswith(".lora_a"):
+            both.set_f32(name, [dims[0], 2 * ranks], first + second)
+        else:
+            rows = [first[i:i + ranks] + second[i:i + ranks] for i in range(0, len(first), ranks)]
+            both.set_f32(name, [2 * ranks, dims[1]], [value for row in rows for value in row])
+    both.write(path)
+
+
 def ask(server, model, prompt="Tell me a story about a boat"):
     reply = server.post("/api/generate", {"model": model, "prompt": prompt, "stream": False, "options": GREEDY})
     equal(200, reply.status, reply.body)
     return reply.json()["response"]
+
+
+def adapters(server):
+    base = GgufFile.read(MINI)
+    folder = server.folder
+    one = make_adapter(folder / "one.gguf", base, 1, 3)
+    two = make_adapter(folder / "two.gguf", base, 2, 3)
+    stack_adapters(folder / "both.gguf", one, two, 3)
+    (folder / "Modelfile").write_text("FROM mini\nADAPTER ./one.gguf\n")
+    code, _, problem = server.run("create", "one", "-f", str(folder / "Modelfile"))
+    equal(0, code, problem)
+    (folder / "Modelfile").write_text("FROM mini\nADAPTER ./one.gguf\nADAPTER two.gguf\n")
+    code, _, problem = server.run("create", "stack", "-f", str(folder / "Modelfile"))
+    equal(0, code, problem)
+    create(server, "later", **{"from": "one", "adapters": {"two.gguf": upload(server, folder / "two.gguf")}})
+    create(server, "side", **{"from": "mini", "adapters": {"both.gguf": upload(server, folder / "both.gguf")}})
+    create(server, "plain", **{"from": "mini"})
+
+    names = ["plain", "one", "stack", "later", "side"]
+    alone = {name: ask(server, name) for name in names}
+    equal(ask(server, "mini"), alone["plain"])
+    if len({alone["plain"], alone["one"], alone["stack"]}) != 3:
+        raise AssertionError(f"the adapters change nothing: {alone!r}")
+    equal(alone["side"], alone["stack"], "a stack of two is what one with both pairs does")
+    equal(alone["stack"], alone["later"], "an adapter added to a model that has one")
+
+    together = {}
+    threads = [threading.Thread(target=lambda n=name: together.__setitem__(n, ask(server, n))) for name in names * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal(alone, together, "answers beside others")
+    # All but the bundled model's own name have the same blob as weights, and so one engine.
+    running = server.request("GET", "/api/ps").json()["models"]
+    equal(2, len(running), [model["name"] for model in running])
+
+    shown = server.post("/api/show", {"model": "stack"}).json()["modelfile"]
+    equal(2, shown.count("\nADAPTER "), shown)
+    code, out, _ = server.run("run", "stack", "Tell me a story about a boat")
+    equal(0, code)
+    if not out.strip():
+        raise AssertionError("no answer")
+
+
+def adapters_that_do_not_fit(server):
+    base = GgufFile.read(MINI)
+    folder = server.folder
+
+    def refused(name, bend, words):
+        adapter = make_adapter(folder / "bad.gguf", base, 1, 2)
+        bend(adapter)
+        adapter.write(folder / "bad.gguf")
+        create(server, name, **{"from": "mini", "adapters": {"bad.gguf": upload(server, folder / "bad.gguf")}})
+        for body in ({"prompt": "x", "stream": False}, {}):
+            problem = error_of(server.post("/api/generate", dict(body, model=name)))
+            for word in words:
+                contains(word, problem)
+
+    out = "blk.0.attn_output.weight"
+
+    def wrong_rank(adapter):
+        dims, kind, content = adapter.tensors[out + ".lora_b"]
+        adapter.tensors[out + ".lora_b"] = ([dims[0] - 1, dims[1]], kind, content[:4 * (dims[0] - 1) * dims[1]])
+
+    refused("bad-architecture", lambda a: a.keys.update({"general.architecture": (STRING, "gemma3")}), ["gemma3", "llama"])
+    refused("bad-rank", wrong_rank, [out + ".lora_a", "rank 2", "rank 1"])
+    refused("bad-name", lambda a: a.set_f32("blk.99.ffn_up.weight.lora_a", [4, 2], [0] * 8) or
+            a.set_f32("blk.99.ffn_up.weight.lora_b", [2, 4], [0] * 8), ["blk.99.ffn_up.weight"])
+    digest = upload(server, MINI)
+    reply = server.post("/api/create", {"model": "x", "from": "mini", "adapters": {"m.gguf": digest}, "stream": False})
+    contains("general.type", error_of(reply))
+    ask(server, "mini")
 
 
 # --- embeddings
@@ -278,7 +388,7 @@ def main():
     options = parser.parse_args()
     checks = Checks()
     with Server(options.build) as server:
-        for function in (embeddings, layouts, split_files, bad_files):
+        for function in (adapters, adapters_that_do_not_fit, embeddings, layouts, split_files, bad_files):
             checks.run(function.__name__, function, server)
         if checks.failures:
             print(server.log_text())
