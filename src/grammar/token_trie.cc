@@ -64,7 +64,10 @@ std::string TokenTrie::BytesOf(TokenId token) const {
   if (kind == tokenizer::TokenKind::kControl)
     return kSpecialMark + std::string(tokenizer_->RawTextOf(token));
   if (kind == tokenizer::TokenKind::kUnknown || kind == tokenizer::TokenKind::kUnused) return {};
-  return std::string(tokenizer_->PieceOf(token));
+  const std::string_view piece = tokenizer_->PieceOf(token);
+  // The byte of the mark is a token of its own in many vocabularies; it belongs to no text.
+  if (piece.find(kSpecialMark) != std::string_view::npos) return {};
+  return std::string(piece);
 }
 
 TokenTrie::NodeId TokenTrie::AddTrie(std::vector<Entry> entries) {
