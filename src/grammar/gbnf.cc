@@ -60,9 +60,14 @@ class GbnfReader {
     return MakeError(ErrorCode::kInvalidArgument, "grammar, line {}: {}", Line(),
                      fmt::format(format, std::forward<Args>(args)...));
   }
+  // Counted on from where it was asked for last: a large grammar asks often.
   int Line() const {
-    return 1 + static_cast<int>(
-                   std::count(text_.begin(), text_.begin() + static_cast<ptrdiff_t>(at_), '\n'));
+    const size_t to = std::min(at_, text_.size());
+    if (to < counted_to_) return line_;
+    const std::string_view passed = text_.substr(counted_to_, to - counted_to_);
+    line_ += static_cast<int>(std::count(passed.begin(), passed.end(), '\n'));
+    counted_to_ = to;
+    return line_;
   }
   bool AtEnd() const { return at_ >= text_.size(); }
   char Peek() const { return AtEnd() ? '\0' : text_[at_]; }
@@ -299,6 +304,8 @@ class GbnfReader {
 
   std::string_view text_;
   size_t at_ = 0;
+  mutable size_t counted_to_ = 0;
+  mutable int line_ = 1;
   Expressions* out_;
   std::map<std::string, Rule, std::less<>> rules_;
 };
