@@ -13,10 +13,10 @@
 
 #include "backend/machine_limits.h"
 #include "base/json.h"
+#include "cli/bench_replay.h"
 #include "cli/commands.h"
 #include "cli/human.h"
 #include "cli/model_runner.h"
-#include "cli/replay_bench.h"
 #include "cli/terminal.h"
 #include "store/store.h"
 

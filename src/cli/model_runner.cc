@@ -117,9 +117,9 @@ Result<std::span<const float>> ModelRunner::Run(std::span<const Part> parts, Out
                                .tokens = count,
                                .start_position = part.sequence->length() - count,
                                .pages = part.sequence->pages(),
+                               .adapters = applied_,
                                .state = part.sequence->read_state(),
-                               .state_writes = part.sequence->state_writes(),
-                               .adapters = applied_});
+                               .state_writes = part.sequence->state_writes()});
     for (int64_t row = outputs == Outputs::kAll ? 0 : count - 1; row < count; ++row)
       batch_.output_rows.push_back(static_cast<int32_t>(first + row));
   }

@@ -24,7 +24,7 @@ struct RunOptions {
   bool word_wrap = true;
   bool hide_thinking = false;
   bool history = true;
-  bool insecure = false;  // of a pull
+  bool insecure = false;         // of a pull
   std::optional<bool> truncate;  // of embeddings
   int64_t dimensions = 0;        // of embeddings; 0: all
 };

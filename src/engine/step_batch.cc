@@ -27,9 +27,9 @@ void StepBatch::AddRows(std::span<const TokenId> sequence_tokens, int64_t start,
                       .tokens = static_cast<int64_t>(added.size()),
                       .start_position = start,
                       .pages = cache.pages(),
+                      .adapters = adapters,
                       .state = cache.read_state(),
-                      .state_writes = cache.state_writes(),
-                      .adapters = adapters});
+                      .state_writes = cache.state_writes()});
   tokens.insert(tokens.end(), added.begin(), added.end());
 }
 

@@ -1,6 +1,6 @@
 // The part of `puna bench` that measures what guessed tokens bring.
-#ifndef PUNA_CLI_REPLAY_BENCH_H_
-#define PUNA_CLI_REPLAY_BENCH_H_
+#ifndef PUNA_CLI_BENCH_REPLAY_H_
+#define PUNA_CLI_BENCH_REPLAY_H_
 
 #include <cstdint>
 #include <memory>
@@ -24,4 +24,4 @@ Status RunReplay(const ReplayOptions& options, std::shared_ptr<const gguf::File>
 
 }  // namespace puna::cli
 
-#endif  // PUNA_CLI_REPLAY_BENCH_H_
+#endif  // PUNA_CLI_BENCH_REPLAY_H_

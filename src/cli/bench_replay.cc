@@ -1,7 +1,7 @@
 // puna bench --replay: a recorded output is said again, token by token, by a model that would have
 // said something else. So guesses from the prompt are right as often as they are for real text,
 // whatever the weights are, and what they bring can be measured.
-#include "cli/replay_bench.h"
+#include "cli/bench_replay.h"
 
 #include <algorithm>
 #include <chrono>
