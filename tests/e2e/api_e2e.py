@@ -450,7 +450,7 @@ def sampling_options(server):
         equal(answer, ask(temperature=1.5, **option)["response"], f"the same seed with {option}")
         if answer == hot:
             raise AssertionError(f"{option} changed nothing")
-    looping = ask(num_predict=60, dry_multiplier=5, dry_allowed_length=1, dry_sequence_breakers=[])
+    looping = ask(num_predict=60, dry_multiplier=50, dry_allowed_length=1, dry_sequence_breakers=[])
     ids = looping["context"][looping["prompt_eval_count"]:]
     pairs = list(zip(ids, ids[1:]))
     if len(pairs) - len(set(pairs)) > 2:
@@ -512,6 +512,16 @@ def tools_in_conversations(server):
     server.request("DELETE", "/api/delete", {"model": "tooled"})
 
 
+def fields_of_create(server):
+    made = server.post("/api/create", {"name": "full", "from": "mini", "system": "Be kind.", "license": ["a", "b"], "requires": "0.1.0",
+                                       "parameters": {"stop": ["x"]}, "renderer": "", "parser": "", "adapters": {}, "quantize": "",
+                                       "stream": False})
+    equal({"status": "success"}, made.json())
+    shown = server.post("/api/show", {"name": "full"}).json()
+    equal(("Be kind.", "a\nb", "0.1.0"), (shown["system"], shown["license"], shown["requires"]))
+    equal(200, server.request("DELETE", "/api/delete", {"name": "full"}).status)
+
+
 def what_is_not_built_says_so(server):
     reply = server.post("/api/create", {"model": "x", "from": "mini", "quantize": "Q4_K_M"})
     if "error" not in reply.lines()[-1]:
@@ -531,7 +541,7 @@ def tokenize_and_back(server):
     plain = tokenize(text, with_pieces=True)
     equal(plain["count"], len(plain["tokens"]))
     equal(len(plain["tokens"]), len(plain["pieces"]))
-    back = server.post("/api/detokenize", {"model": "mini", "tokens": plain["tokens"]}).json()
+    back = server.post("/api/detokenize", {"model": "mini", "tokens": plain["tokens"], "special": True}).json()
     equal(text, back["text"].removeprefix(" "))
     equal(1, tokenize("<|im_end|>", parse_special=True)["count"])
     if tokenize("<|im_end|>")["count"] < 2:
@@ -542,7 +552,8 @@ def tokenize_and_back(server):
 
 
 def reranking_needs_a_rank_head(server):
-    body = {"model": "mini", "query": "x", "documents": ["a", {"text": "b"}]}
+    body = {"model": "mini", "query": "x", "documents": ["a", {"text": "b"}], "top_n": 1, "return_documents": True,
+            "truncate": True, "keep_alive": "5m"}
     for path in ("/api/rerank", "/v1/rerank"):
         reply = server.post(path, body)
         equal(400, reply.status)
@@ -622,7 +633,7 @@ def main():
                          a_client_that_leaves_stops_its_work, many_at_once, golden, embeddings_need_an_embedding_model,
                          structured_output, structured_output_for_openai,
                          images_are_refused, wrong_types_name_the_field, sampling_options, tokenize_and_back,
-                         every_option_is_taken, fields_of_generate, tools_in_conversations, what_is_not_built_says_so, watching,
+                         every_option_is_taken, fields_of_generate, tools_in_conversations, fields_of_create, what_is_not_built_says_so, watching,
                          reranking_needs_a_rank_head, cloud_features_say_so, logprobs_are_the_models, sigterm_ends_well):
             checks.run(function.__name__, function, server)
         if checks.failures:
