@@ -18,7 +18,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "api.md"
-SCRIPTS = ["api_e2e", "openai_e2e", "anthropic_e2e", "access_e2e"]
+SCRIPTS = ["api_e2e", "openai_e2e", "anthropic_e2e", "access_e2e", "registry_e2e"]
 HEAD = """# The HTTP API
 
 Made by `tests/make_api_page.py` from [openapi.yaml](openapi.yaml), against which the tests check every answer of the server. Behind

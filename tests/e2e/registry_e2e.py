@@ -97,6 +97,10 @@ def progress_lines(server, registry):
     equal(True, any(line.get("completed") == line["total"] for line in blobs if "total" in line))
     last = server.post("/api/pull", {"model": name, "insecure": True, "stream": False})
     equal({"status": "success"}, last.json())
+    equal({"status": "success"}, server.post("/api/pull", {"name": name, "insecure": True, "stream": False}).json())
+    sent = server.post("/api/push", {"name": name, "insecure": True}).lines()
+    equal(("retrieving manifest", "success"), (sent[0]["status"], sent[-1]["status"]))
+    equal({"status": "success"}, server.post("/api/push", {"model": name, "insecure": True, "stream": False}).json())
 
 
 def run_pulls(server, registry):
@@ -157,7 +161,7 @@ def main():
     with puna_server.Server(options.build) as server, DockerRegistry() as registry:
         for test in tests:
             checks.run(test.__name__, test, server, registry)
-    return 1 if checks.failures else 0
+    checks.finish()
 
 
 if __name__ == "__main__":
