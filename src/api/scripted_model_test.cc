@@ -33,6 +33,7 @@ class ScriptedModel : public ::testing::Test {
   void SetUp() override {
     ServerConfig config;
     config.settings.models = folder_.path() / "models";
+    config.settings.speculate = false;  // a guess would be checked against the script's next line
     config.private_port = true;
     config.make_backend = [script = script_] {
       return std::make_unique<testing::ScriptedBackend>(script);
