@@ -88,10 +88,12 @@ http::Task<void> HandleCreate(Call& call) {
   if (!request) co_return co_await SendError(call, request.error());
   const Result<bool> stream = ReadStreamField(*json, "CreateRequest");
   if (!stream) co_return co_await SendError(call, stream.error());
-  co_await RunWithProgress(
-      call, *stream,
-      [store = call.services.store, request = *std::move(request)](
-          const store::ProgressFunction& progress) { return store->Create(request, progress); });
+  // Named before the co_await, which GCC 12 would make destroy the captures twice.
+  ProgressWork work = [store = call.services.store,
+                       request = *std::move(request)](const store::ProgressFunction& progress) {
+    return store->Create(request, progress);
+  };
+  co_await RunWithProgress(call, *stream, std::move(work));
 }
 
 // Pull and push differ in the direction only.
@@ -114,11 +116,11 @@ http::Task<void> HandleRegistry(Call& call, const char* owner, RegistryCall dire
   if (!fields.status()) co_return co_await SendError(call, fields.status().error());
   const Result<bool> stream = ReadStreamField(*json, owner);
   if (!stream) co_return co_await SendError(call, stream.error());
-  co_await RunWithProgress(call, *stream,
-                           [registry = call.services.registry, name = *name, insecure,
-                            direction](const store::ProgressFunction& progress) {
-                             return (registry->*direction)(name, insecure, progress);
-                           });
+  ProgressWork work = [registry = call.services.registry, name = *name, insecure,
+                       direction](const store::ProgressFunction& progress) {
+    return (registry->*direction)(name, insecure, progress);
+  };
+  co_await RunWithProgress(call, *stream, std::move(work));
 }
 
 }  // namespace
