@@ -23,9 +23,11 @@ http::Task<void> Discard(http::BodyReader& body) {
 }  // namespace
 
 http::Task<void> RunOnBlockingPool(Services& services, std::function<void()> work) {
+  // `work` outlives the wait, so a reference will do: captures with destructors are not safe inside
+  // a co_await expression of GCC 12.
   co_await boost::asio::co_spawn(
       services.blocking->get_executor(),
-      [work = std::move(work)]() -> http::Task<void> {
+      [&work]() -> http::Task<void> {
         work();
         co_return;
       },
