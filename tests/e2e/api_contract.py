@@ -98,7 +98,8 @@ class Contract:
             return
         fields = [""]
         if isinstance(request, dict):
-            fields += list(request) + [f"options.{name}" for name in request.get("options") or {}]
+            options = request.get("options")
+            fields += list(request) + [f"options.{name}" for name in (options if isinstance(options, dict) else {})]
         for field in fields:
             key = (f"{operation.upper()} {template}|{field}", status < 400)
             self.seen.setdefault(key, self.test)

@@ -48,14 +48,15 @@ def chunks_of(reply):
 
 
 def chat_choices(server):
-    whole = chat(server, n=3, temperature=1.5, seed=11).json()
+    free = {"messages": [{"role": "user", "content": "Tell me a story"}], "temperature": 2, "seed": 11, "max_tokens": 24}
+    whole = chat(server, n=3, **free).json()
     equal([0, 1, 2], [choice["index"] for choice in whole["choices"]])
     texts = [choice["message"]["content"] for choice in whole["choices"]]
     if len(set(texts)) < 2:
         raise AssertionError(f"all choices are alike: {texts}")
     # The i-th choice is the answer to the same request with seed + i.
-    equal(texts, [text_of(chat(server, temperature=1.5, seed=11 + i)) for i in range(3)])
-    streamed = chunks_of(chat(server, n=3, temperature=1.5, seed=11, stream=True))
+    equal(texts, [text_of(chat(server, **dict(free, seed=11 + i))) for i in range(3)])
+    streamed = chunks_of(chat(server, n=3, stream=True, **free))
     parts = ["", "", ""]
     roles, finished = [0, 0, 0], [0, 0, 0]
     for chunk in streamed:
@@ -243,7 +244,7 @@ def completions(server):
     contains("best_of", error_of(complete(best_of=2, stream=True), 400))
     contains("does not support insert", error_of(complete(suffix="end"), 400))
     contains("prompt must be", error_of(complete(prompt={"a": 1}), 400))
-    contains("out of range", error_of(complete(prompt=[99999999]), 400))
+    contains("not in the vocabulary", error_of(complete(prompt=[99999999]), 400))
     error_of(complete(model="nope"), 404, "not_found_error")
     raw = complete(raw=True).json()["choices"][0]["text"]
     equal(server.post("/api/generate", {"model": "mini", "prompt": "Hello", "raw": True, "stream": False, "options": {
