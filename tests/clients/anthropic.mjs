@@ -19,7 +19,8 @@ await check('anthropic: messages, streamed', async () => {
   assert.deepEqual(final.usage.output_tokens, whole.usage.output_tokens);
 });
 
-for (const tool_choice of [{ type: 'any' }, { type: 'tool', name: 'get_weather' }]) {
+for (const kind of [{ type: 'any' }, { type: 'tool', name: 'get_weather' }]) {
+  const tool_choice = { ...kind, disable_parallel_tool_use: true };
   await check(`anthropic: tools, ${tool_choice.type}`, async () => {
     const message = await anthropic.messages.create({ ...common, model: 'tooled', max_tokens: 200, tools, tool_choice });
     assert.equal(message.stop_reason, 'tool_use');

@@ -24,7 +24,8 @@ await check('openai: chat completions, streamed', async () => {
 
 for (const tool_choice of ['required', { type: 'function', function: { name: 'get_weather' } }]) {
   await check(`openai: tools, ${typeof tool_choice === 'string' ? tool_choice : 'named'}`, async () => {
-    const answer = await openai.chat.completions.create({ ...common, model: 'tooled', max_tokens: 200, tools, tool_choice });
+    const answer = await openai.chat.completions.create({ ...common, model: 'tooled', max_tokens: 200, tools, tool_choice,
+      parallel_tool_calls: false });
     const [choice] = answer.choices;
     assert.equal(choice.finish_reason, 'tool_calls');
     for (const call of choice.message.tool_calls) {

@@ -310,9 +310,8 @@ def embeddings_say_when_they_cut(server):
     refused = server.post("/api/embed", dict(body, truncate=False))
     equal(400, refused.status)
     contains("the input length exceeds the context length", refused.json()["error"])
-    for num_ctx in (0, 1):
-        reply = server.post("/api/embed", dict(body, options={"num_ctx": num_ctx}))
-        equal((400, "input after truncation exceeds maximum context length"), (reply.status, reply.json()["error"]))
+    reply = server.post("/api/embed", dict(body, options={"num_ctx": 0}))
+    equal((400, {"error": "input after truncation exceeds maximum context length"}), (reply.status, reply.json()))
     equal({"error": '"embedder" does not support chat'},
           server.post("/api/chat", {"model": "embedder", "messages": HELLO}).json())
     equal({"error": '"embedder" does not support generate'},
