@@ -63,6 +63,7 @@ class AdapterEngine : public ::testing::TestWithParam<const char*> {
     for (int i = 0; i < 40; ++i) request.prompt.push_back(3 + i * 7 % 250);
     request.adapters = std::move(adapters);
     request.max_tokens = 20;
+    request.sampling.seed = 7;
     request.logprobs = 3;
     request.ignore_end = true;
     return request;

@@ -26,6 +26,8 @@ SHARED = pathlib.Path(os.environ.get("PUNA_SHARED", ROOT.parent / "shared"))
 GOLDEN = SHARED / "data" / "models" / "tinystories-656K"
 ORACLES = ROOT / "tests" / "data" / "oracles"
 COMMAND_TIMEOUT_S = 120
+# Of a registry where nobody listens: models that are missing are pulled, and tests stay on this machine.
+NO_SUCH_MODEL = "127.0.0.1:9/library/no-such-model"
 
 
 class Skip(Exception):
@@ -207,8 +209,8 @@ def test_run_reads_standard_input(puna):
 
 def test_run_errors(puna):
     check("no prompt" in puna.error("run", "mini"), "an empty standard input is no prompt")
-    message = puna.error("run", "no-such-model", "hi")
-    check("no-such-model" in message and "puna create" in message, message)
+    message = puna.error("run", NO_SUCH_MODEL, "hi")
+    check("no-such-model" in message and "could not be pulled" in message and "puna list" in message, message)
     check("there is no file" in puna.error("run", "./missing.gguf", "hi"), "missing file")
     check("unknown parameter" in puna.error("run", "mini", "--option", "frob=1", "hi"), "unknown option")
     check("key=value" in puna.error("run", "mini", "--option", "top_k", "hi"), "no value")
@@ -259,7 +261,7 @@ def test_create_uploads_to_a_server_with_another_store(puna):
 
 def test_create_errors(puna):
     check("wasn't found" in puna.error("create", "x", "-f", puna.folder / "none"), "missing Modelfile")
-    check("neither a file nor" in puna.error("create", "x", "-f", "-", stdin="FROM no-such\n"), "unknown FROM")
+    check("neither a file nor" in puna.error("create", "x", "-f", "-", stdin=f"FROM {NO_SUCH_MODEL}\n"), "unknown FROM")
     check("there is no file" in puna.error("create", "x", "-f", "-", stdin="FROM ./no-such.gguf\n"), "missing file")
     check("line 2" in puna.error("create", "x", "-f", "-", stdin="FROM mini\nFROB 1\n"), "bad command")
     check("no FROM" in puna.error("create", "x", "-f", "-", stdin="SYSTEM hi\n"), "no FROM line")
