@@ -18,10 +18,14 @@ PUNA_INLINE F32 LoadTile(const uint16_t* p) { return LoadHalf(p); }
 PUNA_INLINE F32 LoadTile(const int8_t* p) { return LoadInt8(p); }
 
 // What lies where `ahead` says, if it is not null, is fetched meanwhile: the tile that comes next
-// is somewhere else in memory, where no prefetcher expects it.
-template <int kRows, int kVectors, bool kAccumulate, typename T>
+// is somewhere else in memory, where no prefetcher expects it. scaling(v, k) is what vector v of
+// row k of b is to be multiplied by.
+struct NoScaling {
+  static constexpr bool kScales = false;
+};
+template <int kRows, int kVectors, bool kAccumulate, typename T, typename Scaling>
 static void Product(const float* a, int64_t lda, const T* const* b, int64_t ldb, int64_t depth,
-                    float* c, int64_t ldc, const T* const* ahead) {
+                    float* c, int64_t ldc, const T* const* ahead, const Scaling& scaling) {
   F32 sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -35,7 +39,10 @@ static void Product(const float* a, int64_t lda, const T* const* b, int64_t ldb,
   for (int64_t k = 0; k < depth; ++k) {
     F32 column[kVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) column[v] = LoadTile(tile[v] + k * ldb);
+    for (int v = 0; v < kVectors; ++v) {
+      column[v] = LoadTile(tile[v] + k * ldb);
+      if constexpr (Scaling::kScales) column[v] = column[v] * scaling(v, k);
+    }
     if (ahead != nullptr) {
       for (int v = 0; v < kVectors; ++v) __builtin_prefetch(ahead[v] + k * ldb);
     }
@@ -53,25 +60,27 @@ static void Product(const float* a, int64_t lda, const T* const* b, int64_t ldb,
   }
 }
 
-template <int kVectors, bool kAccumulate, typename T>
+template <int kVectors, bool kAccumulate, typename T, typename Scaling = NoScaling>
 static void ProductRows(int64_t rows, const float* a, int64_t lda, const T* const* b, int64_t ldb,
-                        int64_t depth, float* c, int64_t ldc, const T* const* ahead = nullptr) {
+                        int64_t depth, float* c, int64_t ldc, const T* const* ahead = nullptr,
+                        const Scaling& scaling = {}) {
   int64_t r = 0;
   for (; r + 6 <= rows; r += 6)
-    Product<6, kVectors, kAccumulate>(a + r * lda, lda, b, ldb, depth, c + r * ldc, ldc, ahead);
+    Product<6, kVectors, kAccumulate>(a + r * lda, lda, b, ldb, depth, c + r * ldc, ldc, ahead,
+                                      scaling);
   a += r * lda;
   c += r * ldc;
   switch (rows - r) {
     case 1:
-      return Product<1, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
+      return Product<1, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
     case 2:
-      return Product<2, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
+      return Product<2, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
     case 3:
-      return Product<3, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
+      return Product<3, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
     case 4:
-      return Product<4, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
+      return Product<4, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
     case 5:
-      return Product<5, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead);
+      return Product<5, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
     default:
       return;
   }
@@ -295,16 +304,81 @@ PUNA_INLINE void VisibleKeys(const AttendArgs& args, int64_t token, int64_t* beg
   }
 }
 
-// int8 tiles are always expanded: scaling sums instead of values would round differently with few
-// rows and with many.
-PUNA_INLINE bool Expands(KvType type, int64_t rows) {
-  return rows >= kExpandRows || type == KvType::kQ8_0;
+// int8 tiles where they lie: values are scaled one by one, as ExpandKeys and ExpandValues do, so
+// that few rows and many give the same bits.
+constexpr const int8_t* const* kNothingAhead = nullptr;
+
+template <int kVectors>
+struct KeyScaling {
+  static constexpr bool kScales = true;
+  F32 scale[kVectors];  // the same for a block of dimensions
+  F32 operator()(int v, int64_t) const { return scale[v]; }
+};
+
+template <int kVectors>
+static void ScoresOfInt8(const TileBlock& block, int64_t vector, int64_t rows, const float* q,
+                         int64_t k_size, float* scores) {
+  const int8_t* tiles[kVectors];
+  KeyScaling<kVectors> scaling;
+  for (int64_t d = 0; d < k_size; d += kScaleBlock) {
+    const int64_t n = k_size - d < kScaleBlock ? k_size - d : kScaleBlock;
+    for (int v = 0; v < kVectors; ++v) {
+      const uint8_t* tile = block.k[(vector + v) / kVectorsPerPage];
+      const int64_t lane = (vector + v) % kVectorsPerPage * kLanes;
+      tiles[v] = reinterpret_cast<const int8_t*>(tile) + d * kPageTokens + lane;
+      scaling.scale[v] =
+          LoadHalf(ScalesBehind(tile, k_size * kPageTokens) + d / kScaleBlock * kPageTokens + lane);
+    }
+    float* out = scores + vector * kLanes;
+    if (d == 0) {
+      ProductRows<kVectors, false>(rows, q, k_size, tiles, kPageTokens, n, out, kBlock,
+                                   kNothingAhead, scaling);
+    } else {
+      ProductRows<kVectors, true>(rows, q + d, k_size, tiles, kPageTokens, n, out, kBlock,
+                                  kNothingAhead, scaling);
+    }
+  }
+}
+
+struct ValueScaling {
+  static constexpr bool kScales = true;
+  const float (*scale)[kPageTokens];  // [block of dimensions][token]
+  int64_t column;
+  F32 operator()(int v, int64_t k) const {
+    return Set(scale[(column + v * kLanes) / kScaleBlock][k]);
+  }
+};
+
+// Adds the values of `tokens` slots of one int8 tile. `scales` is scratch of [blocks of
+// dimensions][16].
+static void ValuesOfInt8(const uint8_t* tile, int64_t slot, int64_t tokens, int64_t rows,
+                         const float* weights, int64_t v_padded, float* scales, float* sums) {
+  const uint16_t* halves = ScalesBehind(tile, kPageTokens * v_padded);
+  const int64_t blocks = (v_padded + kScaleBlock - 1) / kScaleBlock;
+  for (int64_t i = 0; i < blocks * kPageTokens; i += kLanes)
+    Store(scales + i, LoadHalf(halves + i));
+  const int8_t* vectors[kWide];
+  ValueScaling scaling{reinterpret_cast<const float(*)[kPageTokens]>(scales + slot), 0};
+  for (int64_t& column = scaling.column; column < v_padded;) {
+    const bool wide = column + kWide * kLanes <= v_padded;
+    for (int v = 0; v < (wide ? kWide : 1); ++v) {
+      vectors[v] = reinterpret_cast<const int8_t*>(tile) + slot * v_padded + column + v * kLanes;
+    }
+    if (wide) {
+      ProductRows<kWide, true>(rows, weights, kBlock, vectors, v_padded, tokens, sums + column,
+                               v_padded, kNothingAhead, scaling);
+    } else {
+      ProductRows<1, true>(rows, weights, kBlock, vectors, v_padded, tokens, sums + column,
+                           v_padded, kNothingAhead, scaling);
+    }
+    column += wide ? kWide * kLanes : kLanes;
+  }
 }
 
 static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t rows,
                         const AttendScratch& s) {
   const int64_t k_size = args.tile.k_size;
-  if (Expands(args.tile.type, rows)) {
+  if (rows >= kExpandRows) {
     ExpandKeys(args.tile.type, block, k_size, s.keys);
     const float* tiles[kWide];
     for (int64_t key = 0; key < block.pages * kPageTokens; key += kWide * kLanes) {
@@ -315,8 +389,14 @@ static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t 
   }
   if (args.tile.type == KvType::kF16) {
     ScoresInPlace<uint16_t>(block, rows, s.q, k_size, s.scores);
-  } else {
+  } else if (args.tile.type == KvType::kF32) {
     ScoresInPlace<float>(block, rows, s.q, k_size, s.scores);
+  } else {
+    const int64_t vectors = block.pages * kVectorsPerPage;
+    int64_t vector = 0;
+    for (; vector + kWide <= vectors; vector += kWide)
+      ScoresOfInt8<kWide>(block, vector, rows, s.q, k_size, s.scores);
+    for (; vector < vectors; ++vector) ScoresOfInt8<1>(block, vector, rows, s.q, k_size, s.scores);
   }
 }
 
@@ -324,7 +404,7 @@ static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t 
 // at all, and a weight of zero does not undo a NaN.
 static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t begin, int64_t end,
                         int64_t rows, int64_t v_padded, const AttendScratch& s) {
-  const bool expand = Expands(args.tile.type, rows);
+  const bool expand = rows >= kExpandRows;
   for (int64_t key = begin; key < end;) {
     const int64_t page = key / kPageTokens, slot = key % kPageTokens;
     const int64_t page_end = (page + 1) * kPageTokens;
@@ -332,6 +412,8 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
     const uint8_t* tile = block.v[page];
     if (expand) {
       ExpandValues(args.tile.type, tile, slot, tokens, v_padded, s.values + key * v_padded);
+    } else if (args.tile.type == KvType::kQ8_0) {
+      ValuesOfInt8(tile, slot, tokens, rows, s.scores + key, v_padded, s.keys, s.sums);
     } else if (args.tile.type == KvType::kF16) {
       const uint8_t* next = page + 1 < block.pages ? block.v[page + 1] : block.next_v;
       AccumulateProduct(rows, s.scores + key, kBlock,
