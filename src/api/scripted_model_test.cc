@@ -19,9 +19,9 @@ using ::testing::HasSubstr;
 // Thinks between <think> and </think>, and calls tools as Hermes does.
 constexpr char kTemplate[] = R"({{ range .Messages }}<|im_start|>{{ .Role }}
 {{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}
-{{- range .ToolCalls }}<tool_call>
+{{- if .ToolCalls }}{{ range .ToolCalls }}<tool_call>
 {"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
-</tool_call>{{ end }}<|im_end|>
+</tool_call>{{ end }}{{ end }}<|im_end|>
 {{ end }}{{ if .Tools }}{{ .Tools }}{{ end }}<|im_start|>assistant
 )";
 

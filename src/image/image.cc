@@ -42,6 +42,40 @@ tl::unexpected<Error> Broken(std::string_view why) {
   return MakeError(ErrorCode::kInvalidArgument, "the image is broken: {}", why);
 }
 
+// Have the Huffman tables of the DHT segment that `rest` begins with (its length first) sizes that
+// exist? stb writes past its own tables where the sixteen counts of one add up to more than 256
+// codes, and reads a table to its end where the segment ends before it, so both is done here too.
+bool HuffmanTablesFit(std::string_view rest) {
+  const auto byte = [&](size_t at) { return at < rest.size() ? Bytes(rest)[at] : 0; };
+  const size_t length = static_cast<size_t>(byte(0) << 8 | byte(1));
+  for (size_t at = 2; at < length;) {
+    int codes = 0;
+    for (size_t i = 1; i <= 16; ++i) codes += byte(at + i);
+    if (codes > 256) return false;
+    at += 17 + static_cast<size_t>(codes);
+  }
+  return true;
+}
+
+// Judges every DHT marker of a JPEG before stb sees it. Segments are skipped up to the first scan;
+// from there on any two bytes that look like the marker count, for stb looks for markers anywhere.
+bool JpegTablesFit(std::string_view file) {
+  const uint8_t* bytes = Bytes(file);
+  bool in_scan = false;
+  for (size_t at = 2; at + 4 <= file.size();) {
+    if (bytes[at] != 0xff || bytes[at + 1] == 0xff || bytes[at + 1] == 0) {
+      ++at;
+      continue;
+    }
+    const int marker = bytes[at + 1];
+    if (marker == 0xc4 && !HuffmanTablesFit(file.substr(at + 2))) return false;
+    in_scan = in_scan || marker == 0xda;
+    const bool has_length = marker >= 0xc0 && !(marker >= 0xd0 && marker <= 0xd9);
+    at += has_length && !in_scan ? 2 + (size_t{bytes[at + 2]} << 8 | bytes[at + 3]) : 2;
+  }
+  return true;
+}
+
 // Red, green, blue and alpha, [height, width, 4].
 using Pixels = std::unique_ptr<uint8_t, void (*)(void*)>;
 
@@ -122,6 +156,9 @@ Result<Info> Inspect(std::string_view file, const Limits& limits) {
   }
   Info info;
   PUNA_ASSIGN_OR_RETURN(info.format, Recognize(file));
+  if (info.format == Format::kJpeg && !JpegTablesFit(file))
+    return Broken("a Huffman table has more than 256 codes");
+  SetStbBudget(kBudgetBytes);
   int channels = 0;
   const bool known = info.format == Format::kWebp
                          ? WebPGetInfo(Bytes(file), file.size(), &info.width, &info.height) != 0
@@ -139,7 +176,6 @@ Result<Info> Inspect(std::string_view file, const Limits& limits) {
 }
 
 Result<Image> Decode(std::string_view file, const Limits& limits) {
-  SetStbBudget(kBudgetBytes);
   PUNA_ASSIGN_OR_RETURN(const Info info, Inspect(file, limits));
   PUNA_ASSIGN_OR_RETURN(const Pixels pixels,
                         info.format == Format::kWebp ? DecodeWebp(file) : DecodeStb(file, info));

@@ -36,7 +36,13 @@ void SetStbBudget(int64_t bytes) {
 
 bool StbBudgetExceeded() { return exceeded; }
 
-void* StbAllocate(size_t bytes) { return StbReallocate(nullptr, bytes); }
+// Zeroed: stb decodes scans by Huffman tables that the file never defined, whatever lies there, and
+// only a table of zeros keeps it inside its own memory.
+void* StbAllocate(size_t bytes) {
+  void* memory = StbReallocate(nullptr, bytes);
+  if (memory != nullptr) std::memset(memory, 0, bytes);
+  return memory;
+}
 
 void* StbReallocate(void* memory, size_t bytes) {
   if (bytes > PTRDIFF_MAX - kHeadBytes || !Take(static_cast<int64_t>(bytes))) return nullptr;

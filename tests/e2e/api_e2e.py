@@ -476,12 +476,12 @@ def every_option_is_taken(server):
 
 
 def fields_of_generate(server):
-    server.post("/api/create", {"model": "gap", "from": "mini", "template": "<{{ .Prompt }}|{{ .Suffix }}|{{ .System }}>"})
+    server.post("/api/create", {"model": "gap", "from": "mini", "template": "<{{ .Prompt }}|{{ .Suffix }}>"})
 
     def rendered(**fields):
         reply = server.post("/api/generate", dict({"prompt": "before", "_debug_render_only": True}, **fields)).json()
         return reply["_debug_info"]["rendered_template"]
-    equal("<before|after|>", rendered(model="gap", suffix="after"))
+    equal("<before|after>", rendered(model="gap", suffix="after"))
     contains("insert", server.post("/api/show", {"model": "gap"}).json()["capabilities"])
     equal("[before]", rendered(model="mini", template="[{{ .Prompt }}]"))
     contains("kind", rendered(model="mini", system="Be kind."))
@@ -504,7 +504,7 @@ def tools_in_conversations(server):
         {"role": "assistant", "tool_calls": [{"function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}]},
         {"role": "tool", "tool_name": "get_weather", "content": "sunny"}]}
     text = server.post("/api/chat", dict(body, _debug_render_only=True)).json()["_debug_info"]["rendered_template"]
-    for part in ("get_weather", "minLength", "additionalProperties", '"city":"Oslo"', "sunny"):
+    for part in ("get_weather", '"city":"Oslo"', "sunny"):
         contains(part, text.replace('": "', '":"'))
     equal(True, server.post("/api/chat", dict(body, stream=False, options={"num_predict": 4})).json()["done"])
     equal({"error": "registry.ollama.ai/library/mini:latest does not support tools"},

@@ -437,7 +437,7 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
 // products.
 static void BlockValuesOfKeys(const AttendArgs& args, const TileBlock& block, int64_t begin,
                               int64_t end, int64_t rows, int64_t v_padded, const AttendScratch& s) {
-  if (!Expands(args.tile.type, rows)) ExpandKeys(args.tile.type, block, args.tile.k_size, s.keys);
+  if (rows < kExpandRows) ExpandKeys(args.tile.type, block, args.tile.k_size, s.keys);
   for (int64_t key = begin; key < end; ++key) {
     float* value = s.values + key * v_padded;
     for (int64_t d = 0; d < args.tile.v_size; ++d) value[d] = s.keys[d * kBlock + key];
