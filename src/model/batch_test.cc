@@ -133,6 +133,11 @@ TEST_P(BatchTest, Architectures) {
   CheckFolder(folder);
 }
 
+TEST_P(BatchTest, Variants) {
+  PUNA_SHARED_OR_SKIP(folder, "oracles/variants");
+  CheckFolder(folder);
+}
+
 // Rows that nobody asked for change nothing in the ones that somebody did.
 TEST_P(BatchTest, OnlyTheAskedRows) {
   for (const Oracle& oracle : LoadOracles(SourcePath("tests/data/oracles"))) {
