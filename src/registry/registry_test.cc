@@ -236,10 +236,13 @@ class RegistryTest : public ::testing::Test {
       : folder_(fs::temp_directory_path() / fmt::format("puna-registry-{}", ::getpid())) {
     fs::remove_all(folder_);
     store_ = std::make_unique<store::Store>(folder_ / "models");
+    UseConnections(4);
+  }
+  void UseConnections(int count) {
     RegistryOptions options;
     options.key_file = folder_ / "id_ed25519";
     options.retry_unit = std::chrono::milliseconds(1);
-    options.connections = 4;
+    options.connections = count;
     registry_ = std::make_unique<Registry>(store_.get(), options);
   }
   ~RegistryTest() override { fs::remove_all(folder_); }
@@ -318,6 +321,7 @@ TEST_F(RegistryTest, BrokenTransfersAreContinued) {
 }
 
 TEST_F(RegistryTest, AnInterruptedPullIsResumed) {
+  UseConnections(1);  // more could all be under way before the fault begins
   FakeRegistry peer({.fail_after = 9 << 20});
   peer.AddModel({weights_});
   const Status failed = Pull(peer);

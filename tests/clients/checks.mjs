@@ -33,12 +33,12 @@ export function assertWeather(value) {
   assert.ok(Number.isInteger(value.days) && value.days >= 1 && value.days <= 9, `days ${value.days}`);
 }
 
-// Waits until the server has nothing to compute: then the model unloads at once.
+// Waits until the server computes nothing with the model: then it unloads at once.
 export async function idle(model) {
   await fetch(`${url}/api/generate`, { method: 'POST', body: JSON.stringify({ model, keep_alive: 0 }) });
   for (let i = 0; i < 100; ++i) {
     const { models } = await (await fetch(`${url}/api/ps`)).json();
-    if (models.length === 0) return;
+    if (models.every((one) => one.name !== `${model}:latest`)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error('the model is still busy');
