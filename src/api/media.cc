@@ -1,6 +1,6 @@
 #include "api/media.h"
 
-#include "api/base64.h"
+#include "base/base64.h"
 #include "image/image.h"
 
 namespace puna::api {

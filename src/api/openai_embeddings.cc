@@ -2,9 +2,9 @@
 #include <bit>
 #include <cstring>
 
-#include "api/base64.h"
 #include "api/embedding.h"
 #include "api/routes.h"
+#include "base/base64.h"
 
 namespace puna::api {
 namespace {

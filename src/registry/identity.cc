@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/base64.h"
 #include "base/file.h"
 
 namespace puna::registry {
@@ -77,22 +78,6 @@ std::string PublicBlob(const std::array<unsigned char, kSeedBytes>& key) {
   return blob;
 }
 
-// The bytes of base64 text with line breaks.
-std::optional<std::string> DecodeLines(std::string_view text) {
-  std::string compact;
-  for (const char c : text) {
-    if (c != '\n' && c != '\r' && c != ' ') compact.push_back(c);
-  }
-  if (compact.size() % 4 != 0) return std::nullopt;
-  std::string out(compact.size() / 4 * 3, '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(compact.data()),
-                                   static_cast<int>(compact.size()));
-  if (size < 0) return std::nullopt;
-  out.resize(static_cast<size_t>(size));
-  return out;
-}
-
 KeyPointer PrivateKey(const std::array<unsigned char, kSeedBytes>& seed) {
   return KeyPointer(
       EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size()));
@@ -113,15 +98,6 @@ Status WritePrivate(const fs::path& path, std::string_view text) {
 
 }  // namespace
 
-std::string EncodeBase64(std::string_view bytes) {
-  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                   reinterpret_cast<const unsigned char*>(bytes.data()),
-                                   static_cast<int>(bytes.size()));
-  out.resize(static_cast<size_t>(size));
-  return out;
-}
-
 Result<Identity> Identity::FromSeed(std::string_view seed) {
   Identity identity;
   std::copy_n(seed.begin(), kSeedBytes, identity.seed_.begin());
@@ -141,7 +117,9 @@ Result<Identity> Identity::Parse(std::string_view pem) {
   const size_t end = pem.find(kEnd);
   if (begin == std::string_view::npos || end == std::string_view::npos || end < begin)
     return corrupt();
-  const auto bytes = DecodeLines(pem.substr(begin + kBegin.size(), end - begin - kBegin.size()));
+  std::string_view text = pem.substr(begin + kBegin.size(), end - begin - kBegin.size());
+  while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
+  const auto bytes = DecodeBase64(text);
   if (!bytes) return corrupt();
   FieldReader outer(*bytes);
   if (outer.Take(kMagic.size()) != kMagic || outer.String() != "none" || outer.String() != "none" ||

@@ -31,9 +31,6 @@ class Identity {
   std::array<unsigned char, 32> seed_ = {}, public_ = {};
 };
 
-// Base64 with padding.
-std::string EncodeBase64(std::string_view bytes);
-
 }  // namespace puna::registry
 
 #endif  // PUNA_REGISTRY_IDENTITY_H_

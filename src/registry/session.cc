@@ -6,6 +6,7 @@
 #include <chrono>
 #include <vector>
 
+#include "base/base64.h"
 #include "base/json.h"
 #include "base/sha256.h"
 #include "http/url.h"

@@ -1,9 +1,9 @@
-#include "api/base64.h"
+#include "base/base64.h"
 
 #include <algorithm>
 #include <cstdint>
 
-namespace puna::api {
+namespace puna {
 namespace {
 
 int DigitOf(char c) {
@@ -53,4 +53,4 @@ std::string EncodeBase64(std::string_view bytes) {
   return out;
 }
 
-}  // namespace puna::api
+}  // namespace puna

@@ -1,13 +1,13 @@
-// Base64, as pictures and vectors travel in JSON.
-#ifndef PUNA_API_BASE64_H_
-#define PUNA_API_BASE64_H_
+// Base64, as pictures, vectors, keys and signatures travel in text.
+#ifndef PUNA_BASE_BASE64_H_
+#define PUNA_BASE_BASE64_H_
 
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
 
-namespace puna::api {
+namespace puna {
 
 // The standard alphabet; padding may be missing. Anything else is kInvalidArgument "illegal base64
 // data at input byte N".
@@ -16,6 +16,6 @@ Result<std::string> DecodeBase64(std::string_view text);
 // With padding.
 std::string EncodeBase64(std::string_view bytes);
 
-}  // namespace puna::api
+}  // namespace puna
 
-#endif  // PUNA_API_BASE64_H_
+#endif  // PUNA_BASE_BASE64_H_
