@@ -120,13 +120,8 @@ Status Create(const Context& context, const CreateOptions& options) {
   if (!options.quantize.empty()) request["quantize"] = options.quantize;
   AddFields(modelfile, &request);
   return client.PostStream("/api/create", request, [&](const Json& line) {
-    const std::string status = JsonString(line, "status");
-    const int64_t total = line.value("total", int64_t{0});
-    if (total > 0) {
-      progress.Show(status, line.value("completed", int64_t{0}), total);
-    } else {
-      progress.Show(status);
-    }
+    progress.Show(JsonString(line, "status"), line.value("completed", int64_t{0}),
+                  line.value("total", int64_t{0}));
     return true;
   });
 }

@@ -17,13 +17,8 @@ Status Transfer(const ApiClient& client, const char* path, const std::string& mo
   return client.PostStream(
       path, request,
       [&](const Json& line) {
-        const std::string status = JsonString(line, "status");
-        const int64_t total = line.value("total", int64_t{0});
-        if (total > 0) {
-          progress.Show(status, line.value("completed", int64_t{0}), total);
-        } else {
-          progress.Show(status);
-        }
+        progress.Show(JsonString(line, "status"), line.value("completed", int64_t{0}),
+                      line.value("total", int64_t{0}));
         return !interrupted();
       },
       interrupted);

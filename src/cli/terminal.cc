@@ -123,6 +123,7 @@ void ProgressLines::Show(const std::string& status) {
 }
 
 void ProgressLines::Show(const std::string& status, int64_t completed, int64_t total) {
+  if (total <= 0) return Show(status);
   const auto now = Clock::now();
   const bool first = status != status_;
   if (first) {

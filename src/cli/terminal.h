@@ -63,7 +63,7 @@ class ProgressLines {
   ~ProgressLines() { EndLine(); }
   // A line without amounts replaces nothing and is followed by the next.
   void Show(const std::string& status);
-  // The bar of `status`; the same status redraws it.
+  // The bar of `status`; the same status redraws it. Without amounts (total 0) as above.
   void Show(const std::string& status, int64_t completed, int64_t total);
   void EndLine();
 
