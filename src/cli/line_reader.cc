@@ -197,6 +197,9 @@ TypedLine LineReader::Read(const std::string& prompt) {
   State& s = *state_;
   s.prompt = prompt;
   s.interrupted = false;
+  // el_gets shows its prompt before it changes the terminal: what is typed between the two would be
+  // echoed, and a Ctrl-C would end the program.
+  el_set(s.edit, EL_PREP_TERM, 1);
   std::fputs(kPasteOn, stdout);
   std::fflush(stdout);
   int count = 0;
