@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "cli/answer_view.h"
 #include "cli/slash_commands.h"
-#include "cli/terminal.h"
 
 namespace puna::cli {
 namespace {
@@ -127,7 +126,6 @@ Status ChatSession::Ask(const std::string& prompt) {
   AnswerView view({.terminal = true,
                    .width = options_.word_wrap ? TerminalWidth() : 0,
                    .hide_thinking = options_.hide_thinking});
-  const InterruptScope interrupt;
   Spinner spinner("");
   Json last;
   Status done = client_.PostStream(
@@ -140,10 +138,10 @@ Status ChatSession::Ask(const std::string& prompt) {
         if (line.value("done", false)) last = line;
         return true;
       },
-      [&] { return interrupt.interrupted(); });
+      [&] { return interrupt_->interrupted(); });
   spinner.Stop();
   view.Finish();
-  if (!done && !interrupt.interrupted()) {
+  if (!done && !interrupt_->interrupted()) {
     messages_.erase(messages_.size() - 1);  // so that the next question is not asked twice over
     if (done.error().code == ErrorCode::kUnavailable) return done;
     std::printf("Error: %s\n\n", done.error().message.c_str());
@@ -187,7 +185,11 @@ Status ChatSession::Loop() {
       settings_.editor);
   reader_->SetHistory(options_.history);
   std::printf("\x1b[90mSend a message (/? for help)\x1b[0m\n");
+  interrupt_.emplace();
   while (true) {
+    // From before the line ends: a Ctrl-C right behind Enter is for the answer, not for the
+    // program.
+    interrupt_->Forget();
     const TypedLine typed = reader_->Read(block_.open() ? "... " : ">>> ");
     if (typed.kind == TypedLine::Kind::kEnd) break;
     if (typed.kind == TypedLine::Kind::kInterrupted) {

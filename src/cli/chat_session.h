@@ -3,6 +3,7 @@
 #define PUNA_CLI_CHAT_SESSION_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,7 @@
 #include "cli/api_client.h"
 #include "cli/line_reader.h"
 #include "cli/run_options.h"
+#include "cli/terminal.h"
 
 namespace puna::cli {
 
@@ -62,6 +64,7 @@ class ChatSession {
   QuotedBlock block_;
   bool block_is_system_ = false;
   std::unique_ptr<LineReader> reader_;
+  std::optional<InterruptScope> interrupt_;  // while the loop runs
 };
 
 }  // namespace puna::cli

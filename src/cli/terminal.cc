@@ -65,6 +65,8 @@ InterruptScope::InterruptScope() : previous_(std::make_unique<Previous>()) {
 
 InterruptScope::~InterruptScope() { ::sigaction(SIGINT, &previous_->action, nullptr); }
 
+void InterruptScope::Forget() { interrupt_seen = 0; }
+
 bool InterruptScope::interrupted() const { return interrupt_seen != 0; }
 
 Spinner::Spinner(std::string label) : label_(std::move(label)) {

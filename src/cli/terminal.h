@@ -24,7 +24,8 @@ int TerminalWidth();
 // Everything up to the end of the input.
 Result<std::string> ReadStandardInput();
 
-// While one lives, Ctrl-C sets a flag instead of ending the program. One at a time.
+// While one lives, Ctrl-C sets a flag instead of ending the program. One may live inside another;
+// the flag is theirs together, and a new one clears it.
 class InterruptScope {
  public:
   InterruptScope();
@@ -32,6 +33,7 @@ class InterruptScope {
   InterruptScope(const InterruptScope&) = delete;
   InterruptScope& operator=(const InterruptScope&) = delete;
   bool interrupted() const;
+  void Forget();  // interrupted() is false again
 
  private:
   struct Previous;

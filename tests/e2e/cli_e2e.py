@@ -377,6 +377,7 @@ def test_interrupting_an_answer(puna):
     chat = Terminal(puna, "run", "mini", "--option", "num_predict=100000", "--num-ctx", "100000")
     chat.read_until(r">>> ")
     chat.type("Tell me a long story.\r")
+    chat.read_until(r"long story\.\r\n")
     chat.read_until(r"[a-z]{2,} ")  # mini's stories are short: no time to lose
     chat.type("\x03")
     chat.read_until(r">>> ", timeout_s=20)
