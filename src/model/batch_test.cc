@@ -104,7 +104,7 @@ class BatchTest : public ::testing::TestWithParam<Case> {
       const auto file = gguf::File::Open(oracle.gguf);
       ASSERT_TRUE(file.has_value()) << oracle.name << ": " << file.error().message;
       const auto config = model::ReadConfig(**file);
-      if (!config || config->embeddings_only) continue;
+      if (!config || config->embeddings_only) continue;  // see CheckEmbeddings
       const auto model = LoadModel(oracle.gguf, backend_.get(), false, backend::KvType::kF32);
       ASSERT_TRUE(model.has_value()) << oracle.name << ": " << model.error().message;
       if (!model->cached()) continue;
@@ -124,6 +124,30 @@ class BatchTest : public ::testing::TestWithParam<Case> {
     std::printf("  %d models\n", checked);
     EXPECT_GT(checked, 0);
   }
+
+  // Models as they compute embeddings. Nothing is kept between passes then and a text is computed
+  // in one piece, because most of them look ahead; so what can go wrong is the company.
+  void CheckEmbeddings(const std::filesystem::path& folder) {
+    int checked = 0;
+    for (const Oracle& oracle : LoadOracles(folder)) {
+      const auto model = LoadModel(oracle.gguf, backend_.get(), true, backend::KvType::kF32);
+      ASSERT_TRUE(model.has_value()) << oracle.name << ": " << model.error().message;
+      EXPECT_FALSE(model->cached()) << oracle.name;
+      std::vector<int32_t> reversed(oracle.tokens.rbegin(), oracle.tokens.rend());
+      const Part parts[] = {{nullptr, std::span(reversed).first(19)},
+                            {nullptr, oracle.tokens},
+                            {nullptr, std::span(reversed).subspan(3)}};
+      const std::vector<float> alone = RunPass(*model, {&parts[1], 1}),
+                               all = RunPass(*model, parts);
+      const size_t before =
+          (model->plan->pooled ? 1 : 19) * static_cast<size_t>(model->plan->output.width);
+      EXPECT_LT(Nmse(std::span(all).subspan(before, alone.size()), alone), GetParam().tolerance)
+          << oracle.name;
+      ++checked;
+    }
+    std::printf("  %d models\n", checked);
+    EXPECT_GT(checked, 0);
+  }
 };
 
 TEST_P(BatchTest, Bundled) { CheckFolder(SourcePath("tests/data/oracles")); }
@@ -136,6 +160,12 @@ TEST_P(BatchTest, Architectures) {
 TEST_P(BatchTest, Variants) {
   PUNA_SHARED_OR_SKIP(folder, "oracles/variants");
   CheckFolder(folder);
+}
+
+TEST_P(BatchTest, Embeddings) {
+  PUNA_SHARED_OR_SKIP(folder, "oracles/embedding");
+  CheckEmbeddings(folder);
+  CheckFolder(folder);  // those that can generate, too
 }
 
 // Rows that nobody asked for change nothing in the ones that somebody did.
@@ -166,7 +196,8 @@ TEST_P(BatchTest, OnlyTheAskedRows) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, BatchTest, ::testing::Values(Case{"reference", 1e-9}),
+INSTANTIATE_TEST_SUITE_P(Backends, BatchTest,
+                         ::testing::Values(Case{"reference", 1e-9}, Case{"cpu", 1e-9}),
                          [](const auto& info) { return std::string(info.param.backend); });
 
 }  // namespace

@@ -264,6 +264,8 @@ void CpuProgram::Run(const Batch& batch, std::span<float> out) {
 // Copies whole tiles: what lies behind the first `tokens` is not visible to anybody until it is
 // written again.
 void CpuProgram::CopyPage(int32_t from, int32_t to, int64_t tokens) {
+  if (plan_->cache_layers.empty())
+    return;  // a sequence of states alone counts pages, but they hold nothing
   CHECK(from >= 0 && from < kv_pool_.pages() && to >= 0 && to < kv_pool_.pages())
       << from << " to " << to;
   CHECK(tokens >= 0 && tokens <= kPageTokens) << tokens;
@@ -272,6 +274,7 @@ void CpuProgram::CopyPage(int32_t from, int32_t to, int64_t tokens) {
 }
 
 void CpuProgram::ReleasePage(int32_t page) {
+  if (plan_->cache_layers.empty()) return;
   CHECK(page >= 0 && page < kv_pool_.pages()) << page;
   kv_pool_.Release(page);
 }
