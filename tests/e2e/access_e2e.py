@@ -1,15 +1,12 @@
 #!/usr/bin/env python3
 """Who may call: API keys, TLS, and the limit of a request's size."""
-import argparse
+import contextlib
 import hashlib
 import pathlib
-import shutil
 import subprocess
-import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from puna_server import Checks, Server, contains, equal  # noqa: E402
+from puna_server import Server, contains, equal, main
 
 HELLO = {"model": "mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2, "options": {"num_predict": 2}}
 
@@ -66,55 +63,58 @@ def large_bodies_are_refused(server):
     equal(201, server.request("POST", f"/api/blobs/{digest}", data, headers=headers).status)
 
 
-def a_bad_file_stops_the_start(build, folder):
-    bad = folder / "bad_keys"
-    bad.write_text("alice plain-text-key\n")
-    try:
-        Server(build, PUNA_API_KEYS=str(bad)).stop()
-    except RuntimeError as error:
-        contains("bad_keys: line 1", str(error))
-    else:
-        raise AssertionError("the server started without its keys")
+@contextlib.contextmanager
+def temporary_folder():
+    with tempfile.TemporaryDirectory(prefix="puna-access-") as folder:
+        yield pathlib.Path(folder)
 
 
-def speaks_tls(build, folder):
-    with Server(build, tls_folder=folder) as server:
-        equal("Ollama is running", server.request("GET", "/").body.decode())
-        reply = server.post("/api/chat", dict(HELLO, options={"temperature": 0, "num_predict": 8}))
-        equal(True, reply.lines()[-1]["done"])
-        equal(200, server.post("/v1/chat/completions", dict(HELLO, stream=True)).status)
-        plain = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
-                                f"http://127.0.0.1:{server.port}/"], capture_output=True, check=False)
-        equal(b"000", plain.stdout, "plain HTTP on a TLS port")
-        old = subprocess.run(["curl", "-sk", "--tls-max", "1.1", f"https://127.0.0.1:{server.port}/"],
-                             capture_output=True, check=False)
-        if old.returncode == 0:
-            raise AssertionError("TLS 1.1 was accepted")
-        equal(0, server.stop(), "exit code")
+def a_bad_file_stops_the_start(build):
+    with temporary_folder() as folder:
+        bad = folder / "bad_keys"
+        bad.write_text("alice plain-text-key\n")
+        try:
+            with Server(build, PUNA_API_KEYS=str(bad)):
+                raise AssertionError("the server started without its keys")
+        except RuntimeError as error:
+            contains("bad_keys: line 1", str(error))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--all", action="store_true")
-    options = parser.parse_args()
-    checks = Checks()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="puna-access-"))
-    keys = folder / "keys"
-    keys.write_text("# who may\n" + "".join(f"{name} {hashlib.sha256(key.encode()).hexdigest()} {limits}\n" for name, key, limits in (
-        ("alice", "secret", ""), ("slow", "slow", "requests_per_minute=3 concurrent=2"))))
-    with Server(options.build, PUNA_API_KEYS=str(keys), PUNA_MAX_REQUEST_MB="1") as server:
-        for function in (keys_are_asked_for, limits_are_kept, large_bodies_are_refused, commands_show_their_key):
-            checks.run(function.__name__, function, server)
-        if checks.failures:
-            print(server.log_text())
-    checks.run("a_bad_file_stops_the_start", a_bad_file_stops_the_start, options.build, folder)
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")], check=True, capture_output=True)
-    checks.run("speaks_tls", speaks_tls, options.build, folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    checks.finish()
+@contextlib.contextmanager
+def tls_server(build):
+    with temporary_folder() as folder:
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                        "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")], check=True, capture_output=True)
+        with Server(build, tls_folder=folder) as server:
+            yield server
+
+
+def speaks_tls(server):
+    equal("Ollama is running", server.request("GET", "/").body.decode())
+    reply = server.post("/api/chat", dict(HELLO, options={"temperature": 0, "num_predict": 8}))
+    equal(True, reply.lines()[-1]["done"])
+    equal(200, server.post("/v1/chat/completions", dict(HELLO, stream=True)).status)
+    plain = subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}",
+                            f"http://127.0.0.1:{server.port}/"], capture_output=True, check=False)
+    equal(b"000", plain.stdout, "plain HTTP on a TLS port")
+    old = subprocess.run(["curl", "-sk", "--tls-max", "1.1", f"https://127.0.0.1:{server.port}/"],
+                         capture_output=True, check=False)
+    if old.returncode == 0:
+        raise AssertionError("TLS 1.1 was accepted")
+    equal(0, server.stop(), "exit code")
+
+
+@contextlib.contextmanager
+def server_with_keys(build):
+    with temporary_folder() as folder:
+        keys = folder / "keys"
+        keys.write_text("# who may\n" + "".join(
+            f"{name} {hashlib.sha256(key.encode()).hexdigest()} {limits}\n"
+            for name, key, limits in (("alice", "secret", ""), ("slow", "slow", "requests_per_minute=3 concurrent=2"))))
+        with Server(build, PUNA_API_KEYS=str(keys), PUNA_MAX_REQUEST_MB="1") as server:
+            yield server
 
 
 if __name__ == "__main__":
-    main()
+    main((server_with_keys, (keys_are_asked_for, limits_are_kept, large_bodies_are_refused, commands_show_their_key)),
+         (contextlib.nullcontext, (a_bad_file_stops_the_start,)), (tls_server, (speaks_tls,)))

@@ -1,12 +1,8 @@
 #!/usr/bin/env python3
 """Anthropic's Messages API against a real server with the bundled model."""
-import argparse
 import json
-import pathlib
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from puna_server import TOOL_TEMPLATE, Checks, Server, contains, equal  # noqa: E402
+from puna_server import TOOL_TEMPLATE, Server, contains, equal, main
 
 HELLO = [{"role": "user", "content": "Hello"}]
 TOOL = {"name": "get_weather", "description": "weather of a city", "input_schema": {
@@ -153,21 +149,6 @@ def models_in_anthropics_form(server):
         contains(key, listed["data"][0])
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--all", action="store_true")
-    options = parser.parse_args()
-    checks = Checks()
-    with Server(options.build) as server:
-        for function in (whole, stop_sequences, stream, counts_tokens, blocks, fields, tool_choice_forces_calls,
-                         every_field_is_taken, browsers_may_call,
-                         models_in_anthropics_form):
-            checks.run(function.__name__, function, server)
-        if checks.failures:
-            print(server.log_text())
-    checks.finish()
-
-
 if __name__ == "__main__":
-    main()
+    main((Server, (whole, stop_sequences, stream, counts_tokens, blocks, fields, tool_choice_forces_calls,
+                   every_field_is_taken, browsers_may_call, models_in_anthropics_form)))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Drives the built program as somebody at a terminal would: every command against a server with a store of its own,
-then the commands that need no server. Prints "ok NAME", "fail NAME: why" or "skip NAME: why" (see tests/run.py)."""
-import argparse
+then the commands that need no server."""
 import contextlib
+import fcntl
 import json
 import math
 import os
@@ -10,28 +10,16 @@ import pathlib
 import pty
 import re
 import select
-import shutil
 import signal
-import socket
 import struct
-import subprocess
-import sys
-import tempfile
+import termios
 import time
-import traceback
-import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-SHARED = pathlib.Path(os.environ.get("PUNA_SHARED", ROOT.parent / "shared"))
-GOLDEN = SHARED / "data" / "models" / "tinystories-656K"
+from puna_server import ROOT, Server, Skip, main, shared_path
+
 ORACLES = ROOT / "tests" / "data" / "oracles"
-COMMAND_TIMEOUT_S = 120
 # Of a registry where nobody listens: models that are missing are pulled, and tests stay on this machine.
 NO_SUCH_MODEL = "127.0.0.1:9/library/no-such-model"
-
-
-class Skip(Exception):
-    pass
 
 
 def check(condition, *what):
@@ -39,51 +27,12 @@ def check(condition, *what):
         raise AssertionError(" ".join(str(part) for part in what)[:600])
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class Puna(Server):
+    """The program with a server, as somebody at a terminal calls it."""
 
-
-class Puna:
-    """The program with a home, a store and an address of its own."""
-
-    def __init__(self, binary, folder):
-        self.binary = str(binary)
-        self.folder = folder
-        self.home = folder / "home"
-        self.home.mkdir()
-        self.models = folder / "models"
-        self.port = free_port()
-        self.env = {name: value for name, value in os.environ.items() if not name.startswith(("PUNA_", "OLLAMA_"))}
-        self.env.update(HOME=str(self.home), PUNA_MODELS=str(self.models), PUNA_HOST=f"127.0.0.1:{self.port}",
-                        TERM="xterm", LC_ALL="C")
-        self.server = None
-
-    def start(self):
-        self.log = open(self.folder / "server.log", "ab")
-        self.server = subprocess.Popen([self.binary, "serve"], env=self.env, stdout=self.log, stderr=self.log,
-                                       stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            check(self.server.poll() is None, "the server ended:", (self.folder / "server.log").read_text()[-500:])
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5).read()
-                return
-            time.sleep(0.05)
-        raise AssertionError("the server did not answer within 60 s")
-
-    def stop(self):
-        if self.server and self.server.poll() is None:
-            self.server.kill()
-            self.server.wait()
-
-    def run(self, *arguments, stdin="", env=None, cwd=None):
-        """Exit code, standard output and error of a command whose output is no terminal."""
-        done = subprocess.run([self.binary, *map(str, arguments)], env={**self.env, **(env or {})}, cwd=cwd,
-                              input=stdin.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                              timeout=COMMAND_TIMEOUT_S)
-        return done.returncode, done.stdout.decode("utf8", "replace"), done.stderr.decode("utf8", "replace")
+    def __init__(self, build):
+        super().__init__(build, TERM="xterm", LC_ALL="C")
+        self.models = self.folder / "models"
 
     def ok(self, *arguments, **options):
         code, out, err = self.run(*arguments, **options)
@@ -98,11 +47,12 @@ class Puna:
         check(len(lines) == 1, "expected one line 'Error: ...', got", repr(err))
         return lines[0]
 
-    def api(self, path, body=None):
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}",
-                                         data=None if body is None else json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=COMMAND_TIMEOUT_S) as answer:
-            return json.loads(answer.read())
+
+@contextlib.contextmanager
+def without_server(build):
+    with Puna(build) as puna:
+        puna.stop()
+        yield puna
 
 
 class Terminal:
@@ -111,10 +61,8 @@ class Terminal:
     def __init__(self, puna, *arguments, env=None):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve(puna.binary, [puna.binary, *map(str, arguments)], {**puna.env, **(env or {})})
-        import fcntl
-        import termios
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+            os.execve(puna.puna, [puna.puna, *map(str, arguments)], {**puna.env, **(env or {})})
         self.seen = ""
 
     def read_until(self, pattern, timeout_s=60):
@@ -353,7 +301,7 @@ def test_chat_in_a_terminal(puna):
     chat.type("/bye\r")
     check(chat.wait() == 0, "exit code")
     check("You are" in puna.ok("show", "saved-chat", "--system"), "the system message was not saved")
-    history = (puna.home / ".puna" / "history").read_text()
+    history = (puna.folder / ".puna" / "history").read_text()
     check("Who" in history, "no history")
 
 
@@ -391,8 +339,7 @@ def test_address_in_use(puna):
 
 
 def test_sigterm_ends_the_server(puna):
-    puna.server.send_signal(signal.SIGTERM)
-    check(puna.server.wait(timeout=40) == 0, "exit code")
+    check(puna.stop() == 0, "exit code")
     check("could not connect" in puna.error("list"), "no server, and list says so")
     check("puna serve" in puna.error("ps"), "what to do")
 
@@ -529,10 +476,11 @@ def test_eval_template_and_schema(puna):
 
 
 def test_golden_model(puna):
-    if not GOLDEN.exists():
+    folder = shared_path("data/models/tinystories-656K")
+    if folder is None:
         raise Skip("no shared test data")
-    golden = json.loads((GOLDEN / "golden.json").read_text())
-    model = next(GOLDEN.glob("*.gguf"))
+    golden = json.loads((folder / "golden.json").read_text())
+    model = next(folder.glob("*.gguf"))
     for case in golden["cases"]:
         prompt, greedy = case["prompt_ids"], case["greedy_ids"][:24]
         ids = puna.folder / "golden-ids"
@@ -554,61 +502,13 @@ def test_golden_model(puna):
         check(len(out) > 20 and text.strip().startswith(out), repr(out), "is not the beginning of", repr(text))
 
 
-
-WITH_SERVER = [test_version_and_help, test_unknown_arguments, test_list, test_run_one_prompt,
-               test_run_reads_standard_input, test_run_errors, test_create_from_model, test_create_from_gguf,
-               test_create_uploads_to_a_server_with_another_store, test_create_errors, test_show, test_ps_and_stop,
-               test_cp_and_rm, test_chat_in_a_terminal, test_chat_keys, test_interrupting_an_answer,
-               test_address_in_use, test_sigterm_ends_the_server]
-WITHOUT_SERVER = [test_run_starts_its_own_server, test_run_a_file_in_place, test_run_at_another_machine,
-                  test_synth_shapes, test_bench, test_eval_chunks_agree, test_eval_oracles,
-                  test_eval_tokenize_and_dequantize, test_eval_perplexity, test_eval_template_and_schema,
-                  test_golden_model]
-
-
-def perform(test, puna):
-    name = test.__name__.removeprefix("test_")
-    try:
-        test(puna)
-        print(f"ok {name}", flush=True)
-        return True
-    except Skip as reason:
-        print(f"skip {name}: {reason}", flush=True)
-        return True
-    except Exception as error:  # a test that breaks is a test that fails
-        print(f"fail {name}: {type(error).__name__}: {error}".replace("\n", "\\n"), flush=True)
-        traceback.print_exc(limit=-2)
-        return False
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("-k", dest="filter", default="", help="only tests whose name contains this")
-    options = parser.parse_args()
-    binary = options.build / "bin" / "puna"
-    if not binary.exists():
-        print(f"fail cli: {binary} is not built")
-        return 1
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="puna-e2e-"))
-    puna = Puna(binary, folder)
-    good = True
-    try:
-        chosen = [test for test in WITH_SERVER if options.filter in test.__name__]
-        if chosen:
-            puna.start()
-        for test in chosen:
-            good &= perform(test, puna)
-        puna.stop()
-        for test in WITHOUT_SERVER:
-            if options.filter in test.__name__:
-                good &= perform(test, puna)
-    finally:
-        puna.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0 if good else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main((Puna, (test_version_and_help, test_unknown_arguments, test_list, test_run_one_prompt,
+                 test_run_reads_standard_input, test_run_errors, test_create_from_model, test_create_from_gguf,
+                 test_create_uploads_to_a_server_with_another_store, test_create_errors, test_show, test_ps_and_stop,
+                 test_cp_and_rm, test_chat_in_a_terminal, test_chat_keys, test_interrupting_an_answer,
+                 test_address_in_use, test_sigterm_ends_the_server)),
+         (without_server, (test_run_starts_its_own_server, test_run_a_file_in_place, test_run_at_another_machine,
+                           test_synth_shapes, test_bench, test_eval_chunks_agree, test_eval_oracles,
+                           test_eval_tokenize_and_dequantize, test_eval_perplexity, test_eval_template_and_schema,
+                           test_golden_model)))

@@ -1,42 +1,45 @@
 #!/usr/bin/env python3
 """The clients that people use, unmodified, from npm, against a real server (tests/clients/*.mjs)."""
-import argparse
-import pathlib
+import contextlib
 import shutil
 import subprocess
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from puna_server import ROOT, TOOL_TEMPLATE, Server  # noqa: E402
+from puna_server import ROOT, TOOL_TEMPLATE, Server, Skip, main
 
 CLIENTS = ROOT / "tests" / "clients"
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--all", action="store_true")
-    options = parser.parse_args()
-    scripts = ["ollama.mjs", "openai.mjs", "anthropic.mjs"]
-    why = None if shutil.which("node") else "no node"
-    if why is None and not (CLIENTS / "node_modules").exists():
-        why = "no packages: run npm ci in tests/clients"
-    if why:
-        for script in scripts:
-            print(f"skip {script}: {why}")
-        return
-    code = 0
-    with Server(options.build) as server:
+@contextlib.contextmanager
+def tooled_server(build):
+    if not shutil.which("node"):
+        raise Skip("no node")
+    if not (CLIENTS / "node_modules").exists():
+        raise Skip("no packages: run npm ci in tests/clients")
+    with Server(build) as server:
         server.post("/api/create", {"model": "tooled", "from": "mini", "template": TOOL_TEMPLATE})
-        for script in scripts:
-            done = subprocess.run(["node", str(CLIENTS / script), f"http://127.0.0.1:{server.port}"],
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600, check=False)
-            print(done.stdout.decode(errors="replace"), end="", flush=True)
-            code = code or done.returncode
-        if code:
-            print(server.log_text())
-    sys.exit(code)
+        yield server
+
+
+def run_client(server, script):
+    """The script's own lines say more than one line could."""
+    done = subprocess.run(["node", str(CLIENTS / script), f"http://127.0.0.1:{server.port}"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=600, check=False)
+    print(done.stdout.decode(errors="replace"), end="", flush=True)
+    if done.returncode:
+        raise AssertionError(f"{script} ended with {done.returncode}")
+
+
+def ollama_client(server):
+    run_client(server, "ollama.mjs")
+
+
+def openai_client(server):
+    run_client(server, "openai.mjs")
+
+
+def anthropic_client(server):
+    run_client(server, "anthropic.mjs")
 
 
 if __name__ == "__main__":
-    main()
+    main((tooled_server, (ollama_client, openai_client, anthropic_client)))

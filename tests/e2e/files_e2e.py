@@ -1,17 +1,13 @@
 #!/usr/bin/env python3
 """Model files as users bring them, against a real server: adapters, embedding models, and files that are no good."""
-import argparse
 import array
 import hashlib
 import math
-import pathlib
 import random
-import sys
 import threading
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from gguf_file import ARRAY, FLOAT32, INT32, STRING, UINT16, UINT32, GgufFile, row_bytes  # noqa: E402
-from puna_server import ROOT, Checks, Server, contains, equal  # noqa: E402
+from gguf_file import ARRAY, FLOAT32, INT32, STRING, UINT16, UINT32, GgufFile, row_bytes
+from puna_server import ROOT, Server, contains, equal, main
 
 MINI = ROOT / "models" / "mini.gguf"
 BERT = ROOT / "tests" / "data" / "oracles" / "bert-dense-pool1.gguf"
@@ -381,19 +377,5 @@ def bad_files(server):
     ask(server, "mini")
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--all", action="store_true")
-    options = parser.parse_args()
-    checks = Checks()
-    with Server(options.build) as server:
-        for function in (adapters, adapters_that_do_not_fit, embeddings, layouts, split_files, bad_files):
-            checks.run(function.__name__, function, server)
-        if checks.failures:
-            print(server.log_text())
-    sys.exit(1 if checks.failures else 0)
-
-
 if __name__ == "__main__":
-    main()
+    main((Server, (adapters, adapters_that_do_not_fit, embeddings, layouts, split_files, bad_files)))

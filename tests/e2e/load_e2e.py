@@ -1,39 +1,21 @@
 #!/usr/bin/env python3
 """Many users, bad clients and faults, against a real server with the bundled model."""
-import argparse
+import contextlib
 import http.client
 import json
-import pathlib
 import signal
 import socket
-import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from puna_server import Checks, Server, contains, equal  # noqa: E402
+from puna_server import Server, contains, equal, main, soon
 
 LONG = {"num_predict": 400, "temperature": 1, "seed": 3}
-
-
-def metric(server, name):
-    for line in server.request("GET", "/metrics").body.decode().splitlines():
-        if line.startswith(name + " ") or line.startswith(name + "{"):
-            return float(line.rsplit(" ", 1)[1])
-    raise AssertionError(f"no metric {name}")
 
 
 def running(server):
     return sum(model["requests_running"] + model["requests_waiting"]
                for model in server.request("GET", "/api/ps").json()["models"])
-
-
-def soon(condition, what):
-    deadline = time.monotonic() + 30
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not happen within 30 s")
-        time.sleep(0.02)
 
 
 def generate(server, prompt, **options):
@@ -58,15 +40,15 @@ def health_and_metrics(server):
     equal((200, {"status": "ok"}), (server.request("GET", "/health").status, server.request("GET", "/health").json()))
     equal((200, {"status": "ready"}), (server.request("GET", "/ready").status, server.request("GET", "/ready").json()))
     generate(server, "Hello")
-    before = metric(server, "puna_generated_tokens_total")
-    first = metric(server, "puna_time_to_first_token_seconds_count")
+    before = server.metric("puna_generated_tokens_total")
+    first = server.metric("puna_time_to_first_token_seconds_count")
     tokens = generate(server, "Hello there").json()["eval_count"]
-    equal(before + tokens, metric(server, "puna_generated_tokens_total"))
-    equal(first + 1, metric(server, "puna_time_to_first_token_seconds_count"))
+    equal(before + tokens, server.metric("puna_generated_tokens_total"))
+    equal(first + 1, server.metric("puna_time_to_first_token_seconds_count"))
     for name in ("puna_requests_total", "puna_time_between_tokens_seconds_count", "puna_step_rows_sum", "puna_loads_total",
                  "puna_model_pages_in_use", "puna_model_running_requests", "puna_prompt_tokens_cached_total",
                  "puna_prefix_evictions_total", "puna_load_seconds_count", "puna_model_bytes", "puna_models"):
-        metric(server, name)
+        server.metric(name)
     reply = server.request("GET", "/metrics")
     contains("text/plain; version=0.0.4", reply.headers["content-type"])
     for line in reply.body.decode().splitlines():
@@ -170,7 +152,7 @@ def absurd_options(server):
 
 
 def too_long_prompts_are_cut_only_where_the_client_set_the_limit(server):
-    loads = metric(server, "puna_loads_total")
+    loads = server.metric("puna_loads_total")
     words = "river stone light paper green house " * 60
     cut = generate(server, words, num_ctx=100, num_predict=5)
     equal(200, cut.status)
@@ -185,7 +167,7 @@ def too_long_prompts_are_cut_only_where_the_client_set_the_limit(server):
     contains("context of 100 tokens", refused.json()["error"])
     if "prompt_truncated_count" in generate(server, words, num_predict=5).json():
         raise AssertionError("a prompt that fits was cut")
-    equal(loads, metric(server, "puna_loads_total"))
+    equal(loads, server.metric("puna_loads_total"))
 
 
 def chats_lose_their_oldest_messages(server):
@@ -288,26 +270,10 @@ def killed_while_it_loads(build):
         equal(200, generate(again, "Hello").status)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--all", action="store_true")
-    options = parser.parse_args()
-    checks = Checks()
-    with Server(options.build) as server:
-        for function in (health_and_metrics, request_ids, ps_shows_state, the_same_alone_and_among_strangers,
-                         clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options,
-                         too_long_prompts_are_cut_only_where_the_client_set_the_limit,
-                         chats_lose_their_oldest_messages,
-                         a_full_context_shifts_only_where_the_client_set_the_limit):
-            checks.run(function.__name__, function, server)
-        if checks.failures:
-            print(server.log_text())
-    for function in (a_full_queue_is_refused, a_request_has_its_time, a_draining_server_is_not_ready,
-                     killed_while_it_loads):
-        checks.run(function.__name__, function, options.build)
-    sys.exit(1 if checks.failures else 0)
-
-
 if __name__ == "__main__":
-    main()
+    main((Server, (health_and_metrics, request_ids, ps_shows_state, the_same_alone_and_among_strangers,
+                   clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options,
+                   too_long_prompts_are_cut_only_where_the_client_set_the_limit, chats_lose_their_oldest_messages,
+                   a_full_context_shifts_only_where_the_client_set_the_limit)),
+         (contextlib.nullcontext, (a_full_queue_is_refused, a_request_has_its_time, a_draining_server_is_not_ready,
+                                   killed_while_it_loads)))

@@ -1,17 +1,13 @@
 #!/usr/bin/env python3
 """OpenAI's routes against a real server with the bundled model."""
-import argparse
 import base64
 import hashlib
 import json
 import math
-import pathlib
 import struct
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from gguf_edit import with_key  # noqa: E402
-from puna_server import ROOT, TOOL_TEMPLATE, Checks, Server, contains, equal  # noqa: E402
+from gguf_edit import with_key
+from puna_server import ROOT, TOOL_TEMPLATE, Server, contains, equal, main
 
 HELLO = [{"role": "user", "content": "Hello"}]
 TOOL = {"type": "function", "function": {"name": "get_weather", "description": "weather of a city", "parameters": {
@@ -377,21 +373,8 @@ def responses_stream(server):
     equal(whole["usage"]["output_tokens"], final["usage"]["output_tokens"])
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    parser.add_argument("--all", action="store_true")
-    options = parser.parse_args()
-    checks = Checks()
-    with Server(options.build) as server:
-        for function in (every_field_is_taken, tool_choice_forces_calls, structured_output, chat_choices, chat_limits_and_stops, chat_logprobs, chat_logit_bias, chat_tools, chat_roles,
-                         chat_reasoning, chat_images, completions, embeddings_errors, embeddings, embeddings_say_when_they_cut, models, responses,
-                         responses_stream):
-            checks.run(function.__name__, function, server)
-        if checks.failures:
-            print(server.log_text())
-    checks.finish()
-
-
 if __name__ == "__main__":
-    main()
+    main((Server, (every_field_is_taken, tool_choice_forces_calls, structured_output, chat_choices,
+                   chat_limits_and_stops, chat_logprobs, chat_logit_bias, chat_tools, chat_roles, chat_reasoning,
+                   chat_images, completions, embeddings_errors, embeddings, embeddings_say_when_they_cut, models,
+                   responses, responses_stream)))

@@ -1,8 +1,10 @@
 """A puna server of its own for a test: a free port, a fresh store, and plain HTTP to it. Standard library only."""
+import argparse
 import http.client
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 from api_contract import CONTRACT
 
@@ -36,9 +39,25 @@ def shared_path(relative):
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port below those that the system gives to outgoing connections: one of these could be taken until it is used."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
+def soon(condition, what):
+    """Waits for what another thread or process does. The limit is only for what will never happen."""
+    deadline = time.monotonic() + 120
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not happen within 120 s")
+        time.sleep(0.02)
+    return result
 
 
 class Reply:
@@ -139,33 +158,64 @@ class Server:
     def post(self, path, body, **more):
         return self.request("POST", path, body, **more)
 
-    def run(self, *arguments, stdin="", timeout=120):
+    def metric(self, name):
+        for line in self.request("GET", "/metrics").body.decode().splitlines():
+            if line.startswith((name + " ", name + "{")):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"no metric {name}")
+
+    def run(self, *arguments, stdin="", env=None, cwd=None, timeout=120):
         """A command of the same program against this server: (exit code, standard output, standard error)."""
-        done = subprocess.run([self.puna, *arguments], env=self.env, input=stdin.encode(), capture_output=True,
-                              timeout=timeout, check=False)
+        done = subprocess.run([self.puna, *map(str, arguments)], env={**self.env, **(env or {})}, cwd=cwd,
+                              input=stdin.encode(), capture_output=True, timeout=timeout, check=False)
         return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
 
 
-class Checks:
-    """Runs test functions and prints the lines that tests/run.py counts."""
+class Skip(Exception):
+    """Raised by a test, or by what opens the fixture of several, with the reason."""
 
-    def __init__(self):
-        self.failures = 0
 
-    def run(self, name, function, *arguments):
-        CONTRACT.test = f"{pathlib.Path(sys.argv[0]).stem}.{name}"
-        try:
-            why = function(*arguments)
-            print(f"skip {name}: {why}" if why else f"ok {name}", flush=True)
-        except Exception as error:  # a failed check must not end the others
-            self.failures += 1
-            print(f"fail {name}: {type(error).__name__}: {error}".replace("\n", " ")[:2000], flush=True)
+def perform(name, function, *arguments):
+    """Runs a test and prints the line that tests/run.py counts; whether it did not fail."""
+    name = name.removeprefix("test_")
+    CONTRACT.test = f"{pathlib.Path(sys.argv[0]).stem}.{name}"
+    try:
+        function(*arguments)
+        print(f"ok {name}", flush=True)
+    except Skip as reason:
+        print(f"skip {name}: {reason}", flush=True)
+    except Exception as error:  # a failed check must not end the others
+        print(f"fail {name}: {type(error).__name__}: {error}".replace("\n", "\\n")[:2000], flush=True)
+        traceback.print_exc(limit=-3)
+        return False
+    finally:
         CONTRACT.test = None
+    return True
 
-    def finish(self):
-        """Ends the script."""
-        CONTRACT.write_record()
-        sys.exit(1 if self.failures else 0)
+
+def main(*groups):
+    """The whole of a script. A group is (fixture, tests): fixture(build) is a context manager, `Server` for one, whose value
+    each of the tests gets; contextlib.nullcontext gives them the build folder."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
+    parser.add_argument("-k", dest="filter", default="", help="only tests whose name contains this")
+    options = parser.parse_args()
+    good = True
+    for fixture, tests in groups:
+        chosen = [test for test in tests if options.filter in test.__name__]
+        if not chosen:
+            continue
+        try:
+            with fixture(options.build.resolve()) as value:
+                results = [perform(test.__name__, test, value) for test in chosen]
+                if not all(results):
+                    good = False
+                    print(value.log_text() if hasattr(value, "log_text") else "", flush=True)
+        except Skip as reason:
+            for test in chosen:
+                print(f"skip {test.__name__}: {reason}", flush=True)
+    CONTRACT.write_record()
+    sys.exit(0 if good else 1)
 
 
 def equal(expected, actual, what=""):

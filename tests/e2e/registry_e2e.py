@@ -1,19 +1,17 @@
 #!/usr/bin/env python3
 """Models to and from a real registry: Debian's docker-registry on the loopback interface."""
-import argparse
+import contextlib
 import hashlib
 import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import urllib.request
 
-import puna_server
-from puna_server import contains, equal
+from puna_server import ROOT, Server, Skip, contains, equal, free_port, main, soon
 
 CONFIG = """version: 0.1
 log: {{level: error}}
@@ -24,8 +22,10 @@ http: {{addr: "127.0.0.1:{port}"}}
 
 class DockerRegistry:
     def __init__(self):
+        if shutil.which("docker-registry") is None:
+            raise Skip("docker-registry is not installed")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="puna-registry-"))
-        self.port = puna_server.free_port()
+        self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         config = self.folder / "config.yml"
         config.write_text(CONFIG.format(root=self.folder / "data", port=self.port))
@@ -50,10 +50,17 @@ class DockerRegistry:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def server_and_registry(build):
+    with DockerRegistry() as registry, Server(build) as server:
+        server.registry = registry
+        yield server
+
+
 def model_file(folder, mib):
     """A GGUF file: mini, made longer at its end, which no tensor reads."""
     path = folder / "big.gguf"
-    mini = (puna_server.ROOT / "models" / "mini.gguf").read_bytes()
+    mini = (ROOT / "models" / "mini.gguf").read_bytes()
     block = hashlib.sha256(b"puna").digest() * 32768  # 1 MiB
     with open(path, "wb") as out:
         out.write(mini)
@@ -68,8 +75,8 @@ def command(server, *arguments):
     return out
 
 
-def push_and_pull(server, registry):
-    name = f"{registry.host}/library/story:v1"
+def push_and_pull(server):
+    name = f"{server.registry.host}/library/story:v1"
     command(server, "cp", "mini", name)
     before = server.post("/api/show", {"model": name}).json()
     command(server, "push", "--insecure", name)
@@ -84,8 +91,8 @@ def push_and_pull(server, registry):
     equal(True, answer["done"])
 
 
-def progress_lines(server, registry):
-    name = f"{registry.host}/library/story:v1"
+def progress_lines(server):
+    name = f"{server.registry.host}/library/story:v1"
     command(server, "rm", name)
     lines = server.post("/api/pull", {"model": name, "insecure": True}).lines()
     statuses = [line["status"] for line in lines]
@@ -103,28 +110,28 @@ def progress_lines(server, registry):
     equal({"status": "success"}, server.post("/api/push", {"model": name, "insecure": True, "stream": False}).json())
 
 
-def run_pulls(server, registry):
-    name = f"{registry.host}/library/story:v1"
+def run_pulls(server):
+    name = f"{server.registry.host}/library/story:v1"
     command(server, "rm", name)
     out = command(server, "run", "--insecure", name, "Hello")
     equal(True, len(out.strip()) > 0)
 
 
-def errors(server, registry):
+def errors(server):
     for path in ("/api/pull", "/api/push"):
         equal(400, server.post(path, {}).status)
         contains("model is required", server.post(path, {}).body.decode())
         contains("invalid model name", server.post(path, {"model": "../../etc/passwd"}).body.decode())
-    missing = server.post("/api/pull", {"model": f"{registry.host}/library/nothing", "insecure": True}).lines()
+    missing = server.post("/api/pull", {"model": f"{server.registry.host}/library/nothing", "insecure": True}).lines()
     equal({"error": "pull model manifest: file does not exist"}, missing[-1])
     code, _, err = server.run("pull", "--insecure", "127.0.0.1:9/library/x")
     equal(1, code)
     contains("127.0.0.1:9", err)
 
 
-def killed_and_resumed(server, registry):
+def killed_and_resumed(server):
     """kill -9 of the server in the middle of a pull: nothing partial is listed, and the next pull goes on."""
-    name = f"{registry.host}/library/big:latest"
+    name = f"{server.registry.host}/library/big:latest"
     code, _, err = server.run("create", "big", "-f", str(model_file(server.folder, 256)))
     equal(0, code, err)
     command(server, "cp", "big", name)
@@ -134,9 +141,7 @@ def killed_and_resumed(server, registry):
     pull = threading.Thread(target=lambda: server.run("pull", "--insecure", name))
     pull.start()
     blobs = server.folder / "models" / "blobs"
-    deadline = time.monotonic() + 60
-    while not list(blobs.glob("*-partial")) and time.monotonic() < deadline:
-        time.sleep(0.001)
+    soon(lambda: list(blobs.glob("*-partial")), "the beginning of the pull")
     server.process.send_signal(signal.SIGKILL)
     server.process.wait()
     pull.join()
@@ -148,21 +153,5 @@ def killed_and_resumed(server, registry):
         equal("sha256-" + hashlib.sha256(blob.read_bytes()).hexdigest(), blob.name)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", required=True)
-    options = parser.parse_args()
-    checks = puna_server.Checks()
-    tests = [push_and_pull, progress_lines, run_pulls, errors, killed_and_resumed]
-    if shutil.which("docker-registry") is None:
-        for test in tests:
-            print(f"skip {test.__name__}: docker-registry is not installed")
-        return 0
-    with puna_server.Server(options.build) as server, DockerRegistry() as registry:
-        for test in tests:
-            checks.run(test.__name__, test, server, registry)
-    checks.finish()
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main((server_and_registry, (push_and_pull, progress_lines, run_pulls, errors, killed_and_resumed)))
