@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/base64.h"
 #include "tests/support/shared_data.h"
 #include "tokenizer/small_vocabulary.h"
 
@@ -144,22 +145,6 @@ TEST(PublishedTest, TrainedGguf) {
   }
 }
 
-std::string DecodeBase64(std::string_view text) {
-  static constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string bytes;
-  uint32_t bits = 0;
-  int count = 0;
-  for (const char c : text) {
-    const size_t digit = kDigits.find(c);
-    if (digit == std::string_view::npos) break;
-    bits = bits << 6 | static_cast<uint32_t>(digit);
-    count += 6;
-    if (count >= 8) bytes += static_cast<char>(bits >> (count -= 8));
-  }
-  return bytes;
-}
-
 // tiktoken merges whatever pair forms the token of lowest rank; the merge that makes a token is
 // found by encoding the token's bytes with all lower ranks, which leaves two parts.
 SmallVocabulary ReadTiktoken(const std::filesystem::path& path, std::string_view pre) {
@@ -168,7 +153,10 @@ SmallVocabulary ReadTiktoken(const std::filesystem::path& path, std::string_view
   std::unordered_map<std::string, size_t> ranks;
   std::ifstream in(path);
   for (std::string line; std::getline(in, line);) {
-    const std::string token = DecodeBase64(line);
+    const auto decoded = DecodeBase64(line.substr(0, line.find(' ')));
+    EXPECT_TRUE(decoded) << line;
+    if (!decoded) break;
+    const std::string& token = *decoded;
     const size_t rank = ranks.size();
     ranks[token] = rank;
     v.Add(SpellBytes(token));
