@@ -83,7 +83,6 @@ def check_api_page():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
-    parser.add_argument("--all", action="store_true")
     binary = parser.parse_args().build / "bin" / "puna"
     if not binary.exists():
         print(f"skip docs: {binary} is not built")

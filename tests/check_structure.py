@@ -127,7 +127,6 @@ def check_format():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build")
-    parser.add_argument("--all", action="store_true")
     parser.parse_args()
     exceptions = read_exceptions()
     check_layers()

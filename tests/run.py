@@ -7,11 +7,15 @@ Three kinds are found by name, so that adding a test needs no list:
   tests/check_*.py, tests/e2e/*_e2e.py
                             scripts that print "ok NAME", "fail NAME: why" or "skip NAME: why" lines;
                             they get --build DIR; a crash or an exit code other than 0 counts as a failure
+
+Builds with a sanitizer get its options, with tests/sanitizers/*.supp, and three times the time. --also runs some programs of
+another build too.
 """
 import argparse
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,6 +38,32 @@ class Tally:
         self.skipped.append((name, why))
 
 
+class Build:
+    """A build folder, and what its sanitizer needs."""
+
+    def __init__(self, folder, only=()):
+        self.folder = folder.resolve()
+        self.only = set(only)  # names of programs and scripts; empty: all
+        cache = self.folder / "CMakeCache.txt"
+        match = re.search(r"^PUNA_SANITIZE:\w+=(\w+)$", cache.read_text(), re.M) if cache.exists() else None
+        self.sanitizer = match[1] if match else ""
+        self.label = f"{self.folder.name}/" if only else ""
+        self.slowness = 3 if self.sanitizer else 1
+
+    def environment(self, **more):
+        def options(name, words):
+            file = ROOT / "tests" / "sanitizers" / f"{name}.supp"
+            return ":".join([words] * bool(words) + [f"suppressions={file}"] * file.exists())
+        sanitizers = {
+            "": {},
+            "address": {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+                        "LSAN_OPTIONS": options("leak", "print_suppressions=0"),
+                        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"},
+            "thread": {"TSAN_OPTIONS": options("thread", "second_deadlock_stack=1:history_size=5:print_suppressions=0")},
+        }
+        return {**os.environ, **sanitizers[self.sanitizer], **more}
+
+
 def run(command, timeout_s, env=None):
     """Exit code, output and seconds; 124 when it ran out of time."""
     start = time.monotonic()
@@ -46,21 +76,22 @@ def run(command, timeout_s, env=None):
         return 124, output + f"\nran past its limit of {timeout_s} s", time.monotonic() - start
 
 
-def run_gtest(program, tally, options):
+def run_gtest(program, tally, build, options):
     with tempfile.TemporaryDirectory() as folder:
         report_path = pathlib.Path(folder) / "report.json"
-        env = dict(os.environ, PUNA_TEST_ALL="1" if options.all else "")
+        env = build.environment(PUNA_TEST_ALL="1" if options.all else "")
         code, output, seconds = run([str(program), f"--gtest_output=json:{report_path}", "--gtest_brief=1"],
-                                    options.timeout, env)
+                                    options.timeout * build.slowness, env)
         report = json.loads(report_path.read_text()) if report_path.exists() else None
+    label = build.label + program.name
     if report is None:
-        tally.fail(program.name, f"ended with code {code} before its report")
+        tally.fail(label, f"ended with code {code} before its report")
         print(output[-4000:])
         return
     counts = [0, 0, 0]
     for suite in report["testsuites"]:
         for case in suite["testsuite"]:
-            name = f"{program.name}:{suite['name']}.{case['name']}"
+            name = f"{label}:{suite['name']}.{case['name']}"
             if case.get("failures"):
                 counts[1] += 1
                 tally.fail(name)
@@ -71,34 +102,36 @@ def run_gtest(program, tally, options):
                 counts[0] += 1
     tally.passed += counts[0]
     if code != 0 and counts[1] == 0:
-        tally.fail(program.name, f"ended with code {code}")
+        tally.fail(label, f"ended with code {code}")
     if code != 0 or options.verbose:
         print(output[-8000:])
-    print(f"{program.name}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped ({seconds:.1f} s)", flush=True)
+    print(f"{label}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped ({seconds:.1f} s)", flush=True)
 
 
 # Seeds that are too large for the repository, below the shared folder.
 SHARED_SEEDS = {"config_fuzz": ("oracles/arch/*.gguf", "oracles/variants/*.gguf", "oracles/embedding/*.gguf")}
 
 
-def run_fuzz(program, tally, options):
+def run_fuzz(program, tally, build, options):
     seeds = sorted(str(path) for path in (ROOT / "tests" / "data").glob(f"*/fuzz_{program.name.removesuffix('_fuzz')}"))
     shared = pathlib.Path(os.environ.get("PUNA_SHARED") or ROOT / ".." / "shared")
     for pattern in SHARED_SEEDS.get(program.name, ()):
         seeds += sorted(map(str, shared.glob(pattern)))
     seconds = 60 if options.all else 3
-    code, output, _ = run([str(program), "--seconds", str(seconds), *seeds], seconds * 20 + 120)
+    code, output, _ = run([str(program), "--seconds", str(seconds), *seeds], (seconds * 20 + 120) * build.slowness,
+                          build.environment())
     if code == 0:
         tally.passed += 1
         print(output.strip().splitlines()[-1] if output.strip() else program.name, flush=True)
     else:
-        tally.fail(program.name, f"ended with code {code}")
+        tally.fail(build.label + program.name, f"ended with code {code}")
         print(output[-4000:])
 
 
-def run_script(script, tally, options):
-    command = [sys.executable, str(script), "--build", str(options.build)] + (["--all"] if options.all else [])
-    code, output, seconds = run(command, options.timeout)
+def run_script(script, tally, build, options):
+    command = [sys.executable, str(script), "--build", str(build.folder)]
+    code, output, seconds = run(command, options.timeout * build.slowness, build.environment())
+    label = build.label + script.name
     counts = {"ok": 0, "fail": 0, "skip": 0}
     for line in output.splitlines():
         word, _, rest = line.partition(" ")
@@ -108,36 +141,45 @@ def run_script(script, tally, options):
         if word == "ok":
             tally.passed += 1
         elif word == "fail":
-            tally.fail(f"{script.name}: {rest}")
+            tally.fail(f"{label}: {rest}")
         else:
-            tally.skip(f"{script.name}: {rest}")
+            tally.skip(f"{label}: {rest}")
     if code != 0 and counts["fail"] == 0:
-        tally.fail(script.name, f"ended with code {code}")
+        tally.fail(label, f"ended with code {code}")
     if code != 0 or options.verbose:
         print(output[-8000:])
-    print(f"{script.name}: {counts['ok']} passed, {counts['fail']} failed, {counts['skip']} skipped ({seconds:.1f} s)",
+    print(f"{label}: {counts['ok']} passed, {counts['fail']} failed, {counts['skip']} skipped ({seconds:.1f} s)",
           flush=True)
+
+
+def jobs_of(build):
+    jobs = [(run_script, path) for path in sorted((ROOT / "tests").glob("check_*.py"))]
+    jobs += [(run_gtest, path) for path in sorted((build.folder / "bin").glob("*_test"))]
+    jobs += [(run_fuzz, path) for path in sorted((build.folder / "bin").glob("*_fuzz"))]
+    jobs += [(run_script, path) for path in sorted((ROOT / "tests" / "e2e").glob("*_e2e.py"))]
+    return [(runner, path) for runner, path in jobs if not build.only or path.stem in build.only]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
+    parser.add_argument("--also", action="append", default=[], metavar="DIR:NAME,NAME",
+                        help="these programs and scripts of another build too")
     parser.add_argument("--all", action="store_true", help="the long tiers too")
     parser.add_argument("-k", dest="filter", default="", help="only names that contain this")
     parser.add_argument("--timeout", type=int, default=1200, help="seconds for one program")
     parser.add_argument("-v", dest="verbose", action="store_true")
     options = parser.parse_args()
-    options.build = options.build.resolve()
+    builds = [Build(options.build)]
+    for also in options.also:
+        folder, _, names = also.rpartition(":")
+        builds.append(Build(pathlib.Path(folder), names.split(",")))
 
     tally = Tally()
-    bin_dir = options.build / "bin"
-    jobs = [(run_script, path) for path in sorted((ROOT / "tests").glob("check_*.py"))]
-    jobs += [(run_gtest, path) for path in sorted(bin_dir.glob("*_test"))]
-    jobs += [(run_fuzz, path) for path in sorted(bin_dir.glob("*_fuzz"))]
-    jobs += [(run_script, path) for path in sorted((ROOT / "tests" / "e2e").glob("*_e2e.py"))]
-    for runner, path in jobs:
-        if options.filter in path.name:
-            runner(path, tally, options)
+    for build in builds:
+        for runner, path in jobs_of(build):
+            if options.filter in path.name:
+                runner(path, tally, build, options)
 
     if tally.skipped:
         print("skipped:")

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -122,12 +123,19 @@ class Server:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.stop()
+    def __exit__(self, kind, *_):
+        """A server that runs to here must end well too; sanitizers tell what they found by the exit code."""
+        ran = self.process.poll() is None
+        code, log = self.stop(), self.log_text()
         shutil.rmtree(self.folder, ignore_errors=True)
+        if ran and code != 0 and kind is None:
+            raise AssertionError(f"the server ended with {code}: {log}")
 
     def log_text(self):
-        return (self.folder / "server.log").read_text(errors="replace")[-3000:]
+        """The end of the log, or of what a sanitizer found."""
+        log = (self.folder / "server.log").read_text(errors="replace")
+        found = re.search(r"WARNING: ThreadSanitizer|ERROR: (Address|Leak)Sanitizer|: runtime error: ", log)
+        return log[found.start():][:12000] if found else log[-3000:]
 
     def stop(self):
         """Ends the server as an operator does; its exit code."""
@@ -213,7 +221,10 @@ def main(*groups):
                     print(value.log_text() if hasattr(value, "log_text") else "", flush=True)
         except Skip as reason:
             for test in chosen:
-                print(f"skip {test.__name__}: {reason}", flush=True)
+                print(f"skip {test.__name__.removeprefix('test_')}: {reason}", flush=True)
+        except Exception as error:
+            good = False
+            print(f"fail {fixture.__name__}: {type(error).__name__}:", str(error).replace("\n", "\n  "), flush=True)
     CONTRACT.write_record()
     sys.exit(0 if good else 1)
 
