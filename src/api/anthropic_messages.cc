@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/errors.h"
 #include "api/fields.h"
 #include "api/media.h"
 #include "api/ollama_types.h"
@@ -257,9 +258,19 @@ void MessageBuilder::Emit(const char* type, Json data) {
   events_.emplace_back(type, std::move(event));
 }
 
-std::vector<MessageBuilder::Event> MessageBuilder::Begin() {
+AnswerEvents MessageBuilder::Begin() {
   Emit("message_start", {{"message", message_}});
   Emit("ping", Json::object());
+  return TakeEvents();
+}
+
+AnswerEvents MessageBuilder::Ping() {
+  Emit("ping", Json::object());
+  return TakeEvents();
+}
+
+AnswerEvents MessageBuilder::Fail(const Error& error) {
+  events_.emplace_back("error", ErrorBody(Dialect::kAnthropic, error));
   return TakeEvents();
 }
 
@@ -303,14 +314,14 @@ void MessageBuilder::AddToolUse(const chat::ToolCall& call) {
   Close();
 }
 
-std::vector<MessageBuilder::Event> MessageBuilder::Add(const GenerationDelta& delta) {
+AnswerEvents MessageBuilder::Add(const GenerationDelta& delta) {
   AddText("thinking", delta.thinking);
   AddText("text", delta.content);
   for (const chat::ToolCall& call : delta.tool_calls) AddToolUse(call);
   return TakeEvents();
 }
 
-std::vector<MessageBuilder::Event> MessageBuilder::Finish(const engine::GenerationStats& stats) {
+AnswerEvents MessageBuilder::Finish(const engine::GenerationStats& stats) {
   Close();
   const bool own_stop = std::find(stop_sequences_.begin(), stop_sequences_.end(),
                                   stats.stop_text) != stop_sequences_.end();

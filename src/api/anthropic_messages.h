@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "api/answer_events.h"
 #include "api/generation_request.h"
-#include "engine/token_stream.h"
 
 namespace puna::api {
 
@@ -20,16 +20,15 @@ struct MessagesRequest {
 // `counting`: of count_tokens, which has no max_tokens.
 Result<MessagesRequest> ReadMessagesRequest(const Json& json, bool counting);
 
-// Builds the message and, on the way, the events that tell it.
-class MessageBuilder {
+class MessageBuilder final : public AnswerBuilder {
  public:
-  using Event = std::pair<std::string, Json>;  // type and data, in the order to send
-
   MessageBuilder(const MessagesRequest& request, int64_t input_tokens);
-  std::vector<Event> Begin();
-  std::vector<Event> Add(const GenerationDelta& delta);
-  std::vector<Event> Finish(const engine::GenerationStats& stats);
-  const Json& message() const { return message_; }
+  AnswerEvents Begin() override;
+  AnswerEvents Add(const GenerationDelta& delta) override;
+  AnswerEvents Finish(const engine::GenerationStats& stats) override;
+  AnswerEvents Fail(const Error& error) override;
+  AnswerEvents Ping() override;
+  const Json& object() const override { return message_; }
 
  private:
   void Emit(const char* type, Json data);
@@ -37,11 +36,11 @@ class MessageBuilder {
   void Close();
   void AddText(const char* type, const std::string& text);
   void AddToolUse(const chat::ToolCall& call);
-  std::vector<Event> TakeEvents() { return std::exchange(events_, {}); }
+  AnswerEvents TakeEvents() { return std::exchange(events_, {}); }
 
   std::vector<std::string> stop_sequences_;
   Json message_;
-  std::vector<Event> events_;
+  AnswerEvents events_;
   Json block_;  // the open one; null: none is
   bool tool_used_ = false;
 };

@@ -1,7 +1,7 @@
 // POST /v1/chat/completions
-#include "api/errors.h"
 #include "api/generation.h"
 #include "api/ollama_types.h"
+#include "api/openai_stream.h"
 #include "api/openai_types.h"
 #include "api/routes.h"
 
@@ -97,15 +97,6 @@ Result<GenerationRequest> ReadRequest(const Json& json, StreamFields* stream) {
   return request;
 }
 
-UsageCounts CountUsage(const Generation& generation) {
-  UsageCounts counts;
-  counts.prompt_tokens = generation.stats().prompt_tokens;
-  counts.cached_tokens = generation.stats().cached_prompt_tokens;
-  for (size_t i = 0; i < generation.choices(); ++i)
-    counts.completion_tokens += generation.stats(i).generated_tokens;
-  return counts;
-}
-
 std::string FinishReasonOf(const Generation& generation, size_t choice) {
   return OpenAiFinishReason(generation.stats(choice).reason, generation.any_tool_calls(choice));
 }
@@ -147,33 +138,16 @@ std::vector<Json> DeltaChunks(const AnswerHead& head, const GenerationDelta& del
 http::Task<void> AnswerStream(Call& call, Generation& generation, AnswerHead head,
                               bool include_usage) {
   std::vector<bool> begun(generation.choices());
-  while (true) {
-    Result<std::optional<GenerationDelta>> next = co_await generation.Next();
-    if (!next && !call.writer.started()) co_return co_await SendError(call, next.error());
-    if (!call.writer.started()) co_await call.writer.StartStream(200, "text/event-stream");
-    if (!next) {
-      Json error = ErrorBody(Dialect::kOpenAi, next.error());
-      co_await WriteEvent(call, "", std::move(error));
-      break;
-    }
-    if (!next->has_value()) break;
-    const GenerationDelta& delta = **next;
-    for (Json& chunk : DeltaChunks(head, delta, !begun[delta.choice]))
-      co_await WriteEvent(call, "", std::move(chunk));
+  const ChunksOf chunks_of = [&](const GenerationDelta& delta) {
+    std::vector<Json> chunks = DeltaChunks(head, delta, !begun[delta.choice]);
     begun[delta.choice] = true;
-    if (!delta.finished) continue;
-    Json choice =
-        ChunkChoice(delta.choice, Json::object(), FinishReasonOf(generation, delta.choice));
-    Json last = Chunk(head, std::move(choice));
-    co_await WriteEvent(call, "", std::move(last));
-  }
-  if (include_usage) {
-    Json usage = head.Envelope(Json::array());
-    usage["usage"] = OpenAiUsage(CountUsage(generation));
-    co_await WriteEvent(call, "", std::move(usage));
-  }
-  co_await call.writer.Write("data: [DONE]\n\n");
-  co_await call.writer.Finish();
+    if (delta.finished) {
+      chunks.push_back(Chunk(head, ChunkChoice(delta.choice, Json::object(),
+                                               FinishReasonOf(generation, delta.choice))));
+    }
+    return chunks;
+  };
+  co_await SendChunks(call, generation, head, include_usage, generation.choices(), chunks_of);
 }
 
 Json WholeChoice(const Generation& generation, const GenerationDelta& all) {
@@ -192,7 +166,7 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, AnswerHead head
   Json choices = Json::array();
   for (const GenerationDelta& one : *all) choices.push_back(WholeChoice(generation, one));
   Json body = head.Envelope(std::move(choices));
-  body["usage"] = OpenAiUsage(CountUsage(generation));
+  body["usage"] = OpenAiUsage(CountUsage(generation, generation.choices()));
   co_await SendJson(call, 200, std::move(body));
 }
 

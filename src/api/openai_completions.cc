@@ -2,8 +2,8 @@
 // to texts ("raw": true leaves it out); tokens are the whole prompt.
 #include <algorithm>
 
-#include "api/errors.h"
 #include "api/generation.h"
+#include "api/openai_stream.h"
 #include "api/openai_types.h"
 #include "api/routes.h"
 
@@ -134,33 +134,12 @@ std::string FinishReasonOf(const Generation& generation, size_t choice) {
   return OpenAiFinishReason(generation.stats(choice).reason, /*tool_calls=*/false);
 }
 
-UsageCounts CountUsage(const Generation& generation, size_t choices_per_prompt) {
-  UsageCounts counts;
-  for (size_t i = 0; i < generation.choices(); ++i) {
-    const engine::GenerationStats& stats = generation.stats(i);
-    counts.completion_tokens += stats.generated_tokens;
-    if (i % choices_per_prompt != 0) continue;
-    counts.prompt_tokens += stats.prompt_tokens;
-    counts.cached_tokens += stats.cached_prompt_tokens;
-  }
-  return counts;
-}
-
 http::Task<void> AnswerStream(Call& call, Generation& generation, AnswerHead head,
                               const CompletionsRequest& request) {
   std::vector<bool> begun(generation.choices());
   std::vector<size_t> offsets(generation.choices());
-  while (true) {
-    Result<std::optional<GenerationDelta>> next = co_await generation.Next();
-    if (!next && !call.writer.started()) co_return co_await SendError(call, next.error());
-    if (!call.writer.started()) co_await call.writer.StartStream(200, "text/event-stream");
-    if (!next) {
-      Json error = ErrorBody(Dialect::kOpenAi, next.error());
-      co_await WriteEvent(call, "", std::move(error));
-      break;
-    }
-    if (!next->has_value()) break;
-    const GenerationDelta& delta = **next;
+  const ChunksOf chunks_of = [&](const GenerationDelta& delta) {
+    std::vector<Json> chunks;
     std::string text = begun[delta.choice] ? "" : EchoOf(request, generation, delta.choice);
     begun[delta.choice] = true;
     text += delta.content;
@@ -169,22 +148,16 @@ http::Task<void> AnswerStream(Call& call, Generation& generation, AnswerHead hea
       logprobs = LogprobLists(delta.logprobs, &offsets[delta.choice]);
     Json finish_reason;
     if (delta.finished) finish_reason = FinishReasonOf(generation, delta.choice);
-    if (text.empty() && logprobs.is_null() && finish_reason.is_null()) continue;
+    if (text.empty() && logprobs.is_null() && finish_reason.is_null()) return chunks;
     Json choices = Json::array();
     choices.push_back(
         TextChoice(delta.choice, std::move(text), std::move(logprobs), std::move(finish_reason)));
-    Json chunk = head.Envelope(std::move(choices));
+    Json& chunk = chunks.emplace_back(head.Envelope(std::move(choices)));
     if (request.stream.include_usage) chunk["usage"] = OpenAiUsage({});
-    co_await WriteEvent(call, "", std::move(chunk));
-  }
-  if (request.stream.include_usage) {
-    Json usage = head.Envelope(Json::array());
-    usage["usage"] =
-        OpenAiUsage(CountUsage(generation, static_cast<size_t>(request.prompts[0].choices)));
-    co_await WriteEvent(call, "", std::move(usage));
-  }
-  co_await call.writer.Write("data: [DONE]\n\n");
-  co_await call.writer.Finish();
+    return chunks;
+  };
+  co_await SendChunks(call, generation, head, request.stream.include_usage,
+                      static_cast<size_t>(request.prompts[0].choices), chunks_of);
 }
 
 double MeanLogprob(const GenerationDelta& answer) {

@@ -235,7 +235,7 @@ void ResponseBuilder::EmitInItem(std::string type, Json data) {
   Emit(std::move(type), std::move(event));
 }
 
-std::vector<ResponseBuilder::Event> ResponseBuilder::Begin() {
+AnswerEvents ResponseBuilder::Begin() {
   Emit("response.created", {{"response", response_}});
   Emit("response.in_progress", {{"response", response_}});
   return TakeEvents();
@@ -324,14 +324,14 @@ void ResponseBuilder::AddToolCall(const chat::ToolCall& call) {
   response_["output"].push_back(std::move(item_));
 }
 
-std::vector<ResponseBuilder::Event> ResponseBuilder::Add(const GenerationDelta& delta) {
+AnswerEvents ResponseBuilder::Add(const GenerationDelta& delta) {
   AddText(Item::kReasoning, delta.thinking, {});
   AddText(Item::kMessage, delta.content, delta.logprobs);
   for (const chat::ToolCall& call : delta.tool_calls) AddToolCall(call);
   return TakeEvents();
 }
 
-std::vector<ResponseBuilder::Event> ResponseBuilder::Finish(const engine::GenerationStats& stats) {
+AnswerEvents ResponseBuilder::Finish(const engine::GenerationStats& stats) {
   const bool cut = stats.reason == engine::FinishReason::kLength;
   Close(cut ? "incomplete" : "completed");
   response_["status"] = cut ? "incomplete" : "completed";
@@ -345,7 +345,7 @@ std::vector<ResponseBuilder::Event> ResponseBuilder::Finish(const engine::Genera
   return TakeEvents();
 }
 
-std::vector<ResponseBuilder::Event> ResponseBuilder::Fail(const Error& error) {
+AnswerEvents ResponseBuilder::Fail(const Error& error) {
   Close("incomplete");
   response_["status"] = "failed";
   response_["error"] = {{"code", "server_error"}, {"message", error.message}};

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "api/answer_events.h"
 #include "api/generation_request.h"
-#include "engine/token_stream.h"
 
 namespace puna::api {
 
@@ -21,18 +21,15 @@ struct ResponsesRequest {
 };
 Result<ResponsesRequest> ReadResponsesRequest(const Json& json);
 
-// Builds the response object and, on the way, the events that tell it.
-class ResponseBuilder {
+class ResponseBuilder final : public AnswerBuilder {
  public:
-  using Event = std::pair<std::string, Json>;  // type and data, in the order to send
-
   explicit ResponseBuilder(const ResponsesRequest& request);
-  std::vector<Event> Begin();
-  std::vector<Event> Add(const GenerationDelta& delta);
+  AnswerEvents Begin() override;
+  AnswerEvents Add(const GenerationDelta& delta) override;
   // An answer that was cut off is "incomplete".
-  std::vector<Event> Finish(const engine::GenerationStats& stats);
-  std::vector<Event> Fail(const Error& error);
-  const Json& response() const { return response_; }
+  AnswerEvents Finish(const engine::GenerationStats& stats) override;
+  AnswerEvents Fail(const Error& error) override;
+  const Json& object() const override { return response_; }
 
  private:
   enum class Item { kNone, kReasoning, kMessage };
@@ -42,10 +39,10 @@ class ResponseBuilder {
   void Close(const char* status);
   void AddText(Item kind, const std::string& text, const std::vector<LogprobEntry>& logprobs);
   void AddToolCall(const chat::ToolCall& call);
-  std::vector<Event> TakeEvents() { return std::exchange(events_, {}); }
+  AnswerEvents TakeEvents() { return std::exchange(events_, {}); }
 
   Json response_;
-  std::vector<Event> events_;
+  AnswerEvents events_;
   int64_t sequence_number_ = 0;
   Item open_ = Item::kNone;
   Json item_;         // the open one
