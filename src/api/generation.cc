@@ -156,6 +156,7 @@ void FillEngineRequest(const GenerationRequest& request, const GenerationOptions
   out->max_tokens = options.num_predict;
   out->context_length = options.num_ctx;
   if (request.logprobs) out->logprobs = static_cast<int>(request.top_logprobs);
+  out->prompt_logprobs = request.prompt_logprobs;
 }
 
 LogprobEntry MakeLogprobEntry(const tokenizer::Tokenizer& tokenizer,
@@ -178,6 +179,8 @@ void GenerationDelta::Append(GenerationDelta other) {
   thinking += other.thinking;
   std::move(other.tool_calls.begin(), other.tool_calls.end(), std::back_inserter(tool_calls));
   std::move(other.logprobs.begin(), other.logprobs.end(), std::back_inserter(logprobs));
+  std::move(other.prompt_logprobs.begin(), other.prompt_logprobs.end(),
+            std::back_inserter(prompt_logprobs));
 }
 
 // A prompt that is ready to run; its choices share it.
@@ -410,8 +413,12 @@ void Generation::Choice::AbsorbParsed(chat::OutputDelta parsed) {
 }
 
 void Generation::Choice::Absorb(engine::TokenDelta delta) {
-  if (!delta.logprobs.empty())
-    arrived.logprobs.push_back(MakeLogprobEntry(*prepared->model->tokenizer, delta.logprobs));
+  if (!delta.logprobs.empty()) {
+    std::vector<LogprobEntry>& entries =
+        delta.of_prompt ? arrived.prompt_logprobs : arrived.logprobs;
+    entries.push_back(MakeLogprobEntry(*prepared->model->tokenizer, delta.logprobs));
+  }
+  if (delta.of_prompt) return;
   if (parser) {
     AbsorbParsed(parser->Add(delta.text));
   } else {

@@ -60,8 +60,9 @@ struct GenerationRequest {
   std::optional<std::chrono::nanoseconds> keep_alive;
   bool logprobs = false;
   int64_t top_logprobs = 0;
-  int64_t choices = 1;       // answers to the same prompt; with a seed, the i-th has seed + i
-  bool render_only = false;  // return the prompt instead of generating
+  bool prompt_logprobs = false;  // the same of the prompt's tokens, before those of the answer
+  int64_t choices = 1;           // answers to the same prompt; with a seed, the i-th has seed + i
+  bool render_only = false;      // return the prompt instead of generating
 };
 
 struct LogprobEntry {
@@ -77,9 +78,11 @@ struct GenerationDelta {
   std::string content, thinking;
   std::vector<chat::ToolCall> tool_calls;
   std::vector<LogprobEntry> logprobs;
+  std::vector<LogprobEntry> prompt_logprobs;  // of the prompt's tokens from the second on
   void Append(GenerationDelta other);
   bool empty() const {
-    return content.empty() && thinking.empty() && tool_calls.empty() && logprobs.empty();
+    return content.empty() && thinking.empty() && tool_calls.empty() && logprobs.empty() &&
+           prompt_logprobs.empty();
   }
 };
 

@@ -85,47 +85,84 @@ Result<CompletionsRequest> ReadRequest(const Json& json) {
   }
   if (top_logprobs && (*top_logprobs < 0 || *top_logprobs > 20))
     return MakeError(ErrorCode::kInvalidArgument, "logprobs must be between 0 and 20");
-  if (top_logprobs && out.echo) {
-    return MakeError(ErrorCode::kUnsupported,
-                     "logprobs of the prompt (echo with logprobs) are not supported");
-  }
   out.logprobs = top_logprobs.has_value();
   common.top_logprobs = top_logprobs.value_or(0);
   common.logprobs = out.logprobs || common.choices > out.choices;
+  common.prompt_logprobs = out.echo && out.logprobs;
   PUNA_ASSIGN_OR_RETURN(out.prompts, ReadPrompts(json.value("prompt", Json()), common));
   return out;
 }
 
-// What echo puts before an answer: the prompt as the client knows it.
-std::string EchoOf(const CompletionsRequest& request, const Generation& generation, size_t choice) {
-  if (!request.echo) return "";
+// The prompt as the client knows it.
+std::string PromptText(const CompletionsRequest& request, const Generation& generation,
+                       size_t choice) {
   const GenerationRequest& prompt =
       request.prompts[choice / static_cast<size_t>(request.prompts[0].choices)];
   return prompt.prompt_tokens.empty() ? prompt.prompt : generation.rendered_prompt(choice);
 }
 
-// The old form of logprobs: parallel lists. `offset` is where the first token begins in the text.
-Json LogprobLists(const std::vector<LogprobEntry>& entries, size_t* offset) {
+// The old form of logprobs: parallel lists.
+struct LogprobLists {
   Json tokens = Json::array(), logprobs = Json::array(), top = Json::array(),
        offsets = Json::array();
-  for (const LogprobEntry& entry : entries) {
-    tokens.push_back(entry.token);
-    logprobs.push_back(entry.logprob);
+
+  // `offset` is where the token begins in the text.
+  void Add(const LogprobEntry& entry, size_t* offset) {
     Json best = Json::object();
     for (const auto& [token, logprob] : entry.top) best[token] = logprob;
+    AddToken(entry.token, entry.logprob, std::move(best), offset);
+  }
+  void AddToken(const std::string& token, Json logprob, Json best, size_t* offset) {
+    tokens.push_back(token);
+    logprobs.push_back(std::move(logprob));
     top.push_back(std::move(best));
     offsets.push_back(*offset);
-    *offset += entry.token.size();
+    *offset += token.size();
   }
-  return {{"tokens", std::move(tokens)},
-          {"token_logprobs", std::move(logprobs)},
-          {"top_logprobs", std::move(top)},
-          {"text_offset", std::move(offsets)}};
+  Json ToJson() && {
+    if (tokens.empty()) return nullptr;
+    return {{"tokens", std::move(tokens)},
+            {"token_logprobs", std::move(logprobs)},
+            {"top_logprobs", std::move(top)},
+            {"text_offset", std::move(offsets)}};
+  }
+};
+
+// What a choice, or a part of one, says. `offset`: bytes of its text before this part.
+struct TextPart {
+  std::string text;
+  Json logprobs;
+};
+TextPart PartOf(const CompletionsRequest& request, const Generation& generation,
+                const GenerationDelta& delta, bool first, size_t* offset) {
+  TextPart part;
+  LogprobLists lists;
+  if (request.echo && first && !request.logprobs)
+    part.text = PromptText(request, generation, delta.choice);
+  if (request.echo && request.logprobs) {
+    // The text is that of the prompt's tokens, so that the offsets are true; nothing precedes the
+    // first of them.
+    if (first) {
+      const tokenizer::TokenId token = generation.prompt_tokens(delta.choice)[0];
+      part.text = generation.model().tokenizer->PieceOf(token, /*with_special=*/true);
+      lists.AddToken(part.text, nullptr, nullptr, offset);
+    }
+    for (const LogprobEntry& entry : delta.prompt_logprobs) {
+      part.text += entry.token;
+      lists.Add(entry, offset);
+    }
+  }
+  part.text += delta.content;
+  if (request.logprobs) {
+    for (const LogprobEntry& entry : delta.logprobs) lists.Add(entry, offset);
+  }
+  part.logprobs = std::move(lists).ToJson();
+  return part;
 }
 
-Json TextChoice(size_t index, std::string text, Json logprobs, Json finish_reason) {
-  Json choice = {{"text", std::move(text)}, {"index", index}};
-  choice["logprobs"] = std::move(logprobs);
+Json TextChoice(size_t index, TextPart part, Json finish_reason) {
+  Json choice = {{"text", std::move(part.text)}, {"index", index}};
+  choice["logprobs"] = std::move(part.logprobs);
   choice["finish_reason"] = std::move(finish_reason);
   return choice;
 }
@@ -140,18 +177,14 @@ http::Task<void> AnswerStream(Call& call, Generation& generation, AnswerHead hea
   std::vector<size_t> offsets(generation.choices());
   const ChunksOf chunks_of = [&](const GenerationDelta& delta) {
     std::vector<Json> chunks;
-    std::string text = begun[delta.choice] ? "" : EchoOf(request, generation, delta.choice);
+    TextPart part =
+        PartOf(request, generation, delta, !begun[delta.choice], &offsets[delta.choice]);
     begun[delta.choice] = true;
-    text += delta.content;
-    Json logprobs;
-    if (request.logprobs && !delta.logprobs.empty())
-      logprobs = LogprobLists(delta.logprobs, &offsets[delta.choice]);
     Json finish_reason;
     if (delta.finished) finish_reason = FinishReasonOf(generation, delta.choice);
-    if (text.empty() && logprobs.is_null() && finish_reason.is_null()) return chunks;
+    if (part.text.empty() && part.logprobs.is_null() && finish_reason.is_null()) return chunks;
     Json choices = Json::array();
-    choices.push_back(
-        TextChoice(delta.choice, std::move(text), std::move(logprobs), std::move(finish_reason)));
+    choices.push_back(TextChoice(delta.choice, std::move(part), std::move(finish_reason)));
     Json& chunk = chunks.emplace_back(head.Envelope(std::move(choices)));
     if (request.stream.include_usage) chunk["usage"] = OpenAiUsage({});
     return chunks;
@@ -183,12 +216,10 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, AnswerHead head
     }
     for (size_t i = 0; i < wanted; ++i) {
       const GenerationDelta& answer = *(begin + static_cast<std::ptrdiff_t>(i));
-      Json logprobs;
       size_t offset = 0;
-      if (request.logprobs) logprobs = LogprobLists(answer.logprobs, &offset);
       choices.push_back(TextChoice(prompt * wanted + i,
-                                   EchoOf(request, generation, answer.choice) + answer.content,
-                                   std::move(logprobs), FinishReasonOf(generation, answer.choice)));
+                                   PartOf(request, generation, answer, /*first=*/true, &offset),
+                                   FinishReasonOf(generation, answer.choice)));
     }
   }
   Json body = head.Envelope(std::move(choices));

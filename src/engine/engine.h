@@ -84,7 +84,10 @@ struct GenerateRequest {
   // on, instead of ending. Then with negative max_tokens the output ends after ten contexts.
   bool shift = false;
   int64_t keep_tokens = 4;
-  int logprobs = -1;                 // -1: none; n: the chosen token and the n most likely
+  int logprobs = -1;  // -1: none; n: the chosen token and the n most likely
+  // As many `logprobs` also of the prompt's tokens from the second on, as deltas before the first
+  // of the output. Then the whole prompt is computed, whatever is cached.
+  bool prompt_logprobs = false;
   bool show_control_tokens = false;  // control tokens become text
   bool ignore_end = false;           // go on after an end-of-generation token (benchmarks)
   // Applied together, to this request alone.

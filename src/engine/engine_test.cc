@@ -180,6 +180,36 @@ TEST(Engine, NoTokensAskedForOnlyFillsTheCache) {
             32);
 }
 
+// Whatever is cached, however the prompt is cut, also when it loses its pages on the way.
+TEST(Engine, LogprobsOfThePromptAreThoseOfTheNaiveLoop) {
+  for (const int64_t rows : {1, 7, 512}) {
+    EngineOptions options;
+    options.max_batch_tokens = rows;
+    options.kv_tokens = 320;
+    HistoryEngine h = MakeHistoryEngine(options);
+    GenerateRequest request = Request(RandomPrompt(150, 1), 3);
+    GenerateRequest other = Request(RandomPrompt(100, 2), 120);
+    RunOne(h.engine.get(), request);
+    request.prompt_logprobs = true;
+    const std::vector<Outcome> outcomes = RunAll(h.engine.get(), {other, request});
+    const auto& told = outcomes[1].prompt_logprobs;
+    ASSERT_EQ(told.size(), request.prompt.size() - 1);
+    std::vector<TokenId> history;
+    for (size_t i = 0; i + 1 < request.prompt.size(); ++i) {
+      history.push_back(request.prompt[i]);
+      const auto expected = sampler::Sampler::Logprobs(
+          testing::HistoryProgram::LogitsAfter(history, kVocabulary), request.prompt[i + 1], 2);
+      ASSERT_EQ(told[i].size(), expected.size());
+      for (size_t j = 0; j < expected.size(); ++j) {
+        EXPECT_EQ(told[i][j].token, expected[j].token) << "token " << i + 1;
+        EXPECT_EQ(told[i][j].logprob, expected[j].logprob) << "token " << i + 1;
+      }
+    }
+    EXPECT_EQ(outcomes[1].tokens, GenerateNaively(request));
+    EXPECT_EQ(outcomes[0].prompt_logprobs.size(), 0u);
+  }
+}
+
 TEST(Engine, WrongRequestsFailAndLeaveOthersAlone) {
   HistoryEngine h = MakeHistoryEngine({});
   std::vector<GenerateRequest> requests(6, Request(RandomPrompt(10, 1), 5));

@@ -22,6 +22,7 @@ struct Outcome {
   std::vector<TokenId> tokens;
   std::string text;
   std::vector<std::vector<sampler::TokenProbability>> logprobs;
+  std::vector<std::vector<sampler::TokenProbability>> prompt_logprobs;
   std::optional<GenerationStats> stats;
   std::optional<Error> error;
 
@@ -31,6 +32,10 @@ struct Outcome {
       if (event.kind == StreamEvent::Kind::kFinished) stats = event.stats;
       if (event.kind == StreamEvent::Kind::kFailed) error = event.error;
       if (event.kind != StreamEvent::Kind::kDelta) continue;
+      if (event.delta.of_prompt) {
+        prompt_logprobs.push_back(event.delta.logprobs);
+        continue;
+      }
       if (event.delta.token >= 0) tokens.push_back(event.delta.token);
       text += event.delta.text;
       if (!event.delta.logprobs.empty()) logprobs.push_back(event.delta.logprobs);

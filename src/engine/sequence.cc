@@ -121,6 +121,25 @@ bool Sequence::TakeLogits(std::span<float> logits) {
   return ended;
 }
 
+void Sequence::TakePromptLogits(std::span<const float> logits, int64_t rows) {
+  const auto width = logits.size() / static_cast<size_t>(rows);
+  const int64_t first = cache_.length() - rows;
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t next = first + row + 1;
+    // A prompt that lost its pages is computed twice.
+    if (next < prompt_told_ || next >= prompt_tokens_) continue;
+    const TokenId token = tokens_[static_cast<size_t>(next)];
+    TokenDelta delta{.token = token, .text = {}, .logprobs = {}, .of_prompt = true};
+    delta.logprobs =
+        sampler::Sampler::Logprobs(logits.subspan(static_cast<size_t>(row) * width, width), token,
+                                   std::max(request_.logprobs, 0));
+    prompt_told_ = next + 1;
+    StreamEvent event;
+    event.delta = std::move(delta);
+    stream_->Push(std::move(event));
+  }
+}
+
 // What the constraint allows; everything, said by an empty mask, without one.
 Result<std::span<const uint64_t>> Sequence::AllowedTokens() {
   if (!matcher_) return std::span<const uint64_t>();

@@ -61,6 +61,11 @@ class Sequence {
   void SetDraft(std::span<const TokenId> draft);
   void DropDraft();
   int64_t draft() const { return draft_; }
+  // The logits of its prompt's rows are wanted: TakePromptLogits comes after each pass of it.
+  bool wants_prompt_logits() const { return request_.prompt_logprobs && !generating(); }
+  // Delivers the logprobs of the prompt's tokens that follow the rows that were computed last.
+  // `logits` is [rows, vocabulary].
+  void TakePromptLogits(std::span<const float> logits, int64_t rows);
 
   // Chooses the token after the last one from its logits, delivers it, and goes on with the guessed
   // ones as long as they are what was chosen, and then with those that a constraint leaves no
@@ -92,7 +97,8 @@ class Sequence {
   int64_t generated_ = 0;
   int64_t context_length_;
   int64_t most_generated_;
-  int64_t draft_ = 0;  // of tokens_, at the end
+  int64_t draft_ = 0;        // of tokens_, at the end
+  int64_t prompt_told_ = 1;  // tokens of the prompt whose logprobs need not be told any more
   int64_t drafted_ = 0, accepted_ = 0, shifted_ = 0;
   model::PageTable cache_;
   sampler::Sampler sampler_;

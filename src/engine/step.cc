@@ -33,6 +33,8 @@ Counter timed_out("puna_requests_timed_out_total", "Requests that ran past their
 // with more it has lost its pages, and counts as a prompt.
 constexpr int64_t kMostReaderRows = 32;
 constexpr int64_t kLongestDraft = 12;
+// Rows of a prompt whose logits are wanted: with a vocabulary of 152k, 39 MB.
+constexpr int64_t kMostPromptLogits = 64;
 
 bool IsReader(const Sequence& sequence) {
   return sequence.remaining() == 1 ||
@@ -101,7 +103,7 @@ void Engine::State::Admit() {
     const std::span<const TokenId> tokens = next->tokens();
     // The last token is always computed: its logits are wanted.
     model::PageTable cached =
-        parts.options.prefix_cache
+        parts.options.prefix_cache && !next->wants_prompt_logits()
             ? prefixes.Find(tokens.first(tokens.size() - 1), next->prefix_key())
             : model::PageTable(&pool);
     const int64_t remaining = static_cast<int64_t>(tokens.size()) - cached.length();
@@ -141,8 +143,8 @@ bool Engine::State::PagesAreComing(const Sequence& sequence) const {
   const int64_t computed = sequence.cache().length();
   const int64_t page_end = computed + backend::kPageTokens;
   const std::vector<TokenId>& tokens = sequence.tokens();
-  if (!parts.options.prefix_cache || computed % backend::kPageTokens != 0 ||
-      std::cmp_greater_equal(page_end, tokens.size())) {
+  if (!parts.options.prefix_cache || sequence.wants_prompt_logits() ||
+      computed % backend::kPageTokens != 0 || std::cmp_greater_equal(page_end, tokens.size())) {
     return false;
   }
   for (size_t i = 0; i < running.size(); ++i) {
@@ -163,7 +165,7 @@ bool Engine::State::PagesAreComing(const Sequence& sequence) const {
 
 // What others have computed since `sequence` was admitted becomes its own.
 void Engine::State::AdoptPages(Sequence* sequence) {
-  if (!parts.options.prefix_cache) return;
+  if (!parts.options.prefix_cache || sequence->wants_prompt_logits()) return;
   const std::span<const TokenId> tokens = sequence->tokens();
   model::PageTable cached = prefixes.Find(tokens.first(tokens.size() - 1), sequence->prefix_key());
   if (cached.length() > sequence->cache().length()) {
@@ -186,7 +188,9 @@ void Engine::State::PlanRows() {
     Sequence* sequence = running[i].get();
     AdoptPages(sequence);
     if (PagesAreComing(*sequence)) continue;
-    rows[i] = plan.TakeChunk(sequence->remaining(), sequence->cache().length());
+    const int64_t most =
+        sequence->wants_prompt_logits() ? kMostPromptLogits : parts.options.max_batch_tokens;
+    rows[i] = plan.TakeChunk(std::min(sequence->remaining(), most), sequence->cache().length());
     if (rows[i] == 0) break;
   }
   PlanDrafts(&plan);
@@ -226,8 +230,11 @@ void Engine::State::PlanBatch() {
   for (size_t i = 0; i < running.size(); ++i) {
     if (rows[i] == 0) continue;
     batch.Add(running[i]->tokens(), running[i]->cache(), rows[i], running[i]->adapters());
-    if (running[i]->remaining() > 0) continue;
-    outputs_of[i] = 1 + running[i]->draft();
+    if (running[i]->wants_prompt_logits()) {
+      outputs_of[i] = rows[i];
+    } else if (running[i]->remaining() == 0) {
+      outputs_of[i] = 1 + running[i]->draft();
+    }
     batch.WantLastRows(outputs_of[i]);
   }
   NoteTouched();
@@ -268,10 +275,18 @@ void Engine::State::Deliver() {
       if (rows[i] > 0) Remember(sequence.get(), /*still_running=*/true);
       continue;
     }
-    const bool prompt_done = !sequence->generating();
-    const bool ended =
-        sequence->TakeLogits({batch.outputs.data() + output * width, outputs * width});
+    std::span<float> logits(batch.outputs.data() + output * width, outputs * width);
     output += outputs;
+    if (sequence->wants_prompt_logits()) {
+      sequence->TakePromptLogits(logits, rows[i]);
+      if (sequence->remaining() > 0) {
+        Remember(sequence.get(), /*still_running=*/true);
+        continue;
+      }
+      logits = logits.last(width);
+    }
+    const bool prompt_done = !sequence->generating();
+    const bool ended = sequence->TakeLogits(logits);
     if (prompt_done || ended) Remember(sequence.get(), !ended);
     if (ended) sequence.reset();
   }

@@ -23,7 +23,7 @@ using TokenId = int32_t;
 
 enum class FinishReason { kNone, kStop, kLength };
 
-// What one generated token brought. `text` may be empty: part of a character, or held back because
+// What one token brought. `text` may be empty: part of a character, or held back because
 // a stop string may have begun. Text that is still held back when the output ends without a token
 // of its own comes as a delta with token -1.
 struct TokenDelta {
@@ -31,6 +31,8 @@ struct TokenDelta {
   std::string text;
   // Empty unless asked for; the chosen token first.
   std::vector<sampler::TokenProbability> logprobs;
+  // A token of the prompt, told for its logprobs; without text.
+  bool of_prompt = false;
 };
 
 // Final accounting of a request.

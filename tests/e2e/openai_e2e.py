@@ -231,6 +231,18 @@ def completions(server):
     lists = complete(logprobs=2, max_tokens=4).json()["choices"][0]["logprobs"]
     equal([4, 4, 4, 4], [len(lists[key]) for key in ("tokens", "token_logprobs", "top_logprobs", "text_offset")])
     equal([2, 2, 2, 2], [len(top) for top in lists["top_logprobs"]])
+    scored = complete(prompt=ids, echo=True, logprobs=2, max_tokens=4).json()["choices"][0]
+    prompt_lists = scored["logprobs"]
+    equal(len(ids) + 4, len(prompt_lists["tokens"]))
+    equal([None, None], [prompt_lists["token_logprobs"][0], prompt_lists["top_logprobs"][0]], "nothing precedes it")
+    equal(scored["text"], "".join(prompt_lists["tokens"]))
+    equal(lists["token_logprobs"], prompt_lists["token_logprobs"][len(ids):])
+    again = complete(prompt=ids + [int(i) for i in native["context"][len(ids):len(ids) + 4]], echo=True, logprobs=2,
+                     max_tokens=0).json()["choices"][0]
+    equal(prompt_lists["token_logprobs"][1:], again["logprobs"]["token_logprobs"][1:], "the answer as a prompt")
+    streamed = chunks_of(complete(prompt=ids, echo=True, logprobs=2, max_tokens=4, stream=True))
+    equal(prompt_lists["tokens"], [token for chunk in streamed for choice in chunk["choices"] if choice["logprobs"]
+                                   for token in choice["logprobs"]["tokens"]])
     best = complete(best_of=3, n=1, temperature=1.5, seed=5).json()
     equal(1, len(best["choices"]))
     candidates = complete(n=3, temperature=1.5, seed=5, logprobs=0).json()["choices"]
