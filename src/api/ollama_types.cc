@@ -185,16 +185,18 @@ Json LogprobsJson(const std::vector<LogprobEntry>& entries) {
 
 void AddStats(const engine::GenerationStats& stats, Json* json) {
   (*json)["done_reason"] = stats.reason == engine::FinishReason::kLength ? "length" : "stop";
+  // Zeros are left out, as Ollama does; but Ollama's durations are never zero, so clients read them
+  // without looking.
   const auto add = [&](const char* name, int64_t value) {
     if (value != 0) (*json)[name] = value;
   };
-  add("total_duration", stats.total.count());
-  add("load_duration", stats.load.count());
+  (*json)["total_duration"] = stats.total.count();
+  (*json)["load_duration"] = stats.load.count();
   add("prompt_eval_count", stats.prompt_tokens);
   add("prompt_truncated_count", stats.prompt_truncated);
-  add("prompt_eval_duration", stats.prompt.count());
+  (*json)["prompt_eval_duration"] = stats.prompt.count();
   add("eval_count", stats.generated_tokens);
-  add("eval_duration", stats.generate.count());
+  (*json)["eval_duration"] = stats.generate.count();
   add("context_shifted_count", stats.shifted_tokens);
 }
 
