@@ -150,8 +150,9 @@ def adapters_that_do_not_fit(server):
 # --- embeddings
 
 
-def make_bert(path):
-    """The weights of a recorded embedding model with a WordPiece vocabulary of as many tokens."""
+def make_bert(path, pooling=None, head=None):
+    """The weights of a recorded embedding model with a WordPiece vocabulary of as many tokens; another pooling and the
+    weights of a rank head if given."""
     model = GgufFile.read(BERT)
     count = model.tensors["token_embd.weight"][0][1]
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -167,6 +168,11 @@ def make_bert(path):
         "tokenizer.ggml.bos_token_id": (UINT32, 2), "tokenizer.ggml.cls_token_id": (UINT32, 2),
         "tokenizer.ggml.eos_token_id": (UINT32, 3), "tokenizer.ggml.seperator_token_id": (UINT32, 3),
         "tokenizer.ggml.mask_token_id": (UINT32, 4)})
+    if pooling is not None:
+        model.keys["bert.pooling_type"] = (UINT32, pooling)
+    if head is not None:
+        model.set_f32("cls.output.weight", [len(head), 1], head)
+        model.set_f32("cls.output.bias", [1], [0.5])
     model.write(path)
     return words, model
 
@@ -243,6 +249,46 @@ def embeddings(server):
         for i, entry in enumerate(body["data"]):
             equal(i, entry["index"])
             near(batch["embeddings"][i], entry["embedding"], "/v1/embeddings")
+
+
+POOL_CLS, POOL_RANK = 2, 4
+
+
+def reranking(server):
+    width = GgufFile.read(BERT).keys["bert.embedding_length"][1]
+    head = random_values(random.Random(3), width, 1)
+    words, model = make_bert(server.folder / "rank.gguf", POOL_RANK, head)
+    dense, bias = (array.array("f", model.tensors["cls." + part][2]) for part in ("weight", "bias"))
+    make_bert(server.folder / "cls.gguf", POOL_CLS)
+    create(server, "ranker", files={"rank.gguf": upload(server, server.folder / "rank.gguf")})
+    query, documents = "the cat", ["dog sat", "mat", "the cat sat on the mat", "slept well and ran"]
+
+    def score(document):
+        """What the head says of the first position of [CLS] query [SEP] document [SEP]."""
+        def ids_of(text):
+            return [words.index("\u2581" + word) for word in text.split()]
+        (server.folder / "ids").write_text(" ".join(map(str, [2, *ids_of(query), 3, *ids_of(document), 3])))
+        code, _, problem = server.run("eval", "embedding", str(server.folder / "cls.gguf"), "--tokens-file",
+                                      str(server.folder / "ids"), "--backend", "reference", "--out",
+                                      str(server.folder / "out.f32"))
+        equal(0, code, problem)
+        first = array.array("f", (server.folder / "out.f32").read_bytes())
+        hidden = [math.tanh(bias[row] + sum(a * b for a, b in zip(first, dense[row * width:(row + 1) * width])))
+                  for row in range(width)]
+        return 0.5 + sum(a * b for a, b in zip(hidden, head))
+
+    scores = [score(document) for document in documents]
+    order = sorted(range(len(documents)), key=lambda i: -scores[i])
+    for path in ("/api/rerank", "/v1/rerank"):
+        reply = server.post(path, {"model": "ranker", "query": query, "documents": documents})
+        equal(200, reply.status, reply.body)
+        results = reply.json()["results"]
+        equal(order, [result["index"] for result in results])
+        near([scores[i] for i in order], [result["relevance_score"] for result in results], path)
+        best = server.post(path, {"model": "ranker", "query": query, "documents": documents, "top_n": 1,
+                                  "return_documents": True}).json()["results"]
+        equal([documents[order[0]]], [result["document"]["text"] for result in best])
+    contains("does not support generate", error_of(server.post("/api/generate", {"model": "ranker", "prompt": "x"})))
 
 
 # --- the same network in other files
@@ -378,4 +424,4 @@ def bad_files(server):
 
 
 if __name__ == "__main__":
-    main((Server, (adapters, adapters_that_do_not_fit, embeddings, layouts, split_files, bad_files)))
+    main((Server, (adapters, adapters_that_do_not_fit, embeddings, reranking, layouts, split_files, bad_files)))
