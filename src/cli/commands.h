@@ -36,6 +36,7 @@ void AddPs(CLI::App& app, Context& context, Action* chosen);
 void AddStop(CLI::App& app, Context& context, Action* chosen);
 void AddCopy(CLI::App& app, Context& context, Action* chosen);
 void AddRemove(CLI::App& app, Context& context, Action* chosen);
+void AddQuantize(CLI::App& app, Context& context, Action* chosen);
 void AddEval(CLI::App& app, Context& context, Action* chosen);
 void AddBench(CLI::App& app, Context& context, Action* chosen);
 void AddSynth(CLI::App& app, Context& context, Action* chosen);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "base/file.h"
 #include "cli/commands.h"
@@ -14,6 +15,7 @@
 #include "cli/synth_shapes.h"
 #include "cli/terminal.h"
 #include "gguf/gguf.h"
+#include "store/file_type.h"
 #include "tokenizer/byte_alphabet.h"
 #include "tokenizer/tokenizer.h"
 
@@ -57,7 +59,7 @@ void SetVocabulary(const Shape& shape, gguf::Writer* writer) {
   writer->Set("tokenizer.ggml.add_bos_token", false);
 }
 
-void SetMetadata(const Shape& shape, const FileType& type, gguf::Writer* writer) {
+void SetMetadata(const Shape& shape, const store::FileType& type, gguf::Writer* writer) {
   const auto set = [&](const char* key, auto value) {
     writer->Set(fmt::format("{}.{}", shape.architecture, key), value);
   };
@@ -66,7 +68,7 @@ void SetMetadata(const Shape& shape, const FileType& type, gguf::Writer* writer)
   };
   writer->Set("general.architecture", std::string(shape.architecture));
   writer->Set("general.name", fmt::format("random weights in the shape of {}", shape.name));
-  if (type.number()) writer->Set("general.file_type", *type.number());
+  if (type.number) writer->Set("general.file_type", *type.number);
   writer->Set("general.quantization_version", uint32_t{2});
   count("block_count", shape.layers);
   count("context_length", shape.context_length);
@@ -89,32 +91,59 @@ void SetMetadata(const Shape& shape, const FileType& type, gguf::Writer* writer)
   SetVocabulary(shape, writer);
 }
 
-// Adds the tensors; their bytes are made while the file is written.
+// The tensors of a shape, first as a list and then with the types that the list gets.
 class TensorList {
  public:
-  TensorList(const Shape& shape, const FileType& type, RandomBlocks* random, gguf::Writer* writer)
-      : shape_(shape), type_(type), random_(random), writer_(writer) {}
-
-  void AddAll() {
-    Matrix("token_embd", TensorRole::kEmbedding, 0, {shape_.width, shape_.vocabulary});
+  explicit TensorList(const Shape& shape) : shape_(shape) {
+    Matrix("token_embd", {shape_.width, shape_.vocabulary});
     Norm("output_norm", shape_.width);
-    if (!shape_.tied) Matrix("output", TensorRole::kOutput, 0, {shape_.width, shape_.vocabulary});
+    if (!shape_.tied) Matrix("output", {shape_.width, shape_.vocabulary});
     for (int64_t layer = 0; layer < shape_.layers; ++layer) {
       AddAttention(layer);
       AddFeedForward(layer);
     }
   }
 
+  // The bytes are made while the file is written.
+  void AddTo(const store::FileType& type, RandomBlocks* random, gguf::Writer* writer) const {
+    std::vector<store::TensorShape> shapes;
+    for (const Tensor& tensor : tensors_)
+      shapes.push_back({tensor.name, tensor.dims, quant::TensorType::kF32});
+    const store::ModelShape model = {.architecture = std::string(shape_.architecture),
+                                     .layers = shape_.layers,
+                                     .experts = shape_.experts,
+                                     .heads = shape_.heads,
+                                     .kv_heads = shape_.kv_heads};
+    const auto types = store::ChooseTypes(type, model, shapes);
+    for (size_t i = 0; i < tensors_.size(); ++i) {
+      const Tensor& tensor = tensors_[i];
+      int64_t elements = 1;
+      for (const int64_t dim : tensor.dims) elements *= dim;
+      writer->AddTensor(tensor.name, types[i], tensor.dims,
+                        [random, type = types[i], norm = tensor.norm, columns = tensor.dims[0],
+                         elements]() -> Result<std::vector<uint8_t>> {
+                          if (norm) return random->Vector(elements, 1, 0.05F);
+                          return random->Matrix(type, columns, elements);
+                        });
+    }
+  }
+
  private:
+  struct Tensor {
+    std::string name;
+    std::vector<int64_t> dims;
+    bool norm = false;
+  };
+
   void AddAttention(int64_t layer) {
     const std::string prefix = fmt::format("blk.{}.", layer);
     const int64_t query = shape_.heads * shape_.head_size;
     const int64_t key = shape_.kv_heads * shape_.head_size;
     Norm(prefix + "attn_norm", shape_.width);
-    Matrix(prefix + "attn_q", TensorRole::kOther, layer, {shape_.width, query});
-    Matrix(prefix + "attn_k", TensorRole::kOther, layer, {shape_.width, key});
-    Matrix(prefix + "attn_v", TensorRole::kValue, layer, {shape_.width, key});
-    Matrix(prefix + "attn_output", TensorRole::kAttentionOutput, layer, {query, shape_.width});
+    Matrix(prefix + "attn_q", {shape_.width, query});
+    Matrix(prefix + "attn_k", {shape_.width, key});
+    Matrix(prefix + "attn_v", {shape_.width, key});
+    Matrix(prefix + "attn_output", {query, shape_.width});
     if (shape_.qk_norm) {
       Norm(prefix + "attn_q_norm", shape_.head_size);
       Norm(prefix + "attn_k_norm", shape_.head_size);
@@ -127,46 +156,41 @@ class TensorList {
     Norm(prefix + "ffn_norm", shape_.width);
     if (shape_.experts > 0) {
       const int64_t experts = shape_.experts, hidden = shape_.expert_hidden;
-      // Routers are small and stay float32.
-      Add(prefix + "ffn_gate_inp.weight", quant::TensorType::kF32, {shape_.width, experts});
-      Matrix(prefix + "ffn_gate_exps", TensorRole::kOther, layer, {shape_.width, hidden, experts});
-      Matrix(prefix + "ffn_up_exps", TensorRole::kOther, layer, {shape_.width, hidden, experts});
-      Matrix(prefix + "ffn_down_exps", TensorRole::kDown, layer, {hidden, shape_.width, experts});
+      Matrix(prefix + "ffn_gate_inp", {shape_.width, experts});
+      Matrix(prefix + "ffn_gate_exps", {shape_.width, hidden, experts});
+      Matrix(prefix + "ffn_up_exps", {shape_.width, hidden, experts});
+      Matrix(prefix + "ffn_down_exps", {hidden, shape_.width, experts});
     } else {
-      Matrix(prefix + "ffn_gate", TensorRole::kOther, layer, {shape_.width, shape_.hidden});
-      Matrix(prefix + "ffn_up", TensorRole::kOther, layer, {shape_.width, shape_.hidden});
-      Matrix(prefix + "ffn_down", TensorRole::kDown, layer, {shape_.hidden, shape_.width});
+      Matrix(prefix + "ffn_gate", {shape_.width, shape_.hidden});
+      Matrix(prefix + "ffn_up", {shape_.width, shape_.hidden});
+      Matrix(prefix + "ffn_down", {shape_.hidden, shape_.width});
     }
     if (shape_.post_norms) Norm(prefix + "post_ffw_norm", shape_.width);
   }
 
-  void Matrix(const std::string& name, TensorRole role, int64_t layer,
-              const std::vector<int64_t>& dims) {
-    Add(name + ".weight", type_.TypeOf(role, layer, shape_, dims[0]), dims);
-  }
-
-  void Add(const std::string& name, quant::TensorType type, const std::vector<int64_t>& dims) {
-    int64_t elements = 1;
-    for (const int64_t dim : dims) elements *= dim;
-    writer_->AddTensor(
-        name, type, dims,
-        [random = random_, type, columns = dims[0], elements]() -> Result<std::vector<uint8_t>> {
-          return random->Matrix(type, columns, elements);
-        });
+  void Matrix(const std::string& name, std::vector<int64_t> dims) {
+    tensors_.push_back({name + ".weight", std::move(dims)});
   }
 
   void Norm(const std::string& name, int64_t width) {
-    writer_->AddTensor(name + ".weight", quant::TensorType::kF32, {width},
-                       [random = random_, width]() -> Result<std::vector<uint8_t>> {
-                         return random->Vector(width, 1, 0.05F);
-                       });
+    tensors_.push_back({name + ".weight", {width}, true});
   }
 
   const Shape& shape_;
-  const FileType& type_;
-  RandomBlocks* random_;
-  gguf::Writer* writer_;
+  std::vector<Tensor> tensors_;
 };
+
+// A file type, or a tensor type, which then serves for all matrices. MXFP4 as a file type is for
+// experts only; here its name means the tensor type.
+std::optional<store::FileType> FindType(const std::string& name) {
+  const quant::TypeTraits* traits = quant::FindTypeByName(name);
+  const store::FileType* type = store::FindFileType(name);
+  const bool mixes = type != nullptr && type->main && type->main != quant::TensorType::kMXFP4;
+  if (mixes && (traits == nullptr || traits->name == type->name)) return *type;
+  if (traits == nullptr || traits->encode == nullptr || traits->decode == nullptr)
+    return std::nullopt;
+  return store::UniformFileType(traits->type);
+}
 
 Status Synth(const SynthOptions& options) {
   const Shape* shape = FindShape(options.shape);
@@ -174,7 +198,7 @@ Status Synth(const SynthOptions& options) {
     return MakeError(ErrorCode::kInvalidArgument, "unknown shape '{}', see puna synth --help",
                      options.shape);
   }
-  const auto type = FileType::Find(options.type);
+  const auto type = FindType(options.type);
   if (!type) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "type '{}' is unknown or cannot be written, see puna synth --help",
@@ -183,7 +207,7 @@ Status Synth(const SynthOptions& options) {
   RandomBlocks random(options.seed);
   gguf::Writer writer;
   SetMetadata(*shape, *type, &writer);
-  TensorList(*shape, *type, &random, &writer).AddAll();
+  TensorList(*shape).AddTo(*type, &random, &writer);
   PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(options.out));
   ProgressLines progress;
   PUNA_RETURN_IF_ERROR(writer.Write(&file, [&](uint64_t done, uint64_t total) {
@@ -217,10 +241,10 @@ void AddSynth(CLI::App& app, Context&, Action* chosen) {
   command->add_option("OUT", options->out, "The file to write")->required();
   command->add_option("--shape", options->shape, "One of " + ShapeNames())->required();
   command
-      ->add_option("--type", options->type,
-                   "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, "
-                   "Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M, Q6_K, IQ4_NL, IQ4_XS mix types as llama.cpp's "
-                   "quantizer does; any other tensor type is used for all matrices")
+      ->add_option(
+          "--type", options->type,
+          "A type of puna quantize, which mixes tensor types; any other tensor type, and MXFP4, "
+          "is used for all matrices")
       ->capture_default_str();
   command->add_option("--seed", options->seed, "Other weights for another seed")
       ->capture_default_str();

@@ -1,13 +1,10 @@
-// The models that `puna synth` can make up, and the mixtures of tensor types they come in.
+// The models that `puna synth` can make up.
 #ifndef PUNA_CLI_SYNTH_SHAPES_H_
 #define PUNA_CLI_SYNTH_SHAPES_H_
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
-
-#include "quant/quant.h"
 
 namespace puna::cli {
 
@@ -30,27 +27,6 @@ struct Shape {
 
 std::span<const Shape> AllShapes();
 const Shape* FindShape(std::string_view name);  // null if unknown
-
-enum class TensorRole { kEmbedding, kOutput, kValue, kAttentionOutput, kDown, kOther };
-
-// What a name such as "Q4_K_M" means: a main type, and others for tensors that suffer more.
-class FileType {
- public:
-  // A mixture by its name, or a tensor type, which then serves for all matrices; any case.
-  static std::optional<FileType> Find(std::string_view name);
-  // general.file_type; nothing for a plain tensor type without a number of its own.
-  std::optional<uint32_t> number() const { return number_; }
-  // The type of a matrix with rows of `columns` values in layer `layer` of the shape.
-  quant::TensorType TypeOf(TensorRole role, int64_t layer, const Shape& shape,
-                           int64_t columns) const;
-
- private:
-  struct Mixture;
-  friend std::span<const Mixture> AllMixtures();
-  quant::TensorType main_ = quant::TensorType::kF32;
-  std::optional<uint32_t> number_;
-  const Mixture* mixture_ = nullptr;  // null: all matrices alike
-};
 
 }  // namespace puna::cli
 

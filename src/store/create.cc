@@ -1,11 +1,13 @@
 // /api/create: a manifest from an installed model, or from uploaded GGUF files, with new small
-// layers on top. Large layers are never rewritten: a GGUF keeps the digest that its file had, so
-// that importing costs no second copy.
+// layers on top. Large layers are only rewritten to quantize them: else a GGUF keeps the digest
+// that its file had, so that importing costs no second copy.
 #include <algorithm>
+#include <chrono>
 
 #include "base/log.h"
 #include "store/bundled_model.h"
 #include "store/manifest.h"
+#include "store/quantize.h"
 #include "store/store.h"
 
 namespace puna::store {
@@ -29,6 +31,9 @@ class Creation {
   Status StartFromModel();
   Status StartFromFiles();
   Status AddFile(const std::string& name, const std::string& digest, bool adapter);
+  Status QuantizeWeights(const FileType& type);
+  Result<Layer> AddWrittenFile(AtomicFile file);
+  WriteProgress ReportBytes(std::string status);
   Status AddSmallLayers();
   Status AddLayer(std::string_view content, std::string_view media_type);
   Status WriteManifest();
@@ -138,6 +143,62 @@ Status Creation::StartFromFiles() {
   return {};
 }
 
+// As many reports as a person can see.
+WriteProgress Creation::ReportBytes(std::string status) {
+  using Clock = std::chrono::steady_clock;
+  return [this, status = std::move(status), last = Clock::time_point()](uint64_t done,
+                                                                        uint64_t total) mutable {
+    if (!progress_ || (done < total && Clock::now() - last < std::chrono::milliseconds(100)))
+      return true;
+    last = Clock::now();
+    // Ollama's digest for a layer that has none yet; clients tell progress bars apart by it.
+    return progress_(
+        {status, "0000000000000000000", static_cast<int64_t>(total), static_cast<int64_t>(done)});
+  };
+}
+
+// Makes a blob of weights that lie complete in the blobs folder under a temporary name.
+Result<Layer> Creation::AddWrittenFile(AtomicFile file) {
+  constexpr size_t kChunkBytes = 4 << 20;
+  PUNA_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(file.temporary_path()));
+  const auto bytes = mapped->bytes();
+  const WriteProgress report = ReportBytes("hashing the new layer");
+  Sha256 sha;
+  for (size_t at = 0; at < bytes.size(); at += kChunkBytes) {
+    const auto chunk = bytes.subspan(at, std::min(kChunkBytes, bytes.size() - at));
+    sha.Update(chunk);
+    if (!report(at + chunk.size(), bytes.size()))
+      return MakeError(ErrorCode::kCancelled, "cancelled");
+  }
+  Layer layer;
+  layer.media_type = kModelType;
+  layer.size_bytes = static_cast<int64_t>(bytes.size());
+  layer.digest = "sha256:" + sha.FinishHex();
+  PUNA_ASSIGN_OR_RETURN(const fs::path blob, store_->BlobPath(layer.digest));
+  PUNA_RETURN_IF_ERROR(file.CommitAs(blob));
+  return layer;
+}
+
+Status Creation::QuantizeWeights(const FileType& type) {
+  const auto layer =
+      std::find_if(manifest_.layers.begin(), manifest_.layers.end(),
+                   [](const Layer& candidate) { return candidate.media_type == kModelType; });
+  if (layer == manifest_.layers.end())
+    return MakeError(ErrorCode::kInvalidArgument, "there are no weights to quantize");
+  PUNA_ASSIGN_OR_RETURN(const fs::path path, store_->BlobPath(layer->digest));
+  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
+  const std::string before = FileTypeName(*file);
+  if (before == type.name) return {};
+  PUNA_ASSIGN_OR_RETURN(AtomicFile out,
+                        AtomicFile::Create(store_->root() / "blobs" / std::string(type.name)));
+  PUNA_RETURN_IF_ERROR(
+      Quantize(*file, type, {},
+               ReportBytes(fmt::format("quantizing {} model to {}", before, type.name)), &out));
+  PUNA_ASSIGN_OR_RETURN(*layer, AddWrittenFile(std::move(out)));
+  config_["file_type"] = type.name;
+  return Report("creating new layer " + layer->digest);
+}
+
 Status Creation::AddLayer(std::string_view content, std::string_view media_type) {
   PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, media_type));
   PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
@@ -196,10 +257,9 @@ Status Creation::WriteManifest() {
 }
 
 Status Creation::Run() {
+  const FileType* type = nullptr;
   if (!request_.quantize.empty()) {
-    return MakeError(ErrorCode::kUnsupported,
-                     "quantize is not supported by this version of puna; import a GGUF that has "
-                     "the type you want");
+    PUNA_ASSIGN_OR_RETURN(type, FindWritableFileType(request_.quantize));
   }
   if (!request_.files.empty()) {
     PUNA_RETURN_IF_ERROR(StartFromFiles());
@@ -208,6 +268,7 @@ Status Creation::Run() {
   } else {
     return MakeError(ErrorCode::kInvalidArgument, "neither 'from' or 'files' was specified");
   }
+  if (type != nullptr) PUNA_RETURN_IF_ERROR(QuantizeWeights(*type));
   PUNA_RETURN_IF_ERROR(AddSmallLayers());
   return WriteManifest();
 }

@@ -3,22 +3,12 @@
 #include <cmath>
 #include <map>
 
+#include "store/file_type.h"
 #include "store/modelfile.h"
 #include "store/store.h"
 
 namespace puna::store {
 namespace {
-
-// general.file_type of GGUF (llama_ftype).
-constexpr std::pair<int, std::string_view> kFileTypes[] = {
-    {0, "F32"},      {1, "F16"},      {2, "Q4_0"},    {3, "Q4_1"},    {7, "Q8_0"},
-    {8, "Q5_0"},     {9, "Q5_1"},     {10, "Q2_K"},   {11, "Q3_K_S"}, {12, "Q3_K_M"},
-    {13, "Q3_K_L"},  {14, "Q4_K_S"},  {15, "Q4_K_M"}, {16, "Q5_K_S"}, {17, "Q5_K_M"},
-    {18, "Q6_K"},    {19, "IQ2_XXS"}, {20, "IQ2_XS"}, {21, "Q2_K_S"}, {22, "IQ3_XS"},
-    {23, "IQ3_XXS"}, {24, "IQ1_S"},   {25, "IQ4_NL"}, {26, "IQ3_S"},  {27, "IQ3_M"},
-    {28, "IQ2_S"},   {29, "IQ2_M"},   {30, "IQ4_XS"}, {31, "IQ1_M"},  {32, "BF16"},
-    {36, "TQ1_0"},   {37, "TQ2_0"},   {38, "MXFP4"},
-};
 
 // Ollama leaves out the decimals of whole numbers.
 std::string Quantity(double value, int decimals, char unit) {
@@ -39,9 +29,7 @@ std::string HumanParameterCount(uint64_t parameters) {
 
 std::string FileTypeName(const gguf::File& file) {
   if (const auto number = file.GetInteger("general.file_type"); number && *number) {
-    const auto* row = std::find_if(std::begin(kFileTypes), std::end(kFileTypes),
-                                   [&](const auto& type) { return type.first == **number; });
-    if (row != std::end(kFileTypes)) return std::string(row->second);
+    if (const FileType* type = FindFileType(**number)) return std::string(type->name);
   }
   std::map<std::string_view, int64_t> elements;
   for (const gguf::Tensor& tensor : file.tensors()) {

@@ -521,12 +521,6 @@ def fields_of_create(server):
     equal(200, server.request("DELETE", "/api/delete", {"name": "full"}).status)
 
 
-def what_is_not_built_says_so(server):
-    reply = server.post("/api/create", {"model": "x", "from": "mini", "quantize": "Q4_K_M"})
-    if "error" not in reply.lines()[-1]:
-        raise AssertionError("quantizing was silently left out")
-
-
 def watching(server):
     equal("ok", server.request("GET", "/health").json()["status"])
     equal("ready", server.request("GET", "/ready").json()["status"])
@@ -627,5 +621,5 @@ if __name__ == "__main__":
                    a_client_that_leaves_stops_its_work, many_at_once, golden, embeddings_need_an_embedding_model,
                    structured_output, structured_output_for_openai, images_are_refused, wrong_types_name_the_field,
                    sampling_options, tokenize_and_back, every_option_is_taken, fields_of_generate,
-                   tools_in_conversations, fields_of_create, what_is_not_built_says_so, watching,
+                   tools_in_conversations, fields_of_create, watching,
                    reranking_needs_a_rank_head, cloud_features_say_so, logprobs_are_the_models, sigterm_ends_well)))
