@@ -149,9 +149,12 @@ struct TilesAvx512 {
   }
 };
 
+constexpr int kMaxStreamTokens = 8;
+
 template <const R16Format& format>
 void MultiplyAvx512(const MultiplyTask& task) {
-  if (task.tokens <= kMaxStreamTokens) return MultiplyStream<format>(task);
+  if (task.tokens <= kMaxStreamTokens)
+    return MultiplyStream<format, StreamTile, kMaxStreamTokens>(task);
   MultiplyR16<format, VectorKernel<format, SimdAvx512, TilesAvx512>>(task);
 }
 template <const R16Format& format>

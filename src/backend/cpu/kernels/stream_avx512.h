@@ -1,18 +1,11 @@
-// The int8 product for few tokens: levels go from memory through registers into the dot products,
-// without the panel in between (r16_panel.h). Unpacking for one token costs a panel twice its
-// stores; here it is a few operations on any of the four vector pipes, beside dot products that
-// leave these pipes idle, so that memory alone sets the pace of generation.
-//
-// One group of rows at a time, its chunks one after the other: groups are consecutive in memory, so
-// a core reads one ascending stream, which the processor's prefetchers follow across chunks and
-// groups. Integer sums are exact and the float operations are those of the tile kernel, in its
-// order: both kernels give the same bits, whichever the number of tokens selects.
+// The tiles of stream.h for AVX-512 VNNI: a vector of levels is a register, and unpacking it is a
+// few operations on any of the four vector pipes, beside dot products that leave these pipes idle.
 #ifndef PUNA_BACKEND_CPU_KERNELS_STREAM_AVX512_H_
 #define PUNA_BACKEND_CPU_KERNELS_STREAM_AVX512_H_
 
 #include <immintrin.h>
 
-#include "backend/cpu/kernels/int8_tiles.h"
+#include "backend/cpu/kernels/stream.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -32,20 +25,11 @@ inline __attribute__((always_inline)) __m512i StreamLevels(const uint8_t* planes
   return _mm512_shuffle_epi8(table, levels);
 }
 
-// The start plane holds the sums of the input times -128; levels as stored are a smaller power of
-// two above their values.
-template <const R16Format& format>
-constexpr int StartShift() {
-  if (format.lookup != R16Lookup::kNone) return 0;
-  int shift = 0;
-  while (format.offset << shift < 128) ++shift;
-  return shift;
-}
-
-// The product of a chunk of one group with kTokens tokens.
 template <const R16Format& format, int kTokens>
 class StreamTile {
  public:
+  static constexpr TileShape kShape = ShapeOf(format, Levels::kBiased);
+
   // sums[token][16] += chunk
   static void Run(const uint8_t* chunk, int64_t cols, const ChunkInput& input, float* sums) {
     static constexpr LevelTable<format.lookup, kBias> kTable;
@@ -78,7 +62,6 @@ class StreamTile {
   }
 
  private:
-  static constexpr TileShape kShape = ShapeOf(format, Levels::kBiased);
   static constexpr int kBlocksOfUnit = 32 / format.block;
   static constexpr int kVectorsOfBlock = 8 / kBlocksOfUnit;
   // The arithmetic between two misses fills the window of out-of-order execution, and then lines
@@ -218,41 +201,6 @@ class StreamTile {
     }
   }
 };
-
-template <const R16Format& format, int kTokens>
-void RunStream(const MultiplyTask& task) {
-  constexpr TileShape kShape = ShapeOf(format, Levels::kBiased);
-  alignas(64) float sums[kTokens * kGroupRows];
-  const int64_t chunks = ChunkCount(task.cols);
-  for (int64_t row = 0; row < task.rows; row += kGroupRows) {
-    const uint8_t* chunk = task.groups + row / kGroupRows * task.group_bytes;
-    ChunkInput input = InputOf<kShape>(task.input, kTokens, task.cols, 0, 0);
-    std::memset(sums, 0, sizeof(sums));
-    for (int64_t c = 0; c < chunks; ++c) {
-      const int64_t cols = c + 1 < chunks ? kChunk : task.cols - c * kChunk;
-      StreamTile<format, kTokens>::Run(chunk, cols, input, sums);
-      chunk += format.chunk_bytes(kChunk);
-      Advance<kShape>(kTokens, &input);
-    }
-    const int64_t rows = task.rows - row < kGroupRows ? task.rows - row : kGroupRows;
-    for (int64_t t = 0; t < kTokens; ++t) {
-      std::memcpy(task.out + t * task.out_stride + row, sums + t * kGroupRows,
-                  rows * sizeof(float));
-    }
-  }
-}
-
-// From here on the panel pays: its unpacking is shared by all tokens, and its tiles of two groups
-// share each broadcast of the input.
-constexpr int kMaxStreamTokens = 8;
-
-template <const R16Format& format, int kTokens = kMaxStreamTokens>
-void MultiplyStream(const MultiplyTask& task) {
-  if constexpr (kTokens > 1) {
-    if (task.tokens < kTokens) return MultiplyStream<format, kTokens - 1>(task);
-  }
-  RunStream<format, kTokens>(task);
-}
 
 }  // namespace
 }  // namespace puna::backend::cpu

@@ -1,0 +1,266 @@
+// The tiles of stream.h for AVX2: half of the rows of a group at a time, so that the sums of four
+// tokens fit the sixteen registers; the second half finds its lines in the first-level cache.
+//
+// How levels are multiplied is simd_avx2.h's business: small ones unsigned, summed in 16 bits as
+// long as they fit; those of 8 bits with their sign moved to the input; all unsigned where there is
+// the dot product (kVnni).
+#ifndef PUNA_BACKEND_CPU_KERNELS_STREAM_AVX2_H_
+#define PUNA_BACKEND_CPU_KERNELS_STREAM_AVX2_H_
+
+#include <immintrin.h>
+
+#include "backend/cpu/kernels/simd_avx2.h"
+#include "backend/cpu/kernels/stream.h"
+
+namespace puna::backend::cpu {
+namespace {
+
+constexpr int kHalfRows = kGroupRows / 2;
+
+inline __m256 EightHalves(const uint8_t* from) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+inline __m128i EightBytes(const uint8_t* from) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+}
+
+template <bool kVnni, const R16Format& format, int kTokens>
+class StreamTileAvx2 {
+ public:
+  static constexpr TileShape kShape = ShapeOf(format, SimdAvx2<kVnni>::kLevels);
+
+  static void Run(const uint8_t* chunk, int64_t cols, const ChunkInput& input, float* sums) {
+    RunHalf<0>(chunk, cols, input, sums);
+    RunHalf<1>(chunk, cols, input, sums + kHalfRows);
+  }
+
+ private:
+  static constexpr int kBlocksOfUnit = 32 / format.block;
+  static constexpr int kVectorsOfBlock = 8 / kBlocksOfUnit;
+  // Levels are multiplied as signed bytes.
+  static constexpr bool kSigned = !kVnni && kShape.bits == 8;
+  // Vectors whose products are summed in 16 bits before they are widened.
+  static constexpr int kRun = kVnni || kSigned ? 1
+                              : StepsIn16Bits(kShape.bits) < kVectorsOfBlock
+                                  ? StepsIn16Bits(kShape.bits)
+                                  : kVectorsOfBlock;
+  // Both halves ask for lines, so that memory never waits for the next first half.
+  static constexpr int kPrefetchLines = (format.chunk_bytes(kChunk) / 16 + 63) / 64;
+  static constexpr int64_t kPrefetchBytes = 4608;
+
+  struct Constants {
+    __m256i ones = _mm256_set1_epi16(1);
+    __m256i bias = _mm256_set1_epi8(static_cast<char>(kBias));
+    __m256i table;
+  };
+
+  // sums[token][16], of which 8, += half of the rows of the chunk
+  template <int kHalf>
+  static inline __attribute__((always_inline)) void RunHalf(const uint8_t* chunk, int64_t cols,
+                                                            const ChunkInput& input, float* sums) {
+    static constexpr LevelTable<format.lookup, kSigned ? 0 : kBias> kTable;
+    Constants constants;
+    constants.table =
+        _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(kTable.level)));
+    const uint8_t* planes = chunk + format.levels_at(cols) + kHalf * 32;
+    // Super types: what the chunk adds before its d; else the running sums.
+    __m256 part[kTokens];
+    for (int t = 0; t < kTokens; ++t)
+      part[t] = format.super ? _mm256_setzero_ps() : _mm256_load_ps(sums + t * kGroupRows);
+    for (int unit = 0; unit < static_cast<int>(cols / 32); ++unit) {
+      for (int line = 0; line < kPrefetchLines; ++line) {
+        _mm_prefetch(chunk + kPrefetchBytes + ((kHalf * 8 + unit) * kPrefetchLines + line) * 64,
+                     _MM_HINT_T0);
+      }
+      const uint8_t* values = input.values + unit * 32;
+      const int block = unit * kBlocksOfUnit;
+      __m256i run[kTokens], dot[kTokens];
+      Start(input, block, dot);
+      AddVectors<0>(planes, constants, values, run, dot);
+      if constexpr (kVectorsOfBlock == 4) {
+        AddBlock<kHalf>(chunk, cols, block, dot, input, part);
+        Start(input, block + 1, dot);
+      }
+      AddVectors<4>(planes, constants, values, run, dot);
+      AddBlock<kHalf>(chunk, cols, block + kBlocksOfUnit - 1, dot, input, part);
+      planes += format.unit_bytes();
+    }
+    if constexpr (format.super) {
+      Finish<kHalf>(chunk, cols, input, part, sums);
+    } else {
+      for (int t = 0; t < kTokens; ++t) _mm256_store_ps(sums + t * kGroupRows, part[t]);
+    }
+  }
+
+  static inline __attribute__((always_inline)) void Start(const ChunkInput& input, int block,
+                                                          __m256i (&dot)[kTokens]) {
+    for (int t = 0; t < kTokens; ++t) {
+      const int32_t* start = input.start + t * kBlocks<kShape> + block;
+      if constexpr (!kVnni) {
+        dot[t] = TilesAvx2<false>::Start<kShape>(start);
+      } else if constexpr (kShape.biased) {
+        dot[t] = _mm256_srai_epi32(BroadcastDword(start), StartShift<format>());
+      } else {
+        dot[t] = _mm256_setzero_si256();
+      }
+    }
+  }
+
+  // dot += vectors [v, v + 4) of a unit. Products that may be eight vectors together are in `run`.
+  template <int v>
+  static inline __attribute__((always_inline)) void AddVectors(const uint8_t* planes,
+                                                               const Constants& constants,
+                                                               const uint8_t* values,
+                                                               __m256i (&run)[kTokens],
+                                                               __m256i (&dot)[kTokens]) {
+    AddVector<v>(planes, constants, values, run, dot);
+    AddVector<v + 1>(planes, constants, values, run, dot);
+    AddVector<v + 2>(planes, constants, values, run, dot);
+    AddVector<v + 3>(planes, constants, values, run, dot);
+  }
+
+  template <int v>
+  static inline __attribute__((always_inline)) void AddVector(const uint8_t* planes,
+                                                              const Constants& constants,
+                                                              const uint8_t* values,
+                                                              __m256i (&run)[kTokens],
+                                                              __m256i (&dot)[kTokens]) {
+    auto w = reinterpret_cast<__m256i>(PlaneVector<format.level_bits, 32, v>(planes));
+    if constexpr (format.lookup != R16Lookup::kNone) {
+      w = _mm256_shuffle_epi8(constants.table, w);
+    } else if constexpr (kSigned) {
+      w = _mm256_xor_si256(w, constants.bias);
+    }
+    for (int t = 0; t < kTokens; ++t) {
+      const __m256i x = BroadcastDword(values + t * kChunk + v * 4);
+      if constexpr (kVnni) {
+#ifdef __AVXVNNI__
+        dot[t] = _mm256_dpbusd_avx_epi32(dot[t], w, x);
+#endif
+      } else if constexpr (kSigned) {
+        const __m256i product = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+        dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(product, constants.ones));
+      } else {
+        const __m256i product = _mm256_maddubs_epi16(w, x);
+        run[t] = v % kRun == 0 ? product : _mm256_add_epi16(run[t], product);
+        if constexpr (v % kRun == kRun - 1)
+          dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(run[t], constants.ones));
+      }
+    }
+  }
+
+  // Of a block, for half of the rows.
+  template <int kHalf>
+  static inline __attribute__((always_inline)) __m256 Scale(const uint8_t* chunk, int64_t cols,
+                                                            int block) {
+    const int64_t row = static_cast<int64_t>(block) * kGroupRows + kHalf * kHalfRows;
+    if constexpr (format.super) {
+      __m128i bytes = EightBytes(chunk + format.scale_at(cols) + row);
+      if constexpr (format.nibble_scales) bytes = _mm_and_si128(bytes, _mm_set1_epi8(15));
+      return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+    } else if constexpr (format.scale_kind == R16Scale::kE8M0) {
+      // Half of the power of two, as HalfOfE8M0: below an exponent of two a subnormal.
+      const __m256i e = _mm256_cvtepu8_epi32(EightBytes(chunk + row));
+      const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+      const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+      const __m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
+      return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+    } else {
+      return EightHalves(chunk + row * 2);
+    }
+  }
+
+  template <int kHalf>
+  static inline __attribute__((always_inline)) void AddBlock(const uint8_t* chunk, int64_t cols,
+                                                             int block,
+                                                             const __m256i (&dot)[kTokens],
+                                                             const ChunkInput& input,
+                                                             __m256 (&part)[kTokens]) {
+    const __m256 scale = Scale<kHalf>(chunk, cols, block);
+    for (int t = 0; t < kTokens; ++t) {
+      __m256 value = _mm256_cvtepi32_ps(dot[t]);
+      if constexpr (!format.super)
+        value = _mm256_mul_ps(value, _mm256_set1_ps(input.scale[t * 8 + block]));
+      part[t] = _mm256_fmadd_ps(value, scale, part[t]);
+    }
+    if constexpr (!format.super && format.min) {
+      const int64_t row = static_cast<int64_t>(block) * kGroupRows + kHalf * kHalfRows;
+      const __m256 min = EightHalves(chunk + format.m_at(cols) + row * 2);
+      for (int t = 0; t < kTokens; ++t)
+        part[t] = _mm256_fmadd_ps(_mm256_set1_ps(input.scaled_sum[t * 8 + block]), min, part[t]);
+    }
+  }
+
+  // Two blocks' minimums side by side, as one 32-bit lane per row.
+  template <int kHalf>
+  static __m256i Minimums(const uint8_t* chunk, int64_t cols, int pair) {
+    if constexpr (format.nibble_scales) {
+      const uint8_t* bytes =
+          chunk + format.scale_at(cols) + pair * 2 * kGroupRows + kHalf * kHalfRows;
+      const __m256i first = _mm256_srli_epi32(_mm256_cvtepu8_epi32(EightBytes(bytes)), 4);
+      const __m256i second =
+          _mm256_srli_epi32(_mm256_cvtepu8_epi32(EightBytes(bytes + kGroupRows)), 4);
+      return _mm256_or_si256(first, _mm256_slli_epi32(second, 16));
+    } else {
+      return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(
+          chunk + format.min_at(cols) + pair * 2 * kGroupRows + kHalf * kGroupRows)));
+    }
+  }
+
+  // sums += input scale * (d * part - dmin * minimums . sums of the input)
+  template <int kHalf>
+  static inline __attribute__((always_inline)) void Finish(const uint8_t* chunk, int64_t cols,
+                                                           const ChunkInput& input,
+                                                           __m256 (&part)[kTokens], float* sums) {
+    const __m256 d = EightHalves(chunk + kHalf * kGroupRows);
+    for (int t = 0; t < kTokens; ++t) part[t] = _mm256_mul_ps(part[t], d);
+    if constexpr (format.min) {
+      __m256i dot[kTokens];
+      for (int t = 0; t < kTokens; ++t) dot[t] = _mm256_setzero_si256();
+      for (int p = 0; p < kBlocks<kShape> / 2; ++p) {
+        const __m256i minimums = Minimums<kHalf>(chunk, cols, p);
+        for (int t = 0; t < kTokens; ++t) {
+          const __m256i pair = BroadcastDword(input.sum + t * kBlocks<kShape> + 2 * p);
+          dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(minimums, pair));
+        }
+      }
+      const __m256 dmin = EightHalves(chunk + format.m_at(cols) + kHalf * kGroupRows);
+      for (int t = 0; t < kTokens; ++t)
+        part[t] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(dot[t]), dmin, part[t]);
+    }
+    for (int t = 0; t < kTokens; ++t) {
+      float* at = sums + t * kGroupRows;
+      _mm256_store_ps(at,
+                      _mm256_fmadd_ps(part[t], _mm256_set1_ps(input.scale[t]), _mm256_load_ps(at)));
+    }
+  }
+};
+
+template <const R16Format& format, int kTokens>
+using StreamTilePlain = StreamTileAvx2<false, format, kTokens>;
+template <const R16Format& format, int kTokens>
+using StreamTileVnni = StreamTileAvx2<true, format, kTokens>;
+// As many as have their sums in registers. Two tiles in turn for eight tokens are no faster than
+// the panel.
+constexpr int kMaxStreamTokens = 4;
+
+template <const R16Format& format, bool kVnni>
+void MultiplyAvx2(const MultiplyTask& task) {
+  if (task.tokens > kMaxStreamTokens) {
+    MultiplyR16<format, VectorKernel<format, SimdAvx2<kVnni>, TilesAvx2<kVnni>>>(task);
+  } else if constexpr (kVnni) {
+    MultiplyStream<format, StreamTileVnni, kMaxStreamTokens>(task);
+  } else {
+    MultiplyStream<format, StreamTilePlain, kMaxStreamTokens>(task);
+  }
+}
+
+template <const R16Format& format, bool kVnni>
+constexpr TypeKernels Avx2Row(const char* name) {
+  return R16Row<format>(name, &MultiplyAvx2<format, kVnni>);
+}
+
+}  // namespace
+}  // namespace puna::backend::cpu
+
+#endif  // PUNA_BACKEND_CPU_KERNELS_STREAM_AVX2_H_
