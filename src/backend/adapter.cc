@@ -23,6 +23,7 @@ std::vector<bool> ChangeableWeights(const Plan& plan) {
   };
   for (const Op& op : plan.ops) {
     if (const auto* product = std::get_if<MatMulOp>(&op)) add(product->weight);
+    if (const auto* product = std::get_if<HeadMatMulOp>(&op)) add(product->weight);
     if (const auto* embed = std::get_if<EmbedOp>(&op)) add(embed->table);
     if (const auto* experts = std::get_if<ExpertsOp>(&op)) {
       for (const WeightId id : {experts->gate, experts->up, experts->down}) add(id);

@@ -28,9 +28,9 @@ struct LowRankChange {
   }
 };
 
-// The changes of one adapter, fit for one plan. Weights that a MatMulOp, an ExpertsOp or an EmbedOp
-// reads can be changed
-// (ChangeableWeights). Immutable; belongs to the caller of Program::Run.
+// The changes of one adapter, fit for one plan. Weights that a MatMulOp, a HeadMatMulOp, an
+// ExpertsOp or an EmbedOp reads can be changed (ChangeableWeights). Immutable; belongs to the
+// caller of Program::Run.
 struct Adapter {
   std::vector<LowRankChange> changes;  // at most one per weight
   std::vector<int> by_weight;          // [weights of the plan]: index into `changes`; -1: none

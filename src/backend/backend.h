@@ -55,6 +55,9 @@ struct Segment {
   // read may be written.
   int32_t state = -1;
   std::span<const StateWrite> state_writes;
+  // Of plans with an encoder: so many positions at the beginning of the sequence belong to the text
+  // that it read. In the pass that reads them not used; in all others above 0.
+  int64_t encoded = 0;
 };
 
 // One pass. Segments are disjoint, in row order, and cover all tokens. Two segments may share pages
@@ -64,6 +67,9 @@ struct Batch {
   std::span<const Segment> segments;
   std::span<const int32_t>
       output_rows;  // rows to compute outputs for, ascending; ignored by pooled plans
+  // Runs the encoder of the plan: each segment is a whole text and starts its sequence. There are
+  // no outputs.
+  bool encodes = false;
 };
 
 struct CompileOptions {

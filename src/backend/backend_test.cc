@@ -133,6 +133,27 @@ const BrokenPlan kBrokenPlans[] = {
        plan.plan().positions = 2;
        plan.Add(AddRowOp{.table = plan.Vector({1, 2, 3, 4}), .inout = plan.Input()});
      }},
+    {"stores keys outside an encoder",
+     [](TinyPlan& plan, View) {
+       plan.plan().cache_layers.push_back({1, 1, 1, 0});
+       plan.Add(StoreOp{.k = {0, 0, 1}, .v = {0, 1, 1}, .cache = 0});
+     }},
+    {"cross attention",
+     [](TinyPlan& plan, View other) {
+       plan.plan().cache_layers.push_back({1, 4, 4, 0});
+       AttentionOp op{.q = plan.Input(), .out = other, .cache = 0, .heads = 1, .kv_heads = 1};
+       op.k_size = op.v_size = 4;
+       op.causal = false;
+       op.cross = true;
+       plan.Add(op);
+     }},
+    {"not written",
+     [](TinyPlan& plan, View) {  // by the decoder
+       plan.plan().encoder_ops = plan.plan().ops.size();
+       plan.Add(ScaleOp{.inout = plan.Input()});
+     }},
+    {"nothing behind an encoder",
+     [](TinyPlan& plan, View) { plan.plan().encoder_ops = plan.plan().ops.size(); }},
     {"pooled does not fit", [](TinyPlan& plan, View) { plan.plan().pooled = true; }},
 };
 
@@ -147,6 +168,48 @@ TEST(ValidatePlan, FindsEveryBrokenRule) {
     ASSERT_FALSE(status.has_value()) << broken.message;
     EXPECT_THAT(status.error().message, HasSubstr(broken.message));
     EXPECT_EQ(status.error().code, ErrorCode::kInternal);
+  }
+}
+
+// Scores are 0, so what is seen counts alike: all of the encoder's tokens by cross attention, the
+// decoder's own up to the token by the other.
+TEST(Encoder, IsSeenByCrossAttentionAlone) {
+  TinyPlan tiny(1, {1, 2, 6});
+  Plan& plan = tiny.plan();
+  plan.cache_layers = {{1, 1, 1, 0}, {1, 1, 1, 0}};
+  tiny.Add(StoreOp{.k = tiny.Input(), .v = tiny.Input(), .cache = 0});
+  plan.encoder_ops = plan.ops.size();
+  const View zero = tiny.Buffer(1), own = tiny.Buffer(1), out = tiny.Buffer(1),
+             seen = tiny.Buffer(1);
+  tiny.Add(EmbedOp{.table = 0, .out = zero, .scale = 0}).Add(EmbedOp{.table = 0, .out = own});
+  AttentionOp cross{.q = zero, .out = out, .cache = 0, .heads = 1, .kv_heads = 1};
+  cross.k_size = cross.v_size = 1;
+  AttentionOp self = cross;
+  cross.causal = false;
+  cross.cross = true;
+  self.k = self.v = own;
+  self.out = seen;
+  self.cache = 1;
+  tiny.Add(cross).Add(self).Add(AddOp{.a = out, .b = seen, .out = out, .scale = 100});
+  plan.output = out;
+  ASSERT_TRUE(ValidatePlan(plan).has_value());
+  for (const char* name : {"reference", "cpu"}) {
+    const auto backend = *CreateBackend({.name = name});
+    const auto program =
+        *backend->Compile(std::make_shared<Plan>(plan), {.kv_type = KvType::kF32, .kv_pages = 4});
+    const std::vector<int32_t> text = {0, 1, 2, 0, 1}, pages = {3, 1}, other_pages = {0};
+    const Segment texts[] = {{.tokens = 3, .pages = pages},
+                             {.first_row = 3, .tokens = 2, .pages = other_pages}};
+    program->Run({.tokens = text, .segments = texts, .output_rows = {}, .encodes = true}, {});
+    const std::vector<int32_t> tokens = {2, 1, 0}, rows = {0, 1, 2};
+    const Segment segments[] = {
+        {.tokens = 2, .start_position = 3, .pages = pages, .encoded = 3},
+        {.first_row = 2, .tokens = 1, .start_position = 2, .pages = other_pages, .encoded = 2}};
+    std::vector<float> values(3);
+    program->Run({.tokens = tokens, .segments = segments, .output_rows = rows}, values);
+    EXPECT_THAT(values, ::testing::Pointwise(::testing::FloatNear(1e-3f),
+                                             std::vector<float>{603, 403, 101.5}))
+        << name;
   }
 }
 

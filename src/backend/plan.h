@@ -151,6 +151,9 @@ struct RopeOp {
 // the segment itself is.
 // `v_in_k`: the values are the first v_size values of the keys. Then v.buffer < 0, and the cache
 // layer has a v_size of 0.
+// `cross`: the keys and values are what the pass of an encoder stored for the sequence, all of them
+// visible: read only, not causal, without window and bias by position. Other attention does not see
+// the positions of the encoder's tokens (Plan::encoder_ops).
 // With selection >= 0 a token sees only the keys that the IndexOp of that slot chose for it; there
 // is neither a soft cap nor a linear bias then.
 struct AttentionOp {
@@ -165,9 +168,16 @@ struct AttentionOp {
   float alibi_max_bias = 0;  // 0: none
   bool causal = true;
   bool v_in_k = false;
+  bool cross = false;
   int selection = -1;
   WeightId sinks = kNoWeight;          // [heads]
   WeightId position_bias = kNoWeight;  // [buckets][heads]
+};
+
+// Appends keys and values to a cache layer, for cross attention. In the pass of an encoder only.
+struct StoreOp {
+  View k, v;  // [kv_heads * k_size], [kv_heads * v_size] of the cache layer
+  int cache = -1;
 };
 
 // The row of a position bias for a key that stands `distance` behind the query (T5): exact for near
@@ -399,7 +409,7 @@ using Op =
     std::variant<EmbedOp, AddRowOp, NormOp, MatMulOp, RopeOp, AttentionOp, UnaryOp, GatedOp, AddOp,
                  MulOp, ScaleOp, RouteOp, ExpertsOp, SelectRowsOp, PoolOp, HeadMatMulOp,
                  CopyHeadsOp, PositionScaleOp, IndexOp, XieluOp, MixOp, MatchLengthOp, CutBelowOp,
-                 SoftmaxOp, AffineOp, ConvolutionOp, ScanOp, DeltaOp, WkvOp>;
+                 SoftmaxOp, AffineOp, ConvolutionOp, ScanOp, DeltaOp, WkvOp, StoreOp>;
 
 // One layer of the key/value cache.
 struct CacheLayer {
@@ -420,6 +430,11 @@ struct Plan {
   std::vector<CacheLayer> cache_layers;
   std::vector<StateLayer> state_layers;
   std::vector<Op> ops;
+  // So many ops at the beginning are a pass of their own (Batch::encodes): an encoder, which reads
+  // a whole text and stores what cross attention of the other ops reads. It has no outputs, and the
+  // others read none of its buffers. In the cache its tokens have the first positions of the
+  // sequence, those of the decoder follow.
+  size_t encoder_ops = 0;
   int routes = 0;          // route slots
   int selections = 0;      // slots of chosen keys
   int64_t vocabulary = 0;  // token ids are in [0, vocabulary)

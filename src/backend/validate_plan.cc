@@ -26,7 +26,10 @@ class Checker {
     for (const StateLayer& layer : plan_.state_layers)
       Require(layer.values > 0, "a state layer without values");
     Require(plan_.vocabulary > 0, "no vocabulary");
+    Require(plan_.encoder_ops < std::max<size_t>(plan_.ops.size(), 1), "nothing behind an encoder");
     for (size_t i = 0; i < plan_.ops.size() && problem_.empty(); ++i) {
+      encodes_ = i < plan_.encoder_ops;
+      if (i == plan_.encoder_ops) spaces_.assign(spaces_.size(), RowSpace::kUnwritten);
       std::visit([this](const auto& op) { Check(op); }, plan_.ops[i]);
       if (!problem_.empty()) {
         return MakeError(ErrorCode::kInternal, "op {} ({}): {}", i, OpName(plan_.ops[i]), problem_);
@@ -212,6 +215,10 @@ class Checker {
       Require(op.v.width == op.kv_heads * op.v_size, "widths differ");
       Apart(op.v, op.out);
     }
+    Require(
+        !op.cross || (plan_.encoder_ops > 0 && !encodes_ && reads_only && !op.causal &&
+                      op.window == 0 && op.position_bias == kNoWeight && op.alibi_max_bias == 0),
+        "cross attention to something else than an encoder's keys");
     if (op.cache >= 0) {
       const bool known = static_cast<size_t>(op.cache) < plan_.cache_layers.size();
       Require(known, "a cache layer out of range");
@@ -234,6 +241,19 @@ class Checker {
               "chosen keys with a soft cap or a bias");
     }
     Write(op.out);
+  }
+
+  void Check(const StoreOp& op) {
+    Require(encodes_, "stores keys outside an encoder");
+    Read(op.k);
+    Read(op.v);
+    const bool known = op.cache >= 0 && static_cast<size_t>(op.cache) < plan_.cache_layers.size();
+    Require(known, "a cache layer out of range");
+    if (!known) return;
+    const CacheLayer& layer = plan_.cache_layers[static_cast<size_t>(op.cache)];
+    Require(layer.kv_heads * layer.k_size == op.k.width && layer.v_size > 0 &&
+                layer.kv_heads * layer.v_size == op.v.width,
+            "a cache layer of another shape");
   }
 
   void Selection(int selection) {
@@ -444,7 +464,7 @@ class Checker {
   }
 
   void Check(const SelectRowsOp& op) {
-    Require(space_ != RowSpace::kSegments, "after pooling");
+    Require(space_ != RowSpace::kSegments && !encodes_, "after pooling or in an encoder");
     Require(op.in.width == op.out.width, "widths differ");
     SameOrApart(op.in, op.out);
     if (InRange(op.in)) {
@@ -457,6 +477,7 @@ class Checker {
 
   void Check(const PoolOp& op) {
     BeforeSelection();
+    Require(!encodes_, "pooling in an encoder");
     Read(op.in);
     Require(op.in.width == op.out.width, "widths differ");
     Require(op.pooling == Pooling::kMean || op.pooling == Pooling::kFirst ||
@@ -470,6 +491,7 @@ class Checker {
   const Plan& plan_;
   std::vector<RowSpace> spaces_;
   RowSpace space_ = RowSpace::kTokens;
+  bool encodes_ = false;  // the op belongs to an encoder
   std::string problem_;
 };
 

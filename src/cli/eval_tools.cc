@@ -106,6 +106,8 @@ Status EvalLogits(const Settings& settings, const EvalLogitsOptions& options) {
     PUNA_RETURN_IF_ERROR(ApplyAdapter(adapter, runner.get()));
   PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(options.out));
   model::PageTable sequence = runner->NewSequence();
+  // As llama.cpp's recorder does: the decoder goes over the same tokens again.
+  if (runner->config().encoder) PUNA_RETURN_IF_ERROR(runner->Encode(&sequence, ids));
   const size_t chunk = model::SeesAhead(runner->config())
                            ? ids.size()
                            : static_cast<size_t>(runner_options.max_batch_tokens);

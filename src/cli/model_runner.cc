@@ -45,7 +45,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
   PUNA_ASSIGN_OR_RETURN(const auto plan,
                         model::BuildPlan(config, std::move(file), {.context_length = context}));
   PUNA_ASSIGN_OR_RETURN(auto backend, backend::CreateBackend(options.backend));
-  const int64_t pages = PagesFor(options.kv_tokens);
+  const int64_t pages = PagesFor((config.encoder ? 2 : 1) * options.kv_tokens);
   // Two for each sequence, of which none is shorter than a page.
   const int64_t slots = plan->state_layers.empty() ? 0 : 2 * pages + 2;
   const int64_t max_batch_tokens = model::SeesAhead(config)
@@ -103,8 +103,22 @@ Result<model::PageTable> ModelRunner::Copy(const model::PageTable& sequence) {
   return copy;
 }
 
+Status ModelRunner::Encode(model::PageTable* sequence, std::span<const int32_t> tokens) {
+  PUNA_RETURN_IF_ERROR(sequence->Grow(static_cast<int64_t>(tokens.size()), program_.get()));
+  batch_.Clear();
+  batch_.AddWhole(tokens, *sequence, applied_);
+  batch_.Encode(program_.get());
+  sequence->MarkEncoded();
+  return {};
+}
+
 Result<std::span<const float>> ModelRunner::Run(std::span<const Part> parts, Outputs outputs) {
   for (const Part& part : parts) {
+    if (config_.encoder && part.sequence->encoded() == 0) {
+      return MakeError(ErrorCode::kUnsupported,
+                       "{} models continue no text: an encoder reads it, a decoder answers",
+                       config_.architecture);
+    }
     PUNA_RETURN_IF_ERROR(
         part.sequence->Grow(static_cast<int64_t>(part.tokens.size()), program_.get()));
   }
@@ -119,7 +133,8 @@ Result<std::span<const float>> ModelRunner::Run(std::span<const Part> parts, Out
                                .pages = part.sequence->pages(),
                                .adapters = applied_,
                                .state = part.sequence->read_state(),
-                               .state_writes = part.sequence->state_writes()});
+                               .state_writes = part.sequence->state_writes(),
+                               .encoded = part.sequence->encoded()});
     for (int64_t row = outputs == Outputs::kAll ? 0 : count - 1; row < count; ++row)
       batch_.output_rows.push_back(static_cast<int32_t>(first + row));
   }

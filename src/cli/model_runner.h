@@ -28,7 +28,7 @@ struct RunnerOptions {
   backend::KvType kv_type = backend::KvType::kF16;
   int64_t context_tokens = 0;  // longest sequence; some rope scalings depend on it; 0: as
                                // trained, at least 256
-  int64_t kv_tokens = 0;       // room for all sequences together
+  int64_t kv_tokens = 0;       // room for all sequences together; for an encoder as much again
   int64_t max_batch_tokens = 512;
 };
 
@@ -59,6 +59,8 @@ class ModelRunner {
   // One pass. Returns logits, [parts, vocabulary] or [tokens, vocabulary]; valid until the next.
   // REQUIRES: at most max_batch_tokens tokens, all in the vocabulary.
   Result<std::span<const float>> Run(std::span<const Part> parts, Outputs outputs);
+  // Lets the encoder read a text, all in one pass. Models that have one need that before Run.
+  Status Encode(model::PageTable* sequence, std::span<const int32_t> tokens);
   // Appends any number of tokens in passes of max_batch_tokens, dropping the outputs.
   Status Prefill(model::PageTable* sequence, std::span<const int32_t> tokens);
 

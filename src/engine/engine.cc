@@ -65,9 +65,12 @@ EngineOptions ResolveOptions(EngineOptions options, const model::ModelConfig& co
   if (options.context_length <= 0) options.context_length = config.context_length;
   options.context_length = std::clamp<int64_t>(options.context_length, 1, kLargestPool);
   options.embeddings = options.embeddings || config.embeddings_only;
-  if (options.embeddings) {
+  if (config.encoder) options.prefix_cache = false;  // all of a text counts in each of its keys
+  if (options.embeddings || config.encoder) {
     options.max_batch_tokens =
         std::max(options.max_batch_tokens, std::min(options.context_length, kEmbeddingBatchTokens));
+  }
+  if (options.embeddings) {
     // Room for one batch; each of its inputs may leave a page half empty, so a batch of very short
     // ones is split.
     if (options.kv_tokens <= 0) options.kv_tokens = 2 * options.max_batch_tokens;
@@ -185,7 +188,13 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
   }
   if (request.prompt.empty()) return MakeError(ErrorCode::kInvalidArgument, "the prompt is empty");
   const auto length = static_cast<int64_t>(request.prompt.size());
-  if (length >= ContextOf(request)) {
+  const bool encodes = parts.config.encoder.has_value();
+  if (encodes && length > parts.options.max_batch_tokens) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the prompt has {} tokens, the encoder reads at most {} at once", length,
+                     parts.options.max_batch_tokens);
+  }
+  if (length + (encodes ? 1 : 0) >= ContextOf(request)) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "the prompt has {} tokens, which with one token of output do not fit the "
                      "context of {} tokens",
@@ -214,6 +223,11 @@ void Engine::Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream
     PUNA_ASSIGN_OR_RETURN(auto adapters, s.adapters.Find(request.adapters));
     if (adapters != nullptr) request.prefix_key = adapters->key;
     const int64_t context_length = s.ContextOf(request);
+    if (const auto& encoder = s.parts.config.encoder) {
+      request.encoder_tokens = static_cast<int64_t>(request.prompt.size());
+      request.prompt.push_back(static_cast<TokenId>(encoder->start_token));
+      request.shift = false;  // nothing of what the encoder read can be forgotten
+    }
     s.waiting.push_back(std::make_unique<Sequence>(std::move(request), std::move(adapters), stream,
                                                    context_length, s.parts.tokenizer.get(),
                                                    &s.pool));
@@ -249,21 +263,28 @@ Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int
   }
   PUNA_RETURN_IF_ERROR(s.CheckTokens(tokens));
   const auto count = static_cast<int64_t>(tokens.size());
-  if (count > context_length()) {
+  const int64_t encoded = s.parts.config.encoder ? count : 0;
+  if (count + encoded > context_length() || encoded > s.parts.options.max_batch_tokens) {
     return MakeError(ErrorCode::kInvalidArgument, "{} tokens do not fit the context of {} tokens",
-                     count, context_length());
+                     count + encoded, context_length());
   }
   chunk = std::clamp<int64_t>(chunk, 1, s.parts.options.max_batch_tokens);
   PUNA_ASSIGN_OR_RETURN(const auto set, s.adapters.Find(adapters));
   model::PageTable cache(&s.pool);
   std::vector<float> logits;
   logits.reserve(tokens.size() * static_cast<size_t>(s.parts.output_width));
+  if (encoded > 0) {
+    s.prefixes.MakeFree(cache.PagesNeeded(encoded), 0);
+    PUNA_RETURN_IF_ERROR(cache.Grow(encoded, s.parts.program.get()));
+    s.EncodeText(tokens, &cache, AppliedOf(set.get()));
+  }
   for (int64_t done = 0; done < count;) {
     const int64_t rows = std::min(chunk, count - done);
     s.prefixes.MakeFree(cache.PagesNeeded(rows), cache.SlotsNeeded(rows));
     PUNA_RETURN_IF_ERROR(cache.Grow(rows, s.parts.program.get()));
     s.batch.Clear();
-    s.batch.Add(tokens, cache, rows, AppliedOf(set.get()));
+    s.batch.AddLast(tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(rows)), cache,
+                    AppliedOf(set.get()));
     for (int32_t row = 0; row < rows; ++row) s.batch.output_rows.push_back(row);
     s.batch.Run(s.parts.program.get(), rows, s.parts.output_width);
     logits.insert(logits.end(), s.batch.outputs.begin(), s.batch.outputs.end());

@@ -43,8 +43,8 @@ struct EngineOptions {
   int64_t state_slots = 0;
   // Longest sequence that plans are built for, in tokens; 0: as trained.
   int64_t context_length = 0;
-  // Rows of one step. With `embeddings` at least 2048 or the context, whichever is less, because
-  // an input cannot be cut into chunks.
+  // Rows of one step. With `embeddings`, and where an encoder reads prompts, at least 2048 or the
+  // context, whichever is less, because an input cannot be cut into chunks.
   int64_t max_batch_tokens = 512;
   // Sequences that advance in one step; 0: no limit but rows and pages.
   int64_t max_sequences = 0;
@@ -99,6 +99,9 @@ struct GenerateRequest {
   bool speculate = true;
   // Say these tokens in place of the sampled ones, as far as they reach (benchmarks).
   std::vector<TokenId> replay;
+  // So many tokens at the beginning of the prompt are a text that an encoder reads. The engine sets
+  // it.
+  int64_t encoder_tokens = 0;
   // When GenerationStats::total begins (default: at Submit), and what it reports as `load`.
   std::chrono::steady_clock::time_point submitted{};
   // Fails with kUnavailable when it is not done then.
@@ -164,7 +167,7 @@ class Engine {
   Status PrepareAdapters(const std::vector<AdapterReference>& adapters);
 
   // Logits of every position, [tokens, vocabulary], computed in chunks of `chunk` tokens beside
-  // nothing else; for `puna eval` and tests.
+  // nothing else; for `puna eval` and tests. An encoder reads the same tokens first.
   Result<std::vector<float>> Evaluate(std::span<const TokenId> tokens, int64_t chunk,
                                       const std::vector<AdapterReference>& adapters = {});
 

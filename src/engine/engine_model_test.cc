@@ -186,6 +186,63 @@ TEST_P(EngineModelTest, EmbeddingsAloneAndTogetherAreAlikeAndEqualTheOracle) {
   EXPECT_GT(models, 0);
 }
 
+// What the reference backend says when it goes token by token: the encoder reads the prompt, the
+// decoder begins with its start token.
+std::vector<TokenId> GreedyAnswer(const std::filesystem::path& path,
+                                  const std::vector<TokenId>& prompt, size_t count) {
+  const auto reference = *backend::CreateBackend({.name = "reference"});
+  const auto model = *testing::LoadModel(path, reference.get(), false, backend::KvType::kF32);
+  model::PagePool pool = model.NewPool();
+  model::PageTable pages(&pool);
+  testing::Begin(model, &pages, prompt);
+  std::vector<TokenId> answer, next = {static_cast<TokenId>(model.config.encoder->start_token)};
+  while (answer.size() < count) {
+    const testing::Part part{&pages, next};
+    const std::vector<float> logits = testing::RunPass(model, {&part, 1});
+    next = {static_cast<TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin())};
+    answer.push_back(next[0]);
+  }
+  return answer;
+}
+
+TEST_P(EngineModelTest, AnEncoderReadsThePrompt) {
+  const auto path = testing::SourcePath("tests/data/oracles/t5-dense.gguf");
+  std::vector<GenerateRequest> requests;
+  std::vector<std::vector<TokenId>> expected;
+  for (uint32_t i = 0; i < 5; ++i) {
+    requests.push_back(Request(7 + 8 * i, i, 30));
+    requests.back().sampling.temperature = 0;
+    for (TokenId& token : requests.back().prompt) token %= 128;
+    expected.push_back(GreedyAnswer(path, requests.back().prompt, 30));
+  }
+  ASSERT_NE(expected[0], expected[1]);
+  EngineOptions options;
+  options.kv_type = backend::KvType::kF32;
+  for (const int64_t kv_tokens : {1024, 128}) {  // a small pool preempts, and texts are read again
+    options.kv_tokens = kv_tokens;
+    const std::unique_ptr<Engine> engine = LoadEngine(path, backend_.get(), options);
+    ASSERT_NE(engine, nullptr);
+    const std::vector<Outcome> outcomes = RunAll(engine.get(), requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_FALSE(outcomes[i].error) << outcomes[i].error->message;
+      EXPECT_EQ(outcomes[i].tokens, expected[i]) << i << " of a pool of " << kv_tokens;
+    }
+    EXPECT_EQ(engine->usage().preemptions > 0, kv_tokens == 128);
+    EXPECT_EQ(engine->usage().pages_in_use, 0);
+  }
+  const std::unique_ptr<Engine> engine = LoadEngine(path, backend_.get(), options);
+  const Outcome refused = RunOne(engine.get(), Request(127, 1, 3));
+  ASSERT_TRUE(refused.error);
+  EXPECT_NE(refused.error->message.find("127 tokens"), std::string::npos) << refused.error->message;
+  GenerateRequest endless = requests[0];  // until the context is full, whatever it says of shifting
+  endless.max_tokens = -1;
+  endless.shift = true;
+  const Outcome full = RunOne(engine.get(), endless);
+  ASSERT_TRUE(full.stats);
+  EXPECT_EQ(full.stats->reason, FinishReason::kLength);
+  EXPECT_EQ(full.tokens.size(), 128u - 7 - 1);
+}
+
 // The recordings are of exact arithmetic. A backend that rounds activations may choose otherwise at
 // a near tie and then tells another story, so it follows the recorded one: at each of its tokens
 // the recorded choice must be all but the best.

@@ -24,7 +24,7 @@
 namespace puna::engine {
 
 struct Engine::Parts {
-  model::ModelConfig config;  // context_length and embeddings_only are used
+  model::ModelConfig config;  // context_length, embeddings_only and encoder are used
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // may be null
   std::unique_ptr<backend::Program> program;
   std::shared_ptr<const backend::Plan> plan;  // of the program, for adapters; null: it takes none
@@ -55,6 +55,9 @@ struct Engine::State {
   // step.cc
   void DropUnwanted();
   void Admit();
+  void Encode();
+  void EncodeText(std::span<const TokenId> text, model::PageTable* cache,
+                  std::span<const backend::AppliedAdapter> applied);
   void PlanBatch();
   std::vector<size_t> PromptOrder() const;
   bool PagesAreComing(const Sequence& sequence) const;

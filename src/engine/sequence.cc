@@ -48,7 +48,8 @@ Sequence::Sequence(GenerateRequest request, std::shared_ptr<const AdapterSet> ad
   if (request_.constraint != nullptr) matcher_.emplace(request_.constraint);
   // The control tokens that a constraint allows are those it names: they belong to the text.
   const bool show_control = request_.show_control_tokens || matcher_;
-  if (tokenizer_ != nullptr) decoder_.emplace(*tokenizer_, /*continues_text=*/true, show_control);
+  const bool continues_text = request_.encoder_tokens == 0;
+  if (tokenizer_ != nullptr) decoder_.emplace(*tokenizer_, continues_text, show_control);
   for (const TokenId token : tokens_) sampler_.Accept(token);
 }
 

@@ -43,6 +43,8 @@ class Sequence {
   // Tokens that are not computed yet; at least 1 between steps.
   int64_t remaining() const { return static_cast<int64_t>(tokens_.size()) - cache_.length(); }
   bool generating() const { return generated_ > 0; }
+  // Tokens at the beginning that an encoder has to read before anything else is computed.
+  int64_t to_encode() const { return cache_.encoded() > 0 ? 0 : request_.encoder_tokens; }
   Clock::time_point submitted() const { return request_.submitted; }
   Clock::time_point deadline() const { return request_.deadline; }
   uint64_t prefix_key() const { return request_.prefix_key; }

@@ -52,6 +52,7 @@ bool Engine::Step() {
   if (idle()) return false;
   s.DropUnwanted();
   s.Admit();
+  s.Encode();
   s.PlanBatch();
   if (s.batch.tokens.empty()) return true;
   const double begin = s.parts.clock();
@@ -118,6 +119,28 @@ void Engine::State::Admit() {
     running.push_back(std::move(waiting.front()));
     waiting.pop_front();
   }
+}
+
+// Where an encoder reads prompts: each alone and whole, in a pass before the step in which its
+// sequence begins to advance.
+void Engine::State::Encode() {
+  for (size_t i = 0; i < running.size(); ++i) {
+    Sequence* sequence = running[i].get();
+    const int64_t count = sequence->to_encode();
+    if (count == 0) continue;
+    if (!GrowOrPreempt(sequence, count)) return;
+    EncodeText(std::span(sequence->tokens()).first(static_cast<size_t>(count)), &sequence->cache(),
+               sequence->adapters());
+  }
+}
+
+// `cache` has room for the text and holds nothing yet.
+void Engine::State::EncodeText(std::span<const TokenId> text, model::PageTable* cache,
+                               std::span<const backend::AppliedAdapter> applied) {
+  batch.Clear();
+  batch.AddWhole(text, *cache, applied);
+  batch.Encode(parts.program.get());
+  cache->MarkEncoded();
 }
 
 // Indexes of the running sequences that have a prompt to compute, in the order in which they get

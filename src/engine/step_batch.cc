@@ -15,22 +15,32 @@ void StepBatch::AddWhole(std::span<const TokenId> sequence_tokens, const model::
 
 void StepBatch::Add(std::span<const TokenId> sequence_tokens, const model::PageTable& cache,
                     int64_t rows, std::span<const backend::AppliedAdapter> adapters) {
-  AddRows(sequence_tokens.subspan(0, static_cast<size_t>(cache.length())), cache.length() - rows,
+  AddLast(sequence_tokens.subspan(static_cast<size_t>(cache.length() - rows),
+                                  static_cast<size_t>(rows)),
           cache, adapters);
 }
 
-void StepBatch::AddRows(std::span<const TokenId> sequence_tokens, int64_t start,
+void StepBatch::AddLast(std::span<const TokenId> last_tokens, const model::PageTable& cache,
+                        std::span<const backend::AppliedAdapter> adapters) {
+  AddRows(last_tokens, cache.length() - static_cast<int64_t>(last_tokens.size()), cache, adapters);
+}
+
+void StepBatch::AddRows(std::span<const TokenId> added, int64_t start,
                         const model::PageTable& cache,
                         std::span<const backend::AppliedAdapter> adapters) {
-  const auto added = sequence_tokens.subspan(static_cast<size_t>(start));
   segments.push_back({.first_row = static_cast<int64_t>(tokens.size()),
                       .tokens = static_cast<int64_t>(added.size()),
                       .start_position = start,
                       .pages = cache.pages(),
                       .adapters = adapters,
                       .state = cache.read_state(),
-                      .state_writes = cache.state_writes()});
+                      .state_writes = cache.state_writes(),
+                      .encoded = cache.encoded()});
   tokens.insert(tokens.end(), added.begin(), added.end());
+}
+
+void StepBatch::Encode(backend::Program* program) {
+  program->Run({.tokens = tokens, .segments = segments, .output_rows = {}, .encodes = true}, {});
 }
 
 void StepBatch::Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width) {

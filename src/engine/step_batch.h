@@ -28,17 +28,22 @@ struct StepBatch {
   // the pass is over.
   void Add(std::span<const TokenId> sequence_tokens, const model::PageTable& cache, int64_t rows,
            std::span<const backend::AppliedAdapter> adapters = {});
+  // Adds the last positions of a sequence, for which the table has room already.
+  void AddLast(std::span<const TokenId> last_tokens, const model::PageTable& cache,
+               std::span<const backend::AppliedAdapter> adapters = {});
   // The `count` rows that were added last are ones whose output is wanted.
   void WantLastRows(int64_t count) {
     for (int64_t i = count; i > 0; --i)
       output_rows.push_back(static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - i));
   }
+  // The pass of an encoder over whole texts.
+  void Encode(backend::Program* program);
   // One pass; fills `outputs`.
   void Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width);
 
  private:
-  void AddRows(std::span<const TokenId> sequence_tokens, int64_t start,
-               const model::PageTable& cache, std::span<const backend::AppliedAdapter> adapters);
+  void AddRows(std::span<const TokenId> added, int64_t start, const model::PageTable& cache,
+               std::span<const backend::AppliedAdapter> adapters);
 };
 
 }  // namespace puna::engine

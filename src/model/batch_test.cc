@@ -26,6 +26,7 @@ class BatchTest : public ::testing::TestWithParam<Case> {
                               const std::vector<size_t>& sizes) {
     model::PagePool pool = model.NewPool();
     model::PageTable pages(&pool);
+    Begin(model, &pages, tokens);
     std::vector<float> out;
     size_t next = 0;
     while (!tokens.empty()) {
@@ -43,6 +44,9 @@ class BatchTest : public ::testing::TestWithParam<Case> {
     model::PagePool pool = model.NewPool();
     model::PageTable pages(&pool), before(&pool), after(&pool);
     std::vector<int32_t> reversed(oracle.tokens.rbegin(), oracle.tokens.rend());
+    Begin(model, &pages, oracle.tokens);
+    Begin(model, &before, std::span(reversed).first(23));
+    Begin(model, &after, std::span(reversed).first(5));
     const Part past{&before, std::span(reversed).first(19)};
     RunPass(model, {&past, 1});
     const Part parts[] = {{&before, std::span(reversed).subspan(19, 3)},
@@ -58,14 +62,15 @@ class BatchTest : public ::testing::TestWithParam<Case> {
   std::vector<float> AfterFork(const LoadedModel& model, const Oracle& oracle, size_t shared) {
     model::PagePool pool = model.NewPool();
     model::PageTable first(&pool);
-    first.KeepCheckpointAt(static_cast<int64_t>(shared));
+    const int64_t fork_at = Begin(model, &first, oracle.tokens) + static_cast<int64_t>(shared);
+    first.KeepCheckpointAt(fork_at);
     std::vector<int32_t> other(oracle.tokens);
     std::reverse(other.begin() + static_cast<ptrdiff_t>(shared), other.end());
     const Part whole{&first, other};
     std::vector<float> out = RunPass(model, {&whole, 1});
     out.resize(shared * static_cast<size_t>(model.plan->output.width));
-    model::PageTable fork = first.Fork(static_cast<int64_t>(shared));
-    EXPECT_EQ(fork.length(), static_cast<int64_t>(shared)) << oracle.name;
+    model::PageTable fork = first.Fork(fork_at);
+    EXPECT_EQ(fork.length(), fork_at) << oracle.name;
     const Part rest{&fork, std::span(oracle.tokens).subspan(shared)};
     const std::vector<float> rows = RunPass(model, {&rest, 1});
     out.insert(out.end(), rows.begin(), rows.end());
@@ -79,14 +84,16 @@ class BatchTest : public ::testing::TestWithParam<Case> {
                                    bool kept) {
     model::PagePool pool = model.NewPool();
     model::PageTable pages(&pool);
+    const int64_t begin = Begin(model, &pages, oracle.tokens);
     const std::span<const int32_t> tokens = oracle.tokens;
     const size_t width = static_cast<size_t>(model.plan->output.width);
     std::vector<int32_t> guess(tokens.rbegin(), tokens.rbegin() + 7);
     const Part before{&pages, tokens.first(right)}, wrong{&pages, guess};
     std::vector<float> out = RunPass(model, {&before, 1});
-    if (kept) pages.KeepCheckpointAt(static_cast<int64_t>(right));
+    const int64_t at = begin + static_cast<int64_t>(right);
+    if (kept) pages.KeepCheckpointAt(at);
     RunPass(model, {&wrong, 1});
-    const auto back = static_cast<size_t>(pages.Truncate(static_cast<int64_t>(right)));
+    const auto back = static_cast<size_t>(pages.Truncate(at) - begin);
     if (kept || !model.has_states()) {
       EXPECT_EQ(back, right) << oracle.name;
     }
@@ -177,11 +184,14 @@ TEST_P(BatchTest, OnlyTheAskedRows) {
     const std::vector<float> all = InChunks(*model, oracle.tokens, {oracle.tokens.size()});
     model::PagePool pool = model->NewPool();
     model::PageTable pages(&pool);
+    const int64_t begin = Begin(*model, &pages, oracle.tokens);
     ASSERT_TRUE(pages.Grow(static_cast<int64_t>(oracle.tokens.size()), nullptr).has_value());
-    const backend::Segment segment{.tokens = pages.length(),
+    const backend::Segment segment{.tokens = pages.length() - begin,
+                                   .start_position = begin,
                                    .pages = pages.pages(),
                                    .state = pages.read_state(),
-                                   .state_writes = pages.state_writes()};
+                                   .state_writes = pages.state_writes(),
+                                   .encoded = pages.encoded()};
     const std::vector<int32_t> rows = {0, 7, 47};
     std::vector<float> out(rows.size() * width), expected;
     for (const int32_t row : rows) {

@@ -45,10 +45,13 @@ View SplitIntoStreams(PlanBuilder* plan, View x);
 View AltUpLayer(PlanBuilder* plan, int64_t layer, View streams);
 View JoinStreams(PlanBuilder* plan, View streams, bool select);
 
-// The whole network behind the embeddings `x` where an encoder reads the text first and all layers
-// attend to it (ModelConfig::encoder), final norm included; for embeddings the encoder alone.
-// [width]
-View EncoderDecoder(PlanBuilder* plan, View x, bool select);
+// Where an encoder reads the text first (ModelConfig::encoder): its pass, from the tokens to the
+// keys and values that the decoder's layers find of it in the cache. Call it before anything else.
+void EncoderPass(PlanBuilder* plan);
+// Behind the embeddings `x`, final norm included: the decoder, which attends to itself and to that;
+// or, for embeddings, the encoder alone. [width]
+View Decoder(PlanBuilder* plan, View x);
+View Encoder(PlanBuilder* plan, View x, bool select);
 
 // The rows that outputs were asked for, in a buffer of that name.
 View SelectRows(PlanBuilder* plan, std::string_view name, View in);

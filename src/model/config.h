@@ -222,6 +222,7 @@ struct AltUpConfig {
 struct EncoderConfig {
   int64_t layers = 0;
   int64_t position_buckets = 32;  // of the relative position bias, in both halves
+  int64_t start_token = 0;        // what the decoder's text begins with
 };
 
 // What a row becomes when texts are ranked or classified (Pooling::kRank): through cls and

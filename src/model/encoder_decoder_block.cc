@@ -1,9 +1,9 @@
-// An encoder reads the whole text; then a decoder goes over it token by token, each of its layers
-// attending to itself and to what the encoder made (T5, Raffel et al. 2020). Both see positions
-// only through a bias by distance, which the first layer of each has for all.
+// An encoder reads the whole text; then a decoder goes over its own text token by token, each of
+// its layers attending to itself and to what the encoder made (T5, Raffel et al. 2020). Both see
+// positions only through a bias by distance, which the first layer of each has for all.
 //
-// One pass computes both over the tokens of a segment. There is no cache: what the encoder makes of
-// a text depends on all of it.
+// What the decoder's layers need of the encoder is their keys and values of its output, which are
+// computed once and stay in the cache.
 #include "model/blocks.h"
 
 namespace puna::model {
@@ -26,38 +26,67 @@ WeightId PositionBias(PlanBuilder* plan, const Stack& stack, int64_t layer, int6
                       plan->config().encoder->position_buckets);
 }
 
-// x += output projection of the attention of norm(x) to `keys_of` (itself if that has no buffer).
-View AddAttention(PlanBuilder* plan, const Stack& stack, int64_t layer, std::string_view name,
-                  View x, View keys_of, bool select) {
+// Queries from norm(x) and an op around them, the keys of which are still missing.
+backend::AttentionOp Queries(PlanBuilder* plan, const std::string& name, View x, View* normed) {
   const AttentionConfig& attention = plan->config().layers[0].attention;
-  const int64_t k_width = attention.heads * attention.k_size;
-  const int64_t v_width = attention.heads * attention.v_size;
-  const bool cross = keys_of.buffer >= 0;
-  const auto tensor = [&](std::string_view part) {
-    return TensorName(stack, layer, fmt::format("{}{}", name, part));
-  };
-  const View normed = plan->Scratch("normed", x.width);
-  plan->Norm(tensor("_norm"), x, normed);
-  const View q = plan->Scratch("q", k_width), k = plan->Scratch("k", k_width);
-  const View v = plan->Scratch("v", v_width);
-  plan->Linear(tensor("_q"), normed, q);
-  plan->Linear(tensor("_k"), cross ? keys_of : normed, k);
-  plan->Linear(tensor("_v"), cross ? keys_of : normed, v);
-  backend::AttentionOp op{.q = q, .k = k, .v = v, .out = plan->Scratch("attended", v_width)};
-  op.heads = op.kv_heads = attention.heads;
-  op.k_size = attention.k_size;
-  op.v_size = attention.v_size;
-  op.causal = stack.causal && !cross;
-  if (!cross) op.position_bias = PositionBias(plan, stack, layer, attention.heads);
+  *normed = plan->Scratch("normed", x.width);
+  plan->Norm(name + "_norm", x, *normed);
+  backend::AttentionOp op{.q = plan->Scratch("q", attention.heads * attention.k_size),
+                          .out = plan->Scratch("attended", attention.heads * attention.v_size),
+                          .heads = attention.heads,
+                          .kv_heads = attention.heads,
+                          .k_size = attention.k_size,
+                          .v_size = attention.v_size};
+  plan->Linear(name + "_q", *normed, op.q);
+  return op;
+}
+
+void KeysAndValuesOf(PlanBuilder* plan, const std::string& name, View in, View* k, View* v) {
+  const AttentionConfig& attention = plan->config().layers[0].attention;
+  *k = plan->Scratch("k", attention.heads * attention.k_size);
+  *v = plan->Scratch("v", attention.heads * attention.v_size);
+  plan->Linear(name + "_k", in, *k);
+  plan->Linear(name + "_v", in, *v);
+}
+
+int AddCache(PlanBuilder* plan) {
+  const AttentionConfig& attention = plan->config().layers[0].attention;
+  return plan->AddCacheLayer({attention.heads, attention.k_size, attention.v_size, 0});
+}
+
+// x += output projection of what was attended to.
+void AddOutput(PlanBuilder* plan, const std::string& name, View attended, View x) {
+  const View out = plan->Scratch("block_out", x.width);
+  plan->Linear(name + "_o", attended, out);
+  plan->Add(backend::AddOp{.a = x, .b = out, .out = x});
+}
+
+void AddSelfAttention(PlanBuilder* plan, const Stack& stack, int64_t layer, View x) {
+  const std::string name = TensorName(stack, layer, "attn");
+  View normed;
+  backend::AttentionOp op = Queries(plan, name, x, &normed);
+  KeysAndValuesOf(plan, name, normed, &op.k, &op.v);
+  if (stack.causal) op.cache = AddCache(plan);
+  op.causal = stack.causal;
+  op.position_bias = PositionBias(plan, stack, layer, op.heads);
   plan->Add(op);
-  View attended = op.out;
+  AddOutput(plan, name, op.out, x);
+}
+
+// Returns where the residual stream is afterwards. `select`: drop the rows that are not asked for.
+View AddCrossAttention(PlanBuilder* plan, const Stack& stack, int64_t layer, View x, bool select) {
+  const std::string name = TensorName(stack, layer, "cross_attn");
+  View normed;
+  backend::AttentionOp op = Queries(plan, name, x, &normed);
+  op.cache = plan->Kept(layer).cache;
+  op.causal = false;
+  op.cross = true;
+  plan->Add(op);
   if (select) {
-    attended = SelectRows(plan, "selected_attended", attended);
+    op.out = SelectRows(plan, "selected_attended", op.out);
     x = SelectRows(plan, "selected_x", x);
   }
-  const View out = plan->Scratch("block_out", x.width);
-  plan->Linear(tensor("_o"), attended, out);
-  plan->Add(backend::AddOp{.a = x, .b = out, .out = x});
+  AddOutput(plan, name, op.out, x);
   return x;
 }
 
@@ -81,34 +110,43 @@ void AddFeedForward(PlanBuilder* plan, const Stack& stack, int64_t layer, View x
   plan->Add(backend::AddOp{.a = x, .b = out, .out = x});
 }
 
+Stack DecoderStack(const PlanBuilder& plan) {
+  return {.prefix = "dec.",
+          .layers = static_cast<int64_t>(plan.config().layers.size()),
+          .causal = true};
+}
+
 }  // namespace
 
-View EncoderDecoder(PlanBuilder* plan, View x, bool select) {
-  const EncoderConfig& encoder = *plan->config().encoder;
-  const Stack enc{.prefix = "enc.", .layers = encoder.layers};
-  const bool decodes = !plan->config().embeddings_only && !plan->options().embeddings;
-  View encoded = plan->Scratch("encoded", x.width);
-  plan->Add(backend::CopyHeadsOp{.in = x,
-                                 .out = encoded,
-                                 .heads = 1,
-                                 .size = x.width,
-                                 .in_stride = x.width,
-                                 .out_stride = x.width});
-  for (int64_t layer = 0; layer < enc.layers && plan->ok(); ++layer) {
-    AddAttention(plan, enc, layer, "attn", encoded, {}, false);
-    AddFeedForward(plan, enc, layer, encoded);
+View Encoder(PlanBuilder* plan, View x, bool select) {
+  const Stack stack{.prefix = "enc.", .layers = plan->config().encoder->layers};
+  for (int64_t layer = 0; layer < stack.layers && plan->ok(); ++layer) {
+    AddSelfAttention(plan, stack, layer, x);
+    AddFeedForward(plan, stack, layer, x);
   }
-  if (!decodes && select) encoded = SelectRows(plan, "selected_x", encoded);
-  plan->Norm("enc.output_norm", encoded, encoded);
-  if (!decodes) return encoded;
+  if (select) x = SelectRows(plan, "selected_x", x);
+  plan->Norm("enc.output_norm", x, x);
+  return x;
+}
 
-  const Stack dec{.prefix = "dec.",
-                  .layers = static_cast<int64_t>(plan->config().layers.size()),
-                  .causal = true};
-  for (int64_t layer = 0; layer < dec.layers && plan->ok(); ++layer) {
-    AddAttention(plan, dec, layer, "attn", x, {}, false);
-    x = AddAttention(plan, dec, layer, "cross_attn", x, encoded, select && layer + 1 == dec.layers);
-    AddFeedForward(plan, dec, layer, x);
+void EncoderPass(PlanBuilder* plan) {
+  const View encoded = Encoder(plan, EmbeddingBlock(plan), false);
+  const Stack stack = DecoderStack(*plan);
+  for (int64_t layer = 0; layer < stack.layers && plan->ok(); ++layer) {
+    backend::StoreOp op{.cache = AddCache(plan)};
+    KeysAndValuesOf(plan, TensorName(stack, layer, "cross_attn"), encoded, &op.k, &op.v);
+    plan->Add(op);
+    plan->Keep(layer, {.cache = op.cache});
+  }
+  plan->EndEncoder();
+}
+
+View Decoder(PlanBuilder* plan, View x) {
+  const Stack stack = DecoderStack(*plan);
+  for (int64_t layer = 0; layer < stack.layers && plan->ok(); ++layer) {
+    AddSelfAttention(plan, stack, layer, x);
+    x = AddCrossAttention(plan, stack, layer, x, layer + 1 == stack.layers);
+    AddFeedForward(plan, stack, layer, x);
   }
   plan->Norm("dec.output_norm", x, x);
   return x;

@@ -87,6 +87,7 @@ PageTable::PageTable(PageTable&& other) noexcept
     : pool_(other.pool_),
       pages_(std::exchange(other.pages_, {})),
       length_(std::exchange(other.length_, 0)),
+      encoded_(std::exchange(other.encoded_, 0)),
       states_(std::exchange(other.states_, {})),
       wish_(std::exchange(other.wish_, 0)),
       reading_(std::exchange(other.reading_, {})),
@@ -98,6 +99,7 @@ PageTable& PageTable::operator=(PageTable&& other) noexcept {
   pool_ = other.pool_;
   pages_ = std::exchange(other.pages_, {});
   length_ = std::exchange(other.length_, 0);
+  encoded_ = std::exchange(other.encoded_, 0);
   states_ = std::exchange(other.states_, {});
   wish_ = std::exchange(other.wish_, 0);
   reading_ = std::exchange(other.reading_, {});
@@ -231,6 +233,7 @@ int64_t PageTable::NewestStateAt(int64_t length) const {
 int64_t PageTable::Truncate(int64_t length) {
   CHECK(length >= 0 && length <= length_) << "to " << length << " of " << length_;
   length_ = NewestStateAt(length);
+  if (length_ < encoded_) length_ = encoded_ = 0;
   while (!states_.empty() && states_.back().checkpoint.position() > length_) states_.pop_back();
   reading_ = Checkpoint();
   writes_.clear();
@@ -245,6 +248,8 @@ PageTable PageTable::Fork(int64_t length) const {
   CHECK(length >= 0 && length <= length_) << "at " << length << " of " << length_;
   PageTable other(pool_);
   other.length_ = NewestStateAt(length);
+  if (other.length_ < encoded_) other.length_ = 0;
+  if (other.length_ > 0) other.encoded_ = encoded_;
   if (const Checkpoint checkpoint = CheckpointAt(other.length_))
     other.states_.push_back({checkpoint, false});
   other.pages_.assign(pages_.begin(), pages_.begin() + PagesFor(other.length_));

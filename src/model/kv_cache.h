@@ -91,6 +91,10 @@ class PageTable {
 
   int64_t length() const { return length_; }
   std::span<const int32_t> pages() const { return pages_; }
+  // Of plans with an encoder: so many positions at the beginning are those of the text that it read
+  // (backend::Segment::encoded). They stay together: without the last one, none is left.
+  int64_t encoded() const { return encoded_; }
+  void MarkEncoded() { encoded_ = length_; }  // the pass of the encoder is over
   // For backend::Segment, of the pass that Grow made room for: where it finds the state before its
   // first token, and where it leaves those after. Valid until the next change.
   int32_t read_state() const { return reading_ ? reading_.slot() : -1; }
@@ -148,6 +152,7 @@ class PageTable {
   PagePool* pool_;
   std::vector<int32_t> pages_;
   int64_t length_ = 0;
+  int64_t encoded_ = 0;
   // With states: by position; the last one is the current one, at length_, if that is not 0.
   std::vector<State> states_;
   int64_t wish_ = 0;    // the position of a checkpoint that was asked for; 0: none

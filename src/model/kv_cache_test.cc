@@ -53,6 +53,26 @@ TEST(PagePool, ExhaustionIsAnError) {
   EXPECT_EQ(none.error().code, ErrorCode::kResourceExhausted);
 }
 
+TEST(PageTable, WhatAnEncoderReadStaysTogether) {
+  PagePool pool(8);
+  PageTable table(&pool);
+  ASSERT_TRUE(table.Grow(20, nullptr).has_value());
+  EXPECT_EQ(table.encoded(), 0);
+  table.MarkEncoded();
+  ASSERT_TRUE(table.Grow(5, nullptr).has_value());
+  EXPECT_EQ(table.encoded(), 20);
+  EXPECT_EQ(table.Fork(22).encoded(), 20);
+  EXPECT_EQ(table.Fork(22).length(), 22);
+  EXPECT_EQ(table.Fork(19).length(), 0);
+  EXPECT_EQ(table.Fork(19).encoded(), 0);
+  EXPECT_EQ(table.Truncate(20), 20);
+  PageTable moved = std::move(table);
+  EXPECT_EQ(moved.encoded(), 20);
+  EXPECT_EQ(moved.Truncate(19), 0);
+  EXPECT_EQ(moved.encoded(), 0);
+  EXPECT_EQ(pool.free(), 8);
+}
+
 TEST(PageTable, GrowsByWholePagesAndTruncates) {
   PagePool pool(4);
   PageTable table(&pool);

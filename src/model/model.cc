@@ -145,11 +145,12 @@ Result<std::shared_ptr<const backend::Plan>> BuildPlan(const ModelConfig& config
   PlanBuilder builder(config, std::move(file), options);
   const bool pooled = options.embeddings && config.pooling != Pooling::kNone;
   const int64_t layers = static_cast<int64_t>(config.layers.size());
+  if (config.encoder && !options.embeddings) EncoderPass(&builder);
   View x = EmbeddingBlock(&builder);
   if (config.per_layer_width > 0) PerLayerEmbeddings(&builder, x);
   if (config.altup) x = SplitIntoStreams(&builder, x);
   if (config.encoder) {
-    x = EncoderDecoder(&builder, x, !pooled);
+    x = options.embeddings ? Encoder(&builder, x, !pooled) : Decoder(&builder, x);
   } else {
     for (int64_t layer = 0; layer < layers && builder.ok(); ++layer) {
       x = Layer(&builder, layer, x, !pooled && layer == layers - 1);

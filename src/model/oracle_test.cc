@@ -55,6 +55,7 @@ void OracleTest::CheckFolder(const std::filesystem::path& folder, bool embedding
     }
     model::PagePool pool = model->NewPool();
     model::PageTable pages(&pool);
+    if (model->cached()) Begin(*model, &pages, oracle.tokens);
     const Part part{model->cached() ? &pages : nullptr, oracle.tokens};
     const double nmse = Nmse(RunPass(*model, {&part, 1}), oracle.expected);
     std::printf("  %-40s %.2e\n", oracle.name.c_str(), nmse);

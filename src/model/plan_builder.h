@@ -85,7 +85,7 @@ class PlanBuilder {
   std::vector<float> Values(const std::string& tensor, int64_t count);
 
   // Embeddings are computed from the batch alone; text is generated with a cache.
-  bool UsesCache() const { return !options_.embeddings && !config_.encoder; }
+  bool UsesCache() const { return !options_.embeddings; }
   // The tensor of the norm before the feed-forward; Ollama's gpt-oss files use the usual name.
   std::string FeedForwardNorm(int64_t layer) const;
 
@@ -102,6 +102,8 @@ class PlanBuilder {
   void Add(OpType op) {
     plan_.ops.emplace_back(std::move(op));
   }
+  // The ops so far are the pass of an encoder.
+  void EndEncoder() { plan_.encoder_ops = plan_.ops.size(); }
   void SetPositions(int64_t positions) { plan_.positions = positions; }
   void SetOutput(View output, bool pooled) {
     plan_.output = output;

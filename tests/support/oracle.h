@@ -106,6 +106,21 @@ struct Part {
   std::span<const backend::AppliedAdapter> adapters = {};
 };
 
+// The sequence begins with what an encoder makes of `text`, if the model has one. Returns the
+// position at which it goes on.
+inline int64_t Begin(const LoadedModel& model, model::PageTable* pages,
+                     std::span<const int32_t> text,
+                     std::span<const backend::AppliedAdapter> adapters = {}) {
+  if (model.plan->encoder_ops == 0) return pages->length();
+  const auto tokens = static_cast<int64_t>(text.size());
+  if (!pages->Grow(tokens, model.program.get())) return 0;
+  const backend::Segment segment{.tokens = tokens, .pages = pages->pages(), .adapters = adapters};
+  model.program->Run(
+      {.tokens = text, .segments = {&segment, 1}, .output_rows = {}, .encodes = true}, {});
+  pages->MarkEncoded();
+  return pages->length();
+}
+
 // One pass over several sequences, outputs of all rows (pooled plans: of all segments).
 inline std::vector<float> RunPass(const LoadedModel& model, std::span<const Part> parts) {
   std::vector<int32_t> tokens;
@@ -121,6 +136,7 @@ inline std::vector<float> RunPass(const LoadedModel& model, std::span<const Part
       segment.pages = part.pages->pages();
       segment.state = part.pages->read_state();
       segment.state_writes = part.pages->state_writes();
+      segment.encoded = part.pages->encoded();
     }
     tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
     segments.push_back(segment);

@@ -176,11 +176,15 @@ class AttentionStep final : public Step {
     const Segment& segment = pass.batch->segments[static_cast<size_t>(block.segment)];
     AttendArgs args;
     const int64_t base = cached_ ? segment.start_position : segment.first_row;
-    const int64_t first_valid = cached_ ? 0 : segment.first_row;
+    const int64_t first_valid = cached_ ? segment.encoded : segment.first_row;
     const int64_t last = base + block.first_token + block.tokens - 1;
     args.first_key = base + block.first_token;
     args.key_begin = first_valid;
     args.key_end = op_.causal ? last + 1 : base + segment.tokens;
+    if (op_.cross) {
+      args.key_begin = 0;
+      args.key_end = segment.encoded;
+    }
     if (op_.chunk > 0) {
       args.first_position = segment.start_position - base;
       const int64_t position = segment.start_position + block.first_token;

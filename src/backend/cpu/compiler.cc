@@ -9,9 +9,9 @@ namespace puna::backend::cpu {
 namespace {
 
 // Tried in this order; what none takes is a RowOp.
-constexpr Result<bool> (*kRules[])(CompileContext*, size_t) = {CompileMatMul,    CompileHeadMatMul,
-                                                               CompileAttention, CompileIndex,
-                                                               CompileExperts,   CompileRecurrent};
+constexpr Result<bool> (*kRules[])(CompileContext*, size_t) = {
+    CompileMatMul, CompileHeadMatMul, CompileAttention, CompileStore,
+    CompileIndex,  CompileExperts,    CompileRecurrent};
 
 // Pages of this size and more are made of whole pages of the system, so that they can be given
 // back.
@@ -31,7 +31,7 @@ CompileContext::CompileContext(const Plan* plan, WeightStore* weights,
 }
 
 size_t CompileContext::NextFree(size_t index) const {
-  while (index < taken_.size() && taken_[index]) ++index;
+  while (index < end_ && taken_[index]) ++index;
   return index;
 }
 
@@ -141,10 +141,9 @@ Status CompileContext::TakeRowOp(size_t index) {
   return {};
 }
 
-Result<CompiledPlan> CompileContext::Compile() {
-  LayOutPages();
-  LayOutStates();
-  for (size_t index = NextFree(0); index < plan_->ops.size(); index = NextFree(index)) {
+Status CompileContext::CompilePass(size_t begin, size_t end) {
+  end_ = end;
+  for (size_t index = NextFree(begin); index < end; index = NextFree(index)) {
     bool taken = false;
     for (const auto rule : kRules) {
       PUNA_ASSIGN_OR_RETURN(taken, rule(this, index));
@@ -153,6 +152,15 @@ Result<CompiledPlan> CompileContext::Compile() {
     if (!taken) PUNA_RETURN_IF_ERROR(TakeRowOp(index));
   }
   FlushPending();
+  return {};
+}
+
+Result<CompiledPlan> CompileContext::Compile() {
+  LayOutPages();
+  LayOutStates();
+  PUNA_RETURN_IF_ERROR(CompilePass(0, plan_->encoder_ops));
+  compiled_.encoder_steps = compiled_.steps.size();
+  PUNA_RETURN_IF_ERROR(CompilePass(plan_->encoder_ops, plan_->ops.size()));
 
   rows_ = RowKind::kTokens;
   for (const Op& op : plan_->ops) {

@@ -26,6 +26,7 @@ struct KvLayer {
 // A compiled plan without memory.
 struct CompiledPlan {
   std::vector<std::unique_ptr<Step>> steps;
+  size_t encoder_steps = 0;            // so many at the beginning are the pass of an encoder
   std::vector<RopeTable> rope_tables;  // without cos and sin
   std::vector<RouteSlot> routes;       // without memory
   std::vector<int64_t>
@@ -55,8 +56,10 @@ class CompileContext {
   const Op& op(size_t index) const { return plan_->ops[index]; }
   bool taken(size_t index) const { return taken_[index]; }
   void Take(size_t index) { taken_[index] = true; }
-  // The next op from `index` on that is not taken; the number of ops if there is none.
+  // The next op from `index` on that is not taken, up to end().
   size_t NextFree(size_t index) const;
+  // Of the ops that make one pass with the op at hand.
+  size_t end() const { return end_; }
 
   // RowOps that no step has yet, in plan order, and the views that they write.
   RowOps TakePending();
@@ -82,6 +85,7 @@ class CompileContext {
   Result<CompiledPlan> Compile();
 
  private:
+  Status CompilePass(size_t begin, size_t end);
   Status TakeRowOp(size_t index);
   int RopeTableOf(const RopeOp& op);
   void LayOutPages();
@@ -94,6 +98,7 @@ class CompileContext {
   int threads_;
   RowKind rows_ = RowKind::kTokens;
   std::vector<bool> taken_;
+  size_t end_ = 0;
   RowOps pending_;
   std::vector<size_t> pending_ops_;
   bool output_accessed_[kRowKinds] = {};
@@ -104,6 +109,7 @@ class CompileContext {
 Result<bool> CompileMatMul(CompileContext* context, size_t index);
 Result<bool> CompileHeadMatMul(CompileContext* context, size_t index);
 Result<bool> CompileAttention(CompileContext* context, size_t index);
+Result<bool> CompileStore(CompileContext* context, size_t index);
 Result<bool> CompileIndex(CompileContext* context, size_t index);
 Result<bool> CompileExperts(CompileContext* context, size_t index);
 Result<bool> CompileRecurrent(CompileContext* context, size_t index);

@@ -135,6 +135,7 @@ std::string CpuProgram::Describe() const {
 }
 
 int64_t CpuProgram::OutputRows(const Batch& batch) const {
+  if (batch.encodes) return 0;
   return static_cast<int64_t>(plan_->pooled ? batch.segments.size() : batch.output_rows.size());
 }
 
@@ -162,6 +163,13 @@ void CpuProgram::CheckBatch(const Batch& batch, std::span<float> out) const {
     const int64_t positions = segment.start_position + segment.tokens;
     CHECK(plan_->positions == 0 || positions <= plan_->positions)
         << "position " << positions - 1 << " of " << plan_->positions;
+    if (batch.encodes || plan_->encoder_ops == 0) {
+      CHECK(segment.encoded == 0) << segment.encoded;
+      CHECK(!batch.encodes || (plan_->encoder_ops > 0 && segment.start_position == 0))
+          << "an encoder at position " << segment.start_position;
+    } else {
+      CHECK(segment.encoded > 0 && segment.encoded <= segment.start_position) << segment.encoded;
+    }
     if (!plan_->state_layers.empty()) CheckStates(segment);
     if (plan_->cache_layers.empty()) continue;
     CHECK(static_cast<int64_t>(segment.pages.size()) * kPageTokens >= positions)
@@ -248,11 +256,14 @@ void CpuProgram::Run(const Batch& batch, std::span<float> out) {
   low_rank_.resize(static_cast<size_t>(pass.low_rank.slot_floats * compiled_.low_rank_slots *
                                        static_cast<int64_t>(batch.tokens.size())));
   pass.low_rank.values = low_rank_.data();
+  const std::span<const std::unique_ptr<Step>> all(compiled_.steps);
+  const auto steps =
+      batch.encodes ? all.first(compiled_.encoder_steps) : all.subspan(compiled_.encoder_steps);
   machine_->pool.Run([&](Worker& worker) {
     FillRopeTables(pass, worker);
-    for (const auto& step : compiled_.steps) step->Run(pass, worker);
+    for (const auto& step : steps) step->Run(pass, worker);
   });
-  if (compiled_.output_in_place) return;
+  if (compiled_.output_in_place || batch.encodes) return;
   for (int64_t i = 0; i < OutputRows(batch); ++i) {
     const int64_t row =
         compiled_.output_rows == RowKind::kTokens ? batch.output_rows[static_cast<size_t>(i)] : i;

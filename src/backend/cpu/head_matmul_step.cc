@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend/cpu/compiler.h"
+#include "backend/cpu/low_rank.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -21,6 +22,7 @@ class HeadMatMulStep final : public Step {
     const PackedMatrix& first = *heads_[0];
     groups_per_chunk_ = std::max<int64_t>(1, kChunkBytes / first.group_bytes);
     chunks_ = DivideUp(first.groups(), groups_per_chunk_);
+    low_rank_slots = Heads();
     shared_scratch_bytes = Heads() * InputBytes(first.input, max_rows, first.cols);
   }
 
@@ -41,6 +43,17 @@ class HeadMatMulStep final : public Step {
       Multiply(matrix, pass.shared_scratch + head * head_bytes, rows, begin,
                std::min(begin + groups_per_chunk_, matrix.groups()),
                pass.Row(op_.out, 0) + head * op_.out_stride, pass.Stride(op_.out));
+    });
+    if (!Changes(pass, op_.weight)) return;
+    worker.For(Heads() * rows, [&](int64_t index) {
+      const int64_t head = index / rows, row = index % rows;
+      const PackedMatrix& matrix = *heads_[static_cast<size_t>(head)];
+      const Segment& segment = pass.SegmentOf(rows_, row);
+      float* slot = pass.low_rank.Slot(row * Heads() + head);
+      ReduceRow(pass, segment, op_.weight, head, pass.Row(op_.in, row) + head * op_.in_stride, 1,
+                slot);
+      ExpandRow(pass, segment, op_.weight, head, slot, 0, matrix.rows,
+                pass.Row(op_.out, row) + head * op_.out_stride);
     });
   }
 

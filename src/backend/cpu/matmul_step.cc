@@ -185,7 +185,7 @@ Status AddProduct(CompileContext* context, const MatMulOp& op, MatMulStep* step)
 // Takes the products of `in` that follow `index` and can be computed here already.
 Status CollectProducts(CompileContext* context, size_t index, MatMulStep* step) {
   std::vector<View> skipped_reads, skipped_writes;
-  const size_t end = std::min(index + kLookAhead, context->plan().ops.size());
+  const size_t end = std::min(index + kLookAhead, context->end());
   for (size_t i = context->NextFree(index + 1); i < end; i = context->NextFree(i + 1)) {
     const Op& op = context->op(i);
     if (std::holds_alternative<SelectRowsOp>(op) || std::holds_alternative<PoolOp>(op)) break;
@@ -259,8 +259,7 @@ bool JoinTasks(const OpAccess& access, MatMulStep* step, size_t* joined) {
 
 // Takes the ops right behind the products that work column by column.
 Status CollectBehind(CompileContext* context, size_t index, MatMulStep* step) {
-  for (size_t i = context->NextFree(index); i < context->plan().ops.size();
-       i = context->NextFree(i)) {
+  for (size_t i = context->NextFree(index); i < context->end(); i = context->NextFree(i)) {
     const Op& op = context->op(i);
     const bool columnwise =
         std::holds_alternative<UnaryOp>(op) || std::holds_alternative<GatedOp>(op) ||

@@ -38,6 +38,7 @@ struct Visitor {
   OpAccess operator()(const HeadMatMulOp& op) const { return {{op.in}, {op.out}}; }
   OpAccess operator()(const CopyHeadsOp& op) const { return {{op.in}, {op.out}}; }
   OpAccess operator()(const PositionScaleOp& op) const { return {{op.inout}, {op.inout}}; }
+  OpAccess operator()(const StoreOp& op) const { return {{op.k, op.v}, {}}; }
   OpAccess operator()(const IndexOp& op) const { return {{op.q, op.k, op.weights}, {}}; }
   OpAccess operator()(const XieluOp& op) const { return {{op.inout}, {op.inout}}; }
   OpAccess operator()(const MixOp& op) const { return {{op.in, op.weights}, {op.out}}; }

@@ -441,6 +441,7 @@ struct Maker {
   Made operator()(const IndexOp&) const { return nullptr; }
   Made operator()(const HeadMatMulOp&) const { return nullptr; }
   Made operator()(const AttentionOp&) const { return nullptr; }
+  Made operator()(const StoreOp&) const { return nullptr; }
   Made operator()(const ExpertsOp&) const { return nullptr; }
   Made operator()(const ConvolutionOp&) const { return nullptr; }
   Made operator()(const ScanOp&) const { return nullptr; }

@@ -52,6 +52,17 @@ void CheckStates(const Segment& segment, int64_t slots) {
   }
 }
 
+void CheckEncoded(const Plan& plan, const Batch& batch, const Segment& segment) {
+  if (batch.encodes || plan.encoder_ops == 0) {
+    CHECK(segment.encoded == 0) << "an encoder's tokens where there is none";
+    CHECK(!batch.encodes || (plan.encoder_ops > 0 && segment.start_position == 0))
+        << "a text for an encoder at position " << segment.start_position;
+    return;
+  }
+  CHECK(segment.encoded > 0 && segment.encoded <= segment.start_position)
+      << segment.encoded << " positions of an encoder before " << segment.start_position;
+}
+
 void CheckBatch(const Plan& plan, const Batch& batch, int64_t max_tokens, int64_t pages,
                 int64_t slots) {
   CHECK(static_cast<int64_t>(batch.tokens.size()) <= max_tokens)
@@ -63,6 +74,7 @@ void CheckBatch(const Plan& plan, const Batch& batch, int64_t max_tokens, int64_
     CHECK(segment.first_row == row && segment.tokens > 0 && segment.start_position >= 0)
         << "segment at row " << row;
     row += segment.tokens;
+    CheckEncoded(plan, batch, segment);
     CHECK(plan.positions == 0 || segment.start_position + segment.tokens <= plan.positions)
         << "position " << segment.start_position + segment.tokens - 1 << " of " << plan.positions;
     if (!plan.state_layers.empty()) CheckStates(segment, slots);
@@ -100,8 +112,14 @@ class ReferenceProgram final : public Program {
       return;
     }
     Pass pass(*plan_, &weights_, &pages_, &states_, batch);
-    for (const Op& op : plan_->ops) {
+    const std::span<const Op> ops(plan_->ops);
+    for (const Op& op :
+         batch.encodes ? ops.first(plan_->encoder_ops) : ops.subspan(plan_->encoder_ops)) {
       std::visit([&pass](const auto& typed) { Execute(typed, &pass); }, op);
+    }
+    if (batch.encodes) {
+      CHECK(out.empty() && batch.output_rows.empty()) << "outputs of an encoder";
+      return;
     }
     CHECK(static_cast<int64_t>(out.size()) == pass.rows * plan_->output.width)
         << "room for " << out.size() << " values, " << pass.rows << " rows of "

@@ -47,14 +47,18 @@ Gathered Gather(const AttentionOp& op, const Segment& segment, int64_t kv_head, 
   Gathered out;
   const bool cached = op.cache >= 0;
   out.first = segment.start_position;
-  if (cached) {
+  out.count = segment.tokens;
+  if (op.cross) {
+    out.first = 0;
+    out.count = segment.encoded;
+  } else if (cached) {
     // What the first query of the segment can see is the earliest that anybody can.
     const int64_t reach = op.window == 0 ? segment.start_position
                           : op.causal    ? op.window - 1
                                          : op.window / 2;
-    out.first = std::max<int64_t>(0, segment.start_position - reach);
+    out.first = std::max<int64_t>(segment.encoded, segment.start_position - reach);
+    out.count = segment.start_position + segment.tokens - out.first;
   }
-  out.count = segment.start_position + segment.tokens - out.first;
   out.k.resize(static_cast<size_t>(out.count * op.k_size));
   out.v.resize(static_cast<size_t>(out.count * op.v_size));
   for (int64_t i = 0; i < out.count; ++i) {
@@ -162,6 +166,11 @@ HeadBias BiasOf(const AttentionOp& op, std::span<const float> sinks, int64_t hea
 }
 
 }  // namespace
+
+void Execute(const StoreOp& op, Pass* pass) {
+  const AttentionOp as_attention{.k = op.k, .v = op.v, .cache = op.cache};
+  for (const Segment& segment : pass->batch.segments) Append(as_attention, segment, pass);
+}
 
 void Execute(const AttentionOp& op, Pass* pass) {
   const std::vector<float> sinks = pass->weights->Vector(op.sinks);

@@ -176,6 +176,14 @@ void Execute(const HeadMatMulOp& op, Pass* pass) {
         pass->At(op.out, row)[static_cast<size_t>(h * op.out_stride + r)] = static_cast<float>(sum);
       }
     }
+    for (int64_t row = 0; row < pass->rows; ++row) {
+      AddLowRank(
+          *pass, op.weight, h, row,
+          pass->At(op.in, row)
+              .subspan(static_cast<size_t>(h * op.in_stride), static_cast<size_t>(weight.cols)),
+          pass->At(op.out, row)
+              .subspan(static_cast<size_t>(h * op.out_stride), static_cast<size_t>(weight.rows)));
+    }
   }
 }
 

@@ -59,6 +59,7 @@ void Execute(const NormOp& op, Pass* pass);
 void Execute(const MatMulOp& op, Pass* pass);
 void Execute(const RopeOp& op, Pass* pass);
 void Execute(const AttentionOp& op, Pass* pass);
+void Execute(const StoreOp& op, Pass* pass);
 void Execute(const UnaryOp& op, Pass* pass);
 void Execute(const GatedOp& op, Pass* pass);
 void Execute(const AddOp& op, Pass* pass);

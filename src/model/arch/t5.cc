@@ -10,6 +10,7 @@ ModelConfig T5(MetadataReader& in) {
   config.encoder = EncoderConfig{
       .layers = layers,
       .position_buckets = in.Integer("attention.relative_buckets_count", {8, 255}),
+      .start_token = in.Integer("decoder_start_token_id", {0, config.vocabulary - 1}, 0),
   };
   config.layers.resize(static_cast<size_t>(in.Integer("decoder_block_count", kLayerRange, layers)),
                        config.layers[0]);
