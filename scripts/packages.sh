@@ -4,6 +4,8 @@ BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache git ca-certificates libb
   libcurl4-openssl-dev libssl-dev libcli11-dev libspdlog-dev libfmt-dev libexpected-dev libpcre2-dev
   libutf8proc-dev libedit-dev libstb-dev libwebp-dev"
 TEST_PACKAGES="libgtest-dev libgmock-dev libbenchmark-dev python3 python3-yaml python3-jsonschema openssl clang-format universal-ctags curl docker-registry"
+# For --all: the kernels of 64-bit ARM, under an emulator.
+ARM_PACKAGES="g++-aarch64-linux-gnu qemu-user googletest"
 
 # install_packages NAME...: installs what is missing; as root, or with sudo.
 install_packages() {

@@ -27,8 +27,9 @@
 namespace puna::backend::cpu {
 
 // Instruction sets with kernels of their own, from plain to wide.
-enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAmx, kNeon };
-std::string_view IsaName(Isa isa);  // "scalar", "avx2", "avxvnni", "avx512vnni", "amx", "neon"
+enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAmx, kNeon, kDotprod };
+std::string_view IsaName(
+    Isa isa);  // "scalar", "avx2", "avxvnni", "avx512vnni", "amx", "neon", "dotprod"
 // Does this machine (and its operating system) run it?
 bool IsaAvailable(Isa isa);
 // The best available one, or the one that `forced` names; unknown or unavailable: kInvalidArgument

@@ -12,7 +12,7 @@
 namespace puna::backend::cpu {
 namespace {
 
-constexpr std::array kOrder = {Isa::kScalar,  Isa::kNeon,       Isa::kAvx2,
+constexpr std::array kOrder = {Isa::kScalar,  Isa::kNeon,       Isa::kDotprod, Isa::kAvx2,
                                Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx};
 
 std::string Choices() {
@@ -41,6 +41,8 @@ std::string_view IsaName(Isa isa) {
       return "avx512vnni";
     case Isa::kNeon:
       return "neon";
+    case Isa::kDotprod:
+      return "dotprod";
   }
   return "unknown";
 }

@@ -25,8 +25,8 @@ using ::testing::HasSubstr;
 
 std::vector<Isa> AvailableIsas() {
   std::vector<Isa> isas;
-  for (Isa isa :
-       {Isa::kScalar, Isa::kNeon, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx}) {
+  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kDotprod, Isa::kAvx2, Isa::kAvxVnni,
+                  Isa::kAvx512Vnni, Isa::kAmx}) {
     if (IsaAvailable(isa)) isas.push_back(isa);
   }
   return isas;
@@ -334,17 +334,17 @@ TEST(GemmTable, WhichKernelRuns) {
       TensorType::kQ2_K, TensorType::kQ3_K,   TensorType::kQ4_K,   TensorType::kQ5_K,
       TensorType::kQ6_K, TensorType::kIQ4_NL, TensorType::kIQ4_XS, TensorType::kMXFP4};
   for (Isa isa : AvailableIsas()) {
-    const bool x86_vectors =
-        isa == Isa::kAvx2 || isa == Isa::kAvxVnni || isa == Isa::kAvx512Vnni || isa == Isa::kAmx;
     for (TensorType type : WeightTypes()) {
-      const bool own =
-          x86_vectors && std::count(with_kernels.begin(), with_kernels.end(), type) > 0;
       const bool floats =
           type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16;
-      // AVX-VNNI and AMX add nothing for floats and take the rows of the instruction set below.
+      const bool own = isa != Isa::kScalar && (isa != Isa::kNeon || floats) &&
+                       std::count(with_kernels.begin(), with_kernels.end(), type) > 0;
+      // Dot products and tiles add nothing for floats, which take the rows of the instruction set
+      // below; what has no kernel takes its generic one.
       const Isa from = !floats && own         ? isa
                        : isa == Isa::kAvxVnni ? Isa::kAvx2
                        : isa == Isa::kAmx     ? Isa::kAvx512Vnni
+                       : isa == Isa::kDotprod ? Isa::kNeon
                                               : isa;
       std::string name(own ? quant::TraitsOf(type).name : "generic");
       for (char& c : name) c = static_cast<char>(std::tolower(c));

@@ -5,7 +5,8 @@
 //
 // Built on the compiler's vector types, so that arithmetic is written with operators and an
 // instruction set without special treatment (the scalar unit, any new processor) works at once;
-// intrinsics only where an operator does not give the one instruction.
+// intrinsics only where an operator does not give the one instruction. The unit for NEON says so by
+// PUNA_NEON: every 64-bit ARM compiler has it, also for the scalar unit.
 
 #define PUNA_INLINE static inline __attribute__((always_inline))
 
@@ -56,7 +57,7 @@ PUNA_INLINE F32 Fma(F32 a, F32 b, F32 c) {
   return _mm512_fmadd_ps(a, b, c);
 #elif defined(__FMA__)
   return _mm256_fmadd_ps(a, b, c);
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+#elif defined(PUNA_NEON)
   return vfmaq_f32(c, a, b);
 #else
   return a * b + c;
@@ -107,6 +108,8 @@ PUNA_INLINE F32 LoadHalf(const uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 #elif defined(__F16C__)
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#elif defined(PUNA_NEON)
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 #else
   // Exponent and mantissa moved into place are the value times 2^-112, subnormals included;
   // infinities and NaN then get float32's largest exponent.
@@ -125,6 +128,8 @@ PUNA_INLINE void StoreHalf(uint16_t* p, F32 v) {
                       _mm512_maskz_cvtps_ph(0xffff, v, _MM_FROUND_TO_NEAREST_INT));
 #elif defined(__F16C__)
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+#elif defined(PUNA_NEON)
+  vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(v)));
 #else
   for (int i = 0; i < kLanes; ++i) p[i] = quant::FloatToHalf(v[i]);
 #endif

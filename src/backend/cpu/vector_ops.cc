@@ -46,6 +46,7 @@ const VectorOps& VectorOpsOf(Isa isa) {
       return Avx512VectorOps();
 #elif defined(__aarch64__)
     case Isa::kNeon:
+    case Isa::kDotprod:
       return NeonVectorOps();
 #endif
     default:

@@ -1,3 +1,4 @@
+#define PUNA_NEON
 #include <arm_neon.h>
 
 #include "backend/cpu/vector_ops.h"

@@ -7,6 +7,8 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 namespace puna::backend::cpu {
@@ -42,6 +44,19 @@ CpuFeatures Detect() {
   features.avx512_vnni =
       features.avx2 && Has(xcr0, kZmm) && Has(wide.b, kF | kDq | kBw | kVl) && Has(wide.c, kVnni);
   features.amx_int8 = features.avx512_vnni && Has(xcr0, kTiles) && Has(wide.d, kAmxTile | kAmxInt8);
+  return features;
+}
+#elif defined(__aarch64__) && defined(__linux__)
+CpuFeatures Detect() {
+  constexpr unsigned long kAsimdDp = 1ul << 20;  // HWCAP_ASIMDDP
+  CpuFeatures features;
+  features.dotprod = (getauxval(AT_HWCAP) & kAsimdDp) != 0;
+  return features;
+}
+#elif defined(__aarch64__) && defined(__APPLE__)
+CpuFeatures Detect() {
+  CpuFeatures features;
+  features.dotprod = true;  // from the first of them on
   return features;
 }
 #else

@@ -1,4 +1,4 @@
-// What an x86 processor and its operating system offer together. Safe to call anywhere.
+// What a processor and its operating system offer together. Safe to call anywhere.
 #ifndef PUNA_BACKEND_CPU_KERNELS_CPU_FEATURES_H_
 #define PUNA_BACKEND_CPU_KERNELS_CPU_FEATURES_H_
 
@@ -9,6 +9,7 @@ struct CpuFeatures {
   bool avx_vnni = false;  // and the VEX form of the byte dot products
   bool avx512_vnni =
       false;  // F, BW, VL, DQ, VNNI on top of avx2, and the system saves zmm and mask registers
+  bool dotprod = false;   // the int8 dot products of ARMv8.2
   bool amx_int8 = false;  // and tiles with their int8 products, and the system saves tiles
 };
 

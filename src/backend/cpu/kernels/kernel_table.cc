@@ -29,6 +29,9 @@ const IsaKernels& KernelsOf(Isa isa) {
     case Isa::kNeon:
       found = NeonKernels();
       break;
+    case Isa::kDotprod:
+      found = DotprodKernels();
+      break;
 #endif
     default:  // of another processor family
       break;

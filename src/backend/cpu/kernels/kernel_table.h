@@ -90,6 +90,7 @@ const IsaKernels* AvxVnniKernels();
 const IsaKernels* Avx512Kernels();
 const IsaKernels* AmxKernels();
 const IsaKernels* NeonKernels();
+const IsaKernels* DotprodKernels();
 
 // The row for (type, isa): the type's own kernels, or the generic ones.
 const GemmKernels& FindKernels(quant::TensorType type, Isa isa);

@@ -1,14 +1,18 @@
-// NEON: the generic kernel with a panel product of its own, for every type; types with kernels of
-// their own are none yet.
+// NEON, without and with int8 dot products: the tables, the preparation of inputs, and the float32
+// panel product of the generic kernel, which without dot products multiplies all quantized types.
+#include "backend/cpu/kernels/kernels_neon.h"
+
 #include <arm_neon.h>
 
+#include "backend/cpu/kernels/cpu_features.h"
 #include "backend/cpu/kernels/generic.h"
 #include "backend/cpu/kernels/prepare_input.h"
 
 namespace puna::backend::cpu {
 namespace {
 
-bool Available() { return true; }  // every 64-bit ARM processor has it
+bool PlainAvailable() { return true; }  // every 64-bit ARM processor has it
+bool DotprodAvailable() { return GetCpuFeatures().dotprod; }
 
 template <int kTokens>
 void PanelTile(const float* panel, int64_t count, const float* input, float* sums) {
@@ -48,18 +52,30 @@ constexpr GemmKernels kGeneric = {
     .multiply = &MultiplyGeneric,
 };
 
-constexpr IsaKernels kNeon = {
-    .isa = Isa::kNeon,
-    .name = "neon",
-    .available = &Available,
-    .generic = &kGeneric,
-    .types = nullptr,
-    .type_lists = 0,
-    .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
-};
+constexpr const TypeList* kPlainLists[] = {&kFloatNeon};
+constexpr const TypeList* kDotprodLists[] = {&kFloatNeon, &kLegacyDotprod, &kKDotprod};
+
+constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
+                           const TypeList* const* lists, int64_t list_count) {
+  return {
+      .isa = isa,
+      .name = name,
+      .available = available,
+      .generic = &kGeneric,
+      .types = lists,
+      .type_lists = list_count,
+      .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
+      .spin_dots = nullptr,
+  };
+}
+
+constexpr IsaKernels kPlain = Table(Isa::kNeon, "neon", &PlainAvailable, kPlainLists, 1);
+constexpr IsaKernels kDotprod =
+    Table(Isa::kDotprod, "dotprod", &DotprodAvailable, kDotprodLists, 3);
 
 }  // namespace
 
-const IsaKernels* NeonKernels() { return &kNeon; }
+const IsaKernels* NeonKernels() { return &kPlain; }
+const IsaKernels* DotprodKernels() { return &kDotprod; }
 
 }  // namespace puna::backend::cpu
