@@ -6,8 +6,6 @@ namespace puna::api {
 namespace {
 
 constexpr size_t kKept = 32;
-// White space that models put between the end of their thinking and the answer.
-constexpr int64_t kSpacesBehindThinking = 4;
 
 }  // namespace
 
@@ -18,18 +16,6 @@ Result<std::optional<grammar::Part>> PartOfFormat(const Json& format) {
   return MakeError(ErrorCode::kInvalidArgument,
                    "invalid format: {}; expected \"json\" or a valid JSON Schema object",
                    DumpJson(Json(DumpJson(format))));
-}
-
-grammar::Part BehindThinking(grammar::Part answer, const chat::OutputOptions& output, bool thinks) {
-  using grammar::Part;
-  const chat::ThinkTags& tags = output.think_tags;
-  if (tags.open.empty() || tags.close.empty()) return answer;
-  const Part end = Part::Sequence({Part::Until(tags.close), Part::Spaces(kSpacesBehindThinking)});
-  if (output.starts_thinking) return Part::Sequence({end, std::move(answer)});
-  if (!thinks) return answer;
-  const Part thinking =
-      Part::Sequence({Part::Spaces(kSpacesBehindThinking), Part::Token(tags.open), end});
-  return Part::Sequence({Part::Optional(thinking), std::move(answer)});
 }
 
 ConstraintCache::ConstraintCache(std::shared_ptr<const tokenizer::Tokenizer> tokenizer)

@@ -13,7 +13,6 @@
 
 #include "base/json.h"
 #include "base/result.h"
-#include "chat/chat.h"
 #include "grammar/grammar.h"
 #include "tokenizer/tokenizer.h"
 
@@ -22,9 +21,6 @@ namespace puna::api {
 // Ollama's "format": null or "" is nothing, "json" any JSON object, an object a JSON schema.
 // Anything else is kInvalidArgument in Ollama's words.
 Result<std::optional<grammar::Part>> PartOfFormat(const Json& format);
-
-// Thinking is free: `answer` begins behind the thinking of a model that thinks.
-grammar::Part BehindThinking(grammar::Part answer, const chat::OutputOptions& output, bool thinks);
 
 // The compiled constraints of one model. Thread safe.
 class ConstraintCache {

@@ -36,6 +36,17 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
                      "\"{}\" has no vocabulary: it runs on token ids only (puna eval)",
                      request->model);
   }
+  if (const std::string renderer = JsonString(model.installed.config, "renderer");
+      !renderer.empty() && !request->raw) {
+    if (!chat::IsRenderer(renderer))
+      return MakeError(ErrorCode::kInvalidArgument, "unknown renderer \"{}\"", renderer);
+    if (model.prompt_template->source() == chat::PromptTemplate::Default()->source()) {
+      return MakeError(ErrorCode::kUnsupported,
+                       "renderer \"{}\" stands for the chat template of the model file, which has "
+                       "none",
+                       renderer);
+    }
+  }
   const chat::Capabilities& capabilities = model.prompt_template->capabilities();
   if (!request->tools.empty() && !capabilities.tools) {
     return MakeError(ErrorCode::kInvalidArgument, "{} does not support tools", RegistryName(model));
@@ -159,6 +170,18 @@ void FillEngineRequest(const GenerationRequest& request, const GenerationOptions
   out->prompt_logprobs = request.prompt_logprobs;
 }
 
+// Control tokens that are marks of the model's output format.
+std::vector<TokenId> ShownTokens(const tokenizer::Tokenizer& tokenizer,
+                                 const chat::OutputOptions& output) {
+  std::vector<TokenId> shown;
+  for (const std::string& mark : chat::OutputMarks(output)) {
+    std::vector<TokenId> ids;
+    tokenizer.Encode(mark, {.parse_special = true, .add_special = false}, &ids);
+    if (ids.size() == 1 && tokenizer.PieceOf(ids[0]).empty()) shown.push_back(ids[0]);
+  }
+  return shown;
+}
+
 LogprobEntry MakeLogprobEntry(const tokenizer::Tokenizer& tokenizer,
                               const std::vector<sampler::TokenProbability>& probabilities) {
   LogprobEntry entry;
@@ -255,12 +278,15 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   if (!options.grammar.empty()) constraint = grammar::Part::Gbnf(options.grammar);
   if (out->output) {
     const ToolChoice& choice = request.tool_choice;
+    out->request.shown_control_tokens = ShownTokens(*model.tokenizer, *out->output);
+    const bool thinks = request.think.on;
     if (choice.kind == ToolChoice::Kind::kRequired || choice.kind == ToolChoice::Kind::kNamed) {
-      PUNA_ASSIGN_OR_RETURN(
-          constraint, chat::ToolCallsPart(*out->output, choice.name, request.parallel_tool_calls));
+      out->request.end_when_complete = true;
+      PUNA_ASSIGN_OR_RETURN(constraint, chat::ToolCallsPart(*out->output, choice.name,
+                                                            request.parallel_tool_calls, thinks));
+    } else if (constraint) {
+      constraint = chat::AnswerPart(*std::move(constraint), *out->output, thinks);
     }
-    if (constraint)
-      constraint = BehindThinking(*std::move(constraint), *out->output, request.think.on);
   }
   if (constraint) {
     PUNA_ASSIGN_OR_RETURN(out->request.constraint, model.constraints->Get(*constraint));
@@ -294,7 +320,8 @@ Status Generation::PreparePrompt(Services& services, const GenerationRequest& re
       PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
       const chat::PromptRequest prompt = MakePromptRequest(request, std::move(kept));
       PUNA_ASSIGN_OR_RETURN(rendered, prompt_template->Render(prompt));
-      out->output = chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered));
+      out->output = chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered),
+                                           JsonString(model.installed.config, "parser"));
     }
     EncodePrompt(model, request, guard, rendered, &out->request.prompt);
     out->rendered_prompt = guard.Unmarked(rendered);

@@ -42,6 +42,8 @@ Result<std::shared_ptr<const chat::PromptTemplate>> ChooseTemplate(const ModelEn
   const auto score = [](const auto& one) {
     return one->capabilities().tools + one->capabilities().thinking;
   };
+  // A RENDERER bypasses the Modelfile's template.
+  if (jinja && !JsonString(entry.installed.config, "renderer").empty()) return jinja;
   if (go && (!jinja || score(go) >= score(jinja))) return go;
   if (jinja) return jinja;
   return chat::PromptTemplate::Default();

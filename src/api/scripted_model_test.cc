@@ -63,7 +63,7 @@ class ScriptedModel : public ::testing::Test {
   }
 
   Json Ask(const std::string& path, bool stream, std::string* streamed = nullptr) {
-    Json body = {{"model", "actor"}, {"stream", stream}, {"max_tokens", 400}, {"temperature", 0}};
+    Json body = {{"model", model_}, {"stream", stream}, {"max_tokens", 400}, {"temperature", 0}};
     Json function = {{"name", "weather"}, {"parameters", kParameters}};
     Json tool = {{"type", "function"}, {"function", function}};
     if (path == "/v1/messages") tool = {{"name", "weather"}, {"input_schema", kParameters}};
@@ -79,6 +79,7 @@ class ScriptedModel : public ::testing::Test {
   }
 
   testing::TemporaryDirectory folder_;
+  std::string model_ = "actor";
   std::shared_ptr<testing::Script> script_ = std::make_shared<testing::Script>();
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   std::unique_ptr<ApiServer> server_;
@@ -145,6 +146,82 @@ TEST_F(ScriptedModel, AnthropicTellsThinkingTextAndCalls) {
   Ask("/v1/messages", true, &streamed);
   for (const char* delta : {"thinking_delta", "signature_delta", "text_delta", "input_json_delta"})
     EXPECT_THAT(streamed, HasSubstr(std::string("\"type\":\"") + delta + "\""));
+}
+
+// A PARSER tells the family, whatever the template.
+TEST_F(ScriptedModel, EveryParserReadsTheCallsOfItsFamily) {
+  struct FamilyCase {
+    const char *parser, *text, *thinking, *content;
+  };
+  const FamilyCase cases[] = {
+      {"qwen3", kCall, "Where?", "Let me see."},
+      {"qwen3-coder",
+       "Well.\n<tool_call>\n<function=weather>\n<parameter=city>\nOslo\n</parameter>\n</function>\n"
+       "</tool_call>",
+       "", "Well."},
+      {"nemotron-3-nano",
+       "<think>Hm</think><tool_call>\n<function=weather>\n<parameter=city>\nOslo\n</parameter>\n"
+       "</function>\n</tool_call>",
+       "Hm", ""},
+      {"ministral", "[TOOL_CALLS]weather[ARGS]{\"city\": \"Oslo\"}", "", ""},
+      {"harmony",
+       "<|channel|>analysis<|message|>Where?<|end|><|start|>assistant<|channel|>commentary"
+       "<|message|>I look.<|end|><|start|>assistant<|channel|>commentary to=functions.weather "
+       "<|constrain|>json<|message|>{\"city\": \"Oslo\"}<|call|>",
+       "Where?", "I look."},
+      {"cogito",
+       "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>weather\n```json\n{"
+       "\"city\": "
+       "\"Oslo\"}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+       "", ""},
+      {"deepseek3",
+       "<think>Ah</"
+       "think>So<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁sep｜>{\"city\": "
+       "\"Oslo\"}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+       "Ah", "So"},
+      {"olmo3", "<function_calls>\nweather(city=\"Oslo\")\n</function_calls>", "", ""},
+      {"functiongemma",
+       "<start_function_call>call:weather{city:<escape>Oslo<escape>}<end_function_call>", "", ""},
+      {"gemma4", "<|tool_call>call:weather{city:<|\"|>Oslo<|\"|>}<tool_call|>", "", ""},
+      {"glm-4.7",
+       "<think>G</think><tool_call>weather<arg_key>city</arg_key><arg_value>Oslo</arg_value>"
+       "</tool_call>",
+       "G", ""},
+      {"lfm2", "<|tool_call_start|>[weather(city='Oslo')]<|tool_call_end|>", "", ""},
+      {"cohere",
+       "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"weather\", "
+       "\"parameters\": {\"city\": \"Oslo\"}}\n]<|END_ACTION|>",
+       "", ""},
+      {"glimmer",
+       "<atem:function_calls>\n<atem:invoke name=\"weather\">\n<atem:parameter name=\"city\">Oslo"
+       "</atem:parameter>\n</atem:invoke>\n</atem:function_calls>",
+       "", ""},
+  };
+  for (const FamilyCase& one : cases) {
+    SCOPED_TRACE(one.parser);
+    model_ = std::string("actor-") + one.parser;
+    Post("/api/create",
+         {{"model", model_}, {"from", "mini"}, {"template", kTemplate}, {"parser", one.parser}});
+    Say(one.text);
+    const Json message = Ask("/api/chat", false)["message"];
+    EXPECT_EQ(message.value("thinking", ""), one.thinking);
+    EXPECT_EQ(message["content"], one.content);
+    ASSERT_EQ(message["tool_calls"].size(), 1u) << message;
+    EXPECT_EQ(message["tool_calls"][0]["function"]["name"], "weather");
+    EXPECT_EQ(message["tool_calls"][0]["function"]["arguments"], (Json{{"city", "Oslo"}}));
+  }
+  model_ = "actor-passthrough";
+  Post("/api/create",
+       {{"model", model_}, {"from", "mini"}, {"template", kTemplate}, {"parser", "passthrough"}});
+  Say(kCall);
+  EXPECT_EQ(Ask("/api/chat", false)["message"]["content"], kCall);
+}
+
+TEST_F(ScriptedModel, UnknownRenderersAreAnError) {
+  model_ = "actor-rendered";
+  Post("/api/create",
+       {{"model", model_}, {"from", "mini"}, {"template", kTemplate}, {"renderer", "no-such"}});
+  EXPECT_EQ(Ask("/api/chat", false)["error"], "unknown renderer \"no-such\"");
 }
 
 TEST_F(ScriptedModel, AMalformedCallIsText) {

@@ -114,6 +114,8 @@ class PromptTemplate {
   const ThinkTags& think_tags() const { return think_tags_; }
   const std::string& source() const { return source_; }
   bool is_jinja() const { return is_jinja_; }
+  // How a model that is prompted so writes its answers: a name of tool_format.h's table, or "go".
+  const std::string& output_format() const { return output_format_; }
   // Go templates: the text that the template puts before a tool call, "{" where it has none of its
   // own. Empty for Jinja.
   const std::string& tool_call_tag() const { return tool_call_tag_; }
@@ -124,6 +126,7 @@ class PromptTemplate {
   bool is_jinja_;
   Capabilities capabilities_;
   ThinkTags think_tags_;
+  std::string output_format_;
   std::string tool_call_tag_;
 };
 
@@ -139,13 +142,20 @@ struct OutputOptions {
   ThinkTags think_tags;          // empty: no thinking is looked for
   bool starts_thinking = false;  // the prompt already ended with the opening tag
   std::vector<Tool> tools;       // empty: no tool calls are looked for
-  std::string tool_format;       // a name of tool_format.h's table, or "go"
+  std::string format;            // a name of tool_format.h's table, or "go"
   std::string tool_call_tag;     // of format "go"
+  std::string given;             // the end of the prompt that is the beginning of the answer
 };
 
-// What to expect from a model that was given `prompt`, the rendering of `request`.
+// What to expect from a model that was given `prompt`, the rendering of `request`. `parser` is what
+// the model's PARSER says; "" and unknown names leave it to the template.
 OutputOptions OutputOptionsFor(const PromptTemplate& prompt_template, const PromptRequest& request,
-                               std::string_view prompt);
+                               std::string_view prompt, std::string_view parser = {});
+// The texts of such answers that may be control tokens of the vocabulary: these must be shown.
+std::vector<std::string> OutputMarks(const OutputOptions& options);
+// Whether Ollama has a RENDERER of this name. What it would write, the model file's own template
+// writes here.
+bool IsRenderer(std::string_view name);
 
 // Turns a model's text, as it comes, into content, thinking and tool calls. However the text is cut
 // into pieces, the deltas add up to the same. A tag is never part of content or thinking, and

@@ -12,6 +12,7 @@
 #include "chat/gotemplate/go_functions.h"
 #include "chat/gotemplate/go_template.h"
 #include "chat/prepare.h"
+#include "chat/tool_format.h"
 
 namespace puna::chat {
 namespace {
@@ -153,7 +154,11 @@ class GoPrompt final : public PromptTemplate {
     capabilities_.insert = program_->variables().contains("suffix");
     gotemplate::InferThinkTags(program_->tree(), &think_tags_.open, &think_tags_.close);
     if (think_tags_.open.empty() || think_tags_.close.empty()) think_tags_ = {};
-    capabilities_.thinking = !think_tags_.empty();
+    output_format_ = DetectOutputFormat(source_, false);
+    const OutputFormat* format = FindOutputFormat(output_format_);
+    const bool in_channels = format != nullptr && !format->thinking.empty();
+    if (in_channels) think_tags_ = {};
+    capabilities_.thinking = in_channels || !think_tags_.empty();
     tool_call_tag_ = gotemplate::InferToolCallTag(program_->tree());
   }
 

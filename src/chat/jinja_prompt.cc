@@ -8,6 +8,7 @@
 #include "chat/chat.h"
 #include "chat/jinja/jinja.h"
 #include "chat/prepare.h"
+#include "chat/tool_format.h"
 
 namespace puna::chat {
 namespace {
@@ -16,7 +17,12 @@ namespace {
 struct Form {
   bool arguments_as_text = false;
   bool system_in_user = false;
+  bool tools_as_functions = false;  // under the names of older libraries, as text
 };
+
+std::string ToText(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 Json MessageToJson(const Message& message, const Form& form) {
   Json json = {{"role", message.role}, {"content", message.content}};
@@ -26,8 +32,7 @@ Json MessageToJson(const Message& message, const Form& form) {
   }
   for (const ToolCall& call : message.tool_calls) {
     Json arguments = call.arguments;
-    if (form.arguments_as_text)
-      arguments = call.arguments.dump(-1, ' ', false, Json::error_handler_t::replace);
+    if (form.arguments_as_text) arguments = ToText(call.arguments);
     json["tool_calls"].push_back(
         {{"id", call.id},
          {"type", "function"},
@@ -68,11 +73,21 @@ bool Mentions(std::string_view text, std::string_view needle) {
 
 ThinkTags FindThinkTags(std::string_view source) {
   static constexpr std::pair<std::string_view, std::string_view> kTags[] = {
-      {"<think>", "</think>"}, {"[THINK]", "[/THINK]"}, {"<seed:think>", "</seed:think>"}};
+      {"<think>", "</think>"},
+      {"[THINK]", "[/THINK]"},
+      {"<seed:think>", "</seed:think>"},
+      {"<mm:think>", "</mm:think>"},
+      {"<|START_THINKING|>", "<|END_THINKING|>"},
+      {"<|channel>thought", "<channel|>"},
+      {"<|inner_prefix|>", "<|inner_suffix|>"},
+      {"Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"}};
   for (const auto& [open, close] : kTags) {
     if (Mentions(source, open) && Mentions(source, close))
       return {std::string(open), std::string(close)};
   }
+  // Hunyuan 3 puts its tags together from parts.
+  if (Mentions(source, "<think{}>") && Mentions(source, ":opensource"))
+    return {"<think:opensource>", "</think:opensource>"};
   return {};
 }
 
@@ -85,8 +100,11 @@ class JinjaPrompt final : public PromptTemplate {
         bos_token_(bos_token),
         eos_token_(eos_token) {
     capabilities_.tools = Mentions(source, "tools") || Mentions(source, "tool_call");
-    think_tags_ = FindThinkTags(source);
-    capabilities_.thinking = !think_tags_.empty();
+    output_format_ = DetectOutputFormat(source, true);
+    const OutputFormat* format = FindOutputFormat(output_format_);
+    const bool in_channels = format != nullptr && !format->thinking.empty();
+    if (!in_channels) think_tags_ = FindThinkTags(source);
+    capabilities_.thinking = in_channels || !think_tags_.empty();
   }
 
   Result<std::string> Render(const PromptRequest& request) const override {
@@ -100,8 +118,11 @@ class JinjaPrompt final : public PromptTemplate {
                                         [](const Message& m) { return m.role == "system"; });
     Result<std::string> first = RenderForm(request, messages, {});
     if (first || first.error().code != ErrorCode::kInvalidArgument) return first;
-    for (const Form form : {Form{true, false}, Form{false, true}, Form{true, true}}) {
-      if ((form.arguments_as_text && !has_calls) || (form.system_in_user && !has_system)) continue;
+    for (const Form form : {Form{true, false}, Form{false, true}, Form{true, true},
+                            Form{false, false, true}, Form{true, false, true}}) {
+      if ((form.arguments_as_text && !has_calls) || (form.system_in_user && !has_system) ||
+          (form.tools_as_functions && request.tools.empty()))
+        continue;
       if (Result<std::string> other = RenderForm(request, messages, form)) return other;
     }
     return first;
@@ -122,6 +143,12 @@ class JinjaPrompt final : public PromptTemplate {
       Json tools = Json::array();
       for (const Tool& tool : request.tools) tools.push_back(tool.definition);
       variables["tools"] = std::move(tools);
+    }
+    if (form.tools_as_functions) {
+      char date[64];
+      const size_t size = std::strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &request.now);
+      variables.emplace("functions", ToText(variables["tools"]));
+      variables.emplace("datetime", std::string(date, size));
     }
     variables.emplace("documents", nullptr);
     variables["add_generation_prompt"] = request.add_generation_prompt;

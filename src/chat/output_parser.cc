@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "chat/chat.h"
-#include "chat/formats/formats.h"
+#include "chat/tool_format.h"
 #include "chat/tool_scanner.h"
 
 namespace puna::chat {
@@ -74,10 +74,13 @@ class ThinkSplitter {
       return;
     }
     const std::string_view tag = std::string_view(held_).substr(leading_spaces_);
-    if (tag == tags_.open) {
+    // Thinking that is closed and was not opened is none.
+    const bool opens = tag == tags_.open, closes = tag == tags_.close;
+    if (opens || closes) {
       held_.clear();
-      state_ = State::kBeforeThinking;
-    } else if (!std::string_view(tags_.open).starts_with(tag)) {
+      state_ = opens ? State::kBeforeThinking : State::kAfterThinking;
+    } else if (!std::string_view(tags_.open).starts_with(tag) &&
+               !std::string_view(tags_.close).starts_with(tag)) {
       rest->append(std::exchange(held_, ""));
       state_ = State::kDone;
     }
@@ -113,12 +116,15 @@ std::string_view TrimRight(std::string_view text) {
 struct OutputParser::Impl {
   explicit Impl(const OutputOptions& options)
       : splitter(options.think_tags, options.starts_thinking) {
-    if (options.tools.empty()) return;
-    if (options.tool_format == "go") {
-      scanner = std::make_unique<ToolScanner>(GoTagFormat(options.tool_call_tag), options.tools);
-    } else if (const ToolFormat* format = FindToolFormat(options.tool_format)) {
-      scanner = std::make_unique<ToolScanner>(*format, options.tools);
+    ScannerRules rules;
+    if (options.format == "go") {
+      rules = RulesOfGoTag(options.tool_call_tag, options.tools);
+    } else if (const OutputFormat* format = FindOutputFormat(options.format)) {
+      rules = RulesOf(*format, options.tools);
     }
+    if (!rules.open) return;
+    scanner = std::make_unique<ToolScanner>(std::move(rules));
+    scanner->Given(options.given);
   }
 
   void Scan(const std::string& text, OutputDelta* delta) {
@@ -163,23 +169,51 @@ OutputDelta OutputParser::Finish() {
 }
 
 OutputOptions OutputOptionsFor(const PromptTemplate& prompt_template, const PromptRequest& request,
-                               std::string_view prompt) {
+                               std::string_view prompt, std::string_view parser) {
   OutputOptions options;
   options.think_tags = prompt_template.think_tags();
+  options.tools = request.tools;
+  options.format = prompt_template.output_format();
+  options.tool_call_tag = prompt_template.tool_call_tag();
+  if (const ParserName* named = FindParserName(parser)) {
+    options.format = named->format;
+    if (!named->thinks) options.think_tags = {};
+  }
+  const OutputFormat* format = FindOutputFormat(options.format);
+  if (format != nullptr && !format->thinking.empty()) options.think_tags = {};
+  if (format != nullptr && !format->prefix.empty() && prompt.ends_with(format->prefix))
+    options.given = format->prefix;
   options.starts_thinking =
       !options.think_tags.empty() && TrimRight(prompt).ends_with(options.think_tags.open);
-  options.tools = request.tools;
-  if (!prompt_template.is_jinja()) {
-    options.tool_format = "go";
-    options.tool_call_tag = prompt_template.tool_call_tag();
-    return options;
-  }
-  for (const ToolFormat& format : ToolFormats()) {
-    if (!format.used_by(prompt_template.source())) continue;
-    options.tool_format = format.name;
-    break;
-  }
   return options;
+}
+
+std::vector<std::string> OutputMarks(const OutputOptions& options) {
+  std::vector<std::string> texts = {options.think_tags.open, options.think_tags.close,
+                                    options.tool_call_tag};
+  if (const OutputFormat* format = FindOutputFormat(options.format)) {
+    std::vector<CallPattern> patterns = format->also;
+    patterns.push_back(format->calls);
+    for (const CallPattern& pattern : patterns) {
+      for (const std::string& text : {pattern.open, pattern.call, pattern.close, pattern.pair})
+        texts.push_back(text);
+    }
+    texts.insert(texts.end(), format->dropped.begin(), format->dropped.end());
+    for (const std::string& text :
+         {format->thinking, format->thinking_close, format->thinking_next, format->quote})
+      texts.push_back(text);
+  }
+  std::vector<std::string> marks;
+  for (const std::string& text : texts) {
+    for (const PatternElement& element : ParsePattern(text)) {
+      for (LiteralPiece& piece : SplitTags(element.text)) {
+        if (piece.is_tag) marks.push_back(std::move(piece.text));
+      }
+    }
+  }
+  std::sort(marks.begin(), marks.end());
+  marks.erase(std::unique(marks.begin(), marks.end()), marks.end());
+  return marks;
 }
 
 }  // namespace puna::chat

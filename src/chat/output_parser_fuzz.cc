@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "chat/chat.h"
+#include "chat/tool_format.h"
 
 namespace {
 
@@ -35,14 +36,17 @@ std::string Parse(const OutputOptions& options, std::string_view text, size_t st
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  static const char* const kFormats[] = {"hermes", "llama3", "json", "mistral", "go"};
+  const auto formats = puna::chat::OutputFormats();
+  const size_t which = data[0] % (formats.size() + 1);
   OutputOptions options;
-  options.tool_format = kFormats[data[0] % 5];
+  options.format = which == formats.size() ? "go" : formats[which].name;
+  if (which < formats.size() && data[0] % 4 == 1) options.given = formats[which].prefix;
   options.tool_call_tag = data[0] % 2 == 0 ? "<tool_call>" : "{";
   options.starts_thinking = data[0] % 3 == 0;
   options.think_tags = {"<think>", "</think>"};
-  options.tools = {{Json::parse(R"({"type": "function", "function": {"name": "add"}})")}};
+  options.tools = {{Json::parse(R"({"type": "function", "function": {"name": "add",
+      "parameters": {"properties": {"a": {"type": "integer"}, "s": {"type": "string"}}}}})")}};
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  CHECK(Parse(options, text, 1) == Parse(options, text, text.size() + 1)) << options.tool_format;
+  CHECK(Parse(options, text, 1) == Parse(options, text, text.size() + 1)) << options.format;
   return 0;
 }

@@ -19,7 +19,7 @@ OutputOptions With(const std::string& format, const std::string& tag = "") {
   OutputOptions options;
   options.think_tags = {"<think>", "</think>"};
   options.tools = {Named("add"), Named("find_town")};
-  options.tool_format = format;
+  options.format = format;
   options.tool_call_tag = tag;
   return options;
 }
@@ -75,6 +75,7 @@ TEST(OutputParser, Thinking) {
       {"<think>a</think", "a</think||"},
       {"<think>a</</think>b", "a</|b|"},
       {"<think></think>x", "|x|"},
+      {"</think>\nanswer", "|answer|"},
       {"<think>only", "only||"},
       {"<think>", "||"},
       {"", "||"},
@@ -166,8 +167,9 @@ TEST(OutputParser, MistralCalls) {
        R"(||0:add({"a":1})abc123def)"},
       {"[TOOL_CALLS][{\"name\": \"add\", \"arguments\": {}}, {\"name\": \"x\", \"arguments\": {}}]",
        "||0:add({})1:x({})"},
-      {"Hm. [TOOL_CALLS]add[ARGS]{\"a\": 1}[TOOL_CALLS]x[CALL_ID]i9[ARGS]{}",
-       R"(|Hm.|0:add({"a":1})1:x({})i9)"},
+      {"Hm. [TOOL_CALLS]add[ARGS]{\"a\": 1}[TOOL_CALLS]x[ARGS]{}", R"(|Hm.|0:add({"a":1})1:x({}))"},
+      {"[TOOL_CALLS]add[CALL_ID]i8[ARGS]{}[TOOL_CALLS]x[CALL_ID]i9[ARGS]{}",
+       "||0:add({})i81:x({})i9"},
       {"[TOOL_CALLS]add{\"a\": 1}", R"(||0:add({"a":1}))"},
       {"[TOOL_CALLS]add[ARGS]{oops}", "|[TOOL_CALLS]add[ARGS]{oops}|"},
       {"[TOOL_CALLS]", "|[TOOL_CALLS]|"},
@@ -176,6 +178,158 @@ TEST(OutputParser, MistralCalls) {
   };
   for (const auto& [text, expected] : cases)
     EXPECT_EQ(ParseAllWays(options, text), expected) << text;
+}
+
+// One call, text around calls, two calls, and what is none, in the form of each family.
+struct FamilyCase {
+  const char *format, *text, *expected;
+};
+const FamilyCase kFamilyCases[] = {
+    {"qwen3-coder",
+     "So.\n<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=s>\n two\n"
+     "lines \n</parameter>\n</function>\n</tool_call>\n",
+     R"(|So.|0:add({"a":1,"s":" two\nlines "}))"},
+    {"qwen3-coder", "<function=add>\n</function>\n</tool_call> end", "|end|0:add({})"},
+    {"qwen3-coder", "<tool_call>\n<function=add>\n<parameter=a>\n1\n</param",
+     "|<tool_call>\n<function=add>\n<parameter=a>\n1\n</param|"},
+    {"qwen3-coder", "<tool_call>{\"name\": \"add\", \"arguments\": {}}</tool_call>", "||0:add({})"},
+    {"seed-oss",
+     "<seed:tool_call>\n<function=add>\n<parameter=s>\n</parameter>\n</function>\n"
+     "</seed:tool_call>",
+     "||0:add({\"s\":\"\\n\"})"},
+    {"glm",
+     "Hm\n<tool_call>add\n<arg_key>a</arg_key>\n<arg_value>5</arg_value>\n</tool_call>\n"
+     "<tool_call>find_town</tool_call>",
+     R"(|Hm|0:add({"a":5})1:find_town({}))"},
+    {"glm", "<tool_call> none of these </tool_call>", "|<tool_call> none of these </tool_call>|"},
+    {"hunyuan3",
+     "<tool_calls:opensource>\n<tool_call:opensource>add<tool_sep:opensource>\n"
+     "<arg_key:opensource>s</arg_key:opensource>\n<arg_value:opensource>5"
+     "</arg_value:opensource>\n</tool_call:opensource>\n</tool_calls:opensource>",
+     R"(||0:add({"s":"5"}))"},
+    {"minimax-m2",
+     "<minimax:tool_call>\n<invoke name=\"add\">\n<parameter name=\"a\">7</parameter>\n</invoke>"
+     "\n<invoke name=\"x\">\n</invoke>\n</minimax:tool_call>.",
+     R"(|.|0:add({"a":7})1:x({}))"},
+    {"minimax-m3",
+     "]<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name=\"add\">]<]minimax[>[<s>a<b"
+     "]<]minimax[>[</s>]<]minimax[>[</invoke>\n]<]minimax[>[</tool_call>",
+     R"(||0:add({"s":"a<b"}))"},
+    {"minimax-m3",
+     "]<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name=\"add\">]<]minimax[>[<o>"
+     "]<]minimax[>[<l>]<]minimax[>[<item>1]<]minimax[>[</item>]<]minimax[>[</l>"
+     "]<]minimax[>[<t>x]<]minimax[>[</t>]<]minimax[>[</o>]<]minimax[>[</invoke>\n",
+     R"(||0:add({"o":{"l":[1],"t":"x"}}))"},
+    {"minimax-m1", "<tool_calls>\n{\"name\": \"add\", \"arguments\": {}}\n</tool_calls>",
+     "||0:add({})"},
+    {"deepseek-v3.2",
+     "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"add\">\n<｜DSML｜parameter name=\"a\" "
+     "string=\"false\">[1]</｜DSML｜parameter>\n<｜DSML｜parameter name=\"q\" string=\"true\">3"
+     "</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>",
+     R"(||0:add({"a":[1],"q":"3"}))"},
+    {"deepseek-r1",
+     "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>add\n```json\n{\"a\": 1}\n"
+     "```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>x\n```json\n{}\n```"
+     "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+     R"(||0:add({"a":1})1:x({}))"},
+    {"deepseek-v3.1",
+     "Yes<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>add<｜tool▁sep｜>{\"a\": "
+     "1}<｜tool▁call▁end｜>"
+     "<｜tool▁calls▁end｜>",
+     R"(|Yes|0:add({"a":1}))"},
+    {"deepseek-v3.1", "<｜tool▁calls▁begin｜>oops", "|<｜tool▁calls▁begin｜>oops|"},
+    {"kimi-k2",
+     "<|tool_calls_section_begin|><|tool_call_begin|>functions.add:0<|tool_call_argument_begin|>"
+     "{\"a\": 1}<|tool_call_end|><|tool_call_begin|>functions.x:1<|tool_call_argument_begin|>{}"
+     "<|tool_call_end|><|tool_calls_section_end|>",
+     R"(||0:add({"a":1})functions.add:01:x({})functions.x:1)"},
+    {"solar",
+     "<|think|>So.<|end|><|begin|>assistant<|tool_calls|><|tool_call:begin|>abc"
+     "<|tool_call:name|>add<|tool_call:args|>{}<|tool_call:end|>",
+     "So.||0:add({})abc"},
+    {"solar", "<|content|>Yes.<|end|>", "|Yes.|"},
+    {"functionary-v3.1", "Hi <function=add>{\"a\": 1}</function><function=x>{}</function>",
+     R"(|Hi|0:add({"a":1})1:x({}))"},
+    {"functionary-v3.2", "all\nHello>>>add\n{\"a\": 1}", R"(|Hello|0:add({"a":1}))"},
+    {"functionary-v3.2", "add\n{}>>>x\n{}", "||0:add({})1:x({})"},
+    {"functionary-v3.2", "all\n>>> 1 + 1 {", "|>>> 1 + 1 {|"},
+    {"functionary-v2",
+     "all\n<|content|>Hello\n<|from|>assistant\n<|recipient|>add\n<|content|>{\"a\": 1}<|stop|>",
+     R"(|Hello|0:add({"a":1}))"},
+    {"command-r",
+     "Action: ```json\n[\n    {\n \"tool_name\": \"add\",\n \"parameters\": {\"a\": 1}\n }\n]```",
+     R"(||0:add({"a":1}))"},
+    {"command-r7b",
+     "<|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"add\", \"parameters\": "
+     "{}}\n]<|END_ACTION|>",
+     "||0:add({})"},
+    {"command-r7b", "<|START_RESPONSE|>Hello <b>!<|END_RESPONSE|>", "|Hello <b>!|"},
+    {"cohere2", "<|START_TEXT|>Hello<|END_TEXT|>", "|Hello|"},
+    {"gemma4", "<|tool_call>call:add{a:1,s:<|\"|>a}, \"b<|\"|>,l:[<|\"|>x<|\"|>,true]}<tool_call|>",
+     R"(||0:add({"a":1,"s":"a}, \"b","l":["x",true]}))"},
+    {"functiongemma", "<start_function_call>call:add{s:<escape>x<escape>}<end_function_call>",
+     R"(||0:add({"s":"x"}))"},
+    {"gemma", "```tool_code\nadd(a=1, s='x')\n```", R"(||0:add({"a":1,"s":"x"}))"},
+    {"gemma", "```tool_code\nprint(1)\n```", "|```tool_code\nprint(1)\n```|"},
+    {"gemma", "```json\n{\"name\": \"add\", \"parameters\": {}}\n```", "||0:add({})"},
+    {"lfm2", "<|tool_call_start|>[add(a=-1.5, s=\"it's\"), x()]<|tool_call_end|>Wait",
+     R"(|Wait|0:add({"a":-1.5,"s":"it's"})1:x({}))"},
+    {"lfm2", "<|tool_call_start|>[add(1)]", "|<|tool_call_start|>[add(1)]|"},
+    {"olmo3", "<function_calls>\nadd(a=[1, {'k': None}])\nx()\n</function_calls>",
+     R"(||0:add({"a":[1,{"k":null}]})1:x({}))"},
+    {"python", "[add(a=True), find_town()]", R"(||0:add({"a":true})1:find_town({}))"},
+    {"python", "[add] is not it", "|[add] is not it|"},
+    {"llama3", "<function=add>{\"a\": 1}</function>", R"(||0:add({"a":1}))"},
+    {"llama3", "<|python_tag|>add.call(a=1)", R"(||0:add({"a":1}))"},
+    {"llama3", "<|python_tag|>print(1)", "|<|python_tag|>print(1)|"},
+    {"granite3", "<|tool_call|>[{\"name\": \"add\", \"arguments\": {}}]", "||0:add({})"},
+    {"apriel", "<tool_calls>[{\"name\": \"add\", \"arguments\": {}, \"id\": \"i\"}]</tool_calls>",
+     "||0:add({})i"},
+    {"apriel", "Done.\n[END FINAL RESPONSE]", "|Done.\n|"},
+    {"nemotron2", "<TOOLCALL>[{\"name\": \"add\", \"arguments\": {}}]</TOOLCALL>", "||0:add({})"},
+    {"apertus", "<|tools_prefix|>[{\"add\": {\"a\": 1}}]<|tools_suffix|>", R"(||0:add({"a":1}))"},
+    {"gigachat3",
+     "<|message_sep|>\n\nfunction call<|role_sep|>\n{\"name\": \"add\", \"arguments\": {}}",
+     "||0:add({})"},
+    {"gigachat3.1", "<|function_call|>{\"name\": \"add\", \"arguments\": {}}", "||0:add({})"},
+    {"firefunction", " functools[{\"name\": \"add\", \"arguments\": {}}]", "||0:add({})"},
+    {"minicpm5",
+     "<function name=\"add\"><param name=\"s\"><![CDATA[a</param>b]]></param></function>",
+     R"(||0:add({"s":"a</param>b"}))"},
+    {"glimmer",
+     "<atem:function_calls>\n<atem:invoke name=\"add\">\n<atem:parameter name=\"a\">1"
+     "</atem:parameter>\n</atem:invoke>\n</atem:function_calls>",
+     R"(||0:add({"a":1}))"},
+    {"harmony",
+     "<|channel|>analysis<|message|>Hm <b>.<|end|><|start|>assistant<|channel|>final"
+     "<|message|>Hello\n",
+     "Hm <b>.|Hello\n|"},
+    {"harmony",
+     "<|channel|>analysis<|message|>A.<|end|><|start|>assistant<|channel|>commentary "
+     "to=functions.add <|constrain|>json<|message|>{\"a\": 1}<|call|>",
+     R"(A.||0:add({"a":1}))"},
+    {"harmony", " to=functions.add<|channel|>commentary json<|message|>{}", "||0:add({})"},
+    {"harmony",
+     "<|channel|>commentary<|message|>Let me see.<|end|><|start|>assistant"
+     "<|channel|>commentary to=functions.add<|message|>{}",
+     "|Let me see.|0:add({})"},
+    {"harmony", "Plain", "|Plain|"},
+    {"harmony", "<|channel|>final<|message|>a<|chan", "|a<|chan|"},
+    {"harmony", "<|channel|>analysis<|message|>a<|en", "a<|en||"},
+};
+
+TEST(OutputParser, CallsOfTheFamilies) {
+  for (const FamilyCase& one : kFamilyCases) {
+    OutputOptions options = With(one.format);
+    options.tools[0] = {
+        Json::parse(R"({"type": "function", "function": {"name": "add", "parameters": {
+        "properties": {"a": {"type": ["integer", "string", "number", "boolean", "array"]},
+                       "s": {"type": "string"}}}}})")};
+    const OutputFormat* format = FindOutputFormat(one.format);
+    ASSERT_NE(format, nullptr) << one.format;
+    options.given = format->prefix;
+    EXPECT_EQ(ParseAllWays(options, one.text), one.expected) << one.format << ": " << one.text;
+  }
 }
 
 TEST(OutputParser, GoTemplateTags) {
@@ -222,15 +376,28 @@ TEST(OutputParser, RandomSoupIsCutIndependently) {
                                 "<",
                                 "</"};
   std::mt19937 random(7);
-  for (const char* format : {"hermes", "llama3", "json", "mistral", "go", "none"}) {
-    for (int round = 0; round < 300; ++round) {
+  std::vector<std::string> names = {"go"};
+  for (const OutputFormat& format : OutputFormats()) names.emplace_back(format.name);
+  for (const std::string& format : names) {
+    std::vector<std::string> own(std::begin(pieces), std::end(pieces));
+    if (const OutputFormat* found = FindOutputFormat(format)) {
+      for (const CallPattern& pattern : {found->calls, found->calls, found->calls}) {
+        for (const std::string& text :
+             {pattern.open, pattern.call, pattern.close, pattern.pair, found->thinking}) {
+          for (const PatternElement& element : ParsePattern(text)) {
+            if (!element.text.empty()) own.push_back(element.text);
+          }
+        }
+      }
+    }
+    for (int round = 0; round < 200; ++round) {
       std::string text;
-      for (size_t i = random() % 12; i > 0; --i) text += pieces[random() % std::size(pieces)];
+      for (size_t i = random() % 12; i > 0; --i) text += own[random() % own.size()];
       OutputOptions options = With(format, round % 2 == 0 ? "<tool_call>" : "{");
       options.starts_thinking = round % 5 == 0;
       const std::string whole = Parse(options, text, [&] { return text.size() + 1; });
       ASSERT_EQ(Parse(options, text, [] { return size_t{1}; }), whole) << format << ": " << text;
-      if (format == std::string("none") && text.find("think>") == std::string::npos &&
+      if (format == "none" && text.find("think>") == std::string::npos &&
           !options.starts_thinking) {
         ASSERT_EQ(whole, "|" + text + "|");
       }
@@ -255,14 +422,14 @@ TEST(OutputOptions, FollowTheTemplate) {
   const auto options = [&](const char* source, const char* prompt = "") {
     return OutputOptionsFor(**PromptTemplate::FromJinja(source, "", ""), request, prompt);
   };
-  EXPECT_EQ(options("<tool_call></tool_call>").tool_format, "hermes");
-  EXPECT_EQ(options("[TOOL_CALLS]").tool_format, "mistral");
-  EXPECT_EQ(options("<|python_tag|>").tool_format, "llama3");
-  EXPECT_EQ(options("tools").tool_format, "json");
+  EXPECT_EQ(options("<tool_call></tool_call>").format, "hermes");
+  EXPECT_EQ(options("[TOOL_CALLS]").format, "mistral");
+  EXPECT_EQ(options("<|python_tag|>").format, "llama3");
+  EXPECT_EQ(options("tools").format, "json");
   EXPECT_TRUE(options("<think></think>", "<|assistant|><think>\n").starts_thinking);
   EXPECT_FALSE(options("<think></think>", "<think></think>\n").starts_thinking);
   EXPECT_TRUE(options("plain", "<think>").think_tags.empty());
-  EXPECT_EQ(OutputOptionsFor(*PromptTemplate::Default(), request, "").tool_format, "go");
+  EXPECT_EQ(OutputOptionsFor(*PromptTemplate::Default(), request, "").format, "go");
 }
 
 TEST(JsonScanner, FindsTheEndOrTheFirstWrongByte) {

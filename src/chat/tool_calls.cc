@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "chat/json_scanner.h"
 #include "chat/tool_format.h"
 
 namespace puna::chat {
@@ -62,58 +61,6 @@ bool ReadCall(const Json& json, std::span<const Tool> tools, bool declared_only,
   return true;
 }
 
-class JsonReader final : public CallReader {
- public:
-  JsonReader(const CallContext& context, std::string_view close, bool declared_only)
-      : tools_(context.tools.begin(), context.tools.end()),
-        close_(close),
-        declared_only_(declared_only) {}
-
-  State Feed(char c, std::vector<ToolCall>* calls) override {
-    if (scanner_.started()) return InValue(c, calls);
-    if (matched_ > 0 || (!close_.empty() && c == close_[0])) return InClose(c);
-    if (c == ' ' || c == '\n' || c == '\t' || c == '\r') return State::kReading;
-    if (c == '{' || c == '[') return InValue(c, calls);
-    if ((c == ',' || c == ';') && accepted_) return State::kReading;
-    if (!accepted_) return State::kBroken;
-    unread_ = std::string(1, c);
-    return State::kEnded;
-  }
-
-  bool MayEnd() const override { return accepted_ && !scanner_.started(); }
-  std::string unread() const override { return unread_; }
-
- private:
-  State InValue(char c, std::vector<ToolCall>* calls) {
-    const JsonScanner::State state = scanner_.Feed(c);
-    if (state == JsonScanner::State::kMore) return State::kReading;
-    const bool good = state == JsonScanner::State::kDone &&
-                      CallsFromJson(scanner_.text(), tools_, declared_only_, calls);
-    scanner_.Reset();
-    if (!good) return State::kBroken;
-    accepted_ = true;
-    return State::kAccepted;
-  }
-
-  State InClose(char c) {
-    if (c == close_[matched_]) {
-      if (++matched_ < close_.size()) return State::kReading;
-      return accepted_ ? State::kEnded : State::kBroken;
-    }
-    if (!accepted_) return State::kBroken;
-    unread_ = close_.substr(0, matched_) + c;  // something else that begins alike
-    return State::kEnded;
-  }
-
-  std::vector<Tool> tools_;
-  std::string close_;
-  bool declared_only_;
-  JsonScanner scanner_;
-  size_t matched_ = 0;  // bytes of close_ seen
-  bool accepted_ = false;
-  std::string unread_;
-};
-
 }  // namespace
 
 bool CallsFromJson(const std::string& text, std::span<const Tool> tools, bool declared_only,
@@ -127,11 +74,6 @@ bool CallsFromJson(const std::string& text, std::span<const Tool> tools, bool de
   }
   for (ToolCall& call : found) calls->push_back(std::move(call));
   return !json.empty();
-}
-
-std::unique_ptr<CallReader> MakeJsonReader(const CallContext& context, std::string_view close,
-                                           bool declared_only) {
-  return std::make_unique<JsonReader>(context, close, declared_only);
 }
 
 }  // namespace puna::chat

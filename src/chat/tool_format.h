@@ -1,12 +1,13 @@
-// How models write tool calls: one format a family, one file a format under formats/, one line in
-// formats/formats.cc.
+// How models write thinking, text and tool calls: one row a family in formats/formats.cc.
 //
-// A format says which marker opens a call and gives an object that reads what follows, byte by
-// byte. Finding markers that arrive in pieces, holding back what may become one, and giving text
-// back that turns out to be no call is done once, in tool_scanner.cc.
+// A row holds the texts as the family's own template writes them, with slots for what varies. The
+// same row is read (pattern.cc: byte by byte) and written (tool_grammar.cc: what a model that must
+// call a tool may say). Finding markers that arrive in pieces, holding back what may become one,
+// and giving text back that turns out to be no call is done once, in tool_scanner.cc.
 #ifndef PUNA_CHAT_TOOL_FORMAT_H_
 #define PUNA_CHAT_TOOL_FORMAT_H_
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,7 +15,7 @@
 #include <vector>
 
 #include "chat/chat.h"
-#include "grammar/grammar.h"
+#include "chat/pattern.h"
 
 namespace puna::chat {
 
@@ -25,7 +26,9 @@ class CallReader {
   enum class State : uint8_t {
     kReading,   // more to come
     kAccepted,  // `calls` grew: what was read so far is used up; more may come
+    kPassed,    // what was read so far is decoration
     kEnded,     // the stretch is over; unread() is ordinary text again
+    kThinking,  // what was read opens thinking
     kBroken,    // what was read since the last accepted call (or the marker) is ordinary text
   };
   virtual ~CallReader() = default;
@@ -37,47 +40,62 @@ class CallReader {
   virtual std::string unread() const { return {}; }
 };
 
-struct CallContext {
-  std::span<const Tool> tools;
-  std::string marker;  // which marker opened the stretch; empty if the output began with a bracket
-};
-
-struct ToolFormat {
-  std::string_view name;
-  // Whether a model with this Jinja template writes calls so.
-  bool (*used_by)(std::string_view template_source);
+// What a ToolScanner looks for.
+struct ScannerRules {
   std::vector<std::string> markers;
-  // Whether an output that begins with { or [ is a call too; the bracket is fed to the reader.
-  bool bare = false;
-  std::unique_ptr<CallReader> (*open)(const CallContext& context);
-  // The calls as a grammar: of one of `tools`, and if `several` any number of calls, at least one.
-  // Null: calls in this format cannot be made to happen.
-  grammar::Part (*calls)(std::span<const Tool> tools, bool several) = nullptr;
+  // Bytes that open a stretch if they are the first of the output; they are fed to the reader.
+  std::string bare;
+  // A reader of what begins with `marker`, which it is fed too ("" for a bare one).
+  std::function<std::unique_ptr<CallReader>(const std::string& marker)> open;
+  std::string thinking_close;  // ends what a reader's kThinking began
 };
 
-// The table, most specific first.
-std::span<const ToolFormat> ToolFormats();
+struct OutputFormat {
+  std::string_view name;
+  // Calls as the family's template writes them; empty: it has none.
+  CallPattern calls;
+  // $JSON in `calls`, for grammars: one call as a JSON object. $NAME stands inside quotes.
+  std::string json = R"({"name": "$NAME", "arguments": $ARGS})";
+  std::vector<CallPattern> also = {};  // other forms that such models are known to write
+  bool declared_only = false;          // only declared tools can be called
+  bool one_call = false;               // a call ends the turn
+  // Texts between messages of one answer, which are no content; patterns without slots but $WORD.
+  std::vector<std::string> dropped = {};
+  // Thinking that may stand anywhere, for families with channels. `thinking` is a pattern as in
+  // `dropped`; for grammars, `thinking_next` leads from its end to what follows.
+  std::string thinking = {}, thinking_close = {}, thinking_next = {};
+  // What an answer that is neither thinking nor a call stands between, for grammars.
+  std::string content_open = {}, content_close = {};
+  // The end of the prompt that belongs to the answer's first marker.
+  std::string prefix = {};
+  std::string quote = {};        // around strings in $PLAIN
+  std::string nested_mark = {};  // in front of each tag of a $VALUE that has members
+};
+
+std::span<const OutputFormat> OutputFormats();
 // The format named so, or null.
-const ToolFormat* FindToolFormat(std::string_view name);
+const OutputFormat* FindOutputFormat(std::string_view name);
+// The name of the format that a chat template or a Go template (false) speaks; "json" where a chat
+// template shows none, "go" for Go templates.
+std::string_view DetectOutputFormat(std::string_view template_source, bool is_jinja);
+// What Ollama's PARSER names mean. Null for an unknown one.
+struct ParserName {
+  std::string_view name;
+  std::string_view format;
+  bool thinks = true;  // false: thinking is not told from content
+};
+const ParserName* FindParserName(std::string_view name);
+
+// Without tools, calls are ordinary text.
+ScannerRules RulesOf(const OutputFormat& format, const std::vector<Tool>& tools);
+// For Go templates: the tag is the template's own (PromptTemplate::tool_call_tag).
+ScannerRules RulesOfGoTag(const std::string& tag, const std::vector<Tool>& tools);
 
 // What the formats share: calls written as JSON, {"name": ..., "arguments" or "parameters": {...}},
-// also nested in "function", as
-// {"tool": {...}}, or in an array of those. `declared_only` accepts only names of `tools`. False if
-// it is no call.
+// also nested in "function", as {"tool": {...}}, or in an array of those. `declared_only` accepts
+// only names of `tools`. False if it is no call.
 bool CallsFromJson(const std::string& text, std::span<const Tool> tools, bool declared_only,
                    std::vector<ToolCall>* calls);
-
-// One call as JSON, {"name": <name>, "<key>": <arguments>}, of one of `tools`.
-grammar::Part JsonCallPart(std::span<const Tool> tools, std::string_view key);
-// The arguments that a tool takes, as an object.
-grammar::Part ArgumentsPart(const Tool& tool);
-// `call`, or several with `between` between them.
-grammar::Part CallsPart(grammar::Part call, std::string_view between, bool several);
-
-// Reads JSON values with white space, commas and semicolons between them, up to `close` where that
-// is not empty.
-std::unique_ptr<CallReader> MakeJsonReader(const CallContext& context, std::string_view close,
-                                           bool declared_only);
 
 }  // namespace puna::chat
 

@@ -15,11 +15,22 @@ bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
 }  // namespace
 
-ToolScanner::ToolScanner(ToolFormat format, std::vector<Tool> tools)
-    : format_(std::move(format)), tools_(std::move(tools)) {}
+ToolScanner::ToolScanner(ScannerRules rules) : rules_(std::move(rules)) {}
 
 void ToolScanner::Add(std::string_view text, OutputDelta* delta) {
-  for (const char c : text) reader_ != nullptr ? Read(c, delta) : Text(c, delta);
+  for (const char c : text) {
+    if (reader_ != nullptr) {
+      Read(c, delta);
+    } else {
+      thinking_ ? Think(c, delta) : Text(c, delta);
+    }
+  }
+}
+
+void ToolScanner::Given(std::string_view prefix) {
+  OutputDelta nothing;
+  Add(prefix, &nothing);
+  given_ = pending_.size();
 }
 
 void ToolScanner::Emit(std::string_view text, OutputDelta* delta) {
@@ -37,25 +48,25 @@ void ToolScanner::Emit(std::string_view text, OutputDelta* delta) {
 }
 
 void ToolScanner::Text(char c, OutputDelta* delta) {
-  if (at_start_ && candidate_.empty() && format_.bare && (c == '{' || c == '[')) {
-    const bool marker_too = std::any_of(format_.markers.begin(), format_.markers.end(),
+  if (at_start_ && candidate_.empty() && rules_.bare.find(c) != std::string::npos) {
+    const bool marker_too = std::any_of(rules_.markers.begin(), rules_.markers.end(),
                                         [&](const std::string& marker) { return marker[0] == c; });
     if (!marker_too) {
-      Open("");
+      Open("", delta);
       Read(c, delta);
       return;
     }
   }
   candidate_ += c;
   while (!candidate_.empty()) {
-    for (const std::string& marker : format_.markers) {
+    for (const std::string& marker : rules_.markers) {
       if (candidate_ == marker) {
-        Open(marker);
+        Open(marker, delta);
         return;
       }
     }
     const bool may_grow =
-        std::any_of(format_.markers.begin(), format_.markers.end(),
+        std::any_of(rules_.markers.begin(), rules_.markers.end(),
                     [&](const std::string& marker) { return marker.starts_with(candidate_); });
     if (may_grow) return;
     Emit(std::string_view(candidate_).substr(0, 1), delta);
@@ -63,11 +74,10 @@ void ToolScanner::Text(char c, OutputDelta* delta) {
   }
 }
 
-void ToolScanner::Open(const std::string& marker) {
-  reader_ = format_.open(CallContext{tools_, marker});
-  pending_ = marker;
+void ToolScanner::Open(const std::string& marker, OutputDelta* delta) {
+  reader_ = rules_.open(marker);
   candidate_.clear();
-  at_start_ = false;
+  for (const char c : marker) Read(c, delta);
 }
 
 void ToolScanner::Read(char c, OutputDelta* delta) {
@@ -76,22 +86,44 @@ void ToolScanner::Read(char c, OutputDelta* delta) {
   const CallReader::State state = reader_->Feed(c, &delta->tool_calls);
   if (delta->tool_calls.size() > calls_before) {
     pending_.clear();
+    given_ = 0;
     spaces_.clear();
     after_call_ = true;
+    at_start_ = false;
   }
-  if (state == CallReader::State::kReading || state == CallReader::State::kAccepted) return;
+  if (state == CallReader::State::kPassed) pending_.clear();
+  if (state == CallReader::State::kReading || state == CallReader::State::kPassed ||
+      state == CallReader::State::kAccepted)
+    return;
   const std::unique_ptr<CallReader> reader = std::move(reader_);
-  const std::string text = std::exchange(pending_, "");
+  const std::string text = std::exchange(pending_, "").substr(std::exchange(given_, 0));
   if (state == CallReader::State::kBroken) {
     Emit(text, delta);
     return;
   }
+  thinking_ = state == CallReader::State::kThinking;
   Add(reader->unread(), delta);
 }
 
+// candidate_ is always the longest tail of the thinking that begins the closing text.
+void ToolScanner::Think(char c, OutputDelta* delta) {
+  const std::string& close = rules_.thinking_close;
+  candidate_ += c;
+  if (candidate_ == close) {
+    candidate_.clear();
+    thinking_ = false;
+    return;
+  }
+  size_t drop = 0;
+  while (!close.starts_with(std::string_view(candidate_).substr(drop))) ++drop;
+  delta->thinking.append(candidate_, 0, drop);
+  candidate_.erase(0, drop);
+}
+
 void ToolScanner::Finish(OutputDelta* delta) {
-  if (reader_ != nullptr && !reader_->MayEnd()) Emit(pending_, delta);
-  Emit(candidate_, delta);
+  if (reader_ != nullptr && !reader_->MayEnd())
+    Emit(std::string_view(pending_).substr(given_), delta);
+  thinking_ ? void(delta->thinking += candidate_) : Emit(candidate_, delta);
   delta->content += spaces_;
   reader_.reset();
   pending_.clear();

@@ -1,4 +1,4 @@
-// Separates tool calls from text in a stream, for any ToolFormat.
+// Separates tool calls, thinking in channels and marks from text in a stream, for any ScannerRules.
 #ifndef PUNA_CHAT_TOOL_SCANNER_H_
 #define PUNA_CHAT_TOOL_SCANNER_H_
 
@@ -16,25 +16,28 @@ namespace puna::chat {
 // dropped.
 class ToolScanner {
  public:
-  ToolScanner(ToolFormat format, std::vector<Tool> tools);
+  explicit ToolScanner(ScannerRules rules);
+  // What the prompt already wrote of the answer's first marker; never part of the deltas.
+  void Given(std::string_view prefix);
   void Add(std::string_view text, OutputDelta* delta);
   void Finish(OutputDelta* delta);
 
  private:
   void Text(char c, OutputDelta* delta);
-  bool ExtendMarker(char c, OutputDelta* delta);
+  void Think(char c, OutputDelta* delta);
   void Emit(std::string_view text, OutputDelta* delta);
-  void Open(const std::string& marker);
+  void Open(const std::string& marker, OutputDelta* delta);
   void Read(char c, OutputDelta* delta);
 
-  ToolFormat format_;
-  std::vector<Tool> tools_;
+  ScannerRules rules_;
   std::unique_ptr<CallReader> reader_;  // null: in ordinary text
   std::string pending_;                 // raw text since the marker or the last accepted call
+  size_t given_ = 0;                    // bytes at the front of that which the prompt wrote
   std::string spaces_;                  // white space that is dropped if a call follows
   std::string candidate_;               // beginning of a marker
-  bool at_start_ = true;                // nothing but white space so far
-  bool after_call_ = false;             // white space behind a call is dropped
+  bool thinking_ = false;    // until rules_.thinking_close, of which candidate_ is a part
+  bool at_start_ = true;     // nothing but white space so far
+  bool after_call_ = false;  // white space behind a call is dropped
 };
 
 }  // namespace puna::chat

@@ -80,6 +80,34 @@ TEST(Constraint, ForcedTextCostsNoStepsOfItsOwn) {
   EXPECT_GE(other.history.program->runs, slow.stats->generated_tokens);
 }
 
+// Without it a letter goes on wherever that is likelier than the end; with it only where the letter
+// is what the model, which has the whole vocabulary to choose from, wants to say.
+TEST(Constraint, MayEndWhereTheModelWouldSaySomethingElse) {
+  Fixture fixture;
+  std::vector<GenerateRequest> requests;
+  for (char letter = 'a'; letter <= 'z'; ++letter) {
+    const Part part = Part::Repeat(Part::Text(std::string(1, letter)), 1, -1);
+    for (const bool may_end : {false, true}) {
+      requests.push_back(fixture.Request(part));
+      requests.back().max_tokens = 50;
+      requests.back().end_when_complete = may_end;
+    }
+  }
+  const auto outcomes = RunAll(fixture.history.engine.get(), requests);
+  size_t obeying = 0, ending = 0;
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    ASSERT_TRUE(outcomes[i].stats);
+    const std::string& text = outcomes[i].text;
+    EXPECT_FALSE(text.empty());
+    EXPECT_EQ(text.find_first_not_of(static_cast<char>('a' + i / 2)), std::string::npos) << text;
+    (i % 2 == 0 ? obeying : ending) += text.size();
+    if (i % 2 == 1) {
+      EXPECT_EQ(outcomes[i].stats->reason, FinishReason::kStop);
+    }
+  }
+  EXPECT_LT(ending, obeying);
+}
+
 TEST(Constraint, OthersInTheBatchAreFree) {
   Fixture fixture;
   GenerateRequest free = fixture.Request(Person());

@@ -77,6 +77,9 @@ struct GenerateRequest {
   // ends when the text is complete and cannot go on. Text that leaves no choice is not sampled,
   // unless `logprobs` are wanted.
   std::shared_ptr<const grammar::Constraint> constraint;
+  // Where the text is complete but may go on, the model is asked without the constraint: if it
+  // wants to say something else, that is the end.
+  bool end_when_complete = false;
   std::vector<std::string> stop;  // matched in the text, also across tokens; not part of the output
   int64_t max_tokens = -1;        // negative: until the context is full; 0: only cache the prompt
   int64_t context_length = 0;     // in tokens; 0 or more than the engine's: the engine's
@@ -88,8 +91,9 @@ struct GenerateRequest {
   // As many `logprobs` also of the prompt's tokens from the second on, as deltas before the first
   // of the output. Then the whole prompt is computed, whatever is cached.
   bool prompt_logprobs = false;
-  bool show_control_tokens = false;  // control tokens become text
-  bool ignore_end = false;           // go on after an end-of-generation token (benchmarks)
+  bool show_control_tokens = false;           // control tokens become text
+  std::vector<TokenId> shown_control_tokens;  // and these in any case
+  bool ignore_end = false;                    // go on after an end-of-generation token (benchmarks)
   // Applied together, to this request alone.
   std::vector<AdapterReference> adapters;
   // What the key/value pages depend on beside the tokens: only requests with the same key share

@@ -27,6 +27,11 @@ Counter generated_total("puna_generated_tokens_total", "Tokens that finished req
 Counter drafted_total("puna_drafted_tokens_total", "Guesses that were verified");
 Counter accepted_total("puna_accepted_tokens_total", "Guesses that were right");
 
+bool IsIn(std::span<const uint64_t> mask, TokenId token) {
+  const auto bit = static_cast<size_t>(token);
+  return bit / 64 < mask.size() && (mask[bit / 64] >> (bit % 64) & 1) != 0;
+}
+
 }  // namespace
 
 Sequence::Sequence(GenerateRequest request, std::shared_ptr<const AdapterSet> adapters,
@@ -46,10 +51,8 @@ Sequence::Sequence(GenerateRequest request, std::shared_ptr<const AdapterSet> ad
   most_generated_ = request_.max_tokens >= 0 ? request_.max_tokens : kMostContexts * context_length;
   if (request_.submitted == Clock::time_point{}) request_.submitted = Clock::now();
   if (request_.constraint != nullptr) matcher_.emplace(request_.constraint);
-  // The control tokens that a constraint allows are those it names: they belong to the text.
-  const bool show_control = request_.show_control_tokens || matcher_;
   const bool continues_text = request_.encoder_tokens == 0;
-  if (tokenizer_ != nullptr) decoder_.emplace(*tokenizer_, continues_text, show_control);
+  if (tokenizer_ != nullptr) decoder_.emplace(*tokenizer_, continues_text, /*with_special=*/true);
   for (const TokenId token : tokens_) sampler_.Accept(token);
 }
 
@@ -166,13 +169,18 @@ bool Sequence::TakeRow(std::span<float> logits) {
     Fail(allowed.error());
     return true;
   }
-  TokenId token = sampler_.Sample(logits, *allowed);
+  const bool may_stop = request_.end_when_complete && matcher_ && matcher_->complete();
+  TokenId token = sampler_.Sample(logits, may_stop ? std::span<const uint64_t>() : *allowed);
   if (std::cmp_less(generated_, request_.replay.size()))
     token = request_.replay[static_cast<size_t>(generated_)];
   sampler_.Accept(token);
   ++generated_;
   const bool may_end = !request_.ignore_end || matcher_;
   if (tokenizer_ != nullptr && may_end && tokenizer_->IsEndOfGeneration(token)) {
+    Finish(FinishReason::kStop);
+    return true;
+  }
+  if (may_stop && !IsIn(*allowed, token)) {
     Finish(FinishReason::kStop);
     return true;
   }
@@ -188,11 +196,18 @@ bool Sequence::TakeRow(std::span<float> logits) {
   return Append(token, std::move(logprobs));
 }
 
+// Control tokens that a constraint allows are those it names: they belong to the text.
+bool Sequence::Shows(TokenId token) const {
+  if (request_.show_control_tokens || matcher_ || !tokenizer_->PieceOf(token).empty()) return true;
+  const std::vector<TokenId>& shown = request_.shown_control_tokens;
+  return std::find(shown.begin(), shown.end(), token) != shown.end();
+}
+
 // True if the output ends with it.
 bool Sequence::Append(TokenId token, std::vector<sampler::TokenProbability> logprobs) {
   tokens_.push_back(token);
   TokenDelta delta{.token = token, .text = {}, .logprobs = std::move(logprobs)};
-  if (decoder_) delta.text = stop_.Push(decoder_->Push(token));
+  if (decoder_ && Shows(token)) delta.text = stop_.Push(decoder_->Push(token));
   const bool complete = matcher_ && matcher_->finished();
   const bool ends = stop_.matched() || full() || complete;
   if (ends) delta.text += FlushText();

@@ -82,6 +82,7 @@ class Sequence {
   bool TakeRow(std::span<float> logits);
   Result<std::span<const uint64_t>> AllowedTokens();
   bool Append(TokenId token, std::vector<sampler::TokenProbability> logprobs);
+  bool Shows(TokenId token) const;
   bool AppendForced();
   void Shift();
   std::string FlushText();

@@ -167,6 +167,23 @@ CharDfa CharDfa::OfText(std::string_view utf8) {
   return dfa;
 }
 
+Result<CharDfa> CharDfa::OfTextsWith(std::string_view utf8) {
+  CharNfa nfa;
+  nfa.start = nfa.AddState();
+  nfa.states[0].edges.push_back({CharSet::All(), 0});
+  int32_t at = nfa.start;
+  while (!utf8.empty()) {
+    const DecodedCodepoint c = DecodeUtf8(utf8);
+    utf8.remove_prefix(c.length_bytes);
+    const int32_t next = nfa.AddState();
+    nfa.states[Index(at)].edges.push_back({CharSet({{c.codepoint, c.codepoint}}), next});
+    at = next;
+  }
+  nfa.accept = at;
+  nfa.open_end = true;
+  return Determinize(nfa);
+}
+
 bool CharDfa::Accepts(std::string_view utf8) const {
   if (empty()) return false;
   size_t at = 0;

@@ -32,6 +32,8 @@ struct CharDfa {
   // min to max characters; max < 0: no upper limit. kInvalidArgument beyond kMaxLength.
   static Result<CharDfa> OfLength(int64_t min, int64_t max);
   static CharDfa OfText(std::string_view utf8);
+  // All texts that `utf8`, which is not empty, occurs in.
+  static Result<CharDfa> OfTextsWith(std::string_view utf8);
 
   bool empty() const { return states.empty(); }
   bool Accepts(std::string_view utf8) const;

@@ -9,7 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/hex.h"
 #include "base/utf8.h"
+#include "grammar/escape.h"
 #include "grammar/token_trie.h"
 
 namespace puna::grammar {
@@ -217,6 +219,7 @@ class GbnfReader {
     }
     const char letter = Peek();
     ++at_;
+    if (const auto control = ControlEscape(letter)) return *control;
     switch (letter) {
       case 'x':
         return ReadHex(2);
@@ -224,12 +227,6 @@ class GbnfReader {
         return ReadHex(4);
       case 'U':
         return ReadHex(8);
-      case 't':
-        return U'\t';
-      case 'r':
-        return U'\r';
-      case 'n':
-        return U'\n';
       case '\\':
       case '"':
       case '[':
@@ -243,18 +240,11 @@ class GbnfReader {
     }
   }
 
-  Result<char32_t> ReadHex(int digits) {
-    uint32_t value = 0;
-    for (int i = 0; i < digits; ++i) {
-      const char c = Peek();
-      const int digit = c >= '0' && c <= '9'   ? c - '0'
-                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                               : -1;
-      if (digit < 0) return Fail("expected {} hexadecimal digits", digits);
-      value = value * 16 + static_cast<uint32_t>(digit);
-      ++at_;
-    }
+  Result<char32_t> ReadHex(size_t digits) {
+    const auto read = puna::ReadHex(text_.substr(std::min(at_, text_.size())), digits);
+    if (!read) return Fail("expected {} hexadecimal digits", digits);
+    at_ += digits;
+    const uint32_t value = *read;
     if (value > kLastChar || (value >= 0xD800 && value <= 0xDFFF))
       return Fail("U+{:04X} is not a character", value);
     return static_cast<char32_t>(value);

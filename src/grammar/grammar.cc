@@ -23,19 +23,7 @@ Part Make(Part::Kind kind, std::string_view text = {}) {
 
 // Any text up to the first `mark`, with it.
 Result<ExprId> Until(std::string_view mark, Expressions* out) {
-  CharNfa nfa;
-  nfa.start = nfa.AddState();
-  nfa.states[0].edges.push_back({CharSet::All(), 0});
-  int32_t at = nfa.start;
-  PUNA_ASSIGN_OR_RETURN(const CharDfa exact, Result<CharDfa>(CharDfa::OfText(mark)));
-  for (const CharDfa::State& state : exact.states) {
-    if (state.edges.empty()) break;
-    const int32_t next = nfa.AddState();
-    nfa.states[static_cast<size_t>(at)].edges.push_back({CharSet({state.edges[0].chars}), next});
-    at = next;
-  }
-  nfa.accept = at;
-  PUNA_ASSIGN_OR_RETURN(CharDfa dfa, Determinize(nfa));
+  PUNA_ASSIGN_OR_RETURN(CharDfa dfa, CharDfa::OfTextsWith(mark));
   for (CharDfa::State& state : dfa.states) {
     if (state.accepting) state.edges.clear();
   }
@@ -56,6 +44,8 @@ Result<ExprId> Build(const Part& part, Expressions* out) {
     }
     case Part::Kind::kSchema:
       return ReadSchema(part.schema, part.reading, out);
+    case Part::Kind::kSchemaText:
+      return ReadSchemaText(part.schema, part.reading, part.text, out);
     case Part::Kind::kGbnf:
       return ReadGbnf(part.text, out);
     case Part::Kind::kRegex: {
@@ -93,6 +83,11 @@ Part Part::Schema(Json schema, SchemaReading reading) {
   part.reading = reading;
   return part;
 }
+Part Part::SchemaText(Json schema, std::string_view never) {
+  Part part = Make(Kind::kSchemaText, never);
+  part.schema = std::move(schema);
+  return part;
+}
 Part Part::Sequence(std::vector<Part> parts) {
   Part part = Make(Kind::kSequence);
   part.parts = std::move(parts);
@@ -118,7 +113,7 @@ Part Part::JsonObject() { return Schema(Json{{"type", "object"}}); }
 std::string Part::Key() const {
   std::string key = fmt::format("{}:{}:{}:{}:{}:{}:", static_cast<int>(kind), text.size(), text,
                                 static_cast<int>(reading), min, max);
-  if (kind == Kind::kSchema) key += DumpJson(schema);
+  if (kind == Kind::kSchema || kind == Kind::kSchemaText) key += DumpJson(schema);
   key += '(';
   for (const Part& part : parts) key += part.Key();
   key += ')';

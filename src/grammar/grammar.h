@@ -41,15 +41,16 @@ enum class SchemaReading {
 // A piece of a grammar. Parts are values; they are read when a Grammar is compiled.
 struct Part {
   enum class Kind : uint8_t {
-    kText,      // exactly `text`
-    kToken,     // the control token written `text`, or its text where it is an ordinary token
-    kUntil,     // any text up to and with the first `text`
-    kSchema,    // a JSON value as `schema` wants it
-    kGbnf,      // what the rule "root" of the GBNF grammar `text` accepts
-    kRegex,     // what the regular expression `text` (ECMAScript) matches as a whole
-    kSequence,  // `parts` one after the other
-    kChoice,    // one of `parts`
-    kRepeat,    // parts[0], `min` to `max` times; max < 0: without limit
+    kText,        // exactly `text`
+    kToken,       // the control token written `text`, or its text where it is an ordinary token
+    kUntil,       // any text up to and with the first `text`
+    kSchema,      // a JSON value as `schema` wants it
+    kSchemaText,  // a string that `schema` accepts, bare, and that `text` does not occur in
+    kGbnf,        // what the rule "root" of the GBNF grammar `text` accepts
+    kRegex,       // what the regular expression `text` (ECMAScript) matches as a whole
+    kSequence,    // `parts` one after the other
+    kChoice,      // one of `parts`
+    kRepeat,      // parts[0], `min` to `max` times; max < 0: without limit
   };
   Kind kind = Kind::kText;
   std::string text;
@@ -62,6 +63,7 @@ struct Part {
   static Part Token(std::string_view text);
   static Part Until(std::string_view text);
   static Part Schema(Json schema, SchemaReading reading = SchemaReading::kNarrow);
+  static Part SchemaText(Json schema, std::string_view never);
   static Part Gbnf(std::string_view text);
   static Part Regex(std::string_view pattern);
   static Part Sequence(std::vector<Part> parts);

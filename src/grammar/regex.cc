@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/hex.h"
 #include "base/utf8.h"
+#include "grammar/escape.h"
 #include "grammar/unicode_category.h"
 
 namespace puna::grammar {
@@ -258,6 +260,7 @@ class RegexReader {
     if (AtEnd()) return Fail("\"\\\" at the end");
     const char c = Peek();
     ++at_;
+    if (const auto control = ControlEscape(c)) return CharSet::Of(*control);
     switch (c) {
       case 'd':
         return Digits();
@@ -274,16 +277,6 @@ class RegexReader {
       case 'p':
       case 'P':
         return ReadProperty(c == 'P');
-      case 't':
-        return CharSet::Of('\t');
-      case 'n':
-        return CharSet::Of('\n');
-      case 'v':
-        return CharSet::Of('\v');
-      case 'f':
-        return CharSet::Of('\f');
-      case 'r':
-        return CharSet::Of('\r');
       case '0':
         return CharSet::Of(0);
       case 'c':
@@ -345,18 +338,10 @@ class RegexReader {
     return 0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00);
   }
   Result<char32_t> ReadHex(size_t digits) {
-    char32_t value = 0;
-    for (size_t i = 0; i < digits; ++i) {
-      const char c = Peek();
-      const int digit = c >= '0' && c <= '9'   ? c - '0'
-                        : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                        : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                               : -1;
-      if (digit < 0) return Fail("expected {} hexadecimal digits", digits);
-      value = value * 16 + static_cast<char32_t>(digit);
-      ++at_;
-    }
-    return value;
+    const auto value = puna::ReadHex(text_.substr(at_), digits);
+    if (!value) return Fail("expected {} hexadecimal digits", digits);
+    at_ += digits;
+    return static_cast<char32_t>(*value);
   }
 
   std::string_view text_;

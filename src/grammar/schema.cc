@@ -49,6 +49,27 @@ class SchemaWriter {
     return start;
   }
 
+  // Of the strings among the values, the bare text, without those that `never` occurs in.
+  Result<ExprId> RunText(const Json& root, std::string_view never) {
+    PUNA_ASSIGN_OR_RETURN(Cases cases, cases_.Of({{&root, false}}));
+    CharDfa all;
+    for (Case& limits : cases) {
+      if (reading_ == SchemaReading::kNarrow) Narrow(&limits);
+      CharDfa strings;
+      if (limits.values) {
+        PUNA_ASSIGN_OR_RETURN(strings, AcceptedTexts(limits));
+      } else if ((limits.types & kStringType) != 0) {
+        PUNA_ASSIGN_OR_RETURN(strings, StringDfa(limits));
+      }
+      PUNA_ASSIGN_OR_RETURN(all, Unite(all, strings));
+    }
+    if (!never.empty()) {
+      PUNA_ASSIGN_OR_RETURN(const CharDfa holds, CharDfa::OfTextsWith(never));
+      PUNA_ASSIGN_OR_RETURN(all, Subtract(all, holds));
+    }
+    return out_.Text(std::move(all));
+  }
+
  private:
   ExprId Space() { return out_.Call(space_); }
   // One space behind ":" and, as the shortest white space, behind ",".
@@ -131,18 +152,24 @@ class SchemaWriter {
 
   Result<ExprId> WriteValues(const Case& limits) {
     std::vector<ExprId> choices;
-    CharDfa strings;
     for (const Json& value : *limits.values) {
+      if (value.is_string()) continue;
       PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.Accepts(limits, value, 0));
-      if (!accepted) continue;
-      if (value.is_string()) {
-        AddText(value.get<std::string>(), &strings);
-      } else {
-        choices.push_back(Constant(value));
-      }
+      if (accepted) choices.push_back(Constant(value));
     }
+    PUNA_ASSIGN_OR_RETURN(CharDfa strings, AcceptedTexts(limits));
     choices.push_back(out_.String(std::move(strings)));
     return out_.Choice(std::move(choices));
+  }
+
+  Result<CharDfa> AcceptedTexts(const Case& limits) {
+    CharDfa strings;
+    for (const Json& value : *limits.values) {
+      if (!value.is_string()) continue;
+      PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.Accepts(limits, value, 0));
+      if (accepted) AddText(value.get<std::string>(), &strings);
+    }
+    return strings;
   }
 
   // Adds one text to a tree of texts.
@@ -506,13 +533,27 @@ class SchemaWriter {
 
 }  // namespace
 
-Result<ExprId> ReadSchema(const Json& schema, SchemaReading reading, Expressions* out) {
+namespace {
+
+Result<SchemaDocument> ReadDocument(const Json& schema) {
   if (!schema.is_object() && !schema.is_boolean()) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "a schema must be an object, true or false, not {}", schema.type_name());
   }
-  PUNA_ASSIGN_OR_RETURN(const SchemaDocument document, SchemaDocument::Read(schema));
+  return SchemaDocument::Read(schema);
+}
+
+}  // namespace
+
+Result<ExprId> ReadSchema(const Json& schema, SchemaReading reading, Expressions* out) {
+  PUNA_ASSIGN_OR_RETURN(const SchemaDocument document, ReadDocument(schema));
   return SchemaWriter(&document, reading, out).Run(schema);
+}
+
+Result<ExprId> ReadSchemaText(const Json& schema, SchemaReading reading, std::string_view never,
+                              Expressions* out) {
+  PUNA_ASSIGN_OR_RETURN(const SchemaDocument document, ReadDocument(schema));
+  return SchemaWriter(&document, reading, out).RunText(schema, never);
 }
 
 }  // namespace puna::grammar

@@ -13,6 +13,11 @@ namespace puna::grammar {
 // kUnsupported: a keyword, or a use of one, that a grammar cannot say. Messages name the place.
 Result<ExprId> ReadSchema(const Json& schema, SchemaReading reading, Expressions* out);
 
+// The strings that `schema` accepts, without quotes and escapes, and without those that contain
+// `never` where that is not empty.
+Result<ExprId> ReadSchemaText(const Json& schema, SchemaReading reading, std::string_view never,
+                              Expressions* out);
+
 }  // namespace puna::grammar
 
 #endif  // PUNA_GRAMMAR_SCHEMA_H_

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/hex.h"
+
 namespace puna::grammar {
 namespace {
 
@@ -59,27 +61,6 @@ std::string ResolveUri(const std::string& base_text, std::string_view reference)
     }
   }
   return base.scheme + uri.authority + uri.path;
-}
-
-int HexDigit(char c) {
-  return c >= '0' && c <= '9'   ? c - '0'
-         : c >= 'a' && c <= 'f' ? c - 'a' + 10
-         : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                : -1;
-}
-
-std::string PercentDecoded(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && HexDigit(text[i + 1]) >= 0 &&
-        HexDigit(text[i + 2]) >= 0) {
-      out += static_cast<char>(HexDigit(text[i + 1]) * 16 + HexDigit(text[i + 2]));
-      i += 2;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
 }
 
 // What a JSON pointer leads to, or null.

@@ -20,6 +20,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/hex.h"
 #include "base/log.h"
 #include "http/byte_stream.h"
 #include "http/url.h"
@@ -181,7 +182,7 @@ Task<bool> Connection::ReadHead() {
   request_ = Request{};
   request_.method = std::string(head.method_string());
   request_.target = std::string(head.target());
-  request_.path = DecodePath(request_.target.substr(0, request_.target.find('?')));
+  request_.path = PercentDecoded(request_.target.substr(0, request_.target.find('?')));
   for (const auto& field : head) {
     request_.headers.emplace_back(LowerCase(field.name_string()), std::string(field.value()));
   }

@@ -1,4 +1,5 @@
-// URLs: percent-encoding, and resolving one against another. Thread safe, no state.
+// URLs: percent-encoding (decoding is in base/hex.h), and resolving one against another. Thread
+// safe, no state.
 #ifndef PUNA_HTTP_URL_H_
 #define PUNA_HTTP_URL_H_
 
@@ -9,8 +10,6 @@
 
 namespace puna::http {
 
-// %XX becomes its byte; a malformed escape stays as it is.
-std::string DecodePath(std::string_view path);
 // What is neither a letter, a digit nor one of -._~ becomes %XX.
 std::string EncodeComponent(std::string_view text);
 

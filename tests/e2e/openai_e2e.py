@@ -149,6 +149,9 @@ def tool_choice_forces_calls(server):
     calls = ask(tool_choice="required", parallel_tool_calls=False, temperature=1.3, seed=3)["choices"][0]["message"]["tool_calls"]
     equal(1, len(calls))
     contains(calls[0]["function"]["name"], ("get_weather", "stop_all"))
+    ended = ask(tool_choice="required", temperature=0)
+    equal("tool_calls", ended["choices"][0]["finish_reason"])
+    equal(True, ended["usage"]["completion_tokens"] < 200, "the turn ends although more calls are allowed")
     streamed = chunks_of(chat(server, model="tooled", max_tokens=200, tools=[short], tool_choice="required", stream=True))
     calls = [call for chunk in streamed for call in chunk["choices"][0]["delta"].get("tool_calls", [])]
     assert_weather(calls[0]["function"]["arguments"])

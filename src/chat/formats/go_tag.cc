@@ -4,8 +4,8 @@
 // not tell, so it is dropped once there was a call.
 #include <algorithm>
 
-#include "chat/formats/formats.h"
 #include "chat/json_scanner.h"
+#include "chat/tool_format.h"
 
 namespace puna::chat {
 namespace {
@@ -14,10 +14,14 @@ constexpr size_t kMaxHeadBytes = 1024;
 
 class GoTagReader final : public CallReader {
  public:
-  explicit GoTagReader(const CallContext& context)
-      : tools_(context.tools.begin(), context.tools.end()), bare_(context.marker.empty()) {}
+  GoTagReader(std::shared_ptr<const std::vector<Tool>> tools, size_t tag_bytes)
+      : tools_(std::move(tools)), bare_(tag_bytes == 0), tag_left_(tag_bytes) {}
 
   State Feed(char c, std::vector<ToolCall>* calls) override {
+    if (tag_left_ > 0) {
+      --tag_left_;
+      return State::kReading;
+    }
     if (!scanner_.started() && c != '{' && c != '[') {
       head_ += c;
       if (head_.size() > 2 * kMaxHeadBytes) head_.erase(0, head_.size() - kMaxHeadBytes);
@@ -40,10 +44,10 @@ class GoTagReader final : public CallReader {
 
  private:
   bool Accept(const std::string& text, std::vector<ToolCall>* calls) {
-    if (CallsFromJson(text, tools_, true, calls)) return true;
+    if (CallsFromJson(text, *tools_, true, calls)) return true;
     ToolCall call;
     size_t best = std::string::npos;
-    for (const Tool& tool : tools_) {  // the name nearest to the arguments
+    for (const Tool& tool : *tools_) {  // the name nearest to the arguments
       const std::string name = tool.name();
       const size_t at = name.empty() ? std::string::npos : head_.rfind(name);
       if (at == std::string::npos ||
@@ -59,27 +63,29 @@ class GoTagReader final : public CallReader {
     return true;
   }
 
-  std::vector<Tool> tools_;
+  std::shared_ptr<const std::vector<Tool>> tools_;
   bool bare_;
+  size_t tag_left_;
   std::string head_;
   JsonScanner scanner_;
   bool accepted_ = false;
 };
 
-std::unique_ptr<CallReader> Open(const CallContext& context) {
-  return std::make_unique<GoTagReader>(context);
-}
-
 }  // namespace
 
-ToolFormat GoTagFormat(const std::string& tag) {
-  ToolFormat format = {"go", [](std::string_view) { return false; }, {}, false, Open};
+ScannerRules RulesOfGoTag(const std::string& tag, const std::vector<Tool>& tools) {
+  ScannerRules rules;
+  if (tools.empty()) return rules;
   if (tag.empty() || tag == "{" || tag == "[") {
-    format.bare = true;
+    rules.bare = "{[";
   } else {
-    format.markers.push_back(tag);
+    rules.markers.push_back(tag);
   }
-  return format;
+  rules.open = [shared = std::make_shared<const std::vector<Tool>>(tools)](
+                   const std::string& marker) -> std::unique_ptr<CallReader> {
+    return std::make_unique<GoTagReader>(shared, marker.size());
+  };
+  return rules;
 }
 
 }  // namespace puna::chat

@@ -20,7 +20,8 @@ struct Program;
 struct RenderOptions {
   std::tm now = {};  // what strftime_now tells
   // Python's sandbox refuses list.append and its kin. Some published templates (Kimi K2) call it
-  // all the same and cannot render a tool round trip in Python; true lets them.
+  // all the same and cannot render a tool round trip in Python; true lets them. It also lets tojson
+  // write what map and its kin give (the DeepSeek R1 template of llama.cpp), as a list.
   bool allow_list_changes = false;
   Limits limits;
 };

@@ -61,6 +61,14 @@ TEST(Jinja, ErrorsSayWhereAndWhat) {
   EXPECT_THAT(Render("{{ 9223372036854775807 + 1 }}").error().message, HasSubstr("64-bit"));
 }
 
+TEST(Jinja, GeneratorsAreJsonOnlyWhereAllowed) {
+  const std::string source = "{{ [1, 2] | map('string') | tojson }}";
+  EXPECT_THAT(Render(source).error().message, HasSubstr("not JSON serializable"));
+  RenderOptions options;
+  options.allow_list_changes = true;
+  EXPECT_EQ(MustRender(source, {}, options), "[\"1\", \"2\"]");
+}
+
 TEST(Jinja, ListsChangeOnlyWhereAllowed) {
   const std::string source =
       "{% set l = [1] %}{% for i in range(2) %}{% set _ = l.append(i) %}{% endfor %}{{ l }}";

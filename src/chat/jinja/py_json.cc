@@ -17,6 +17,7 @@ struct JsonStyle {
   std::string indent;
   std::string item_separator = ", ";
   std::string key_separator = ": ";
+  bool generators = false;  // written as lists; Python refuses them
 };
 
 void AppendEscape(uint32_t unit, std::string* out) { *out += fmt::format("\\u{:04x}", unit); }
@@ -101,7 +102,8 @@ class JsonWriter {
         WriteDict(value.dict(), depth);
         return;
       case Kind::kSequence:
-        if (value.is_sequence(SequenceType::kList) || value.is_sequence(SequenceType::kTuple)) {
+        if (value.is_sequence(SequenceType::kList) || value.is_sequence(SequenceType::kTuple) ||
+            (style_.generators && value.is_sequence(SequenceType::kGenerator))) {
           WriteList(value.sequence(), depth);
           return;
         }
@@ -238,6 +240,7 @@ bool ReadStyle(Interpreter& interpreter, const Arguments& arguments, JsonStyle* 
 Value ToJson(Interpreter& interpreter, const Value& value, Arguments& arguments) {
   JsonStyle style;
   if (!ReadStyle(interpreter, arguments, &style)) return Value();
+  style.generators = interpreter.allow_list_changes();
   JsonWriter writer(interpreter.meter(), style);
   writer.Write(value, 0);
   return Value::String(interpreter.meter(), writer.Take());

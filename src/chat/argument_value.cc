@@ -1,0 +1,143 @@
+#include "chat/argument_value.h"
+
+#include <string>
+
+#include "chat/plain_scanner.h"
+
+namespace puna::chat {
+namespace {
+
+constexpr int kMaxDepth = 20;
+
+uint8_t TypeNamed(const Json& name) {
+  static constexpr std::pair<std::string_view, uint8_t> kTypes[] = {
+      {"string", kStringArgument},   {"number", kNumberArgument | kIntegerArgument},
+      {"integer", kIntegerArgument}, {"boolean", kBooleanArgument},
+      {"null", kNullArgument},       {"object", kObjectArgument},
+      {"array", kArrayArgument}};
+  for (const auto& [text, types] : kTypes) {
+    if (name == text) return types;
+  }
+  return 0;
+}
+
+uint8_t TypeOf(const Json& value) {
+  if (value.is_string()) return kStringArgument;
+  if (value.is_number_integer()) return kIntegerArgument;
+  if (value.is_number()) {
+    const double number = value.get<double>();
+    return number == static_cast<double>(static_cast<int64_t>(number)) ? kIntegerArgument
+                                                                       : kNumberArgument;
+  }
+  if (value.is_boolean()) return kBooleanArgument;
+  if (value.is_null()) return kNullArgument;
+  return value.is_object() ? kObjectArgument : kArrayArgument;
+}
+
+uint8_t TypesOf(const Json& schema, const Json& root, int depth) {
+  if (!schema.is_object() || depth > kMaxDepth) return 0;
+  uint8_t types = 0;
+  if (const auto type = schema.find("type"); type != schema.end()) {
+    if (type->is_array()) {
+      for (const Json& one : *type) types |= TypeNamed(one);
+    } else {
+      types = TypeNamed(*type);
+    }
+    return types;
+  }
+  if (const auto value = schema.find("const"); value != schema.end()) return TypeOf(*value);
+  if (const auto values = schema.find("enum"); values != schema.end() && values->is_array()) {
+    for (const Json& value : *values) types |= TypeOf(value);
+    return types;
+  }
+  if (const auto ref = schema.find("$ref"); ref != schema.end() && ref->is_string()) {
+    const auto& text = ref->get_ref<const std::string&>();
+    if (!text.starts_with("#/")) return 0;
+    try {
+      const Json::json_pointer pointer(text.substr(1));
+      return root.contains(pointer) ? TypesOf(root.at(pointer), root, depth + 1) : 0;
+    } catch (const Json::exception&) {  // malformed pointers are told by no other means
+      return 0;
+    }
+  }
+  for (const char* key : {"anyOf", "oneOf", "allOf"}) {
+    const auto parts = schema.find(key);
+    if (parts == schema.end() || !parts->is_array()) continue;
+    for (const Json& part : *parts) {
+      const uint8_t one = TypesOf(part, root, depth + 1);
+      if (one == 0 && key[0] != 'a') return 0;
+      types |= one;
+    }
+  }
+  return types;
+}
+
+}  // namespace
+
+uint8_t TypesOfArgument(const Tool& tool, std::string_view name) {
+  const Json* parameters = tool.parameters();
+  if (parameters == nullptr || !parameters->is_object()) return 0;
+  const auto properties = parameters->find("properties");
+  if (properties == parameters->end() || !properties->is_object()) return 0;
+  const auto property = properties->find(std::string(name));
+  return property == properties->end() ? 0 : TypesOf(*property, *parameters, 0);
+}
+
+Json ArgumentFromText(std::string_view text, uint8_t types) {
+  if (types == kStringArgument) return std::string(text);
+  Json value = Json::parse(text, nullptr, false);
+  if (value.is_discarded()) {
+    const auto python = ParsePythonValue(text);
+    if (python) value = *python;
+  }
+  const bool fits = types == 0 ? !value.is_discarded() && !value.is_string()
+                               : !value.is_discarded() && (TypeOf(value) & types) != 0;
+  return fits && !(value.is_string() && (types & kStringArgument) != 0) ? value
+                                                                        : Json(std::string(text));
+}
+
+namespace {
+
+// Reads from the front of `rest` up to the closing tag that is not its own. False if malformed.
+bool ReadTags(std::string_view* rest, std::string_view mark, int depth, Json* out) {
+  const std::string open = std::string(mark) + "<", close = open + "/";
+  if (depth > kMaxDepth) return false;
+  if (!rest->starts_with(open) || rest->starts_with(close)) {
+    const size_t end = std::min(rest->find(mark), rest->size());
+    *out = ArgumentFromText(rest->substr(0, end), 0);
+    rest->remove_prefix(end);
+    return true;
+  }
+  *out = Json::object();
+  Json list = Json::array();
+  bool all_items = true;
+  while (rest->starts_with(open) && !rest->starts_with(close)) {
+    rest->remove_prefix(open.size());
+    const size_t name_end = rest->find('>');
+    if (name_end == std::string_view::npos) return false;
+    const std::string name(rest->substr(0, name_end));
+    rest->remove_prefix(name_end + 1);
+    Json value;
+    if (!ReadTags(rest, mark, depth + 1, &value)) return false;
+    const std::string end = close + name + ">";
+    if (!rest->starts_with(end)) return false;
+    rest->remove_prefix(end.size());
+    while (!rest->empty() && ((*rest)[0] == '\n' || (*rest)[0] == ' ')) rest->remove_prefix(1);
+    all_items &= name == "item";
+    if (all_items) list.push_back(value);
+    (*out)[name] = std::move(value);
+  }
+  if (all_items) *out = std::move(list);
+  return true;
+}
+
+}  // namespace
+
+Json ArgumentFromTags(std::string_view text, std::string_view mark) {
+  std::string_view rest = text;
+  Json value;
+  if (!ReadTags(&rest, mark, 0, &value) || !rest.empty()) return std::string(text);
+  return value;
+}
+
+}  // namespace puna::chat
