@@ -286,8 +286,7 @@ View AttentionBlock(PlanBuilder* plan, int64_t layer, View in) {
   op.q = qkv.q;
   op.out = plan->Scratch("attended", attention.heads * attention.v_size);
   FindKeys(plan, layer, attention, qkv, &op);
-  const std::string sinks =
-      plan->FirstOf({plan->Name(layer, "attn_sinks.weight"), plan->Name(layer, "attn_sinks")});
+  const std::string sinks = plan->Name(layer, "attn_sinks.weight");
   if (attention.sinks || plan->Has(sinks)) op.sinks = plan->Vector(sinks, attention.heads);
   plan->Add(op);
   if (attention.output_gate) GateOutput(plan, layer, attention, in, op.out);
@@ -298,11 +297,9 @@ View AttentionOutput(PlanBuilder* plan, int64_t layer, View attended) {
   const std::string sub_norm = plan->Name(layer, "attn_sub_norm");
   if (plan->Has(sub_norm + ".weight")) plan->Norm(sub_norm, attended, attended);
   const View out = plan->Scratch("block_out", plan->config().width);
-  const std::string name = plan->Has(plan->Name(layer, "attn_out.weight"))
-                               ? "attn_out"
-                               : "attn_output";  // the first is Ollama's
   const AttentionConfig& attention = plan->config().layers[static_cast<size_t>(layer)].attention;
-  plan->Linear(plan->Name(layer, name), attended, out, attention.output_bias && !attention.linear);
+  plan->Linear(plan->Name(layer, "attn_output"), attended, out,
+               attention.output_bias && !attention.linear);
   const float scale = static_cast<float>(attention.output_scale);
   if (scale != 1) plan->Add(backend::ScaleOp{.inout = out, .scale = scale});
   return out;

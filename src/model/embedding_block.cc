@@ -3,13 +3,27 @@
 
 namespace puna::model {
 
+namespace {
+
+// Embeddings beyond the vocabulary are left out where layers have embeddings of their own for
+// fewer.
+WeightId EmbeddingTable(PlanBuilder* plan) {
+  const ModelConfig& config = plan->config();
+  const int64_t rows = plan->RowsOf("token_embd.weight");
+  if (config.per_layer_width == 0 || rows <= config.vocabulary)
+    return plan->Matrix("token_embd.weight", config.width, config.vocabulary);
+  return plan->MatrixRows("token_embd.weight", config.width,
+                          {.count = config.vocabulary, .total = rows});
+}
+
+}  // namespace
+
 View EmbeddingBlock(PlanBuilder* plan) {
   const ModelConfig& config = plan->config();
   const View x = plan->Scratch("x", config.width);
-  plan->Add(
-      backend::EmbedOp{.table = plan->Matrix("token_embd.weight", config.width, config.vocabulary),
-                       .out = x,
-                       .scale = static_cast<float>(config.embedding_scale)});
+  plan->Add(backend::EmbedOp{.table = EmbeddingTable(plan),
+                             .out = x,
+                             .scale = static_cast<float>(config.embedding_scale)});
   if (config.token_types) {
     const int64_t types = plan->RowsOf("token_types.weight");
     plan->Add(backend::AddRowOp{.table = plan->Matrix("token_types.weight", config.width, types),
@@ -54,27 +68,40 @@ View Classify(PlanBuilder* plan, View x) {
   return x;
 }
 
+// A matrix behind the pooled row (EmbeddingGemma has two), if there is one.
+View AddDense(PlanBuilder* plan, const std::string& name, View x) {
+  const int64_t width = plan->RowsOf(name + ".weight");
+  if (width == 0) return x;
+  const View out = plan->Scratch(name, width);
+  plan->Linear(name, x, out);
+  return out;
+}
+
 void Pool(PlanBuilder* plan, View x) {
   const Pooling pooling = plan->config().pooling;
   const bool ranks = pooling == Pooling::kRank;
   View out = plan->Scratch("pooled", x.width);
   plan->Add(backend::PoolOp{
       .pooling = ranks ? plan->config().classifier.row : pooling, .in = x, .out = out});
-  if (ranks) out = Classify(plan, out);
+  if (ranks) {
+    out = Classify(plan, out);
+  } else {
+    out = AddDense(plan, "dense_3", AddDense(plan, "dense_2", out));
+  }
   plan->SetOutput(out, true);
 }
 
 void Logits(PlanBuilder* plan, View x) {
   const ModelConfig& config = plan->config();
   const View logits = plan->Scratch("logits", config.vocabulary);
-  const std::string head = plan->FirstOf({"output.weight", "token_embd.weight"});
-  plan->Add(backend::MatMulOp{.in = x,
-                              .out = logits,
-                              .weight = plan->Matrix(plan->Has(head) ? head : "token_embd.weight",
-                                                     config.width, config.vocabulary),
-                              .bias = config.logit_bias
-                                          ? plan->OptionalVector("output.bias", config.vocabulary)
-                                          : backend::kNoWeight});
+  const bool tied = !plan->Has("output.weight");
+  plan->Add(backend::MatMulOp{
+      .in = x,
+      .out = logits,
+      .weight = tied ? EmbeddingTable(plan)
+                     : plan->Matrix("output.weight", config.width, config.vocabulary),
+      .bias = config.logit_bias ? plan->OptionalVector("output.bias", config.vocabulary)
+                                : backend::kNoWeight});
   if (config.logit_scale != 1 || config.logit_softcap != 0) {
     plan->Add(backend::ScaleOp{.inout = logits,
                                .scale = static_cast<float>(config.logit_scale),

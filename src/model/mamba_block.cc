@@ -61,7 +61,9 @@ struct Small {
 
 // What time steps are made of, b and c: all from x.
 Small ProjectSmall(PlanBuilder* plan, int64_t layer, const MambaConfig& config, View x) {
-  const int64_t rank = config.rank, state = config.state;
+  const int64_t rank =
+      config.rank > 0 ? config.rank : plan->ColsOf(plan->Name(layer, "ssm_dt.weight"));
+  const int64_t state = config.state;
   const View all = plan->Scratch("mamba_small", rank + 2 * state);
   plan->Linear(plan->Name(layer, "ssm_x"), x, all);
   const int buffer = all.buffer;

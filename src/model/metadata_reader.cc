@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "model/ollama_names.h"
+
 namespace puna::model {
 
 MetadataReader::MetadataReader(const gguf::File& file, std::string_view architecture)
@@ -16,7 +18,7 @@ void MetadataReader::Fail(Error error) {
 std::string MetadataReader::FullKey(std::string_view key) const {
   const bool global =
       key.starts_with("tokenizer.") || key.starts_with("general.") || key.starts_with("xielu.");
-  return global ? std::string(key) : fmt::format("{}.{}", architecture_, key);
+  return global ? std::string(key) : KeyInFile(file_, architecture_, key);
 }
 
 bool MetadataReader::Has(std::string_view key) const { return file_.Find(FullKey(key)) != nullptr; }

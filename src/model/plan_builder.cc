@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "model/ollama_names.h"
+
 namespace puna::model {
 namespace {
 
@@ -36,6 +38,10 @@ std::string PlanBuilder::Name(int64_t layer, std::string_view name) {
   return fmt::format("blk.{}.{}", layer, name);
 }
 
+bool PlanBuilder::Has(std::string_view tensor) const {
+  return TensorInFile(*owned_->file, tensor) != nullptr;
+}
+
 std::string PlanBuilder::FirstOf(std::initializer_list<std::string> names) const {
   for (const std::string& name : names) {
     if (Has(name)) return name;
@@ -44,19 +50,19 @@ std::string PlanBuilder::FirstOf(std::initializer_list<std::string> names) const
 }
 
 int64_t PlanBuilder::RowsOf(std::string_view tensor) const {
-  const gguf::Tensor* found = owned_->file->FindTensor(tensor);
+  const gguf::Tensor* found = TensorInFile(*owned_->file, tensor);
   return found == nullptr ? 0 : found->dims[1];
 }
 
 int64_t PlanBuilder::ColsOf(std::string_view tensor) const {
-  const gguf::Tensor* found = owned_->file->FindTensor(tensor);
+  const gguf::Tensor* found = TensorInFile(*owned_->file, tensor);
   return found == nullptr ? 0 : found->dims[0];
 }
 
 const gguf::Tensor* PlanBuilder::Find(const std::string& name,
                                       std::initializer_list<int64_t> dims) {
   if (!ok()) return nullptr;
-  const gguf::Tensor* tensor = owned_->file->FindTensor(name);
+  const gguf::Tensor* tensor = TensorInFile(*owned_->file, name);
   if (tensor == nullptr) {
     Fail(ErrorCode::kCorrupt, fmt::format("tensor {} is missing, expected shape {}", name,
                                           ShapeText(std::data(dims), dims.size())));

@@ -56,7 +56,8 @@ class PlanBuilder {
 
   // "blk.<layer>.<name>"
   static std::string Name(int64_t layer, std::string_view name);
-  bool Has(std::string_view tensor) const { return owned_->file->FindTensor(tensor) != nullptr; }
+  // Tensors are looked for by their usual names, see model/ollama_names.h.
+  bool Has(std::string_view tensor) const;
   // The first of `names` that exists; the first one if none does, so that an error names it.
   std::string FirstOf(std::initializer_list<std::string> names) const;
   // Rows of the tensor, or 0 if it does not exist.

@@ -6,7 +6,7 @@ import math
 import random
 import threading
 
-from gguf_file import ARRAY, FLOAT32, INT32, STRING, UINT16, UINT32, GgufFile, row_bytes
+from gguf_file import ARRAY, BOOL, FLOAT32, INT32, STRING, UINT16, UINT32, GgufFile, row_bytes
 from puna_server import ROOT, Server, contains, equal, main
 
 MINI = ROOT / "models" / "mini.gguf"
@@ -291,6 +291,46 @@ def reranking(server):
     contains("does not support generate", error_of(server.post("/api/generate", {"model": "ranker", "prompt": "x"})))
 
 
+# --- an encoder and a decoder
+
+
+def make_t5(path):
+    """The weights of a recorded model with a Unigram vocabulary of as many tokens."""
+    model = oracle("t5-dense")
+    count = model.tensors["token_embd.weight"][0][1]
+    words = ["<pad>", "</s>", "<unk>"] + ["\u2581" + word for word in "translate English to German the house is old".split()]
+    words += ["\u2581", ":", "."] + list("abcdefghijklmnopqrstuvwxyz")
+    words += ["\u2581w" + str(i) for i in range(count - len(words))]
+    model.keys.update({
+        "tokenizer.ggml.model": (STRING, "t5"), "tokenizer.ggml.tokens": (ARRAY, (STRING, words)),
+        "tokenizer.ggml.scores": (ARRAY, (FLOAT32, [-float(len(words) - len(word)) for word in words])),
+        "tokenizer.ggml.token_type": (ARRAY, (INT32, [3, 3, 2] + [1] * (count - 3))),
+        "tokenizer.ggml.padding_token_id": (UINT32, 0), "tokenizer.ggml.eos_token_id": (UINT32, 1),
+        "tokenizer.ggml.unknown_token_id": (UINT32, 2), "tokenizer.ggml.add_bos_token": (BOOL, False),
+        "tokenizer.ggml.add_eos_token": (BOOL, True), "t5.decoder_start_token_id": (UINT32, 0)})
+    model.write(path)
+
+
+def encoder_decoder(server):
+    make_t5(server.folder / "t5.gguf")
+    create(server, "tiny-t5", files={"t5.gguf": upload(server, server.folder / "t5.gguf")})
+    contains("completion", server.post("/api/show", {"model": "tiny-t5"}).json()["capabilities"])
+    prompts = ["translate English to German: the house is old.", "the old house", "is"]
+
+    def generate(prompt):
+        reply = server.post("/api/generate", {"model": "tiny-t5", "prompt": prompt, "stream": False, "options": GREEDY})
+        equal(200, reply.status, reply.body)
+        return reply.json()
+
+    alone = [generate(prompt) for prompt in prompts]
+    for answer in alone:
+        contains(answer["done_reason"], ("stop", "length"))
+        if answer["done_reason"] == "length":
+            equal(GREEDY["num_predict"], answer["eval_count"])
+    if len({answer["response"] for answer in alone}) < 2:
+        raise AssertionError(f"the prompts change nothing: {alone!r}")
+
+
 # --- the same network in other files
 
 
@@ -343,6 +383,11 @@ def layouts(server):
 
     same("gptoss", oracle("gpt-oss-moe-yarn"), rename(oracle("gpt-oss-moe-yarn"), "gpt-oss", "gptoss"))
     same("qwen3vl", oracle("qwen3-dense"), rename(oracle("qwen3-dense"), "qwen3", "qwen3vl"))
+    seeing = rename(oracle("qwen3-dense"), "qwen3", "qwen25vl")
+    seeing.keys["qwen25vl.rope.mrope_section"] = (ARRAY, (INT32, [2, 1, 1]))
+    for name in ("v.blk.0.attn_q.weight", "v.patch_embd_0.weight", "mm.0.weight"):
+        seeing.set_f32(name, [3, 5], [float(i) for i in range(15)])
+    same("qwen25vl with its pictures", rename(oracle("qwen3-dense"), "qwen3", "qwen2"), seeing)
     pictures = oracle("gemma3-dense")
     base = GgufFile(dict(pictures.keys, **{"gemma3.rope.freq_base": (FLOAT32, 5e5), "gemma3.rope.freq_base_swa": (FLOAT32, 5e3)}),
                     pictures.tensors)
@@ -424,4 +469,4 @@ def bad_files(server):
 
 
 if __name__ == "__main__":
-    main((Server, (adapters, adapters_that_do_not_fit, embeddings, reranking, layouts, split_files, bad_files)))
+    main((Server, (adapters, adapters_that_do_not_fit, embeddings, reranking, encoder_decoder, layouts, split_files, bad_files)))

@@ -17,8 +17,48 @@ auto Near(const std::vector<float>& expected) {
   return ::testing::Pointwise(::testing::FloatNear(1e-5f), expected);
 }
 
+// Columns of the input.
+View In(int64_t first, int64_t count = 1) { return {0, first, count}; }
+
 class ReferenceRecurrent : public ::testing::Test {
  protected:
+  // A delta rule over columns q, k, v, decay, beta.
+  static DeltaOp Delta(int64_t heads, int64_t k_heads, int64_t k_size) {
+    const int64_t keys = k_heads * k_size;
+    DeltaOp op{.q = In(0, keys), .k = In(keys, keys), .v = In(2 * keys, heads)};
+    op.decay = In(2 * keys + heads, heads);
+    op.beta = In(2 * keys + 2 * heads, heads);
+    op.heads = heads;
+    op.k_heads = k_heads;
+    op.k_size = k_size;
+    op.v_size = 1;
+    return op;
+  }
+  // One head of size 1 over columns r, w, k, v.
+  static WkvOp Wkv() {
+    WkvOp op{.r = In(0), .w = In(1), .k = In(2), .v = In(3)};
+    op.heads = op.size = 1;
+    return op;
+  }
+  // A scan over columns x, dt, b, c.
+  static ScanOp Scan(int64_t heads, int64_t head_size, int64_t state_size) {
+    const int64_t width = heads * head_size;
+    ScanOp op{.x = In(0, width), .dt = In(width, heads)};
+    op.b = In(width + heads, state_size);
+    op.c = In(width + heads + state_size, state_size);
+    op.heads = heads;
+    op.head_size = head_size;
+    op.state_size = state_size;
+    return op;
+  }
+  // The rows of an op that writes to `out`.
+  template <typename OpType>
+  std::vector<float> Run(TinyPlan* plan, OpType op, int64_t width) {
+    op.out = plan->Buffer(width);
+    plan->Add(op);
+    return plan->Run(backend_.get(), op.out);
+  }
+
   std::unique_ptr<Backend> backend_ = CreateReferenceBackend();
 };
 
@@ -40,117 +80,64 @@ TEST_F(ReferenceRecurrent, ConvolutionWithoutWeightDelays) {
   EXPECT_THAT(plan.Run(backend_.get(), out), ElementsAre(0, 0, 1, 2));
 }
 
-// x, dt, b[2], c[2] in one row; softplus(ln(e - 1)) = 1.
+// softplus(kOne) = 1: ln(e - 1).
 constexpr float kOne = 0.541324854612918f;
 
 TEST_F(ReferenceRecurrent, ScanWithADecayPerValue) {
   TinyPlan plan(6, {3, kOne, 1, 2, 1, 1, 0, kOne, 0, 0, 1, 10});
-  const View out = plan.Buffer(1);
-  const float half = std::log(0.5f), quarter = std::log(0.25f);
-  plan.Add(ScanOp{.x = {0, 0, 1},
-                  .dt = {0, 1, 1},
-                  .b = {0, 2, 2},
-                  .c = {0, 4, 2},
-                  .out = out,
-                  .heads = 1,
-                  .head_size = 1,
-                  .state_size = 2,
-                  .decay = plan.Vector({half, quarter}),
-                  .skip = plan.Vector({100})});
+  ScanOp op = Scan(1, 1, 2);
+  op.decay = plan.Vector({std::log(0.5f), std::log(0.25f)});
+  op.skip = plan.Vector({100});
   // The state is (3, 6) after the first token, (1.5, 1.5) after the second.
-  EXPECT_THAT(plan.Run(backend_.get(), out), Near({309, 16.5}));
+  EXPECT_THAT(Run(&plan, op, 1), Near({309, 16.5}));
 }
 
 TEST_F(ReferenceRecurrent, ScanHeadsShareWhatTheirGroupHas) {
   // Two heads of size 1 would each have a decay per value; with size 2 they have one each.
   TinyPlan plan(8, {1, 2, 3, 4, kOne, kOne, 5, 7});
-  const View out = plan.Buffer(4);
-  plan.Add(ScanOp{.x = {0, 0, 4},
-                  .dt = {0, 4, 2},
-                  .b = {0, 6, 1},
-                  .c = {0, 7, 1},
-                  .out = out,
-                  .heads = 2,
-                  .head_size = 2,
-                  .state_size = 1,
-                  .decay = plan.Vector({-1, -1}),
-                  .skip = plan.Vector({0, 1000})});
-  EXPECT_THAT(plan.Run(backend_.get(), out), Near({35, 70, 3105, 4140}));
+  ScanOp op = Scan(2, 2, 1);
+  op.decay = plan.Vector({-1, -1});
+  op.skip = plan.Vector({0, 1000});
+  EXPECT_THAT(Run(&plan, op, 4), Near({35, 70, 3105, 4140}));
 }
 
 TEST_F(ReferenceRecurrent, DeltaRuleReplacesWhatTheKeyKnew) {
-  // q[2], k[2], v[1], decay, beta of one head; the second token has the key of the first.
+  // The second token has the key of the first.
   TinyPlan plan(7, {1, 1, 1, 0, 6, kOne, 1, 1, 1, 1, 0, 10, kOne, 0.5});
-  const View out = plan.Buffer(1);
-  plan.Add(DeltaOp{.q = {0, 0, 2},
-                   .k = {0, 2, 2},
-                   .v = {0, 4, 1},
-                   .decay = {0, 5, 1},
-                   .beta = {0, 6, 1},
-                   .out = out,
-                   .heads = 1,
-                   .k_heads = 1,
-                   .k_size = 2,
-                   .v_size = 1,
-                   .scale = 2,
-                   .rate = plan.Vector({std::log(0.5f)})});
+  DeltaOp op = Delta(1, 1, 2);
+  op.scale = 2;
+  op.rate = plan.Vector({std::log(0.5f)});
   // State 6; then 3, of which half the way to 10.
-  EXPECT_THAT(plan.Run(backend_.get(), out), Near({12, 13}));
+  EXPECT_THAT(Run(&plan, op, 1), Near({12, 13}));
 }
 
 TEST_F(ReferenceRecurrent, DeltaHeadsReadTheirKeyHeadInTurnOrTiled) {
   for (const bool tiled : {false, true}) {
-    // q and k of two key heads, v, decay and beta of four heads.
     TinyPlan plan(16, {1, 1, 1, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 1, 1, 1});
-    const View out = plan.Buffer(4);
-    plan.Add(DeltaOp{.q = {0, 0, 2},
-                     .k = {0, 2, 2},
-                     .v = {0, 4, 4},
-                     .decay = {0, 8, 4},
-                     .beta = {0, 12, 4},
-                     .out = out,
-                     .heads = 4,
-                     .k_heads = 2,
-                     .k_size = 1,
-                     .v_size = 1,
-                     .tiled = tiled,
-                     .rate = plan.Vector({-1, -1, -1, -1})});
-    EXPECT_THAT(plan.Run(backend_.get(), out),
+    DeltaOp op = Delta(4, 2, 1);
+    op.tiled = tiled;
+    op.rate = plan.Vector({-1, -1, -1, -1});
+    EXPECT_THAT(Run(&plan, op, 4),
                 Near(tiled ? std::vector<float>{1, 20, 3, 40} : std::vector<float>{1, 2, 30, 40}));
   }
 }
 
 TEST_F(ReferenceRecurrent, WkvWithABonusReadsTheStateBefore) {
-  // r, w, k, v of one head of size 1.
   TinyPlan plan(4, {1, 0.5, 2, 3, 10, 0.5, 1, 1});
-  const View out = plan.Buffer(1);
-  plan.Add(WkvOp{.r = {0, 0, 1},
-                 .w = {0, 1, 1},
-                 .k = {0, 2, 1},
-                 .v = {0, 3, 1},
-                 .out = out,
-                 .heads = 1,
-                 .size = 1,
-                 .bonus = plan.Vector({100})});
-  EXPECT_THAT(plan.Run(backend_.get(), out), Near({600, 10 * (6 + 100)}));
+  WkvOp op = Wkv();
+  op.bonus = plan.Vector({100});
+  EXPECT_THAT(Run(&plan, op, 1), Near({600, 10 * (6 + 100)}));
 }
 
 TEST_F(ReferenceRecurrent, WkvErasesWithTheStateBefore) {
-  // r, w, k, v, erase, write of one head of size 1.
+  // Behind the columns of others those of erase and write.
   TinyPlan plan(6, {1, 1, 2, 3, 0, 0, 1, 0.5, 1, 1, 2, 0.25});
-  const View out = plan.Buffer(1);
-  plan.Add(WkvOp{.r = {0, 0, 1},
-                 .w = {0, 1, 1},
-                 .k = {0, 2, 1},
-                 .v = {0, 3, 1},
-                 .out = out,
-                 .erase = {0, 4, 1},
-                 .write = {0, 5, 1},
-                 .heads = 1,
-                 .size = 1,
-                 .scale = 10});
+  WkvOp op = Wkv();
+  op.erase = In(4);
+  op.write = In(5);
+  op.scale = 10;
   // 6; then 3 + 1 + 0.25 * 12.
-  EXPECT_THAT(plan.Run(backend_.get(), out), Near({60, 70}));
+  EXPECT_THAT(Run(&plan, op, 1), Near({60, 70}));
 }
 
 TEST_F(ReferenceRecurrent, AffineWithAndWithoutEither) {

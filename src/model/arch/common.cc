@@ -39,15 +39,12 @@ RopeConfig ReadRope(MetadataReader& in, const DecoderTraits& traits, int64_t con
       in.Integer("rope.scaling.original_context_length", {0, kContextRange.max}, 0);
   if (rope.original_context == 0) rope.original_context = context_length;
   rope.attention_factor = in.Number("rope.scaling.attn_factor", 0, kLargest, 1);
-  // Ollama's converter writes the names without "yarn_".
-  const double extrapolation = in.Number("rope.scaling.extrapolation_factor", -1, 1, 1);
-  rope.extrapolation = in.Number("rope.scaling.yarn_ext_factor", -1, 1, extrapolation);
+  rope.extrapolation = in.Number("rope.scaling.yarn_ext_factor", -1, 1, 1);
   if (rope.extrapolation < 0) rope.extrapolation = 1;
   rope.attention_factor *= in.Number("rope.scaling.yarn_attn_factor", 0, kLargest, 1);
-  const double beta_fast = in.Number("rope.scaling.beta_fast", 0, kLargest, 32);
-  const double beta_slow = in.Number("rope.scaling.beta_slow", 0, kLargest, 1);
-  rope.beta_fast = in.Number("rope.scaling.yarn_beta_fast", 0, kLargest, beta_fast);
-  rope.beta_slow = in.Number("rope.scaling.yarn_beta_slow", 0, kLargest, beta_slow);
+  rope.beta_fast = in.Number("rope.scaling.yarn_beta_fast", 0, kLargest, 32);
+  rope.beta_slow = in.Number("rope.scaling.yarn_beta_slow", 0, kLargest, 1);
+  // Ollama's name of it; its value is not a tenth, see ReadLatentYarn.
   const double all_dimensions = in.Number("rope.scaling.mscale_all_dim", 0, kLargest, 0);
   rope.yarn_log_multiplier =
       in.Number("rope.scaling.yarn_log_multiplier", 0, kLargest, all_dimensions);

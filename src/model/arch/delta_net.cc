@@ -35,7 +35,8 @@ void PlaceDeltaNets(MetadataReader& in, const DeltaNetConfig& net, ModelConfig* 
 }
 
 ModelConfig ReadQwen(MetadataReader& in, bool tiled) {
-  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
+  // Ollama's files have no heads of keys in layers without attention.
+  ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .optional_blocks = true});
   DeltaNetConfig net = ReadDeltaNet(in);
   net.tiled = tiled;
   PlaceDeltaNets(in, net, &config);

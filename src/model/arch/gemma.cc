@@ -47,10 +47,12 @@ ModelConfig Gemma2(MetadataReader& in) {
   return config;
 }
 
+namespace {
+
 // Ollama's converter leaves out what it takes for granted: the epsilon and the rope base of models
 // that see pictures, and in older files how far the rope of the larger ones is stretched. The 1B
 // file of that time has a soft cap that it should not have.
-ModelConfig Gemma3(MetadataReader& in) {
+ModelConfig ReadGemma3(MetadataReader& in) {
   const bool from_ollama = !in.Has("attention.layer_norm_rms_epsilon");
   ModelConfig config = ReadGemma(in, 1e-6);
   CutVocabularyToEmbeddings(in, &config);
@@ -59,17 +61,15 @@ ModelConfig Gemma3(MetadataReader& in) {
   config.logit_softcap = layers == 26 ? 0 : in.Number("final_logit_softcapping", 0, 1e9, 0);
   ReadSlidingWindow(in, 0, 6, WindowPattern::kLastSeesAll, &config);
   RequireHeadNorms(&config);
-  const double local_base = in.Number("rope.local.freq_base", 1e-3, 1e15, 10000);
   for (LayerConfig& layer : config.layers) {
     RopeConfig& rope = layer.attention.rope;
     if (layer.attention.window != 0) {
       // Local layers keep the rope that they were trained with, whatever stretches the others.
-      rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, local_base);
+      rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
       rope.factor = 1;
       continue;
     }
-    if (!in.Has("rope.freq_base"))
-      rope.base = in.Number("rope.global.freq_base", 1e-3, 1e15, from_ollama ? 1e6 : rope.base);
+    if (from_ollama && !in.Has("rope.freq_base")) rope.base = 1e6;
     const bool is_large = layers == 34 || layers == 48 || layers == 62;
     if (is_large && !in.Has("rope.scaling.factor")) rope.factor = 8;
   }
@@ -77,11 +77,20 @@ ModelConfig Gemma3(MetadataReader& in) {
   return config;
 }
 
+}  // namespace
+
 ModelConfig GemmaEmbedding(MetadataReader& in) {
-  ModelConfig config = Gemma3(in);
+  ModelConfig config = ReadGemma3(in);
+  if (in.file().FindTensor("output_norm.weight") == nullptr) config.norms.output = "norm";
   config.embeddings_only = true;
   MakeBidirectional(&config);
   return config;
+}
+
+// Ollama's files of EmbeddingGemma are called gemma3 too.
+ModelConfig Gemma3(MetadataReader& in) {
+  const bool embeds = in.file().FindTensor("dense.0.weight") != nullptr;
+  return embeds ? GemmaEmbedding(in) : ReadGemma3(in);
 }
 
 namespace {
@@ -121,6 +130,9 @@ ModelConfig Gemma3n(MetadataReader& in) {
   const std::vector<bool> local = ReadLocalLayers(in, 5, WindowPattern::kLastSeesAll, config);
   config = ReadGemma3n(in, local, config);
   config.altup = AltUpConfig{};
+  // Ollama's files have tokens of pictures and sound that the layers have no embeddings for.
+  if (const gguf::Tensor* table = in.file().FindTensor("per_layer_token_embd.weight"))
+    config.vocabulary = std::min(config.vocabulary, table->dims[1]);
   config.per_layer_width = 256;
   config.logit_softcap = 30;
   ShareKeys(local, 20, &config);

@@ -1,7 +1,5 @@
 // Mamba, and networks that mix it with attention: beside it in every layer (Falcon H1), or in other
 // layers.
-#include <algorithm>
-
 #include "model/arch/spec.h"
 
 namespace puna::model::arch {
@@ -95,6 +93,16 @@ ModelConfig GraniteHybrid(MetadataReader& in) {
   return config;
 }
 
+// Of the experts; 0: that of the model. Ollama's files do not say it.
+int64_t ReadLatentWidth(MetadataReader& in, const ModelConfig& config) {
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    const gguf::Tensor* tensor =
+        in.file().FindTensor(fmt::format("blk.{}.ffn_latent_in.weight", i));
+    if (tensor != nullptr) return tensor->dims[1];
+  }
+  return in.Integer("moe_latent_size", {0, kInnerRange.max}, 0);
+}
+
 // A layer is one block: Mamba, attention or feed-forward.
 ModelConfig NemotronH(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.has_rope = false,
@@ -104,13 +112,13 @@ ModelConfig NemotronH(MetadataReader& in) {
                                         .normalize_experts = false,
                                         .optional_blocks = true});
   config.norms.feed_forward = config.norms.attention;
+  const int64_t latent = ReadLatentWidth(in, config);
   const Mamba2Config mamba = ReadMamba2(in);
   for (LayerConfig& layer : config.layers) {
     layer.feed_forward.present = layer.feed_forward.hidden > 0;
     layer.attends = !layer.feed_forward.present && layer.attention.kv_heads > 0;
     if (!layer.attends && !layer.feed_forward.present) layer.recurrent = mamba;
-    if (layer.feed_forward.moe)
-      layer.feed_forward.moe->latent = in.Integer("moe_latent_size", {0, kInnerRange.max}, 0);
+    if (layer.feed_forward.moe) layer.feed_forward.moe->latent = latent;
   }
   return config;
 }
@@ -120,7 +128,7 @@ ModelConfig Plamo2(MetadataReader& in) {
   MambaConfig mamba = ReadMamba(in);
   mamba.plamo = mamba.step_norms = true;
   mamba.heads = mamba.rank;  // the key of the rank holds the number of heads
-  mamba.rank = std::max<int64_t>(64, config.width / 16);
+  mamba.rank = 0;
   ReplaceHeadless(mamba, &config);
   RequireHeadNorms(&config);
   UseOutputNorms(&config);
@@ -133,7 +141,9 @@ ModelConfig Lfm2Moe(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .optional_blocks = true});
   ReplaceHeadless(ShortConvolutionConfig{in.Integer("shortconv.l_cache", kKernelRange)}, &config);
   RequireHeadNorms(&config);
-  config.norms.output = "token_embd_norm";
+  // Files of Ollama's own converter use the usual name.
+  if (in.file().FindTensor("token_embd_norm.weight") != nullptr)
+    config.norms.output = "token_embd_norm";
   if (!config.layers[0].attention.causal) {
     in.Fail({ErrorCode::kUnsupported,
              "short convolutions that see later tokens (attention.causal) are not supported"});
@@ -145,6 +155,10 @@ ModelConfig Lfm2Moe(MetadataReader& in) {
 ModelConfig Lfm2(MetadataReader& in) {
   ModelConfig config = Lfm2Moe(in);
   MakeDense(&config);
+  // Some files count a width that was cut afterwards.
+  if (const gguf::Tensor* gate = in.file().FindTensor("blk.0.ffn_gate.weight")) {
+    for (LayerConfig& layer : config.layers) layer.feed_forward.hidden = gate->dims[1];
+  }
   ReadSlidingWindow(in, 0, 0, WindowPattern::kLastSeesAll, &config);
   return config;
 }

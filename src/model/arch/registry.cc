@@ -29,6 +29,7 @@
   X("deepseek2", DeepSeek2, "DeepSeek 2, 3, R1, Kimi K2, GLM 4.7 Flash, GigaChat 3") \
   X("deepseek2-ocr", DeepSeek2Ocr, "DeepSeek OCR (text)")                            \
   X("deepseek32", DeepSeek32, "DeepSeek 3.2")                                        \
+  X("deepseekocr", DeepSeekOcr, "DeepSeek OCR (text; Ollama's files)")               \
   X("dots1", Dots1, "dots.llm1")                                                     \
   X("dream", Dream, "Dream (diffusion)")                                             \
   X("ernie4_5", Ernie45, "ERNIE 4.5")                                                \
@@ -48,6 +49,8 @@
   X("glm-dsa", GlmDsa, "GLM 5")                                                      \
   X("glm4", Glm4, "GLM 4")                                                           \
   X("glm4moe", Glm4Moe, "GLM 4.5 to 4.7")                                            \
+  X("glm4moelite", Glm4MoeLite, "GLM 4.7 Flash (Ollama's files)")                    \
+  X("glmocr", GlmOcr, "GLM OCR (text; Ollama's files)")                              \
   X("gpt-oss", GptOss, "gpt-oss")                                                    \
   X("gpt2", Gpt2, "GPT-2")                                                           \
   X("gptneox", GptNeoX, "GPT-NeoX, Pythia, RedPajama")                               \
@@ -92,6 +95,7 @@
   X("nemotron", Nemotron, "Nemotron 4, Minitron")                                    \
   X("nemotron_h", NemotronH, "Nemotron H, Nemotron Nano 2")                          \
   X("nemotron_h_moe", NemotronH, "Nemotron 3 Nano, Super")                           \
+  X("nemotron_h_omni", NemotronHOmni, "Nemotron 3 Nano Omni (text; Ollama's files)") \
   X("neo-bert", NeoBert, "NeoBERT")                                                  \
   X("nomic-bert", NomicBert, "Nomic Embed 1")                                        \
   X("nomic-bert-moe", NomicBertMoe, "Nomic Embed 2")                                 \
