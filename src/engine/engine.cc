@@ -189,12 +189,12 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
   if (request.prompt.empty()) return MakeError(ErrorCode::kInvalidArgument, "the prompt is empty");
   const auto length = static_cast<int64_t>(request.prompt.size());
   const bool encodes = parts.config.encoder.has_value();
-  if (encodes && length > parts.options.max_batch_tokens) {
+  if (encodes && length >= parts.options.max_batch_tokens) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "the prompt has {} tokens, the encoder reads at most {} at once", length,
                      parts.options.max_batch_tokens);
   }
-  if (length + (encodes ? 1 : 0) >= ContextOf(request)) {
+  if (length + (encodes ? 2 : 0) >= ContextOf(request)) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "the prompt has {} tokens, which with one token of output do not fit the "
                      "context of {} tokens",
@@ -224,6 +224,9 @@ void Engine::Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream
     if (adapters != nullptr) request.prefix_key = adapters->key;
     const int64_t context_length = s.ContextOf(request);
     if (const auto& encoder = s.parts.config.encoder) {
+      // What an encoder reads is a whole text and ends like one, unlike prompts to be continued.
+      const auto end = s.parts.tokenizer ? s.parts.tokenizer->eos() : std::nullopt;
+      if (end && request.prompt.back() != *end) request.prompt.push_back(*end);
       request.encoder_tokens = static_cast<int64_t>(request.prompt.size());
       request.prompt.push_back(static_cast<TokenId>(encoder->start_token));
       request.shift = false;  // nothing of what the encoder read can be forgotten

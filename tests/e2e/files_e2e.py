@@ -329,6 +329,20 @@ def encoder_decoder(server):
             equal(GREEDY["num_predict"], answer["eval_count"])
     if len({answer["response"] for answer in alone}) < 2:
         raise AssertionError(f"the prompts change nothing: {alone!r}")
+    # The text (of "the" each letter), its end, and what the decoder begins with.
+    equal(5 + 2, alone[1]["prompt_eval_count"])
+    together = {}
+    threads = [threading.Thread(target=lambda p=prompt: together.__setitem__(p, generate(p)["response"])) for prompt in prompts * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    equal({prompt: answer["response"] for prompt, answer in zip(prompts, alone)}, together, "answers beside others")
+    lines = server.post("/api/chat", {"model": "tiny-t5", "options": GREEDY,
+                                      "messages": [{"role": "user", "content": prompts[1]}]}).lines()
+    equal(True, lines[-1]["done"])
+    contains("at most", error_of(server.post("/api/generate", {
+        "model": "tiny-t5", "prompt": "house " * 4000, "stream": False, "truncate": False})))
 
 
 # --- the same network in other files
