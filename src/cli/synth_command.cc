@@ -2,7 +2,7 @@
 // for measuring where nothing can be downloaded. llama.cpp loads it too.
 //
 // Its vocabulary has the 256 bytes, a space before each letter, and then placeholders up to the
-// real size: what costs time is the number of tokens, not what they say.
+// real size, which say their number: what costs time is the number of tokens, not what they say.
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -48,7 +48,7 @@ void SetVocabulary(const Shape& shape, gguf::Writer* writer) {
   const auto end_of_text = static_cast<uint32_t>(tokens.size());
   add("<|endoftext|>", TokenKind::kControl);
   while (static_cast<int64_t>(tokens.size()) < shape.vocabulary)
-    add(fmt::format("<|unused_{}|>", tokens.size()), TokenKind::kUnused);
+    add(fmt::format("<{}>", tokens.size()), TokenKind::kNormal);
   writer->Set("tokenizer.ggml.model", "gpt2");
   writer->Set("tokenizer.ggml.pre", "gpt-2");
   writer->Set("tokenizer.ggml.tokens", std::move(tokens));

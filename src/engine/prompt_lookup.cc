@@ -7,6 +7,9 @@ namespace puna::engine {
 namespace {
 
 constexpr int64_t kContext = 3;
+// Of a long prompt only so many tokens are indexed between two steps, so that its length delays
+// nobody: about a tenth of a millisecond.
+constexpr int64_t kMostIndexedAtOnce = 1024;
 // The estimate follows about the last eight judgements.
 constexpr double kShare = 0.125;
 
@@ -32,7 +35,9 @@ std::vector<TokenId> PromptLookup::Propose(std::span<const TokenId> tokens, int6
   const auto count = static_cast<int64_t>(tokens.size());
   if (count <= kContext || most <= 0) return {};
   // The last three themselves come in when it is known what follows them.
-  for (indexed_ = std::max(indexed_, kContext - 1); indexed_ < count - 1; ++indexed_)
+  indexed_ = std::max(indexed_, kContext - 1);
+  const int64_t end = std::min(count - 1, indexed_ + kMostIndexedAtOnce);
+  for (; indexed_ < end; ++indexed_)
     last_[HashOfThree(tokens.data() + indexed_)] = indexed_;
   proposed_.clear();
   judged_ = 0;

@@ -16,7 +16,8 @@ namespace puna::engine {
 class PromptLookup {
  public:
   // At most `most` tokens that may follow `tokens`; empty if their end is new. `tokens` may only
-  // have grown since the last call; otherwise Reset comes before.
+  // have grown since the last call; otherwise Reset comes before. A long prompt becomes known over
+  // several calls, its beginning first.
   std::vector<TokenId> Propose(std::span<const TokenId> tokens, int64_t most);
   // `token` came; was it what the last proposal said? Proposals are judged by this also when they
   // are not used, which costs nothing and lets a sequence that begins to copy find it out.

@@ -24,6 +24,17 @@ TEST(PromptLookup, ProposesWhatFollowedTheLastOccurrence) {
   EXPECT_THAT(lookup.Propose(tokens, 2), IsEmpty());
 }
 
+// Each call looks at a part, so that no step waits for a long prompt; in the end all of it counts.
+TEST(PromptLookup, KnowsALongPromptAfterSeveralCalls) {
+  PromptLookup lookup;
+  std::vector<TokenId> tokens;
+  for (TokenId i = 0; i < 5000; ++i) tokens.push_back(i);
+  for (const TokenId token : {4000, 4001, 4002}) tokens.push_back(token);
+  EXPECT_THAT(lookup.Propose(tokens, 2), IsEmpty());
+  for (int i = 0; i < 10; ++i) lookup.Propose(tokens, 2);
+  EXPECT_THAT(lookup.Propose(tokens, 2), ElementsAre(4003, 4004));
+}
+
 TEST(PromptLookup, ShortAndRepeatingTexts) {
   PromptLookup lookup;
   std::vector<TokenId> tokens;
