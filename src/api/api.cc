@@ -135,6 +135,8 @@ http::Task<void> Guarded(const AccessRules& access, ApiKeys* keys, Services& ser
           taken.count(), writer.client_gone() ? ", client gone" : "");
 }
 
+constexpr int64_t kMostMebibytes = int64_t{1} << 40;
+
 scheduler::SchedulerOptions SchedulerOptionsOf(const Settings& settings, backend::KvType kv_type) {
   scheduler::SchedulerOptions options;
   options.backend.name = settings.backend;
@@ -148,6 +150,9 @@ scheduler::SchedulerOptions SchedulerOptionsOf(const Settings& settings, backend
   options.max_queue = settings.max_queue;
   options.request_timeout = settings.request_timeout;
   options.speculate = settings.speculate;
+  options.prefix_cache_tokens = settings.prefix_cache_tokens;
+  options.prefix_folder = settings.prefix_cache_dir;
+  options.prefix_folder_bytes = std::min(settings.prefix_cache_dir_mb, kMostMebibytes) << 20;
   return options;
 }
 

@@ -107,6 +107,10 @@ class Program {
   virtual void CopyPage(int32_t from, int32_t to, int64_t tokens) = 0;
   // Gives the memory of an unused page back to the system; its content is lost.
   virtual void ReleasePage(int32_t page) = 0;
+  // The bytes of a page, to be kept elsewhere and brought back; empty if this program's pages
+  // cannot be. They mean the same in all programs of the same plan and PageFormat().
+  virtual std::span<uint8_t> PageBytes(int32_t) { return {}; }
+  virtual std::string PageFormat() const { return {}; }
   virtual MemoryUse memory_use() const = 0;
   // Which kernels run, for tests and logs: "reference", "cpu avx512vnni, 2 threads".
   virtual std::string Describe() const = 0;

@@ -49,6 +49,10 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::Open(const fs::path& path)
   return file;
 }
 
+void MappedFile::ReleaseMemory() const {
+  if (!bytes_.empty()) ::madvise(const_cast<uint8_t*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
+}
+
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<uint8_t*>(bytes_.data()), bytes_.size());
 }

@@ -29,6 +29,9 @@ class MappedFile {
 
   std::span<const uint8_t> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
+  // The bytes stay readable, but count no longer as memory of this process until they are read
+  // again. Any thread, any time.
+  void ReleaseMemory() const;
 
  private:
   MappedFile() = default;

@@ -78,6 +78,24 @@ constexpr Row kRows[] = {
        PUNA_ASSIGN_OR_RETURN(s->request_timeout, ParseKeepAlive(text));
        return {};
      }},
+    {"PREFIX_CACHE_TOKENS", false, "0",
+     "Most tokens of earlier requests that one model keeps computed; 0: as many as its cache has "
+     "room for",
+     [](const std::string& text, Settings* s) {
+       return SetInteger(text, &s->prefix_cache_tokens);
+     }},
+    {"PREFIX_CACHE_DIR", false, "",
+     "Folder that keeps long prompts that several requests began with computed across restarts; "
+     "empty: nothing is kept",
+     [](const std::string& text, Settings* s) -> Status {
+       s->prefix_cache_dir = text;
+       return {};
+     }},
+    {"PREFIX_CACHE_DIR_MB", false, "4096",
+     "Most MiB that PREFIX_CACHE_DIR holds; what was not used for longest goes first",
+     [](const std::string& text, Settings* s) {
+       return SetInteger(text, &s->prefix_cache_dir_mb);
+     }},
     {"SPECULATE", false, "true",
      "Verify guesses from the prompt several tokens at a time where that is faster; outputs are "
      "the "

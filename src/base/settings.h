@@ -24,7 +24,11 @@ struct Settings {
   int64_t max_loaded_models = 0;  // 0: as many as fit
   int64_t max_queue = 512;        // waiting requests; more are answered 503
   std::chrono::nanoseconds request_timeout{};  // of one request, waiting included; 0: none
-  bool speculate = true;              // verify guesses of the next tokens where that is faster
+  int64_t prefix_cache_tokens =
+      0;  // most that the prefix cache keeps; 0: what the pool has room for
+  std::filesystem::path prefix_cache_dir;  // keeps shared prompts across restarts; empty: nothing
+  int64_t prefix_cache_dir_mb = 4096;      // most that it holds
+  bool speculate = true;                   // verify guesses of the next tokens where that is faster
   int64_t threads = 0;                // compute threads; 0: the cores that this process may use
   std::string kv_cache_type = "f16";  // f32, f16 or q8_0
   std::string isa;                 // forces an instruction set of the cpu backend; empty: the best

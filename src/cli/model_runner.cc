@@ -43,7 +43,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                               ? options.context_tokens
                               : std::max(config.context_length, kLeastContext);
   PUNA_ASSIGN_OR_RETURN(const auto plan,
-                        model::BuildPlan(config, std::move(file), {.context_length = context}));
+                        model::BuildPlan(config, file, {.context_length = context}));
   PUNA_ASSIGN_OR_RETURN(auto backend, backend::CreateBackend(options.backend));
   const int64_t pages = PagesFor((config.encoder ? 2 : 1) * options.kv_tokens);
   // Two for each sequence, of which none is shorter than a page.
@@ -56,6 +56,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                                                 .kv_pages = pages,
                                                 .state_slots = slots,
                                                 .max_batch_tokens = max_batch_tokens}));
+  file->ReleaseMemory();
   return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(config), plan, std::move(backend),
                                                       std::move(program), pages, slots,
                                                       max_batch_tokens));

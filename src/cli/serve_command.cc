@@ -60,6 +60,7 @@ Status Serve(const Settings& settings) {
   ::sigaddset(&signals, SIGTERM);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file at its limit is an error of whoever writes it
 
   auto server = api::ApiServer::Start({.settings = settings});
   if (!server) {

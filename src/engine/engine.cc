@@ -24,6 +24,9 @@ constexpr size_t kLargestStops = 64 * 1024;
 // pages.
 constexpr int64_t kLargestPool = int64_t{1} << 34;
 
+// While weights are packed, at most about so much of the file counts as memory beside them.
+constexpr int64_t kReleaseBytes = int64_t{128} << 20;
+
 int64_t PagesFor(int64_t tokens) {
   return (tokens + backend::kPageTokens - 1) / backend::kPageTokens;
 }
@@ -93,6 +96,7 @@ Engine::State::State(Parts parts_in)
            parts.states ? parts.options.state_slots : 0),
       prefixes(&pool),
       adapters(&parts.config, parts.plan) {
+  OpenFolder();
   if (parts.clock) return;
   parts.clock = [] {
     const std::chrono::duration<double> now = std::chrono::steady_clock::now().time_since_epoch();
@@ -118,6 +122,15 @@ Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> f
   } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
     return tl::unexpected<Error>(std::move(tokenizer).error());
   }
+  // What is packed need not be there twice.
+  draft.compile.progress = [&file, &options, released = int64_t{0}](int64_t done,
+                                                                    int64_t all) mutable {
+    if (done >= released + kReleaseBytes || done == all) {
+      file->ReleaseMemory();
+      released = done;
+    }
+    return !options.progress || options.progress(done, all);
+  };
   PUNA_ASSIGN_OR_RETURN(parts.program, backend->Compile(draft.plan, draft.compile));
   parts.vocabulary = draft.plan->vocabulary;
   parts.output_width = draft.plan->output.width;
@@ -161,9 +174,21 @@ EngineUsage Engine::usage() const {
           .adapter_bytes = s.adapters.bytes()};
 }
 
+// Numbers that were free before are taken in order, so the pages with memory are the lowest ones,
+// without those that were given back since.
 void Engine::State::NoteTouched() {
-  pages_touched = std::max(pages_touched, pool.total() - pool.free());
+  const int64_t in_use = pool.total() - pool.free();
+  most_pages = std::max(most_pages, in_use);
+  pages_touched = std::max(pages_touched, in_use);
   slots_touched = std::max(slots_touched, pool.states().total() - pool.states().free());
+}
+
+void Engine::ReleaseMemory() {
+  State& s = *state_;
+  for (const int32_t page : s.pool.free_numbers()) {
+    if (page < s.most_pages) s.parts.program->ReleasePage(page);
+  }
+  s.pages_touched = s.pool.total() - s.pool.free();
 }
 
 Status Engine::State::CheckTokens(std::span<const TokenId> tokens) const {
@@ -231,6 +256,7 @@ void Engine::Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream
       request.prompt.push_back(static_cast<TokenId>(encoder->start_token));
       request.shift = false;  // nothing of what the encoder read can be forgotten
     }
+    if (request.prefix_key == 0) s.BringBack(request.prompt);
     s.waiting.push_back(std::make_unique<Sequence>(std::move(request), std::move(adapters), stream,
                                                    context_length, s.parts.tokenizer.get(),
                                                    &s.pool));

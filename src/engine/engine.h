@@ -12,6 +12,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -54,6 +55,12 @@ struct EngineOptions {
   bool prefix_cache = true;
   // Most tokens of ended sequences that are kept for that; 0: as many as the pool has room for.
   int64_t prefix_cache_tokens = 0;
+  // Where pages of prompts that several requests began with are kept across restarts; empty:
+  // nowhere. Not for networks with recurrent layers, and only where `weights_digest` says which
+  // model it is.
+  std::filesystem::path prefix_folder;
+  int64_t prefix_folder_bytes = int64_t{4} << 30;
+  std::string weights_digest;
   // How long a step may become through prompts while somebody else's output is generated (or twice
   // a step without prompts, whichever is longer).
   std::chrono::nanoseconds step_budget = std::chrono::milliseconds(150);
@@ -115,10 +122,10 @@ struct GenerateRequest {
 
 // What is going on, for schedulers and `ps`.
 struct EngineUsage {
-  int64_t waiting = 0, running = 0;  // requests
-  int64_t pages = 0;                 // of the pool
-  int64_t pages_in_use = 0;          // by running sequences and the prefix cache
-  int64_t pages_touched = 0;         // most that were ever in use at once: these have memory
+  int64_t waiting = 0, running = 0;                  // requests
+  int64_t pages = 0;                                 // of the pool
+  int64_t pages_in_use = 0;                          // by running sequences and the prefix cache
+  int64_t pages_touched = 0;                         // these have memory
   int64_t state_slots = 0, state_slots_touched = 0;  // the same; 0: no recurrent layers
   // Since Load:
   int64_t preemptions = 0;    // sequences that lost their pages to older ones
@@ -156,6 +163,9 @@ class Engine {
   // passes through, the engine can only FailAll and die.
   bool Step();
   bool idle() const;
+  // Gives the memory of pages that nobody uses, not even the prefix cache, back to the system. They
+  // take it again when they are used again.
+  void ReleaseMemory();
   // Fails every queued and running request with `error`.
   void FailAll(const Error& error);
 

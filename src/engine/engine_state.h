@@ -1,5 +1,5 @@
-// The inside of an Engine, shared by engine.cc (loading, queueing), step.cc (the round) and
-// embed.cc.
+// The inside of an Engine, shared by engine.cc (loading, queueing), step.cc (the round),
+// kept_prefixes.cc and embed.cc.
 #ifndef PUNA_ENGINE_ENGINE_STATE_H_
 #define PUNA_ENGINE_ENGINE_STATE_H_
 
@@ -15,6 +15,7 @@
 #include "engine/adapter_table.h"
 #include "engine/batch_planner.h"
 #include "engine/cost_model.h"
+#include "engine/disk_prefixes.h"
 #include "engine/engine.h"
 #include "engine/prefix_cache.h"
 #include "engine/sequence.h"
@@ -68,6 +69,12 @@ struct Engine::State {
   void Preempt();
   void Deliver();
   void Remember(Sequence* sequence, bool still_running);
+  void LimitPrefixes();
+
+  // kept_prefixes.cc
+  void OpenFolder();
+  void BringBack(std::span<const TokenId> tokens);
+  void KeepOnDisk(const Sequence& sequence);
 
   // embed.cc
   Result<size_t> EmbedSome(std::span<const std::vector<TokenId>> inputs, size_t first,
@@ -76,6 +83,7 @@ struct Engine::State {
   Parts parts;
   model::PagePool pool;
   PrefixCache prefixes;
+  std::unique_ptr<DiskPrefixes> disk;  // may be null
   CostModel cost;
   AdapterTable adapters;
   std::deque<std::unique_ptr<Sequence>>
@@ -86,6 +94,7 @@ struct Engine::State {
   StepWork work;              // of the batch
   // Rows of the outputs that running[i] gets; 0: none.
   std::vector<int64_t> outputs_of;
+  int64_t most_pages = 0;  // that were ever in use at once
   int64_t pages_touched = 0, slots_touched = 0;
   int64_t preemptions = 0;
 };

@@ -52,6 +52,25 @@ std::vector<TokenId> GenerateNaively(const GenerateRequest& request) {
   return {tokens.begin() + static_cast<std::ptrdiff_t>(request.prompt.size()), tokens.end()};
 }
 
+// Pages that nobody uses lose their memory, those of the prefix cache keep it.
+TEST(Engine, GivesUnusedPagesBack) {
+  EngineOptions options;
+  options.kv_tokens = 512;
+  options.prefix_cache_tokens = 64;
+  HistoryEngine h = MakeHistoryEngine(options);
+  const Outcome before = RunOne(h.engine.get(), Request(RandomPrompt(200, 1), 40));
+  EXPECT_EQ(h.engine->usage().pages_in_use, 4);
+  const int64_t touched = h.engine->usage().pages_touched;
+  EXPECT_GE(touched, 14);
+  std::vector<int32_t> released;
+  h.program->on_release = [&](int32_t page) { released.push_back(page); };
+  h.engine->ReleaseMemory();
+  EXPECT_EQ(h.engine->usage().pages_touched, 4);
+  EXPECT_EQ(std::ssize(released), touched - 4);
+  EXPECT_TRUE(SameOutput(RunOne(h.engine.get(), Request(RandomPrompt(200, 1), 40)), before));
+  EXPECT_GE(h.engine->usage().pages_touched, 14);
+}
+
 TEST(Engine, GeneratesWhatTheNaiveLoopGenerates) {
   for (const int64_t rows : {1, 3, 16, 512}) {
     EngineOptions options;

@@ -37,8 +37,7 @@ std::vector<TokenId> PromptLookup::Propose(std::span<const TokenId> tokens, int6
   // The last three themselves come in when it is known what follows them.
   indexed_ = std::max(indexed_, kContext - 1);
   const int64_t end = std::min(count - 1, indexed_ + kMostIndexedAtOnce);
-  for (; indexed_ < end; ++indexed_)
-    last_[HashOfThree(tokens.data() + indexed_)] = indexed_;
+  for (; indexed_ < end; ++indexed_) last_[HashOfThree(tokens.data() + indexed_)] = indexed_;
   proposed_.clear();
   judged_ = 0;
   const auto found = last_.find(HashOfThree(tokens.data() + count - 1));

@@ -68,6 +68,8 @@ class Sequence {
   // Delivers the logprobs of the prompt's tokens that follow the rows that were computed last.
   // `logits` is [rows, vocabulary].
   void TakePromptLogits(std::span<const float> logits, int64_t rows);
+  // Of its prompt, those that did not have to be computed.
+  int64_t cached_prompt_tokens() const { return cached_prompt_tokens_; }
 
   // Chooses the token after the last one from its logits, delivers it, and goes on with the guessed
   // ones as long as they are what was chosen, and then with those that a constraint leaves no

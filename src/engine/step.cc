@@ -85,7 +85,7 @@ void Engine::State::DropUnwanted() {
   for (auto& sequence : waiting) drop(sequence);
   for (auto& sequence : running) drop(sequence);
   std::erase(waiting, nullptr);
-  std::erase(running, nullptr);
+  if (std::erase(running, nullptr) > 0) LimitPrefixes();
 }
 
 // A sequence is admitted when there are pages for all its tokens, for those that the admitted ones
@@ -311,9 +311,16 @@ void Engine::State::Deliver() {
     const bool prompt_done = !sequence->generating();
     const bool ended = sequence->TakeLogits(logits);
     if (prompt_done || ended) Remember(sequence.get(), !ended);
+    if (prompt_done) KeepOnDisk(*sequence);
     if (ended) sequence.reset();
   }
-  std::erase(running, nullptr);
+  if (std::erase(running, nullptr) > 0) LimitPrefixes();
+}
+
+// When somebody has left, whose pages are now the cache's alone.
+void Engine::State::LimitPrefixes() {
+  const int64_t most = parts.options.prefix_cache_tokens / backend::kPageTokens;
+  if (most > 0) prefixes.ShrinkTo(most);
 }
 
 void Engine::State::Remember(Sequence* sequence, bool still_running) {
@@ -323,8 +330,6 @@ void Engine::State::Remember(Sequence* sequence, bool still_running) {
   prefixes.Insert(computed, cache.pages(), still_running, sequence->prefix_key());
   prefixes.InsertCheckpoints(computed, cache, sequence->prefix_key());
   cache.ForgetCheckpoints();  // the tree has them now
-  const int64_t most = parts.options.prefix_cache_tokens / backend::kPageTokens;
-  if (!still_running && most > 0) prefixes.ShrinkTo(most);
 }
 
 }  // namespace puna::engine

@@ -89,6 +89,10 @@ Result<std::shared_ptr<const File>> File::Parse(std::span<const uint8_t> bytes) 
   return Reader(bytes).ReadOne();
 }
 
+void File::ReleaseMemory() const {
+  for (const auto& mapping : mappings_) mapping->ReleaseMemory();
+}
+
 const Tensor* File::FindTensor(std::string_view name) const {
   const auto at = std::lower_bound(
       tensors_by_name_.begin(), tensors_by_name_.end(), name,

@@ -89,6 +89,10 @@ class File {
   // For tests, fuzzers and files that are not on disk. `bytes` must outlive the File.
   static Result<std::shared_ptr<const File>> Parse(std::span<const uint8_t> bytes);
 
+  // Lets go of the memory through which the tensors' bytes are seen, if the file is on disk; they
+  // are read again when they are used again. The system keeps them in its cache as it likes.
+  void ReleaseMemory() const;
+
   uint32_t version() const { return version_; }
   uint64_t alignment_bytes() const { return alignment_bytes_; }
   uint64_t file_bytes() const { return file_bytes_; }  // of all parts

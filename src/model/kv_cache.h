@@ -27,6 +27,7 @@ class NumberPool {
   NumberPool(int64_t total, const char* what);
   int64_t total() const;
   int64_t free() const;
+  std::span<const int32_t> free_numbers() const { return free_; }
   // One with one reference, or kResourceExhausted.
   Result<int32_t> Allocate();
   void AddReference(int32_t number);

@@ -11,8 +11,10 @@
 #include <tuple>
 #include <utility>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/sha256.h"
 #include "gguf/gguf.h"
 #include "model/config.h"
 #include "scheduler/memory.h"
@@ -46,6 +48,26 @@ std::string Gibibytes(int64_t bytes) {
   return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
 }
 
+// SHA-256 of the file: its name where that is what it says, as in the store. Empty if the model is
+// spread over several files or cannot be read.
+std::string WeightsDigest(const std::filesystem::path& weights, const gguf::File& file) {
+  constexpr std::string_view kPrefix = "sha256-";
+  const std::string name = weights.filename().string();
+  const std::string_view digits =
+      std::string_view(name).substr(std::min(kPrefix.size(), name.size()));
+  if (name.starts_with(kPrefix) && digits.size() == 64 &&
+      digits.find_first_not_of("0123456789abcdef") == std::string_view::npos) {
+    return std::string(digits);
+  }
+  const auto parts = file.GetInteger("split.count");
+  if (!parts || parts->value_or(1) > 1) return {};
+  const auto mapped = MappedFile::Open(weights);
+  if (!mapped) return {};
+  Sha256 hash;
+  hash.Update((*mapped)->bytes());
+  return hash.FinishHex();
+}
+
 // Counts a load turn as over, however the load ends.
 template <typename End>
 struct AtEnd {
@@ -71,6 +93,8 @@ Status Scheduler::State::CheckWanted(Resident* resident) const {
 Result<std::unique_ptr<engine::Engine>> Scheduler::State::PlaceAndLoad(Resident* resident) {
   const Clock::time_point begin = Clock::now();
   PUNA_ASSIGN_OR_RETURN(Placement placement, PlaceInTurn(resident));
+  if (!placement.engine.prefix_folder.empty())
+    placement.engine.weights_digest = WeightsDigest(resident->weights, *placement.file);
   Status wanted;  // why the load was given up, if it was
   placement.engine.progress = [&](int64_t done, int64_t) {
     std::lock_guard lock(mutex);
@@ -131,6 +155,9 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
   engine.max_sequences = options.num_parallel;
   engine.embeddings = resident->embeddings;
   engine.prefix_cache = options.prefix_cache;
+  engine.prefix_cache_tokens = options.prefix_cache_tokens;
+  engine.prefix_folder = options.prefix_folder;
+  engine.prefix_folder_bytes = options.prefix_folder_bytes;
   PUNA_ASSIGN_OR_RETURN(const backend::MemoryUse use,
                         engine::Engine::Predict(placement.file, *backend, engine));
   PUNA_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(*placement.file));

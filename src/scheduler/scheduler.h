@@ -31,6 +31,12 @@ struct SchedulerOptions {
   int64_t max_loaded_models = 0;  // 0: as many as fit
   int64_t max_queue = 512;        // requests waiting per server; more are kUnavailable; 0: no limit
   bool prefix_cache = true;
+  // As in engine::EngineOptions.
+  int64_t prefix_cache_tokens = 0;
+  std::filesystem::path prefix_folder;
+  int64_t prefix_folder_bytes = int64_t{4} << 30;
+  // Memory of pages that nobody uses is given back to the system after so long without a request.
+  std::chrono::nanoseconds release_after = std::chrono::seconds(10);
   bool speculate = true;
   // Longest time of a request, waiting included; 0: no limit.
   std::chrono::nanoseconds request_timeout{};
@@ -60,7 +66,7 @@ std::string_view ModelStateName(ModelState state);  // "loading", "running", "st
 struct ResidentModel {
   std::string name;
   std::filesystem::path weights;
-  int64_t size_bytes = 0;  // weights, activations and the pages in use; predicted while loading
+  int64_t size_bytes = 0;  // weights, activations and pages with memory; predicted while loading
   int64_t size_vram_bytes = 0;
   // Tokens that a request gets unless it asks for another: trained, default and memory limit it.
   int64_t context_length = 0;

@@ -93,7 +93,7 @@ struct Resident {
 
   int64_t waiting() const { return static_cast<int64_t>(inbox.size()) + usage.waiting; }
   int64_t size_bytes() const {
-    return fixed_bytes + usage.adapter_bytes + page_bytes * usage.pages_in_use +
+    return fixed_bytes + usage.adapter_bytes + page_bytes * usage.pages_touched +
            slot_bytes * usage.state_slots_touched;
   }
   // What it may still take memory for: pages and slots, and weights that are not there yet.

@@ -44,7 +44,7 @@ struct Meddling {
   int loads_waiting = 0;
   int loads_begun = 0, first_free_load = INT_MAX;  // only those before it wait
   std::atomic<bool> throw_in_run = false;
-  std::atomic<int> runs = 0, programs = 0;
+  std::atomic<int> runs = 0, programs = 0, released = 0;
   std::atomic<int64_t> weights_bytes = 0;  // what Predict claims, if not 0
 
   void Set(bool Meddling::*flag, bool value) {
@@ -73,7 +73,10 @@ class MeddledProgram : public backend::Program {
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
     inner_->CopyPage(from, to, tokens);
   }
-  void ReleasePage(int32_t page) override { inner_->ReleasePage(page); }
+  void ReleasePage(int32_t page) override {
+    ++meddling_->released;
+    inner_->ReleasePage(page);
+  }
   backend::MemoryUse memory_use() const override {
     backend::MemoryUse use = inner_->memory_use();
     if (meddling_->weights_bytes > 0) use.weights = meddling_->weights_bytes;
@@ -219,6 +222,23 @@ TEST_F(SchedulerTest, LoadsOnDemandAndKeeps) {
   EXPECT_EQ(models[0].context_length, 256);
   EXPECT_GT(models[0].size_bytes, 100000);
   EXPECT_EQ(models[0].expires_at, std::chrono::system_clock::time_point::max());
+}
+
+TEST_F(SchedulerTest, AnIdleModelGivesUnusedPagesBack) {
+  options_.release_after = milliseconds(20);
+  options_.prefix_cache = false;
+  Start();
+  const Outcome first = Run(0, Request(40));
+  ASSERT_TRUE(Soon([&] { return meddling_->released > 0; }));
+  int64_t idle_bytes = 0;
+  ASSERT_TRUE(Soon([&] {
+    const ResidentModel model = scheduler_->List().at(0);
+    idle_bytes = model.size_bytes;
+    return model.pages_in_use == 0;
+  }));
+  EXPECT_TRUE(SameOutput(Run(0, Request(40)), first));
+  EXPECT_GT(meddling_->programs, 0);
+  EXPECT_TRUE(Soon([&] { return scheduler_->List().at(0).size_bytes == idle_bytes; }));
 }
 
 TEST_F(SchedulerTest, ManyUsersOfTwoModelsGetWhatEachGetsAlone) {

@@ -119,6 +119,13 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
     resident->expires_at = ExpiryAfter(std::chrono::system_clock::now(), resident->keep_alive);
     const Clock::time_point deadline = ExpiryAfter(now, resident->keep_alive);
     const auto called = [&] { return !resident->inbox.empty() || resident->retiring || aborting; };
+    const Clock::time_point pause = ExpiryAfter(now, options.release_after);
+    if (pause < deadline && !resident->wake.wait_until(lock, pause, called)) {
+      lock.unlock();  // nobody else touches the engine
+      engine->ReleaseMemory();
+      lock.lock();
+      resident->usage = engine->usage();
+    }
     if (deadline == Clock::time_point::max()) {
       resident->wake.wait(lock, called);
     } else {

@@ -2,11 +2,14 @@
 """Many users, bad clients and faults, against a real server with the bundled model."""
 import contextlib
 import json
+import pathlib
+import resource
 import signal
 import socket
+import tempfile
 import threading
 
-from puna_server import Server, contains, equal, main, soon
+from puna_server import ROOT, Server, contains, equal, main, soon
 
 LONG = {"num_predict": 400, "temperature": 1, "seed": 3}
 
@@ -257,10 +260,103 @@ def killed_while_it_loads(build):
         equal(200, generate(again, "Hello").status)
 
 
+def create_kept(server):
+    """The bundled model as one of the store: only what has a digest is kept on disk."""
+    modelfile = server.folder / "Modelfile"
+    modelfile.write_text(f"FROM {ROOT}/models/mini.gguf\n")
+    code, _, errors = server.run("create", "kept", "-f", str(modelfile))
+    if code != 0:
+        raise AssertionError(errors)
+
+
+def system_prompt(server, question):
+    """Answers a question behind a system prompt of a few hundred tokens."""
+    rules = "".join(f"Rule {i}: the answer to question {i} is number {i * 37 % 101}. " for i in range(25))
+    reply = server.post("/api/chat", {"model": "kept", "stream": False, "messages": [
+        {"role": "system", "content": rules}, {"role": "user", "content": question}],
+        "options": {"num_predict": 40, "temperature": 0, "num_ctx": 4096}})
+    equal(200, reply.status)
+    return reply.json()["message"]["content"]
+
+
+def pages_in(folder):
+    return list(folder.glob("*.page"))
+
+
+def prompts_on_disk_survive_restarts(build):
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch) / "prompts"
+        with Server(build, PUNA_PREFIX_CACHE_DIR=str(folder)) as server:
+            create_kept(server)
+            expected = system_prompt(server, "Where are models stored?")
+            equal(0, len(pages_in(folder)))
+            system_prompt(server, "What is a Modelfile?")  # the second that begins so
+            soon(lambda: len(pages_in(folder)) >= 16, "keeping the pages")
+            # Killed while it writes: whatever is there is whole, or refused.
+            server.process.kill()
+            server.process.wait()
+            server.restart()
+            equal(expected, system_prompt(server, "Where are models stored?"))
+            if metric(server, "puna_prefix_files_read_total") < 16:
+                raise AssertionError("the pages were not used")
+            server.stop()
+            for page in pages_in(folder)[::2]:
+                page.write_bytes(b"PUNAPAGE" + page.read_bytes()[8:-1] + b"x")
+            server.restart()
+            equal(expected, system_prompt(server, "Where are models stored?"))
+
+
+def killed_while_it_writes_prompts(build):
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch) / "prompts"
+        with Server(build, PUNA_PREFIX_CACHE_DIR=str(folder)) as server:
+            create_kept(server)
+            expected = system_prompt(server, "Where are models stored?")
+            for kill_after in (0, 0.002, 0.01):
+                system_prompt(server, "What is a Modelfile?")
+                system_prompt(server, "What is a blob?")
+                time.sleep(kill_after)
+                server.process.kill()
+                server.process.wait()
+                server.restart()
+                equal(expected, system_prompt(server, "Where are models stored?"))
+
+
+def a_full_disk_stops_nobody(build):
+    """As a limit for the size of files, which holds for the pages of prompts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch) / "prompts"
+        with Server(build, PUNA_PREFIX_CACHE_DIR=str(folder)) as server:
+            create_kept(server)
+            expected = system_prompt(server, "Where are models stored?")
+            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+            system_prompt(server, "What is a Modelfile?")
+            system_prompt(server, "What is a blob?")
+            equal(expected, system_prompt(server, "Where are models stored?"))
+            equal(0, len(pages_in(folder)))
+            equal(200, server.request("GET", "/health").status)
+
+
+def no_memory_for_a_model(build):
+    """The address space is limited below what the model takes: an error, and the server goes on."""
+    with Server(build) as server:
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+        used = int(status.split("VmSize:")[1].split()[0]) * 1024
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (used + (48 << 20), resource.RLIM_INFINITY))
+        reply = generate(server, "Hello", num_predict=2)
+        if reply.status < 500 or "error" not in reply.json():
+            raise AssertionError((reply.status, reply.body[:200]))
+        equal(200, server.request("GET", "/health").status)
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        equal(200, generate(server, "Hello", num_predict=2).status)
+
+
 if __name__ == "__main__":
     main((Server, (health_and_metrics, request_ids, ps_shows_state, the_same_alone_and_among_strangers,
                    clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options,
                    too_long_prompts_are_cut_only_where_the_client_set_the_limit, chats_lose_their_oldest_messages,
                    a_full_context_shifts_only_where_the_client_set_the_limit)),
          (contextlib.nullcontext, (a_full_queue_is_refused, a_request_has_its_time, a_draining_server_ends_its_answers,
-                                   killed_while_it_loads)))
+                                   killed_while_it_loads, prompts_on_disk_survive_restarts,
+                                   killed_while_it_writes_prompts, a_full_disk_stops_nobody,
+                                   no_memory_for_a_model)))

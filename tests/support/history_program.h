@@ -69,13 +69,23 @@ class HistoryProgram : public backend::Program {
     std::copy_n(pages_[static_cast<size_t>(from)].begin(), tokens,
                 pages_[static_cast<size_t>(to)].begin());
   }
-  void ReleasePage(int32_t) override {}
+  // As if its memory were gone.
+  void ReleasePage(int32_t page) override {
+    pages_[static_cast<size_t>(page)].fill(-1);
+    if (on_release) on_release(page);
+  }
+  std::span<uint8_t> PageBytes(int32_t page) override {
+    Page& bytes = pages_[static_cast<size_t>(page)];
+    return {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size() * sizeof(bytes[0])};
+  }
+  std::string PageFormat() const override { return "history"; }
   backend::MemoryUse memory_use() const override {
     return {.weights = 1000, .kv_page = 10, .state_slot = 20, .activations = 100};
   }
   std::string Describe() const override { return "history"; }
 
   std::function<void()> before_run, after_run;
+  std::function<void(int32_t)> on_release;
   int64_t runs = 0, rows = 0;
 
  private:

@@ -120,7 +120,7 @@ Status CompileContext::TakeRowOp(size_t index) {
   const bool pools = std::holds_alternative<PoolOp>(op);
   if (selects || pools) {
     FlushPending();
-    const View& in = AccessOf(op).reads[0];
+    const View in = AccessOf(op).reads[0];
     if (in.buffer == plan_->output.buffer) output_accessed_[static_cast<int>(rows_)] = true;
     rows_ = selects ? RowKind::kOutputs : RowKind::kSegments;
   }

@@ -15,6 +15,9 @@
 namespace puna::backend::cpu {
 namespace {
 
+// Counts up when the layout of a page changes, or what is in it by more than rounding.
+constexpr int kPageLayoutVersion = 1;
+
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
@@ -282,6 +285,17 @@ void CpuProgram::CopyPage(int32_t from, int32_t to, int64_t tokens) {
   CHECK(tokens >= 0 && tokens <= kPageTokens) << tokens;
   if (from == to || tokens == 0) return;
   std::memcpy(kv_pool_.page(to), kv_pool_.page(from), static_cast<size_t>(compiled_.kv_page_bytes));
+}
+
+std::span<uint8_t> CpuProgram::PageBytes(int32_t page) {
+  CHECK(page >= 0 && page < kv_pool_.pages()) << page;
+  return {kv_pool_.page(page), static_cast<size_t>(compiled_.kv_page_bytes)};
+}
+
+// What kernels compute differs in the last bits from one instruction set to another.
+std::string CpuProgram::PageFormat() const {
+  return fmt::format("cpu {} {} {}", IsaName(machine_->isa), KvTypeName(options_.kv_type),
+                     kPageLayoutVersion);
 }
 
 void CpuProgram::ReleasePage(int32_t page) {

@@ -35,6 +35,8 @@ class CpuProgram final : public Program {
   void Run(const Batch& batch, std::span<float> out) override;
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override;
   void ReleasePage(int32_t page) override;
+  std::span<uint8_t> PageBytes(int32_t page) override;
+  std::string PageFormat() const override;
   MemoryUse memory_use() const override;
   std::string Describe() const override;
 

@@ -59,7 +59,7 @@ int64_t PackedBytes(const Weight& weight, Isa isa) {
          FindKernels(weight.type, isa).group_bytes(traits, weight.cols);
 }
 
-Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa isa) {
+Result<PackedMatrix> DescribePacked(std::span<const Weight* const> parts, Isa isa) {
   CHECK(!parts.empty());
   PackedMatrix packed;
   const Weight& first = *parts[0];
@@ -80,10 +80,16 @@ Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa is
                      "tensor {}: {} x {} values do not fit the address space", first.name,
                      packed.rows, packed.cols);
   }
-  packed.data = AlignedBytes(size);
-  if (packed.data.size_bytes() != size) {
+  return packed;
+}
+
+Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa isa) {
+  PUNA_ASSIGN_OR_RETURN(PackedMatrix packed, DescribePacked(parts, isa));
+  packed.data = AlignedBytes(packed.size_bytes());
+  if (packed.data.size_bytes() != packed.size_bytes()) {
     return MakeError(ErrorCode::kResourceExhausted,
-                     "tensor {}: no memory for {} bytes of packed weights", first.name, size);
+                     "tensor {}: no memory for {} bytes of packed weights", parts[0]->name,
+                     packed.size_bytes());
   }
   return packed;
 }

@@ -51,6 +51,8 @@ class AlignedBytes {
  public:
   AlignedBytes() = default;
   explicit AlignedBytes(int64_t size_bytes);  // zeroed; stays empty if the system has no memory
+  // A part of somebody else's block, which must outlive it.
+  static AlignedBytes Borrow(uint8_t* data, int64_t size_bytes);
   AlignedBytes(AlignedBytes&&) noexcept;
   AlignedBytes& operator=(AlignedBytes&&) noexcept;
   ~AlignedBytes();
@@ -60,6 +62,7 @@ class AlignedBytes {
  private:
   uint8_t* data_ = nullptr;
   int64_t size_bytes_ = 0;
+  bool borrowed_ = false;
 };
 
 struct PackedMatrix {
@@ -73,16 +76,18 @@ struct PackedMatrix {
   AlignedBytes data;
 
   int64_t groups() const { return (rows + group_rows - 1) / group_rows; }
+  int64_t size_bytes() const { return groups() * group_bytes; }
 };
 
 // Bytes that packing `weight` (all its experts) will take, for the memory prediction. Not above the
 // size in the file by more than 6 % for the common types.
 int64_t PackedBytes(const Weight& weight, Isa isa);
 
-// A matrix whose groups are still to be packed by PackGroups. `parts` are stacked: rows of the
-// first, then of the second (q, k and v; gate and up), all of the same type and cols. Every weight
-// type that quant can decode is accepted: the rare ones through a generic kernel that unpacks a
-// panel at a time.
+// The shape of a packed matrix, without memory. `parts` are stacked: rows of the first, then of the
+// second (q, k and v; gate and up), all of the same type and cols. Every weight type that quant can
+// decode is accepted: the rare ones through a generic kernel that unpacks a panel at a time.
+Result<PackedMatrix> DescribePacked(std::span<const Weight* const> parts, Isa isa);
+// The same with memory; its groups are still to be packed by PackGroups.
 Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa isa);
 // Packs groups [begin, end) of expert `expert`; disjoint ranges may run on several threads.
 void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,

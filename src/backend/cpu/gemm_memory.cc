@@ -47,18 +47,28 @@ AlignedBytes::AlignedBytes(int64_t size_bytes) {
   if (data_ != nullptr) size_bytes_ = size_bytes;
 }
 
+AlignedBytes AlignedBytes::Borrow(uint8_t* data, int64_t size_bytes) {
+  AlignedBytes part;
+  part.data_ = data;
+  part.size_bytes_ = size_bytes;
+  part.borrowed_ = true;
+  return part;
+}
+
 AlignedBytes::AlignedBytes(AlignedBytes&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
-      size_bytes_(std::exchange(other.size_bytes_, 0)) {}
+      size_bytes_(std::exchange(other.size_bytes_, 0)),
+      borrowed_(std::exchange(other.borrowed_, false)) {}
 
 AlignedBytes& AlignedBytes::operator=(AlignedBytes&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_bytes_, other.size_bytes_);
+  std::swap(borrowed_, other.borrowed_);
   return *this;
 }
 
 AlignedBytes::~AlignedBytes() {
-  if (data_ == nullptr) return;
+  if (data_ == nullptr || borrowed_) return;
   if (size_bytes_ >= kHugePage) {
     munmap(data_, RoundUp(size_bytes_, kHugePage));
   } else {

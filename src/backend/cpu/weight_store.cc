@@ -16,6 +16,14 @@ constexpr int64_t kChunksOfATurn = 64;
 // Values of a vector that are decoded per weight at most: what is larger belongs into a matrix.
 constexpr int64_t kMaxVectorValues = int64_t{1} << 28;
 
+// Groups of a matrix that one worker packs at a time.
+struct Chunk {
+  PackedMatrix* packed;
+  Weight source;
+  int64_t expert;
+  int64_t begin, end;
+};
+
 // The weight as it looks after decoding; `values` [rows, cols] of one expert may still be null.
 Weight AsFloats(const Weight& weight, const float* values) {
   Weight out = weight;
@@ -33,6 +41,8 @@ std::vector<float> DecodeExpert(const Weight& weight, int64_t expert) {
   }
   return values;
 }
+
+int64_t RoundUp(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // Bytes of all distinct weights, as they are in the file.
 int64_t FileBytes(const Plan& plan) {
@@ -57,32 +67,15 @@ WeightStore::Key WeightStore::KeyOf(const Weight& weight, int64_t expert) {
   return {weight.data, weight.type, weight.rows, weight.cols, row_stride, expert};
 }
 
-// The format of matrices of this type and width, learned from a matrix of one row.
-Result<PackedMatrix> WeightStore::Describe(const Weight& weight) {
-  auto probe = probes_.find({weight.type, weight.cols});
-  if (probe == probes_.end()) {
-    Weight row = weight;
-    row.rows = 1;
-    row.experts = 1;
-    const Weight* part = &row;
-    PUNA_ASSIGN_OR_RETURN(PackedMatrix packed, AllocatePacked({&part, 1}, isa_));
-    packed.data = AlignedBytes();
-    probe = probes_.emplace(std::pair(weight.type, weight.cols), std::move(packed)).first;
-  }
-  const PackedMatrix& model = probe->second;
-  PackedMatrix packed;
-  packed.rows = weight.rows;
-  packed.cols = weight.cols;
-  packed.group_rows = model.group_rows;
-  packed.group_bytes = model.group_bytes;
-  packed.input = model.input;
-  packed.type = model.type;
-  packed.isa = model.isa;
-  packed.kernels = model.kernels;
-  return packed;
+// The format of one expert.
+Result<PackedMatrix> WeightStore::Describe(const Weight& weight) const {
+  Weight one = weight;
+  one.experts = 1;
+  const Weight* part = &one;
+  return DescribePacked({&part, 1}, isa_);
 }
 
-Result<bool> WeightStore::PackedAsFloats(const Weight& weight) {
+Result<bool> WeightStore::PackedAsFloats(const Weight& weight) const {
   if (!exact_) return false;
   PUNA_ASSIGN_OR_RETURN(const PackedMatrix usual, Describe(weight));
   return usual.input != InputFormat::kF32;
@@ -96,7 +89,7 @@ Result<const PackedMatrix*> WeightStore::Matrix(WeightId id, int64_t expert) {
     PUNA_ASSIGN_OR_RETURN(const bool as_floats, PackedAsFloats(w));
     const Weight source = as_floats ? AsFloats(w, nullptr) : w;
     PUNA_ASSIGN_OR_RETURN(PackedMatrix packed, Describe(source));
-    if (expert == 0) bytes_ += PackedBytes(source, isa_);
+    bytes_ += RoundUp(packed.size_bytes());
     entry = matrices_
                 .emplace(key, std::make_unique<MatrixEntry>(
                                   MatrixEntry{&w, expert, std::move(packed), as_floats}))
@@ -132,6 +125,24 @@ Result<const float*> WeightStore::Vector(WeightId id) {
   return entry->second.values.data();
 }
 
+// One block for all: a block each would leave half of a huge page empty on average.
+Status WeightStore::AllocateMatrices() {
+  int64_t size = 0;
+  for (const auto& [key, entry] : matrices_) size += RoundUp(entry->packed.size_bytes());
+  block_ = AlignedBytes(size);
+  if (block_.size_bytes() != size) {
+    return MakeError(ErrorCode::kResourceExhausted, "no memory for {} bytes of packed weights",
+                     size);
+  }
+  uint8_t* next = block_.data();
+  for (auto& [key, entry] : matrices_) {
+    PackedMatrix& packed = entry->packed;
+    packed.data = AlignedBytes::Borrow(next, packed.size_bytes());
+    next += RoundUp(packed.size_bytes());
+  }
+  return {};
+}
+
 Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
                          const std::function<bool(int64_t, int64_t)>& progress) {
   for (auto& [key, entry] : vectors_) {
@@ -141,33 +152,23 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
                                      entry.values.data() + i * w.cols);
     }
   }
-  struct Chunk {
-    MatrixEntry* entry;
-    Weight source;
-    int64_t expert;
-    int64_t begin, end;
-  };
   std::vector<Chunk> chunks;
   std::vector<std::vector<float>> decoded;  // the sources of entries that are packed as floats
+  PUNA_RETURN_IF_ERROR(AllocateMatrices());
   int64_t total_bytes = 0;
   for (auto& [key, entry] : matrices_) {
-    const PackedMatrix layout = std::move(entry->packed);
     Weight source = *entry->weight;
     if (entry->as_floats) {
       decoded.push_back(DecodeExpert(source, entry->expert));
       source = AsFloats(source, decoded.back().data());
     }
-    Weight one = source;
-    one.experts = 1;
-    const Weight* part = &one;
-    PUNA_ASSIGN_OR_RETURN(entry->packed, AllocatePacked({&part, 1}, isa_));
-    CHECK(entry->packed.group_bytes == layout.group_bytes && entry->packed.input == layout.input);
-    const int64_t per_chunk = std::max<int64_t>(1, kPackChunkBytes / entry->packed.group_bytes);
-    for (int64_t begin = 0; begin < entry->packed.groups(); begin += per_chunk) {
-      chunks.push_back({entry.get(), source, entry->as_floats ? 0 : entry->expert, begin,
-                        std::min(begin + per_chunk, entry->packed.groups())});
+    const PackedMatrix& packed = entry->packed;
+    const int64_t per_chunk = std::max<int64_t>(1, kPackChunkBytes / packed.group_bytes);
+    for (int64_t begin = 0; begin < packed.groups(); begin += per_chunk) {
+      chunks.push_back({&entry->packed, source, entry->as_floats ? 0 : entry->expert, begin,
+                        std::min(begin + per_chunk, packed.groups())});
     }
-    total_bytes += entry->packed.groups() * entry->packed.group_bytes;
+    total_bytes += packed.size_bytes();
   }
 
   std::atomic<int64_t> done_bytes{0};
@@ -178,8 +179,8 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
       if (cancelled.load(std::memory_order_relaxed)) return;
       const Chunk& chunk = chunks[static_cast<size_t>(first + index)];
       const Weight* part = &chunk.source;
-      PackGroups({&part, 1}, chunk.expert, chunk.begin, chunk.end, &chunk.entry->packed);
-      const int64_t bytes = (chunk.end - chunk.begin) * chunk.entry->packed.group_bytes;
+      PackGroups({&part, 1}, chunk.expert, chunk.begin, chunk.end, chunk.packed);
+      const int64_t bytes = (chunk.end - chunk.begin) * chunk.packed->group_bytes;
       const int64_t done = done_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
       if (worker.index() == 0 && progress != nullptr && !progress(done, total_bytes))
         cancelled = true;

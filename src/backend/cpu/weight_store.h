@@ -57,18 +57,18 @@ class WeightStore {
   // First row, type, rows, cols, bytes from row to row, expert.
   using Key = std::tuple<const uint8_t*, quant::TensorType, int64_t, int64_t, int64_t, int64_t>;
   static Key KeyOf(const Weight& weight, int64_t expert);
-  Result<PackedMatrix> Describe(const Weight& weight);
+  Result<PackedMatrix> Describe(const Weight& weight) const;
   // Whether `weight` is decoded before it is packed.
-  Result<bool> PackedAsFloats(const Weight& weight);
+  Result<bool> PackedAsFloats(const Weight& weight) const;
+  Status AllocateMatrices();
 
   const Plan* plan_;
   Isa isa_;
   bool exact_;
   int64_t bytes_ = 0;
+  AlignedBytes block_;  // of all matrices
   std::map<Key, std::unique_ptr<MatrixEntry>> matrices_;
   std::map<Key, VectorEntry> vectors_;
-  std::map<std::pair<quant::TensorType, int64_t>, PackedMatrix>
-      probes_;  // by type and cols: the format of such matrices
 };
 
 }  // namespace puna::backend::cpu

@@ -1,0 +1,77 @@
+// Between the engine and the pages on disk. A prompt that arrives brings back into the prefix cache
+// what of it is on disk and not in memory; from there on nothing knows where a page came from. What
+// is kept is decided when a prompt is done: if it found a long beginning, somebody else had it too,
+// so a third one may come.
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "engine/engine.h"
+#include "engine/engine_state.h"
+
+namespace puna::engine {
+namespace {
+
+// Shorter beginnings are computed faster than a disk answers.
+constexpr int64_t kLeastTokens = 256;
+// Reading happens between two steps, while others wait.
+constexpr int64_t kMostBytesAtOnce = int64_t{256} << 20;
+
+}  // namespace
+
+void Engine::State::OpenFolder() {
+  const EngineOptions& options = parts.options;
+  if (options.prefix_folder.empty() || options.weights_digest.empty() || !options.prefix_cache ||
+      parts.states || parts.config.encoder || options.embeddings || pool.total() == 0) {
+    return;
+  }
+  const auto page_bytes = static_cast<int64_t>(parts.program->PageBytes(0).size());
+  if (page_bytes == 0) return;
+  auto opened =
+      DiskPrefixes::Open({.folder = options.prefix_folder,
+                          .max_bytes = options.prefix_folder_bytes,
+                          .identity = fmt::format("{}\n{}\n{}", options.weights_digest,
+                                                  parts.program->PageFormat(), page_bytes),
+                          .page_bytes = page_bytes});
+  if (!opened) {
+    LogWarning("prompts are not kept across restarts: {}", opened.error().message);
+    return;
+  }
+  disk = *std::move(opened);
+}
+
+void Engine::State::BringBack(std::span<const TokenId> tokens) {
+  if (disk == nullptr || std::cmp_less_equal(tokens.size(), kLeastTokens)) return;
+  tokens = tokens.first(tokens.size() - 1);              // the last token is always computed
+  const model::PageTable known = prefixes.Find(tokens);  // held until the others are in the tree
+  const int64_t page_bytes = static_cast<int64_t>(parts.program->PageBytes(0).size());
+  const int64_t most = std::max<int64_t>(1, kMostBytesAtOnce / page_bytes);
+  const auto found = disk->Find(tokens, known.pages().size(), static_cast<size_t>(most));
+  const int64_t end = known.length() + static_cast<int64_t>(found.size()) * backend::kPageTokens;
+  if (found.empty() || end < kLeastTokens) return;
+  prefixes.MakeFree(static_cast<int64_t>(found.size()));
+  std::vector<int32_t> pages(known.pages().begin(), known.pages().end());
+  for (const DiskPrefixes::PageOnDisk& page : found) {
+    const Result<int32_t> free = pool.Allocate();
+    if (!free) break;
+    if (!disk->Read(page, parts.program->PageBytes(*free))) {
+      pool.Release(*free);
+      break;
+    }
+    pages.push_back(*free);
+  }
+  NoteTouched();
+  prefixes.Insert(tokens, pages, /*still_running=*/false);
+  for (size_t i = known.pages().size(); i < pages.size(); ++i) pool.Release(pages[i]);
+}
+
+void Engine::State::KeepOnDisk(const Sequence& sequence) {
+  if (disk == nullptr || sequence.prefix_key() != 0) return;
+  const int64_t shared = std::min(sequence.cached_prompt_tokens(), sequence.cache().length());
+  if (shared < kLeastTokens) return;
+  disk->Keep(std::span(sequence.tokens()).first(static_cast<size_t>(shared)), [&](size_t i) {
+    return std::span<const uint8_t>(parts.program->PageBytes(sequence.cache().pages()[i]));
+  });
+}
+
+}  // namespace puna::engine
