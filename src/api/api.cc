@@ -13,6 +13,7 @@
 #include "api/api_keys.h"
 #include "api/model_catalog.h"
 #include "api/routes.h"
+#include "api/transfer_threads.h"
 #include "api/version.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -44,7 +45,8 @@ struct ApiServer::State {
   ModelCatalog catalog;
   std::unique_ptr<scheduler::Scheduler> scheduler;
   registry::Registry registry;
-  boost::asio::thread_pool blocking, transfers;
+  boost::asio::thread_pool blocking;
+  TransferThreads transfers;
   std::atomic<bool> stopping = false;
   Services services;
   std::unique_ptr<AccessRules> access;
@@ -178,6 +180,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
   const Address address = ParseAddress(settings.host);
   options.host = config.private_port ? "127.0.0.1" : address.host;
   options.port = config.private_port ? 0 : address.port;
+  options.listening_descriptor = config.listening_descriptor;
   state->access = std::make_unique<AccessRules>(settings.origins, IsLoopback(options.host));
   state->services = {settings,         &state->store,    state->scheduler.get(), &state->catalog,
                      &state->blocking, &state->registry, &state->transfers,      &state->stopping};
@@ -195,7 +198,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
   };
   PUNA_ASSIGN_OR_RETURN(state->server, http::Server::Start(options, std::move(handler)));
   if (!settings.no_prune) {
-    if (const Status pruned = state->store.Prune(); !pruned)
+    if (const auto pruned = state->store.Prune(); !pruned)
       LogWarning("prune: {}", pruned.error().message);
   }
   const bool ipv6 = options.host.find(':') != std::string::npos;
@@ -216,7 +219,7 @@ void ApiServer::Shutdown(std::chrono::steady_clock::time_point deadline) {
   state_->stopping.store(true);
   state_->server->Drain(deadline);
   state_->scheduler->Shutdown(deadline);
-  state_->transfers.join();
+  state_->transfers.Join();
   state_->blocking.join();
 }
 

@@ -22,6 +22,8 @@ struct ServerConfig {
   // Instead of the address in the settings: a free port of the loopback interface, for a server
   // that one command starts for itself.
   bool private_port = false;
+  // A socket that listens at the address of the settings already; -1: none.
+  int listening_descriptor = -1;
   // A GGUF file that is served under this name beside the store, without being imported.
   std::optional<std::pair<std::string, std::filesystem::path>> local_model;
   // For tests: who computes, instead of the backend in the settings.

@@ -27,6 +27,7 @@ class thread_pool;
 namespace puna::api {
 
 class ModelCatalog;
+class TransferThreads;
 
 // Shared by all requests; everything in it is thread safe.
 struct Services {
@@ -38,7 +39,7 @@ struct Services {
   boost::asio::thread_pool* blocking = nullptr;
   registry::Registry* registry = nullptr;
   // For what takes minutes and mostly waits: pull, push, create.
-  boost::asio::thread_pool* transfers = nullptr;
+  TransferThreads* transfers = nullptr;
   std::atomic<bool>* stopping = nullptr;  // true from the beginning of a shutdown on
 };
 

@@ -11,8 +11,9 @@ namespace {
 
 using std::chrono::system_clock;
 
-// What a model that never expires reports: Ollama's own value for "forever", about 292 years.
-constexpr std::chrono::hours kNever{24 * 365 * 292};
+// What a model that never expires reports. Ollama reports some 292 years, which the clock's count
+// of nanoseconds since 1970 cannot hold; clients say "Forever" from 20 years on.
+constexpr std::chrono::hours kNever{24 * 365 * 200};
 
 // Arrays longer than this are left out of model_info unless asked for.
 constexpr int64_t kShortArray = 5;

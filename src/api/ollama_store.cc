@@ -96,42 +96,62 @@ http::Task<void> HandleCreate(Call& call) {
   co_await RunWithProgress(call, *stream, std::move(work));
 }
 
-// Pull and push differ in the direction only.
-using RegistryCall = Status (registry::Registry::*)(const ModelName&, bool,
-                                                    const store::ProgressFunction&);
-
 namespace {
 
-http::Task<void> HandleRegistry(Call& call, const char* owner, RegistryCall direction) {
+// What pull and push are asked for.
+struct RegistryRequest {
+  std::string url;  // of a GGUF file; empty: the model is at a registry
+  ModelName name;
+  bool insecure = false;
+};
+
+// The model to pull may be the URL of a file; "name", else the file's name, is then what it will be
+// called.
+Result<RegistryRequest> ReadRegistryRequest(const Json& json, const char* owner, bool pull) {
+  RegistryRequest out;
+  PUNA_ASSIGN_OR_RETURN(std::string model, ReadModelField(json, owner));
+  if (model.empty()) return tl::unexpected(Invalid("model is required"));
+  Fields fields(json, owner);
+  fields.Read("insecure", &out.insecure);
+  if (pull && model.starts_with("file:")) {
+    return tl::unexpected(
+        Invalid("a server pulls no files of its own: 'puna pull file://...' sends the file"));
+  }
+  if (pull && registry::IsFileUrl(model)) {
+    out.url = model;
+    std::string name;
+    if (json.contains("model")) fields.Read("name", &name);
+    const std::string path = model.substr(0, model.find_first_of("?#"));
+    model = name.empty() ? store::ModelNameOfFile(path) : name;
+  }
+  PUNA_RETURN_IF_ERROR(fields.status());
+  const auto name = ModelName::Parse(model);
+  if (!name) return tl::unexpected(Invalid("invalid model name"));
+  out.name = *name;
+  return out;
+}
+
+http::Task<void> HandleRegistry(Call& call, const char* owner, bool pull) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
-  const Result<std::string> model = ReadModelField(*json, owner);
-  if (!model) co_return co_await SendError(call, model.error());
-  if (model->empty()) co_return co_await SendError(call, Invalid("model is required"));
-  const auto name = ModelName::Parse(*model);
-  if (!name) co_return co_await SendError(call, Invalid("invalid model name"));
-  bool insecure = false;
-  Fields fields(*json, owner);
-  fields.Read("insecure", &insecure);
-  if (!fields.status()) co_return co_await SendError(call, fields.status().error());
+  const Result<RegistryRequest> request = ReadRegistryRequest(*json, owner, pull);
+  if (!request) co_return co_await SendError(call, request.error());
   const Result<bool> stream = ReadStreamField(*json, owner);
   if (!stream) co_return co_await SendError(call, stream.error());
-  ProgressWork work = [registry = call.services.registry, name = *name, insecure,
-                       direction](const store::ProgressFunction& progress) {
-    return (registry->*direction)(name, insecure, progress);
+  ProgressWork work = [registry = call.services.registry, r = *request,
+                       pull](const store::ProgressFunction& progress) {
+    if (!pull) return registry->Push(r.name, r.insecure, progress);
+    if (!r.url.empty()) return registry->PullFile(r.url, r.name, r.insecure, progress);
+    return registry->Pull(r.name, r.insecure, progress);
   };
   co_await RunWithProgress(call, *stream, std::move(work));
 }
 
 }  // namespace
 
-http::Task<void> HandlePull(Call& call) {
-  return HandleRegistry(call, "PullRequest", &registry::Registry::Pull);
-}
+http::Task<void> HandlePull(Call& call) { return HandleRegistry(call, "PullRequest", true); }
 
-http::Task<void> HandlePush(Call& call) {
-  return HandleRegistry(call, "PushRequest", &registry::Registry::Push);
-}
+http::Task<void> HandlePush(Call& call) { return HandleRegistry(call, "PushRequest", false); }
 
 http::Task<void> HandleCopy(Call& call) {
   Result<Json> json = co_await ReadJson(call);

@@ -1,13 +1,12 @@
 #include "api/progress_stream.h"
 
 #include <atomic>
-#include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <deque>
 #include <mutex>
 #include <optional>
 
 #include "api/errors.h"
+#include "api/transfer_threads.h"
 
 namespace puna::api {
 namespace {
@@ -78,8 +77,7 @@ http::Task<void> RunWithProgress(Call& call, bool stream, ProgressWork work) {
   auto outcome = std::make_shared<Status>();
   auto gone = std::make_shared<std::atomic<bool>>(false);
   call.writer.OnClientGone([gone] { gone->store(true); });
-  boost::asio::post(
-      call.services.transfers->get_executor(),
+  call.services.transfers->Post(
       [queue, outcome, gone, stream, stopping = call.services.stopping, work = std::move(work)] {
         *outcome = work([&](const store::Progress& progress) {
           if (stream) queue->Push(DumpJson(ProgressJson(progress)) + "\n");

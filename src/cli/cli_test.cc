@@ -7,30 +7,17 @@
 #include "cli/answer_view.h"
 #include "cli/chat_session.h"
 #include "cli/eval_tools.h"
-#include "cli/own_server.h"
 #include "cli/run_options.h"
 #include "cli/show_view.h"
 #include "cli/slash_commands.h"
 #include "cli/terminal.h"
 #include "cli/word_wrap.h"
-#include "store/model_name.h"
 
 namespace puna::cli {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-TEST(ModelNameOfFileTest, IsAlwaysAValidName) {
-  EXPECT_EQ(ModelNameOfFile("/models/Llama 3 (8B)-Q4_K_M.gguf"), "Llama-3-8B-Q4_K_M");
-  EXPECT_EQ(ModelNameOfFile("x.gguf"), "x");
-  for (const char* file :
-       {".gguf", "---.gguf", "日本.gguf", "a:b@c.gguf", "no-suffix", "-x.gguf"}) {
-    const std::string name = ModelNameOfFile(file);
-    EXPECT_TRUE(store::ModelName::Parse(name)) << file << " gives " << name;
-  }
-  EXPECT_TRUE(store::ModelName::Parse(ModelNameOfFile(std::string(300, 'x') + ".gguf")));
-}
 
 TEST(EvalTest, TokenIdsAreSeparatedByAnyWhiteSpace) {
   EXPECT_THAT(*ParseTokenIds("1 2\n3\t44 "), ElementsAre(1, 2, 3, 44));

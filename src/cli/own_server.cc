@@ -1,13 +1,9 @@
 #include "cli/own_server.h"
 
-#include <cctype>
-
 #include "base/log.h"
 
 namespace puna::cli {
 namespace {
-
-constexpr size_t kMaxNameBytes = 80;
 
 bool IsThisMachine(const Address& address) {
   return address.scheme == "http" &&
@@ -21,21 +17,6 @@ bool IsModelFile(const std::string& argument) {
   std::error_code error;
   return (argument.ends_with(".gguf") || argument.find('/') != std::string::npos) &&
          std::filesystem::is_regular_file(argument, error);
-}
-
-std::string ModelNameOfFile(const std::filesystem::path& file) {
-  std::string stem = file.filename().string();
-  if (stem.ends_with(".gguf")) stem.resize(stem.size() - 5);
-  std::string name;
-  for (const char c : stem) {
-    const bool allowed =
-        std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
-    const char next = allowed ? c : '-';
-    if (next != '-' || !name.ends_with('-')) name += next;
-  }
-  name.erase(0, std::min(name.find_first_not_of("-."), name.size()));
-  name.resize(std::min(name.size(), kMaxNameBytes));
-  return name.empty() ? "model" : name;
 }
 
 Result<ServerAccess> ServerAccess::Connect(const Settings& settings) {

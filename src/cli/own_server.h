@@ -17,8 +17,6 @@ namespace puna::cli {
 // Is this argument a file to be run in place? Names of models have no such form, or no such file
 // exists.
 bool IsModelFile(const std::string& argument);
-// A name for a file that is run in place: "Llama 3-Q4.gguf" becomes "Llama-3-Q4".
-std::string ModelNameOfFile(const std::filesystem::path& file);
 
 // An own server dies with the object. Not thread safe.
 class ServerAccess {

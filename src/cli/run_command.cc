@@ -9,6 +9,7 @@
 #include "cli/registry_commands.h"
 #include "cli/run_options.h"
 #include "cli/terminal.h"
+#include "store/model_name.h"
 #include "store/modelfile.h"
 
 namespace puna::cli {
@@ -19,8 +20,8 @@ struct RunArguments {
   RunOptions options;
   std::string format;
   std::vector<std::string> pairs;  // key=value
-  std::optional<int64_t> num_ctx, seed;
-  std::optional<double> temperature;
+  std::optional<int64_t> num_ctx, seed, num_predict, top_k;
+  std::optional<double> temperature, top_p;
   bool no_word_wrap = false;
 };
 
@@ -52,6 +53,9 @@ Result<RunOptions> CheckArguments(const RunArguments& arguments) {
   if (arguments.num_ctx) options.parameters["num_ctx"] = *arguments.num_ctx;
   if (arguments.seed) options.parameters["seed"] = *arguments.seed;
   if (arguments.temperature) options.parameters["temperature"] = *arguments.temperature;
+  if (arguments.num_predict) options.parameters["num_predict"] = *arguments.num_predict;
+  if (arguments.top_k) options.parameters["top_k"] = *arguments.top_k;
+  if (arguments.top_p) options.parameters["top_p"] = *arguments.top_p;
   return options;
 }
 
@@ -136,7 +140,7 @@ Status Run(const Settings& settings, RunOptions options) {
     return MakeError(ErrorCode::kNotFound, "there is no file {}", options.model);
   }
   const std::string file = options.model;
-  if (in_place) options.model = ModelNameOfFile(file);
+  if (in_place) options.model = store::ModelNameOfFile(file);
   PUNA_ASSIGN_OR_RETURN(const ServerAccess server,
                         in_place ? ServerAccess::ForFile(settings, options.model, file)
                                  : ServerAccess::Connect(settings));
@@ -163,7 +167,11 @@ void AddSamplingOptions(CLI::App* command, RunArguments* arguments) {
   command->add_option("--system", arguments->options.system, "System message");
   command->add_option("--num-ctx", arguments->num_ctx, "Context in tokens");
   command->add_option("--temperature", arguments->temperature, "0: always the most likely token");
+  command->add_option("--top-k", arguments->top_k, "Choose among the k most likely tokens");
+  command->add_option("--top-p", arguments->top_p,
+                      "Choose among the likeliest tokens that together reach this probability");
   command->add_option("--seed", arguments->seed, "Same seed, same answer");
+  command->add_option("--num-predict", arguments->num_predict, "Most tokens of an answer");
   command
       ->add_option("--option", arguments->pairs,
                    "key=value, any parameter of a Modelfile (top_k=20); may be repeated")

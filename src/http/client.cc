@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
+
+#include "http/url.h"
 
 namespace puna::http {
 namespace {
@@ -26,6 +29,7 @@ struct Transfer {
   bool head_passed = false;    // on_head was called
   bool ended_at_head = false;  // and wanted no more
   bool body_too_long = false;
+  std::string refused_peer;  // an address that is not public
   uint64_t upload_left = 0;  // bytes of the body file that are still to be sent
   FILE* upload = nullptr;
 };
@@ -89,8 +93,10 @@ bool IsPublicAddress(const char* text) {
 }
 
 // After the connection is made and before anything is sent: names may resolve to anything.
-int OnConnected(void*, char* peer, char*, int, int) {
-  return IsPublicAddress(peer) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+int OnConnected(void* user, char* peer, char*, int, int) {
+  if (IsPublicAddress(peer)) return CURL_PREREQFUNC_OK;
+  static_cast<Transfer*>(user)->refused_peer = peer;
+  return CURL_PREREQFUNC_ABORT;
 }
 
 size_t OnHeader(char* data, size_t size, size_t count, void* user) {
@@ -115,6 +121,7 @@ size_t OnHeader(char* data, size_t size, size_t count, void* user) {
 
 int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t upload_total, curl_off_t uploaded) {
   const auto* request = static_cast<Transfer*>(user)->request;
+  if (request->cancelled && request->cancelled()) return 1;
   if (!request->on_upload || upload_total == 0) return 0;
   return request->on_upload(static_cast<uint64_t>(uploaded), static_cast<uint64_t>(upload_total))
              ? 0
@@ -140,6 +147,47 @@ Error CurlError(CURLcode code, const std::string& url, const char* detail) {
   }
 }
 
+std::string Environment(const char* upper, const char* lower) {
+  for (const char* name : {lower, upper}) {
+    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return value;
+  }
+  return "";
+}
+
+// curl itself reads HTTP_PROXY in lower case only, a caution that programs run by web servers need.
+// True if the request goes through a proxy.
+bool SetProxy(const ClientRequest& request, CURL* curl) {
+  const bool tls = request.url.starts_with("https:");
+  const std::string proxy =
+      tls ? Environment("HTTPS_PROXY", "https_proxy") : Environment("HTTP_PROXY", "http_proxy");
+  const std::string exceptions = "localhost,127.0.0.0/8,::1," + Environment("NO_PROXY", "no_proxy");
+  curl_easy_setopt(curl, CURLOPT_PROXY, proxy.c_str());
+  curl_easy_setopt(curl, CURLOPT_NOPROXY, exceptions.c_str());
+  return !proxy.empty();
+}
+
+// The host of a URL without its port and brackets.
+std::string HostOf(const std::string& url) {
+  const auto parts = SplitUrl(url);
+  if (!parts) return "";
+  const std::string& host = parts->host;
+  if (host.starts_with('[')) return host.substr(1, host.find(']') - 1);
+  return host.substr(0, host.rfind(':'));
+}
+
+// Written out as an address of this machine or its network.
+bool IsPrivateHost(const std::string& host) {
+  unsigned char bytes[16];
+  const bool address =
+      inet_pton(AF_INET, host.c_str(), bytes) == 1 || inet_pton(AF_INET6, host.c_str(), bytes) == 1;
+  return host == "localhost" || (address && !IsPublicAddress(host.c_str()));
+}
+
+tl::unexpected<Error> RefusedPeer(const std::string& url, std::string_view peer) {
+  return MakeError(ErrorCode::kPermissionDenied,
+                   "{} leads to {}, an address of this machine or its network: refused", url, peer);
+}
+
 void SetOptions(const ClientRequest& request, Transfer* transfer, char* detail) {
   const auto set = [&](CURLoption option, auto value) {
     curl_easy_setopt(transfer->curl, option, value);
@@ -158,10 +206,12 @@ void SetOptions(const ClientRequest& request, Transfer* transfer, char* detail) 
     set(CURLOPT_SSL_VERIFYPEER, 0L);
     set(CURLOPT_SSL_VERIFYHOST, 0L);
   }
-  if (request.public_peers_only) set(CURLOPT_PREREQFUNCTION, OnConnected);
-  // Ours is a local server most of the time; a proxy for it is never meant.
-  set(CURLOPT_NOPROXY, "localhost,127.0.0.1,::1");
-  set(CURLOPT_BUFFERSIZE, 256L << 10);
+  const bool proxied = SetProxy(request, transfer->curl);
+  if (request.public_peers_only && !proxied) {
+    set(CURLOPT_PREREQFUNCTION, OnConnected);
+    set(CURLOPT_PREREQDATA, transfer);
+  }
+  set(CURLOPT_BUFFERSIZE, 512L << 10);
   set(CURLOPT_WRITEFUNCTION, OnData);
   set(CURLOPT_WRITEDATA, transfer);
   set(CURLOPT_HEADERFUNCTION, OnHeader);
@@ -199,6 +249,10 @@ Result<ClientResponse> Fetch(const ClientRequest& request) {
   const std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
   if (!curl) return MakeError(ErrorCode::kInternal, "curl could not be started");
 
+  if (const std::string host = HostOf(request.url);
+      request.public_peers_only && IsPrivateHost(host)) {
+    return RefusedPeer(request.url, host);
+  }
   ClientResponse response;
   Transfer transfer{.request = &request, .response = &response, .curl = curl.get()};
   char detail[CURL_ERROR_SIZE] = "";
@@ -230,6 +284,7 @@ Result<ClientResponse> Fetch(const ClientRequest& request) {
     return MakeError(ErrorCode::kResourceExhausted, "{}: the answer is longer than {} bytes",
                      request.url, request.max_body_bytes);
   }
+  if (!transfer.refused_peer.empty()) return RefusedPeer(request.url, transfer.refused_peer);
   if (code != CURLE_OK) return tl::unexpected(CurlError(code, request.url, detail));
   PassHead(&transfer);
   return response;

@@ -29,7 +29,9 @@ struct ClientRequest {
   // Without any byte for so long the transfer is given up (kUnavailable); 0: never.
   std::chrono::seconds stall_timeout{0};
   bool verify_tls = true;
-  // Refuse peers at loopback, link-local and private addresses, for URLs that a stranger wrote.
+  // Refuse peers at loopback, link-local and private addresses (kPermissionDenied), for URLs that a
+  // stranger wrote. Through a proxy, which alone knows the peer, only such a host as the URL writes
+  // out.
   bool public_peers_only = false;
   // A longer answer that is collected in `body` is kResourceExhausted; 0: any length.
   uint64_t max_body_bytes = 0;
@@ -40,6 +42,8 @@ struct ClientRequest {
   std::function<bool(const struct ClientResponse&)> on_head;
   // If set, the answer is passed here piece by piece instead of being collected; false cancels.
   std::function<bool(std::string_view)> on_data;
+  // Asked at least once a second, also while nothing comes; true ends the transfer.
+  std::function<bool()> cancelled;
 };
 
 struct ClientResponse {
@@ -51,8 +55,9 @@ struct ClientResponse {
   std::string_view Header(std::string_view name) const;
 };
 
-// Redirects are not followed. Nobody listening is kUnavailable; cancelled by a callback is
-// kCancelled. A status of 400 or more is no error here.
+// Redirects are not followed. HTTP_PROXY, HTTPS_PROXY and NO_PROXY (or in lower case) are honoured;
+// this host is never reached through a proxy. Nobody listening is kUnavailable; cancelled by a
+// callback is kCancelled. A status of 400 or more is no error here.
 Result<ClientResponse> Fetch(const ClientRequest& request);
 
 // Splits a stream into its lines, whatever the pieces it comes in.

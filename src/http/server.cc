@@ -461,10 +461,14 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Hand
                      error.message());
   }
   const tcp::endpoint endpoint = *endpoints.begin();
-  state->acceptor.open(endpoint.protocol(), error);
-  if (!error) state->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) state->acceptor.bind(endpoint, error);
-  if (!error) state->acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (options.listening_descriptor >= 0) {
+    state->acceptor.assign(endpoint.protocol(), options.listening_descriptor, error);
+  } else {
+    state->acceptor.open(endpoint.protocol(), error);
+    if (!error) state->acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) state->acceptor.bind(endpoint, error);
+    if (!error) state->acceptor.listen(asio::socket_base::max_listen_connections, error);
+  }
   if (error) {
     const ErrorCode code =
         error == asio::error::address_in_use ? ErrorCode::kUnavailable : ErrorCode::kInternal;

@@ -90,6 +90,9 @@ using Handler = std::function<Task<void>(const Request&, BodyReader&, ResponseWr
 struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 11434;  // 0: any free one
+  // A socket that listens at that address already, made by another process; it becomes the
+  // server's.
+  int listening_descriptor = -1;
   // PEM files; where both are given the server speaks HTTPS, TLS 1.2 or newer.
   std::filesystem::path tls_cert_file, tls_key_file;
   int io_threads = 2;

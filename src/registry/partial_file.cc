@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <optional>
+#include <vector>
 
 #include "base/file.h"
 #include "base/json.h"
@@ -24,6 +27,33 @@ constexpr size_t kMaxStateBytes = 16 << 20;
 void Split(int64_t size, int connections, std::deque<Part>* parts) {
   const int64_t step = std::clamp(size / (2 * connections), kMinPartBytes, kMaxPartBytes);
   for (int64_t at = 0; at < size; at += step) parts->emplace_back(at, std::min(step, size - at), 0);
+}
+
+struct PartState {
+  int64_t size = 0, done = 0;
+};
+
+// What a transfer wrote down of a file of `size` bytes; nothing unless it fits.
+std::optional<std::vector<PartState>> ReadState(const fs::path& path, int64_t size) {
+  const auto text = ReadFile(path, kMaxStateBytes);
+  if (!text) return std::nullopt;
+  const Json state = Json::parse(*text, nullptr, false);
+  if (!state.is_object() || state.value("size", Json()) != size || !state.contains("parts"))
+    return std::nullopt;
+  std::vector<PartState> parts;
+  int64_t at = 0;
+  for (const Json& part : state["parts"]) {
+    const bool shape = part.is_array() && part.size() == 2 && part[0].is_number_integer() &&
+                       part[1].is_number_integer();
+    const PartState one = {.size = shape ? part[0].get<int64_t>() : -1,
+                           .done = shape ? part[1].get<int64_t>() : -1};
+    if (one.size <= 0 || one.done < 0 || one.done > one.size || one.size > size - at)
+      return std::nullopt;
+    parts.push_back(one);
+    at += one.size;
+  }
+  if (at != size) return std::nullopt;
+  return parts;
 }
 
 bool SameFile(int descriptor, const fs::path& path) {
@@ -58,28 +88,25 @@ Result<std::unique_ptr<PartialFile>> PartialFile::Open(const fs::path& blob, int
 }
 
 bool PartialFile::LoadState() {
-  const auto text = ReadFile(StatePath(), kMaxStateBytes);
-  if (!text) return false;
-  const Json state = Json::parse(*text, nullptr, false);
-  if (!state.is_object() || state.value("size", Json()) != size_ || !state.contains("parts"))
-    return false;
-  int64_t at = 0;
-  for (const Json& part : state["parts"]) {
-    const bool shape = part.is_array() && part.size() == 2 && part[0].is_number_integer() &&
-                       part[1].is_number_integer();
-    const int64_t size = shape ? part[0].get<int64_t>() : -1;
-    const int64_t done = shape ? part[1].get<int64_t>() : -1;
-    if (size <= 0 || done < 0 || done > size || size > size_ - at) {
-      parts_.clear();
-      return false;
-    }
-    parts_.emplace_back(at, size, done);
-    at += size;
-  }
   struct stat info = {};
-  if (at == size_ && ::fstat(descriptor_, &info) == 0 && info.st_size == size_) return true;
-  parts_.clear();
-  return false;
+  if (::fstat(descriptor_, &info) != 0 || info.st_size != size_) return false;
+  const auto state = ReadState(StatePath(), size_);
+  if (!state) return false;
+  int64_t at = 0;
+  for (const PartState& part : *state) {
+    parts_.emplace_back(at, part.size, part.done);
+    parts_.back().suspect = part.done > 0 && part.done < part.size;
+    at += part.size;
+  }
+  return true;
+}
+
+int64_t PartialFile::DoneByOthers(const fs::path& blob, int64_t size) {
+  int64_t done = 0;
+  if (const auto state = ReadState(StatePath(blob), size)) {
+    for (const PartState& part : *state) done += part.done;
+  }
+  return done;
 }
 
 Status PartialFile::SaveState() {
@@ -132,9 +159,25 @@ Status PartialFile::ReadAt(int64_t offset, std::span<uint8_t> out) const {
   return {};
 }
 
-Status PartialFile::Finish() {
+Result<bool> PartialFile::Correct(int64_t offset, std::span<const char> bytes) {
+  std::vector<uint8_t> here(bytes.size());
+  PUNA_RETURN_IF_ERROR(ReadAt(offset, here));
+  if (std::memcmp(here.data(), bytes.data(), bytes.size()) == 0) return false;
+  PUNA_RETURN_IF_ERROR(WriteAt(offset, bytes));
+  return true;
+}
+
+void PartialFile::Forget() {
+  for (Part& part : parts_) part.done.store(0);
+}
+
+void PartialFile::MarkComplete() {
+  for (Part& part : parts_) part.done.store(part.size);
+}
+
+Status PartialFile::FinishAs(const fs::path& blob) {
   if (::fsync(descriptor_) != 0) return ErrnoError(errno, "sync " + Path().string());
-  PUNA_RETURN_IF_ERROR(RenameSynced(Path(), blob_));
+  PUNA_RETURN_IF_ERROR(RenameSynced(Path(), blob));
   std::error_code error;
   fs::remove(StatePath(), error);
   return {};

@@ -19,6 +19,11 @@ struct Part {
   Part(int64_t begin, int64_t size, int64_t done) : begin(begin), size(size), done(done) {}
   const int64_t begin, size;
   std::atomic<int64_t> done;  // bytes that are in the file
+  // What the transfer notes: that it did not come in one go, that its connection is to be made
+  // anew, and how often it was.
+  bool suspect = false;
+  std::atomic<bool> cut = false;
+  int cuts = 0;
 };
 
 // Locked against other transfers of the same blob, of this process and of others, while it lives.
@@ -27,6 +32,8 @@ class PartialFile {
   // Null if somebody else holds it. What an earlier transfer left is taken up if it fits `size`.
   static Result<std::unique_ptr<PartialFile>> Open(const std::filesystem::path& blob, int64_t size,
                                                    int connections);
+  // What somebody else's transfer of the blob has written down, 0 if nothing is known.
+  static int64_t DoneByOthers(const std::filesystem::path& blob, int64_t size);
   ~PartialFile();
   PartialFile(const PartialFile&) = delete;
   PartialFile& operator=(const PartialFile&) = delete;
@@ -37,20 +44,28 @@ class PartialFile {
   int64_t Contiguous() const;
   // Thread safe for different ranges.
   Status WriteAt(int64_t offset, std::span<const char> bytes);
+  // Writes `bytes` if others are there; true if they were.
+  Result<bool> Correct(int64_t offset, std::span<const char> bytes);
   Status ReadAt(int64_t offset, std::span<uint8_t> out) const;
   // Syncs the bytes, then writes down which parts are there.
   Status SaveState();
   // Starts over: everything in one part, for servers that send only the whole.
   void UseOnePart();
+  // The parts count as missing, or as there, whatever the bytes are.
+  void Forget();
+  void MarkComplete();
   // Syncs and gives the file its final name.
-  Status Finish();
+  Status FinishAs(const std::filesystem::path& blob);
   void Discard();
 
  private:
   PartialFile(std::filesystem::path blob, int descriptor, int64_t size);
   bool LoadState();
   std::filesystem::path Path() const { return blob_.string() + "-partial"; }
-  std::filesystem::path StatePath() const { return blob_.string() + "-partial-state"; }
+  std::filesystem::path StatePath() const { return StatePath(blob_); }
+  static std::filesystem::path StatePath(const std::filesystem::path& blob) {
+    return blob.string() + "-partial-state";
+  }
 
   const std::filesystem::path blob_;
   const int descriptor_;

@@ -1,19 +1,21 @@
-#include <unistd.h>
-
 #include "base/file.h"
+#include "http/url.h"
 #include "registry/download.h"
 #include "registry/registry.h"
+#include "registry/remote_files.h"
 #include "registry/session.h"
 #include "store/manifest.h"
 
 namespace puna::registry {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr uint64_t kMaxManifestBytes = 4 << 20;
 constexpr int kNotFoundStatus = 404;
 
-// The manifest as the registry sent it.
-Result<std::string> FetchManifest(Session& session, const store::ModelName& name) {
+// The answer to the request for the manifest, if it is one that can be worked with.
+Result<http::ClientResponse> FetchManifest(Session& session, const store::ModelName& name) {
   http::ClientRequest request;
   request.url = session.Url("manifests/" + name.tag);
   request.headers = {{"Accept", std::string(store::kManifestType)}};
@@ -22,8 +24,9 @@ Result<std::string> FetchManifest(Session& session, const store::ModelName& name
   if (!response) return WithContext(response.error(), "pull model manifest");
   if (response->status == kNotFoundStatus)
     return MakeError(ErrorCode::kInternal, "pull model manifest: file does not exist");
-  if (response->status != 200) return StatusError("pull model manifest", *response);
-  return std::move(response->body);
+  if (response->status != 200 && !SaysSharded(*response))
+    return StatusError("pull model manifest", *response);
+  return response;
 }
 
 // puna runs GGUF files; tensors that come one by one are for other engines.
@@ -47,29 +50,91 @@ std::filesystem::path DefaultKeyFile() {
   return std::filesystem::exists(shared, error) ? shared : home / ".puna" / "id_ed25519";
 }
 
+bool IsFileUrl(std::string_view text) {
+  return (text.starts_with("https://") || text.starts_with("http://")) &&
+         text.substr(0, text.find_first_of("?#")).ends_with(".gguf");
+}
+
 Registry::Registry(store::Store* store, RegistryOptions options)
     : store_(store), options_(std::move(options)) {}
 
 Status Registry::Pull(const store::ModelName& name, bool insecure,
                       const store::ProgressFunction& progress) {
-  const auto report = [&](const char* status) -> Status {
-    if (progress && !progress({status, "", 0, 0}))
-      return MakeError(ErrorCode::kCancelled, "cancelled");
-    return {};
-  };
-  PUNA_RETURN_IF_ERROR(report("pulling manifest"));
+  PUNA_RETURN_IF_ERROR(Say(progress, "pulling manifest"));
   Session session(name, insecure, options_);
-  PUNA_ASSIGN_OR_RETURN(const std::string text, FetchManifest(session, name));
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, FetchManifest(session, name));
+  if (response.status != 200) {
+    PUNA_ASSIGN_OR_RETURN(const auto files, FindShards(session, name));
+    return Install(session, files, name, progress);
+  }
+  const std::string& text = response.body;
   auto manifest = store::ParseManifest(text);
   if (!manifest) return WithContext(manifest.error(), "manifest of " + name.FullName());
   PUNA_RETURN_IF_ERROR(CheckFormat(*manifest, name));
-  for (const store::Layer& layer : manifest->layers)
-    PUNA_RETURN_IF_ERROR(DownloadBlob(session, *store_, layer, options_, progress));
-  PUNA_RETURN_IF_ERROR(DownloadBlob(session, *store_, manifest->config, options_, progress));
-  PUNA_RETURN_IF_ERROR(report("verifying sha256 digest"));
-  PUNA_RETURN_IF_ERROR(report("writing manifest"));
+  std::vector<store::Layer> layers = manifest->layers;
+  layers.push_back(manifest->config);
+  PUNA_RETURN_IF_ERROR(CheckDiskSpace(*store_, layers));
+  PUNA_ASSIGN_OR_RETURN(store::BlobPins pins, store::BlobPins::Create(store_->root()));
+  const DownloadContext context{session, *store_, options_, pins, progress};
+  for (const store::Layer& layer : layers)
+    PUNA_RETURN_IF_ERROR(DownloadBlob(context, layer, session.Url("blobs/" + layer.digest)));
+  PUNA_RETURN_IF_ERROR(Say(progress, "verifying sha256 digest"));
+  PUNA_RETURN_IF_ERROR(Say(progress, "writing manifest"));
   PUNA_RETURN_IF_ERROR(store_->AddManifest(name, text));
-  return report("success");
+  return Say(progress, "success");
+}
+
+Status Registry::PullFile(const std::string& url, const store::ModelName& name, bool insecure,
+                          const store::ProgressFunction& progress) {
+  PUNA_RETURN_IF_ERROR(Say(progress, "pulling file"));
+  PUNA_ASSIGN_OR_RETURN(const http::UrlParts parts, http::SplitUrl(url));
+  if (parts.scheme != "https" && !insecure) {
+    return MakeError(ErrorCode::kPermissionDenied,
+                     "{} is not https; it can be pulled as insecure (--insecure)", url);
+  }
+  store::ModelName host = name;
+  host.host = parts.host;
+  Session session(host, insecure, options_);
+  std::vector<RemoteFile> files;
+  for (const std::string& each : SplitUrls(url)) {
+    RemoteFile file;
+    file.url = each;
+    file.name = fs::path(each.substr(0, each.find('?'))).filename();
+    files.push_back(std::move(file));
+  }
+  return Install(session, files, name, progress);
+}
+
+// Fetches the files of a model and makes it of them.
+Status Registry::Install(Session& session, const std::vector<RemoteFile>& files,
+                         const store::ModelName& name, const store::ProgressFunction& progress) {
+  std::vector<store::Layer> fetched;
+  const auto install = [&]() -> Status {
+    PUNA_ASSIGN_OR_RETURN(store::BlobPins pins, store::BlobPins::Create(store_->root()));
+    const DownloadContext context{session, *store_, options_, pins, progress};
+    std::vector<store::Layer> known;
+    for (const RemoteFile& file : files) {
+      if (!file.layer.digest.empty()) known.push_back(file.layer);
+    }
+    PUNA_RETURN_IF_ERROR(CheckDiskSpace(*store_, known));
+    store::CreateRequest request;
+    request.name = name;
+    for (const RemoteFile& file : files) {
+      store::Layer layer = file.layer;
+      if (layer.digest.empty()) {
+        PUNA_ASSIGN_OR_RETURN(layer, DownloadFile(context, file.url));
+      } else {
+        PUNA_RETURN_IF_ERROR(DownloadBlob(context, layer, file.url));
+      }
+      request.files.emplace_back(file.name, layer.digest);
+      fetched.push_back(std::move(layer));
+    }
+    return store_->Create(request, progress);
+  };
+  const Status done = install();
+  // What is no model after all is not to lie about. (Now that it is pinned no more.)
+  if (!done) (void)store_->RemoveUnused(fetched);
+  return done;
 }
 
 }  // namespace puna::registry

@@ -43,9 +43,9 @@ class BlobUpload {
   Status SendChunkElsewhere(const std::string& url, int64_t begin, int64_t end);
   Status Finish();
   Result<std::string> NextUrl(const http::ClientResponse& response) const;
-  bool Report(int64_t done) const {
-    return !progress_ || progress_({"pushing " + layer_.digest.substr(7, 12), layer_.digest,
-                                    layer_.size_bytes, done});
+  Status Report(int64_t done) const {
+    return store::Report(progress_, {"pushing " + layer_.digest.substr(7, 12), layer_.digest,
+                                     layer_.size_bytes, done});
   }
   http::ClientRequest ChunkRequest(const std::string& url, int64_t begin, int64_t end) const;
 
@@ -98,7 +98,7 @@ http::ClientRequest BlobUpload::ChunkRequest(const std::string& url, int64_t beg
   request.body_file_offset = static_cast<uint64_t>(begin);
   request.body_file_bytes = static_cast<uint64_t>(end - begin);
   request.on_upload = [this, begin](uint64_t sent, uint64_t) {
-    return Report(begin + static_cast<int64_t>(sent));
+    return Report(begin + static_cast<int64_t>(sent)).has_value();
   };
   return request;
 }
@@ -166,20 +166,14 @@ Status BlobUpload::Run() {
     }
     if (!mounted) PUNA_RETURN_IF_ERROR(Finish());
   }
-  if (!Report(layer_.size_bytes)) return MakeError(ErrorCode::kCancelled, "cancelled");
-  return {};
+  return Report(layer_.size_bytes);
 }
 
 }  // namespace
 
 Status Registry::Push(const store::ModelName& name, bool insecure,
                       const store::ProgressFunction& progress) {
-  const auto report = [&](const char* status) -> Status {
-    if (progress && !progress({status, "", 0, 0}))
-      return MakeError(ErrorCode::kCancelled, "cancelled");
-    return {};
-  };
-  PUNA_RETURN_IF_ERROR(report("retrieving manifest"));
+  PUNA_RETURN_IF_ERROR(Say(progress, "retrieving manifest"));
   PUNA_ASSIGN_OR_RETURN(const std::string text, store_->ReadManifestText(name));
   PUNA_ASSIGN_OR_RETURN(const store::Manifest manifest, store::ParseManifest(text));
   Session session(name, insecure, options_);
@@ -195,7 +189,7 @@ Status Registry::Push(const store::ModelName& name, bool insecure,
     }
     PUNA_RETURN_IF_ERROR(sent);
   }
-  PUNA_RETURN_IF_ERROR(report("pushing manifest"));
+  PUNA_RETURN_IF_ERROR(Say(progress, "pushing manifest"));
   http::ClientRequest request;
   request.method = "PUT";
   request.url = session.Url("manifests/" + name.tag);
@@ -203,7 +197,7 @@ Status Registry::Push(const store::ModelName& name, bool insecure,
   request.body = text;
   PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session.Send(std::move(request)));
   if (response.status < 200 || response.status > 204) return StatusError("push manifest", response);
-  return report("success");
+  return Say(progress, "success");
 }
 
 }  // namespace puna::registry

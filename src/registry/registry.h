@@ -9,6 +9,8 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "store/store.h"
@@ -22,11 +24,16 @@ struct RegistryOptions {
   int connections = 8;                         // at once, for one blob
   std::chrono::milliseconds retry_unit{1000};  // the first pause after a failure; it doubles
   std::chrono::seconds stall_timeout{30};      // without a byte, before a part is tried again
+  // A connection that gets less than a tenth of what others get for so long is made anew.
+  std::chrono::milliseconds speed_window{10000};
 };
 
 // ~/.ollama/id_ed25519 if there is one, so that both programs are one user to a registry; else
 // ~/.puna/id_ed25519.
 std::filesystem::path DefaultKeyFile();
+
+// Whether `text` is the URL of a GGUF file and no model name with a scheme before it.
+bool IsFileUrl(std::string_view text);
 
 // Thread safe; calls block until the work is done. Interrupted work (an error, a cancelling
 // `progress`, a kill) is resumed by the next call with the same name.
@@ -40,11 +47,18 @@ class Registry {
   // of certificates. Two pulls of one blob, also of two processes, share one transfer.
   // No such model: kInternal "pull model manifest: file does not exist" (the status that Ollama
   // answers with); no space: kResourceExhausted with both numbers, before anything is fetched.
+  // What Hugging Face refuses because it is split into several GGUF files is fetched file by file.
   Status Pull(const store::ModelName& name, bool insecure, const store::ProgressFunction& progress);
+  // Fetches the GGUF file at `url` and installs it as `name`; of a split one, all parts. `insecure`
+  // permits http, and https without a check of certificates.
+  Status PullFile(const std::string& url, const store::ModelName& name, bool insecure,
+                  const store::ProgressFunction& progress);
   // Sends the blobs that the registry lacks, then the manifest.
   Status Push(const store::ModelName& name, bool insecure, const store::ProgressFunction& progress);
 
  private:
+  Status Install(class Session& session, const std::vector<struct RemoteFile>& files,
+                 const store::ModelName& name, const store::ProgressFunction& progress);
   store::Store* store_;
   RegistryOptions options_;
 };

@@ -4,8 +4,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <atomic>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <fstream>
 #include <map>
 #include <mutex>
@@ -15,16 +19,20 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sha256.h"
+#include "http/client.h"
 #include "http/server.h"
 #include "registry/identity.h"
 #include "registry/partial_file.h"
+#include "registry/remote_files.h"
 #include "store/manifest.h"
+#include "tests/support/shared_data.h"
 
 namespace puna::registry {
 namespace {
 
 namespace fs = std::filesystem;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string DigestOf(std::string_view bytes) { return "sha256:" + Sha256Hex(bytes); }
@@ -40,14 +48,17 @@ std::string RandomBytes(size_t count, uint32_t seed) {
 
 // What the registry does wrong.
 struct Faults {
-  bool wants_token = false;   // 401 until a signed token request was made
-  bool redirects = false;     // blobs are at another host name
-  bool no_ranges = false;     // answers every GET with the whole
-  int broken_transfers = 0;   // so many answers end in the middle
-  int64_t fail_after = -1;    // after so many bytes of blobs everything is 503
-  int wrong_byte_at = -1;     // of every blob
-  std::string redirect_to;    // instead of the blob
-  int64_t claimed_size = -1;  // of the first layer, in the manifest
+  bool wants_token = false;        // 401 until a signed token request was made
+  bool redirects = false;          // blobs are at another host name
+  bool no_ranges = false;          // answers every GET with the whole
+  int broken_transfers = 0;        // so many answers end in the middle
+  int64_t fail_after = -1;         // after so many bytes of blobs everything is 503
+  int wrong_byte_at = -1;          // of every blob
+  int wrong_bytes_left = 1 << 30;  // so many answers have it
+  bool shifted_ranges = false;     // sends other bytes than were asked for
+  bool crawls_once = false;        // the first answer hardly moves, the others take their time
+  std::string redirect_to;         // instead of the blob
+  int64_t claimed_size = -1;       // of the first layer, in the manifest
 };
 
 class FakeRegistry {
@@ -94,30 +105,47 @@ class FakeRegistry {
     faults_.fail_after = -1;
   }
   std::atomic<int64_t> bytes_sent = 0;
-  std::atomic<int> token_requests = 0;
+  std::atomic<int> token_requests = 0, proxied_requests = 0;
+  // A file at a path. Before the first request.
+  void AddFile(const std::string& path, const std::string& bytes) {
+    AddBlob(bytes);
+    files_[path] = bytes;
+  }
+  void SetManifest(std::string text) { manifest_ = std::move(text); }
 
  private:
+  static std::string PathOf(std::string target) {
+    if (const size_t scheme = target.find("://"); scheme != std::string::npos)
+      target = target.substr(target.find('/', scheme + 3));
+    return target.substr(0, target.find('?'));
+  }
+
   http::Task<void> Answer(const http::Request& request, http::BodyReader& body,
                           http::ResponseWriter& writer) {
     const std::string prefix = "/v2/library/tiny/";
-    if (request.path == "/token") {
+    // A proxy is asked for whole URLs.
+    if (const size_t at = request.target.find("://"); at != std::string::npos) ++proxied_requests;
+    const std::string path = PathOf(request.target);
+    if (const auto it = files_.find(path); it != files_.end()) {
+      co_await AnswerBlob(DigestOf(it->second), request, writer);
+    } else if (path == "/token") {
       ++token_requests;
       const bool signed_by_key =
           request.Header("authorization").starts_with("AAAAC3NzaC1lZDI1NTE5");
       co_await writer.Send(signed_by_key ? 200 : 403, "application/json", R"({"token":"secret"})");
-    } else if (faults_.wants_token && !request.path.starts_with("/elsewhere/") &&
+    } else if (faults_.wants_token && !path.starts_with("/elsewhere/") &&
                request.Header("authorization") != "Bearer secret") {
       writer.SetHeader("WWW-Authenticate",
                        fmt::format("Bearer realm=\"http://{}/token\",service=\"s\","
                                    "scope=\"repository:library/tiny:pull,push\"",
                                    host()));
       co_await writer.Send(401, "", "");
-    } else if (request.path == prefix + "manifests/latest") {
+    } else if (path == prefix + "manifests/latest") {
       co_await AnswerManifest(request, body, writer);
-    } else if (request.path.starts_with(prefix + "blobs/uploads/")) {
+    } else if (path.starts_with(prefix + "blobs/uploads/")) {
       co_await AnswerUpload(request, body, writer);
-    } else if (request.path.starts_with(prefix + "blobs/")) {
-      const std::string digest = request.path.substr(prefix.size() + 6);
+    } else if (path.starts_with(prefix + "blobs/")) {
+      const std::string digest = path.substr(prefix.size() + 6);
       if (faults_.redirects || !faults_.redirect_to.empty()) {
         writer.SetHeader("Location", !faults_.redirect_to.empty()
                                          ? faults_.redirect_to
@@ -127,12 +155,12 @@ class FakeRegistry {
       } else {
         co_await AnswerBlob(digest, request, writer);
       }
-    } else if (request.path.starts_with("/elsewhere/")) {
+    } else if (path.starts_with("/elsewhere/")) {
       // A token that leaks to the place of the bytes is a fault of the client.
       if (!request.Header("authorization").empty()) {
         co_await writer.Send(400, "", "a token");
       } else {
-        co_await AnswerBlob(request.path.substr(11), request, writer);
+        co_await AnswerBlob(path.substr(11), request, writer);
       }
     } else {
       co_await writer.Send(404, "", "");
@@ -170,8 +198,6 @@ class FakeRegistry {
       co_await writer.Send(known ? 503 : 404, "", "");
       co_return;
     }
-    if (faults_.wrong_byte_at >= 0 && bytes.size() > static_cast<size_t>(faults_.wrong_byte_at))
-      bytes[static_cast<size_t>(faults_.wrong_byte_at)] ^= 1;
     int status = 200;
     size_t begin = 0, end = bytes.size();
     if (std::sscanf(std::string(request.Header("range")).c_str(), "bytes=%zu-%zu", &begin, &end) ==
@@ -180,12 +206,22 @@ class FakeRegistry {
       status = 206;
       end = std::min(end + 1, bytes.size());
       writer.SetHeader("Content-Range",
-                       fmt::format("bytes {}-{}/{}", begin, end - 1, bytes.size()));
+                       fmt::format("bytes {}-{}/{}", begin + (faults_.shifted_ranges ? 1 : 0),
+                                   end - 1, bytes.size()));
     } else {
       begin = 0;
       end = bytes.size();
     }
     std::string part = bytes.substr(begin, end - begin);
+    const auto wrong = static_cast<size_t>(faults_.wrong_byte_at);
+    if (faults_.wrong_byte_at >= 0 && begin <= wrong && wrong < end &&
+        faults_.wrong_bytes_left-- > 0) {
+      part[wrong - begin] ^= 1;
+    }
+    if (faults_.crawls_once && part.size() > 1000) {
+      co_await SendSlowly(status, std::move(part), writer);
+      co_return;
+    }
     if (part.size() > 1000 && broken_so_far_++ < faults_.broken_transfers) {
       // Half of it, and then the connection goes.
       co_await writer.StartStream(status, "application/octet-stream");
@@ -195,6 +231,20 @@ class FakeRegistry {
     }
     bytes_sent += static_cast<int64_t>(part.size());
     co_await writer.Send(status, "application/octet-stream", std::move(part));
+  }
+
+  // About 20 MB/s, but for one answer 20 kB/s.
+  http::Task<void> SendSlowly(int status, std::string bytes, http::ResponseWriter& writer) {
+    const bool crawl = !crawled_.exchange(true);
+    const size_t step = crawl ? 1000 : 1 << 20;
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+    co_await writer.StartStream(status, "application/octet-stream");
+    for (size_t at = 0; at < bytes.size(); at += step) {
+      if (!co_await writer.Write(bytes.substr(at, step))) co_return;
+      timer.expires_after(std::chrono::milliseconds(50));
+      co_await timer.async_wait(boost::asio::use_awaitable);
+    }
+    co_await writer.Finish();
   }
 
   http::Task<void> AnswerUpload(const http::Request& request, http::BodyReader& body,
@@ -224,8 +274,9 @@ class FakeRegistry {
 
   std::mutex mutex_;
   Faults faults_;
-  std::map<std::string, std::string> blobs_;
+  std::map<std::string, std::string> blobs_, files_;
   std::string manifest_, upload_;
+  std::atomic<bool> crawled_ = false;
   std::atomic<int> broken_so_far_ = 0;
   std::unique_ptr<http::Server> server_;
 };
@@ -238,11 +289,12 @@ class RegistryTest : public ::testing::Test {
     store_ = std::make_unique<store::Store>(folder_ / "models");
     UseConnections(4);
   }
-  void UseConnections(int count) {
+  void UseConnections(int count, std::chrono::milliseconds speed_window = std::chrono::hours(1)) {
     RegistryOptions options;
     options.key_file = folder_ / "id_ed25519";
     options.retry_unit = std::chrono::milliseconds(1);
     options.connections = count;
+    options.speed_window = speed_window;
     registry_ = std::make_unique<Registry>(store_.get(), options);
   }
   ~RegistryTest() override { fs::remove_all(folder_); }
@@ -358,6 +410,226 @@ TEST_F(RegistryTest, AWrongByteIsFound) {
   EXPECT_THAT(failed.error().message, HasSubstr("digest mismatch, file must be downloaded again"));
   EXPECT_FALSE(*store_->HasBlob(DigestOf(weights_)));
   EXPECT_EQ(FilesInBlobs(), 0u) << "wrong bytes must not be resumed from";
+}
+
+TEST_F(RegistryTest, AWrongByteIsFetchedAgainWithItsPartOnly) {
+  UseConnections(1);  // so that parts come one after the other
+  FakeRegistry peer({.wrong_byte_at = 9000000, .wrong_bytes_left = 1});
+  peer.AddModel({weights_});
+  const Status done = Pull(peer);
+  ASSERT_TRUE(done) << done.error().message;
+  ExpectBlob(weights_);
+  EXPECT_THAT(statuses_, Contains("repairing " + Sha256Hex(weights_).substr(0, 12)));
+  // Of three parts of 10 MiB, 10 MiB and the rest it is the first.
+  EXPECT_LT(peer.bytes_sent, static_cast<int64_t>(weights_.size()) + (11 << 20));
+}
+
+TEST_F(RegistryTest, APartThatBrokeOffIsSuspectedFirst) {
+  UseConnections(1);
+  // The first answer breaks in the middle, and its continuation brings the wrong byte.
+  FakeRegistry peer({.broken_transfers = 1, .wrong_byte_at = 9000000, .wrong_bytes_left = 1});
+  peer.AddModel({weights_});
+  const Status done = Pull(peer);
+  ASSERT_TRUE(done) << done.error().message;
+  ExpectBlob(weights_);
+  EXPECT_LT(peer.bytes_sent, static_cast<int64_t>(weights_.size()) + (16 << 20));
+}
+
+TEST_F(RegistryTest, AConnectionThatCrawlsIsMadeAnew) {
+  UseConnections(4, std::chrono::milliseconds(500));
+  FakeRegistry peer({.crawls_once = true});
+  peer.AddModel({RandomBytes(64 << 20, 2)});
+  const auto start = std::chrono::steady_clock::now();
+  const Status done = Pull(peer);
+  ASSERT_TRUE(done) << done.error().message;
+  // The part of 8 MiB alone would have taken seven minutes.
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+}
+
+TEST_F(RegistryTest, OtherBytesThanAskedForAreRefused) {
+  FakeRegistry peer({.shifted_ranges = true});
+  peer.AddModel({weights_});
+  const Status failed = Pull(peer);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message, HasSubstr("asked for the bytes from "));
+}
+
+TEST_F(RegistryTest, EndlessManifestsAreCutOff) {
+  FakeRegistry peer({});
+  peer.SetManifest(std::string(5 << 20, ' '));
+  const Status failed = Pull(peer);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message, HasSubstr("longer than"));
+}
+
+TEST_F(RegistryTest, HostileManifestsChangeNothing) {
+  const std::string hex(64, 'a');
+  const auto layer = [&](const std::string& digest, const std::string& size) {
+    return R"({"config":{"mediaType":"c","digest":"sha256:)" + hex +
+           R"(","size":1},"layers":[{"mediaType":"m","digest":")" + digest + R"(","size":)" + size +
+           "}]}";
+  };
+  const std::vector<std::string> manifests = {
+      "null",
+      "[]",
+      "{}",
+      R"({"config":5,"layers":[]})",
+      layer("sha256:../../etc/passwd", "1"),
+      layer("sha256:" + std::string(63, 'a'), "1"),
+      layer("/etc/passwd", "1"),
+      layer("sha256:" + hex, "-5"),
+      layer("sha256:" + hex, "9223372036854775807"),
+      layer("sha256:" + hex, "1e300"),
+      layer("sha256:" + hex, "\"big\""),
+      std::string(100000, '['),
+      R"({"config":{"mediaType":"c"},"layers":)" + std::string(9999, '[')};
+  for (const std::string& manifest : manifests) {
+    FakeRegistry peer({});
+    peer.SetManifest(manifest);
+    EXPECT_FALSE(Pull(peer)) << manifest.substr(0, 200);
+    EXPECT_EQ(FilesInBlobs(), 0u) << manifest.substr(0, 200);
+    EXPECT_EQ(store_->List().size(), 1u);
+  }
+}
+
+std::string MiniModel() { return *ReadFile(puna::testing::SourcePath("models/mini.gguf")); }
+
+TEST_F(RegistryTest, FilesArePulledByTheirAddress) {
+  FakeRegistry peer({.redirects = true, .broken_transfers = 2});
+  peer.AddFile("/a/My-Model.gguf", MiniModel());
+  const store::ModelName name = *store::ModelName::Parse("mine");
+  const std::string url = "http://" + peer.host() + "/a/My-Model.gguf";
+  EXPECT_TRUE(IsFileUrl(url));
+  const Status refused = registry_->PullFile(url, name, /*insecure=*/false, nullptr);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kPermissionDenied);
+  const Status done = registry_->PullFile(url, name, /*insecure=*/true, nullptr);
+  ASSERT_TRUE(done) << done.error().message;
+  ExpectBlob(MiniModel());
+  EXPECT_TRUE(store_->Find(name));
+  peer.AddFile("/not.gguf", RandomBytes(5000, 3));
+  const size_t before = FilesInBlobs();
+  EXPECT_FALSE(registry_->PullFile("http://" + peer.host() + "/not.gguf", name, true, nullptr));
+  EXPECT_EQ(FilesInBlobs(), before) << "what is no model may not stay";
+}
+
+TEST_F(RegistryTest, ProxiesAreAskedForForeignHostsOnly) {
+  FakeRegistry peer({}), proxy({});
+  peer.AddModel({"mine"});
+  proxy.AddModel({weights_});
+  const std::string address = "http://" + proxy.host();
+  ::setenv("HTTP_PROXY", address.c_str(), 1);
+  ::setenv("NO_PROXY", "nobody.test", 1);
+  const Status through =
+      registry_->Pull(*store::ModelName::Parse("hf.co/library/tiny"), true, nullptr);
+  const Status direct = Pull(peer);
+  const Status excepted =
+      registry_->Pull(*store::ModelName::Parse("nobody.test/library/tiny"), true, nullptr);
+  ::unsetenv("HTTP_PROXY");
+  ::unsetenv("NO_PROXY");
+  ASSERT_TRUE(through) << through.error().message;
+  EXPECT_GT(proxy.proxied_requests, 2);
+  ExpectBlob(weights_);
+  ASSERT_TRUE(direct) << direct.error().message;
+  EXPECT_EQ(peer.proxied_requests, 0);
+  ASSERT_FALSE(excepted) << "there is no such host";
+}
+
+TEST(FetchTest, StrangersCannotLeadToThisMachine) {
+  FakeRegistry peer({});
+  const std::string port = peer.host().substr(peer.host().find(':'));
+  for (const std::string& host : {std::string("127.0.0.1"), std::string("localhost"),
+                                  std::string("127.1"), std::string("[::ffff:127.0.0.1]")}) {
+    http::ClientRequest request;
+    request.url = "http://" + host + port + "/v2/library/tiny/manifests/latest";
+    request.public_peers_only = true;
+    const auto refused = http::Fetch(request);
+    ASSERT_FALSE(refused) << host;
+    EXPECT_EQ(refused.error().code, ErrorCode::kPermissionDenied) << refused.error().message;
+    EXPECT_THAT(refused.error().message, HasSubstr("refused"));
+  }
+}
+
+// A file system of so many MiB, which only root can make.
+class SmallDisk {
+ public:
+  SmallDisk(const fs::path& folder, int mib) : folder_(folder) {
+    fs::create_directories(folder);
+    mounted_ =
+        ::mount("none", folder.c_str(), "tmpfs", 0, fmt::format("size={}m", mib).c_str()) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) ::umount(folder_.c_str());
+  }
+  bool mounted() const { return mounted_; }
+
+ private:
+  fs::path folder_;
+  bool mounted_ = false;
+};
+
+TEST_F(RegistryTest, ADiskThatIsTooSmallIsReportedBeforeAnythingIsFetched) {
+  const SmallDisk disk(folder_, 60);
+  if (!disk.mounted()) GTEST_SKIP() << "mounting is not permitted";
+  FakeRegistry peer({});
+  peer.AddModel({"small", weights_});
+  const Status failed = Pull(peer);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_THAT(failed.error().message, HasSubstr(std::to_string(weights_.size() + 5 + 23)));
+  EXPECT_EQ(peer.bytes_sent, 0);
+}
+
+TEST_F(RegistryTest, APullGoesOnWhenAFullDiskHasRoomAgain) {
+  const SmallDisk disk(folder_, 100);
+  if (!disk.mounted()) GTEST_SKIP() << "mounting is not permitted";
+  FakeRegistry peer({});
+  peer.AddModel({weights_});
+  std::ofstream ballast(folder_ / "ballast", std::ios::binary);
+  const Status failed = registry_->Pull(Name(peer), true, [&](const store::Progress& progress) {
+    const std::string block(1 << 20, 'x');
+    while (progress.completed_bytes < 1 && progress.total_bytes > 1000 && ballast.good())
+      ballast.write(block.data(), static_cast<std::streamsize>(block.size()));
+    return true;
+  });
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, ErrorCode::kResourceExhausted) << failed.error().message;
+  EXPECT_EQ(store_->List().size(), 1u);
+  ballast.close();
+  fs::remove(folder_ / "ballast");
+  const Status done = Pull(peer);
+  ASSERT_TRUE(done) << done.error().message;
+  ExpectBlob(weights_);
+}
+
+TEST(ShardsTest, TheCompleteSetThatTheTagNamesIsChosen) {
+  Json listing = Json::array();
+  const auto add = [&](const std::string& path, char digit) {
+    listing.push_back({{"type", "file"},
+                       {"path", path},
+                       {"size", 100},
+                       {"lfs", {{"oid", std::string(64, digit)}, {"size", 100}}}});
+  };
+  add("README.md", '0');
+  add("Q8_0/m-Q8_0-00002-of-00002.gguf", '2');
+  add("Q8_0/m-Q8_0-00001-of-00002.gguf", '1');
+  add("m-Q4_K_M-00001-of-00002.gguf", '3');  // the second is missing
+  add("m-IQ4_K_M-00001-of-00001.gguf", '4');
+  listing.push_back({{"path", "m-Q5_K_M-00001-of-00001.gguf"}});
+  listing.push_back("text");
+  const auto chosen = ChooseShards(listing, "q8_0");
+  ASSERT_TRUE(chosen) << chosen.error().message;
+  ASSERT_EQ(chosen->size(), 2u);
+  EXPECT_EQ((*chosen)[0].layer.digest, "sha256:" + std::string(64, '1'));
+  EXPECT_EQ((*chosen)[1].name, "m-Q8_0-00002-of-00002.gguf");
+  EXPECT_EQ(ChooseShards(listing, "latest")->size(), 2u) << "Q4_K_M is not complete";
+  EXPECT_FALSE(ChooseShards(listing, "Q4_K_M"));
+  EXPECT_FALSE(ChooseShards(listing, "Q5_K_M"));
+  EXPECT_FALSE(ChooseShards(Json::object(), "latest"));
+  EXPECT_THAT(
+      SplitUrls("https://h/a-00001-of-00002.gguf?x=1"),
+      ElementsAre("https://h/a-00001-of-00002.gguf?x=1", "https://h/a-00002-of-00002.gguf?x=1"));
+  EXPECT_THAT(SplitUrls("https://h/a.gguf"), ElementsAre("https://h/a.gguf"));
 }
 
 TEST_F(RegistryTest, TwoPullsShareOneTransfer) {

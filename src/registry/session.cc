@@ -11,6 +11,7 @@
 #include "base/sha256.h"
 #include "http/url.h"
 #include "registry/identity.h"
+#include "store/manifest.h"
 
 namespace puna::registry {
 namespace {
@@ -53,16 +54,22 @@ std::string TokenQuery(std::string_view challenge) {
   return query + fmt::format("&ts={}", now.count());
 }
 
-// What the header "Content-Range: bytes 0-0/123" says of the whole.
-std::optional<int64_t> WholeSize(std::string_view content_range) {
-  const size_t slash = content_range.rfind('/');
-  if (slash == std::string_view::npos) return std::nullopt;
+// A whole number, as headers have it.
+std::optional<int64_t> ParseSize(std::string_view text) {
+  if (text.empty()) return std::nullopt;
   int64_t size = 0;
-  for (const char c : content_range.substr(slash + 1)) {
+  for (const char c : text) {
     if (c < '0' || c > '9' || size > (int64_t{1} << 58)) return std::nullopt;
     size = size * 10 + (c - '0');
   }
   return size;
+}
+
+// What the header "Content-Range: bytes 0-0/123" says of the whole.
+std::optional<int64_t> WholeSize(std::string_view content_range) {
+  const size_t slash = content_range.rfind('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  return ParseSize(content_range.substr(slash + 1));
 }
 
 }  // namespace
@@ -81,15 +88,15 @@ Session::Session(const store::ModelName& name, bool insecure, const RegistryOpti
     : options_(options), insecure_(insecure), host_(name.host) {
   std::transform(host_.begin(), host_.end(), host_.begin(),
                  [](unsigned char c) { return std::tolower(c); });
-  base_ = fmt::format("{}://{}/v2/{}/{}/", insecure ? "http" : "https", host_, name.name_space,
-                      name.model);
+  origin_ = fmt::format("{}://{}", insecure ? "http" : "https", host_);
+  base_ = fmt::format("{}/v2/{}/{}/", origin_, name.name_space, name.model);
 }
 
 void Session::Prepare(http::ClientRequest* request) const {
   request->headers.emplace_back("User-Agent", options_.user_agent);
   request->verify_tls = !insecure_;
   request->stall_timeout = options_.stall_timeout;
-  if (!request->on_data) request->max_body_bytes = kMaxAnswerBytes;
+  if (!request->on_data && request->max_body_bytes == 0) request->max_body_bytes = kMaxAnswerBytes;
 }
 
 Result<http::ClientResponse> Session::Send(http::ClientRequest request) {
@@ -169,36 +176,44 @@ Result<http::ClientResponse> Session::SendTo(const BlobSource& source,
   return http::Fetch(request);
 }
 
-Result<BlobSource> Session::FindBlob(const std::string& digest) {
-  BlobSource source{.url = Url("blobs/" + digest),
-                    .at_registry = true,
-                    .ranges = true,
-                    .size_bytes = std::nullopt};
+Result<BlobSource> Session::Find(const std::string& url, const std::string& what,
+                                 const CancelFunction& cancelled) {
+  BlobSource source;
+  source.url = url;
+  PUNA_ASSIGN_OR_RETURN(const http::UrlParts start, http::SplitUrl(url));
+  source.at_registry = start.host == host_;
   for (int i = 0; i < kMaxRedirects; ++i) {
     // One byte tells where the blob is, how long it is, and whether parts can be asked for.
     http::ClientRequest request = RangeRequest(source, 0, 1);
+    request.cancelled = cancelled;
     request.on_head = [](const http::ClientResponse&) { return false; };
     PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, SendTo(source, std::move(request)));
+    source.etag = response.Header("etag");
     if (response.status == 200 || response.status == 206) {
       source.ranges = response.status == 206;
-      if (source.ranges) source.size_bytes = WholeSize(response.Header("content-range"));
+      source.size_bytes = source.ranges ? WholeSize(response.Header("content-range"))
+                                        : ParseSize(response.Header("content-length"));
       return source;
     }
     // The range of an empty blob cannot be satisfied.
-    if (response.status == 416) return source;
+    if (response.status == 416) {
+      source.size_bytes = 0;
+      return source;
+    }
     const std::string location(response.Header("location"));
-    if (!IsRedirect(response.status) || location.empty())
-      return StatusError("blob " + digest, response);
+    if (!IsRedirect(response.status) || location.empty()) return StatusError(what, response);
+    std::string linked(response.Header("x-linked-etag"));
+    std::erase(linked, '"');
+    if (const auto hex = store::DigestHex("sha256:" + linked)) source.digest = "sha256:" + *hex;
     PUNA_ASSIGN_OR_RETURN(source.url, http::ResolveUrl(source.url, location));
     if (!AllowsRedirect(source.url)) {
-      return MakeError(ErrorCode::kCorrupt,
-                       "the registry {} redirects to {}, which is not https: refused", host_,
-                       source.url);
+      return MakeError(ErrorCode::kCorrupt, "{} redirects to {}, which is not https: refused",
+                       host_, source.url);
     }
     PUNA_ASSIGN_OR_RETURN(const http::UrlParts parts, http::SplitUrl(source.url));
     source.at_registry = source.at_registry && parts.host == host_;
   }
-  return MakeError(ErrorCode::kCorrupt, "blob {}: more than {} redirects", digest, kMaxRedirects);
+  return MakeError(ErrorCode::kCorrupt, "{}: more than {} redirects", what, kMaxRedirects);
 }
 
 }  // namespace puna::registry

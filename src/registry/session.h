@@ -4,6 +4,7 @@
 #define PUNA_REGISTRY_SESSION_H_
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -21,7 +22,12 @@ struct BlobSource {
   bool at_registry = true;            // requests carry the registry's token
   bool ranges = true;                 // parts of it can be asked for
   std::optional<int64_t> size_bytes;  // what the server says of it
+  std::string etag;                   // of the last answer; may be empty
+  std::string
+      digest;  // "sha256:...", where a redirect on the way told (Hugging Face); may be empty
 };
+
+using CancelFunction = std::function<bool()>;
 
 class Session {
  public:
@@ -29,12 +35,16 @@ class Session {
 
   // "https://host/v2/namespace/model/<rest>"
   std::string Url(const std::string& rest) const { return base_ + rest; }
+  // "https://host<path>"
+  std::string HostUrl(const std::string& path) const { return origin_ + path; }
   // Sends with the token; a 401 with a challenge is answered once. A status of 400 or more is no
   // error here.
   Result<http::ClientResponse> Send(http::ClientRequest request);
-  // Follows the registry's redirects to the blob. A redirect may leave the registry, but not for
-  // another protocol, nor (from a public registry) for this host or a private network.
-  Result<BlobSource> FindBlob(const std::string& digest);
+  // Follows the redirects from `url` to the bytes. A redirect may leave the registry, but not for
+  // another protocol, nor (unless insecure) for this host or a private network. `what` names the
+  // thing in errors.
+  Result<BlobSource> Find(const std::string& url, const std::string& what,
+                          const CancelFunction& cancelled);
   // GET of the bytes [begin, end) of a source.
   http::ClientRequest RangeRequest(const BlobSource& source, int64_t begin, int64_t end) const;
   Result<http::ClientResponse> SendTo(const BlobSource& source, http::ClientRequest request);
@@ -46,7 +56,7 @@ class Session {
 
   const RegistryOptions options_;
   const bool insecure_;
-  std::string host_, base_;
+  std::string host_, origin_, base_;
   std::mutex mutex_;
   std::string token_;
 };

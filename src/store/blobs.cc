@@ -23,20 +23,16 @@ namespace fs = std::filesystem;
 
 constexpr size_t kCopyChunkBytes = 4 << 20;
 
-Status Cancelled() { return MakeError(ErrorCode::kCancelled, "cancelled"); }
-
 // Reads `file` once for its digest, reporting as it goes.
 Result<std::string> HashFile(const MappedFile& file, const ProgressFunction& progress) {
   Sha256 sha;
   const auto bytes = file.bytes();
   for (size_t at = 0; at < bytes.size(); at += kCopyChunkBytes) {
     sha.Update(bytes.subspan(at, std::min(kCopyChunkBytes, bytes.size() - at)));
-    if (progress &&
-        !progress({"hashing " + file.path().filename().string(), "",
-                   static_cast<int64_t>(bytes.size()),
-                   static_cast<int64_t>(std::min(bytes.size(), at + kCopyChunkBytes))})) {
-      return tl::unexpected(Cancelled().error());
-    }
+    PUNA_RETURN_IF_ERROR(Report(
+        progress,
+        {"hashing " + file.path().filename().string(), "", static_cast<int64_t>(bytes.size()),
+         static_cast<int64_t>(std::min(bytes.size(), at + kCopyChunkBytes))}));
   }
   return "sha256:" + sha.FinishHex();
 }
@@ -90,22 +86,22 @@ Result<std::string> Store::ImportFile(const fs::path& path, const ProgressFuncti
   for (size_t at = 0; at < bytes.size(); at += kCopyChunkBytes) {
     PUNA_RETURN_IF_ERROR(
         file.Write(bytes.subspan(at, std::min(kCopyChunkBytes, bytes.size() - at))));
-    if (progress &&
-        !progress({"copying " + path.filename().string(), digest,
-                   static_cast<int64_t>(bytes.size()),
-                   static_cast<int64_t>(std::min(bytes.size(), at + kCopyChunkBytes))})) {
-      return tl::unexpected(Cancelled().error());
-    }
+    PUNA_RETURN_IF_ERROR(
+        Report(progress,
+               {"copying " + path.filename().string(), digest, static_cast<int64_t>(bytes.size()),
+                static_cast<int64_t>(std::min(bytes.size(), at + kCopyChunkBytes))}));
   }
   PUNA_RETURN_IF_ERROR(file.Commit());
   return digest;
 }
 
-Result<Layer> Store::AddBlob(std::string_view content, std::string_view media_type) {
+Result<Layer> Store::AddBlob(std::string_view content, std::string_view media_type,
+                             BlobPins* pins) {
   Layer layer;
   layer.media_type = media_type;
   layer.digest = "sha256:" + Sha256Hex(content);
   layer.size_bytes = static_cast<int64_t>(content.size());
+  PUNA_RETURN_IF_ERROR(pins->Add({layer.digest}));
   PUNA_ASSIGN_OR_RETURN(const fs::path path, BlobPath(layer.digest));
   std::error_code error;
   if (fs::is_regular_file(path, error)) {

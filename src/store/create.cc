@@ -23,11 +23,7 @@ class Creation {
   Status Run();
 
  private:
-  Status Report(const std::string& status) {
-    if (progress_ && !progress_({status, "", 0, 0}))
-      return MakeError(ErrorCode::kCancelled, "cancelled");
-    return {};
-  }
+  Status Report(const std::string& status) { return Say(progress_, status); }
   Status StartFromModel();
   Status StartFromFiles();
   Status AddFile(const std::string& name, const std::string& digest, bool adapter);
@@ -43,6 +39,7 @@ class Creation {
   Store* store_;
   const CreateRequest& request_;
   const ProgressFunction& progress_;
+  BlobPins* pins_ = nullptr;  // of everything that the manifest will name
   Manifest manifest_;
   Json config_ = Json::object();
   Json parameters_ = Json::object();
@@ -51,7 +48,7 @@ class Creation {
 Status Creation::MaterializeBundledModel(InstalledModel* base) {
   const auto bytes = BundledModelBytes();
   const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, kModelType));
+  PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, kModelType, pins_));
   base->layers = {std::move(layer)};
   return {};
 }
@@ -62,6 +59,9 @@ Status Creation::StartFromModel() {
   if (base.bundled) PUNA_RETURN_IF_ERROR(MaterializeBundledModel(&base));
   config_ = base.config;
   parameters_ = base.parameters;
+  std::vector<std::string> digests;
+  for (const Layer& layer : base.layers) digests.push_back(layer.digest);
+  PUNA_RETURN_IF_ERROR(pins_->Add(digests));
   for (Layer layer : base.layers) {
     const std::string& type = layer.media_type;
     const bool is_template = type == kTemplateType || type == kPromptType;
@@ -87,6 +87,7 @@ Status Creation::AddFile(const std::string& name, const std::string& digest, boo
     return MakeError(ErrorCode::kInvalidArgument, "file path must be relative: \"{}\"", name);
   }
   PUNA_ASSIGN_OR_RETURN(const fs::path path, store_->BlobPath(digest));
+  PUNA_RETURN_IF_ERROR(pins_->Add({digest}));
   PUNA_ASSIGN_OR_RETURN(const bool present, store_->HasBlob(digest));
   if (!present) {
     return MakeError(ErrorCode::kInvalidArgument, "file \"{}\": blob {} has not been uploaded",
@@ -174,6 +175,7 @@ Result<Layer> Creation::AddWrittenFile(AtomicFile file) {
   layer.media_type = kModelType;
   layer.size_bytes = static_cast<int64_t>(bytes.size());
   layer.digest = "sha256:" + sha.FinishHex();
+  PUNA_RETURN_IF_ERROR(pins_->Add({layer.digest}));
   PUNA_ASSIGN_OR_RETURN(const fs::path blob, store_->BlobPath(layer.digest));
   PUNA_RETURN_IF_ERROR(file.CommitAs(blob));
   return layer;
@@ -200,7 +202,13 @@ Status Creation::QuantizeWeights(const FileType& type) {
 }
 
 Status Creation::AddLayer(std::string_view content, std::string_view media_type) {
-  PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, media_type));
+  // Nobody could read a larger one back.
+  if (content.size() > kMaxSmallLayerBytes) {
+    return MakeError(ErrorCode::kInvalidArgument, "{} has {} bytes, the limit is {}",
+                     media_type.substr(media_type.rfind('.') + 1), content.size(),
+                     kMaxSmallLayerBytes);
+  }
+  PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, media_type, pins_));
   PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
   manifest_.layers.push_back(std::move(layer));
   return {};
@@ -237,26 +245,15 @@ Status Creation::WriteManifest() {
   Json digests = Json::array();
   for (const Layer& layer : manifest_.layers) digests.push_back(layer.digest);
   config_["rootfs"] = {{"type", "layers"}, {"diff_ids", std::move(digests)}};
-  PUNA_ASSIGN_OR_RETURN(manifest_.config, store_->AddBlob(DumpJson(config_), kConfigType));
+  PUNA_ASSIGN_OR_RETURN(manifest_.config, store_->AddBlob(DumpJson(config_), kConfigType, pins_));
   PUNA_RETURN_IF_ERROR(Report("writing manifest"));
-
-  ModelName name = request_.name;
-  std::vector<Layer> before;
-  if (const auto path = store_->FindManifest(request_.name, &name)) {
-    if (const auto text = ReadFile(*path)) {
-      if (auto old = ParseManifest(*text)) {
-        before = std::move(old->layers);
-        before.push_back(old->config);
-      }
-    }
-  }
-  PUNA_RETURN_IF_ERROR(WriteFileAtomically(store_->root() / "manifests" / name.RelativePath(),
-                                           FormatManifest(manifest_)));
-  PUNA_RETURN_IF_ERROR(store_->RemoveUnused(before));
+  PUNA_RETURN_IF_ERROR(store_->AddManifest(request_.name, FormatManifest(manifest_)));
   return Report("success");
 }
 
 Status Creation::Run() {
+  PUNA_ASSIGN_OR_RETURN(BlobPins pins, BlobPins::Create(store_->root()));
+  pins_ = &pins;
   const FileType* type = nullptr;
   if (!request_.quantize.empty()) {
     PUNA_ASSIGN_OR_RETURN(type, FindWritableFileType(request_.quantize));

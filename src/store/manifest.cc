@@ -21,8 +21,10 @@ Result<Layer> ParseLayer(const Json& object) {
   PUNA_ASSIGN_OR_RETURN(const std::string digest, StringField(object, "digest"));
   PUNA_ASSIGN_OR_RETURN(const std::string hex, DigestHex(digest));
   layer.digest = "sha256:" + hex;
-  if (const auto it = object.find("size"); it != object.end() && it->is_number_integer()) {
-    layer.size_bytes = std::max<int64_t>(0, it->get<int64_t>());
+  if (const auto it = object.find("size"); it != object.end()) {
+    const bool valid = it->is_number_unsigned() && it->get<uint64_t>() <= INT64_MAX;
+    if (!valid) return MakeError(ErrorCode::kCorrupt, "manifest: a \"size\" is no number of bytes");
+    layer.size_bytes = it->get<int64_t>();
   }
   if (const auto it = object.find("from"); it != object.end() && it->is_string()) layer.from = *it;
   return layer;

@@ -26,6 +26,10 @@ inline constexpr std::string_view kParamsType = "application/vnd.ollama.image.pa
 inline constexpr std::string_view kMessagesType = "application/vnd.ollama.image.messages";
 inline constexpr std::string_view kLicenseType = "application/vnd.ollama.image.license";
 
+inline constexpr uint64_t kMaxManifestBytes = 4 << 20;
+// Of a layer that is read as a whole: a template, a licence, ...
+inline constexpr uint64_t kMaxSmallLayerBytes = 16 << 20;
+
 struct Manifest {
   Layer config;
   std::vector<Layer> layers;

@@ -1,11 +1,14 @@
 #include "store/model_name.h"
 
+#include <algorithm>
 #include <cctype>
 
 #include "base/text.h"
 
 namespace puna::store {
 namespace {
+
+constexpr size_t kMaxPartBytes = 80, kMaxHostBytes = 350;
 
 enum class Part { kHost, kNamespace, kModel, kTag };
 
@@ -14,7 +17,7 @@ bool IsWordCharacter(char c) {
 }
 
 bool IsValidPart(Part part, std::string_view text) {
-  const size_t limit = part == Part::kHost ? 350 : 80;
+  const size_t limit = part == Part::kHost ? kMaxHostBytes : kMaxPartBytes;
   if (text.empty() || text.size() > limit || !IsWordCharacter(text[0])) return false;
   for (const char c : text) {
     if (IsWordCharacter(c) || c == '-') continue;
@@ -29,7 +32,9 @@ bool IsValidPart(Part part, std::string_view text) {
 
 Result<ModelName> ModelName::Parse(std::string_view text) {
   const auto invalid = [&] {
-    return MakeError(ErrorCode::kInvalidArgument, "invalid model name \"{}\"", text);
+    constexpr size_t kShown = 100;  // nobody reads ten kilobytes
+    return MakeError(ErrorCode::kInvalidArgument, "invalid model name \"{}{}\"",
+                     text.substr(0, kShown), text.size() > kShown ? "..." : "");
   };
   std::string_view rest = text;
   if (const size_t scheme = rest.find("://"); scheme != std::string_view::npos)
@@ -75,6 +80,24 @@ std::string ModelName::FullName() const {
 
 std::filesystem::path ModelName::RelativePath() const {
   return std::filesystem::path(host) / name_space / model / tag;
+}
+
+std::string ModelNameOfFile(const std::filesystem::path& file) {
+  std::string stem = file.filename().string();
+  if (stem.ends_with(".gguf")) stem.resize(stem.size() - 5);
+  constexpr std::string_view kPart = "-00001-of-00001";
+  if (stem.size() > kPart.size() && stem.compare(stem.size() - 9, 4, "-of-") == 0)
+    stem.resize(stem.size() - kPart.size());
+  std::string name;
+  for (const char c : stem) {
+    const bool allowed =
+        std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-' || c == '.';
+    const char next = allowed ? c : '-';
+    if (next != '-' || !name.ends_with('-')) name += next;
+  }
+  name.erase(0, std::min(name.find_first_not_of("-."), name.size()));
+  name.resize(std::min(name.size(), kMaxPartBytes));
+  return name.empty() ? "model" : name;
 }
 
 bool SameName(const ModelName& a, const ModelName& b) {

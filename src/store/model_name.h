@@ -30,6 +30,10 @@ struct ModelName {
   std::filesystem::path RelativePath() const;
 };
 
+// The name of a model that is known by its GGUF file only: the file's name without .gguf,
+// without "-00001-of-00003", and without what a name may not have. Never empty, always valid.
+std::string ModelNameOfFile(const std::filesystem::path& file);
+
 // Case-insensitive, part by part.
 bool SameName(const ModelName& a, const ModelName& b);
 

@@ -7,22 +7,19 @@
 #include <cctype>
 #include <map>
 #include <mutex>
-#include <set>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "store/bundled_model.h"
 #include "store/manifest.h"
+#include "store/store_lock.h"
 
 namespace puna::store {
 namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::system_clock;
-
-constexpr uint64_t kMaxSmallLayerBytes = 16 << 20;
-constexpr uint64_t kMaxManifestBytes = 4 << 20;
 
 system_clock::time_point ModificationTime(const fs::path& path) {
   std::error_code error;
@@ -38,26 +35,6 @@ std::vector<fs::path> Children(const fs::path& folder) {
   }
   std::sort(children.begin(), children.end());
   return children;
-}
-
-// Calls visit(path, name) for every manifest below `root`: exactly four levels, as Ollama looks.
-template <typename Visit>
-void ForEachManifest(const fs::path& root, const Visit& visit) {
-  for (const fs::path& host : Children(root)) {
-    for (const fs::path& name_space : Children(host)) {
-      for (const fs::path& model : Children(name_space)) {
-        for (const fs::path& tag : Children(model)) {
-          ModelName name;
-          name.host = host.filename();
-          name.name_space = name_space.filename();
-          name.model = model.filename();
-          name.tag = tag.filename();
-          std::error_code error;
-          if (fs::is_regular_file(tag, error)) visit(tag, name);
-        }
-      }
-    }
-  }
 }
 
 Result<Json> ReadJson(const fs::path& path) {
@@ -154,6 +131,15 @@ Result<std::shared_ptr<const gguf::File>> OpenShared(const fs::path& path) {
   return file;
 }
 
+// The layers and the config of a manifest; nothing of one that is missing or cannot be read.
+std::vector<Layer> LayersOf(const fs::path& manifest_path) {
+  const auto text = ReadFile(manifest_path, kMaxManifestBytes);
+  auto manifest = text ? ParseManifest(*text) : Result<Manifest>(tl::unexpected(text.error()));
+  if (!manifest) return {};
+  manifest->layers.push_back(manifest->config);
+  return std::move(manifest->layers);
+}
+
 // Removes empty folders from `folder` upwards, as far as `root` and not it.
 void RemoveEmptyFolders(fs::path folder, const fs::path& root) {
   std::error_code error;
@@ -164,6 +150,33 @@ void RemoveEmptyFolders(fs::path folder, const fs::path& root) {
 }
 
 }  // namespace
+
+Status Report(const ProgressFunction& progress, const Progress& report) {
+  if (!progress || progress(report)) return {};
+  return MakeError(ErrorCode::kCancelled, "cancelled");
+}
+
+Status Say(const ProgressFunction& progress, std::string_view status) {
+  return Report(progress, {.status = std::string(status), .digest = ""});
+}
+
+std::vector<std::pair<fs::path, ModelName>> Store::Manifests() const {
+  std::vector<std::pair<fs::path, ModelName>> manifests;
+  // Exactly four levels, as Ollama looks.
+  for (const fs::path& host : Children(root_ / "manifests")) {
+    for (const fs::path& name_space : Children(host)) {
+      for (const fs::path& model : Children(name_space)) {
+        for (const fs::path& tag : Children(model)) {
+          std::error_code error;
+          if (!fs::is_regular_file(tag, error)) continue;
+          manifests.emplace_back(tag, ModelName{host.filename(), name_space.filename(),
+                                                model.filename(), tag.filename()});
+        }
+      }
+    }
+  }
+  return manifests;
+}
 
 Store::Store(fs::path root) : root_(std::move(root)) {}
 
@@ -198,6 +211,12 @@ Result<InstalledModel> Store::ReadManifest(const fs::path& path, const ModelName
   for (const Layer& layer : manifest.layers) {
     model.size_bytes += layer.size_bytes;
     PUNA_ASSIGN_OR_RETURN(const fs::path blob, BlobPath(layer.digest));
+    std::error_code error;
+    if (!fs::exists(blob, error)) {
+      return MakeError(ErrorCode::kCorrupt,
+                       "model '{}' is not whole: the blob {} is missing; 'puna pull' fetches it",
+                       name.ShortName(), layer.digest);
+    }
     PUNA_RETURN_IF_ERROR(ReadLayer(layer, blob, &model));
   }
   return model;
@@ -207,15 +226,15 @@ std::vector<InstalledModel> Store::List() const {
   std::vector<InstalledModel> models;
   bool has_bundled_name = false;
   const InstalledModel bundled = BundledModel();
-  ForEachManifest(root_ / "manifests", [&](const fs::path& path, const ModelName& name) {
+  for (const auto& [path, name] : Manifests()) {
     auto model = ReadManifest(path, name);
     if (!model) {
       LogWarning("bad manifest {}: {}", path.string(), model.error().message);
-      return;
+      continue;
     }
     has_bundled_name = has_bundled_name || SameName(name, bundled.name);
     models.push_back(*std::move(model));
-  });
+  }
   std::stable_sort(models.begin(), models.end(),
                    [](const InstalledModel& a, const InstalledModel& b) {
                      return a.modified_at > b.modified_at;
@@ -292,10 +311,14 @@ Status Store::Copy(const ModelName& source, const ModelName& destination) {
     request.from = source.FullName();
     return Create(request, nullptr);
   }
+  // Under the lock nobody deletes the blobs between reading and writing.
+  PUNA_ASSIGN_OR_RETURN(const StoreLock lock, StoreLock::Take(root_));
   PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(*path, kMaxManifestBytes));
   ModelName existing = destination;
   FindManifest(destination, &existing);
-  return WriteFileAtomically(root_ / "manifests" / existing.RelativePath(), text);
+  const std::vector<Layer> replaced = LayersOf(root_ / "manifests" / existing.RelativePath());
+  PUNA_RETURN_IF_ERROR(WriteFileAtomically(root_ / "manifests" / existing.RelativePath(), text));
+  return RemoveUnusedLocked(replaced);
 }
 
 Result<std::string> Store::ReadManifestText(const ModelName& name) const {
@@ -309,18 +332,13 @@ Result<std::string> Store::ReadManifestText(const ModelName& name) const {
 
 Status Store::AddManifest(const ModelName& name, const std::string& text) {
   PUNA_RETURN_IF_ERROR(ParseManifest(text));
+  PUNA_ASSIGN_OR_RETURN(const StoreLock lock, StoreLock::Take(root_));
   ModelName existing = name;
-  std::vector<Layer> replaced;
-  if (const auto path = FindManifest(name, &existing)) {
-    const auto old_text = ReadFile(*path, kMaxManifestBytes);
-    if (auto old = old_text ? ParseManifest(*old_text)
-                            : Result<Manifest>(tl::unexpected(old_text.error()))) {
-      replaced = std::move(old->layers);
-      replaced.push_back(old->config);
-    }
-  }
-  PUNA_RETURN_IF_ERROR(WriteFileAtomically(root_ / "manifests" / existing.RelativePath(), text));
-  return RemoveUnused(replaced);
+  FindManifest(name, &existing);
+  const fs::path path = root_ / "manifests" / existing.RelativePath();
+  const std::vector<Layer> replaced = LayersOf(path);
+  PUNA_RETURN_IF_ERROR(WriteFileAtomically(path, text));
+  return RemoveUnusedLocked(replaced);
 }
 
 Status Store::Delete(const ModelName& name) {
@@ -333,58 +351,14 @@ Status Store::Delete(const ModelName& name) {
     }
     return MakeError(ErrorCode::kNotFound, "model '{}' not found", name.ShortName());
   }
-  std::vector<Layer> layers;
-  if (const auto text = ReadFile(*path, kMaxManifestBytes)) {
-    if (auto manifest = ParseManifest(*text)) {
-      layers = std::move(manifest->layers);
-      layers.push_back(manifest->config);
-    }
-  }
+  PUNA_ASSIGN_OR_RETURN(const StoreLock lock, StoreLock::Take(root_));
+  const std::vector<Layer> layers = LayersOf(*path);
   std::error_code error;
-  if (!fs::remove(*path, error) || error)
-    return ErrnoError(error.value(), "delete " + path->string());
+  const bool removed = fs::remove(*path, error);
+  if (error) return ErrnoError(error.value(), "delete " + path->string());
+  if (!removed) return MakeError(ErrorCode::kNotFound, "model '{}' not found", name.ShortName());
   RemoveEmptyFolders(path->parent_path(), root_ / "manifests");
-  return RemoveUnused(layers);
-}
-
-Status Store::RemoveUnused(const std::vector<Layer>& candidates) {
-  std::set<std::string> unused;
-  for (const Layer& layer : candidates) unused.insert(layer.digest);
-  bool all_readable = true;
-  ForEachManifest(root_ / "manifests", [&](const fs::path& path, const ModelName&) {
-    const auto text = ReadFile(path, kMaxManifestBytes);
-    const auto manifest =
-        text ? ParseManifest(*text) : Result<Manifest>(tl::unexpected(text.error()));
-    if (!manifest) {
-      all_readable = false;
-      return;
-    }
-    unused.erase(manifest->config.digest);
-    for (const Layer& layer : manifest->layers) unused.erase(layer.digest);
-  });
-  // What an unreadable manifest needs is not known, so nothing is deleted.
-  if (!all_readable) return {};
-  for (const std::string& digest : unused) {
-    PUNA_ASSIGN_OR_RETURN(const fs::path path, BlobPath(digest));
-    std::error_code error;
-    fs::remove(path, error);
-    if (error) return ErrnoError(error.value(), "delete " + path.string());
-  }
-  return {};
-}
-
-Status Store::Prune() {
-  std::vector<Layer> old;
-  const auto limit = system_clock::now() - std::chrono::hours(1);
-  for (const fs::path& path : Children(root_ / "blobs")) {
-    if (ModificationTime(path) > limit) continue;
-    if (const auto hex = DigestHex(path.filename().string())) {
-      Layer layer;
-      layer.digest = "sha256:" + *hex;
-      old.push_back(std::move(layer));
-    }
-  }
-  return RemoveUnused(old);
+  return RemoveUnusedLocked(layers);
 }
 
 }  // namespace puna::store

@@ -2,8 +2,9 @@
 // blobs/sha256-<hex> hold them. A store that Ollama wrote is read unchanged, and Ollama reads what
 // puna writes.
 //
-// Whatever is written appears under its final name only when it is complete and synced. Other
-// processes may share the folder; nothing here assumes to be alone. Thread safe.
+// Whatever is written appears under its final name only when it is complete and synced, and a
+// manifest only when its blobs are there. Other processes may share the folder; nothing here
+// assumes to be alone. Thread safe.
 #ifndef PUNA_STORE_STORE_H_
 #define PUNA_STORE_STORE_H_
 
@@ -14,6 +15,7 @@
 #include <memory>
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -80,6 +82,56 @@ struct Progress {
   int64_t total_bytes = 0, completed_bytes = 0;
 };
 using ProgressFunction = std::function<bool(const Progress&)>;
+// Passes a report on, where somebody listens. kCancelled if that returned false.
+Status Report(const ProgressFunction& progress, const Progress& report);
+// The same for a line without amounts.
+Status Say(const ProgressFunction& progress, std::string_view status);
+
+// Keeps blobs from being deleted, by this process or another, until a manifest names them. Whether
+// they are there is to be asked after they were added. Not thread safe.
+class BlobPins {
+ public:
+  static Result<BlobPins> Create(const std::filesystem::path& root);
+  BlobPins(BlobPins&& other) noexcept;
+  BlobPins& operator=(BlobPins&&) = delete;
+  ~BlobPins();
+  Status Add(const std::vector<std::string>& digests);
+
+ private:
+  BlobPins() = default;
+  std::filesystem::path root_, path_;
+  int descriptor_ = -1;
+};
+
+// What Prune may take: files that were not touched for so long. What a running pull, create or
+// upload needs it never takes.
+struct PruneOptions {
+  std::chrono::seconds blobs = std::chrono::hours(1);
+  std::chrono::seconds partials = std::chrono::hours(24 * 14);  // of interrupted pulls
+  bool dry_run = false;                                         // only count
+};
+struct Pruned {
+  int64_t files = 0, bytes = 0;
+};
+
+// Something in the store that is not as it should be.
+struct StoreProblem {
+  std::string digest;  // of the blob; empty for a manifest
+  std::filesystem::path path;
+  std::string what;
+  std::vector<std::string> models;  // that need it
+};
+
+// What takes how much of the disk.
+struct StoreUsage {
+  struct Model {
+    std::string name;
+    int64_t bytes = 0, own_bytes = 0;  // of all its blobs, and of those that no other model has
+  };
+  std::vector<Model> models;                                    // as List has them
+  int64_t blob_bytes = 0, unused_bytes = 0, partial_bytes = 0;  // of all blobs, of those without a
+                                                                // model, and of interrupted pulls
+};
 
 class Store {
  public:
@@ -111,8 +163,8 @@ class Store {
   // The bytes of a model's manifest. kNotFound; the bundled model and local files have none
   // (kInvalidArgument).
   Result<std::string> ReadManifestText(const ModelName& name) const;
-  // Writes a manifest whose blobs are all there, byte for byte, under `name`, and deletes the
-  // layers of the one it replaces that nobody uses any more.
+  // Writes a manifest, byte for byte, under `name`, and deletes the layers of the one it replaces
+  // that nobody uses any more. Its blobs are there, and pinned by the caller.
   Status AddManifest(const ModelName& name, const std::string& text);
 
   // --- blobs; `digest` is "sha256:<64 hex>" or "sha256-<64 hex>", anything else is
@@ -124,9 +176,15 @@ class Store {
   // the digest.
   Result<std::string> ImportFile(const std::filesystem::path& path,
                                  const ProgressFunction& progress);
-  // Deletes blobs that no manifest names and that are older than an hour. Does nothing unless every
-  // manifest is readable.
-  Status Prune();
+  // Deletes those of the layers that no manifest names.
+  Status RemoveUnused(const std::vector<Layer>& candidates);
+  // Deletes what nobody needs: blobs without a manifest, partial and temporary files. Does nothing
+  // unless every manifest is readable.
+  Result<Pruned> Prune(const PruneOptions& options = {});
+  // Reads every blob that the models need (empty: all models) and compares it with its digest.
+  Result<std::vector<StoreProblem>> Verify(const std::vector<ModelName>& models,
+                                           const ProgressFunction& progress) const;
+  StoreUsage Usage() const;
 
   // Receives a blob from a network; Finish checks the digest and only then lists it.
   class BlobWriter {
@@ -146,12 +204,16 @@ class Store {
 
  private:
   friend class Creation;
+  // The manifests by path, also those that cannot be read.
+  std::vector<std::pair<std::filesystem::path, ModelName>> Manifests() const;
+  // All digests that manifests name; nothing if one of them cannot be read.
+  std::optional<std::set<std::string>> NamedDigests() const;
+  Status RemoveUnusedLocked(const std::vector<Layer>& candidates);
   Result<InstalledModel> ReadManifest(const std::filesystem::path& path,
                                       const ModelName& name) const;
   // Finds the path of an existing manifest, whatever its case.
   std::optional<std::filesystem::path> FindManifest(const ModelName& name, ModelName* found) const;
-  Result<Layer> AddBlob(std::string_view content, std::string_view media_type);
-  Status RemoveUnused(const std::vector<Layer>& candidates);
+  Result<Layer> AddBlob(std::string_view content, std::string_view media_type, BlobPins* pins);
   std::filesystem::path root_;
   std::vector<InstalledModel> local_;
 };

@@ -279,5 +279,17 @@ TEST(ModelNameTest, FillsDefaultsAndRefusesWhatOllamaRefuses) {
   EXPECT_FALSE(ModelName::Parse(std::string(81, 'a')));
 }
 
+TEST(ModelNameOfFileTest, IsAlwaysAValidName) {
+  EXPECT_EQ(ModelNameOfFile("/models/Llama 3 (8B)-Q4_K_M.gguf"), "Llama-3-8B-Q4_K_M");
+  EXPECT_EQ(ModelNameOfFile("x.gguf"), "x");
+  EXPECT_EQ(ModelNameOfFile("/a/b-q8-00001-of-00012.gguf"), "b-q8");
+  for (const char* file :
+       {".gguf", "---.gguf", "日本.gguf", "a:b@c.gguf", "no-suffix", "-x.gguf"}) {
+    const std::string name = ModelNameOfFile(file);
+    EXPECT_TRUE(store::ModelName::Parse(name)) << file << " gives " << name;
+  }
+  EXPECT_TRUE(store::ModelName::Parse(ModelNameOfFile(std::string(300, 'x') + ".gguf")));
+}
+
 }  // namespace
 }  // namespace puna::store

@@ -1,0 +1,45 @@
+#include "api/transfer_threads.h"
+
+#include <utility>
+
+namespace puna::api {
+
+void TransferThreads::Post(std::function<void()> work) {
+  const std::lock_guard lock(mutex_);
+  queue_.push_back(std::move(work));
+  if (idle_ < queue_.size() && threads_.size() < limit_) threads_.emplace_back([this] { Loop(); });
+  changed_.notify_one();
+}
+
+void TransferThreads::Loop() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    ++idle_;
+    changed_.wait(lock, [this] { return !queue_.empty() || closing_; });
+    --idle_;
+    if (queue_.empty()) return;
+    const std::function<void()> work = std::move(queue_.front());
+    queue_.pop_front();
+    lock.unlock();
+    work();
+    lock.lock();
+  }
+}
+
+void TransferThreads::Join() {
+  std::vector<std::thread> threads;
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+    threads.swap(threads_);
+  }
+  changed_.notify_all();
+  for (std::thread& thread : threads) thread.join();
+}
+
+size_t TransferThreads::started() const {
+  const std::lock_guard lock(mutex_);
+  return threads_.size();
+}
+
+}  // namespace puna::api

@@ -1,0 +1,243 @@
+#include "registry/transfer.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace puna::registry {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr int kTries = 6;  // of a part, without a byte of progress in between
+// A connection with less than this share of what the others get is made anew, so that one bad route
+// does not hold up the end.
+constexpr double kSlowShare = 0.1;
+constexpr int kMaxCuts = 3;  // of one part; then it is the server that is slow
+
+Status Cancelled() { return MakeError(ErrorCode::kCancelled, "cancelled"); }
+
+// Would trying again be no use?
+bool IsFinal(const Error& error) {
+  return error.code != ErrorCode::kUnavailable && error.code != ErrorCode::kInternal;
+}
+
+// "bytes 10-19/100" has to begin where it was asked to, in a whole of the size that was promised.
+bool IsExpectedRange(std::string_view content_range, int64_t begin, int64_t size) {
+  return content_range.starts_with(fmt::format("bytes {}-", begin)) &&
+         (content_range.ends_with(fmt::format("/{}", size)) || content_range.ends_with("/*"));
+}
+
+}  // namespace
+
+Transfer::Transfer(Session& session, const Source& source, const RegistryOptions& options,
+                   PartialFile& file)
+    : session_(session), what_(source), options_(options), file_(file) {}
+
+// All connections use one address; whoever found it broken first looks for the next.
+Result<BlobSource> Transfer::Current(int64_t* generation) {
+  const std::lock_guard lock(source_mutex_);
+  if (!source_) {
+    PUNA_ASSIGN_OR_RETURN(BlobSource found, what_.find([this] { return stopping(); }));
+    if (found.size_bytes && *found.size_bytes != what_.size_bytes) {
+      return MakeError(ErrorCode::kCorrupt, "{} has {} bytes, expected are {}", what_.name,
+                       *found.size_bytes, what_.size_bytes);
+    }
+    source_ = std::move(found);
+    ++generation_;
+  }
+  *generation = generation_;
+  return *source_;
+}
+
+Result<BlobSource> Transfer::Renew(int64_t failed_generation) {
+  {
+    const std::lock_guard lock(source_mutex_);
+    if (generation_ == failed_generation) source_.reset();
+  }
+  return Current(&failed_generation);
+}
+
+Status Transfer::Take(Part& part, int64_t at, std::span<const char> bytes) {
+  if (recheck_) {
+    PUNA_ASSIGN_OR_RETURN(const bool changed, file_.Correct(at, bytes));
+    if (changed) changes_.fetch_add(1, std::memory_order_acq_rel);
+  } else {
+    PUNA_RETURN_IF_ERROR(file_.WriteAt(at, bytes));
+  }
+  part.done.store(at + static_cast<int64_t>(bytes.size()) - part.begin, std::memory_order_release);
+  return {};
+}
+
+Status Transfer::FetchRest(Part& part) {
+  int64_t generation = 0;
+  PUNA_ASSIGN_OR_RETURN(const BlobSource source, Current(&generation));
+  const int64_t begin = part.begin + part.done.load();
+  const int64_t end = part.begin + part.size;
+  // A server that sends only the whole sends again what is here already.
+  int64_t at = source.ranges ? begin : 0;
+  Status written;
+  std::string wrong_range;
+  http::ClientRequest request = session_.RangeRequest(source, begin, end);
+  request.cancelled = [&] { return stopping() || part.cut.load(std::memory_order_relaxed); };
+  request.on_head = [&](const http::ClientResponse& head) {
+    if (head.status != (source.ranges ? 206 : 200)) return false;
+    const std::string_view range = head.Header("content-range");
+    if (source.ranges && !IsExpectedRange(range, begin, what_.size_bytes))
+      wrong_range = fmt::format("\"{}\"", range);
+    return wrong_range.empty();
+  };
+  request.on_data = [&](std::string_view piece) {
+    if (request.cancelled()) return false;
+    const int64_t skip = std::clamp<int64_t>(begin - at, 0, static_cast<int64_t>(piece.size()));
+    const int64_t take =
+        std::min<int64_t>(static_cast<int64_t>(piece.size()) - skip, end - at - skip);
+    if (take > 0)
+      written = Take(part, at + skip, std::span(piece.data() + skip, static_cast<size_t>(take)));
+    at += static_cast<int64_t>(piece.size());
+    return written && at < end;  // more than was asked for is not wanted
+  };
+  const auto response = session_.SendTo(source, request);
+  if (!written) return written;
+  if (part.done.load() == part.size) return {};
+  if (stopping()) return Cancelled();
+  if (!wrong_range.empty()) {
+    return MakeError(ErrorCode::kCorrupt, "{}: asked for the bytes from {} on, the server sends {}",
+                     what_.name, begin, wrong_range);
+  }
+  if (part.cut.load())
+    return MakeError(ErrorCode::kUnavailable, "{}: a connection was too slow", what_.name);
+  if (!response) return tl::unexpected(response.error());
+  if (response->status != 206 && response->status != 200) return StatusError(what_.name, *response);
+  return MakeError(ErrorCode::kUnavailable, "{}: the connection ended at byte {} of {}", what_.name,
+                   part.begin + part.done.load(), what_.size_bytes);
+}
+
+Status Transfer::FetchPart(Part& part) {
+  int failures = 0;
+  while (part.done.load() < part.size) {
+    const int64_t before = part.done.load();
+    int64_t generation = 0;
+    {
+      const std::lock_guard lock(source_mutex_);
+      generation = generation_;
+    }
+    const Status fetched = FetchRest(part);
+    if (fetched) continue;
+    part.suspect = true;
+    if (part.cut.exchange(false)) continue;
+    // A cut by our own hand looks like a cancelled transfer.
+    if (stopping() || (IsFinal(fetched.error()) && failures > 0)) return fetched;
+    failures = part.done.load() > before ? 0 : failures + 1;
+    if (failures == kTries) return fetched;
+    if (!Sleep(options_.retry_unit * (1 << std::min(failures, 5)))) return Cancelled();
+    // Not found and denied are what an expired address answers, so one new look is worth it.
+    if (const auto renewed = Renew(generation); !renewed && IsFinal(renewed.error()))
+      return tl::unexpected(renewed.error());
+  }
+  return {};
+}
+
+bool Transfer::Sleep(std::chrono::milliseconds time) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, time, [&] { return stopping(); });
+  return !stopping();
+}
+
+void Transfer::Stop(Status status) {
+  const std::lock_guard lock(mutex_);
+  if (!stopping_.exchange(true)) status_ = std::move(status);
+  changed_.notify_all();
+}
+
+void Transfer::Confirm(int64_t changes) {
+  const std::lock_guard lock(mutex_);
+  confirmed_ = changes;
+  changed_.notify_all();
+}
+
+Part* Transfer::NextPart(size_t slot) {
+  std::unique_lock lock(mutex_);
+  slots_[slot] = {};
+  changed_.wait(lock, [&] { return confirmed_ >= changes() || stopping(); });
+  if (stopping()) return nullptr;
+  while (next_part_ < order_.size()) {
+    Part* part = order_[next_part_++];
+    if (part->done.load() < part->size) {
+      slots_[slot].part = part;
+      return part;
+    }
+  }
+  return nullptr;
+}
+
+void Transfer::Work(size_t slot) {
+  while (Part* part = stopping() ? nullptr : NextPart(slot)) {
+    if (Status fetched = FetchPart(*part); !fetched) Stop(std::move(fetched));
+  }
+  const std::lock_guard lock(mutex_);
+  slots_[slot] = {};
+  --running_;
+  changed_.notify_all();
+}
+
+// REQUIRES: mutex_ is held.
+void Transfer::WatchSpeed() {
+  const auto now = steady_clock::now();
+  const double seconds = std::chrono::duration<double>(now - window_start_).count();
+  if (now - window_start_ < options_.speed_window) return;
+  window_start_ = now;
+  std::vector<std::pair<double, Part*>> rates;
+  for (Slot& slot : slots_) {
+    if (slot.part == nullptr) continue;
+    const int64_t done = slot.part->done.load();
+    if (slot.whole_window)
+      rates.emplace_back(static_cast<double>(done - slot.done_before) / seconds, slot.part);
+    slot.whole_window = true;
+    slot.done_before = done;
+  }
+  if (rates.size() >= 3) {
+    std::sort(rates.begin(), rates.end());
+    usual_rate_ = rates[rates.size() / 2].first;
+  }
+  for (const auto& [rate, part] : rates) {
+    if (rate >= usual_rate_ * kSlowShare || part->cuts >= kMaxCuts) continue;
+    ++part->cuts;
+    part->cut.store(true);
+  }
+}
+
+Status Transfer::Run(const std::function<Status()>& follow) {
+  int64_t generation = 0;
+  PUNA_ASSIGN_OR_RETURN(const BlobSource source, Current(&generation));
+  // Parts that wait for each other's bytes of one stream would each fetch the whole.
+  if (!source.ranges && file_.parts().size() > 1) file_.UseOnePart();
+  for (Part& part : file_.parts()) order_.push_back(&part);
+  if (recheck_) {
+    std::stable_partition(order_.begin(), order_.end(), [](Part* part) { return part->suspect; });
+  }
+  const auto count = static_cast<size_t>(
+      std::clamp(options_.connections, 1, static_cast<int>(std::max<size_t>(1, order_.size()))));
+  slots_.resize(count);
+  window_start_ = steady_clock::now();
+  running_ = static_cast<int>(count);
+  std::vector<std::thread> threads;
+  threads.reserve(count);
+  for (size_t i = 0; i < count; ++i) threads.emplace_back([this, i] { Work(i); });
+  for (bool running = true; running;) {
+    if (Status followed = follow(); !followed) Stop(std::move(followed));
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::milliseconds(20), [&] { return running_ == 0; });
+    running = running_ > 0;
+    WatchSpeed();
+  }
+  for (std::thread& thread : threads) thread.join();
+  return status_;
+}
+
+Status Transfer::Recheck(const std::function<Status()>& follow) {
+  recheck_ = true;
+  file_.Forget();
+  return Run(follow);
+}
+
+}  // namespace puna::registry
