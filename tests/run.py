@@ -6,7 +6,8 @@ Three kinds are found by name, so that adding a test needs no list:
   <build>/bin/*_fuzz        fuzz targets; a short run from the seeds in tests/data/<folder>/fuzz_<target>
   tests/check_*.py, tests/e2e/*_e2e.py
                             scripts that print "ok NAME", "fail NAME: why" or "skip NAME: why" lines;
-                            they get --build DIR; a crash or an exit code other than 0 counts as a failure
+                            they get --build DIR, and PUNA_TEST_ALL=1 for the long tiers; a crash or an exit code other than 0
+                            counts as a failure
 
 Builds with a sanitizer get its options, with tests/sanitizers/*.supp, and three times the time. --also runs some programs of
 another build too.
@@ -130,7 +131,8 @@ def run_fuzz(program, tally, build, options):
 
 def run_script(script, tally, build, options):
     command = [sys.executable, str(script), "--build", str(build.folder)]
-    code, output, seconds = run(command, options.timeout * build.slowness, build.environment())
+    environment = build.environment(PUNA_TEST_ALL="1" if options.all else "")
+    code, output, seconds = run(command, options.timeout * build.slowness * (12 if options.all else 1), environment)
     label = build.label + script.name
     counts = {"ok": 0, "fail": 0, "skip": 0}
     for line in output.splitlines():

@@ -9,6 +9,7 @@
 #include "cli/model_files.h"
 #include "cli/registry_commands.h"
 #include "cli/terminal.h"
+#include "store/model_name.h"
 #include "store/modelfile.h"
 
 namespace puna::cli {
@@ -39,6 +40,11 @@ Result<ModelfileText> ReadModelfile(const std::string& file) {
     return modelfile;
   }
   const fs::path path = file.empty() ? "Modelfile" : ResolvePath(file, "");
+  if (fs::is_directory(path, error)) {
+    modelfile.folder = path;
+    modelfile.text = "FROM .\n";
+    return modelfile;
+  }
   if (!fs::is_regular_file(path, error)) {
     return MakeError(ErrorCode::kNotFound, "specified Modelfile wasn't found: {}", path.string());
   }
@@ -127,6 +133,39 @@ Status Create(const Context& context, const CreateOptions& options) {
 }
 
 }  // namespace
+
+Status ImportModel(const Context& context, const std::string& path, const std::string& name) {
+  const fs::path source = ResolvePath(path, "");
+  std::error_code error;
+  CreateOptions options;
+  const fs::path whole = fs::absolute(source, error).lexically_normal();
+  const fs::path named = whole.has_filename() ? whole : whole.parent_path();
+  options.model = name.empty() ? store::ModelNameOfFile(named) : name;
+  if (fs::is_directory(source, error)) {
+    const fs::path modelfile = source / "Modelfile";
+    options.file = fs::exists(modelfile, error) ? modelfile.string() : source.string();
+  } else if (fs::is_regular_file(source, error)) {
+    options.file = source.string();
+  } else {
+    return MakeError(ErrorCode::kNotFound, "there is no file or folder {}", source.string());
+  }
+  PUNA_RETURN_IF_ERROR(Create(context, options));
+  std::printf("imported '%s'\n", options.model.c_str());
+  return {};
+}
+
+void AddImport(CLI::App& app, Context& context, Action* chosen) {
+  CLI::App* command = app.add_subcommand(
+      "import", "Make a model of a GGUF file, or of a folder that puna export wrote");
+  auto arguments = std::make_shared<std::pair<std::string, std::string>>();
+  command->add_option("PATH", arguments->first, "The file or folder")->required();
+  command->add_option("NAME", arguments->second, "Of the model; else that of the file");
+  command->callback([&context, arguments, chosen] {
+    *chosen = [&context, arguments] {
+      return ImportModel(context, arguments->first, arguments->second);
+    };
+  });
+}
 
 void AddCreate(CLI::App& app, Context& context, Action* chosen) {
   CLI::App* command =

@@ -139,21 +139,14 @@ struct LineReader::State {
         {"puna-suspend", Suspend},     {"puna-paste", Paste},           {"puna-editor", OpenEditor},
     };
     static constexpr Key kKeys[] = {
-        {"^C", "puna-interrupt"},
-        {"^M", "puna-newline"},  // Ctrl-J, see above
-        {"^I", "puna-tab"},
-        {"^Z", "puna-suspend"},
-        {"^G", "puna-editor"},
-        {"\\e[200~", "puna-paste"},
-        {"^W", "ed-delete-prev-word"},
-        {"^U", "vi-kill-line-prev"},
-        {"\\e[H", "ed-move-to-beg"},
-        {"\\e[F", "ed-move-to-end"},
-        {"\\e[1~", "ed-move-to-beg"},
-        {"\\e[4~", "ed-move-to-end"},
-        {"\\e[3~", "ed-delete-next-char"},
-        {"\\e[1;5D", "ed-prev-word"},
-        {"\\e[1;5C", "em-next-word"},
+        {"^C", "puna-interrupt"},     {"^M", "puna-newline"},  // Ctrl-J, see above
+        {"^I", "puna-tab"},           {"^Z", "puna-suspend"},
+        {"^G", "puna-editor"},        {"\\e[200~", "puna-paste"},
+        {"^R", "em-inc-search-prev"}, {"^W", "ed-delete-prev-word"},
+        {"^U", "vi-kill-line-prev"},  {"\\e[H", "ed-move-to-beg"},
+        {"\\e[F", "ed-move-to-end"},  {"\\e[1~", "ed-move-to-beg"},
+        {"\\e[4~", "ed-move-to-end"}, {"\\e[3~", "ed-delete-next-char"},
+        {"\\e[1;5D", "ed-prev-word"}, {"\\e[1;5C", "em-next-word"},
     };
     for (const Function& function : kFunctions)
       el_set(edit, EL_ADDFN, function.name, function.name, function.run);

@@ -5,6 +5,7 @@
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/human.h"
+#include "cli/json_output.h"
 #include "cli/list_view.h"
 
 namespace puna::cli {
@@ -25,12 +26,27 @@ Result<std::string> ListText(const ApiClient& client, const std::string& prefix)
   return text;
 }
 
+namespace {
+
+Status PrintJson(const ApiClient& client, const std::string& prefix) {
+  PUNA_ASSIGN_OR_RETURN(const Json answer, client.Get("/api/tags"));
+  for (const Json& model : answer.value("models", Json::array())) {
+    if (StartsWithIgnoringCase(JsonString(model, "name"), prefix)) PrintJsonLine(model);
+  }
+  return {};
+}
+
+}  // namespace
+
 void AddList(CLI::App& app, Context& context, Action* chosen) {
   CLI::App* command = app.add_subcommand("list", "List the models in the store")->alias("ls");
   auto prefix = std::make_shared<std::string>();
-  command->add_option("prefix", *prefix, "Only models whose name begins with this");
-  command->callback([&context, prefix, chosen] {
-    *chosen = [&context, prefix]() -> Status {
+  auto json = std::make_shared<bool>(false);
+  command->add_option("PREFIX", *prefix, "Only models whose name begins with this");
+  AddJsonFlag(command, json.get());
+  command->callback([&context, prefix, json, chosen] {
+    *chosen = [&context, prefix, json]() -> Status {
+      if (*json) return PrintJson(ApiClient(context.settings), *prefix);
       PUNA_ASSIGN_OR_RETURN(const std::string text, ListText(ApiClient(context.settings), *prefix));
       std::puts(text.c_str());
       return {};

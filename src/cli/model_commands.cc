@@ -41,7 +41,7 @@ Status Remove(const Context& context, const std::vector<std::string>& models) {
 void AddStop(CLI::App& app, Context& context, Action* chosen) {
   CLI::App* command = app.add_subcommand("stop", "Unload a model");
   auto model = std::make_shared<std::string>();
-  command->add_option("model", *model, "The model")->required();
+  command->add_option("MODEL", *model, "The model")->required();
   command->callback(
       [&context, model, chosen] { *chosen = [&context, model] { return Stop(context, *model); }; });
 }
@@ -49,8 +49,8 @@ void AddStop(CLI::App& app, Context& context, Action* chosen) {
 void AddCopy(CLI::App& app, Context& context, Action* chosen) {
   CLI::App* command = app.add_subcommand("cp", "Copy a model under another name");
   auto names = std::make_shared<std::pair<std::string, std::string>>();
-  command->add_option("source", names->first, "The model")->required();
-  command->add_option("destination", names->second, "The new name")->required();
+  command->add_option("SOURCE", names->first, "The model")->required();
+  command->add_option("DESTINATION", names->second, "The new name")->required();
   command->callback([&context, names, chosen] {
     *chosen = [&context, names] { return Copy(context, names->first, names->second); };
   });
@@ -59,7 +59,7 @@ void AddCopy(CLI::App& app, Context& context, Action* chosen) {
 void AddRemove(CLI::App& app, Context& context, Action* chosen) {
   CLI::App* command = app.add_subcommand("rm", "Delete models");
   auto models = std::make_shared<std::vector<std::string>>();
-  command->add_option("model", *models, "The models")->required();
+  command->add_option("MODELS", *models, "The models")->required();
   command->callback([&context, models, chosen] {
     *chosen = [&context, models] { return Remove(context, *models); };
   });

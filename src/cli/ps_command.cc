@@ -8,6 +8,7 @@
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/human.h"
+#include "cli/json_output.h"
 #include "cli/terminal.h"
 
 namespace puna::cli {
@@ -51,6 +52,14 @@ Result<std::string> PsTable(const ApiClient& client, const std::string& prefix, 
   return FormatTable(rows);
 }
 
+Status PrintJson(const ApiClient& client, const std::string& prefix) {
+  PUNA_ASSIGN_OR_RETURN(const Json answer, client.Get("/api/ps"));
+  for (const Json& model : answer.value("models", Json::array())) {
+    if (JsonString(model, "name").starts_with(prefix)) PrintJsonLine(model);
+  }
+  return {};
+}
+
 Status Watch(const Context& context, const std::string& prefix) {
   const ApiClient client(context.settings);
   const InterruptScope interrupt;
@@ -70,12 +79,15 @@ Status Watch(const Context& context, const std::string& prefix) {
 void AddPs(CLI::App& app, Context& context, Action* chosen) {
   CLI::App* command = app.add_subcommand("ps", "List the models in memory");
   auto prefix = std::make_shared<std::string>();
-  command->add_option("prefix", *prefix, "Only models whose name begins with this");
+  command->add_option("PREFIX", *prefix, "Only models whose name begins with this");
   auto watch = std::make_shared<bool>(false);
   command->add_flag("-w,--watch", *watch,
                     "Go on until interrupted, with how busy the models are, every second");
-  command->callback([&context, prefix, watch, chosen] {
-    *chosen = [&context, prefix, watch]() -> Status {
+  auto json = std::make_shared<bool>(false);
+  AddJsonFlag(command, json.get());
+  command->callback([&context, prefix, watch, json, chosen] {
+    *chosen = [&context, prefix, watch, json]() -> Status {
+      if (*json) return PrintJson(ApiClient(context.settings), *prefix);
       if (*watch) return Watch(context, *prefix);
       PUNA_ASSIGN_OR_RETURN(const std::string table,
                             PsTable(ApiClient(context.settings), *prefix, /*with_load=*/false));

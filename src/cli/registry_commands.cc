@@ -1,19 +1,28 @@
 // puna pull and push: models from and to a registry. The server does the work.
 #include "cli/registry_commands.h"
 
+#include <cstdio>
+
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "http/url.h"
+#include "store/model_name.h"
 
 namespace puna::cli {
 namespace {
 
-Status Transfer(const ApiClient& client, const char* path, const std::string& model,
-                bool insecure) {
+struct TransferOptions {
+  std::string model, as;
+  bool insecure = false;
+};
+
+Status Transfer(const ApiClient& client, const char* path, const TransferOptions& options) {
   ProgressLines progress;
   const InterruptScope interrupt;
   const auto interrupted = [&] { return interrupt.interrupted(); };
-  Json request = {{"model", model}};
-  if (insecure) request["insecure"] = true;
+  Json request = {{"model", options.model}};
+  if (!options.as.empty()) request["name"] = options.as;
+  if (options.insecure) request["insecure"] = true;
   return client.PostStream(
       path, request,
       [&](const Json& line) {
@@ -24,38 +33,56 @@ Status Transfer(const ApiClient& client, const char* path, const std::string& mo
       interrupted);
 }
 
-struct TransferOptions {
-  std::string model;
-  bool insecure = false;
-};
+Status Pull(const Context& context, const TransferOptions& options) {
+  constexpr std::string_view kFile = "file://";
+  const ApiClient client(context.settings);
+  if (options.model.starts_with(kFile)) {
+    const std::string path = http::DecodePath(options.model.substr(kFile.size()));
+    return ImportModel(context, path, options.as);
+  }
+  return Transfer(client, "/api/pull", options);
+}
 
-void AddTransfer(CLI::App& app, Context& context, Action* chosen, const char* name,
-                 const char* description) {
-  CLI::App* command = app.add_subcommand(name, description);
+Status Push(const Context& context, const TransferOptions& options) {
+  PUNA_RETURN_IF_ERROR(Transfer(ApiClient(context.settings), "/api/push", options));
+  const auto name = store::ModelName::Parse(options.model);
+  if (name && name->host == store::ModelName().host) {
+    std::printf("You can find your model at:\n\n\thttps://ollama.com/%s/%s\n",
+                name->name_space.c_str(), name->model.c_str());
+  }
+  return {};
+}
+
+std::shared_ptr<TransferOptions> AddOptions(CLI::App* command, const char* model) {
   auto options = std::make_shared<TransferOptions>();
-  command->add_option("MODEL", options->model, "[host/][namespace/]model[:tag]")->required();
+  command->add_option("MODEL", options->model, model)->required();
   command->add_flag("--insecure", options->insecure,
                     "Use plain http and do not verify certificates");
-  const std::string path = std::string("/api/") + name;
-  command->callback([&context, options, path, chosen] {
-    *chosen = [&context, options, path] {
-      return Transfer(ApiClient(context.settings), path.c_str(), options->model, options->insecure);
-    };
-  });
+  return options;
 }
 
 }  // namespace
 
 Status PullModel(const ApiClient& client, const std::string& model, bool insecure) {
-  return Transfer(client, "/api/pull", model, insecure);
+  return Transfer(client, "/api/pull", {.model = model, .as = "", .insecure = insecure});
 }
 
 void AddPull(CLI::App& app, Context& context, Action* chosen) {
-  AddTransfer(app, context, chosen, "pull", "Fetch a model from a registry");
+  CLI::App* command = app.add_subcommand("pull", "Fetch a model from a registry, or a GGUF file");
+  const auto options = AddOptions(
+      command, "[host/][namespace/]model[:tag], or the URL (https:, file:) of a GGUF file");
+  command->add_option("--as", options->as, "Name of the model that a URL becomes");
+  command->callback([&context, options, chosen] {
+    *chosen = [&context, options] { return Pull(context, *options); };
+  });
 }
 
 void AddPush(CLI::App& app, Context& context, Action* chosen) {
-  AddTransfer(app, context, chosen, "push", "Send a model to a registry");
+  CLI::App* command = app.add_subcommand("push", "Send a model to a registry");
+  const auto options = AddOptions(command, "[host/][namespace/]model[:tag]");
+  command->callback([&context, options, chosen] {
+    *chosen = [&context, options] { return Push(context, *options); };
+  });
 }
 
 }  // namespace puna::cli

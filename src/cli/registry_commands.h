@@ -6,12 +6,17 @@
 
 #include "base/result.h"
 #include "cli/api_client.h"
+#include "cli/commands.h"
 
 namespace puna::cli {
 
 // Has the server pull the model, with progress on standard error. Ctrl-C ends it (kCancelled); what
 // has arrived is kept for the next time.
 Status PullModel(const ApiClient& client, const std::string& model, bool insecure);
+
+// Makes a model of a GGUF file or a folder on this machine; without a name it gets that of the
+// file.
+Status ImportModel(const Context& context, const std::string& path, const std::string& name);
 
 }  // namespace puna::cli
 

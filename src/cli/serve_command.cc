@@ -3,14 +3,20 @@
 // SIGINT and SIGTERM are blocked before any thread exists and waited for here, so that no handler
 // runs in the middle of anything. Then running answers may end; a second signal ends the process at
 // once.
+#include <fcntl.h>
+#include <netdb.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 
 #include "api/api.h"
 #include "api/version.h"
 #include "base/log.h"
+#include "base/log_file.h"
 #include "base/settings.h"
 #include "cli/commands.h"
 
@@ -53,7 +59,41 @@ std::string SettingsMarkdown() {
   return text;
 }
 
-Status Serve(const Settings& settings) {
+// The socket of systemd's socket activation (sd_listen_fds): LISTEN_FDS of them begin at descriptor
+// 3, for the process LISTEN_PID. Its address becomes that of the settings. -1 if there is none.
+Result<int> InheritedSocket(Settings* settings) {
+  constexpr int kFirst = 3;
+  const auto number = [](const char* name) -> long {
+    const char* text = std::getenv(name);
+    return text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+  };
+  const long process = number("LISTEN_PID"), count = number("LISTEN_FDS");
+  for (const char* name : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"}) ::unsetenv(name);
+  if (process != ::getpid() || count < 1) return -1;
+  if (count > 1) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "systemd passes {} sockets; a server listens on one", count);
+  }
+  sockaddr_storage address = {};
+  socklen_t length = sizeof(address);
+  char host[NI_MAXHOST], port[NI_MAXSERV];
+  if (::getsockname(kFirst, reinterpret_cast<sockaddr*>(&address), &length) != 0 ||
+      (address.ss_family != AF_INET && address.ss_family != AF_INET6) ||
+      ::getnameinfo(reinterpret_cast<sockaddr*>(&address), length, host, sizeof(host), port,
+                    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    return MakeError(ErrorCode::kInvalidArgument, "the socket that was passed is not one of TCP");
+  }
+  ::fcntl(kFirst, F_SETFD, FD_CLOEXEC);
+  settings->host =
+      fmt::format(fmt::runtime(address.ss_family == AF_INET6 ? "[{}]:{}" : "{}:{}"), host, port);
+  return kFirst;
+}
+
+Status Serve(Settings settings, const std::string& log_file) {
+  if (log_file != "none") {
+    // A server that cannot write its log can still serve.
+    if (const Status added = AddLogFile(log_file); !added) LogWarning("{}", added.error().message);
+  }
   sigset_t signals;
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGINT);
@@ -62,7 +102,8 @@ Status Serve(const Settings& settings) {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a file at its limit is an error of whoever writes it
 
-  auto server = api::ApiServer::Start({.settings = settings});
+  PUNA_ASSIGN_OR_RETURN(const int inherited, InheritedSocket(&settings));
+  auto server = api::ApiServer::Start({.settings = settings, .listening_descriptor = inherited});
   if (!server) {
     if (server.error().code != ErrorCode::kUnavailable)
       return tl::unexpected(std::move(server).error());
@@ -92,10 +133,13 @@ void AddServe(CLI::App& app, Context& context, Action* chosen) {
   CLI::App* command = app.add_subcommand("serve", "Start the server")->alias("start");
   command->footer(SettingsHelp());
   auto markdown = std::make_shared<bool>(false);
+  auto log_file = std::make_shared<std::string>(DefaultLogFile());
+  command->add_option("--log-file", *log_file,
+                      "File that gets the log too, for puna logs; none: no file");
   command->add_flag("--settings-markdown", *markdown)->group("");  // for docs/settings.md
-  command->callback([&context, markdown, chosen] {
-    *chosen = [&context, markdown]() -> Status {
-      if (!*markdown) return Serve(context.settings);
+  command->callback([&context, markdown, log_file, chosen] {
+    *chosen = [&context, markdown, log_file]() -> Status {
+      if (!*markdown) return Serve(context.settings, *log_file);
       std::fputs(SettingsMarkdown().c_str(), stdout);
       return {};
     };

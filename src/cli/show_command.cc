@@ -3,6 +3,7 @@
 
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/json_output.h"
 #include "cli/show_view.h"
 
 namespace puna::cli {
@@ -12,13 +13,17 @@ constexpr const char* kParts[] = {"license", "modelfile", "parameters", "templat
 
 struct ShowOptions {
   std::string model, part;
-  bool verbose = false;
+  bool verbose = false, json = false;
 };
 
 Status Show(const Context& context, const ShowOptions& options) {
   Json request = {{"model", options.model}};
   if (options.verbose) request["verbose"] = true;
   PUNA_ASSIGN_OR_RETURN(const Json shown, ApiClient(context.settings).Post("/api/show", request));
+  if (options.json) {
+    PrintJsonLine(shown);
+    return {};
+  }
   if (options.part.empty()) {
     std::fputs(FormatModelInfo(shown, options.verbose).c_str(), stdout);
     return {};
@@ -42,6 +47,7 @@ void AddShow(CLI::App& app, Context& context, Action* chosen) {
   }
   parts->require_option(0, 1);
   command->add_flag("-v,--verbose", options->verbose, "Metadata and tensors too");
+  AddJsonFlag(command, &options->json);
   command->callback([&context, options, chosen] {
     *chosen = [&context, options] { return Show(context, *options); };
   });

@@ -32,6 +32,8 @@ constexpr const char* kShortcuts[] = {
     "Ctrl + w            Delete the word before the cursor",
     "Ctrl + j            Begin a new line within the message",
     "Ctrl + g            Open the message in an editor",
+    "Ctrl + p, Ctrl + n  Earlier and later lines, as Up and Down",
+    "Ctrl + r            Search earlier lines",
     "Ctrl + l            Clear the screen",
     "Ctrl + c            Stop the answer, or drop the line",
     "Ctrl + d            Leave, on an empty line",

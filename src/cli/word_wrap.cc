@@ -11,6 +11,8 @@
 namespace puna::cli {
 namespace {
 
+constexpr std::string_view kFence = "```";
+
 int WidthOf(char32_t codepoint) {
   return utf8proc_charwidth(static_cast<utf8proc_int32_t>(codepoint));
 }
@@ -39,6 +41,16 @@ void WordWrapper::EndWord(std::string* out) {
   word_width_ = 0;
 }
 
+// A line of ``` begins or ends a block of code.
+void WordWrapper::NoteLine(std::string_view character) {
+  if (character == "\n") {
+    if (line_start_ == kFence) in_code_ = !in_code_;
+    line_start_.clear();
+  } else if (line_start_.size() < kFence.size() && (character != " " || !line_start_.empty())) {
+    line_start_ += character;
+  }
+}
+
 std::string WordWrapper::Push(std::string_view text) {
   std::string out;
   while (!text.empty()) {
@@ -46,7 +58,9 @@ std::string WordWrapper::Push(std::string_view text) {
     const std::string_view bytes = text.substr(0, static_cast<size_t>(next.length_bytes));
     text.remove_prefix(bytes.size());
     const int width = WidthOf(next.codepoint);
-    if (width_ == 0) {
+    const bool was_code = in_code_;
+    NoteLine(bytes);
+    if (width_ == 0 || was_code) {
       out += bytes;
       column_ = next.codepoint == '\n' ? 0 : column_ + 1;
     } else if (next.codepoint == '\n') {

@@ -11,7 +11,8 @@ namespace puna::cli {
 int DisplayWidth(std::string_view text);
 
 // Text comes in pieces of whole characters and goes out as far as it is known where it stands: the
-// last word is held back until it ends. Words longer than a line are cut. Not thread safe.
+// last word is held back until it ends. Words longer than a line are cut. Blocks of code, between
+// lines that begin with ```, stay as they are. Not thread safe.
 class WordWrapper {
  public:
   // `width` in columns; 0: nothing is broken or held back.
@@ -24,10 +25,13 @@ class WordWrapper {
 
  private:
   void EndWord(std::string* out);
+  void NoteLine(std::string_view character);
   int width_;
   int column_ = 0;  // where the next character goes
   std::string word_;
   int word_width_ = 0;
+  bool in_code_ = false;
+  std::string line_start_;  // the first letters of the line as it came, without leading spaces
 };
 
 }  // namespace puna::cli

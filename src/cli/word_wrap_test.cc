@@ -60,6 +60,16 @@ TEST(WordWrapTest, WideCharactersBreakAnywhereAndCountTwice) {
   EXPECT_EQ(DisplayWidth("e\xCC\x81"), 1);  // with a combining accent
 }
 
+TEST(WordWrapTest, CodeIsLeftAlone) {
+  const std::string code = "    if (a  ==  b) call(a, b, c, d);\n";
+  const std::string text = "some words here\n```cpp\n" + code + "```\nsome words here";
+  for (const size_t piece : {1, 2, 5, 100}) {
+    EXPECT_EQ(WrapInPieces(text, 10, piece),
+              "some words\nhere\n```cpp\n" + code + "```\nsome words\nhere");
+  }
+  EXPECT_EQ(WrapInPieces("a ``` in a line is no fence", 12, 3), "a ``` in a \nline is no \nfence");
+}
+
 TEST(WordWrapTest, WidthZeroPassesTextThrough) {
   const std::string text = "a b  c\nlonger than any line could be";
   EXPECT_EQ(WrapInPieces(text, 0, 3), text);

@@ -1,0 +1,131 @@
+// puna doctor: what hardware and settings are in use, and what would make it faster.
+#include <sys/statvfs.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "api/version.h"
+#include "backend/cpu/gemm.h"
+#include "cli/api_client.h"
+#include "cli/commands.h"
+#include "cli/human.h"
+#include "cli/json_output.h"
+#include "cli/machine.h"
+#include "store/store.h"
+
+namespace puna::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using backend::cpu::Isa;
+
+std::string IsasOfThisMachine() {
+  std::string names;
+  for (const Isa isa :
+       {Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx, Isa::kNeon, Isa::kScalar}) {
+    if (!backend::cpu::IsaAvailable(isa)) continue;
+    names += (names.empty() ? "" : ", ") + std::string(backend::cpu::IsaName(isa));
+  }
+  return names;
+}
+
+// The settings that somebody has set, as "NAME=value".
+std::vector<std::string> ChangedSettings() {
+  std::vector<std::string> changed;
+  for (const SettingDescription& setting : DescribeSettings()) {
+    for (const char* prefix : {"PUNA_", "OLLAMA_"}) {
+      if (prefix[0] == 'O' && !setting.ollama) continue;
+      const std::string name = prefix + std::string(setting.name);
+      const char* value = std::getenv(name.c_str());
+      if (value == nullptr || *value == '\0') continue;
+      const bool secret = std::string_view(setting.name) == "API_KEY";
+      changed.push_back(name + "=" + (secret ? "(set)" : value));
+      break;
+    }
+  }
+  return changed;
+}
+
+int64_t FreeBytes(fs::path folder) {
+  std::error_code error;
+  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
+  struct statvfs info = {};
+  if (::statvfs(folder.c_str(), &info) != 0) return 0;
+  return static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
+}
+
+std::string ServerText(const Settings& settings) {
+  const ApiClient client(settings);
+  const auto version = client.Get("/api/version");
+  if (!version) return "none at " + client.base_url();
+  return fmt::format("{} at {}", JsonString(*version, "puna", JsonString(*version, "version")),
+                     client.base_url());
+}
+
+Status Doctor(const Context& context, bool json) {
+  const Settings& settings = context.settings;
+  const Machine machine = ReadMachine();
+  PUNA_ASSIGN_OR_RETURN(const Isa isa, backend::cpu::ChooseIsa(settings.isa));
+  const std::string isa_name(backend::cpu::IsaName(isa));
+  const std::vector<std::string> advice = Advice(machine, isa_name, settings.threads);
+  const std::vector<std::string> changed = ChangedSettings();
+  const store::StoreUsage usage = store::Store(settings.models).Usage();
+  const std::string server = ServerText(settings);
+  const int64_t free = FreeBytes(settings.models);
+  if (json) {
+    PrintJsonLine({{"version", std::string(api::kVersion)},
+                   {"server", server},
+                   {"processor", machine.processor},
+                   {"cores", machine.cores},
+                   {"cpu_quota", machine.cpu_quota},
+                   {"isa", isa_name},
+                   {"memory_bytes", machine.memory_bytes},
+                   {"available_bytes", machine.available_bytes},
+                   {"memory_limit_bytes", machine.memory_limit},
+                   {"gpus", machine.gpus},
+                   {"models", settings.models.string()},
+                   {"model_count", usage.models.size()},
+                   {"blob_bytes", usage.blob_bytes},
+                   {"disk_free_bytes", free},
+                   {"settings", changed},
+                   {"advice", advice}});
+    return {};
+  }
+  const auto row = [](const char* label, const std::string& text) {
+    std::printf("%-14s%s\n", label, text.c_str());
+  };
+  row("puna", api::kVersion);
+  row("server", server);
+  row("processor", machine.processor.empty() ? "unknown" : machine.processor);
+  row("cores",
+      fmt::format(
+          "{}{}", machine.cores,
+          machine.cpu_quota > 0 ? fmt::format(", time for {:.1f}", machine.cpu_quota) : ""));
+  row("kernels", fmt::format("{} (this machine runs {})", isa_name, IsasOfThisMachine()));
+  row("memory",
+      fmt::format(
+          "{}, {} available{}", HumanBytes(machine.memory_bytes),
+          HumanBytes(machine.available_bytes),
+          machine.memory_limit > 0 ? ", limited to " + HumanBytes(machine.memory_limit) : ""));
+  row("store", fmt::format("{}: {} models, {}; {} free on the disk", settings.models.string(),
+                           usage.models.size(), HumanBytes(usage.blob_bytes), HumanBytes(free)));
+  for (const std::string& setting : changed) row("setting", setting);
+  for (const std::string& gpu : machine.gpus) row("GPU", gpu);
+  std::printf("\n");
+  for (const std::string& sentence : advice) std::printf("* %s\n", sentence.c_str());
+  if (advice.empty()) std::printf("nothing is known that would make it faster\n");
+  return {};
+}
+
+}  // namespace
+
+void AddDoctor(CLI::App& app, Context& context, Action* chosen) {
+  CLI::App* command = app.add_subcommand(
+      "doctor", "Show the hardware and settings in use, and what would make it faster");
+  auto json = std::make_shared<bool>(false);
+  AddJsonFlag(command, json.get());
+  command->callback(
+      [&context, json, chosen] { *chosen = [&context, json] { return Doctor(context, *json); }; });
+}
+
+}  // namespace puna::cli

@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""The store of models when programs are killed in the middle of changing it, and when several change it at once. Prints
+"ok NAME", "fail NAME: why" or "skip NAME: why" (see tests/run.py)."""
+import contextlib
+import hashlib
+import http.server
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import threading
+import time
+
+from puna_server import ROOT, Server, contains, equal, main
+
+KILLS = 200 if os.environ.get("PUNA_TEST_ALL") else 12
+CHUNK = 256 << 10
+
+
+class Registry:
+    """Models that share layers, served by this process slowly enough to be interrupted."""
+
+    def __init__(self):
+        self.blobs = {}
+        self.manifests = {}
+        weights = (ROOT / "models" / "mini.gguf").read_bytes()
+        for i in range(3):
+            self.add_model(f"model{i}", weights + bytes([i]) * (1 << 20), f"You are number {i}.")
+        registry = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                registry.answer(self)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.host = f"127.0.0.1:{self.server.server_port}"
+
+    def add_blob(self, content, media_type):
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        self.blobs[digest] = content
+        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+
+    def add_model(self, name, weights, system):
+        config = json.dumps({"model_format": "gguf", "model_family": "llama", "name": name}).encode()
+        self.manifests[name] = json.dumps({
+            "schemaVersion": 2,
+            "config": self.add_blob(config, "application/vnd.docker.container.image.v1+json"),
+            "layers": [self.add_blob(weights, "application/vnd.ollama.image.model"),
+                       self.add_blob(system.encode(), "application/vnd.ollama.image.system")]}).encode()
+
+    def answer(self, request):
+        kind, name = request.path.split("/")[-2:]
+        body = self.manifests.get(request.path.split("/")[3]) if kind == "manifests" else self.blobs.get(name)
+        begin, end = 0, len(body or b"") - 1
+        wanted = request.headers.get("Range")
+        if wanted and body:
+            begin, end = (int(part) for part in wanted.removeprefix("bytes=").split("-"))
+            end = min(end, len(body) - 1)
+        request.send_response(404 if body is None else 206 if wanted else 200)
+        if wanted and body:
+            request.send_header("Content-Range", f"bytes {begin}-{end}/{len(body)}")
+        request.send_header("Content-Length", str(end - begin + 1))
+        request.end_headers()
+        with contextlib.suppress(OSError):
+            for at in range(begin, end + 1, CHUNK):
+                request.wfile.write(body[at:min(at + CHUNK, end + 1)])
+                time.sleep(0.002)
+
+
+class Fixture:
+    def __init__(self, build):
+        self.build = build
+        self.registry = Registry()
+        self.server = Server(build)
+        self.models = self.server.folder / "models"
+        self.rng = random.Random(20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        self.registry.server.shutdown()
+        self.server.__exit__(*failure)
+
+    def log_text(self):
+        return self.server.log_text()
+
+    def name(self, number):
+        return f"{self.registry.host}/library/model{number}"
+
+
+def broken_models(models):
+    """What is wrong with the listed models, judged without puna."""
+    wrong = []
+    for manifest in (models / "manifests").glob("*/*/*/*"):
+        if manifest.name.startswith("."):
+            continue
+        content = json.loads(manifest.read_bytes())
+        for layer in [content["config"], *content["layers"]]:
+            blob = models / "blobs" / layer["digest"].replace(":", "-")
+            if not blob.exists():
+                wrong.append(f"{manifest}: {blob.name} is missing")
+            elif hashlib.sha256(blob.read_bytes()).hexdigest() != layer["digest"][7:]:
+                wrong.append(f"{manifest}: {blob.name} has wrong bytes")
+    return wrong
+
+
+def attempt(fixture, *arguments):
+    """A command that may be killed, or whose server may."""
+    return subprocess.Popen([fixture.server.puna, *arguments], env=fixture.server.env, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def operations(fixture):
+    """Commands that run at once, chosen at random."""
+    rng = fixture.rng
+    number = rng.randrange(3)
+    modelfile = fixture.server.folder / f"Modelfile{rng.randrange(3)}"
+    modelfile.write_text(f"FROM {rng.choice(['mini', fixture.name(number), 'copy0'])}\nSYSTEM {rng.random()}\n")
+    choices = [("pull", "--insecure", fixture.name(number)), ("pull", "--insecure", fixture.name(rng.randrange(3))),
+               ("create", f"made{rng.randrange(2)}", "-f", str(modelfile)),
+               ("cp", fixture.name(number), f"copy{rng.randrange(2)}"), ("rm", fixture.name(number)),
+               ("rm", f"copy{rng.randrange(2)}"), ("rm", f"made{rng.randrange(2)}"), ("prune", "--all")]
+    return rng.sample(choices, 4)
+
+
+def killed_at_any_time(fixture):
+    """kill -9 of the server and of all commands, again and again: every listed model stays whole."""
+    server = fixture.server
+    for i in range(KILLS):
+        running = [attempt(fixture, *operation) for operation in operations(fixture)]
+        time.sleep(fixture.rng.random() * 0.4)
+        server.process.send_signal(signal.SIGKILL)
+        for process in running:
+            process.kill()
+        for process in [server.process, *running]:
+            process.wait()
+        equal([], broken_models(fixture.models), f"after kill {i}:")
+        server.restart()
+    code, out, err = server.run("verify")
+    equal(0, code, out + err)
+    # Nobody is left who holds anything, and what was begun can be ended.
+    code, out, err = server.run("pull", "--insecure", fixture.name(0))
+    equal(0, code, err)
+    code, out, err = server.run("prune", "--all")
+    equal(0, code, err)
+    equal([], [path.name for path in (fixture.models / "blobs").iterdir() if "partial" in path.name or "tmp" in path.name])
+    equal([], list((fixture.models / "puna-pins").iterdir()))
+
+
+def processes_share_a_store(fixture):
+    """Two servers and commands of both at the same folder, nobody killed: nothing breaks and nothing is in the way."""
+    with Server(fixture.build) as other:
+        other.env["PUNA_MODELS"] = str(fixture.models)
+        other.stop()
+        other.restart()
+        for _ in range(6):
+            running = []
+            for server in (fixture.server, other):
+                for operation in operations(fixture):
+                    running.append(subprocess.Popen([server.puna, *operation], env=server.env, stdin=subprocess.DEVNULL,
+                                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+            for process in running:
+                out, _ = process.communicate(timeout=120)
+                text = out.decode(errors="replace")
+                if process.returncode != 0:
+                    # A model may have been deleted by another, and nothing else may fail.
+                    equal(True, any(part in text for part in ("not found", "neither a file nor", "is missing", "No such file")), text)
+            equal([], broken_models(fixture.models))
+        names = [{model["name"] for model in server.request("GET", "/api/tags").json()["models"]}
+                 for server in (fixture.server, other)]
+        equal(names[0], names[1])
+
+
+def verify_and_usage(fixture):
+    server = fixture.server
+    code, _, err = server.run("pull", "--insecure", fixture.name(1))
+    equal(0, code, err)
+    rows = [json.loads(line) for line in server.run("du", "--json")[1].splitlines()]
+    equal(True, any("model1" in row.get("model", "") for row in rows), rows)
+    equal(0, server.run("verify", "--json")[0])
+    blob = next(path for path in (fixture.models / "blobs").iterdir()
+                if fixture.registry.blobs.get(path.name.replace("-", ":")) is not None and path.stat().st_size > CHUNK)
+    with open(blob, "r+b") as file:
+        file.seek(4321)
+        file.write(b"\xff\xfe")
+    code, out, err = server.run("verify", "--json")
+    equal(1, code)
+    problem = json.loads(out.splitlines()[0])
+    equal("sha256:" + blob.name[7:], problem["digest"])
+    contains("digest", problem["problem"])
+    contains("not as they should be", err)
+    # Pulling does not look into what is there; after deleting the bad file it is fetched again.
+    blob.unlink()
+    for model, manifest in fixture.registry.manifests.items():
+        if problem["digest"] in manifest.decode():
+            equal(0, server.run("pull", "--insecure", f"{fixture.registry.host}/library/{model}")[0])
+    equal(0, server.run("verify")[0])
+
+
+if __name__ == "__main__":
+    main((Fixture, (killed_at_any_time, processes_share_a_store, verify_and_usage)))
