@@ -6,6 +6,8 @@ BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache git ca-certificates libb
 TEST_PACKAGES="libgtest-dev libgmock-dev libbenchmark-dev python3 python3-yaml python3-jsonschema openssl clang-format universal-ctags curl docker-registry"
 # For --all: the kernels of 64-bit ARM, under an emulator.
 ARM_PACKAGES="g++-aarch64-linux-gnu qemu-user googletest"
+# For --all: packages and images, and the shells whose completion is tried.
+PACKAGING_PACKAGES="buildah mmdebstrap dpkg-dev zsh fish openssh-client groff-base"
 
 # install_packages NAME...: installs what is missing; as root, or with sudo.
 install_packages() {
