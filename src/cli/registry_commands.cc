@@ -3,9 +3,9 @@
 
 #include <cstdio>
 
+#include "base/hex.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "http/url.h"
 #include "store/model_name.h"
 
 namespace puna::cli {
@@ -37,7 +37,7 @@ Status Pull(const Context& context, const TransferOptions& options) {
   constexpr std::string_view kFile = "file://";
   const ApiClient client(context.settings);
   if (options.model.starts_with(kFile)) {
-    const std::string path = http::DecodePath(options.model.substr(kFile.size()));
+    const std::string path = PercentDecoded(options.model.substr(kFile.size()));
     return ImportModel(context, path, options.as);
   }
   return Transfer(client, "/api/pull", options);
