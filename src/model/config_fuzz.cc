@@ -162,10 +162,14 @@ void RunPlan(std::shared_ptr<const backend::Plan> plan) {
   std::vector<int32_t> rows(tokens.size());
   std::iota(rows.begin(), rows.end(), 0);
   const std::vector<int32_t> pages = {0};
-  const backend::Segment segment{.tokens = static_cast<int64_t>(tokens.size()), .pages = pages};
+  backend::Segment segment{.tokens = static_cast<int64_t>(tokens.size()), .pages = pages};
   const std::unique_ptr<backend::Backend> backend = backend::CreateReferenceBackend();
   const auto program = backend->Compile(plan, {.kv_pages = 1, .max_batch_tokens = 3});
   CHECK(program.has_value()) << program.error().message;
+  if (plan->encoder_ops > 0) {
+    (*program)->Run({.tokens = tokens, .segments = {&segment, 1}, .encodes = true}, {});
+    segment.start_position = segment.encoded = segment.tokens;
+  }
   std::vector<float> out((plan->pooled ? 1 : rows.size()) *
                          static_cast<size_t>(plan->output.width));
   (*program)->Run({.tokens = tokens, .segments = {&segment, 1}, .output_rows = rows}, out);

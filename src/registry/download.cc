@@ -179,7 +179,7 @@ bool HasWhole(const fs::path& blob, int64_t size) {
 // What a partial file already has on the disk, holes left out.
 int64_t BytesHere(const fs::path& blob, int64_t size) {
   if (HasWhole(blob, size)) return size;
-  return std::min(size, PartialFile::DoneByOthers(blob, size));
+  return std::min(size, PartialFile::AllocatedBytes(blob));
 }
 
 // Waits until nobody else fetches the blob. Null if it is there.

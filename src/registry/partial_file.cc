@@ -109,6 +109,12 @@ int64_t PartialFile::DoneByOthers(const fs::path& blob, int64_t size) {
   return done;
 }
 
+int64_t PartialFile::AllocatedBytes(const fs::path& blob) {
+  struct stat info = {};
+  if (::stat((blob.string() + "-partial").c_str(), &info) != 0) return 0;
+  return static_cast<int64_t>(info.st_blocks) * 512;
+}
+
 Status PartialFile::SaveState() {
   // What is written down must not be ahead of what is on the disk.
   Json parts = Json::array();

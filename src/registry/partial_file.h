@@ -34,6 +34,8 @@ class PartialFile {
                                                    int connections);
   // What somebody else's transfer of the blob has written down, 0 if nothing is known.
   static int64_t DoneByOthers(const std::filesystem::path& blob, int64_t size);
+  // What the partial file of the blob takes of the disk, whether it counts as done or not.
+  static int64_t AllocatedBytes(const std::filesystem::path& blob);
   ~PartialFile();
   PartialFile(const PartialFile&) = delete;
   PartialFile& operator=(const PartialFile&) = delete;

@@ -172,7 +172,13 @@ Part* Transfer::NextPart(size_t slot) {
 
 void Transfer::Work(size_t slot) {
   while (Part* part = stopping() ? nullptr : NextPart(slot)) {
+    const auto start = steady_clock::now();
+    const int64_t before = part->done.load();
     if (Status fetched = FetchPart(*part); !fetched) Stop(std::move(fetched));
+    const std::chrono::duration<double> taken = steady_clock::now() - start;
+    const std::lock_guard lock(mutex_);
+    if (part->done.load() > before && taken.count() > 0)
+      finished_rates_.push_back(static_cast<double>(part->done.load() - before) / taken.count());
   }
   const std::lock_guard lock(mutex_);
   slots_[slot] = {};
@@ -195,9 +201,13 @@ void Transfer::WatchSpeed() {
     slot.whole_window = true;
     slot.done_before = done;
   }
+  // Where the others are done too soon to be watched, their parts tell.
   if (rates.size() >= 3) {
     std::sort(rates.begin(), rates.end());
     usual_rate_ = rates[rates.size() / 2].first;
+  } else if (usual_rate_ == 0 && finished_rates_.size() >= 3) {
+    std::sort(finished_rates_.begin(), finished_rates_.end());
+    usual_rate_ = finished_rates_[finished_rates_.size() / 2];
   }
   for (const auto& [rate, part] : rates) {
     if (rate >= usual_rate_ * kSlowShare || part->cuts >= kMaxCuts) continue;

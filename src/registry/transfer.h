@@ -83,6 +83,7 @@ class Transfer {
   std::vector<Slot> slots_;
   std::chrono::steady_clock::time_point window_start_;
   double usual_rate_ = 0;  // bytes a second of one connection, in the last window that told
+  std::vector<double> finished_rates_;  // of the parts that are done
   Status status_;
 };
 

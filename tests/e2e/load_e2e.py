@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 
 from puna_server import ROOT, Server, contains, equal, main, soon
 
@@ -297,7 +298,7 @@ def prompts_on_disk_survive_restarts(build):
             server.process.wait()
             server.restart()
             equal(expected, system_prompt(server, "Where are models stored?"))
-            if metric(server, "puna_prefix_files_read_total") < 16:
+            if server.metric("puna_prefix_files_read_total") < 16:
                 raise AssertionError("the pages were not used")
             server.stop()
             for page in pages_in(folder)[::2]:
