@@ -2,7 +2,7 @@
 // the scale, the best levels are the nearest ones. The error as a function of both has many local
 // minima, so the searches try a row of scales around the one that maps the extreme value to the
 // extreme level, solve for the best scale under the levels each of them gives, and keep the one
-// with the smallest error. One more round from the winner settles it.
+// with the smallest error.
 //
 // With an offset, a coarser or finer scale also has to be placed: once from the smallest value up,
 // so that only large values are clipped, and once around the middle, so that both ends are.
@@ -13,8 +13,11 @@
 // The tests compare with trying thousands of scales: the square error is at most 3 % above that.
 #include "quant/quant_fit.h"
 
+#include <algorithm>
 #include <limits>
 #include <span>
+
+#include "quant/quant_fit_lanes.h"
 
 namespace puna::quant {
 namespace {
@@ -22,49 +25,11 @@ namespace {
 // A block of values below this is stored as zeros.
 constexpr float kNearlyZero = 1e-15f;
 
-struct ScaleSums {
-  float xl = 0;  // sum of w x l
-  float ll = 0;  // sum of w l l
-  float Gain() const { return ll > 0 ? xl * xl / ll : 0; }
-};
-
-ScaleSums SumsFor(const float* x, const float* w, int n, float inverse, int low, int high) {
-  ScaleSums sums;
-  for (int i = 0; i < n; ++i) {
-    const auto level = static_cast<float>(RoundLevel(inverse * x[i], low, high));
-    sums.xl += w[i] * x[i] * level;
-    sums.ll += w[i] * level * level;
-  }
-  return sums;
-}
-
-struct LineSums {
-  float l = 0, ll = 0, xl = 0;
-};
-
-LineSums LineSumsFor(const float* x, const float* w, int n, float inverse, float offset,
-                     int max_level) {
-  LineSums sums;
-  for (int i = 0; i < n; ++i) {
-    const auto level = static_cast<float>(RoundLevel(inverse * (x[i] - offset), max_level));
-    const float weighted = w[i] * level;
-    sums.l += weighted;
-    sums.ll += weighted * level;
-    sums.xl += weighted * x[i];
-  }
-  return sums;
-}
-
-// Error of values under a fixed scale and offset.
-float ErrorUnder(const float* x, const float* w, int n, float scale, float offset, int max_level) {
-  const float inverse = InverseOf(scale);
-  float error = 0;
-  for (int i = 0; i < n; ++i) {
-    const auto level = static_cast<float>(RoundLevel((x[i] - offset) * inverse, max_level));
-    const float difference = x[i] - offset - scale * level;
-    error += w[i] * difference * difference;
-  }
-  return error;
+// Candidate c of a row of scales that leave `end` for the extreme value, by up to a level more or
+// less; `end` itself is one of them, and one level less.
+float Spread(float end, int c) {
+  constexpr float kStep = 0.125f;
+  return end + kStep * static_cast<float>(c - kCandidates / 2);
 }
 
 }  // namespace
@@ -101,20 +66,20 @@ float FitScale(const float* x, const float* w, int n, int low, int high) {
     if (x[i] == -largest) extreme = x[i];
   }
   const int ends[] = {high, low};
-  constexpr int kSteps = 9;
-  constexpr float kStep = 0.1f;
-  ScaleSums best;
+  float best_gain = 0, scale = extreme / static_cast<float>(low < 0 ? low : high);
   for (const int end : std::span(ends).first(low < 0 ? 2 : 1)) {
-    for (int step = -kSteps; step <= kSteps; ++step) {
-      const float inverse = (static_cast<float>(end) + kStep * static_cast<float>(step)) / extreme;
-      const ScaleSums sums = SumsFor(x, w, n, inverse, low, high);
-      if (sums.Gain() > best.Gain()) best = sums;
-    }
+    ScaleCandidates candidates;
+    const float inverse = 1 / extreme;
+    for (int c = 0; c < kCandidates; ++c)
+      candidates.inverse[c] = Spread(static_cast<float>(end), c) * inverse;
+    BestFitLoops().scales(x, w, n, low, high, &candidates);
+    const float* best = std::max_element(candidates.gain, candidates.gain + kCandidates);
+    if (*best <= best_gain) continue;
+    best_gain = *best;
+    const auto i = best - candidates.gain;
+    scale = candidates.xl[i] / candidates.ll[i];
   }
-  if (best.ll <= 0) return extreme / static_cast<float>(low < 0 ? low : high);
-  const ScaleSums settled = SumsFor(x, w, n, best.ll / best.xl, low, high);
-  if (settled.Gain() > best.Gain()) best = settled;
-  return best.xl / best.ll;
+  return scale;
 }
 
 float QuantizeScales(const float* scales, const float* weights, int n, int low, int high,
@@ -129,18 +94,21 @@ void ChooseBestPair(const float* x, const float* w, int n, float d, float dmin, 
                     int max_level, int* scale, int* min) {
   const int first_scale = std::max(*scale - 1, 0), last_scale = std::min(*scale + 1, max_multiple);
   const int first_min = std::max(*min - 1, 0), last_min = std::min(*min + 1, max_multiple);
-  float least = std::numeric_limits<float>::infinity();
+  ErrorCandidates candidates = {};
+  int count = 0;
   for (int s = first_scale; s <= last_scale; ++s) {
-    for (int m = first_min; m <= last_min; ++m) {
-      const float error =
-          ErrorUnder(x, w, n, d * static_cast<float>(s), -dmin * static_cast<float>(m), max_level);
-      if (error < least) {
-        least = error;
-        *scale = s;
-        *min = m;
-      }
+    for (int m = first_min; m <= last_min; ++m, ++count) {
+      candidates.scale[count] = d * static_cast<float>(s);
+      candidates.inverse[count] = InverseOf(candidates.scale[count]);
+      candidates.offset[count] = -dmin * static_cast<float>(m);
     }
   }
+  BestFitLoops().errors(x, w, n, max_level, &candidates);
+  const float* best = std::min_element(candidates.error, candidates.error + count);
+  const int mins = last_min - first_min + 1;
+  const auto index = static_cast<int>(best - candidates.error);
+  *scale = first_scale + index / mins;
+  *min = first_min + index % mins;
 }
 
 ScaleAndOffset FitScaleAndOffset(const float* x, const float* w, int n, int max_level,
@@ -157,38 +125,35 @@ ScaleAndOffset FitScaleAndOffset(const float* x, const float* w, int n, int max_
   // From here on all values and offsets are above `low`: a large common offset would drown the sums
   // in rounding errors.
   float shifted[kMaxFitted];
-  float sum_w = 0, sum_x = 0;
-  for (int i = 0; i < n; ++i) {
-    shifted[i] = x[i] - low;
-    sum_w += w[i];
-    sum_x += w[i] * shifted[i];
-  }
+  for (int i = 0; i < n; ++i) shifted[i] = x[i] - low;
+  const float max_offset =
+      sign == OffsetSign::kNotPositive ? -low : std::numeric_limits<float>::infinity();
   ScaleAndOffset best{range / static_cast<float>(max_level), 0};
   float best_gain = 0;
-  const auto try_rounding = [&](float inverse, float offset) {
-    const LineSums s = LineSumsFor(shifted, w, n, inverse, offset, max_level);
-    const float determinant = sum_w * s.ll - s.l * s.l;
-    if (!(determinant > 0)) return;
-    ScaleAndOffset fit{(sum_w * s.xl - sum_x * s.l) / determinant,
-                       (s.ll * sum_x - s.l * s.xl) / determinant};
-    if (sign == OffsetSign::kNotPositive && fit.offset > -low)
-      fit = {(s.xl + low * s.l) / s.ll, -low};
-    const float gain = 2 * (fit.scale * s.xl + fit.offset * sum_x) - fit.scale * fit.scale * s.ll -
-                       fit.offset * (2 * fit.scale * s.l + fit.offset * sum_w);
-    if (fit.scale > 0 && gain > best_gain) {
-      best = fit;
-      best_gain = gain;
-    }
+  const auto try_all = [&](LineCandidates* c) {
+    BestFitLoops().lines(shifted, w, n, max_level, max_offset, c);
+    const float* winner = std::max_element(c->gain, c->gain + kCandidates);
+    if (*winner <= best_gain) return;
+    best_gain = *winner;
+    const auto i = winner - c->gain;
+    best = {c->scale[i], c->offset[i]};
   };
-  constexpr int kSteps = 9;
-  constexpr float kStep = 0.1f;
-  for (int step = -kSteps; step <= kSteps; ++step) {
-    const float inverse =
-        (static_cast<float>(max_level) + kStep * static_cast<float>(step)) / range;
-    try_rounding(inverse, 0);
-    try_rounding(inverse, (range - static_cast<float>(max_level) / inverse) / 2);
+  LineCandidates candidates;
+  for (const bool centered : {false, true}) {
+    for (int c = 0; c < kCandidates; ++c) {
+      const float inverse = Spread(static_cast<float>(max_level), c) / range;
+      candidates.inverse[c] = inverse;
+      candidates.offset[c] =
+          centered ? (range - static_cast<float>(max_level) / inverse) / 2 : 0.0f;
+    }
+    try_all(&candidates);
   }
-  for (int round = 0; round < 2; ++round) try_rounding(1 / best.scale, best.offset);
+  // The best so far once more from where it begins, and scales a little to both sides.
+  for (int c = 0; c < kCandidates; ++c) {
+    candidates.inverse[c] = (1 + 0.004f * static_cast<float>(c - kCandidates / 2)) / best.scale;
+    candidates.offset[c] = best.offset;
+  }
+  try_all(&candidates);
   return {best.scale, best.offset + low};
 }
 

@@ -1,6 +1,7 @@
 // The search of quant_fit.cc for levels that are not evenly spaced. They are not symmetric either
 // (-127 to 113), so the extreme value is tried at both ends.
 #include "quant/quant_fit.h"
+#include "quant/quant_fit_lanes.h"
 #include "quant/quant_levels.h"
 
 namespace puna::quant {
@@ -29,26 +30,22 @@ float FitIq4Scale(const float* x, const float* w, int n) {
     if (std::fabs(x[i]) > std::fabs(extreme)) extreme = x[i];
   }
   if (std::fabs(extreme) < 1e-15f) return 0;
-  float best_xl = 0, best_ll = 0;
-  const auto try_inverse = [&](float inverse) {
-    float xl = 0, ll = 0;
-    for (int i = 0; i < n; ++i) {
-      const float level = kIq4Levels[NearestIq4(x[i] * inverse)];
-      xl += w[i] * x[i] * level;
-      ll += w[i] * level * level;
-    }
-    if (ll > 0 && xl * xl * best_ll >= best_xl * best_xl * ll) {
-      best_xl = xl;
-      best_ll = ll;
-    }
-  };
+  float best_gain = 0, scale = extreme / kIq4Levels[0];
   for (const float end : {kIq4Levels[0], kIq4Levels[15]}) {
-    for (int step = -9; step <= 9; ++step)
-      try_inverse((end + 2.0f * static_cast<float>(step)) / extreme);
+    constexpr float kStep = 2.4f;
+    ScaleCandidates candidates;
+    for (int c = 0; c < kCandidates; ++c) {
+      candidates.inverse[c] =
+          (end + kStep * (static_cast<float>(c) - 0.5f * (kCandidates - 1))) / extreme;
+    }
+    BestFitLoops().iq4_scales(x, w, n, &candidates);
+    const float* best = std::max_element(candidates.gain, candidates.gain + kCandidates);
+    if (*best <= best_gain) continue;
+    best_gain = *best;
+    const auto i = best - candidates.gain;
+    scale = candidates.xl[i] / candidates.ll[i];
   }
-  if (best_ll <= 0) return extreme / kIq4Levels[0];
-  try_inverse(best_ll / best_xl);
-  return best_xl / best_ll;
+  return scale;
 }
 
 }  // namespace puna::quant

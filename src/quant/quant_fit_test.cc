@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
+
+#include "quant/quant_fit_lanes.h"
 
 namespace puna::quant {
 namespace {
@@ -126,6 +130,64 @@ TEST(QuantFitTest, NearestIq4IsNearest) {
     EXPECT_EQ(std::fabs(kLevels[NearestIq4(static_cast<float>(value))] - static_cast<float>(value)),
               least)
         << value;
+  }
+}
+
+// Every instruction set gives the same bits, so a quantized model has one digest everywhere.
+TEST(QuantFitTest, InstructionSetsAgreeToTheLastBit) {
+  const FitLoops& plain = *AllFitLoops()[2].loops;
+  const std::vector<float> x = NormalValues(32, 9), w = NormalValues(32, 10);
+  std::vector<float> weights;
+  for (const float value : w) weights.push_back(std::fabs(value));
+  ScaleCandidates scales = {};
+  LineCandidates lines = {};
+  ErrorCandidates errors = {};
+  for (int c = 0; c < kCandidates; ++c) {
+    const auto number = static_cast<float>(c + 1);
+    scales.inverse[c] = 9 * number;
+    lines.inverse[c] = 5 * number;
+    lines.offset[c] = -0.02f * number;
+    errors.scale[c] = 0.01f * number;
+    errors.inverse[c] = 100 / number;
+    errors.offset[c] = -0.03f * number;
+  }
+  for (const NamedFitLoops& named : AllFitLoops()) {
+    if (named.loops == nullptr) continue;
+    for (const int n : {8, 16, 32}) {
+      ScaleCandidates s1 = scales, s2 = scales;
+      plain.scales(x.data(), weights.data(), n, -8, 7, &s1);
+      named.loops->scales(x.data(), weights.data(), n, -8, 7, &s2);
+      EXPECT_EQ(std::memcmp(&s1, &s2, sizeof(s1)), 0) << named.name;
+      plain.iq4_scales(x.data(), weights.data(), n, &s1);
+      named.loops->iq4_scales(x.data(), weights.data(), n, &s2);
+      EXPECT_EQ(std::memcmp(&s1, &s2, sizeof(s1)), 0) << named.name;
+      LineCandidates l1 = lines, l2 = lines;
+      plain.lines(x.data(), weights.data(), n, 15, 0.05f, &l1);
+      named.loops->lines(x.data(), weights.data(), n, 15, 0.05f, &l2);
+      EXPECT_EQ(std::memcmp(&l1, &l2, sizeof(l1)), 0) << named.name;
+      ErrorCandidates e1 = errors, e2 = errors;
+      plain.errors(x.data(), weights.data(), n, 15, &e1);
+      named.loops->errors(x.data(), weights.data(), n, 15, &e2);
+      EXPECT_EQ(std::memcmp(&e1, &e2, sizeof(e1)), 0) << named.name;
+    }
+  }
+}
+
+// The sums of a lane against adding them up one by one.
+TEST(QuantFitTest, LanesSumWhatTheyTry) {
+  const std::vector<float> x = NormalValues(32, 3), ones(32, 1.0f);
+  ScaleCandidates candidates = {};
+  for (int c = 0; c < kCandidates; ++c) candidates.inverse[c] = 10 + 5 * static_cast<float>(c);
+  BestFitLoops().scales(x.data(), ones.data(), 32, -8, 7, &candidates);
+  for (int c = 0; c < kCandidates; ++c) {
+    float xl = 0, ll = 0;
+    for (const float value : x) {
+      const auto level = static_cast<float>(RoundLevel(candidates.inverse[c] * value, -8, 7));
+      xl += level * value;
+      ll += level * level;
+    }
+    EXPECT_EQ(candidates.ll[c], ll) << c;
+    EXPECT_NEAR(candidates.xl[c], xl, 1e-4f) << c;
   }
 }
 
