@@ -1,6 +1,7 @@
 // puna create MODEL [-f Modelfile]: from a Modelfile to an installed model.
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "base/file.h"
@@ -58,13 +59,15 @@ Result<ModelfileText> ReadModelfile(const std::string& file) {
 }
 
 // {"file name": digest}, with names made different where files of two folders share one.
-Result<Json> SendFiles(const std::vector<fs::path>& paths, BlobSender* sender) {
+Result<Json> SendFiles(const std::vector<fs::path>& paths,
+                       const std::map<fs::path, std::string>& names, BlobSender* sender) {
   Json files = Json::object();
   for (const fs::path& path : paths) {
     PUNA_ASSIGN_OR_RETURN(std::string digest, sender->Send(path));
-    std::string name = path.filename().string();
-    for (int i = 2; files.contains(name); ++i)
-      name = fmt::format("{}-{}", i, path.filename().string());
+    const auto known = names.find(path);
+    const std::string own = known != names.end() ? known->second : path.filename().string();
+    std::string name = own;
+    for (int i = 2; files.contains(name); ++i) name = fmt::format("{}-{}", i, own);
     files[name] = std::move(digest);
   }
   return files;
@@ -118,10 +121,10 @@ Status Create(const Context& context, const CreateOptions& options) {
     PUNA_RETURN_IF_ERROR(EnsureBaseModel(client, sources.from));
     request["from"] = sources.from;
   } else {
-    PUNA_ASSIGN_OR_RETURN(request["files"], SendFiles(sources.files, &sender));
+    PUNA_ASSIGN_OR_RETURN(request["files"], SendFiles(sources.files, sources.names, &sender));
   }
   if (!sources.adapters.empty()) {
-    PUNA_ASSIGN_OR_RETURN(request["adapters"], SendFiles(sources.adapters, &sender));
+    PUNA_ASSIGN_OR_RETURN(request["adapters"], SendFiles(sources.adapters, sources.names, &sender));
   }
   if (!options.quantize.empty()) request["quantize"] = options.quantize;
   AddFields(modelfile, &request);
@@ -168,8 +171,8 @@ void AddImport(CLI::App& app, Context& context, Action* chosen) {
 }
 
 void AddCreate(CLI::App& app, Context& context, Action* chosen) {
-  CLI::App* command =
-      app.add_subcommand("create", "Create a model from a Modelfile, another model or a GGUF file");
+  CLI::App* command = app.add_subcommand(
+      "create", "Create a model from a Modelfile, another model, GGUF files or safetensors");
   auto options = std::make_shared<CreateOptions>();
   command->add_option("MODEL", options->model, "Name of the new model")->required();
   command->add_option("-f,--file", options->file,

@@ -21,33 +21,90 @@ bool LooksLikePath(const std::string& written) {
          written == "..";
 }
 
-Result<std::vector<fs::path>> GgufFilesIn(const fs::path& folder) {
+// What belongs to a model or an adapter in safetensors beside its weights.
+constexpr const char* kCompanions[] = {"config.json",           "generation_config.json",
+                                       "tokenizer.json",        "tokenizer.model",
+                                       "tokenizer_config.json", "special_tokens_map.json",
+                                       "chat_template.jinja",   "model.safetensors.index.json",
+                                       "1_Pooling/config.json", "adapter_config.json"};
+
+// A link that leads out of the folder would publish files that nobody meant.
+Status CheckInside(const fs::path& path, const fs::path& folder) {
+  std::error_code error;
+  const fs::path real = fs::canonical(path, error), root = fs::canonical(folder, error);
+  if (!error &&
+      std::mismatch(root.begin(), root.end(), real.begin(), real.end()).first == root.end())
+    return {};
+  return MakeError(ErrorCode::kInvalidArgument, "{} is a link that leads out of {}", path.string(),
+                   folder.string());
+}
+
+std::vector<fs::path> FilesIn(const fs::path& folder, const char* extension) {
   std::vector<fs::path> files;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.is_regular_file(error) && entry.path().extension() == ".gguf")
+    if (entry.is_regular_file(error) && entry.path().extension() == extension)
       files.push_back(entry.path());
-  }
-  if (files.empty()) {
-    return MakeError(ErrorCode::kNotFound,
-                     "no GGUF file in {}; other formats cannot be imported by this version",
-                     folder.string());
   }
   std::sort(files.begin(), files.end());
   return files;
 }
 
-// Tells what is wrong with a file before gigabytes of it are hashed.
-Status CheckGguf(const fs::path& path) {
-  auto file = gguf::File::Open(path);
-  if (!file) return WithContext(std::move(file).error(), path.string());
-  PUNA_ASSIGN_OR_RETURN(const auto parts, (*file)->GetInteger("split.count"));
-  if (parts.value_or(1) > 1) {
-    return MakeError(ErrorCode::kUnsupported,
-                     "{} is part of a model split into {} files: it can be run in place (puna run "
-                     "{}), but has to be merged before it is imported",
-                     path.string(), *parts, path.string());
+// Adds the files of the model in `folder` to `files`.
+Status AddFolder(const fs::path& folder, std::vector<fs::path>* files, ModelSources* sources) {
+  std::vector<fs::path> found = FilesIn(folder, ".safetensors");
+  std::error_code error;
+  if (!found.empty()) {
+    for (const char* name : kCompanions) {
+      if (!fs::is_regular_file(folder / name, error)) continue;
+      found.push_back(folder / name);
+      sources->names[found.back()] = name;
+    }
+  } else {
+    found = FilesIn(folder, ".gguf");
   }
+  if (found.empty()) {
+    return MakeError(ErrorCode::kNotFound, "no GGUF file and no safetensors file in {}",
+                     folder.string());
+  }
+  for (const fs::path& path : found) PUNA_RETURN_IF_ERROR(CheckInside(path, folder));
+  files->insert(files->end(), found.begin(), found.end());
+  return {};
+}
+
+// All parts of a split model, one of which `path` is; else `path` alone.
+Result<std::vector<fs::path>> PartsOf(const fs::path& path, const gguf::File& file) {
+  PUNA_ASSIGN_OR_RETURN(const auto parts, file.GetInteger("split.count"));
+  const std::string stem = path.stem().string();  // NAME-00001-of-00003
+  constexpr size_t kSuffixChars = 15;
+  if (parts.value_or(1) <= 1 || stem.size() <= kSuffixChars) return std::vector{path};
+  std::vector<fs::path> all;
+  for (int64_t i = 1; i <= *parts; ++i) {
+    all.push_back(path.parent_path() / fmt::format("{}-{:05}-of-{:05}.gguf",
+                                                   stem.substr(0, stem.size() - kSuffixChars), i,
+                                                   *parts));
+  }
+  return all;
+}
+
+// Tells what is wrong with the GGUF files among `files` before gigabytes of them are hashed, and
+// completes split models.
+Status CheckGgufs(std::vector<fs::path>* files) {
+  std::vector<fs::path> all;
+  for (const fs::path& path : *files) {
+    std::vector<fs::path> parts = {path};
+    const bool belongs = path.extension() == ".safetensors" || path.extension() == ".json" ||
+                         path.extension() == ".jinja" || path.extension() == ".model";
+    if (!belongs) {
+      auto file = gguf::File::Open(path);
+      if (!file) return WithContext(std::move(file).error(), path.string());
+      PUNA_ASSIGN_OR_RETURN(parts, PartsOf(path, **file));
+    }
+    for (const fs::path& part : parts) {
+      if (std::find(all.begin(), all.end(), part) == all.end()) all.push_back(part);
+    }
+  }
+  *files = std::move(all);
   return {};
 }
 
@@ -67,8 +124,7 @@ Result<ModelSources> FindSources(const store::Modelfile& modelfile, const fs::pa
     if (fs::is_regular_file(path, error)) {
       sources.files.push_back(path);
     } else if (fs::is_directory(path, error)) {
-      PUNA_ASSIGN_OR_RETURN(const auto files, GgufFilesIn(path));
-      sources.files.insert(sources.files.end(), files.begin(), files.end());
+      PUNA_RETURN_IF_ERROR(AddFolder(path, &sources.files, &sources));
     } else if (LooksLikePath(from)) {
       return MakeError(ErrorCode::kNotFound, "FROM {}: there is no file {}", from, path.string());
     } else if (!sources.from.empty()) {
@@ -88,13 +144,17 @@ Result<ModelSources> FindSources(const store::Modelfile& modelfile, const fs::pa
   }
   for (const std::string& adapter : modelfile.adapters) {
     const fs::path path = ResolvePath(adapter, folder);
+    if (fs::is_directory(path, error)) {
+      PUNA_RETURN_IF_ERROR(AddFolder(path, &sources.adapters, &sources));
+      continue;
+    }
     if (!fs::is_regular_file(path, error))
       return MakeError(ErrorCode::kNotFound, "ADAPTER {}: there is no file {}", adapter,
                        path.string());
     sources.adapters.push_back(path);
   }
-  for (const fs::path& file : sources.files) PUNA_RETURN_IF_ERROR(CheckGguf(file));
-  for (const fs::path& file : sources.adapters) PUNA_RETURN_IF_ERROR(CheckGguf(file));
+  PUNA_RETURN_IF_ERROR(CheckGgufs(&sources.files));
+  PUNA_RETURN_IF_ERROR(CheckGgufs(&sources.adapters));
   return sources;
 }
 

@@ -3,6 +3,7 @@
 #define PUNA_CLI_MODEL_FILES_H_
 
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,15 +19,19 @@ namespace puna::cli {
 
 // What FROM and ADAPTER lines turned out to be.
 struct ModelSources {
-  std::string from;                          // a model's name, or empty
-  std::vector<std::filesystem::path> files;  // GGUF files; empty if `from` is not
+  std::string from;  // a model's name, or empty
+  // GGUF files, or a model in safetensors with all that belongs to it; empty if `from` is not.
+  std::vector<std::filesystem::path> files;
   std::vector<std::filesystem::path> adapters;
+  // What a file is called in its model's folder, where that is more than its own name.
+  std::map<std::filesystem::path, std::string> names;
 };
 
 // "~" and "~/x" in the home folder; a relative path below `folder`.
 std::filesystem::path ResolvePath(const std::string& written, const std::filesystem::path& folder);
 
-// FROM is a path where one exists (a folder: all GGUF files in it), else a name. kNotFound where it
+// FROM is a path where one exists (a folder: the model in safetensors, else all GGUF files in it; a
+// part of a split GGUF: all parts), else a name. kNotFound where it
 // looks like a path and there is nothing; kInvalidArgument for names and files together.
 // `folder` is that of the Modelfile.
 Result<ModelSources> FindSources(const store::Modelfile& modelfile,

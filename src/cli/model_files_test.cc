@@ -69,10 +69,34 @@ TEST_F(ModelFilesTest, AFolderStandsForItsGgufFilesInOrder) {
   EXPECT_THAT(sources->files, ElementsAre(folder_ / "a.gguf", folder_ / "b.gguf"));
 }
 
+TEST_F(ModelFilesTest, ASafetensorsFolderComesWithAllThatBelongsToIt) {
+  const fs::path model = folder_ / "hf";
+  fs::create_directories(model / "1_Pooling");
+  for (const char* name :
+       {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "config.json",
+        "tokenizer.json", "1_Pooling/config.json", "README.md", "training_args.json"})
+    std::ofstream(model / name) << "{}";
+  const auto sources = Find("FROM ./hf\n");
+  ASSERT_TRUE(sources) << sources.error().message;
+  EXPECT_THAT(sources->files,
+              ElementsAre(model / "model-00001-of-00002.safetensors",
+                          model / "model-00002-of-00002.safetensors", model / "config.json",
+                          model / "tokenizer.json", model / "1_Pooling/config.json"));
+  EXPECT_EQ(sources->names.at(model / "1_Pooling/config.json"), "1_Pooling/config.json");
+}
+
+TEST_F(ModelFilesTest, LinksThatLeaveTheFolderAreRefused) {
+  const fs::path model = folder_ / "linked";
+  fs::create_directory(model);
+  std::ofstream(model / "model.safetensors") << "x";
+  fs::create_symlink(folder_ / "a.gguf", model / "tokenizer.json");
+  EXPECT_THAT(MessageOf("FROM ./linked\n"), HasSubstr("leads out of"));
+}
+
 TEST_F(ModelFilesTest, ErrorsNameWhatIsMissing) {
   EXPECT_THAT(MessageOf("FROM ./missing.gguf\n"), HasSubstr("missing.gguf"));
   EXPECT_THAT(MessageOf("FROM missing.gguf\n"), HasSubstr("there is no file"));
-  EXPECT_THAT(MessageOf("FROM ./empty\n"), HasSubstr("no GGUF file"));
+  EXPECT_THAT(MessageOf("FROM ./empty\n"), HasSubstr("no GGUF file and no safetensors file"));
   EXPECT_THAT(MessageOf("FROM mini\nFROM other\n"), HasSubstr("two models"));
   EXPECT_THAT(MessageOf("FROM mini\nFROM a.gguf\n"), HasSubstr("a.gguf"));
   EXPECT_THAT(MessageOf("FROM mini\nADAPTER none.gguf\n"), HasSubstr("ADAPTER none.gguf"));

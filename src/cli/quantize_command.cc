@@ -66,7 +66,7 @@ Status Run(const QuantizeCommand& command) {
       fmt::format("quantizing {} model to {}", store::FileTypeName(**file), type->name);
   PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(command.out));
   PUNA_RETURN_IF_ERROR(store::Quantize(
-      **file, *type, command.options,
+      **file, type, command.options,
       [&](uint64_t done, uint64_t total) {
         progress.Show(status, static_cast<int64_t>(done), static_cast<int64_t>(total));
         return !interrupt.interrupted();

@@ -30,6 +30,9 @@ void StreamWriter::Set(std::string key, const std::vector<int32_t>& values) {
 void StreamWriter::Set(std::string key, const std::vector<bool>& values) {
   metadata_.emplace_back(std::move(key), EncodeNumbers(values));
 }
+void StreamWriter::Set(std::string key, const std::vector<uint8_t>& values) {
+  metadata_.emplace_back(std::move(key), EncodeNumbers(values));
+}
 
 void StreamWriter::SetFrom(std::string_view key, const Value& value) {
   if (key != kAlignmentKey) metadata_.emplace_back(std::string(key), EncodeValue(value));

@@ -33,6 +33,7 @@ class StreamWriter {
   void Set(std::string key, const std::vector<float>& values);
   void Set(std::string key, const std::vector<int32_t>& values);
   void Set(std::string key, const std::vector<bool>& values);
+  void Set(std::string key, const std::vector<uint8_t>& values);
   // Copies a value read from another file; general.alignment is left out.
   void SetFrom(std::string_view key, const Value& value);
   void AddTensor(std::string name, quant::TensorType type, std::vector<int64_t> dims);

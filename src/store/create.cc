@@ -1,11 +1,15 @@
 // /api/create: a manifest from an installed model, or from uploaded GGUF files, with new small
 // layers on top. Large layers are only rewritten to quantize them: else a GGUF keeps the digest
 // that its file had, so that importing costs no second copy.
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 
 #include "base/log.h"
 #include "store/bundled_model.h"
+#include "store/convert/convert.h"
+#include "store/convert/peft_adapter.h"
 #include "store/manifest.h"
 #include "store/quantize.h"
 #include "store/store.h"
@@ -13,6 +17,17 @@
 namespace puna::store {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// NAME-00001-of-00003.gguf and so on.
+bool AreParts(const ModelFiles& files) {
+  return files.size() > 1 && std::all_of(files.begin(), files.end(), [](const auto& file) {
+           return file.first.ends_with(".gguf") && file.first.find("-of-") != std::string::npos;
+         });
+}
+
+}  // namespace
 
 // One run of Store::Create.
 class Creation {
@@ -26,10 +41,17 @@ class Creation {
   Status Report(const std::string& status) { return Say(progress_, status); }
   Status StartFromModel();
   Status StartFromFiles();
+  Status StartFromSafetensors(const ModelFiles& files);
+  Status MergeParts(const ModelFiles& files);
+  Result<ModelFiles> PathsOf(const std::vector<std::pair<std::string, std::string>>& files);
+  // Where an uploaded file lies, once its name and its digest have been checked.
+  Result<fs::path> UploadedFile(const std::string& name, const std::string& digest);
   Status AddFile(const std::string& name, const std::string& digest, bool adapter);
+  Result<Layer*> WeightsLayer();
   Status QuantizeWeights(const FileType& type);
   Result<Layer> AddWrittenFile(AtomicFile file);
   WriteProgress ReportBytes(std::string status);
+  Status AddAdapters();
   Status AddSmallLayers();
   Status AddLayer(std::string_view content, std::string_view media_type);
   Status WriteManifest();
@@ -37,6 +59,7 @@ class Creation {
   Status MaterializeBundledModel(InstalledModel* base);
 
   Store* store_;
+  const FileType* type_ = nullptr;  // that the weights shall have; null: the one they have
   const CreateRequest& request_;
   const ProgressFunction& progress_;
   BlobPins* pins_ = nullptr;  // of everything that the manifest will name
@@ -81,18 +104,23 @@ Status Creation::StartFromModel() {
   return {};
 }
 
-Status Creation::AddFile(const std::string& name, const std::string& digest, bool adapter) {
+Result<fs::path> Creation::UploadedFile(const std::string& name, const std::string& digest) {
   if (name.empty() || fs::path(name).is_absolute() ||
       fs::path(name).lexically_normal().string().starts_with("..")) {
     return MakeError(ErrorCode::kInvalidArgument, "file path must be relative: \"{}\"", name);
   }
-  PUNA_ASSIGN_OR_RETURN(const fs::path path, store_->BlobPath(digest));
+  PUNA_ASSIGN_OR_RETURN(fs::path path, store_->BlobPath(digest));
   PUNA_RETURN_IF_ERROR(pins_->Add({digest}));
   PUNA_ASSIGN_OR_RETURN(const bool present, store_->HasBlob(digest));
   if (!present) {
     return MakeError(ErrorCode::kInvalidArgument, "file \"{}\": blob {} has not been uploaded",
                      name, digest);
   }
+  return path;
+}
+
+Status Creation::AddFile(const std::string& name, const std::string& digest, bool adapter) {
+  PUNA_ASSIGN_OR_RETURN(const fs::path path, UploadedFile(name, digest));
   PUNA_RETURN_IF_ERROR(Report("parsing GGUF"));
   auto file = gguf::File::Open(path);
   if (!file) {
@@ -128,7 +156,69 @@ Status Creation::AddFile(const std::string& name, const std::string& digest, boo
   return {};
 }
 
+// Where the uploaded files lie, by their names in the model's folder.
+Result<ModelFiles> Creation::PathsOf(
+    const std::vector<std::pair<std::string, std::string>>& files) {
+  ModelFiles paths;
+  for (const auto& [name, digest] : files) {
+    PUNA_ASSIGN_OR_RETURN(paths[name], UploadedFile(name, digest));
+  }
+  return paths;
+}
+
+Status Creation::StartFromSafetensors(const ModelFiles& files) {
+  PUNA_RETURN_IF_ERROR(Report("converting model"));
+  PUNA_ASSIGN_OR_RETURN(Conversion conversion, PlanConversion(files));
+  const FileType& stored = *conversion.stored_type;
+  const std::string status =
+      type_ == nullptr || type_ == &stored
+          ? fmt::format("writing {} model", stored.name)
+          : fmt::format("quantizing {} model to {}", stored.name, type_->name);
+  PUNA_ASSIGN_OR_RETURN(AtomicFile out,
+                        AtomicFile::Create(store_->root() / "blobs" / std::string(stored.name)));
+  PUNA_RETURN_IF_ERROR(WriteConversion(std::move(conversion), type_, 0, ReportBytes(status), &out));
+  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(out.temporary_path()));
+  config_ = ConfigOf(*file);
+  PUNA_ASSIGN_OR_RETURN(Layer layer, AddWrittenFile(std::move(out)));
+  PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
+  manifest_.layers.push_back(std::move(layer));
+  return {};
+}
+
+// The parts of a split model find each other by name, so they get their names back for a moment.
+Status Creation::MergeParts(const ModelFiles& files) {
+  const fs::path folder = store_->root() / "blobs" / fmt::format(".parts-{}", ::getpid());
+  std::error_code error;
+  fs::remove_all(folder, error);
+  fs::create_directories(folder, error);
+  for (const auto& [name, path] : files) {
+    fs::create_symlink(fs::absolute(path, error), folder / fs::path(name).filename(), error);
+    if (error) break;
+  }
+  auto file = error ? ErrnoError(error.value(), folder.string())
+                    : gguf::File::Open(folder / fs::path(files.begin()->first).filename());
+  fs::remove_all(folder, error);
+  if (!file) return tl::unexpected(std::move(file).error());
+  const std::string before = FileTypeName(**file);
+  const bool kept = type_ == nullptr || before == type_->name;
+  PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(store_->root() / "blobs" / "merged"));
+  PUNA_RETURN_IF_ERROR(
+      Quantize(**file, kept ? nullptr : type_, {},
+               ReportBytes(kept ? fmt::format("merging {} parts", files.size())
+                                : fmt::format("quantizing {} model to {}", before, type_->name)),
+               &out));
+  config_ = ConfigOf(**file);
+  if (!kept) config_["file_type"] = type_->name;
+  PUNA_ASSIGN_OR_RETURN(Layer layer, AddWrittenFile(std::move(out)));
+  PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
+  manifest_.layers.push_back(std::move(layer));
+  return {};
+}
+
 Status Creation::StartFromFiles() {
+  PUNA_ASSIGN_OR_RETURN(const ModelFiles files, PathsOf(request_.files));
+  if (IsSafetensors(files)) return StartFromSafetensors(files);
+  if (AreParts(files)) return MergeParts(files);
   for (const auto& [name, digest] : request_.files)
     PUNA_RETURN_IF_ERROR(AddFile(name, digest, false));
   const auto models =
@@ -137,9 +227,7 @@ Status Creation::StartFromFiles() {
   if (models == 0) return MakeError(ErrorCode::kInvalidArgument, "no files provided to convert");
   if (models > 1) {
     return MakeError(ErrorCode::kUnsupported,
-                     "{} model files were given; a split model can be run in place but not "
-                     "imported: merge it first",
-                     models);
+                     "{} model files were given, expected one, or the parts of one", models);
   }
   return {};
 }
@@ -181,12 +269,17 @@ Result<Layer> Creation::AddWrittenFile(AtomicFile file) {
   return layer;
 }
 
-Status Creation::QuantizeWeights(const FileType& type) {
+Result<Layer*> Creation::WeightsLayer() {
   const auto layer =
       std::find_if(manifest_.layers.begin(), manifest_.layers.end(),
                    [](const Layer& candidate) { return candidate.media_type == kModelType; });
   if (layer == manifest_.layers.end())
-    return MakeError(ErrorCode::kInvalidArgument, "there are no weights to quantize");
+    return MakeError(ErrorCode::kInvalidArgument, "the model has no weights");
+  return &*layer;
+}
+
+Status Creation::QuantizeWeights(const FileType& type) {
+  PUNA_ASSIGN_OR_RETURN(Layer * layer, WeightsLayer());
   PUNA_ASSIGN_OR_RETURN(const fs::path path, store_->BlobPath(layer->digest));
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
   const std::string before = FileTypeName(*file);
@@ -194,7 +287,7 @@ Status Creation::QuantizeWeights(const FileType& type) {
   PUNA_ASSIGN_OR_RETURN(AtomicFile out,
                         AtomicFile::Create(store_->root() / "blobs" / std::string(type.name)));
   PUNA_RETURN_IF_ERROR(
-      Quantize(*file, type, {},
+      Quantize(*file, &type, {},
                ReportBytes(fmt::format("quantizing {} model to {}", before, type.name)), &out));
   PUNA_ASSIGN_OR_RETURN(*layer, AddWrittenFile(std::move(out)));
   config_["file_type"] = type.name;
@@ -214,9 +307,28 @@ Status Creation::AddLayer(std::string_view content, std::string_view media_type)
   return {};
 }
 
+Status Creation::AddAdapters() {
+  PUNA_ASSIGN_OR_RETURN(const ModelFiles files, PathsOf(request_.adapters));
+  if (!IsSafetensors(files)) {
+    for (const auto& [name, digest] : request_.adapters)
+      PUNA_RETURN_IF_ERROR(AddFile(name, digest, true));
+    return {};
+  }
+  PUNA_RETURN_IF_ERROR(Report("converting adapter"));
+  PUNA_ASSIGN_OR_RETURN(const Layer* base, WeightsLayer());
+  PUNA_ASSIGN_OR_RETURN(const fs::path path, store_->BlobPath(base->digest));
+  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
+  PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(store_->root() / "blobs" / "adapter"));
+  PUNA_RETURN_IF_ERROR(ConvertAdapter(files, ShapeOf(*file), &out));
+  PUNA_ASSIGN_OR_RETURN(Layer layer, AddWrittenFile(std::move(out)));
+  layer.media_type = kAdapterType;
+  PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
+  manifest_.layers.push_back(std::move(layer));
+  return {};
+}
+
 Status Creation::AddSmallLayers() {
-  for (const auto& [name, digest] : request_.adapters)
-    PUNA_RETURN_IF_ERROR(AddFile(name, digest, true));
+  PUNA_RETURN_IF_ERROR(AddAdapters());
   if (request_.template_text && !request_.template_text->empty()) {
     PUNA_RETURN_IF_ERROR(AddLayer(*request_.template_text, kTemplateType));
   }
@@ -254,9 +366,8 @@ Status Creation::WriteManifest() {
 Status Creation::Run() {
   PUNA_ASSIGN_OR_RETURN(BlobPins pins, BlobPins::Create(store_->root()));
   pins_ = &pins;
-  const FileType* type = nullptr;
   if (!request_.quantize.empty()) {
-    PUNA_ASSIGN_OR_RETURN(type, FindWritableFileType(request_.quantize));
+    PUNA_ASSIGN_OR_RETURN(type_, FindWritableFileType(request_.quantize));
   }
   if (!request_.files.empty()) {
     PUNA_RETURN_IF_ERROR(StartFromFiles());
@@ -265,7 +376,7 @@ Status Creation::Run() {
   } else {
     return MakeError(ErrorCode::kInvalidArgument, "neither 'from' or 'files' was specified");
   }
-  if (type != nullptr) PUNA_RETURN_IF_ERROR(QuantizeWeights(*type));
+  if (type_ != nullptr) PUNA_RETURN_IF_ERROR(QuantizeWeights(*type_));
   PUNA_RETURN_IF_ERROR(AddSmallLayers());
   return WriteManifest();
 }

@@ -183,19 +183,6 @@ int64_t LayerOf(std::string_view name) {
   return code == std::errc() && end != name.data() + name.size() && *end == '.' ? layer : -1;
 }
 
-bool MayChange(const TensorShape& tensor) {
-  const auto contains = [&](std::string_view part) {
-    return tensor.name.find(part) != std::string_view::npos;
-  };
-  const auto matrix_dims = std::count_if(tensor.dims.begin() + (tensor.dims.empty() ? 0 : 1),
-                                         tensor.dims.end(), [](int64_t dim) { return dim > 1; });
-  return matrix_dims > 0 && tensor.name.ends_with("weight") &&
-         quant::TraitsOf(tensor.type).decode != nullptr &&
-         std::none_of(std::begin(kKeptParts), std::end(kKeptParts), contains) &&
-         std::find(std::begin(kKeptNames), std::end(kKeptNames), tensor.name) ==
-             std::end(kKeptNames);
-}
-
 // Models in which eight or more heads share the values, so that better ones cost little.
 bool HasSmallValues(const ModelShape& shape) {
   if (shape.architecture == "llama") return shape.layers == 80 && shape.heads != shape.kv_heads;
@@ -251,7 +238,7 @@ class Chooser {
   }
 
   T TypeOf(const TensorShape& tensor) {
-    if (!MayChange(tensor)) return tensor.type;
+    if (!MayChangeType(tensor)) return tensor.type;
     const T main = *type_.main;
     if (main == T::kF32 || main == T::kF16 || main == T::kBF16) return main;
     const T wanted = type_.uniform ? main : Wanted(tensor);
@@ -395,6 +382,19 @@ ModelShape ShapeOf(const gguf::File& file) {
   shape.heads = count("attention.head_count", 0);
   shape.kv_heads = count("attention.head_count_kv", shape.heads);
   return shape;
+}
+
+bool MayChangeType(const TensorShape& tensor) {
+  const auto contains = [&](std::string_view part) {
+    return tensor.name.find(part) != std::string_view::npos;
+  };
+  const auto matrix_dims = std::count_if(tensor.dims.begin() + (tensor.dims.empty() ? 0 : 1),
+                                         tensor.dims.end(), [](int64_t dim) { return dim > 1; });
+  return matrix_dims > 0 && tensor.name.ends_with("weight") &&
+         quant::TraitsOf(tensor.type).decode != nullptr &&
+         std::none_of(std::begin(kKeptParts), std::end(kKeptParts), contains) &&
+         std::find(std::begin(kKeptNames), std::end(kKeptNames), tensor.name) ==
+             std::end(kKeptNames);
 }
 
 std::vector<quant::TensorType> ChooseTypes(const FileType& type, const ModelShape& shape,

@@ -73,9 +73,12 @@ struct TensorShape {
   quant::TensorType type = quant::TensorType::kF32;  // of the source
 };
 
-// The type for each tensor, in the given order. Vectors, norms, routers and other small or
-// sensitive tensors keep the type they have. Rows that the blocks of a type do not fill get one of
-// smaller blocks, in the end F16. REQUIRES: type.main.
+// False for vectors, norms, routers and other small or sensitive tensors, whose type no file type
+// changes.
+bool MayChangeType(const TensorShape& tensor);
+
+// The type for each tensor, in the given order. Rows that the blocks of a type do not fill get one
+// of smaller blocks, in the end F16. REQUIRES: type.main.
 std::vector<quant::TensorType> ChooseTypes(const FileType& type, const ModelShape& shape,
                                            std::span<const TensorShape> tensors);
 

@@ -93,17 +93,24 @@ Result<std::vector<quant::TensorType>> PlanQuantization(const gguf::File& file,
   return types;
 }
 
-Status Quantize(const gguf::File& file, const FileType& type, const QuantizeOptions& options,
+Status Quantize(const gguf::File& file, const FileType* type, const QuantizeOptions& options,
                 const WriteProgress& progress, AtomicFile* out) {
-  PUNA_ASSIGN_OR_RETURN(const auto types, PlanQuantization(file, type, options));
+  std::vector<quant::TensorType> types;
+  for (const gguf::Tensor& tensor : file.tensors()) types.push_back(tensor.type);
+  if (type != nullptr) {
+    PUNA_ASSIGN_OR_RETURN(types, PlanQuantization(file, *type, options));
+  }
   gguf::StreamWriter writer;
   for (const gguf::KeyValue& entry : file.metadata()) {
-    const bool replaced = entry.key == kFileTypeKey || entry.key == kVersionKey ||
-                          entry.key.starts_with(kSplitPrefix);
+    const bool replaced =
+        entry.key.starts_with(kSplitPrefix) ||
+        (type != nullptr && (entry.key == kFileTypeKey || entry.key == kVersionKey));
     if (!replaced) writer.SetFrom(entry.key, entry.value);
   }
-  writer.Set(std::string(kVersionKey), kQuantizationVersion);
-  if (type.number) writer.Set(std::string(kFileTypeKey), *type.number);
+  if (type != nullptr) {
+    writer.Set(std::string(kVersionKey), kQuantizationVersion);
+    if (type->number) writer.Set(std::string(kFileTypeKey), *type->number);
+  }
   const std::vector<TensorSource> sources = SourcesOf(file);
   std::vector<TensorTarget> targets;
   for (const quant::TensorType target : types) targets.push_back({target, {}});

@@ -25,10 +25,10 @@ Result<std::vector<quant::TensorType>> PlanQuantization(const gguf::File& file,
                                                         const FileType& type,
                                                         const QuantizeOptions& options);
 
-// Writes `file` with the types of `type` to `out`, without committing it. All metadata is kept but
-// what tells of types and of parts: parts of a split model become one file. `file` must be one that
-// File::Open opened.
-Status Quantize(const gguf::File& file, const FileType& type, const QuantizeOptions& options,
+// Writes `file` with the types of `type` (null: those it has) to `out`, without committing it. All
+// metadata is kept but what tells of types and of parts: parts of a split model become one file.
+// `file` must be one that File::Open opened.
+Status Quantize(const gguf::File& file, const FileType* type, const QuantizeOptions& options,
                 const WriteProgress& progress, AtomicFile* out);
 
 // A file type by name, or what there is instead. kInvalidArgument.

@@ -1,15 +1,19 @@
 #!/usr/bin/env python3
 """Models that become other models: quantized files, and installed models with other types."""
+import array
 import hashlib
+import json
 import pathlib
 import signal
+import struct
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import hf_checkpoint as hf  # noqa: E402
 from gguf_file import F32, GgufFile  # noqa: E402
-from puna_server import ROOT, Server, contains, equal, main  # noqa: E402
+from puna_server import ROOT, Server, contains, equal, main, shared_path  # noqa: E402
 
 MINI = ROOT / "models" / "mini.gguf"
 GREEDY = {"temperature": 0, "num_predict": 24}
@@ -133,5 +137,293 @@ def create_with_quantize(server):
     contains("is only supported for F16, BF16 and F32", problem(**{"from": "mini", "quantize": "Q4_K_M"}))
 
 
+# --- models as Hugging Face publishes them
+
+# Recorded model, how it is published, and how its tokens become a vector.
+FAMILIES = [
+    ("arch/llama-dense", hf.llama, None), ("arch/llama-dense", hf.mistral, None), ("arch/llama-moe", hf.mixtral, None),
+    ("arch/granite-dense", hf.granite, None), ("arch/granitemoe-moe", hf.granite_moe, None),
+    ("arch/qwen2-dense", hf.qwen2, None), ("arch/qwen2moe-moe", hf.qwen2_moe, None),
+    ("arch/qwen3-dense", hf.qwen3, None), ("arch/qwen3moe-moe", hf.qwen3_moe, None),
+    ("arch/gemma-dense", hf.gemma, None), ("arch/gemma2-dense", hf.gemma2, None), ("arch/gemma3-dense", hf.gemma3, None),
+    ("arch/gemma3-dense", hf.gemma3_with_eyes, None), ("arch/phi3-dense", hf.phi3, None),
+    ("arch/olmo2-dense", hf.olmo2, None), ("arch/gpt-oss-moe", hf.gpt_oss, None),
+    ("variants/llama-dense-tied", hf.llama, None), ("variants/llama-dense-yarn", hf.llama, None),
+    ("variants/llama-dense-linear", hf.llama, None), ("variants/llama-dense-base500k", hf.llama, None),
+    ("variants/granite-dense-scales", hf.granite, None), ("variants/gemma2-dense-softcap", hf.gemma2, None),
+    ("variants/qwen2-dense-yarn", hf.qwen2, None), ("variants/gpt-oss-moe-yarn", hf.gpt_oss, None),
+    ("variants/phi3-dense-longrope", hf.phi3, None),
+    ("embedding/bert-dense-pool1", hf.bert, 1), ("embedding/bert-dense-pool2", hf.bert_for_masks, 2),
+    ("embedding/bert-dense-pool1", hf.xlm_roberta, 1), ("embedding/nomic-bert-dense-pool1", hf.nomic, 1),
+]
+
+
+def recording(name):
+    """The GGUF file of a recorded model: from the shared folder, else from the few in the repository."""
+    shared = shared_path(f"oracles/{name}.gguf")
+    own = ROOT / "tests" / "data" / "oracles" / (name.split("/")[1] + ".gguf")
+    return shared or (own if own.exists() else None)
+
+
+def floats(path):
+    return array.array("f", path.read_bytes())
+
+
+def nmse(actual, expected):
+    equal(len(expected), len(actual))
+    return sum((a - b) ** 2 for a, b in zip(actual, expected)) / sum(b * b for b in expected)
+
+
+def computed(server, model, gguf):
+    """What `model` computes for the tokens of a recording, on the backend that is slow and exact."""
+    expected = floats(gguf.with_suffix(".expected.f32"))
+    tokens = gguf.with_suffix(".tokens")
+    kind = "embedding" if len(expected) < len(tokens.read_text().split()) else "logits"
+    more = [] if kind == "embedding" else ["--kv-type", "f32"]
+    puna(server, "eval", kind, model, "--tokens-file", tokens, "--out", server.folder / "out.f32", "--backend", "reference", *more)
+    return floats(server.folder / "out.f32"), expected
+
+
+def install(server, name, folder, *more):
+    (folder.parent / "Modelfile").write_text(f"FROM ./{folder.name}\n")
+    puna(server, "create", name, "-f", folder.parent / "Modelfile", *more)
+
+
+def families(server):
+    """Every family of models comes back with the logits that another engine recorded."""
+    proven = 0
+    for number, (name, family, pooling) in enumerate(FAMILIES):
+        gguf = recording(name)
+        if gguf is None:
+            continue
+        folder = server.folder / f"hf-{number}"
+        hf.write(folder, GgufFile.read(gguf), family, shards=1 + number % 3, pooling=pooling)
+        install(server, f"hf-{number}", folder)
+        worst = nmse(*computed(server, f"hf-{number}", gguf))
+        print(f"  {name} as {family.__name__}: {worst:.1e}")
+        if not worst < 1e-9:
+            raise AssertionError(f"{name} as {family.__name__}: {worst}")
+        proven += 1
+    if proven < 6:
+        raise AssertionError(f"only {proven} recordings found")
+
+
+def tokenizer_json(keys):
+    """The vocabulary of a GGUF file with GPT-2's splitting, as tokenizer.json says it."""
+    tokens, types = keys["tokenizer.ggml.tokens"][1][1], keys["tokenizer.ggml.token_type"][1][1]
+    special = [{"id": i, "content": text, "special": types[i] == 3, "normalized": False}
+               for i, text in enumerate(tokens) if types[i] in (3, 4)]
+    vocabulary = {text: i for i, text in enumerate(tokens) if types[i] == 1}
+    # Half of the merges as older files write them, which readers must take as well.
+    merges = [merge.split(" ") if i % 2 else merge for i, merge in enumerate(keys["tokenizer.ggml.merges"][1][1])]
+    return {"version": "1.0", "added_tokens": special, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False},
+            "decoder": {"type": "ByteLevel"}, "model": {"type": "BPE", "vocab": vocabulary, "merges": merges}}
+
+
+def published_mini(server, folder):
+    """The bundled model as its training program would have published it."""
+    plain = server.folder / "mini-f32.gguf"
+    puna(server, "quantize", MINI, plain, "F32", "--allow-requantize")
+    gguf = GgufFile.read(plain)
+    hf.write(folder, gguf, hf.llama)
+    keys = gguf.keys
+    tokens = keys["tokenizer.ggml.tokens"][1][1]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json(keys)))
+    (folder / "tokenizer_config.json").write_text(json.dumps({
+        "bos_token": tokens[keys["tokenizer.ggml.bos_token_id"][1]], "add_bos_token": False,
+        "eos_token": {"content": tokens[keys["tokenizer.ggml.eos_token_id"][1]]},
+        "chat_template": keys["tokenizer.chat_template"][1]}))
+    return plain
+
+
+def published_model(server):
+    """A whole model: weights, vocabulary and template give the same answers as the file they were taken from."""
+    folder = server.folder / "hf-mini"
+    plain = published_mini(server, folder)
+    (server.folder / "Modelfile").write_text("FROM ./mini-f32.gguf\n")
+    puna(server, "create", "original", "-f", server.folder / "Modelfile")
+    install(server, "converted", folder)
+    text = "The cat sat, 42 times; caf\u00e9 <|im_end|>"
+    for model in (plain, "converted"):
+        code, out, problem = server.run("eval", "tokenize", str(model), "--special", stdin=text)
+        equal(0, code, problem)
+        if model == plain:
+            expected = out
+        equal(expected, out)
+    for path, body in (("/api/generate", {"prompt": "Tell me a story"}),
+                       ("/api/chat", {"messages": [{"role": "user", "content": "Hello"}]})):
+        answers = [server.post(path, dict(body, model=model, stream=False, options=GREEDY)).json() for model in ("original", "converted")]
+        equal(answers[0].get("response", answers[0].get("message")), answers[1].get("response", answers[1].get("message")))
+        equal(answers[0]["prompt_eval_count"], answers[1]["prompt_eval_count"])
+    install(server, "small", folder, "-q", "Q4_K_M")
+    equal("Q4_K_M", server.post("/api/show", {"model": "small"}).json()["details"]["quantization_level"])
+    if not ask(server, "small").strip():
+        raise AssertionError("no answer")
+
+
+def rounded(values, kind):
+    """float32 as BF16 or F16, by struct."""
+    if kind == "F16":
+        return struct.pack(f"<{len(values)}e", *values)
+    return b"".join(struct.pack("<f", value)[2:] for value in values)
+
+
+def other_types(server):
+    """BF16, F16 and FP8 with scales: the values that they stand for arrive."""
+    gguf_path = recording("arch/llama-dense") or recording("arch/llama-moe")
+    family = hf.llama if "dense" in gguf_path.name else hf.mixtral
+    gguf = GgufFile.read(gguf_path)
+
+    def as_type(kind):
+        def change(config, tensors):
+            for name, (_, shape, data) in list(tensors.items()):
+                values = array.array("f", data)
+                if kind in ("BF16", "F16"):
+                    tensors[name] = (kind, shape, rounded(values, kind))
+                elif len(shape) == 2 and "proj" in name:
+                    # The exponent and the sign fit E5M2 whatever the value; blocks of 16 by 8 share a scale.
+                    rows, columns = shape
+                    tensors[name] = ("F8_E5M2", shape, bytes(struct.pack("<e", value)[1] for value in values))
+                    blocks = -(-rows // 16) * -(-columns // 8)
+                    tensors[name + "_scale_inv"] = ("F32", [-(-rows // 16), -(-columns // 8)],
+                                                    struct.pack(f"<{blocks}f", *[1 + i / 64 for i in range(blocks)]))
+            config["quantization_config"] = {"weight_block_size": [16, 8]}
+        return change
+
+    def plain_of(kind):
+        """The same values in float32."""
+        def change(config, tensors):
+            as_type(kind)(config, tensors)
+            for name, (stored, shape, data) in list(tensors.items()):
+                if stored == "F16":
+                    values = struct.unpack(f"<{len(data) // 2}e", data)
+                elif stored == "BF16":
+                    values = [struct.unpack("<f", b"\0\0" + data[i:i + 2])[0] for i in range(0, len(data), 2)]
+                elif stored == "F8_E5M2":
+                    scales = array.array("f", tensors[name + "_scale_inv"][2])
+                    across = -(-shape[1] // 8)
+                    values = [struct.unpack("<e", b"\0" + data[i:i + 1])[0] * scales[i // shape[1] // 16 * across + i % shape[1] // 8]
+                              for i in range(len(data))]
+                else:
+                    continue
+                tensors[name] = ("F32", shape, array.array("f", values).tobytes())
+            for name in [name for name in tensors if name.endswith("_scale_inv")]:
+                del tensors[name]
+        return change
+
+    kinds = ["BF16", "F16"] + (["FP8"] if family is hf.llama else [])
+    for kind in kinds:
+        for number, (change, quantize) in enumerate(((as_type(kind), kind), (plain_of(kind), "F32"))):
+            hf.write(server.folder / f"{kind}-{number}", gguf, family, change=change)
+            # FP8 would become Q8_0; float32 keeps it exact for the comparison.
+            install(server, f"{kind}-{number}", server.folder / f"{kind}-{number}", "-q", "F32" if kind == "FP8" else quantize)
+        first, second = [computed(server, f"{kind}-{number}", gguf_path)[0] for number in (0, 1)]
+        if not nmse(first, second) < 1e-12:
+            raise AssertionError(f"{kind}: {nmse(first, second)}")
+
+
+def split_files(server):
+    """All parts of a split GGUF become one blob, whichever part is named."""
+    gguf = GgufFile.read(float_mini(server))
+    names = list(gguf.tensors)
+    for i in range(3):
+        part = GgufFile(gguf.keys if i == 0 else {}, {name: gguf.tensors[name] for name in names[i::3]})
+        part.keys.update({"split.no": (2, i), "split.count": (2, 3), "split.tensors.count": (5, len(names))})
+        part.write(server.folder / f"part-{i + 1:05}-of-00003.gguf")
+    (server.folder / "Modelfile").write_text("FROM ./part-00002-of-00003.gguf\n")
+    puna(server, "create", "joined", "-f", server.folder / "Modelfile")
+    (server.folder / "Modelfile").write_text("FROM ./mini-f16.gguf\n")
+    puna(server, "create", "whole", "-f", server.folder / "Modelfile")
+    equal(ask(server, "whole"), ask(server, "joined"))
+    (server.folder / "part-00003-of-00003.gguf").unlink()
+    (server.folder / "Modelfile").write_text("FROM ./part-00001-of-00003.gguf\n")
+    contains("part-00003", refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
+
+
+def peft_adapters(server):
+    """An adapter as PEFT writes it changes a model as adding its product to the weights does."""
+    gguf_path = recording("arch/llama-dense") or recording("arch/llama-moe")
+    family = hf.llama if "dense" in gguf_path.name else hf.mixtral
+    gguf = GgufFile.read(gguf_path)
+    ranks, alpha = 2, 3.0
+    factors = {}
+
+    def factor(seed, count):
+        return [((seed * 7919 + i * 104729) % 2003) / 2003 - 0.5 for i in range(count)]
+
+    def merge(config, tensors):
+        for seed, name in enumerate(sorted(tensors)):
+            if not name.endswith(("q_proj.weight", "k_proj.weight", "o_proj.weight")):
+                continue
+            _, (rows, columns), data = tensors[name]
+            a, b = factor(seed, ranks * columns), factor(seed + 100, rows * ranks)
+            stem = "base_model.model." + name.removesuffix(".weight")
+            factors[stem + ".lora_A.weight"] = ("F32", [ranks, columns], array.array("f", a).tobytes())
+            factors[stem + ".lora_B.weight"] = ("F32", [rows, ranks], array.array("f", b).tobytes())
+            weights = array.array("f", data)
+            for row in range(rows):
+                for column in range(columns):
+                    weights[row * columns + column] += alpha / ranks * sum(
+                        b[row * ranks + r] * a[r * columns + column] for r in range(ranks))
+            tensors[name] = ("F32", [rows, columns], weights.tobytes())
+
+    hf.write(server.folder / "merged", gguf, family, change=merge)
+    hf.write(server.folder / "base", gguf, family)
+    folder = server.folder / "peft"
+    folder.mkdir()
+    hf.write_safetensors(folder / "adapter_model.safetensors", factors)
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": ranks, "lora_alpha": alpha}))
+    install(server, "merged", server.folder / "merged")
+    (server.folder / "Modelfile").write_text("FROM ./base\nADAPTER ./peft\n")
+    puna(server, "create", "adapted", "-f", server.folder / "Modelfile")
+    lines = server.post("/api/show", {"model": "adapted"}).json()["modelfile"].splitlines()
+    base = next(line for line in lines if line.startswith("FROM "))[len("FROM "):]
+    adapter = next(line for line in lines if line.startswith("ADAPTER "))[len("ADAPTER "):]
+    puna(server, "eval", "logits", base, "--adapter", adapter, "--tokens-file", gguf_path.with_suffix(".tokens"), "--kv-type", "f32",
+         "--out", server.folder / "adapted.f32", "--backend", "reference")
+    expected, recorded = computed(server, "merged", gguf_path)
+    worst = nmse(floats(server.folder / "adapted.f32"), expected)
+    if not worst < 1e-9 or nmse(expected, recorded) < 1e-3:
+        raise AssertionError(f"{worst}; the adapter changes {nmse(expected, recorded)}")
+
+
+def bad_checkpoints(server):
+    """Files that contradict themselves give one clear error and leave nothing."""
+    gguf_path = recording("arch/llama-dense") or recording("arch/llama-moe")
+    family = hf.llama if "dense" in gguf_path.name else hf.mixtral
+    gguf = GgufFile.read(gguf_path)
+    before = {path.name for path in (server.folder / "models" / "blobs").iterdir()}
+
+    def refused(what, words, change=None, spoil=None):
+        folder = server.folder / "bad"
+        hf.write(folder, gguf, family, change=change)
+        if spoil:
+            spoil(folder)
+        (server.folder / "Modelfile").write_text("FROM ./bad\n")
+        problem = refusal(server, "create", "bad", "-f", server.folder / "Modelfile")
+        print(f"  {what}: {problem.splitlines()[-1]}")
+        for word in words:
+            contains(word, problem)
+        for path in folder.iterdir():
+            path.unlink()
+
+    q = "model.layers.0.self_attn.q_proj.weight"
+    refused("unknown family", ["unsupported architecture", "NoSuchModel"], lambda c, t: c.update(architectures=["NoSuchModel"]))
+    refused("no config", ["config.json"], spoil=lambda folder: (folder / "config.json").unlink())
+    refused("a tensor too many", ["model.layers.9.extra"], lambda c, t: t.update({"model.layers.9.extra": ("F32", [1], bytes(4))}))
+    refused("layers that are not counted", ["model.layers.1"], lambda c, t: c.update(num_hidden_layers=1))
+    refused("absurd counts", ["num_hidden_layers"], lambda c, t: c.update(num_hidden_layers=10 ** 12))
+    refused("heads that do not divide", ["rows"], lambda c, t: c.update(num_attention_heads=7))
+    refused("integers as weights", ["float type"], lambda c, t: t.update({q: ("U8", [4, 4], bytes(16))}))
+    refused("cut short", ["safetensors"], spoil=lambda folder: (folder / "model.safetensors").write_bytes(
+        (folder / "model.safetensors").read_bytes()[:-1000]))
+    refused("a header that lies", ["header"], spoil=lambda folder: (folder / "model.safetensors").write_bytes(b"\xff" * 64))
+    refused("a tokenizer that is none", ["tokenizer.json"], spoil=lambda folder: (folder / "tokenizer.json").write_text("[1, 2]"))
+    left = {path.name for path in (server.folder / "models" / "blobs").iterdir()} - before
+    equal([], [name for name in left if not name.startswith("sha256-")], "temporary files")
+    equal(404, server.post("/api/show", {"model": "bad"}).status)
+
+
 if __name__ == "__main__":
-    main((Server, (quantize_files, interrupted, create_with_quantize)))
+    main((Server, (quantize_files, interrupted, create_with_quantize, families, published_model, other_types,
+                   split_files, peft_adapters, bad_checkpoints)))
