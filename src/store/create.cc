@@ -187,10 +187,10 @@ Status Creation::StartFromSafetensors(const ModelFiles& files) {
 
 // The parts of a split model find each other by name, so they get their names back for a moment.
 Status Creation::MergeParts(const ModelFiles& files) {
-  const fs::path folder = store_->root() / "blobs" / fmt::format(".parts-{}", ::getpid());
+  std::string pattern = store_->root() / "blobs" / ".parts-XXXXXX";
+  if (::mkdtemp(pattern.data()) == nullptr) return ErrnoError(errno, pattern);
+  const fs::path folder = pattern;
   std::error_code error;
-  fs::remove_all(folder, error);
-  fs::create_directories(folder, error);
   for (const auto& [name, path] : files) {
     fs::create_symlink(fs::absolute(path, error), folder / fs::path(name).filename(), error);
     if (error) break;

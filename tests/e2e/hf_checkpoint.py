@@ -5,7 +5,7 @@ import json
 import math
 import struct
 
-TYPES = {"F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "U8": 1}
+TYPES = {"F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E5M2": 1, "U8": 1}
 
 
 def write_safetensors(path, tensors, metadata=None):
@@ -292,7 +292,8 @@ def phi3(s):
     original = s.key("rope.scaling.original_context_length", s.key("context_length"))
     return s.decoder_config("Phi3ForCausalLM", original_max_position_embeddings=original, rope_scaling={
         "type": "longrope", "long_factor": list(s.get("rope_factors_long.weight").values),
-        "short_factor": list(s.get("rope_factors_short.weight").values)})
+        "short_factor": list(s.get("rope_factors_short.weight").values),
+        "attention_factor": s.key("rope.scaling.attn_factor")})
 
 
 def olmo2(s):
@@ -353,7 +354,7 @@ def bert(s, name="BertModel", prefix="", **config):
         both(layer + "output.dense", blk + "ffn_down")
         both(layer + "output.LayerNorm", blk + "layer_output_norm")
     s.out[prefix + "pooler.dense.bias"] = Matrix([1], [0]).stored()
-    return encoder_config(s, name, model_type="bert", **config)
+    return encoder_config(s, name, **{"model_type": "bert", **config})
 
 
 def bert_for_masks(s):

@@ -171,8 +171,9 @@ Status NetworkWriter::SetLongRope(const Json& rope, int64_t rope_size) {
   }
   Set("rope.scaling.original_context_length", static_cast<uint32_t>(original));
   const double scale = static_cast<double>(longest) / static_cast<double>(original);
-  const double factor =
+  double factor =
       scale <= 1 ? 1 : std::sqrt(1 + std::log(scale) / std::log(static_cast<double>(original)));
+  PUNA_ASSIGN_OR_RETURN(factor, ConfigNumber(rope, "attention_factor", factor));
   Set("rope.scaling.attn_factor", static_cast<float>(factor));
   for (const char* kind : {"long", "short"}) {
     const Json* listed = FindValue(rope, fmt::format("{}_factor", kind));
