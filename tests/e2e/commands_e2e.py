@@ -192,11 +192,13 @@ def test_earlier_lines_are_found(puna):
     chat.read_until(r"Set 'verbose' mode")
     chat.type("/set quiet\r")
     chat.read_until(r"Set 'quiet' mode")
+    chat.read_until(r">>> ")  # control keys mean something else to a terminal that nobody reads
     chat.type("\x12seed")  # Ctrl-R
     chat.read_until(r"bck:")
     chat.read_until(r"parameter seed 77")
     chat.type("\x1b\x05 \r")  # take it
     chat.read_until(r"Set parameter 'seed' to '77'")
+    chat.read_until(r">>> ")
     chat.type("\x04")
     check(chat.wait() == 0, "exit code")
     # The next session finds them too.
