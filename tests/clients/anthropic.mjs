@@ -56,10 +56,10 @@ await check('anthropic: errors', async () => {
 });
 
 await check('anthropic: abort in the middle', async () => {
-  const stream = anthropic.messages.stream({ ...common, temperature: 1.5, max_tokens: 100000 });
+  const stream = anthropic.messages.stream({ ...common, model: 'endless', max_tokens: 100000 });
   stream.on('text', () => stream.abort());
   await assert.rejects(stream.finalMessage(), Anthropic.APIUserAbortError);
-  await idle('mini');
+  await idle('endless');
 });
 
 finish();

@@ -36,7 +36,7 @@ export function assertWeather(value) {
 // Waits until the server computes nothing with the model: then it unloads at once.
 export async function idle(model) {
   await fetch(`${url}/api/generate`, { method: 'POST', body: JSON.stringify({ model, keep_alive: 0 }) });
-  for (let i = 0; i < 100; ++i) {
+  for (let i = 0; i < 2400; ++i) {
     const { models } = await (await fetch(`${url}/api/ps`)).json();
     if (models.every((one) => one.name !== `${model}:latest`)) return;
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -12,10 +12,9 @@ import threading
 import time
 import uuid
 
-from puna_server import ROOT, TOOL_TEMPLATE, Server, Skip, contains, equal, main, shared_path, soon
+from puna_server import ENDLESS, ROOT, TOOL_TEMPLATE, Server, Skip, contains, equal, main, shared_path, soon
 
 GREEDY = {"temperature": 0, "num_predict": 24}
-ENDLESS = "root ::= [a-z]{60000}"  # thousands of tokens: answers that only num_predict ends
 
 
 def root_and_version(server):

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import subprocess
 
-from puna_server import ROOT, TOOL_TEMPLATE, Server, Skip, main
+from puna_server import ENDLESS, ROOT, TOOL_TEMPLATE, Server, Skip, main
 
 CLIENTS = ROOT / "tests" / "clients"
 
@@ -17,6 +17,8 @@ def tooled_server(build):
         raise Skip("no packages: run npm ci in tests/clients")
     with Server(build) as server:
         server.post("/api/create", {"model": "tooled", "from": "mini", "template": TOOL_TEMPLATE})
+        # What a client breaks off must not end first by chance.
+        server.post("/api/create", {"model": "endless", "from": "mini", "parameters": {"grammar": ENDLESS}})
         yield server
 
 

@@ -20,6 +20,7 @@ from api_contract import CONTRACT
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
+ENDLESS = "root ::= [a-z]{60000}"  # a grammar of thousands of tokens: answers that only a limit ends
 
 # mini was taught no tools; this template tells it of them, and what is forced needs no talent.
 TOOL_TEMPLATE = """{{ if .Tools }}<|im_start|>system
