@@ -83,6 +83,7 @@ class Fixture:
         self.server = Server(build)
         self.models = self.server.folder / "models"
         self.rng = random.Random(20)
+        self.modelfiles = 0
 
     def __enter__(self):
         return self
@@ -124,7 +125,9 @@ def operations(fixture):
     """Commands that run at once, chosen at random."""
     rng = fixture.rng
     number = rng.randrange(3)
-    modelfile = fixture.server.folder / f"Modelfile{rng.randrange(3)}"
+    # A file of its own: a command that still runs may be reading an earlier one.
+    fixture.modelfiles += 1
+    modelfile = fixture.server.folder / f"Modelfile{fixture.modelfiles}"
     modelfile.write_text(f"FROM {rng.choice(['mini', fixture.name(number), 'copy0'])}\nSYSTEM {rng.random()}\n")
     choices = [("pull", "--insecure", fixture.name(number)), ("pull", "--insecure", fixture.name(rng.randrange(3))),
                ("create", f"made{rng.randrange(2)}", "-f", str(modelfile)),
