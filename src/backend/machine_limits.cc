@@ -17,14 +17,14 @@ constexpr int kRounds = 7;
 constexpr int64_t kReadBytes = int64_t{1} << 30;
 constexpr int64_t kDotRounds = int64_t{1} << 21;
 
-// Seconds of the fastest of some runs of job(worker).
+// Seconds of the fastest of some runs of job(share), a share for each thread.
 template <typename Job>
 double Fastest(cpu::ThreadPool* pool, const Job& job) {
   using Clock = std::chrono::steady_clock;
   double best = 1e9;
   for (int round = 0; round < kRounds; ++round) {
     const auto start = Clock::now();
-    pool->Run([&](cpu::Worker& worker) { job(worker); });
+    pool->Run([&](cpu::Worker& worker) { worker.ForStreams(worker.count(), job); });
     best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
   }
   return best;
@@ -57,19 +57,18 @@ Result<MachineLimits> MeasureMachine(const BackendOptions& options) {
     return MakeError(ErrorCode::kResourceExhausted, "no memory for {} bytes to read", kReadBytes);
   }
   const int64_t share = kReadBytes / limits.threads / 256 * 256;
-  pool.Run([&](cpu::Worker& worker) {
-    std::memset(memory.data() + worker.index() * share, 1, static_cast<size_t>(share));
+  Fastest(&pool, [&](int64_t index) {
+    std::memset(memory.data() + index * share, 1, static_cast<size_t>(share));
   });
   std::atomic<uint64_t> sink{0};
-  const double read_s = Fastest(&pool, [&](cpu::Worker& worker) {
-    sink += SumOfWords(memory.data() + worker.index() * share, share);
-  });
+  const double read_s = Fastest(
+      &pool, [&](int64_t index) { sink += SumOfWords(memory.data() + index * share, share); });
   limits.read_gb_s = 1e-9 * static_cast<double>(share * limits.threads) / read_s;
 
   const auto dots = cpu::KernelsOf(isa).spin_dots;
   if (dots != nullptr) {
     std::atomic<int64_t> products{0};
-    const double dot_s = Fastest(&pool, [&](cpu::Worker&) { products += dots(kDotRounds); });
+    const double dot_s = Fastest(&pool, [&](int64_t) { products += dots(kDotRounds); });
     limits.int8_gmac_s = 1e-9 * static_cast<double>(products) / kRounds / dot_s;
   }
   return limits;

@@ -4,6 +4,7 @@
 // just computed; prepare; down; weighted sum per token. All loops run over all experts at once, so
 // that generation with a few experts of one token each still keeps every thread busy.
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <limits>
 
@@ -50,7 +51,6 @@ struct ExpertMatrices {
 
 // The shared scratch of a pass, by name.
 struct Scratch {
-  int64_t* counts = nullptr;        // [0]: experts in use, [1]: row blocks
   int32_t* used_experts = nullptr;  // [experts]
   int32_t* first_pair = nullptr;    // [experts + 1], by position in used_experts
   int64_t* in_offset = nullptr;     // [experts] bytes
@@ -102,7 +102,8 @@ class ExpertsStep final : public Step {
     int64_t bytes = 0;
     const Scratch s = Carve(pass.shared_scratch, &bytes);
     worker.Once([&] { Sort(pass.routes[static_cast<size_t>(op_.route)], rows, s); });
-    const int64_t active = s.counts[0], blocks = s.counts[1];
+    const int64_t active = active_.load(std::memory_order_relaxed);
+    const int64_t blocks = blocks_.load(std::memory_order_relaxed);
     worker.For(blocks, [&](int64_t block) { PrepareIn(pass, worker, s, block); });
     const LowRank changes{Changes(pass, op_.up), Changes(pass, op_.gate), Changes(pass, op_.down)};
     if (changes.up || changes.gate) {
@@ -131,7 +132,6 @@ class ExpertsStep final : public Step {
       *bytes += RoundUp(count * static_cast<int64_t>(sizeof(T)), 64);
     };
     *bytes = 0;
-    take(&s.counts, 2);
     take(&s.used_experts, experts_);
     take(&s.first_pair, experts_ + 1);
     take(&s.in_offset, experts_);
@@ -187,8 +187,8 @@ class ExpertsStep final : public Step {
       s.pair_token[to] = static_cast<int32_t>(i / used_);
       s.pair_weight[to] = route.weights[i];
     }
-    s.counts[0] = active;
-    s.counts[1] = blocks;
+    active_.store(active, std::memory_order_relaxed);
+    blocks_.store(blocks, std::memory_order_relaxed);
   }
   bool OneInput(int64_t rows) const { return rows == 1 && !op_.weigh_input && gate_shares_input_; }
 
@@ -349,6 +349,9 @@ class ExpertsStep final : public Step {
   int64_t max_pairs_ = 0, max_blocks_ = 0;
   int64_t in_bytes_ = 0, gate_bytes_ = 0, hidden_bytes_ = 0;
   bool gate_shares_input_ = true;
+  // Of the pass: experts in use, and blocks of their rows. Not in the scratch, because a worker
+  // that is late may ask when other steps write there.
+  mutable std::atomic<int64_t> active_{0}, blocks_{0};
 };
 
 Status AddMatrices(CompileContext* context, WeightId id, WeightId bias, ExpertMatrices* matrices) {

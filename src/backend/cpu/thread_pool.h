@@ -1,13 +1,18 @@
-// Threads that compute together. A job is one function that every worker runs from its first line
-// to its last (single program, multiple data); inside it the workers share loops and meet at
-// barriers, so that a pass through a whole network wakes the threads once and not once per matrix.
+// Threads that compute together. A job is one function that the workers run from its first line to
+// its last (single program, multiple data); inside it they share loops, each of which ends when all
+// its chunks are done, so that a pass through a whole network wakes the threads once and not once
+// per matrix.
 //
 //   pool.Run([&](Worker& worker) {
-//     worker.For(chunks_a, [&](int64_t chunk) { ... });   // ends in a barrier
-//     worker.For(chunks_b, [&](int64_t chunk) { ... });
+//     worker.For(chunks_a, [&](int64_t chunk) { ... });
+//     worker.For(chunks_b, [&](int64_t chunk) { ... });   // sees what all chunks of a wrote
 //   });
 //
-// All workers must reach the same loops in the same order with the same counts.
+// All workers must reach the same loops in the same order with the same counts. Nobody waits for a
+// worker that holds no chunk: one that has lost its core finds loops that are over, passes them by
+// and joins the one that is going on; one that gets no core in time misses the job. So work belongs
+// into chunks, and code between loops may read only what no chunk of the job writes, or atomics
+// that are written once.
 #ifndef PUNA_BACKEND_CPU_THREAD_POOL_H_
 #define PUNA_BACKEND_CPU_THREAD_POOL_H_
 
@@ -52,6 +57,7 @@ class Worker {
   friend class ThreadPool;
   ThreadPool* pool_ = nullptr;
   int index_ = 0;
+  uint32_t loop_ = 0;    // the next one of the job
   int64_t spin_ns_ = 0;  // how long the next wait spins before it sleeps
 };
 
@@ -66,7 +72,8 @@ class ThreadPool {
 
   int threads() const { return threads_; }
 
-  // Runs job(worker) once on every worker and returns when all have finished.
+  // Runs job(worker) on the calling thread and on those others that come in time; returns when none
+  // is in it any more.
   template <typename Job>
   void Run(Job&& job) {
     RunErased([](void* context, Worker& worker) { (*static_cast<Job*>(context))(worker); }, &job);
@@ -76,9 +83,21 @@ class ThreadPool {
   friend class Worker;
   using ErasedJob = void (*)(void* context, Worker& worker);
 
+  // Chunks that are handed out one after the other: the loop that they belong to in the upper half,
+  // how many are taken in the lower. In one word, so that a worker that comes late to a loop cannot
+  // take a chunk of a later one. On a cache line of its own: all workers hammer it.
+  struct alignas(64) Share {
+    std::atomic<uint64_t> word{0};
+    // The next of `chunks` chunks, or -1.
+    int64_t Take(uint32_t loop, int64_t chunks);
+  };
+
   void RunErased(ErasedJob job, void* context);
   void ThreadMain(Worker* worker);
-  void Barrier(Worker* worker);
+  bool Enter();
+  void Leave();
+  // `done` of the loop's `chunks` chunks were this worker's. Returns when all are done.
+  void EndLoop(Worker* worker, int64_t done, int64_t chunks);
 
   const int threads_;
   std::vector<Worker> workers_;
@@ -86,20 +105,31 @@ class ThreadPool {
 
   ErasedJob job_ = nullptr;
   void* context_ = nullptr;
-  bool stop_ = false;
+  uint32_t first_loop_ = 0;  // of the job
+  std::atomic<bool> stop_{false};
 
-  // Each on a cache line of its own: all workers hammer them.
-  struct alignas(64) Counter {
-    std::atomic<int64_t> next{0};
-  };
-  std::vector<Counter> shares_;  // by worker: chunks of its share that are taken
-  alignas(64) std::atomic<int64_t> next_chunk_{0};
-  alignas(64) std::atomic<int> arrived_{0};
-  alignas(64) std::atomic<uint32_t> barrier_round_{0};
+  Share common_;                               // of loops that are not split
+  std::vector<Share> shares_;                  // by worker
+  alignas(64) std::atomic<int64_t> done_{0};   // chunks of the loop that is going on
+  alignas(64) std::atomic<uint32_t> loop_{0};  // the one that is going on
+  alignas(64) std::atomic<uint32_t> inside_;   // workers but 0 in the job, and whether it is closed
   alignas(64) std::atomic<uint32_t> job_round_{0};
 };
 
 inline int Worker::count() const { return pool_->threads(); }
+
+inline int64_t ThreadPool::Share::Take(uint32_t loop, int64_t chunks) {
+  uint64_t seen = word.load(std::memory_order_relaxed);
+  for (;;) {
+    const auto tag = static_cast<uint32_t>(seen >> 32);
+    const uint64_t taken = tag == loop ? seen & 0xffffffff : 0;
+    const bool over = static_cast<int32_t>(tag - loop) > 0;
+    if (over || static_cast<int64_t>(taken) >= chunks) return -1;
+    const uint64_t next = uint64_t{loop} << 32 | (taken + 1);
+    if (word.compare_exchange_weak(seen, next, std::memory_order_relaxed))
+      return static_cast<int64_t>(taken);
+  }
+}
 
 template <typename Body>
 void Worker::For(int64_t chunks, Body&& body) {
@@ -108,12 +138,9 @@ void Worker::For(int64_t chunks, Body&& body) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) body(chunk);
     return;
   }
-  for (;;) {
-    const int64_t chunk = pool_->next_chunk_.fetch_add(1, std::memory_order_relaxed);
-    if (chunk >= chunks) break;
-    body(chunk);
-  }
-  pool_->Barrier(this);
+  int64_t done = 0;
+  for (int64_t chunk; (chunk = pool_->common_.Take(loop_, chunks)) >= 0; ++done) body(chunk);
+  pool_->EndLoop(this, done, chunks);
 }
 
 template <typename Body>
@@ -121,17 +148,14 @@ void Worker::ForStreams(int64_t chunks, Body&& body) {
   if (pool_->threads() == 1) return For(chunks, body);
   if (chunks <= 0) return;
   const int n = pool_->threads();
+  int64_t done = 0;
   for (int i = 0; i < n; ++i) {
     const int owner = (index_ + i) % n;
     const int64_t begin = chunks * owner / n, end = chunks * (owner + 1) / n;
-    std::atomic<int64_t>& taken = pool_->shares_[static_cast<size_t>(owner)].next;
-    for (;;) {
-      const int64_t chunk = begin + taken.fetch_add(1, std::memory_order_relaxed);
-      if (chunk >= end) break;
-      body(chunk);
-    }
+    ThreadPool::Share& share = pool_->shares_[static_cast<size_t>(owner)];
+    for (int64_t chunk; (chunk = share.Take(loop_, end - begin)) >= 0; ++done) body(begin + chunk);
   }
-  pool_->Barrier(this);
+  pool_->EndLoop(this, done, chunks);
 }
 
 }  // namespace puna::backend::cpu

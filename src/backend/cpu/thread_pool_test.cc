@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <numeric>
+#include <random>
 #include <vector>
 
 namespace puna::backend::cpu {
@@ -48,14 +49,73 @@ TEST(ThreadPool, StreamsHelpAWorkerThatIsLate) {
   EXPECT_EQ(done, 20);
 }
 
-TEST(ThreadPool, EveryWorkerRunsTheJob) {
-  ThreadPool pool(4);
-  std::vector<int> seen(4);
+// A worker that lost its core between loops holds nobody up, and does nothing twice when it is
+// back.
+TEST(ThreadPool, LoopsEndWithoutAWorkerThatIsAway) {
+  ThreadPool pool(2);
+  std::atomic<bool> away{false}, over{false};
+  std::vector<int> hits(300);
+  std::atomic<int> by_the_late_one{0};
   pool.Run([&](Worker& worker) {
-    EXPECT_EQ(worker.count(), 4);
-    ++seen[worker.index()];
+    EXPECT_EQ(worker.count(), 2);
+    if (worker.index() == 1) {
+      away = true;
+      while (!over) std::this_thread::yield();
+    } else {
+      while (!away) std::this_thread::yield();
+    }
+    for (int loop = 0; loop < 100; ++loop) {
+      const auto count = [&](int64_t i) {
+        ++hits[static_cast<size_t>(3 * loop + i)];
+        by_the_late_one += worker.index();
+      };
+      if (loop % 2 == 0) {
+        worker.For(3, count);
+      } else {
+        worker.ForStreams(3, count);
+      }
+    }
+    over = true;
   });
-  EXPECT_EQ(seen, std::vector<int>(4, 1));
+  EXPECT_EQ(hits, std::vector<int>(300, 1));
+  EXPECT_EQ(by_the_late_one, 0);
+}
+
+// Workers that are away now and then, at places that differ from run to run.
+TEST(ThreadPool, WorkersComeAndGo) {
+  for (int threads : {2, 3, 5}) {
+    ThreadPool pool(threads);
+    constexpr int kLoops = 400, kChunks = 7;
+    for (int job = 0; job < 5; ++job) {
+      std::vector<int64_t> sums(kChunks, 1);
+      std::vector<int64_t> others(kChunks);
+      pool.Run([&](Worker& worker) {
+        std::minstd_rand random(static_cast<unsigned>(100 * job + worker.index() + 1));
+        for (int loop = 0; loop < kLoops; ++loop) {
+          if (random() % 50 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
+          std::vector<int64_t>& from = loop % 2 == 0 ? sums : others;
+          std::vector<int64_t>& to = loop % 2 == 0 ? others : sums;
+          const auto step = [&](int64_t i) {
+            const auto at = static_cast<size_t>(i);
+            to[at] = from[at] + from[(at + 1) % kChunks] % 3 + i;
+          };
+          if (loop % 3 == 0) {
+            worker.ForStreams(kChunks, step);
+          } else {
+            worker.For(kChunks, step);
+          }
+        }
+      });
+      std::vector<int64_t> expected(kChunks, 1), next(kChunks);
+      for (int loop = 0; loop < kLoops; ++loop) {
+        for (size_t i = 0; i < kChunks; ++i) {
+          next[i] = expected[i] + expected[(i + 1) % kChunks] % 3 + static_cast<int64_t>(i);
+        }
+        std::swap(expected, next);
+      }
+      EXPECT_EQ(sums, expected) << threads << " threads, job " << job;
+    }
+  }
 }
 
 // What one loop wrote is there for the next: the barrier orders plain memory. Sums double from loop
