@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "backend/cpu/cpu_backend.h"
+#include "backend/input_observer.h"
 #include "backend/reference/reference.h"
 
 namespace puna::backend {
@@ -18,13 +19,15 @@ constexpr KvTypeRow kKvTypes[] = {
 
 struct BackendRow {
   std::string_view name;
-  Result<std::unique_ptr<Backend>> (*create)(const BackendOptions& options);
+  Result<std::unique_ptr<Backend>> (*create)(const BackendOptions& options,
+                                             InputObserver* observer);
 };
 constexpr BackendRow kBackends[] = {
-    {"cpu", [](const BackendOptions& options) { return cpu::CreateCpuBackend(options); }},
+    {"cpu", [](const BackendOptions& options,
+               InputObserver* observer) { return cpu::CreateCpuBackend(options, observer); }},
     {"reference",
-     [](const BackendOptions&) -> Result<std::unique_ptr<Backend>> {
-       return CreateReferenceBackend();
+     [](const BackendOptions&, InputObserver* observer) -> Result<std::unique_ptr<Backend>> {
+       return CreateReferenceBackend(observer);
      }},
 };
 
@@ -57,8 +60,13 @@ std::string_view KvTypeName(KvType type) {
 }
 
 Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
+  return CreateObservedBackend(options, nullptr);
+}
+
+Result<std::unique_ptr<Backend>> CreateObservedBackend(const BackendOptions& options,
+                                                       InputObserver* observer) {
   for (const BackendRow& row : kBackends) {
-    if (row.name == options.name) return row.create(options);
+    if (row.name == options.name) return row.create(options, observer);
   }
   return MakeError(ErrorCode::kInvalidArgument, "unknown backend \"{}\", expected one of {}",
                    options.name, Names(kBackends));

@@ -9,7 +9,7 @@ constexpr int kMaxThreads = 1024;
 
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(Isa isa, int threads) : machine_(isa, threads) {}
+  CpuBackend(Isa isa, int threads, InputObserver* observer) : machine_(isa, threads, observer) {}
   std::string_view name() const override { return "cpu"; }
 
   Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
@@ -33,13 +33,15 @@ class CpuBackend final : public Backend {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options) {
+Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options,
+                                                  InputObserver* observer) {
   PUNA_ASSIGN_OR_RETURN(const Isa isa, ChooseIsa(options.isa));
   if (options.threads < 0 || options.threads > kMaxThreads) {
     return MakeError(ErrorCode::kInvalidArgument, "{} threads, expected 1 to {}, or 0 for all",
                      options.threads, kMaxThreads);
   }
-  return std::make_unique<CpuBackend>(isa, options.threads == 0 ? UsableCores() : options.threads);
+  return std::make_unique<CpuBackend>(isa, options.threads == 0 ? UsableCores() : options.threads,
+                                      observer);
 }
 
 }  // namespace puna::backend::cpu

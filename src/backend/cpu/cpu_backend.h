@@ -6,13 +6,16 @@
 #include <memory>
 
 #include "backend/backend.h"
+#include "backend/input_observer.h"
 #include "base/result.h"
 
 namespace puna::backend::cpu {
 
 // `options.threads` and `options.isa` as described there. kInvalidArgument if the instruction set
-// is unknown or missing on this machine, or if there are more than 1024 threads.
-Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options);
+// is unknown or missing on this machine, or if there are more than 1024 threads. `observer` may be
+// null.
+Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options,
+                                                  InputObserver* observer = nullptr);
 
 }  // namespace puna::backend::cpu
 

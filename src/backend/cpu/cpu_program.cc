@@ -234,6 +234,7 @@ void CpuProgram::Run(const Batch& batch, std::span<float> out) {
   Pass pass;
   pass.batch = &batch;
   pass.ops = &VectorOpsOf(machine_->isa);
+  pass.observer = machine_->observer;
   pass.rows[static_cast<int>(RowKind::kTokens)] = static_cast<int64_t>(batch.tokens.size());
   pass.rows[static_cast<int>(RowKind::kOutputs)] = static_cast<int64_t>(batch.output_rows.size());
   pass.rows[static_cast<int>(RowKind::kSegments)] = static_cast<int64_t>(batch.segments.size());

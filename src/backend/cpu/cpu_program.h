@@ -12,14 +12,17 @@
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/turn_mutex.h"
 #include "backend/cpu/weight_store.h"
+#include "backend/input_observer.h"
 
 namespace puna::backend::cpu {
 
 // What all programs of a backend share.
 struct Machine {
-  Machine(Isa isa, int threads) : isa(isa), pool(threads) {}
+  Machine(Isa isa, int threads, InputObserver* observer = nullptr)
+      : isa(isa), observer(observer), pool(threads) {}
   const Isa isa;
-  TurnMutex mutex;  // held while the pool runs a job
+  InputObserver* const observer;  // may be null
+  TurnMutex mutex;                // held while the pool runs a job
   ThreadPool pool;
 };
 

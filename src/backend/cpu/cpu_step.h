@@ -18,6 +18,7 @@
 #include "backend/backend.h"
 #include "backend/cpu/thread_pool.h"
 #include "backend/cpu/vector_ops.h"
+#include "backend/input_observer.h"
 #include "backend/plan.h"
 
 namespace puna::backend::cpu {
@@ -80,6 +81,7 @@ struct Pass {
   uint8_t* worker_scratch = nullptr;  // of worker 0; the others' follow
   int64_t worker_scratch_bytes = 0;
   LowRankScratch low_rank;  // without slots: no segment has adapters
+  InputObserver* observer = nullptr;
 
   // The segment of a row.
   const Segment& SegmentOf(RowKind kind, int64_t row) const {

@@ -112,6 +112,7 @@ class ExpertsStep final : public Step {
     worker.ForStreams(active * up.chunks,
                       [&](int64_t chunk) { RunUp(pass, s, chunk / up.chunks, chunk % up.chunks); });
     worker.For(blocks, [&](int64_t block) { PrepareHidden(s, block); });
+    if (pass.observer != nullptr) worker.Once([&] { Tell(pass, s, active); });
     if (changes.down) worker.For(active, [&](int64_t index) { ReduceHidden(pass, s, index); });
     worker.ForStreams(active * down.chunks, [&](int64_t chunk) {
       RunDown(pass, s, chunk / down.chunks, chunk % down.chunks);
@@ -318,6 +319,21 @@ class ExpertsStep final : public Step {
     const int64_t stride = RowStride(hidden_);
     PrepareInput(down.first(), s.up + b.first * stride, stride, b.begin, b.end, b.count,
                  s.prepared_hidden + s.hidden_offset[b.expert]);
+  }
+
+  void Tell(const Pass& pass, const Scratch& s, int64_t active) const {
+    for (int64_t index = 0; index < active; ++index) {
+      const int64_t expert = s.used_experts[index], first = s.first_pair[index];
+      const int64_t count = s.first_pair[index + 1] - first;
+      for (int64_t pair = first; pair < first + count; ++pair) {
+        const ObservedRows row{pass.Row(op_.in, s.pair_token[pair]), 1, op_.in.width, op_.in.width,
+                               op_.weigh_input ? s.pair_weight[pair] : 1};
+        pass.observer->Observe(op_.up, expert, row);
+        if (op_.gate != kNoWeight) pass.observer->Observe(op_.gate, expert, row);
+      }
+      const int64_t stride = RowStride(hidden_);
+      pass.observer->Observe(op_.down, expert, {s.up + first * stride, count, hidden_, stride});
+    }
   }
 
   void RunDown(const Pass& pass, const Scratch& s, int64_t index, int64_t chunk) const {

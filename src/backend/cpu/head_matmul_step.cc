@@ -37,6 +37,7 @@ class HeadMatMulStep final : public Step {
                    pass.Stride(op_.in), begin, std::min(begin + kPrepareRows, rows), rows,
                    pass.shared_scratch + head * head_bytes);
     });
+    if (pass.observer != nullptr) worker.Once([&] { Tell(pass, rows); });
     worker.For(Heads() * chunks_, [&](int64_t index) {
       const int64_t head = index / chunks_, begin = index % chunks_ * groups_per_chunk_;
       const PackedMatrix& matrix = *heads_[static_cast<size_t>(head)];
@@ -59,6 +60,14 @@ class HeadMatMulStep final : public Step {
 
  private:
   int64_t Heads() const { return static_cast<int64_t>(heads_.size()); }
+
+  void Tell(const Pass& pass, int64_t rows) const {
+    for (int64_t head = 0; head < Heads(); ++head) {
+      pass.observer->Observe(
+          op_.weight, head,
+          {pass.Row(op_.in, 0) + head * op_.in_stride, rows, heads_[0]->cols, pass.Stride(op_.in)});
+    }
+  }
 
   HeadMatMulOp op_;
   RowKind rows_;

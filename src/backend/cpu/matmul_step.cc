@@ -104,6 +104,7 @@ class MatMulStep final : public Step {
                      pass.shared_scratch + input.offset_bytes);
       }
     });
+    if (pass.observer != nullptr) worker.Once([&] { Tell(pass, row_count); });
     ReduceRows(pass, worker, row_count);
     worker.ForStreams(chunks_, [&](int64_t chunk) {
       for (const Task& task : tasks) {
@@ -114,6 +115,13 @@ class MatMulStep final : public Step {
   }
 
  private:
+  void Tell(const Pass& pass, int64_t row_count) const {
+    for (const Product& product : products) {
+      pass.observer->Observe(product.weight, 0,
+                             {pass.Row(in, 0), row_count, in.width, pass.Stride(in)});
+    }
+  }
+
   // What adapters need of the input. Row `row` of product `p` has slot row * products + p.
   void ReduceRows(const Pass& pass, Worker& worker, int64_t row_count) const {
     const auto count = static_cast<int64_t>(products.size());

@@ -95,8 +95,9 @@ void CheckBatch(const Plan& plan, const Batch& batch, int64_t max_tokens, int64_
 class ReferenceProgram final : public Program {
  public:
   ReferenceProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options,
-                   const MemoryUse& memory)
+                   const MemoryUse& memory, InputObserver* observer)
       : plan_(std::move(plan)),
+        observer_(observer),
         max_batch_tokens_(options.max_batch_tokens),
         memory_(memory),
         weights_(*plan_),
@@ -112,6 +113,7 @@ class ReferenceProgram final : public Program {
       return;
     }
     Pass pass(*plan_, &weights_, &pages_, &states_, batch);
+    pass.observer = observer_;
     const std::span<const Op> ops(plan_->ops);
     for (const Op& op :
          batch.encodes ? ops.first(plan_->encoder_ops) : ops.subspan(plan_->encoder_ops)) {
@@ -139,6 +141,7 @@ class ReferenceProgram final : public Program {
 
  private:
   std::shared_ptr<const Plan> plan_;
+  InputObserver* observer_;
   int64_t max_batch_tokens_;
   MemoryUse memory_;
   WeightTable weights_;
@@ -148,12 +151,13 @@ class ReferenceProgram final : public Program {
 
 class ReferenceBackend final : public Backend {
  public:
+  explicit ReferenceBackend(InputObserver* observer) : observer_(observer) {}
   std::string_view name() const override { return "reference"; }
 
   Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
                                            const CompileOptions& options) override {
     const MemoryUse memory = Predict(*plan, options);
-    auto program = std::make_unique<ReferenceProgram>(std::move(plan), options, memory);
+    auto program = std::make_unique<ReferenceProgram>(std::move(plan), options, memory, observer_);
     PUNA_RETURN_IF_ERROR(program->Load(options));
     return program;
   }
@@ -168,13 +172,16 @@ class ReferenceBackend final : public Backend {
     }
     return use;
   }
+
+ private:
+  InputObserver* observer_;
 };
 
 }  // namespace
 }  // namespace reference
 
-std::unique_ptr<Backend> CreateReferenceBackend() {
-  return std::make_unique<reference::ReferenceBackend>();
+std::unique_ptr<Backend> CreateReferenceBackend(InputObserver* observer) {
+  return std::make_unique<reference::ReferenceBackend>(observer);
 }
 
 }  // namespace puna::backend

@@ -7,11 +7,12 @@
 #include <memory>
 
 #include "backend/backend.h"
+#include "backend/input_observer.h"
 
 namespace puna::backend {
 
-// Thread safe; one thread computes.
-std::unique_ptr<Backend> CreateReferenceBackend();
+// Thread safe; one thread computes. `observer` may be null.
+std::unique_ptr<Backend> CreateReferenceBackend(InputObserver* observer = nullptr);
 
 }  // namespace puna::backend
 

@@ -141,8 +141,10 @@ void Execute(const MatMulOp& op, Pass* pass) {
       pass->At(op.out, row)[static_cast<size_t>(r)] = static_cast<float>(sum);
     }
   }
-  for (int64_t row = 0; row < pass->rows; ++row)
+  for (int64_t row = 0; row < pass->rows; ++row) {
+    pass->Tell(op.weight, 0, pass->At(op.in, row));
     AddLowRank(*pass, op.weight, 0, row, pass->At(op.in, row), pass->At(op.out, row));
+  }
 }
 
 void Execute(const RopeOp& op, Pass* pass) {
@@ -177,10 +179,12 @@ void Execute(const HeadMatMulOp& op, Pass* pass) {
       }
     }
     for (int64_t row = 0; row < pass->rows; ++row) {
-      AddLowRank(
-          *pass, op.weight, h, row,
+      const std::span<const float> in =
           pass->At(op.in, row)
-              .subspan(static_cast<size_t>(h * op.in_stride), static_cast<size_t>(weight.cols)),
+              .subspan(static_cast<size_t>(h * op.in_stride), static_cast<size_t>(weight.cols));
+      pass->Tell(op.weight, h, in);
+      AddLowRank(
+          *pass, op.weight, h, row, in,
           pass->At(op.out, row)
               .subspan(static_cast<size_t>(h * op.out_stride), static_cast<size_t>(weight.rows)));
     }

@@ -92,6 +92,7 @@ void Product(Pass* pass, WeightId id, WeightId bias_id, int64_t expert, int64_t 
     for (size_t i = 0; i < in.size(); ++i) sum += static_cast<double>(row[i]) * in[i];
     (*out)[r] = static_cast<float>(sum);
   }
+  pass->Tell(id, expert, in);
   AddLowRank(*pass, id, expert, token, in, *out);
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/input_observer.h"
 #include "backend/reference/reference_kv.h"
 #include "backend/reference/reference_states.h"
 #include "backend/reference/reference_weights.h"
@@ -30,6 +31,11 @@ struct Pass {
        const Batch& batch);
 
   std::span<float> At(const View& view, int64_t row);
+  void Tell(WeightId weight, int64_t expert, std::span<const float> row) const {
+    if (observer == nullptr) return;
+    const auto width = static_cast<int64_t>(row.size());
+    observer->Observe(weight, expert, {row.data(), 1, width, width});
+  }
   int64_t position(int64_t token) const { return positions[static_cast<size_t>(token)]; }
   // The adapters of a row, in whichever space the rows are.
   std::span<const AppliedAdapter> AdaptersOf(int64_t row) const {
@@ -41,6 +47,7 @@ struct Pass {
   KvPages* pages;
   StateSlots* states;
   const Batch& batch;
+  InputObserver* observer = nullptr;
   int64_t rows = 0;                         // tokens, then output rows or segments
   std::vector<std::vector<float>> buffers;  // [tokens, width] each
   std::vector<int64_t> positions;           // [tokens]
