@@ -25,6 +25,9 @@ class Reader {
 
   // Opens `path` and, if it belongs to a split model, all parts of it.
   static Result<std::shared_ptr<const File>> OpenAll(const std::filesystem::path& path);
+  // gguf::OpenParts
+  static Result<std::shared_ptr<const File>> OpenGiven(
+      std::span<const std::filesystem::path> paths);
 
  private:
   struct Header {
@@ -33,6 +36,9 @@ class Reader {
   };
   static Result<std::shared_ptr<File>> OpenPart(const std::filesystem::path& path);
   static Status AddPart(const File& part, int64_t index, int64_t count, File* whole);
+  // `parts` in order, with the path of each for errors.
+  static Result<std::shared_ptr<const File>> Join(std::span<const std::shared_ptr<File>> parts,
+                                                  std::span<const std::filesystem::path> paths);
   static Status IndexTensors(File* file);
 
   Result<Header> ReadHeader();

@@ -6,6 +6,7 @@
 
 #include "gguf/gguf_format.h"
 #include "gguf/gguf_names.h"
+#include "gguf/gguf_parts.h"
 #include "gguf/gguf_reader.h"
 
 namespace puna::gguf {
@@ -81,34 +82,72 @@ Result<std::shared_ptr<const File>> Reader::OpenAll(const std::filesystem::path&
                      path.string(), keys->index + 1, keys->count, suffix);
   }
   const std::string prefix = name.substr(0, name.size() - suffix.size());
-  std::shared_ptr<File> whole;
+  std::vector<std::shared_ptr<File>> parts;
+  std::vector<std::filesystem::path> paths;
   for (int64_t i = 0; i < keys->count; ++i) {
-    const std::filesystem::path part_path =
-        path.parent_path() / (prefix + PartSuffix(i, keys->count));
-    std::shared_ptr<File> part = opened;
-    if (i != keys->index) {
-      Result<std::shared_ptr<File>> other = OpenPart(part_path);
-      if (!other)
-        return WithContext(std::move(other).error(),
-                           fmt::format("part {} of {}", i + 1, keys->count));
-      part = *std::move(other);
+    paths.push_back(path.parent_path() / (prefix + PartSuffix(i, keys->count)));
+    if (i == keys->index) {
+      parts.push_back(opened);
+      continue;
     }
-    if (i == 0) {
-      whole = std::shared_ptr<File>(new File(*part));
-      whole->tensors_.clear();
-      whole->mappings_.clear();
-      whole->file_bytes_ = 0;
-    }
-    const Status added = AddPart(*part, i, keys->count, whole.get());
-    if (!added) return WithContext(added.error(), part_path.string());
+    Result<std::shared_ptr<File>> other = OpenPart(paths.back());
+    if (!other)
+      return WithContext(std::move(other).error(),
+                         fmt::format("part {} of {}", i + 1, keys->count));
+    parts.push_back(*std::move(other));
   }
-  if (keys->tensors && *keys->tensors != static_cast<int64_t>(whole->tensors_.size())) {
+  return Join(parts, paths);
+}
+
+Result<std::shared_ptr<const File>> Reader::OpenGiven(
+    std::span<const std::filesystem::path> paths) {
+  const auto count = static_cast<int64_t>(paths.size());
+  std::vector<std::shared_ptr<File>> parts(paths.size());
+  std::vector<std::filesystem::path> ordered(paths.size());
+  for (const std::filesystem::path& path : paths) {
+    PUNA_ASSIGN_OR_RETURN(std::shared_ptr<File> part, OpenPart(path));
+    const Result<SplitKeys> keys = ReadSplitKeys(*part);
+    if (!keys) return WithContext(keys.error(), path.string());
+    if (keys->count != count) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "{}: it is part {} of {} of a split model, but {} files are given",
+                       path.string(), keys->index + 1, keys->count, count);
+    }
+    const auto index = static_cast<size_t>(keys->index);
+    if (parts[index] != nullptr) {
+      return MakeError(ErrorCode::kInvalidArgument, "{} and {} are both part {} of {}",
+                       ordered[index].string(), path.string(), index + 1, count);
+    }
+    parts[index] = std::move(part);
+    ordered[index] = path;
+  }
+  return Join(parts, ordered);
+}
+
+Result<std::shared_ptr<const File>> Reader::Join(std::span<const std::shared_ptr<File>> parts,
+                                                 std::span<const std::filesystem::path> paths) {
+  const auto whole = std::shared_ptr<File>(new File(*parts[0]));
+  whole->tensors_.clear();
+  whole->mappings_.clear();
+  whole->file_bytes_ = 0;
+  const auto count = static_cast<int64_t>(parts.size());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Status added = AddPart(*parts[i], static_cast<int64_t>(i), count, whole.get());
+    if (!added) return WithContext(added.error(), paths[i].string());
+  }
+  PUNA_ASSIGN_OR_RETURN(const SplitKeys keys, ReadSplitKeys(*whole));
+  if (keys.tensors && *keys.tensors != static_cast<int64_t>(whole->tensors_.size())) {
     return MakeError(ErrorCode::kCorrupt, "{}: its parts hold {} tensors, expected {} by key '{}'",
-                     path.string(), whole->tensors_.size(), *keys->tensors, kSplitTensorsKey);
+                     paths[0].string(), whole->tensors_.size(), *keys.tensors, kSplitTensorsKey);
   }
   const Status indexed = IndexTensors(whole.get());
-  if (!indexed) return WithContext(indexed.error(), path.string());
+  if (!indexed) return WithContext(indexed.error(), paths[0].string());
   return whole;
+}
+
+Result<std::shared_ptr<const File>> OpenParts(std::span<const std::filesystem::path> paths) {
+  if (paths.empty()) return MakeError(ErrorCode::kInvalidArgument, "there are no parts");
+  return Reader::OpenGiven(paths);
 }
 
 }  // namespace puna::gguf

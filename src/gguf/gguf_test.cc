@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 
+#include "gguf/gguf_parts.h"
 #include "tests/support/shared_data.h"
 
 namespace puna::gguf {
@@ -330,6 +331,31 @@ TEST_F(GgufSplitTest, RenamedPartIsAnError) {
   EXPECT_THAT(
       file.error().message,
       HasSubstr("part 2 of 3 of a split model, expected a name ending in -00002-of-00003.gguf"));
+}
+
+TEST_F(GgufSplitTest, GivenPartsNeedNoNames) {
+  WriteAll();
+  const std::filesystem::path names[] = {folder_.path() / "c", folder_.path() / "a",
+                                         folder_.path() / "b"};
+  for (int i = 0; i < 3; ++i) std::filesystem::rename(PartPath(i), names[static_cast<size_t>(i)]);
+  for (const std::vector<size_t>& order :
+       {std::vector<size_t>{0, 1, 2}, std::vector<size_t>{2, 0, 1}}) {
+    std::vector<std::filesystem::path> paths;
+    for (const size_t i : order) paths.push_back(names[i]);
+    const auto file = OpenParts(paths);
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_EQ(**(*file)->GetString("general.name"), "whole");
+    ASSERT_EQ((*file)->tensors().size(), 3u);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ((*file)->FindTensor("t" + std::to_string(i))->data[7], i);
+  }
+  const auto error_of = [](const std::vector<std::filesystem::path>& paths) {
+    const auto file = OpenParts(paths);
+    return file ? "no error" : file.error().message;
+  };
+  EXPECT_THAT(error_of({names[0], names[1]}),
+              HasSubstr("part 1 of 3 of a split model, but 2 files are given"));
+  EXPECT_THAT(error_of({names[0], names[1], names[1]}), HasSubstr("are both part 2 of 3"));
+  EXPECT_THAT(error_of({}), HasSubstr("no parts"));
 }
 
 TEST(GgufTest, OpenNamesTheFile) {

@@ -1,12 +1,11 @@
 // /api/create: a manifest from an installed model, or from uploaded GGUF files, with new small
 // layers on top. Large layers are only rewritten to quantize them: else a GGUF keeps the digest
 // that its file had, so that importing costs no second copy.
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 
 #include "base/log.h"
+#include "gguf/gguf_parts.h"
 #include "store/bundled_model.h"
 #include "store/convert/convert.h"
 #include "store/convert/peft_adapter.h"
@@ -185,29 +184,19 @@ Status Creation::StartFromSafetensors(const ModelFiles& files) {
   return {};
 }
 
-// The parts of a split model find each other by name, so they get their names back for a moment.
 Status Creation::MergeParts(const ModelFiles& files) {
-  std::string pattern = store_->root() / "blobs" / ".parts-XXXXXX";
-  if (::mkdtemp(pattern.data()) == nullptr) return ErrnoError(errno, pattern);
-  const fs::path folder = pattern;
-  std::error_code error;
-  for (const auto& [name, path] : files) {
-    fs::create_symlink(fs::absolute(path, error), folder / fs::path(name).filename(), error);
-    if (error) break;
-  }
-  auto file = error ? ErrnoError(error.value(), folder.string())
-                    : gguf::File::Open(folder / fs::path(files.begin()->first).filename());
-  fs::remove_all(folder, error);
-  if (!file) return tl::unexpected(std::move(file).error());
-  const std::string before = FileTypeName(**file);
+  std::vector<fs::path> paths;
+  for (const auto& [name, path] : files) paths.push_back(path);
+  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::OpenParts(paths));
+  const std::string before = FileTypeName(*file);
   const bool kept = type_ == nullptr || before == type_->name;
   PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(store_->root() / "blobs" / "merged"));
   PUNA_RETURN_IF_ERROR(
-      Quantize(**file, kept ? nullptr : type_, {},
+      Quantize(*file, kept ? nullptr : type_, {},
                ReportBytes(kept ? fmt::format("merging {} parts", files.size())
                                 : fmt::format("quantizing {} model to {}", before, type_->name)),
                &out));
-  config_ = ConfigOf(**file);
+  config_ = ConfigOf(*file);
   if (!kept) config_["file_type"] = type_->name;
   PUNA_ASSIGN_OR_RETURN(Layer layer, AddWrittenFile(std::move(out)));
   PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
