@@ -14,10 +14,10 @@ namespace {
 
 // The order is that of `puna --help`.
 constexpr Registration kCommands[] = {
-    AddServe,    AddRun,       AddCreate, AddShow,   AddPull,   AddPush,   AddList,
-    AddPs,       AddStop,      AddCopy,   AddRemove, AddSearch, AddExport, AddImport,
-    AddQuantize, AddDiskUsage, AddPrune,  AddVerify, AddLogs,   AddDoctor, AddCompletion,
-    AddManual,   AddComplete,  AddEval,   AddBench,  AddSynth};
+    AddServe,      AddRun,      AddCreate,    AddShow,   AddPull,   AddPush,   AddList,
+    AddPs,         AddStop,     AddCopy,      AddRemove, AddSearch, AddExport, AddImport,
+    AddImatrix,    AddQuantize, AddDiskUsage, AddPrune,  AddVerify, AddLogs,   AddDoctor,
+    AddCompletion, AddManual,   AddComplete,  AddEval,   AddBench,  AddSynth};
 
 // The version of this program, and that of the server where it is another.
 void PrintVersion(const Context& context) {

@@ -11,6 +11,7 @@
 #include "cli/show_view.h"
 #include "cli/slash_commands.h"
 #include "cli/terminal.h"
+#include "cli/text_windows.h"
 #include "cli/word_wrap.h"
 
 namespace puna::cli {
@@ -98,11 +99,24 @@ TEST(TimingsTest, RatesComeFromCountsAndTimes) {
 }
 
 TEST(ProgressBarTest, FitsTheWidthAndTellsTheShare) {
-  const std::string bar = FormatProgressBar("hashing x", 500, 1000, 0, 60);
+  const std::string bar = FormatProgressBar("hashing x", {500, 1000}, 60);
   EXPECT_THAT(bar, HasSubstr(" 50% "));
   EXPECT_EQ(DisplayWidth(bar), 59);  // the last column stays free: some terminals wrap there
-  EXPECT_THAT(FormatProgressBar("hashing x", 0, 0, 0, 60), HasSubstr("0%"));
-  EXPECT_LE(DisplayWidth(FormatProgressBar("x", 1, 2, 5, 20)), 60);
+  EXPECT_EQ(bar.find("/s"), std::string::npos);
+  EXPECT_THAT(FormatProgressBar("hashing x", {}, 60), HasSubstr("0%"));
+  EXPECT_LE(DisplayWidth(FormatProgressBar("x", {.completed = 1, .total = 2, .seconds = 5}, 20)),
+            60);
+  // What was there before counts neither for the rate nor for the time left.
+  EXPECT_THAT(
+      FormatProgressBar(
+          "x",
+          {.completed = 900'000'000, .total = 1'000'000'000, .at_start = 800'000'000, .seconds = 2},
+          80),
+      HasSubstr(" 900 MB/1 GB  50 MB/s  2s"));
+  EXPECT_THAT(
+      FormatProgressBar(
+          "x", {.completed = 100, .total = 73'100, .seconds = 10, .unit = AmountUnit::kTokens}, 80),
+      HasSubstr(" 100/73100 tokens  10/s  2h01m"));
 }
 
 TEST(ShowViewTest, SectionsOnlyWhereThereIsSomething) {

@@ -36,6 +36,7 @@ void AddPs(CLI::App& app, Context& context, Action* chosen);
 void AddStop(CLI::App& app, Context& context, Action* chosen);
 void AddCopy(CLI::App& app, Context& context, Action* chosen);
 void AddRemove(CLI::App& app, Context& context, Action* chosen);
+void AddImatrix(CLI::App& app, Context& context, Action* chosen);
 void AddQuantize(CLI::App& app, Context& context, Action* chosen);
 void AddSearch(CLI::App& app, Context& context, Action* chosen);
 void AddExport(CLI::App& app, Context& context, Action* chosen);

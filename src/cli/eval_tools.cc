@@ -15,6 +15,7 @@
 #include "cli/model_runner.h"
 #include "cli/output_file.h"
 #include "cli/terminal.h"
+#include "cli/text_windows.h"
 #include "engine/engine.h"
 #include "gguf/gguf.h"
 #include "grammar/grammar.h"
@@ -88,13 +89,6 @@ Result<std::vector<int32_t>> ReadTokenIds(const std::string& path) {
   return ids;
 }
 
-double NegativeLogLikelihood(std::span<const float> logits, int32_t token) {
-  const float highest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - highest);
-  return std::log(sum) + highest - static_cast<double>(logits[static_cast<size_t>(token)]);
-}
-
 Status EvalLogits(const Settings& settings, const EvalLogitsOptions& options) {
   PUNA_ASSIGN_OR_RETURN(const auto ids, ReadTokenIds(options.tokens_file));
   PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, options.model.model));
@@ -136,91 +130,31 @@ Status EvalEmbedding(const Settings& settings, const EvalLogitsOptions& options)
   return out.Finish();
 }
 
-namespace {
-
-struct LossSum {
-  double sum = 0, sum_of_squares = 0;
-  int64_t count = 0;
-
-  void Add(double loss) {
-    sum += loss;
-    sum_of_squares += loss * loss;
-    ++count;
-  }
-  double perplexity() const { return std::exp(sum / static_cast<double>(count)); }
-  // Standard error of the perplexity, from that of the mean loss.
-  double error() const {
-    if (count < 2) return 0;
-    const double mean = sum / static_cast<double>(count);
-    const double variance = sum_of_squares / static_cast<double>(count) - mean * mean;
-    return perplexity() * std::sqrt(std::max(0.0, variance) / static_cast<double>(count - 1));
-  }
-};
-
-// The losses of the tokens in the second half of the window, as llama.cpp measures: each has at
-// least half a window before it.
-Status AddWindow(ModelRunner* runner, std::span<const int32_t> window, int64_t chunk,
-                 LossSum* losses) {
-  model::PageTable sequence = runner->NewSequence();
-  const auto vocabulary = static_cast<size_t>(runner->vocabulary());
-  const size_t first_scored = window.size() / 2;
-  for (size_t at = 0; at < window.size();) {
-    const size_t count = std::min(static_cast<size_t>(chunk), window.size() - at);
-    const ModelRunner::Part part{&sequence, window.subspan(at, count)};
-    const bool scored = at + count > first_scored;
-    PUNA_ASSIGN_OR_RETURN(
-        const auto logits,
-        runner->Run({&part, 1}, scored ? ModelRunner::Outputs::kAll : ModelRunner::Outputs::kLast));
-    for (size_t row = 0; scored && row < count; ++row) {
-      const size_t position = at + row;
-      if (position < first_scored || position + 1 >= window.size()) continue;
-      losses->Add(NegativeLogLikelihood(logits.subspan(row * vocabulary, vocabulary),
-                                        window[position + 1]));
-    }
-    at += count;
-  }
-  return {};
-}
-
-}  // namespace
-
 Status EvalPerplexity(const Settings& settings, const EvalPerplexityOptions& options) {
   if (options.context < 4) {
     return MakeError(ErrorCode::kInvalidArgument, "--ctx is {}, it must be at least 4",
                      options.context);
   }
-  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(options.text_file));
   PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, options.model.model));
   PUNA_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::FromGguf(*file));
-  std::vector<int32_t> ids;
-  tokenizer->Encode(text, {.add_special = true}, &ids);
-  if (ids.size() < 4) {
-    return MakeError(ErrorCode::kInvalidArgument, "{} has {} tokens, at least 4 are needed",
-                     options.text_file, ids.size());
-  }
-  const size_t window = std::min(ids.size(), static_cast<size_t>(options.context));
+  PUNA_ASSIGN_OR_RETURN(const TextWindows windows, CutText(*tokenizer, options.text_file,
+                                                           options.context, options.max_windows));
   PUNA_ASSIGN_OR_RETURN(RunnerOptions runner_options, RunnerOptionsOf(settings, options.model));
-  runner_options.context_tokens = static_cast<int64_t>(window);
-  runner_options.kv_tokens = static_cast<int64_t>(window);
+  runner_options.context_tokens = static_cast<int64_t>(windows.tokens);
+  runner_options.kv_tokens = static_cast<int64_t>(windows.tokens);
   PUNA_ASSIGN_OR_RETURN(const auto runner, ModelRunner::Load(file, runner_options));
-
-  const auto prefix = tokenizer->prefix();
-  size_t windows = ids.size() / window;
-  if (options.max_windows > 0)
-    windows = std::min(windows, static_cast<size_t>(options.max_windows));
   LossSum losses;
-  for (size_t i = 0; i < windows; ++i) {
-    const std::span<int32_t> tokens = std::span(ids).subspan(i * window, window);
-    if (prefix) tokens[0] = *prefix;  // every window begins like a text
-    PUNA_RETURN_IF_ERROR(AddWindow(runner.get(), tokens, runner_options.max_batch_tokens, &losses));
+  for (size_t i = 0; i < windows.count; ++i) {
+    PUNA_RETURN_IF_ERROR(ReadWindow(runner.get(), windows.At(i), runner_options.max_batch_tokens,
+                                    /*all_outputs=*/false, &losses));
     if (StderrIsTerminal()) {
-      std::fprintf(stderr, "\r%zu/%zu %.4f", i + 1, windows, losses.perplexity());
-      if (i + 1 == windows) std::fprintf(stderr, "\n");
+      std::fprintf(stderr, "\r%zu/%zu %.4f", i + 1, windows.count, losses.perplexity());
+      if (i + 1 == windows.count) std::fprintf(stderr, "\n");
     }
   }
   std::printf("perplexity %.6f +/- %.6f, tokens %lld, windows %zu of %zu tokens\n",
-              losses.perplexity(), losses.error(), static_cast<long long>(losses.count), windows,
-              window);
+              losses.perplexity(), losses.error(), static_cast<long long>(losses.count),
+              windows.count, windows.tokens);
   return {};
 }
 

@@ -17,9 +17,6 @@ Result<std::vector<int32_t>> ParseTokenIds(std::string_view text);
 // Those of a file; none at all is an error too.
 Result<std::vector<int32_t>> ReadTokenIds(const std::string& path);
 
-// -log softmax(logits)[token], in nats.
-double NegativeLogLikelihood(std::span<const float> logits, int32_t token);
-
 // What the commands that run a model take in common.
 struct EvalModelOptions {
   std::string model;

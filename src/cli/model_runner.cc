@@ -44,7 +44,8 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                               : std::max(config.context_length, kLeastContext);
   PUNA_ASSIGN_OR_RETURN(const auto plan,
                         model::BuildPlan(config, file, {.context_length = context}));
-  PUNA_ASSIGN_OR_RETURN(auto backend, backend::CreateBackend(options.backend));
+  PUNA_ASSIGN_OR_RETURN(auto backend,
+                        backend::CreateObservedBackend(options.backend, options.observer));
   const int64_t pages = PagesFor((config.encoder ? 2 : 1) * options.kv_tokens);
   // Two for each sequence, of which none is shorter than a page.
   const int64_t slots = plan->state_layers.empty() ? 0 : 2 * pages + 2;

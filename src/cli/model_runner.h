@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/input_observer.h"
 #include "base/result.h"
 #include "base/settings.h"
 #include "engine/step_batch.h"
@@ -30,6 +31,7 @@ struct RunnerOptions {
                                // trained, at least 256
   int64_t kv_tokens = 0;       // room for all sequences together; for an encoder as much again
   int64_t max_batch_tokens = 512;
+  backend::InputObserver* observer = nullptr;  // must outlive the runner
 };
 
 class ModelRunner {
@@ -37,6 +39,7 @@ class ModelRunner {
   static Result<std::unique_ptr<ModelRunner>> Load(std::shared_ptr<const gguf::File> file,
                                                    const RunnerOptions& options);
 
+  const backend::Plan& plan() const { return *plan_; }
   const model::ModelConfig& config() const { return config_; }
   int64_t vocabulary() const { return vocabulary_; }
   backend::MemoryUse memory_use() const { return program_->memory_use(); }

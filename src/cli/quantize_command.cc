@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 struct QuantizeCommand {
   std::string in, out, type;
   store::QuantizeOptions options;
+  std::string imatrix;
   bool dry_run = false;
 };
 
@@ -52,7 +53,13 @@ Status CheckDifferent(const std::string& in, const std::string& out) {
   return MakeError(ErrorCode::kInvalidArgument, "'{}' and '{}' are the same file", in, out);
 }
 
-Status Run(const QuantizeCommand& command) {
+Status Run(QuantizeCommand command) {
+  store::Imatrix imatrix;
+  if (!command.imatrix.empty()) {
+    PUNA_ASSIGN_OR_RETURN(imatrix, store::ReadImatrix(command.imatrix));
+    command.options.imatrix = &imatrix;
+    command.options.imatrix_file = command.imatrix;
+  }
   PUNA_ASSIGN_OR_RETURN(const store::FileType* type, store::FindWritableFileType(command.type));
   auto file = gguf::File::Open(command.in);
   if (!file) return WithContext(std::move(file).error(), command.in);
@@ -95,6 +102,9 @@ void AddQuantize(CLI::App& app, Context&, Action* chosen) {
   command->add_option("TYPE", options->type, "One of " + store::WritableFileTypes())->required();
   command->add_option("-t,--threads", options->options.threads, "Threads; 0: one per core")
       ->check(CLI::Range(0, 1024));
+  command->add_option("--imatrix", options->imatrix,
+                      "Importance matrix (puna imatrix makes one): errors count by how much "
+                      "meets them");
   command->add_flag("--allow-requantize", options->options.allow_requantize,
                     "Also from types that are quantized already; their errors add up");
   command->add_flag("--dry-run", options->dry_run,

@@ -21,10 +21,23 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSpinnerDelay = std::chrono::milliseconds(200);
 constexpr auto kSpinnerStep = std::chrono::milliseconds(100);
 constexpr auto kRedraw = std::chrono::milliseconds(100);
+constexpr double kRateDelay = 0.5;  // seconds
 
 // Signal handlers may touch nothing but such a flag.
 volatile sig_atomic_t interrupt_seen = 0;
 void NoteInterrupt(int) { interrupt_seen = 1; }
+
+std::string FormatAmount(int64_t amount, AmountUnit unit) {
+  return unit == AmountUnit::kBytes ? HumanBytes(amount) : fmt::format("{}", amount);
+}
+
+// "19s", "3m05s", "2h10m"
+std::string FormatTimeLeft(double seconds) {
+  const auto whole = static_cast<int64_t>(std::min(seconds, 1e9) + 0.5);
+  if (whole < 60) return fmt::format("{}s", whole);
+  if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
+  return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
+}
 
 }  // namespace
 
@@ -94,16 +107,19 @@ void Spinner::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-std::string FormatProgressBar(const std::string& status, int64_t completed, int64_t total,
-                              double seconds, int width) {
+std::string FormatProgressBar(const std::string& status, const ProgressAmounts& amounts,
+                              int width) {
+  const auto [completed, total, at_start, seconds, unit] = amounts;
   const double share =
       total > 0 ? std::clamp(static_cast<double>(completed) / static_cast<double>(total), 0.0, 1.0)
                 : 0.0;
-  std::string right = fmt::format(" {}/{}", HumanBytes(completed), HumanBytes(total));
-  if (seconds > 1 && completed > 0) {
-    const double rate = static_cast<double>(completed) / seconds;
-    right += fmt::format("  {}/s  {:.0f}s", HumanBytes(static_cast<int64_t>(rate)),
-                         static_cast<double>(total - completed) / rate);
+  std::string right =
+      fmt::format(" {}/{}", FormatAmount(completed, unit), FormatAmount(total, unit));
+  if (unit == AmountUnit::kTokens) right += " tokens";
+  if (seconds >= kRateDelay && completed > at_start) {
+    const double rate = static_cast<double>(completed - at_start) / seconds;
+    right += fmt::format("  {}/s  {}", FormatAmount(static_cast<int64_t>(rate), unit),
+                         FormatTimeLeft(static_cast<double>(total - completed) / rate));
   }
   const std::string left = fmt::format("{}: {:3.0f}% ", status, share * 100);
   const int room = width - DisplayWidth(left) - DisplayWidth(right) - 3;
@@ -124,7 +140,8 @@ void ProgressLines::Show(const std::string& status) {
   std::fprintf(stderr, "%s\n", status.c_str());
 }
 
-void ProgressLines::Show(const std::string& status, int64_t completed, int64_t total) {
+void ProgressLines::Show(const std::string& status, int64_t completed, int64_t total,
+                         AmountUnit unit) {
   if (total <= 0) return Show(status);
   const auto now = Clock::now();
   const bool first = status != status_;
@@ -132,13 +149,14 @@ void ProgressLines::Show(const std::string& status, int64_t completed, int64_t t
     EndLine();
     status_ = status;
     started_ = now;
+    completed_at_start_ = completed;
     if (!StderrIsTerminal()) std::fprintf(stderr, "%s\n", status.c_str());
   }
   if (!StderrIsTerminal() || (!first && completed < total && now - drawn_ < kRedraw)) return;
   drawn_ = now;
   const double seconds = std::chrono::duration<double>(now - started_).count();
-  std::fprintf(stderr, "\r%s\x1b[K",
-               FormatProgressBar(status, completed, total, seconds, TerminalWidth()).c_str());
+  const ProgressAmounts amounts{completed, total, completed_at_start_, seconds, unit};
+  std::fprintf(stderr, "\r%s\x1b[K", FormatProgressBar(status, amounts, TerminalWidth()).c_str());
 }
 
 }  // namespace puna::cli

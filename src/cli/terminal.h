@@ -58,6 +58,8 @@ class Spinner {
   std::thread thread_;
 };
 
+enum class AmountUnit { kBytes, kTokens };
+
 // One line on standard error for each thing in progress: a bar on a terminal, else only the names.
 // Not thread safe.
 class ProgressLines {
@@ -66,17 +68,25 @@ class ProgressLines {
   // A line without amounts replaces nothing and is followed by the next.
   void Show(const std::string& status);
   // The bar of `status`; the same status redraws it. Without amounts (total 0) as above.
-  void Show(const std::string& status, int64_t completed, int64_t total);
+  void Show(const std::string& status, int64_t completed, int64_t total,
+            AmountUnit unit = AmountUnit::kBytes);
   void EndLine();
 
  private:
   std::string status_;  // of the line that the cursor is on; empty: none
+  int64_t completed_at_start_ = 0;
   std::chrono::steady_clock::time_point started_, drawn_;
 };
 
-// "name  42% ▕████      ▏ 1.2 GB/2.9 GB", at most `width` columns. `seconds`: since the start.
-std::string FormatProgressBar(const std::string& status, int64_t completed, int64_t total,
-                              double seconds, int width);
+struct ProgressAmounts {
+  int64_t completed = 0, total = 0;
+  int64_t at_start = 0;  // what an earlier attempt had completed already
+  double seconds = 0;    // since the start
+  AmountUnit unit = AmountUnit::kBytes;
+};
+// "name:  42% ▕████      ▏ 1.2 GB/2.9 GB  85 MB/s  19s", at most `width` columns; rate and time
+// left after half a second.
+std::string FormatProgressBar(const std::string& status, const ProgressAmounts& amounts, int width);
 
 }  // namespace puna::cli
 

@@ -12,6 +12,7 @@ constexpr std::string_view kSplitPrefix = "split.";
 constexpr std::string_view kFileTypeKey = "general.file_type";
 constexpr std::string_view kVersionKey = "general.quantization_version";
 constexpr uint32_t kQuantizationVersion = 2;
+constexpr std::string_view kImatrixPrefix = "quantize.imatrix.";
 
 bool IsFloat(quant::TensorType type) {
   using T = quant::TensorType;
@@ -57,6 +58,40 @@ TensorSource SourceOf(const gguf::Tensor& tensor) {
   return source;
 }
 
+// Null: there is none for this tensor.
+Result<const Imatrix::Entry*> EntryFor(const TensorShape& tensor, const Imatrix* imatrix) {
+  if (imatrix == nullptr) return nullptr;
+  const auto found = imatrix->entries.find(tensor.name);
+  if (found == imatrix->entries.end()) return nullptr;
+  const int64_t matrices = tensor.dims.size() > 2 ? tensor.dims[2] : 1;
+  const int64_t expected = tensor.dims[0] * matrices;
+  const auto actual = static_cast<int64_t>(found->second.sums.size());
+  if (actual == expected) return &found->second;
+  return MakeError(ErrorCode::kInvalidArgument,
+                   "the importance matrix has {} values for tensor '{}', which has {} columns in "
+                   "{} matrices: it is another model's",
+                   actual, tensor.name, tensor.dims[0], matrices);
+}
+
+std::vector<TensorShape> ShapesOf(const gguf::File& file) {
+  std::vector<TensorShape> shapes;
+  for (const gguf::Tensor& tensor : file.tensors()) {
+    shapes.push_back(
+        {tensor.name, {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims}, tensor.type});
+  }
+  return shapes;
+}
+
+// What tells of the importance matrix, under llama.cpp's keys.
+void DescribeImatrix(const QuantizeOptions& options, gguf::StreamWriter* writer) {
+  const Imatrix& imatrix = *options.imatrix;
+  writer->Set("quantize.imatrix.file", std::string_view(options.imatrix_file));
+  if (!imatrix.datasets.empty())
+    writer->Set("quantize.imatrix.dataset", std::string_view(imatrix.datasets[0]));
+  writer->Set("quantize.imatrix.entries_count", static_cast<uint32_t>(imatrix.entries.size()));
+  if (imatrix.chunks > 0) writer->Set("quantize.imatrix.chunks_count", imatrix.chunks);
+}
+
 }  // namespace
 
 std::vector<TensorSource> SourcesOf(const gguf::File& file) {
@@ -77,14 +112,14 @@ Result<const FileType*> FindWritableFileType(std::string_view name) {
 Result<std::vector<quant::TensorType>> PlanQuantization(const gguf::File& file,
                                                         const FileType& type,
                                                         const QuantizeOptions& options) {
-  std::vector<TensorShape> shapes;
-  for (const gguf::Tensor& tensor : file.tensors()) {
-    shapes.push_back(
-        {tensor.name, {tensor.dims.begin(), tensor.dims.begin() + tensor.n_dims}, tensor.type});
-  }
-  std::vector<quant::TensorType> types = ChooseTypes(type, ShapeOf(file), shapes);
-  for (size_t i = 0; i < types.size() && !options.allow_requantize; ++i) {
-    if (types[i] == shapes[i].type || IsFloat(shapes[i].type)) continue;
+  const std::vector<TensorShape> shapes = ShapesOf(file);
+  ModelShape model = ShapeOf(file);
+  model.weighted = options.imatrix != nullptr;
+  std::vector<quant::TensorType> types = ChooseTypes(type, model, shapes);
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (types[i] == shapes[i].type) continue;
+    PUNA_RETURN_IF_ERROR(EntryFor(shapes[i], options.imatrix));
+    if (options.allow_requantize || IsFloat(shapes[i].type)) continue;
     return MakeError(ErrorCode::kInvalidArgument,
                      "quantization is only supported for F16, BF16 and F32 models; tensor '{}' has "
                      "type {}",
@@ -104,16 +139,26 @@ Status Quantize(const gguf::File& file, const FileType* type, const QuantizeOpti
   for (const gguf::KeyValue& entry : file.metadata()) {
     const bool replaced =
         entry.key.starts_with(kSplitPrefix) ||
-        (type != nullptr && (entry.key == kFileTypeKey || entry.key == kVersionKey));
+        (type != nullptr && (entry.key == kFileTypeKey || entry.key == kVersionKey)) ||
+        (options.imatrix != nullptr && entry.key.starts_with(kImatrixPrefix));
     if (!replaced) writer.SetFrom(entry.key, entry.value);
   }
   if (type != nullptr) {
     writer.Set(std::string(kVersionKey), kQuantizationVersion);
     if (type->number) writer.Set(std::string(kFileTypeKey), *type->number);
   }
+  if (options.imatrix != nullptr) DescribeImatrix(options, &writer);
   const std::vector<TensorSource> sources = SourcesOf(file);
+  const std::vector<TensorShape> shapes = ShapesOf(file);
+  std::vector<std::vector<float>> importance(types.size());
   std::vector<TensorTarget> targets;
-  for (const quant::TensorType target : types) targets.push_back({target, {}});
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (types[i] != shapes[i].type) {
+      PUNA_ASSIGN_OR_RETURN(const Imatrix::Entry* entry, EntryFor(shapes[i], options.imatrix));
+      if (entry != nullptr) importance[i] = ImportanceOf(*entry);
+    }
+    targets.push_back({types[i], importance[i]});
+  }
   const int threads = options.threads > 0 ? options.threads : DefaultThreads();
   return WriteModel(&writer, sources, targets, threads, progress, out);
 }

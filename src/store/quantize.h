@@ -11,6 +11,7 @@
 #include "gguf/gguf.h"
 #include "store/convert/model_writer.h"
 #include "store/file_type.h"
+#include "store/imatrix.h"
 
 namespace puna::store {
 
@@ -18,9 +19,14 @@ struct QuantizeOptions {
   int threads = 0;  // 0: one per core
   // Quantized sources too, whose errors then add up. Otherwise they are kInvalidArgument.
   bool allow_requantize = false;
+  // Weighs the errors of the tensors that it has an entry for, and is named in the metadata. Null:
+  // all errors count the same.
+  const Imatrix* imatrix = nullptr;
+  std::string imatrix_file;  // its name there
 };
 
-// Which type each tensor of `file` will have, in its order.
+// Which type each tensor of `file` will have, in its order. An entry of the importance matrix that
+// does not fit its tensor is kInvalidArgument.
 Result<std::vector<quant::TensorType>> PlanQuantization(const gguf::File& file,
                                                         const FileType& type,
                                                         const QuantizeOptions& options);

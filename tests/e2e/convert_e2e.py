@@ -80,6 +80,44 @@ def quantize_files(server):
     equal([], [path.name for path in server.folder.glob(".*.tmp-*")], "nothing is left of what failed")
 
 
+def importance(server):
+    """What a text says of the weights, and what a quantizer makes of it."""
+    source = float_mini(server)
+    text = server.folder / "text.txt"
+    text.write_bytes((ROOT / "README.md").read_bytes())
+    matrix = server.folder / "matrix.gguf"
+    contains("perplexity", puna(server, "imatrix", source, text, "-o", matrix, "--ctx", 128, "--windows", 4))
+    read = GgufFile.read(matrix)
+    equal("imatrix", read.keys["general.type"][1])
+    equal((8, [str(text)]), read.keys["imatrix.datasets"][1])
+    equal((4, 128), (read.keys["imatrix.chunk_count"][1], read.keys["imatrix.chunk_size"][1]))
+    names = {name.rsplit(".", 1)[0] for name in read.tensors}
+    matrices = [name for name in GgufFile.read(source).tensors if name.startswith("blk.") and "norm" not in name]
+    equal(sorted(matrices), sorted(names))
+    for name, (_, _, data) in read.tensors.items():
+        values = array.array("f", data)
+        if name.endswith(".counts"):
+            equal([4 * 128], list(values))
+        elif not all(value > 0 for value in values):
+            raise AssertionError(name)
+    # Query, key and value meet the same.
+    equal(read.tensors["blk.1.attn_q.weight.in_sum2"][2], read.tensors["blk.1.attn_v.weight.in_sum2"][2])
+
+    plain, weighed = server.folder / "plain.gguf", server.folder / "weighed.gguf"
+    puna(server, "quantize", source, plain, "Q4_K_M")
+    puna(server, "quantize", source, weighed, "Q4_K_M", "--imatrix", matrix)
+    keys = GgufFile.read(weighed).keys
+    equal((str(matrix), str(text), len(names), 4),
+          tuple(keys[f"quantize.imatrix.{key}"][1] for key in ("file", "dataset", "entries_count", "chunks_count")))
+    equal(tensor_types(server, plain), tensor_types(server, weighed))
+    equal(False, plain.read_bytes()[-4096:] == weighed.read_bytes()[-4096:], "weights make a difference")
+    contains("perplexity", puna(server, "eval", "perplexity", weighed, "--text", text, "--ctx", 128, "--windows", 1))
+    contains("neither a GGUF file nor an importance matrix", refusal(server, "quantize", source, plain, "Q4_0", "--imatrix", text))
+    text.write_text("")
+    contains("at least 4 are needed", refusal(server, "imatrix", source, text))
+    contains("neither a file nor an installed model", refusal(server, "imatrix", "nobody", text))
+
+
 def interrupted(server):
     """Neither a killed nor an interrupted run leaves half a file under the name that was asked for."""
     big = server.folder / "big.gguf"
@@ -425,5 +463,5 @@ def bad_checkpoints(server):
 
 
 if __name__ == "__main__":
-    main((Server, (quantize_files, interrupted, create_with_quantize, families, published_model, other_types,
+    main((Server, (quantize_files, importance, interrupted, create_with_quantize, families, published_model, other_types,
                    split_files, peft_adapters, bad_checkpoints)))

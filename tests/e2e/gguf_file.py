@@ -5,7 +5,8 @@ import struct
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 UINT16, UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY = 2, 4, 5, 6, 7, 8, 9
 F32, Q8_0 = 0, 8
-BLOCKS = {F32: (1, 4), 1: (1, 2), Q8_0: (32, 34)}  # values and bytes of a block; other types are not read
+# Values and bytes of a block; other types are not read.
+BLOCKS = {F32: (1, 4), 1: (1, 2), Q8_0: (32, 34), 12: (256, 144), 14: (256, 210)}
 
 
 def row_bytes(kind, width):

@@ -136,7 +136,8 @@ def container_image(place):
         buildah("commit", "-q", "--rm", base, "puna-base")
     # A compiler cache, where there is one, saves most of the time.
     cache = pathlib.Path.home() / ".cache" / "ccache"
-    volumes = ["--volume", f"{cache}:/root/.cache/ccache", "--env", "CCACHE_BASEDIR=/src", "--env", "CCACHE_NOHASHDIR=1"]
+    volumes = ["--volume", f"{cache}:/root/.cache/ccache", "--env", "CCACHE_BASEDIR=/src", "--env", "CCACHE_NOHASHDIR=1",
+               "--env", "CCACHE_SLOPPINESS=time_macros"]
     buildah("bud", "-q", "--format", "docker", "--build-arg", "BASE=localhost/puna-base", *(volumes if cache.is_dir() else []),
             "-t", "puna", ROOT, timeout=4 * 3600)
     image = json.loads(buildah("inspect", "--type", "image", "puna"))
