@@ -66,18 +66,29 @@ void Stepper::Close(std::span<const Config> kernel, Closure* out) {
   }
 }
 
-void Stepper::Step(const Closure& closure, uint8_t byte, std::vector<Config>* kernel) {
+std::pair<uint8_t, uint8_t> Stepper::Step(const Closure& closure, uint8_t byte,
+                                          std::vector<Config>* kernel) {
   kernel->clear();
+  uint8_t first = 0, last = 255;
   for (const Config& config : closure.reading) {
     for (const Automaton::ByteEdge& edge : automaton_->bytes(automaton_->state(config.state))) {
-      if (edge.first <= byte && byte <= edge.last)
+      if (byte < edge.first) {
+        last = std::min<uint8_t>(last, edge.first - 1);
+      } else if (byte > edge.last) {
+        first = std::max<uint8_t>(first, edge.last + 1);
+      } else {
+        first = std::max(first, edge.first);
+        last = std::min(last, edge.last);
         kernel->push_back(Popped({edge.to, config.frame}));
+      }
     }
   }
   work_ += static_cast<int64_t>(closure.reading.size());
-  if (kernel->size() < 2) return;
-  std::sort(kernel->begin(), kernel->end());
-  kernel->erase(std::unique(kernel->begin(), kernel->end()), kernel->end());
+  if (kernel->size() >= 2) {
+    std::sort(kernel->begin(), kernel->end());
+    kernel->erase(std::unique(kernel->begin(), kernel->end()), kernel->end());
+  }
+  return {first, last};
 }
 
 void Stepper::AllowedBytes(const Closure& closure, bool (*allowed)[256]) const {

@@ -9,6 +9,7 @@
 #include <span>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "grammar/automaton.h"
@@ -58,8 +59,10 @@ class Stepper {
   Frames& frames() { return frames_; }
   const Frames& frames() const { return frames_; }
   void Close(std::span<const Config> kernel, Closure* out);
-  // The configurations behind `byte`, sorted, each once. Empty: the byte is not allowed.
-  void Step(const Closure& closure, uint8_t byte, std::vector<Config>* kernel);
+  // The configurations behind `byte`, sorted, each once. Empty: the byte is not allowed. Returns
+  // the first and the last of the bytes around it that lead to the same.
+  std::pair<uint8_t, uint8_t> Step(const Closure& closure, uint8_t byte,
+                                   std::vector<Config>* kernel);
   // The bytes that may come next.
   void AllowedBytes(const Closure& closure, bool (*allowed)[256]) const;
 

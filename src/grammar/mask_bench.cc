@@ -39,6 +39,8 @@ constexpr Example
                  "\"text\": \"\xE4\xB8\xAD\xE6\x96\x87\xE6\x96\x87\xE5\xAD\x97\"}\n  ],\n  "
                  "\"next\": null\n}"},
                 {R"({"type":"array","items":{"type":"object","properties":{"uuid":{"type":"string","format":"uuid"},"at":{"type":"string","format":"date-time"},"level":{"enum":["debug","info","warning","error"]},"message":{"type":"string","maxLength":300},"fields":{"type":"object","additionalProperties":{"type":["string","number","boolean"]}}},"required":["uuid","at","level","message"]},"minItems":1,"maxItems":20})", R"([{"uuid": "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "at": "2024-05-17T08:30:06.283185Z", "level": "warning", "message": "disk nearly full", "fields": {"free": 1024, "path": "/var/lib/data", "read_only": false}}])"},
+                {R"({"type":"object","properties":{"sku":{"type":"string","pattern":"^[A-Z]{2,4}-[0-9]{3,6}$"},"full_name":{"type":"string","pattern":"^[A-Z][A-Za-z' -]+$"},"slug":{"type":"string","pattern":"^[a-z0-9]+(?:-[a-z0-9]+)*$"},"contact":{"type":"string","pattern":"^[^@\\s]+@[^@\\s]+\\.[a-z]{2,}$"},"homepage":{"type":"string","format":"uri"},"address":{"type":"string","pattern":"^\\S.*\\S$"}},"required":["sku","full_name","slug","contact","homepage","address"]})",
+                 R"({"sku": "ABC-12345", "full_name": "Jean Valjean-Fauchelevent", "slug": "a-long-article-title-2024", "contact": "first.last@mail.example.com", "homepage": "https://www.example.com/some/path?query=1&page=two#top", "address": "12 Long Street, Springfield"})"},
 };
 
 std::shared_ptr<const tokenizer::Tokenizer> QwenTokenizer() {

@@ -10,12 +10,18 @@ namespace {
 constexpr size_t kMaxBytes = size_t{64} << 20;
 // Local sets beyond this many have no table: they are computed again each time.
 constexpr size_t kMaxTables = 16'384;
+// With more places than this behind a few letters, walking is no slower than looking ahead.
+constexpr size_t kMaxWordPlaces = 100;
 // A mask that is not made after so many configurations would take seconds.
 constexpr int64_t kMaxWork = 50'000'000;
 // Beyond this many tokens a mask is smaller than a list.
 constexpr size_t kLongestList = 2048;
 // The set of both roots, which is where every token begins.
 constexpr int32_t kNoRests = 0, kRoots = 1;
+
+void SetBit(TokenId token, std::span<uint64_t> mask) {
+  mask[static_cast<size_t>(token) / 64] |= uint64_t{1} << (static_cast<size_t>(token) % 64);
+}
 
 }  // namespace
 
@@ -74,27 +80,86 @@ MaskCache::LocalId MaskCache::Next(LocalId from, uint8_t byte) {
     if (local.next[byte] == kDead) return kDead;
   }
   std::vector<Config> kernel;
-  stepper_.Step(local.closure, byte, &kernel);
+  const auto [first, last] = stepper_.Step(local.closure, byte, &kernel);
   const LocalId to = InternLocal(std::move(kernel));  // may move locals_
   if (LocalId* next = locals_[static_cast<size_t>(from)].next.get(); next != nullptr)
-    next[byte] = to;
+    std::fill(next + first, next + last + 1, to);
   return to;
 }
 
-void MaskCache::Walk(TokenTrie::NodeId node, LocalId start, std::vector<TokenId>* allowed,
+int MaskCache::WordsFrom(LocalId from, uint8_t kinds, int missing) {
+  const auto known = [&]() -> int8_t& {
+    return locals_[static_cast<size_t>(from)].words[static_cast<size_t>(missing)][kinds];
+  };
+  if (known() >= 0) return known();
+  if (std::cmp_greater_equal(from, kMaxTables)) return 0;  // each step would take its time
+  using Place = std::pair<LocalId, int>;                   // and the bytes missing there
+  std::vector<Place> here = {{from, missing}}, next;
+  std::set<Place> seen = {here[0]};
+  // Breadth first: the shortest way to an end counts. False: there is one.
+  const auto step = [&](const Place& place, uint8_t byte, int then_missing) {
+    const LocalId to = Next(place.first, byte);
+    if (to == kDead) return false;
+    if (seen.insert({to, then_missing}).second) next.emplace_back(to, then_missing);
+    return seen.size() <= kMaxWordPlaces;
+  };
+  const auto all_steps = [&](const Place& place) {
+    for (int byte = place.second > 0 ? 0x80 : '0'; byte < (place.second > 0 ? 0xC0 : 0xED);
+         ++byte) {
+      const auto first = static_cast<uint8_t>(byte);
+      if (place.second == 0 && (TokenTrie::WordKind(first) & kinds) == 0) continue;
+      const int then = place.second > 0 ? place.second - 1
+                       : first < 0x80   ? 0
+                       : first < 0xE0   ? 1
+                                        : 2;
+      if (!step(place, first, then)) return false;
+    }
+    return true;
+  };
+  int depth = 0;
+  for (; depth < TokenTrie::kMaxWordDepth && !here.empty(); ++depth) {
+    if (!std::all_of(here.begin(), here.end(), all_steps)) break;
+    here.swap(next);
+    next.clear();
+  }
+  if (here.empty()) depth = TokenTrie::kMaxWordDepth;  // whatever follows leads back
+  known() = static_cast<int8_t>(depth);
+  return depth;
+}
+
+void MaskCache::Walk(TokenTrie::NodeId node, LocalId start, std::vector<TokenRange>* allowed,
                      std::vector<TokenTrie::NodeId>* rests) {
-  std::vector<std::pair<TokenTrie::NodeId, LocalId>> path = {{trie_->end(node), start}};
+  struct Level {
+    TokenTrie::NodeId end;
+    LocalId local;
+    const LocalId* next;  // its table, if it has one
+  };
+  const auto level = [this](TokenTrie::NodeId end, LocalId local) {
+    return Level{end, local, locals_[static_cast<size_t>(local)].next.get()};
+  };
+  const auto add = [allowed](TokenRange range) {
+    if (!allowed->empty() && allowed->back().end == range.begin) {
+      allowed->back().end = range.end;
+    } else if (range.begin < range.end) {
+      allowed->push_back(range);
+    }
+  };
   const TokenTrie::NodeId end = trie_->end(node);
+  std::vector<Level> path = {level(end, start)};
   for (TokenTrie::NodeId n = node + 1; n < end;) {
-    while (n >= path.back().first) path.pop_back();
-    const LocalId local = Next(path.back().second, trie_->byte(n));
+    while (n >= path.back().end) path.pop_back();
+    Level& above = path.back();
+    LocalId local = above.next == nullptr ? kNotYet : above.next[trie_->byte(n)];
+    if (local == kNotYet) {
+      local = Next(above.local, trie_->byte(n));
+      above.next = locals_[static_cast<size_t>(above.local)].next.get();
+    }
     const TokenTrie::NodeId after = trie_->end(n);
     if (local == kDead) {
       n = after;
       continue;
     }
-    const std::span<const TokenId> tokens = trie_->tokens(n);
-    allowed->insert(allowed->end(), tokens.begin(), tokens.end());
+    add(trie_->tokens(n));
     if (after == n + 1) {
       ++n;
       continue;
@@ -105,9 +170,50 @@ void MaskCache::Walk(TokenTrie::NodeId node, LocalId start, std::vector<TokenId>
       n = after;
       continue;
     }
-    path.emplace_back(after, local);
+    if (const uint8_t kinds = trie_->word_kinds_below(n);
+        kinds != 0 && trie_->word_depth(n) <= WordsFrom(local, kinds, trie_->bytes_missing(n))) {
+      add(trie_->tokens_below(n));
+      n = after;
+      continue;
+    }
+    path.push_back(level(after, local));
     ++n;
   }
+}
+
+void MaskCache::AddTokens(TokenTrie::NodeId node, std::span<const TokenRange> allowed,
+                          Partial* out) const {
+  size_t count = 0;
+  for (const TokenRange& range : allowed) count += static_cast<size_t>(range.end - range.begin);
+  const auto each = [&](TokenRange range, const auto& apply) {
+    for (int32_t i = range.begin; i < range.end; ++i) apply(trie_->token(i));
+  };
+  if (out->mask.empty() && out->tokens.size() + count <= kLongestList) {
+    for (const TokenRange& range : allowed)
+      each(range, [&](TokenId token) { out->tokens.push_back(token); });
+    return;
+  }
+  out->mask.resize(trie_->mask_words(), 0);
+  const auto set = [&](TokenId token) { SetBit(token, out->mask); };
+  for (const TokenId token : out->tokens) set(token);
+  out->tokens.clear();
+  const TokenRange all = trie_->tokens_below(node);
+  if (node != trie_->plain_root() || count < static_cast<size_t>(all.end - all.begin) / 2) {
+    for (const TokenRange& range : allowed) each(range, set);
+    return;
+  }
+  // Fewer are to be left out than to be put in.
+  trie_->AddPlain(TextRun::kUnlimited, out->mask);
+  const auto clear = [&](TokenId token) {
+    out->mask[static_cast<size_t>(token) / 64] &=
+        ~(uint64_t{1} << (static_cast<size_t>(token) % 64));
+  };
+  int32_t begin = all.begin;
+  for (const TokenRange& range : allowed) {
+    each({begin, range.begin}, clear);
+    begin = range.end;
+  }
+  each({begin, all.end}, clear);
 }
 
 MaskCache::Partial MaskCache::Compute(SetId set, StateId state) {
@@ -132,15 +238,12 @@ MaskCache::Partial MaskCache::Compute(SetId set, StateId state) {
     skip_plain = run->chars == TextRun::kUnlimited ||
                  (run->exact && automaton_->run(state) == run && rests.empty());
   }
+  std::vector<TokenRange> allowed;
   for (const TokenTrie::NodeId node : nodes) {
     if (skip_plain && node == trie_->plain_root()) continue;
-    Walk(node, start, &out.tokens, &rests);
-  }
-  if (out.mask.empty() && out.tokens.size() > kLongestList) out.mask.assign(trie_->mask_words(), 0);
-  if (!out.mask.empty()) {
-    for (const TokenId token : out.tokens)
-      out.mask[static_cast<size_t>(token) / 64] |= uint64_t{1} << (static_cast<size_t>(token) % 64);
-    out.tokens.clear();
+    allowed.clear();
+    Walk(node, start, &allowed, &rests);
+    AddTokens(node, allowed, &out);
   }
   out.tokens.shrink_to_fit();
   if (skip_plain) {
@@ -183,8 +286,7 @@ Status MaskCache::AddAllowed(std::span<const Config> kernel, const Frames& frame
     tasks.pop_back();
     if (!done.insert(task).second) continue;
     const Partial& partial = Find(task.set, task.config.state);
-    for (const TokenId token : partial.tokens)
-      mask[static_cast<size_t>(token) / 64] |= uint64_t{1} << (static_cast<size_t>(token) % 64);
+    for (const TokenId token : partial.tokens) SetBit(token, mask);
     for (size_t i = 0; i < partial.mask.size(); ++i) mask[i] |= partial.mask[i];
     if (partial.rests == kNoRests || task.config.frame == kBottom) continue;
     tasks.push_back(

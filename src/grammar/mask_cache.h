@@ -11,6 +11,7 @@
 #ifndef PUNA_GRAMMAR_MASK_CACHE_H_
 #define PUNA_GRAMMAR_MASK_CACHE_H_
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -45,6 +46,15 @@ class MaskCache {
   struct Local {
     Closure closure;
     std::unique_ptr<LocalId[]> next;  // [256], made on first use
+    // By the kinds of characters (TokenTrie::WordKind) and the bytes that are missing of the one
+    // under way: so many bytes of such characters may follow, whatever they are; at most
+    // kMaxWordDepth are looked for. -1: not known yet.
+    std::array<std::array<int8_t, 16>, 3> words = Unknown();
+    static constexpr std::array<std::array<int8_t, 16>, 3> Unknown() {
+      std::array<std::array<int8_t, 16>, 3> words;
+      for (auto& row : words) row.fill(-1);
+      return words;
+    }
   };
   // What starting at one state, at a set of trie nodes, comes to.
   struct Partial {
@@ -57,10 +67,14 @@ class MaskCache {
   SetId InternSet(std::vector<TokenTrie::NodeId> nodes);
   LocalId InternLocal(std::vector<Config> kernel);
   LocalId Next(LocalId from, uint8_t byte);
+  int WordsFrom(LocalId from, uint8_t kinds, int missing);
   const Partial& Find(SetId set, StateId state);
   Partial Compute(SetId set, StateId state);
-  void Walk(TokenTrie::NodeId node, LocalId start, std::vector<TokenId>* allowed,
+  // The tokens below `node` that are allowed from `start`, in order, and the nodes at which the
+  // rule was over.
+  void Walk(TokenTrie::NodeId node, LocalId start, std::vector<TokenRange>* allowed,
             std::vector<TokenTrie::NodeId>* rests);
+  void AddTokens(TokenTrie::NodeId node, std::span<const TokenRange> allowed, Partial* out) const;
 
   const Automaton* automaton_;
   const TokenTrie* trie_;

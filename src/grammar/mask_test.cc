@@ -130,9 +130,46 @@ std::vector<bool> SlowMask(const std::shared_ptr<const Constraint>& constraint,
   return allowed;
 }
 
+// Enough words that masks are masks and not lists, of many kinds of characters and with neighbours
+// that differ in one.
+std::vector<std::string> ManyPieces() {
+  static constexpr const char* kChars[] = {"a",
+                                           "b",
+                                           "z",
+                                           "A",
+                                           "Q",
+                                           "0",
+                                           "7",
+                                           "\xC3\xA9",
+                                           "\xD0\x96",
+                                           "\xE4\xB8\xAD",
+                                           "\xE6\x96\x87",
+                                           "\xE3\x81\x82",
+                                           "\xE2\x80\x83",
+                                           "\xC2\xA0",
+                                           "\xF0\x9F\x98\x80",
+                                           " ",
+                                           "-",
+                                           "@",
+                                           ".",
+                                           "_"};
+  std::mt19937 random(3);
+  std::set<std::string> unique;
+  while (unique.size() < 9000) {
+    std::string piece;
+    // Most pieces are of letters only, as in real vocabularies.
+    const size_t choices = random() % 4 == 0 ? std::size(kChars) : 11;
+    for (size_t length = random() % 9 + 1; length > 0; --length)
+      piece += kChars[random() % choices];
+    unique.insert(piece);
+  }
+  return {unique.begin(), unique.end()};
+}
+
 // Writes a random text and compares every mask on the way.
-void CheckMasks(const Part& part, int rounds, int longest) {
-  const auto tokenizer = MakeTokenizer(Pieces());
+void CheckMasks(const Part& part, int rounds, int longest,
+                const std::vector<std::string>& pieces = Pieces()) {
+  const auto tokenizer = MakeTokenizer(pieces);
   const auto trie = MakeTokenTrie(tokenizer);
   const auto grammar = Grammar::Compile(part);
   ASSERT_TRUE(grammar.has_value()) << grammar.error().message;
@@ -183,6 +220,22 @@ TEST(Mask, EqualsTryingEveryToken) {
              40);
   CheckMasks(Part::Schema(Json::parse(R"({"type": "string", "pattern": "^(ab|x)*y?$"})")), 3, 25);
   CheckMasks(Part::Schema(Json::parse(R"({"type": "string", "format": "date"})")), 3, 25);
+}
+
+TEST(Mask, EqualsTryingEveryTokenWhereWordsAreAcceptedWhole) {
+  const auto pieces = ManyPieces();
+  for (const char* pattern :
+       {".*", "[^@\\s]+@[^@\\s]+", "[a-z]{3}[a-z0-9_]*", "[a-zA-Z0-9\xC3\xA9]{2,9}-.", "\\w+",
+        "[^\xE4\xB8\xAD]*", "[^\xF0\x9F\x98\x80]*", "(?:[A-Z][a-z]*)+",
+        "[0-9]+|[\\u0400-\\u9fff]+"}) {
+    SCOPED_TRACE(pattern);
+    CheckMasks(Part::Regex(pattern), 1, 4, pieces);
+    CheckMasks(Part::Schema({{"type", "string"}, {"pattern", "^" + std::string(pattern) + "$"}}), 2,
+               4, pieces);
+  }
+  CheckMasks(Part::Schema(Json::parse(R"({"type": "string", "format": "email"})")), 2, 6, pieces);
+  CheckMasks(Part::Gbnf("root ::= word (\"-\" word)* [A-Z0-9]\nword ::= [a-z]+ | [a-b]+ [0-9]"), 2,
+             4, pieces);
 }
 
 TEST(Mask, ControlTokensOnlyWhereTheGrammarNamesThem) {

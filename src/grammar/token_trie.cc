@@ -49,6 +49,10 @@ TokenTrie::TokenTrie(std::shared_ptr<const tokenizer::Tokenizer> tokenizer)
   }
   AddTrie(std::move(plain));
   other_root_ = AddTrie(std::move(other));
+  // What ends the tokens of the last node.
+  nodes_.push_back(
+      {static_cast<NodeId>(nodes_.size()) + 1, static_cast<int32_t>(tokens_.size()), 0, 0});
+  FindWords();
 
   std::sort(lengths.begin(), lengths.end());
   plain_up_to_.assign(kLongestTable + 1, std::vector<uint64_t>(mask_words(), 0));
@@ -104,6 +108,38 @@ TokenTrie::NodeId TokenTrie::AddTrie(std::vector<Entry> entries) {
   return root;
 }
 
+void TokenTrie::FindWords() {
+  // Of the character that a node's byte belongs to: tokens begin with a whole one here.
+  std::vector<uint8_t> kind(static_cast<size_t>(other_root_), 0);
+  for (NodeId n = 0; n < other_root_; ++n) {
+    const int missing = bytes_missing(n);
+    for (NodeId child = n + 1; child < end(n); child = end(child)) {
+      const uint8_t first = byte(child);
+      const int length = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+      nodes_[static_cast<size_t>(child)].missing =
+          static_cast<uint8_t>((missing > 0 ? missing : length) - 1);
+      kind[static_cast<size_t>(child)] =
+          missing > 0 ? kind[static_cast<size_t>(n)] : WordKind(first);
+    }
+  }
+  // Children come behind their parents, so backwards they are known first.
+  for (NodeId n = other_root_ - 1; n >= 0; --n) {
+    uint8_t kinds = 0;
+    int depth = 0;
+    bool words = true;
+    for (NodeId child = n + 1; child < end(n) && words; child = end(child)) {
+      const bool leaf = end(child) == child + 1;
+      words = kind[static_cast<size_t>(child)] != 0 && (leaf || word_kinds_below(child) != 0) &&
+              word_depth(child) < kMaxWordDepth;
+      kinds |= kind[static_cast<size_t>(child)] | word_kinds_below(child);
+      depth = std::max(depth, 1 + word_depth(child));
+    }
+    if (!words) continue;
+    nodes_[static_cast<size_t>(n)].kinds_below = kinds;
+    nodes_[static_cast<size_t>(n)].depth_below = static_cast<uint8_t>(depth);
+  }
+}
+
 TokenTrie::NodeId TokenTrie::Child(NodeId node, uint8_t wanted) const {
   for (NodeId child = node + 1; child < end(node); child = end(child)) {
     if (byte(child) == wanted) return child;
@@ -117,7 +153,8 @@ std::pair<TokenId, size_t> TokenTrie::Longest(std::string_view text) const {
     for (size_t i = 0; i < text.size(); ++i) {
       node = Child(node, static_cast<uint8_t>(text[i]));
       if (node < 0) break;
-      if (!tokens(node).empty() && i + 1 > best.second) best = {tokens(node)[0], i + 1};
+      const TokenRange here = tokens(node);
+      if (here.begin < here.end && i + 1 > best.second) best = {token(here.begin), i + 1};
     }
   }
   return best;

@@ -5,6 +5,9 @@
 // char_set.h), nine of ten in most vocabularies: inside a string they are accepted by their length
 // alone, and only the second trie is walked.
 //
+// Of every subtree it is known which kinds of characters it is made of, and how deep it is: where
+// a rule reads letters or digits whatever they are, the subtree is accepted without a walk.
+//
 // Control tokens have no text of their own. They are in the trie as the byte 0xFF, which occurs in
 // no text, and their name: only a grammar that names one (Part::Special) allows it.
 #ifndef PUNA_GRAMMAR_TOKEN_TRIE_H_
@@ -25,6 +28,10 @@ namespace puna::grammar {
 using TokenId = int32_t;
 inline constexpr char kSpecialMark = '\xFF';
 
+struct TokenRange {
+  int32_t begin, end;
+};
+
 class TokenTrie {
  public:
   using NodeId = int32_t;
@@ -43,9 +50,32 @@ class TokenTrie {
   // The nodes below n are n + 1 up to end(n).
   NodeId end(NodeId n) const { return nodes_[static_cast<size_t>(n)].end; }
   uint8_t byte(NodeId n) const { return nodes_[static_cast<size_t>(n)].byte; }
-  std::span<const TokenId> tokens(NodeId n) const {
+  // Tokens are numbered in the order of their nodes: those of n and of the nodes below it.
+  TokenRange tokens(NodeId n) const {
     const Node& node = nodes_[static_cast<size_t>(n)];
-    return std::span(tokens_).subspan(static_cast<size_t>(node.tokens_begin), node.tokens_count);
+    return {node.tokens_begin, node.tokens_begin + node.tokens_count};
+  }
+  TokenRange tokens_below(NodeId n) const {
+    return {tokens(n).end, nodes_[static_cast<size_t>(end(n))].tokens_begin};
+  }
+  TokenId token(int32_t number) const { return tokens_[static_cast<size_t>(number)]; }
+  // The kinds (WordKind) of the bytes below n, a set of bits. 0: there are others, or it is deeper
+  // than kMaxWordDepth, or n is inside of a character of another kind.
+  uint8_t word_kinds_below(NodeId n) const { return nodes_[static_cast<size_t>(n)].kinds_below; }
+  // How many bytes are below n at most. REQUIRES: word_kinds_below(n) != 0.
+  int word_depth(NodeId n) const { return nodes_[static_cast<size_t>(n)].depth_below; }
+  // So many bytes are missing of the character that n is inside of.
+  int bytes_missing(NodeId n) const { return nodes_[static_cast<size_t>(n)].missing; }
+  static constexpr uint8_t kDigit = 1, kLower = 2, kUpper = 4, kWide = 8;
+  static constexpr int kMaxWordDepth = 24;
+  // Of the first byte of a character. Wide are those whose first byte alone says that they are
+  // letters, or nearly so (U+00C0 to U+07FF, U+4000 to U+CFFF), and any bytes may follow. 0:
+  // another.
+  static constexpr uint8_t WordKind(uint8_t byte) {
+    if (byte >= '0' && byte <= '9') return kDigit;
+    if (byte >= 'a' && byte <= 'z') return kLower;
+    if (byte >= 'A' && byte <= 'Z') return kUpper;
+    return (byte >= 0xC3 && byte <= 0xDF) || (byte >= 0xE4 && byte <= 0xEC) ? kWide : 0;
   }
   // The longest token that `text` starts with, and its length; token -1: none.
   std::pair<TokenId, size_t> Longest(std::string_view text) const;
@@ -61,9 +91,11 @@ class TokenTrie {
     int32_t tokens_begin;
     uint16_t tokens_count;
     uint8_t byte;
+    uint8_t kinds_below = 0, depth_below = 0, missing = 0;
   };
   using Entry = std::pair<std::string, TokenId>;
   NodeId AddTrie(std::vector<Entry> entries);
+  void FindWords();
   NodeId Child(NodeId node, uint8_t byte) const;
 
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
