@@ -85,6 +85,9 @@ struct CompileOptions {
   // Called with (weight bytes done, weight bytes in all) while weights are packed; returning false
   // cancels.
   std::function<bool(int64_t, int64_t)> progress;
+  // Return before the weights are in place: passes can begin at once, slower at first and with the
+  // same results, and Program::Settle brings the weights into place between them.
+  bool settle_later = false;
 };
 
 // Memory of a program in bytes, known before it is taken (Backend::Predict) and exact afterwards.
@@ -111,6 +114,9 @@ class Program {
   // cannot be. They mean the same in all programs of the same plan and PageFormat().
   virtual std::span<uint8_t> PageBytes(int32_t) { return {}; }
   virtual std::string PageFormat() const { return {}; }
+  // Goes on for about so long with what CompileOptions::settle_later put off, between passes, on
+  // the thread that calls Run. False if nothing is left.
+  virtual bool Settle(double) { return false; }
   virtual MemoryUse memory_use() const = 0;
   // Which kernels run, for tests and logs: "reference", "cpu avx512vnni, 2 threads".
   virtual std::string Describe() const = 0;

@@ -253,6 +253,7 @@ Status RunBench(const Settings& settings, const BenchOptions& options) {
   }
   runner_options.kv_tokens = TokensOfCache(tests);
   runner_options.max_batch_tokens = options.batch;
+  runner_options.settle_later = !options.warm_up;  // as in the server, whose start this measures
   for (const BenchTest& test : tests)
     runner_options.max_batch_tokens = std::max(runner_options.max_batch_tokens, test.users);
 

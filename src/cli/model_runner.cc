@@ -56,8 +56,9 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                         backend->Compile(plan, {.kv_type = options.kv_type,
                                                 .kv_pages = pages,
                                                 .state_slots = slots,
-                                                .max_batch_tokens = max_batch_tokens}));
-  file->ReleaseMemory();
+                                                .max_batch_tokens = max_batch_tokens,
+                                                .settle_later = options.settle_later}));
+  if (!options.settle_later) file->ReleaseMemory();
   return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(config), plan, std::move(backend),
                                                       std::move(program), pages, slots,
                                                       max_batch_tokens));

@@ -27,6 +27,9 @@ constexpr int64_t kLargestPool = int64_t{1} << 34;
 // While weights are packed, at most about so much of the file counts as memory beside them.
 constexpr int64_t kReleaseBytes = int64_t{128} << 20;
 
+// Between two looks for new requests.
+constexpr double kIdleSettleSeconds = 0.03;
+
 int64_t PagesFor(int64_t tokens) {
   return (tokens + backend::kPageTokens - 1) / backend::kPageTokens;
 }
@@ -131,7 +134,9 @@ Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> f
     }
     return !options.progress || options.progress(done, all);
   };
+  draft.compile.settle_later = true;
   PUNA_ASSIGN_OR_RETURN(parts.program, backend->Compile(draft.plan, draft.compile));
+  parts.unsettled = file;
   parts.vocabulary = draft.plan->vocabulary;
   parts.output_width = draft.plan->output.width;
   parts.pooled = draft.plan->pooled;
@@ -158,6 +163,17 @@ std::shared_ptr<const tokenizer::Tokenizer> Engine::tokenizer() const {
 int64_t Engine::context_length() const { return state_->parts.options.context_length; }
 backend::MemoryUse Engine::memory_use() const { return state_->parts.program->memory_use(); }
 std::string Engine::Describe() const { return state_->parts.program->Describe(); }
+bool Engine::Settle() {
+  state_->Settle(kIdleSettleSeconds);
+  return state_->parts.unsettled != nullptr;
+}
+
+void Engine::State::Settle(double seconds) {
+  if (parts.unsettled == nullptr || parts.program->Settle(seconds)) return;
+  parts.unsettled->ReleaseMemory();  // what is packed need not be there twice
+  parts.unsettled = nullptr;
+}
+
 bool Engine::idle() const { return state_->waiting.empty() && state_->running.empty(); }
 
 EngineUsage Engine::usage() const {

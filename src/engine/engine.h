@@ -163,6 +163,8 @@ class Engine {
   // passes through, the engine can only FailAll and die.
   bool Step();
   bool idle() const;
+  // Does a little of what Load put off (Steps do some of it too). False if nothing is left.
+  bool Settle();
   // Gives the memory of pages that nobody uses, not even the prefix cache, back to the system. They
   // take it again when they are used again.
   void ReleaseMemory();

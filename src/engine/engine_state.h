@@ -27,6 +27,7 @@ namespace puna::engine {
 struct Engine::Parts {
   model::ModelConfig config;  // context_length, embeddings_only and encoder are used
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // may be null
+  std::shared_ptr<const gguf::File> unsettled;  // whose weights the program still has to settle
   std::unique_ptr<backend::Program> program;
   std::shared_ptr<const backend::Plan> plan;  // of the program, for adapters; null: it takes none
   int64_t vocabulary = 0;
@@ -52,6 +53,7 @@ struct Engine::State {
   int64_t ContextOf(const GenerateRequest& request) const;
 
   void NoteTouched();
+  void Settle(double seconds);
 
   // step.cc
   void DropUnwanted();

@@ -41,6 +41,11 @@ bool IsReader(const Sequence& sequence) {
          (sequence.generating() && sequence.remaining() <= kMostReaderRows);
 }
 
+// After a pass, weights are settled for as long as the pass took, or so long: then they are in
+// place after a few passes, and the first tokens come at half the speed instead of after all of
+// that.
+constexpr double kLeastSettleSeconds = 0.1;
+
 double SecondsBetween(Sequence::Clock::time_point from, Sequence::Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
@@ -65,6 +70,7 @@ bool Engine::Step() {
   step_rows.Observe(static_cast<double>(s.batch.tokens.size()));
   step_sequences.Observe(static_cast<double>(s.batch.segments.size()));
   s.Deliver();
+  s.Settle(std::max(seconds, kLeastSettleSeconds));
   return true;
 }
 
@@ -161,7 +167,9 @@ std::vector<size_t> Engine::State::PromptOrder() const {
   return order;
 }
 
-// Is somebody who got rows in this step about to fill the next page that `sequence` needs?
+// Is somebody who got rows in this step about to fill the next page that `sequence` needs? Two that
+// hold the same page before it have said the same until there: a page stands for all tokens up to
+// its end, and AdoptPages has given `sequence` the pages that were to be had.
 bool Engine::State::PagesAreComing(const Sequence& sequence) const {
   const int64_t computed = sequence.cache().length();
   const int64_t page_end = computed + backend::kPageTokens;
@@ -170,16 +178,17 @@ bool Engine::State::PagesAreComing(const Sequence& sequence) const {
       computed % backend::kPageTokens != 0 || std::cmp_greater_equal(page_end, tokens.size())) {
     return false;
   }
+  const size_t page = static_cast<size_t>(computed / backend::kPageTokens);
   for (size_t i = 0; i < running.size(); ++i) {
     const Sequence& other = *running[i];
     if (rows[i] == 0 || other.prefix_key() != sequence.prefix_key() ||
-        std::cmp_less(other.tokens().size(), page_end) || other.cache().length() >= page_end) {
+        std::cmp_less(other.tokens().size(), page_end) || other.cache().length() < computed ||
+        other.cache().length() >= page_end) {
       continue;
     }
-    // Strangers differ in the first page already; those who shared until here differ in this one.
+    if (page > 0 && sequence.cache().pages()[page - 1] != other.cache().pages()[page - 1]) continue;
     if (std::equal(tokens.begin() + computed, tokens.begin() + page_end,
-                   other.tokens().begin() + computed) &&
-        std::equal(tokens.begin(), tokens.begin() + computed, other.tokens().begin())) {
+                   other.tokens().begin() + computed)) {
       return true;
     }
   }

@@ -119,6 +119,11 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
     resident->expires_at = ExpiryAfter(std::chrono::system_clock::now(), resident->keep_alive);
     const Clock::time_point deadline = ExpiryAfter(now, resident->keep_alive);
     const auto called = [&] { return !resident->inbox.empty() || resident->retiring || aborting; };
+    for (bool more = true; more && !called() && Clock::now() < deadline;) {
+      lock.unlock();  // nobody else touches the engine
+      more = engine->Settle();
+      lock.lock();
+    }
     const Clock::time_point pause = ExpiryAfter(now, options.release_after);
     if (pause < deadline && !resident->wake.wait_until(lock, pause, called)) {
       lock.unlock();  // nobody else touches the engine

@@ -60,7 +60,11 @@ Status CpuProgram::Load() {
   query_blocks_.resize(compiled_.query_block_tokens.size());
   for (std::vector<QueryBlock>& blocks : query_blocks_)
     blocks.reserve(static_cast<size_t>(options_.max_batch_tokens));
-  return weights_.Load(&machine_->pool, &machine_->mutex, options_.progress);
+  return weights_.Load(&machine_->pool, &machine_->mutex, options_.progress, options_.settle_later);
+}
+
+bool CpuProgram::Settle(double seconds) {
+  return weights_.Settle(&machine_->pool, &machine_->mutex, seconds);
 }
 
 // Rows lie an odd number of cache lines apart: at a power of two, all rows of a column would share

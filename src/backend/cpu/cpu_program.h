@@ -40,6 +40,7 @@ class CpuProgram final : public Program {
   void ReleasePage(int32_t page) override;
   std::span<uint8_t> PageBytes(int32_t page) override;
   std::string PageFormat() const override;
+  bool Settle(double seconds) override;
   MemoryUse memory_use() const override;
   std::string Describe() const override;
 

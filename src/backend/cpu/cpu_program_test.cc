@@ -604,6 +604,25 @@ TEST(CpuProgram, CancelsWhilePacking) {
   EXPECT_GT(total, 0);
 }
 
+TEST(CpuProgram, RunsBeforeItsWeightsAreInPlace) {
+  for (const bool tied : {false, true}) {
+    Shape s;
+    s.tied = tied;
+    const auto cpu = MakeBackend("cpu");
+    CompileOptions options = Options();
+    options.exact_below_bytes = 0;
+    Runner at_once(cpu.get(), Decoder(s), options);
+    options.settle_later = true;
+    Runner later(cpu.get(), Decoder(s), options);
+    EXPECT_EQ(later.program().memory_use().weights, at_once.program().memory_use().weights);
+    EXPECT_EQ(later.Run({{0, 50}}), at_once.Run({{0, 50}}));
+    while (later.program().Settle(0)) {
+    }
+    EXPECT_EQ(later.Run({{0, 50}}), at_once.Run({{0, 50}}));
+    EXPECT_FALSE(later.program().Settle(0));
+  }
+}
+
 TEST(CpuProgram, TiedTableIsHeldOnce) {
   const auto cpu = MakeBackend("cpu");
   Shape s;

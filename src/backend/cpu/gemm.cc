@@ -51,6 +51,59 @@ const uint8_t* RowBlocks(std::span<const Weight* const> parts, int64_t expert, i
   return nullptr;
 }
 
+void PackGroup(std::span<const Weight* const> parts, int64_t expert, int64_t group,
+               const PackedMatrix& shape, uint8_t* out) {
+  const uint8_t* row_blocks[kGroupRows] = {};
+  const int64_t first_row = group * kGroupRows;
+  const int64_t rows = std::min(kGroupRows, shape.rows - first_row);
+  for (int64_t r = 0; r < rows; ++r) row_blocks[r] = RowBlocks(parts, expert, first_row + r);
+  shape.kernels->pack(quant::TraitsOf(shape.type), row_blocks, rows, shape.cols, out);
+}
+
+// `groups` holds [group_begin, group_end) of `matrix`.
+void MultiplyPacked(const PackedMatrix& matrix, const uint8_t* groups, const uint8_t* prepared,
+                    int64_t tokens, int64_t group_begin, int64_t group_end, float* out,
+                    int64_t out_stride) {
+  const int64_t first_row = group_begin * kGroupRows;
+  const MultiplyTask task = {
+      .groups = groups,
+      .group_bytes = matrix.group_bytes,
+      .rows = std::min(matrix.rows, group_end * kGroupRows) - first_row,
+      .cols = matrix.cols,
+      .input = prepared,
+      .tokens = tokens,
+      .out = out + first_row,
+      .out_stride = out_stride,
+      .traits = &quant::TraitsOf(matrix.type),
+  };
+  if (task.rows > 0 && tokens > 0) matrix.kernels->multiply(task);
+}
+
+// Packs into memory that stays in the cache, a tile's worth at a time.
+void MultiplyFromSource(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
+                        int64_t group_begin, int64_t group_end, float* out, int64_t out_stride) {
+  constexpr int64_t kGroupsAtOnce = 2;
+  thread_local AlignedBytes groups;
+  if (group_begin == group_end) return;
+  const int64_t size = kGroupsAtOnce * matrix.group_bytes;
+  if (groups.size_bytes() < size) {
+    groups = AlignedBytes(size);
+    CHECK(groups.data() != nullptr) << "no memory for " << size << " bytes";
+  }
+  for (int64_t begin = group_begin; begin < group_end; begin += kGroupsAtOnce) {
+    const int64_t end = std::min(begin + kGroupsAtOnce, group_end);
+    for (int64_t group = begin; group < end; ++group) {
+      PackGroup({&matrix.source, 1}, matrix.source_expert, group, matrix,
+                groups.data() + (group - begin) * matrix.group_bytes);
+    }
+    MultiplyPacked(matrix, groups.data(), prepared, tokens, begin, end, out, out_stride);
+  }
+}
+
+int64_t PackedGroups(const PackedMatrix& matrix) {
+  return matrix.source == nullptr ? matrix.groups() : matrix.packed_groups;
+}
+
 }  // namespace
 
 int64_t PackedBytes(const Weight& weight, Isa isa) {
@@ -96,15 +149,8 @@ Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa is
 
 void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,
                 PackedMatrix* packed) {
-  const quant::TypeTraits& traits = quant::TraitsOf(packed->type);
-  for (int64_t group = begin; group < end; ++group) {
-    const uint8_t* row_blocks[kGroupRows] = {};
-    const int64_t first_row = group * kGroupRows;
-    const int64_t rows = std::min(kGroupRows, packed->rows - first_row);
-    for (int64_t r = 0; r < rows; ++r) row_blocks[r] = RowBlocks(parts, expert, first_row + r);
-    packed->kernels->pack(traits, row_blocks, rows, packed->cols,
-                          packed->data.data() + group * packed->group_bytes);
-  }
+  for (int64_t group = begin; group < end; ++group)
+    PackGroup(parts, expert, group, *packed, packed->data.data() + group * packed->group_bytes);
 }
 
 int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols) {
@@ -150,24 +196,18 @@ float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens,
 
 void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
               int64_t group_begin, int64_t group_end, float* out, int64_t out_stride) {
-  const int64_t first_row = group_begin * kGroupRows;
-  const MultiplyTask task = {
-      .groups = matrix.data.data() + group_begin * matrix.group_bytes,
-      .group_bytes = matrix.group_bytes,
-      .rows = std::min(matrix.rows, group_end * kGroupRows) - first_row,
-      .cols = matrix.cols,
-      .input = prepared,
-      .tokens = tokens,
-      .out = out + first_row,
-      .out_stride = out_stride,
-      .traits = &quant::TraitsOf(matrix.type),
-  };
-  if (task.rows > 0 && tokens > 0) matrix.kernels->multiply(task);
+  const int64_t packed = std::clamp(PackedGroups(matrix), group_begin, group_end);
+  MultiplyPacked(matrix, matrix.data.data() + group_begin * matrix.group_bytes, prepared, tokens,
+                 group_begin, packed, out, out_stride);
+  MultiplyFromSource(matrix, prepared, tokens, packed, group_end, out, out_stride);
 }
 
 void UnpackRow(const PackedMatrix& matrix, int64_t row, float* out) {
   CHECK(row >= 0 && row < matrix.rows) << "row " << row << " of " << matrix.rows;
   const quant::TypeTraits& traits = quant::TraitsOf(matrix.type);
+  if (row / kGroupRows >= PackedGroups(matrix)) {
+    return traits.decode(matrix.source->Row(matrix.source_expert, row), matrix.cols, out);
+  }
   const uint8_t* group = matrix.data.data() + row / kGroupRows * matrix.group_bytes;
   std::vector<uint8_t> blocks(quant::BytesFor(matrix.type, matrix.cols));
   matrix.kernels->unpack(traits, group, row % kGroupRows, matrix.cols, blocks.data());

@@ -74,6 +74,11 @@ struct PackedMatrix {
   Isa isa = Isa::kScalar;
   const GemmKernels* kernels = nullptr;
   AlignedBytes data;
+  // With a source, only groups [0, packed_groups) are in `data` yet: the others are packed by each
+  // Multiply for itself, with the same result, only slower.
+  const Weight* source = nullptr;
+  int64_t source_expert = 0;
+  int64_t packed_groups = 0;
 
   int64_t groups() const { return (rows + group_rows - 1) / group_rows; }
   int64_t size_bytes() const { return groups() * group_bytes; }

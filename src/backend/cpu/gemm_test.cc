@@ -248,6 +248,34 @@ TEST_P(GemmTest, ResultOfATokenDoesNotDependOnTheOthers) {
   }
 }
 
+// However many groups are packed already, the others come from the source with the same bits.
+TEST_P(GemmTest, MultipliesWhatIsNotPackedYet) {
+  const int64_t cols = Columns(256), rows = 70, experts = 2;
+  const RandomMatrix matrix(type(), rows, cols, 13, experts);
+  PackedMatrix packed = Pack({&matrix.weight()}, isa(), /*expert=*/1);
+  packed.source_expert = 1;
+  std::vector<float> expected_row(cols), row(cols);
+  UnpackRow(packed, 40, expected_row.data());
+  for (const int64_t tokens : {1, 7, 20}) {
+    const std::vector<float> in = RandomInput(tokens * cols, 14);
+    const AlignedBytes prepared = Prepare(packed, in.data(), cols, tokens);
+    packed.source = nullptr;
+    const std::vector<float> expected = Compute(packed, prepared, tokens).values;
+    AlignedBytes there = std::move(packed.data);
+    packed.source = &matrix.weight();
+    for (packed.packed_groups = 0; packed.packed_groups <= packed.groups();
+         ++packed.packed_groups) {
+      // What counts as not packed is not read.
+      packed.data = PoisonedBytes(packed.size_bytes());
+      std::memcpy(packed.data.data(), there.data(), packed.packed_groups * packed.group_bytes);
+      ASSERT_EQ(Compute(packed, prepared, tokens).values, expected) << packed.packed_groups;
+      UnpackRow(packed, 40, row.data());
+      ASSERT_EQ(row, expected_row) << packed.packed_groups;
+    }
+    packed.data = std::move(there);
+  }
+}
+
 TEST_P(GemmTest, UnpackRowIsExact) {
   const int64_t cols = 3 * block(), rows = 21;
   const RandomMatrix matrix(type(), rows, cols, 8);

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <mutex>
+#include <span>
 
 #include "base/check.h"
 
@@ -15,14 +17,6 @@ constexpr int64_t kChunksOfATurn = 64;
 
 // Values of a vector that are decoded per weight at most: what is larger belongs into a matrix.
 constexpr int64_t kMaxVectorValues = int64_t{1} << 28;
-
-// Groups of a matrix that one worker packs at a time.
-struct Chunk {
-  PackedMatrix* packed;
-  Weight source;
-  int64_t expert;
-  int64_t begin, end;
-};
 
 // The weight as it looks after decoding; `values` [rows, cols] of one expert may still be null.
 Weight AsFloats(const Weight& weight, const float* values) {
@@ -143,8 +137,7 @@ Status WeightStore::AllocateMatrices() {
   return {};
 }
 
-Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
-                         const std::function<bool(int64_t, int64_t)>& progress) {
+void WeightStore::DecodeVectors() {
   for (auto& [key, entry] : vectors_) {
     const Weight& w = *entry.weight;
     for (int64_t i = 0; i < w.experts * w.rows; ++i) {
@@ -152,23 +145,35 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
                                      entry.values.data() + i * w.cols);
     }
   }
+}
+
+Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
+                         const std::function<bool(int64_t, int64_t)>& progress, bool settle_later) {
+  DecodeVectors();
+  PUNA_RETURN_IF_ERROR(AllocateMatrices());
   std::vector<Chunk> chunks;
   std::vector<std::vector<float>> decoded;  // the sources of entries that are packed as floats
-  PUNA_RETURN_IF_ERROR(AllocateMatrices());
   int64_t total_bytes = 0;
   for (auto& [key, entry] : matrices_) {
     Weight source = *entry->weight;
+    PackedMatrix& packed = entry->packed;
+    const bool later = settle_later && !entry->as_floats;
     if (entry->as_floats) {
       decoded.push_back(DecodeExpert(source, entry->expert));
       source = AsFloats(source, decoded.back().data());
     }
-    const PackedMatrix& packed = entry->packed;
+    if (later) {
+      packed.source = entry->weight;
+      packed.source_expert = entry->expert;
+    } else {
+      total_bytes += packed.size_bytes();
+    }
+    std::vector<Chunk>& list = later ? later_ : chunks;
     const int64_t per_chunk = std::max<int64_t>(1, kPackChunkBytes / packed.group_bytes);
     for (int64_t begin = 0; begin < packed.groups(); begin += per_chunk) {
-      chunks.push_back({&entry->packed, source, entry->as_floats ? 0 : entry->expert, begin,
-                        std::min(begin + per_chunk, packed.groups())});
+      list.push_back({&packed, source, entry->as_floats ? 0 : entry->expert, begin,
+                      std::min(begin + per_chunk, packed.groups())});
     }
-    total_bytes += packed.size_bytes();
   }
 
   std::atomic<int64_t> done_bytes{0};
@@ -193,6 +198,33 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
   if (progress != nullptr && !cancelled && !progress(total_bytes, total_bytes)) cancelled = true;
   if (cancelled) return MakeError(ErrorCode::kCancelled, "packing of the weights was cancelled");
   return {};
+}
+
+bool WeightStore::Settle(ThreadPool* pool, TurnMutex* turns, double seconds) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+  while (settled_ < later_.size()) {
+    const std::span<Chunk> some = std::span(later_).subspan(
+        settled_, std::min(static_cast<size_t>(kChunksOfATurn), later_.size() - settled_));
+    {
+      const std::lock_guard turn(*turns);
+      pool->Run([&](Worker& worker) {
+        worker.For(static_cast<int64_t>(some.size()), [&](int64_t index) {
+          const Chunk& chunk = some[static_cast<size_t>(index)];
+          const Weight* part = &chunk.source;
+          PackGroups({&part, 1}, chunk.expert, chunk.begin, chunk.end, chunk.packed);
+        });
+      });
+    }
+    for (const Chunk& chunk : some) chunk.packed->packed_groups = chunk.end;
+    settled_ += some.size();
+    if (Clock::now() >= end) break;
+  }
+  if (settled_ < later_.size()) return true;
+  for (auto& [key, entry] : matrices_) entry->packed.source = nullptr;
+  later_ = {};
+  settled_ = 0;
+  return false;
 }
 
 }  // namespace puna::backend::cpu

@@ -40,10 +40,20 @@ class WeightStore {
   // Packs everything. `progress` is called on the calling thread with (bytes done, bytes in all)
   // and cancels by false.
   // Takes `turns` for a few megabytes at a time, so that passes of other programs come in between.
+  // `settle_later`: leaves to Settle what Multiply can do without.
   Status Load(ThreadPool* pool, TurnMutex* turns,
-              const std::function<bool(int64_t, int64_t)>& progress);
+              const std::function<bool(int64_t, int64_t)>& progress, bool settle_later);
+  // Goes on for about so long; false if nothing is left. Not while somebody multiplies.
+  bool Settle(ThreadPool* pool, TurnMutex* turns, double seconds);
 
  private:
+  // Groups of a matrix that one worker packs at a time.
+  struct Chunk {
+    PackedMatrix* packed;
+    Weight source;
+    int64_t expert;
+    int64_t begin, end;
+  };
   struct MatrixEntry {
     const Weight* weight;
     int64_t expert;
@@ -61,6 +71,7 @@ class WeightStore {
   // Whether `weight` is decoded before it is packed.
   Result<bool> PackedAsFloats(const Weight& weight) const;
   Status AllocateMatrices();
+  void DecodeVectors();
 
   const Plan* plan_;
   Isa isa_;
@@ -69,6 +80,8 @@ class WeightStore {
   AlignedBytes block_;  // of all matrices
   std::map<Key, std::unique_ptr<MatrixEntry>> matrices_;
   std::map<Key, VectorEntry> vectors_;
+  std::vector<Chunk> later_;  // what Settle has to do
+  size_t settled_ = 0;        // of later_
 };
 
 }  // namespace puna::backend::cpu
