@@ -15,8 +15,10 @@
 #define PUNA_BACKEND_BACKEND_H_
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -104,8 +106,10 @@ class Program {
   virtual ~Program() = default;
   // Computes the batch and writes [output rows or segments, output width] float32 to `out`, whose
   // size must be exactly that. Appends to the cache pages. REQUIRES: the batch obeys the rules
-  // above (a violation is a CHECK).
-  virtual void Run(const Batch& batch, std::span<float> out) = 0;
+  // above (a violation is a CHECK). Errors, of devices only: no memory (kResourceExhausted), a
+  // device that is lost or hangs (kUnavailable). Pages, states and `out` then hold anything, and
+  // the program is of no more use.
+  virtual Status Run(const Batch& batch, std::span<float> out) = 0;
   // Copies the first `tokens` positions of page `from` to page `to`, in all layers.
   virtual void CopyPage(int32_t from, int32_t to, int64_t tokens) = 0;
   // Gives the memory of an unused page back to the system; its content is lost.
@@ -132,13 +136,17 @@ class Backend {
   virtual Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
                                                    const CompileOptions& options) = 0;
   virtual MemoryUse Predict(const Plan& plan, const CompileOptions& options) const = 0;
+  // What is free of the memory that its programs live in; nullopt: that is the system's.
+  virtual std::optional<int64_t> AvailableMemory() const { return std::nullopt; }
 };
 
 struct BackendOptions {
-  std::string name = "cpu";  // "cpu" or "reference"
+  std::string name = "cpu";  // "cpu", "reference", "vulkan" (the first GPU) or "vulkan:N"
   int threads = 0;           // 0: the cores that this process may use (affinity and cgroup quota)
   std::string isa;  // "": the best; "scalar", "avx2", "avx512vnni", "neon" force one; unknown or
                     // missing: an error
+  // Where a device's compiled shaders are kept; empty: nowhere.
+  std::filesystem::path cache_folder;
 };
 Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
 

@@ -37,7 +37,8 @@ Result<size_t> Engine::State::EmbedSome(std::span<const std::vector<TokenId>> in
   NoteTouched();
   const auto count = static_cast<int64_t>(end - first);
   const auto width = static_cast<size_t>(parts.output_width);
-  batch.Run(parts.program.get(), count, parts.output_width);
+  failure = batch.Run(parts.program.get(), count, parts.output_width);
+  PUNA_RETURN_IF_ERROR(failure);
   for (size_t i = 0; i < end - first; ++i) {
     const float* row = batch.outputs.data() + i * width;
     vectors->emplace_back(row, row + width);

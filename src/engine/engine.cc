@@ -321,7 +321,7 @@ Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int
   if (encoded > 0) {
     s.prefixes.MakeFree(cache.PagesNeeded(encoded), 0);
     PUNA_RETURN_IF_ERROR(cache.Grow(encoded, s.parts.program.get()));
-    s.EncodeText(tokens, &cache, AppliedOf(set.get()));
+    PUNA_RETURN_IF_ERROR(s.EncodeText(tokens, &cache, AppliedOf(set.get())));
   }
   for (int64_t done = 0; done < count;) {
     const int64_t rows = std::min(chunk, count - done);
@@ -331,7 +331,7 @@ Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int
     s.batch.AddLast(tokens.subspan(static_cast<size_t>(done), static_cast<size_t>(rows)), cache,
                     AppliedOf(set.get()));
     for (int32_t row = 0; row < rows; ++row) s.batch.output_rows.push_back(row);
-    s.batch.Run(s.parts.program.get(), rows, s.parts.output_width);
+    PUNA_RETURN_IF_ERROR(s.batch.Run(s.parts.program.get(), rows, s.parts.output_width));
     logits.insert(logits.end(), s.batch.outputs.begin(), s.batch.outputs.end());
     done += rows;
   }

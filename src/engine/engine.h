@@ -159,9 +159,11 @@ class Engine {
   // nobody else holds any more counts as cancelled. Same request, same seed: same tokens, whatever
   // else runs (as far as the backend computes a row alike in every batch).
   void Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream);
-  // One round for everybody. Returns false if there was nothing to do. If an exception of a library
-  // passes through, the engine can only FailAll and die.
+  // One round for everybody. Returns false if there was nothing to do, or if there is a failure().
+  // If an exception of a library passes through, the engine can only FailAll and die.
   bool Step();
+  // What the program failed with (backend::Program::Run): the engine can only FailAll and die.
+  const Status& failure() const;
   bool idle() const;
   // Does a little of what Load put off (Steps do some of it too). False if nothing is left.
   bool Settle();

@@ -58,8 +58,8 @@ struct Engine::State {
   // step.cc
   void DropUnwanted();
   void Admit();
-  void Encode();
-  void EncodeText(std::span<const TokenId> text, model::PageTable* cache,
+  Status Encode();
+  Status EncodeText(std::span<const TokenId> text, model::PageTable* cache,
                   std::span<const backend::AppliedAdapter> applied);
   void PlanBatch();
   std::vector<size_t> PromptOrder() const;
@@ -99,6 +99,7 @@ struct Engine::State {
   int64_t most_pages = 0;  // that were ever in use at once
   int64_t pages_touched = 0, slots_touched = 0;
   int64_t preemptions = 0;
+  Status failure;  // of the program: nothing can be computed any more
 };
 
 }  // namespace puna::engine

@@ -54,15 +54,17 @@ double SecondsBetween(Sequence::Clock::time_point from, Sequence::Clock::time_po
 
 bool Engine::Step() {
   State& s = *state_;
-  if (idle()) return false;
+  if (idle() || !s.failure) return false;
   s.DropUnwanted();
   s.Admit();
-  s.Encode();
+  s.failure = s.Encode();
+  if (!s.failure) return false;
   s.PlanBatch();
   if (s.batch.tokens.empty()) return true;
   const double begin = s.parts.clock();
-  s.batch.Run(s.parts.program.get(), static_cast<int64_t>(s.batch.output_rows.size()),
-              s.parts.output_width);
+  s.failure = s.batch.Run(s.parts.program.get(), static_cast<int64_t>(s.batch.output_rows.size()),
+                          s.parts.output_width);
+  if (!s.failure) return false;
   const double seconds = s.parts.clock() - begin;
   s.cost.Observe(s.work, seconds);
   steps.Add();
@@ -73,6 +75,8 @@ bool Engine::Step() {
   s.Settle(std::max(seconds, kLeastSettleSeconds));
   return true;
 }
+
+const Status& Engine::failure() const { return state_->failure; }
 
 void Engine::State::DropUnwanted() {
   const auto now = Sequence::Clock::now();
@@ -129,24 +133,26 @@ void Engine::State::Admit() {
 
 // Where an encoder reads prompts: each alone and whole, in a pass before the step in which its
 // sequence begins to advance.
-void Engine::State::Encode() {
+Status Engine::State::Encode() {
   for (size_t i = 0; i < running.size(); ++i) {
     Sequence* sequence = running[i].get();
     const int64_t count = sequence->to_encode();
     if (count == 0) continue;
-    if (!GrowOrPreempt(sequence, count)) return;
-    EncodeText(std::span(sequence->tokens()).first(static_cast<size_t>(count)), &sequence->cache(),
-               sequence->adapters());
+    if (!GrowOrPreempt(sequence, count)) return {};
+    PUNA_RETURN_IF_ERROR(EncodeText(std::span(sequence->tokens()).first(static_cast<size_t>(count)),
+                                    &sequence->cache(), sequence->adapters()));
   }
+  return {};
 }
 
 // `cache` has room for the text and holds nothing yet.
-void Engine::State::EncodeText(std::span<const TokenId> text, model::PageTable* cache,
-                               std::span<const backend::AppliedAdapter> applied) {
+Status Engine::State::EncodeText(std::span<const TokenId> text, model::PageTable* cache,
+                                 std::span<const backend::AppliedAdapter> applied) {
   batch.Clear();
   batch.AddWhole(text, *cache, applied);
-  batch.Encode(parts.program.get());
+  PUNA_RETURN_IF_ERROR(batch.Encode(parts.program.get()));
   cache->MarkEncoded();
+  return {};
 }
 
 // Indexes of the running sequences that have a prompt to compute, in the order in which they get

@@ -39,13 +39,15 @@ void StepBatch::AddRows(std::span<const TokenId> added, int64_t start,
   tokens.insert(tokens.end(), added.begin(), added.end());
 }
 
-void StepBatch::Encode(backend::Program* program) {
-  program->Run({.tokens = tokens, .segments = segments, .output_rows = {}, .encodes = true}, {});
+Status StepBatch::Encode(backend::Program* program) {
+  return program->Run({.tokens = tokens, .segments = segments, .output_rows = {}, .encodes = true},
+                      {});
 }
 
-void StepBatch::Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width) {
+Status StepBatch::Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width) {
   outputs.resize(static_cast<size_t>(outputs_wanted * output_width));
-  program->Run({.tokens = tokens, .segments = segments, .output_rows = output_rows}, outputs);
+  return program->Run({.tokens = tokens, .segments = segments, .output_rows = output_rows},
+                      outputs);
 }
 
 }  // namespace puna::engine

@@ -37,9 +37,9 @@ struct StepBatch {
       output_rows.push_back(static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - i));
   }
   // The pass of an encoder over whole texts.
-  void Encode(backend::Program* program);
+  Status Encode(backend::Program* program);
   // One pass; fills `outputs`.
-  void Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width);
+  Status Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width);
 
  private:
   void AddRows(std::span<const TokenId> added, int64_t start, const model::PageTable& cache,

@@ -16,7 +16,7 @@ using ::testing::ElementsAre;
 // Only remembers what it was asked to copy.
 class CopyRecorder : public backend::Program {
  public:
-  void Run(const backend::Batch&, std::span<float>) override {}
+  Status Run(const backend::Batch&, std::span<float>) override { return {}; }
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
     copies.push_back({from, to, tokens});
   }

@@ -125,7 +125,7 @@ struct Scheduler::State {
 
   // worker.cc: the body of a worker thread.
   static void Work(std::shared_ptr<State> state, std::shared_ptr<Resident> resident);
-  void Serve(Resident* resident, engine::Engine* engine);
+  Status Serve(Resident* resident, engine::Engine* engine);
   bool TakeJobs(Resident* resident, engine::Engine* engine);
   void Leave(const std::shared_ptr<Resident>& resident);
 

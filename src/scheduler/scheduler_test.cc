@@ -44,6 +44,7 @@ struct Meddling {
   int loads_waiting = 0;
   int loads_begun = 0, first_free_load = INT_MAX;  // only those before it wait
   std::atomic<bool> throw_in_run = false;
+  std::atomic<bool> fail_in_run = false;
   std::atomic<int> runs = 0, programs = 0, released = 0;
   std::atomic<int64_t> weights_bytes = 0;  // what Predict claims, if not 0
 
@@ -61,14 +62,15 @@ class MeddledProgram : public backend::Program {
     ++meddling_->programs;
   }
   ~MeddledProgram() override { --meddling_->programs; }
-  void Run(const backend::Batch& batch, std::span<float> out) override {
+  Status Run(const backend::Batch& batch, std::span<float> out) override {
     ++meddling_->runs;
     if (meddling_->throw_in_run) throw std::runtime_error("the program broke");
     {
       std::unique_lock lock(meddling_->mutex);
       meddling_->changed.wait(lock, [&] { return !meddling_->hold_runs; });
     }
-    inner_->Run(batch, out);
+    if (meddling_->fail_in_run) return MakeError(ErrorCode::kUnavailable, "the device is lost");
+    return inner_->Run(batch, out);
   }
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
     inner_->CopyPage(from, to, tokens);
@@ -584,6 +586,22 @@ TEST_F(SchedulerTest, AnExceptionFailsTheRequestsAndTheNextOneLoadsAfresh) {
   EXPECT_EQ(outcome.error->code, ErrorCode::kInternal);
   EXPECT_EQ(outcome.error->message, "the program broke");
   meddling_->throw_in_run = false;
+  EXPECT_TRUE(Soon([&] { return meddling_->programs == 0; }));
+  EXPECT_EQ(Run(0, Request(5)).tokens.size(), 5u);
+}
+
+TEST_F(SchedulerTest, AFailedPassFailsTheRequestsAndTheNextOneLoadsAfresh) {
+  Start();
+  meddling_->Set(&Meddling::hold_runs, true);
+  const auto running = scheduler_->Generate(models_[0], Request(50));
+  ASSERT_TRUE(Soon([&] { return meddling_->runs == 1; }));
+  meddling_->fail_in_run = true;
+  meddling_->Set(&Meddling::hold_runs, false);
+  const Outcome outcome = WaitFor(running.get());
+  ASSERT_TRUE(outcome.error);
+  EXPECT_EQ(outcome.error->code, ErrorCode::kUnavailable);
+  EXPECT_EQ(outcome.error->message, "the device is lost");
+  meddling_->fail_in_run = false;
   EXPECT_TRUE(Soon([&] { return meddling_->programs == 0; }));
   EXPECT_EQ(Run(0, Request(5)).tokens.size(), 5u);
 }

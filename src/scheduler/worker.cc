@@ -65,7 +65,11 @@ void Scheduler::State::Work(std::shared_ptr<State> state, std::shared_ptr<Reside
     auto loaded = state->PlaceAndLoad(resident.get());
     if (loaded) {
       engine = *std::move(loaded);
-      state->Serve(resident.get(), engine.get());
+      const Status served = state->Serve(resident.get(), engine.get());
+      if (!served) {
+        error = served.error();
+        LogError("{} is unloaded: {}", resident->weights.string(), error.message);
+      }
     } else {
       error = loaded.error();
       LogWarning("loading {}: {}", resident->weights.string(), error.message);
@@ -95,16 +99,19 @@ void Scheduler::State::Work(std::shared_ptr<State> state, std::shared_ptr<Reside
   state->Leave(resident);
 }
 
-// Returns when the model is to leave memory; throws what the engine throws.
-void Scheduler::State::Serve(Resident* resident, engine::Engine* engine) {
+// Returns when the model is to leave memory, or with what the engine failed with; throws what the
+// engine throws.
+Status Scheduler::State::Serve(Resident* resident, engine::Engine* engine) {
   while (TakeJobs(resident, engine)) {
     for (; !resident->current.empty(); resident->current.pop_front()) {
       Process(&resident->current.front(), resident->ready_at, engine);
     }
     engine->Step();
+    PUNA_RETURN_IF_ERROR(engine->failure());
     std::lock_guard lock(mutex);
     resident->pass_began.reset();
   }
+  return {};
 }
 
 // Publishes how things are and takes what has arrived; sleeps while there is nothing. False if the

@@ -42,7 +42,7 @@ class HistoryProgram : public backend::Program {
     return logits;
   }
 
-  void Run(const backend::Batch& batch, std::span<float> out) override {
+  Status Run(const backend::Batch& batch, std::span<float> out) override {
     ++runs;
     rows += static_cast<int64_t>(batch.tokens.size());
     CHECK(static_cast<int64_t>(batch.tokens.size()) <= max_rows_) << batch.tokens.size() << " rows";
@@ -64,6 +64,7 @@ class HistoryProgram : public backend::Program {
                 out.begin() + static_cast<std::ptrdiff_t>(i * logits.size()));
     }
     if (after_run) after_run();
+    return {};
   }
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
     std::copy_n(pages_[static_cast<size_t>(from)].begin(), tokens,

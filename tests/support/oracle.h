@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "base/check.h"
 #include "gguf/gguf.h"
 #include "model/config.h"
 #include "model/kv_cache.h"
@@ -115,8 +116,9 @@ inline int64_t Begin(const LoadedModel& model, model::PageTable* pages,
   const auto tokens = static_cast<int64_t>(text.size());
   if (!pages->Grow(tokens, model.program.get())) return 0;
   const backend::Segment segment{.tokens = tokens, .pages = pages->pages(), .adapters = adapters};
-  model.program->Run(
+  const Status encoded = model.program->Run(
       {.tokens = text, .segments = {&segment, 1}, .output_rows = {}, .encodes = true}, {});
+  CHECK(encoded.has_value()) << encoded.error().message;
   pages->MarkEncoded();
   return pages->length();
 }
@@ -145,7 +147,9 @@ inline std::vector<float> RunPass(const LoadedModel& model, std::span<const Part
   std::iota(output_rows.begin(), output_rows.end(), 0);
   const size_t rows = model.plan->pooled ? segments.size() : tokens.size();
   std::vector<float> out(rows * static_cast<size_t>(model.plan->output.width));
-  model.program->Run({.tokens = tokens, .segments = segments, .output_rows = output_rows}, out);
+  const Status ran =
+      model.program->Run({.tokens = tokens, .segments = segments, .output_rows = output_rows}, out);
+  CHECK(ran.has_value()) << ran.error().message;
   return out;
 }
 

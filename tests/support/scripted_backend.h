@@ -45,11 +45,12 @@ class ScriptedProgram : public backend::Program {
  public:
   ScriptedProgram(std::shared_ptr<Script> script, int64_t vocabulary)
       : script_(std::move(script)), vocabulary_(vocabulary) {}
-  void Run(const backend::Batch& batch, std::span<float> out) override {
+  Status Run(const backend::Batch& batch, std::span<float> out) override {
     std::fill(out.begin(), out.end(), 0.0f);
     for (size_t row = 0; row < batch.output_rows.size(); ++row) {
       out[row * static_cast<size_t>(vocabulary_) + static_cast<size_t>(script_->Next())] = 100;
     }
+    return {};
   }
   void CopyPage(int32_t, int32_t, int64_t) override {}
   void ReleasePage(int32_t) override {}

@@ -76,7 +76,8 @@ class TinyPlan {
     CHECK(program.has_value()) << program.error().message;
     const size_t rows = plan_.pooled ? batch.segments.size() : batch.output_rows.size();
     std::vector<float> out(rows * static_cast<size_t>(output.width));
-    (*program)->Run(batch, out);
+    const Status ran = (*program)->Run(batch, out);
+    CHECK(ran.has_value()) << ran.error().message;
     return out;
   }
 

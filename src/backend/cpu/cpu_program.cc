@@ -9,6 +9,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "backend/check_batch.h"
 #include "backend/cpu/low_rank.h"
 #include "base/check.h"
 
@@ -141,57 +142,6 @@ std::string CpuProgram::Describe() const {
                      threads == 1 ? "" : "s");
 }
 
-int64_t CpuProgram::OutputRows(const Batch& batch) const {
-  if (batch.encodes) return 0;
-  return static_cast<int64_t>(plan_->pooled ? batch.segments.size() : batch.output_rows.size());
-}
-
-void CpuProgram::CheckStates(const Segment& segment) const {
-  CHECK(segment.start_position == 0 || (segment.state >= 0 && segment.state < state_pool_.pages()))
-      << "state slot " << segment.state;
-  int64_t last = 0;
-  for (const StateWrite& write : segment.state_writes) {
-    CHECK(write.tokens > last && write.tokens <= segment.tokens) << write.tokens;
-    CHECK(write.slot >= 0 && write.slot < state_pool_.pages()) << "state slot " << write.slot;
-    last = write.tokens;
-  }
-}
-
-void CpuProgram::CheckBatch(const Batch& batch, std::span<float> out) const {
-  const auto tokens = static_cast<int64_t>(batch.tokens.size());
-  CHECK(tokens > 0 && tokens <= options_.max_batch_tokens)
-      << tokens << " of " << options_.max_batch_tokens;
-  for (const int32_t token : batch.tokens) CHECK(token >= 0 && token < plan_->vocabulary) << token;
-  int64_t row = 0;
-  for (const Segment& segment : batch.segments) {
-    CHECK(segment.first_row == row && segment.tokens > 0 && segment.start_position >= 0)
-        << "segment at row " << row;
-    row += segment.tokens;
-    const int64_t positions = segment.start_position + segment.tokens;
-    CHECK(plan_->positions == 0 || positions <= plan_->positions)
-        << "position " << positions - 1 << " of " << plan_->positions;
-    if (batch.encodes || plan_->encoder_ops == 0) {
-      CHECK(segment.encoded == 0) << segment.encoded;
-      CHECK(!batch.encodes || (plan_->encoder_ops > 0 && segment.start_position == 0))
-          << "an encoder at position " << segment.start_position;
-    } else {
-      CHECK(segment.encoded > 0 && segment.encoded <= segment.start_position) << segment.encoded;
-    }
-    if (!plan_->state_layers.empty()) CheckStates(segment);
-    if (plan_->cache_layers.empty()) continue;
-    CHECK(static_cast<int64_t>(segment.pages.size()) * kPageTokens >= positions)
-        << segment.pages.size();
-    for (const int32_t page : segment.pages) CHECK(page >= 0 && page < kv_pool_.pages()) << page;
-  }
-  CHECK(row == tokens) << "segments cover " << row << " of " << tokens << " tokens";
-  int64_t last = -1;
-  for (const int32_t output : batch.output_rows) {
-    CHECK(output > last && output < tokens) << "output row " << output;
-    last = output;
-  }
-  CHECK(static_cast<int64_t>(out.size()) == OutputRows(batch) * plan_->output.width) << out.size();
-}
-
 void CpuProgram::FillRows(const Batch& batch) {
   for (size_t s = 0; s < batch.segments.size(); ++s) {
     const Segment& segment = batch.segments[s];
@@ -231,8 +181,11 @@ void CpuProgram::FillRopeTables(const Pass& pass, Worker& worker) const {
   });
 }
 
-void CpuProgram::Run(const Batch& batch, std::span<float> out) {
-  CheckBatch(batch, out);
+Status CpuProgram::Run(const Batch& batch, std::span<float> out) {
+  CheckBatch(*plan_, options_, batch);
+  CHECK(!batch.tokens.empty()) << "an empty batch";
+  const int64_t output_rows = OutputRows(*plan_, batch);
+  CHECK(static_cast<int64_t>(out.size()) == output_rows * plan_->output.width) << out.size();
   const std::lock_guard lock(machine_->mutex);
   FillRows(batch);
   Pass pass;
@@ -271,13 +224,14 @@ void CpuProgram::Run(const Batch& batch, std::span<float> out) {
     FillRopeTables(pass, worker);
     for (const auto& step : steps) step->Run(pass, worker);
   });
-  if (compiled_.output_in_place || batch.encodes) return;
-  for (int64_t i = 0; i < OutputRows(batch); ++i) {
+  if (compiled_.output_in_place || batch.encodes) return {};
+  for (int64_t i = 0; i < output_rows; ++i) {
     const int64_t row =
         compiled_.output_rows == RowKind::kTokens ? batch.output_rows[static_cast<size_t>(i)] : i;
     std::memcpy(out.data() + i * output.width, pass.Row(output, row),
                 static_cast<size_t>(output.width) * sizeof(float));
   }
+  return {};
 }
 
 // Copies whole tiles: what lies behind the first `tokens` is not visible to anybody until it is

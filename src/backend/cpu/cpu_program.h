@@ -35,7 +35,7 @@ class CpuProgram final : public Program {
   // Takes the memory and packs the weights.
   Status Load();
 
-  void Run(const Batch& batch, std::span<float> out) override;
+  Status Run(const Batch& batch, std::span<float> out) override;
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override;
   void ReleasePage(int32_t page) override;
   std::span<uint8_t> PageBytes(int32_t page) override;
@@ -51,11 +51,8 @@ class CpuProgram final : public Program {
   // Places everything but weights and cache behind each other from `base` on (null: only measures);
   // returns the bytes.
   int64_t LayOut(uint8_t* base);
-  void CheckStates(const Segment& segment) const;
-  void CheckBatch(const Batch& batch, std::span<float> out) const;
   void FillRows(const Batch& batch);
   void FillRopeTables(const Pass& pass, Worker& worker) const;
-  int64_t OutputRows(const Batch& batch) const;
 
   std::shared_ptr<const Plan> plan_;
   CompileOptions options_;

@@ -170,7 +170,8 @@ class Runner {
     }
     const size_t rows = plan_->pooled ? segments.size() : outputs.size();
     std::vector<float> out(rows * static_cast<size_t>(plan_->output.width), -1e30f);
-    program_->Run({tokens, segments, outputs}, out);
+    const Status ran = program_->Run({tokens, segments, outputs}, out);
+    CHECK(ran.has_value()) << ran.error().message;
     return out;
   }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/check_batch.h"
 #include "backend/reference/reference_ops.h"
 #include "base/check.h"
 
@@ -41,64 +42,13 @@ std::span<float> Pass::At(const View& view, int64_t row) {
 
 namespace {
 
-void CheckStates(const Segment& segment, int64_t slots) {
-  CHECK(segment.start_position == 0 || (segment.state >= 0 && segment.state < slots))
-      << "state slot " << segment.state;
-  int64_t previous = 0;
-  for (const StateWrite& write : segment.state_writes) {
-    CHECK(write.tokens > previous && write.tokens <= segment.tokens) << write.tokens << " tokens";
-    CHECK(write.slot >= 0 && write.slot < slots) << "state slot " << write.slot;
-    previous = write.tokens;
-  }
-}
-
-void CheckEncoded(const Plan& plan, const Batch& batch, const Segment& segment) {
-  if (batch.encodes || plan.encoder_ops == 0) {
-    CHECK(segment.encoded == 0) << "an encoder's tokens where there is none";
-    CHECK(!batch.encodes || (plan.encoder_ops > 0 && segment.start_position == 0))
-        << "a text for an encoder at position " << segment.start_position;
-    return;
-  }
-  CHECK(segment.encoded > 0 && segment.encoded <= segment.start_position)
-      << segment.encoded << " positions of an encoder before " << segment.start_position;
-}
-
-void CheckBatch(const Plan& plan, const Batch& batch, int64_t max_tokens, int64_t pages,
-                int64_t slots) {
-  CHECK(static_cast<int64_t>(batch.tokens.size()) <= max_tokens)
-      << "batch of " << batch.tokens.size();
-  for (const int32_t token : batch.tokens)
-    CHECK(token >= 0 && token < plan.vocabulary) << "token " << token;
-  int64_t row = 0;
-  for (const Segment& segment : batch.segments) {
-    CHECK(segment.first_row == row && segment.tokens > 0 && segment.start_position >= 0)
-        << "segment at row " << row;
-    row += segment.tokens;
-    CheckEncoded(plan, batch, segment);
-    CHECK(plan.positions == 0 || segment.start_position + segment.tokens <= plan.positions)
-        << "position " << segment.start_position + segment.tokens - 1 << " of " << plan.positions;
-    if (!plan.state_layers.empty()) CheckStates(segment, slots);
-    if (plan.cache_layers.empty()) continue;
-    const int64_t end = segment.start_position + segment.tokens;
-    CHECK(static_cast<int64_t>(segment.pages.size()) * kPageTokens >= end)
-        << "too few pages for " << end << " positions";
-    for (const int32_t page : segment.pages) CHECK(page >= 0 && page < pages) << "page " << page;
-  }
-  CHECK(row == static_cast<int64_t>(batch.tokens.size())) << "segments cover " << row << " tokens";
-  int64_t previous = -1;
-  for (const int32_t output : batch.output_rows) {
-    CHECK(output > previous && output < row) << "output row " << output;
-    previous = output;
-  }
-}
-
 class ReferenceProgram final : public Program {
  public:
   ReferenceProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options,
                    const MemoryUse& memory, InputObserver* observer)
       : plan_(std::move(plan)),
         observer_(observer),
-        max_batch_tokens_(options.max_batch_tokens),
+        options_(options),
         memory_(memory),
         weights_(*plan_),
         pages_(*plan_, options.kv_type, options.kv_pages),
@@ -106,11 +56,11 @@ class ReferenceProgram final : public Program {
 
   Status Load(const CompileOptions& options) { return weights_.Decode(options); }
 
-  void Run(const Batch& batch, std::span<float> out) override {
-    CheckBatch(*plan_, batch, max_batch_tokens_, pages_.pages(), states_.slots());
+  Status Run(const Batch& batch, std::span<float> out) override {
+    CheckBatch(*plan_, options_, batch);
     if (batch.tokens.empty()) {
       CHECK(out.empty());
-      return;
+      return {};
     }
     Pass pass(*plan_, &weights_, &pages_, &states_, batch);
     pass.observer = observer_;
@@ -121,7 +71,7 @@ class ReferenceProgram final : public Program {
     }
     if (batch.encodes) {
       CHECK(out.empty() && batch.output_rows.empty()) << "outputs of an encoder";
-      return;
+      return {};
     }
     CHECK(static_cast<int64_t>(out.size()) == pass.rows * plan_->output.width)
         << "room for " << out.size() << " values, " << pass.rows << " rows of "
@@ -130,6 +80,7 @@ class ReferenceProgram final : public Program {
       const std::span<const float> values = pass.At(plan_->output, row);
       std::copy(values.begin(), values.end(), out.begin() + row * plan_->output.width);
     }
+    return {};
   }
 
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
@@ -142,7 +93,7 @@ class ReferenceProgram final : public Program {
  private:
   std::shared_ptr<const Plan> plan_;
   InputObserver* observer_;
-  int64_t max_batch_tokens_;
+  CompileOptions options_;
   MemoryUse memory_;
   WeightTable weights_;
   KvPages pages_;

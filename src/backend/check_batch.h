@@ -1,0 +1,18 @@
+// The rules of a batch (backend.h), for the programs of all backends.
+#ifndef PUNA_BACKEND_CHECK_BATCH_H_
+#define PUNA_BACKEND_CHECK_BATCH_H_
+
+#include "backend/backend.h"
+#include "backend/plan.h"
+
+namespace puna::backend {
+
+// A CHECK if the batch breaks a rule. `options`: as the program was compiled.
+void CheckBatch(const Plan& plan, const CompileOptions& options, const Batch& batch);
+
+// Rows that a pass writes outputs for.
+int64_t OutputRows(const Plan& plan, const Batch& batch);
+
+}  // namespace puna::backend
+
+#endif  // PUNA_BACKEND_CHECK_BATCH_H_
