@@ -2,8 +2,9 @@
 
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache git ca-certificates libboost1.81-dev nlohmann-json3-dev
   libcurl4-openssl-dev libssl-dev libcli11-dev libspdlog-dev libfmt-dev libexpected-dev libpcre2-dev
-  libutf8proc-dev libedit-dev libstb-dev libwebp-dev"
-TEST_PACKAGES="libgtest-dev libgmock-dev libbenchmark-dev python3 python3-yaml python3-jsonschema openssl clang-format universal-ctags curl docker-registry"
+  libutf8proc-dev libedit-dev libstb-dev libwebp-dev libvulkan-dev glslc"
+TEST_PACKAGES="libgtest-dev libgmock-dev libbenchmark-dev python3 python3-yaml python3-jsonschema openssl clang-format universal-ctags curl docker-registry
+  mesa-vulkan-drivers vulkan-validationlayers"
 # For --all: the kernels of 64-bit ARM, under an emulator.
 ARM_PACKAGES="g++-aarch64-linux-gnu qemu-user googletest"
 # For --all: packages and images, and the shells whose completion is tried.

@@ -141,7 +141,8 @@ constexpr int64_t kMostMebibytes = int64_t{1} << 40;
 
 scheduler::SchedulerOptions SchedulerOptionsOf(const Settings& settings, backend::KvType kv_type) {
   scheduler::SchedulerOptions options;
-  options.backend.name = settings.backend;
+  options.backend.name = settings.device;
+  options.backend.cache_folder = settings.cache_dir;
   options.backend.threads = static_cast<int>(settings.threads);
   options.backend.isa = settings.isa;
   options.kv_type = kv_type;

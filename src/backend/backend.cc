@@ -6,6 +6,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "backend/input_observer.h"
 #include "backend/reference/reference.h"
+#include "backend/vulkan/vulkan_backend.h"
 
 namespace puna::backend {
 namespace {
@@ -19,15 +20,25 @@ constexpr KvTypeRow kKvTypes[] = {
 
 struct BackendRow {
   std::string_view name;
+  bool numbered;  // "name:N" says which of several devices
   Result<std::unique_ptr<Backend>> (*create)(const BackendOptions& options,
                                              InputObserver* observer);
 };
 constexpr BackendRow kBackends[] = {
-    {"cpu", [](const BackendOptions& options,
-               InputObserver* observer) { return cpu::CreateCpuBackend(options, observer); }},
-    {"reference",
+    {"cpu", false,
+     [](const BackendOptions& options, InputObserver* observer) {
+       return cpu::CreateCpuBackend(options, observer);
+     }},
+    {"reference", false,
      [](const BackendOptions&, InputObserver* observer) -> Result<std::unique_ptr<Backend>> {
        return CreateReferenceBackend(observer);
+     }},
+    {"vulkan", true,
+     [](const BackendOptions& options,
+        InputObserver* observer) -> Result<std::unique_ptr<Backend>> {
+       if (observer != nullptr)
+         return MakeError(ErrorCode::kUnsupported, "nothing can be observed on a GPU");
+       return vulkan::CreateVulkanBackend(options);
      }},
 };
 
@@ -66,7 +77,8 @@ Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
 Result<std::unique_ptr<Backend>> CreateObservedBackend(const BackendOptions& options,
                                                        InputObserver* observer) {
   for (const BackendRow& row : kBackends) {
-    if (row.name == options.name) return row.create(options, observer);
+    const bool numbered = row.numbered && options.name.starts_with(std::string(row.name) + ":");
+    if (row.name == options.name || numbered) return row.create(options, observer);
   }
   return MakeError(ErrorCode::kInvalidArgument, "unknown backend \"{}\", expected one of {}",
                    options.name, Names(kBackends));

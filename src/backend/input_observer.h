@@ -27,7 +27,7 @@ class InputObserver {
   virtual void Observe(WeightId weight, int64_t expert, const ObservedRows& rows) = 0;
 };
 
-// As CreateBackend. `observer` must outlive the backend's programs.
+// As CreateBackend, but for GPUs (kUnsupported). `observer` must outlive the backend's programs.
 Result<std::unique_ptr<Backend>> CreateObservedBackend(const BackendOptions& options,
                                                        InputObserver* observer);
 

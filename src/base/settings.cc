@@ -173,12 +173,23 @@ constexpr Row kRows[] = {
        s->isa = text;
        return {};
      }},
-    {"BACKEND", false, "cpu", "Who computes: cpu, or reference (slow and exact)",
+    {"DEVICE", false, "cpu",
+     "What computes: cpu, vulkan (the first GPU), vulkan:N (`puna doctor` lists them), or "
+     "reference "
+     "(slow and exact)",
      [](const std::string& text, Settings* s) -> Status {
-       if (text != "cpu" && text != "reference") {
-         return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not one of cpu, reference", text);
+       if (text != "cpu" && text != "reference" && text != "vulkan" &&
+           !text.starts_with("vulkan:")) {
+         return MakeError(ErrorCode::kInvalidArgument,
+                          "\"{}\" is not one of cpu, vulkan, vulkan:N, reference", text);
        }
-       s->backend = text;
+       s->device = text;
+       return {};
+     }},
+    {"CACHE_DIR", false, "$XDG_CACHE_HOME/puna, ~/.cache/puna",
+     "Folder for what can be made again: a GPU's compiled shaders",
+     [](const std::string& text, Settings* s) -> Status {
+       s->cache_dir = text;
        return {};
      }},
 };
@@ -198,6 +209,14 @@ std::filesystem::path DefaultModels() {
   return HomeDirectory() / ".puna" / "models";
 }
 
+// Empty where there is no home.
+std::filesystem::path DefaultCacheDir(
+    const std::function<std::string(const std::string&)>& lookup) {
+  const std::string folder = lookup("XDG_CACHE_HOME"), home = lookup("HOME");
+  if (!folder.empty()) return std::filesystem::path(folder) / "puna";
+  return home.empty() ? std::filesystem::path() : std::filesystem::path(home) / ".cache" / "puna";
+}
+
 }  // namespace
 
 Settings Settings::Read(const std::function<std::string(const std::string&)>& lookup) {
@@ -215,6 +234,7 @@ Settings Settings::Read(const std::function<std::string(const std::string&)>& lo
     }
   }
   if (settings.models.empty()) settings.models = DefaultModels();
+  if (settings.cache_dir.empty()) settings.cache_dir = DefaultCacheDir(lookup);
   return settings;
 }
 

@@ -31,12 +31,13 @@ struct Settings {
   bool speculate = true;                   // verify guesses of the next tokens where that is faster
   int64_t threads = 0;                // compute threads; 0: the cores that this process may use
   std::string kv_cache_type = "f16";  // f32, f16 or q8_0
-  std::string isa;                 // forces an instruction set of the cpu backend; empty: the best
-  std::string backend = "cpu";     // cpu or reference
-  std::string origins;             // further origins for CORS, comma separated
-  std::filesystem::path api_keys;  // file of the keys that callers must show; empty: nobody must
-  std::string api_key;             // the key that the commands show
-  std::filesystem::path tls_cert;  // PEM files; empty: plain HTTP
+  std::string isa;                  // forces an instruction set of the cpu backend; empty: the best
+  std::string device = "cpu";       // backend::BackendOptions::name
+  std::filesystem::path cache_dir;  // for what can be made again; empty: nowhere
+  std::string origins;              // further origins for CORS, comma separated
+  std::filesystem::path api_keys;   // file of the keys that callers must show; empty: nobody must
+  std::string api_key;              // the key that the commands show
+  std::filesystem::path tls_cert;   // PEM files; empty: plain HTTP
   std::filesystem::path tls_key;
   int64_t max_request_mb = 256;  // largest body of a request in MiB; uploads of blobs have no limit
   int64_t debug = 0;             // 1: debug log, 2: trace log

@@ -209,7 +209,8 @@ void PrintRow(const BenchOptions& options, const ModelFacts& facts, const BenchT
 backend::BackendOptions BackendOf(const Settings& settings, const BenchOptions& options) {
   return {.name = options.backend,
           .threads = options.threads > 0 ? options.threads : static_cast<int>(settings.threads),
-          .isa = options.isa.empty() ? settings.isa : options.isa};
+          .isa = options.isa.empty() ? settings.isa : options.isa,
+          .cache_folder = settings.cache_dir};
 }
 
 Status PrintMachine(const Settings& settings, const BenchOptions& options) {
@@ -313,8 +314,7 @@ void AddBench(CLI::App& app, Context& context, Action* chosen) {
   command->add_option("--kv-type", options->kv_type, "Numbers of the key/value cache")
       ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
       ->capture_default_str();
-  command->add_option("--backend", options->backend, "cpu or reference")
-      ->check(CLI::IsMember({"reference", "cpu"}))
+  command->add_option("--backend", options->backend, "cpu, reference, vulkan or vulkan:N")
       ->capture_default_str();
   command->add_option("--isa", options->isa, "Kernels of one instruction set, as PUNA_ISA");
   command->add_flag("!--no-warm-up", options->warm_up, "Count the first repetition too");

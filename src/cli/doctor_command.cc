@@ -1,11 +1,13 @@
 // puna doctor: what hardware and settings are in use, and what would make it faster.
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "api/version.h"
 #include "backend/cpu/gemm.h"
+#include "backend/vulkan/vulkan_backend.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/human.h"
@@ -18,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using backend::cpu::Isa;
+using backend::vulkan::DeviceInfo;
 
 std::string IsasOfThisMachine() {
   std::string names;
@@ -62,12 +65,56 @@ std::string ServerText(const Settings& settings) {
                      client.base_url());
 }
 
+Json DeviceJson(const DeviceInfo& device) {
+  return {{"device", fmt::format("vulkan:{}", device.index)},
+          {"name", device.name},
+          {"driver", device.driver},
+          {"kind", device.kind},
+          {"vulkan", device.api_version},
+          {"memory_bytes", device.memory_bytes},
+          {"available_bytes", device.available_bytes},
+          {"largest_allocation_bytes", device.largest_allocation_bytes},
+          {"largest_binding_bytes", device.largest_binding_bytes},
+          {"subgroup_size", device.subgroup_size},
+          {"shared_memory_bytes", device.shared_memory_bytes},
+          {"lacks", device.unfit}};
+}
+
+Json DevicesJson(const std::vector<DeviceInfo>& devices) {
+  Json list = Json::array();
+  for (const DeviceInfo& device : devices) list.push_back(DeviceJson(device));
+  return list;
+}
+
+std::string DeviceText(const DeviceInfo& device) {
+  return fmt::format("{} ({}, {}, Vulkan {}): {} of {} free, {} at once, subgroups of {}{}",
+                     device.name, device.kind, device.driver, device.api_version,
+                     HumanBytes(device.available_bytes), HumanBytes(device.memory_bytes),
+                     HumanBytes(device.largest_allocation_bytes), device.subgroup_size,
+                     device.unfit.empty() ? "" : "; cannot be used: " + device.unfit);
+}
+
+// What could be done with the GPUs of this machine, if anything.
+std::string GpuAdvice(const Machine& machine, const std::vector<DeviceInfo>& devices,
+                      const std::string& chosen) {
+  const bool usable = std::any_of(devices.begin(), devices.end(), [](const DeviceInfo& device) {
+    return !device.software && device.unfit.empty();
+  });
+  if (usable && chosen == "cpu") return "there is a GPU; PUNA_DEVICE=vulkan computes on it";
+  if (!usable && !machine.gpus.empty()) return "there is a GPU without a Vulkan driver that fits";
+  return "";
+}
+
 Status Doctor(const Context& context, bool json) {
   const Settings& settings = context.settings;
   const Machine machine = ReadMachine();
   PUNA_ASSIGN_OR_RETURN(const Isa isa, backend::cpu::ChooseIsa(settings.isa));
   const std::string isa_name(backend::cpu::IsaName(isa));
-  const std::vector<std::string> advice = Advice(machine, isa_name, settings.threads);
+  std::vector<std::string> advice = Advice(machine, isa_name, settings.threads);
+  const auto listed = backend::vulkan::ListDevices();
+  const std::vector<DeviceInfo> devices = listed.value_or(std::vector<DeviceInfo>());
+  const std::string gpu_advice = GpuAdvice(machine, devices, settings.device);
+  if (!gpu_advice.empty()) advice.push_back(gpu_advice);
   const std::vector<std::string> changed = ChangedSettings();
   const store::StoreUsage usage = store::Store(settings.models).Usage();
   const std::string server = ServerText(settings);
@@ -83,6 +130,8 @@ Status Doctor(const Context& context, bool json) {
                    {"available_bytes", machine.available_bytes},
                    {"memory_limit_bytes", machine.memory_limit},
                    {"gpus", machine.gpus},
+                   {"device", settings.device},
+                   {"devices", DevicesJson(devices)},
                    {"models", settings.models.string()},
                    {"model_count", usage.models.size()},
                    {"blob_bytes", usage.blob_bytes},
@@ -111,6 +160,10 @@ Status Doctor(const Context& context, bool json) {
                            usage.models.size(), HumanBytes(usage.blob_bytes), HumanBytes(free)));
   for (const std::string& setting : changed) row("setting", setting);
   for (const std::string& gpu : machine.gpus) row("GPU", gpu);
+  row("computes on", settings.device);
+  for (const DeviceInfo& device : devices)
+    row(fmt::format("vulkan:{}", device.index).c_str(), DeviceText(device));
+  if (!listed) row("vulkan", "none: " + listed.error().message);
   std::printf("\n");
   for (const std::string& sentence : advice) std::printf("* %s\n", sentence.c_str());
   if (advice.empty()) std::printf("nothing is known that would make it faster\n");

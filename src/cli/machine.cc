@@ -136,7 +136,6 @@ std::vector<std::string> Advice(const Machine& machine, const std::string& isa, 
         "less than a quarter of the memory is free; smaller models or "
         "PUNA_KV_CACHE_TYPE=q8_0 leave more");
   }
-  if (!machine.gpus.empty()) advice.push_back("there is a GPU, which this version does not use");
   return advice;
 }
 

@@ -141,8 +141,8 @@ Result<std::span<const float>> ModelRunner::Run(std::span<const Part> parts, Out
     for (int64_t row = outputs == Outputs::kAll ? 0 : count - 1; row < count; ++row)
       batch_.output_rows.push_back(static_cast<int32_t>(first + row));
   }
-  PUNA_RETURN_IF_ERROR(batch_.Run(
-      program_.get(), static_cast<int64_t>(batch_.output_rows.size()), vocabulary_));
+  PUNA_RETURN_IF_ERROR(
+      batch_.Run(program_.get(), static_cast<int64_t>(batch_.output_rows.size()), vocabulary_));
   return std::span<const float>(batch_.outputs);
 }
 

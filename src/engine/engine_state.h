@@ -60,7 +60,7 @@ struct Engine::State {
   void Admit();
   Status Encode();
   Status EncodeText(std::span<const TokenId> text, model::PageTable* cache,
-                  std::span<const backend::AppliedAdapter> applied);
+                    std::span<const backend::AppliedAdapter> applied);
   void PlanBatch();
   std::vector<size_t> PromptOrder() const;
   bool PagesAreComing(const Sequence& sequence) const;

@@ -9,6 +9,7 @@
 #include "model/config.h"
 #include "tests/support/oracle.h"
 #include "tests/support/shared_data.h"
+#include "tests/support/vulkan_device.h"
 
 namespace puna::testing {
 namespace {
@@ -27,14 +28,24 @@ constexpr Case kCases[] = {
     {"reference", backend::KvType::kF32, 1e-9},  {"reference", backend::KvType::kF16, 1e-5},
     {"reference", backend::KvType::kQ8_0, 1e-2}, {"cpu", backend::KvType::kF32, 1e-7},
     {"cpu", backend::KvType::kF16, 1e-5},        {"cpu", backend::KvType::kQ8_0, 1e-2},
+    {"vulkan", backend::KvType::kF16, 1e-5},
 };
 
 class OracleTest : public ::testing::TestWithParam<Case> {
  protected:
+  void SetUp() override {
+    if (std::string_view(GetParam().backend) == "vulkan") {
+      PUNA_VULKAN_OR_SKIP(device);
+      backend_ = device;
+      return;
+    }
+    own_ = *backend::CreateBackend({.name = GetParam().backend});
+    backend_ = own_.get();
+  }
   void CheckFolder(const std::filesystem::path& folder, bool embeddings);
 
-  std::unique_ptr<backend::Backend> backend_ =
-      *backend::CreateBackend({.name = GetParam().backend});
+  std::unique_ptr<backend::Backend> own_;
+  backend::Backend* backend_ = nullptr;
 };
 
 void OracleTest::CheckFolder(const std::filesystem::path& folder, bool embeddings) {
@@ -42,7 +53,7 @@ void OracleTest::CheckFolder(const std::filesystem::path& folder, bool embedding
   std::string not_attempted;
   for (const Oracle& oracle : LoadOracles(folder)) {
     const Result<LoadedModel> model =
-        LoadModel(oracle.gguf, backend_.get(),
+        LoadModel(oracle.gguf, backend_,
                   embeddings || oracle.expected.size() < oracle.tokens.size(), GetParam().kv_type);
     if (!model && model.error().code == ErrorCode::kUnsupported) {
       not_attempted += fmt::format(" {} ({})", oracle.gguf.stem().string(), model.error().message);

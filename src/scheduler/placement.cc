@@ -200,9 +200,14 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
 }
 
 int64_t Scheduler::State::AvailableBytes(const Resident* newcomer) const {
-  int64_t available = options.available_memory
-                          ? options.available_memory()
-                          : AvailableMemory().value_or(std::numeric_limits<int64_t>::max());
+  std::optional<int64_t> measured;
+  if (options.available_memory) {
+    measured = options.available_memory();
+  } else {
+    measured = backend->AvailableMemory();
+    if (!measured) measured = AvailableMemory();
+  }
+  int64_t available = measured.value_or(std::numeric_limits<int64_t>::max());
   for (const auto& other : residents) {
     if (other.get() != newcomer) available -= other->reserved_bytes();
   }

@@ -174,12 +174,14 @@ Status Scheduler::Unload(const std::filesystem::path& weights) {
 std::vector<ResidentModel> Scheduler::List() const {
   std::vector<ResidentModel> models;
   const auto now = std::chrono::system_clock::now();
+  const bool on_device = state_->backend->AvailableMemory().has_value();
   std::lock_guard lock(state_->mutex);
   for (const auto& resident : state_->residents) {
     ResidentModel model;
     model.name = resident->name;
     model.weights = resident->weights;
     model.size_bytes = resident->size_bytes();
+    if (on_device) model.size_vram_bytes = model.size_bytes;
     model.context_length = resident->context_length;
     if (state_->options.context_length > 0) {
       model.context_length = std::min(model.context_length, state_->options.context_length);

@@ -498,7 +498,7 @@ def test_golden_model(puna):
         # The file has no chat template, so the prompt is what the model sees. Two of its tokens are nearly tied, so
         # that only exact arithmetic has to choose the same.
         out = puna.ok("run", model, "--temperature", "0", "--option", "num_predict=14", prompt,
-                      env={"PUNA_BACKEND": "reference", "PUNA_KV_CACHE_TYPE": "f32"}).strip()
+                      env={"PUNA_DEVICE": "reference", "PUNA_KV_CACHE_TYPE": "f32"}).strip()
         check(len(out) > 20 and text.strip().startswith(out), repr(out), "is not the beginning of", repr(text))
 
 

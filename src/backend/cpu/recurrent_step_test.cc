@@ -1,11 +1,13 @@
-// The recurrent ops of every instruction set against the reference backend, over batches that cut
-// sequences, start from checkpoints and leave some.
+// The recurrent ops of every instruction set and of the vulkan backend against the reference
+// backend, over batches that cut sequences, start from checkpoints and leave some.
 #include <gtest/gtest.h>
 
 #include <functional>
 
 #include "backend/backend.h"
 #include "backend/cpu/test_plans.h"
+#include "base/check.h"
+#include "tests/support/vulkan_device.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -34,7 +36,9 @@ std::vector<float> RunBatch(Program* program, const Plan& plan, const std::vecto
     }
   }
   std::vector<float> out(rows.size() * static_cast<size_t>(plan.output.width));
-  program->Run({.tokens = tokens, .segments = segments, .output_rows = rows}, out);
+  const Status ran =
+      program->Run({.tokens = tokens, .segments = segments, .output_rows = rows}, out);
+  CHECK(ran.has_value()) << ran.error().message;
   return out;
 }
 
@@ -47,8 +51,27 @@ const std::vector<std::vector<Part>> kBatches = {
 
 using MakeOp = std::function<View(PlanBuilder*)>;
 
+// Names of instruction sets, and the device.
+std::vector<std::string> Targets() {
+  std::vector<std::string> targets = AvailableIsas();
+  targets.emplace_back("vulkan");
+  return targets;
+}
+
 class RecurrentStep : public ::testing::TestWithParam<std::string> {
  protected:
+  void SetUp() override {
+    if (GetParam() == "vulkan") {
+      PUNA_VULKAN_OR_SKIP(device);
+      backends_.push_back(device);
+      return;
+    }
+    for (const int threads : {1, 3}) {
+      owned_.push_back(*CreateBackend({.name = "cpu", .threads = threads, .isa = GetParam()}));
+      backends_.push_back(owned_.back().get());
+    }
+  }
+
   void Check(const std::string& what, const MakeOp& make) {
     PlanBuilder b(5);
     b.plan().vocabulary = 40;
@@ -57,10 +80,9 @@ class RecurrentStep : public ::testing::TestWithParam<std::string> {
     const CompileOptions options{.state_slots = kSlots, .max_batch_tokens = 32};
     const auto reference = *CreateBackend({.name = "reference"});
     const auto expected = *reference->Compile(plan, options);
-    for (const int threads : {1, 3}) {
-      const auto cpu = *CreateBackend({.name = "cpu", .threads = threads, .isa = GetParam()});
-      const auto actual = *cpu->Compile(plan, options);
-      EXPECT_EQ(actual->memory_use().state_slot, cpu->Predict(*plan, options).state_slot);
+    for (Backend* backend : backends_) {
+      const auto actual = *backend->Compile(plan, options);
+      EXPECT_EQ(actual->memory_use().state_slot, backend->Predict(*plan, options).state_slot);
       for (size_t i = 0; i < kBatches.size(); ++i) {
         const std::vector<float> want = RunBatch(expected.get(), *plan, kBatches[i]);
         const std::vector<float> got = RunBatch(actual.get(), *plan, kBatches[i]);
@@ -79,8 +101,11 @@ class RecurrentStep : public ::testing::TestWithParam<std::string> {
     b->plan().state_layers.push_back({values});
     return static_cast<int>(b->plan().state_layers.size()) - 1;
   }
+
+  std::vector<std::unique_ptr<Backend>> owned_;
+  std::vector<Backend*> backends_;
 };
-INSTANTIATE_TEST_SUITE_P(Isas, RecurrentStep, ::testing::ValuesIn(AvailableIsas()),
+INSTANTIATE_TEST_SUITE_P(Targets, RecurrentStep, ::testing::ValuesIn(Targets()),
                          [](const auto& info) { return info.param; });
 
 TEST_P(RecurrentStep, Convolution) {

@@ -1,0 +1,176 @@
+// From a plan to steps. A step records one op's dispatches into a command buffer; what it needs to
+// know of the op is in a record that the shader reads (op_params.h).
+#ifndef PUNA_BACKEND_VULKAN_PLAN_COMPILER_H_
+#define PUNA_BACKEND_VULKAN_PLAN_COMPILER_H_
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/plan.h"
+#include "backend/vulkan/device.h"
+#include "backend/vulkan/op_params.h"
+#include "backend/vulkan/weight_upload.h"
+
+namespace puna::backend::vulkan {
+
+enum class RowKind { kTokens, kOutputs, kSegments };
+
+// All that the commands of a pass depend on.
+struct PassShape {
+  uint32_t tokens = 0, outputs = 0, segments = 0;
+  uint32_t parts = 1;       // of the keys in split attention
+  uint32_t most_keys = 0;   // of IndexOp, rounded up
+  uint32_t pass_bytes = 0;  // of what is copied to the device first, rounded up
+  bool encodes = false;
+  auto operator<=>(const PassShape&) const = default;
+
+  uint32_t rows(RowKind kind) const {
+    return kind == RowKind::kTokens ? tokens : kind == RowKind::kOutputs ? outputs : segments;
+  }
+};
+
+struct Grid {
+  uint32_t x = 1, y = 1, z = 1;
+};
+
+// Where steps put their dispatches.
+class Recorder {
+ public:
+  virtual ~Recorder() = default;
+  virtual Status Dispatch(std::string_view shader, std::span<const uint32_t> constants,
+                          uint32_t record, Grid grid, uint32_t number) = 0;
+  // Everything dispatched before is done before what is dispatched after.
+  virtual void Barrier() = 0;
+};
+
+struct Step {
+  std::function<Status(Recorder*, const PassShape&)> record;
+  // Beside what views say; two steps of which one touches hidden things wait for each other.
+  std::vector<View> reads, writes;
+  bool hidden = false;
+};
+
+// A buffer of the plan, or one of this backend's own.
+struct Slot {
+  int64_t row_floats = 0;           // from one row to the next
+  RowKind kind = RowKind::kTokens;  // how many rows it must have
+  int64_t rows_per_row = 1;
+  // Instead of rows: so many, or so many for each page of keys that are kept for one op.
+  int64_t fixed_bytes = 0;
+  int64_t scratch_page_bytes = 0;
+};
+
+// Cosines and sines of position * inverse_frequency[i], times magnitude.
+struct RopeTable {
+  std::vector<float> inverse_frequency;
+  float magnitude = 1;
+  uint32_t first = 0;  // value per token, among those of all tables
+};
+
+// A plan without memory, but for that of the weights.
+struct CompiledPlan {
+  std::vector<Step> steps;
+  size_t encoder_steps = 0;
+  std::vector<uint8_t> records;
+  std::vector<Slot> slots;  // those of the plan first
+  std::vector<RopeTable> ropes;
+  uint32_t rope_values = 0;                           // of all tables, per token
+  std::vector<int64_t> cache_offsets, state_offsets;  // bytes in a page, floats in a slot
+  int64_t page_bytes = 0, state_bytes = 0;
+  RowKind output_rows = RowKind::kTokens;
+  bool selects_keys = false;
+  int64_t answer_record = 0;
+};
+
+// The most tokens and parts that attention is split for.
+inline constexpr uint32_t kMostSplitTokens = 16, kMostParts = 16;
+
+class PlanCompiler {
+ public:
+  PlanCompiler(const Plan* plan, const CompileOptions& options, WeightUpload* weights);
+  Result<CompiledPlan> Compile();
+
+ private:
+  // One per op kind; a kind without one does not compile.
+  Status Add(const EmbedOp& op);
+  Status Add(const AddRowOp& op);
+  Status Add(const NormOp& op);
+  Status Add(const MatMulOp& op);
+  Status Add(const RopeOp& op);
+  Status Add(const AttentionOp& op);
+  Status Add(const UnaryOp& op);
+  Status Add(const GatedOp& op);
+  Status Add(const AddOp& op);
+  Status Add(const MulOp& op);
+  Status Add(const ScaleOp& op);
+  Status Add(const RouteOp& op);
+  Status Add(const ExpertsOp& op);
+  Status Add(const SelectRowsOp& op);
+  Status Add(const PoolOp& op);
+  Status Add(const HeadMatMulOp& op);
+  Status Add(const CopyHeadsOp& op);
+  Status Add(const PositionScaleOp& op);
+  Status Add(const IndexOp& op);
+  Status Add(const XieluOp& op);
+  Status Add(const MixOp& op);
+  Status Add(const MatchLengthOp& op);
+  Status Add(const CutBelowOp& op);
+  Status Add(const SoftmaxOp& op);
+  Status Add(const AffineOp& op);
+  Status Add(const ConvolutionOp& op);
+  Status Add(const ScanOp& op);
+  Status Add(const DeltaOp& op);
+  Status Add(const WkvOp& op);
+  Status Add(const StoreOp& op);
+
+  void LayOut();
+  void AddOutput();
+  Matrix MatrixOf(const View& view) const;
+  int NewSlot(Slot slot);
+  View SlotView(int slot, int64_t width) const { return {slot, 0, width}; }
+  template <typename Params>
+  uint32_t Record(const Params& params) {
+    return RecordBytes(&params, sizeof(params));
+  }
+  uint32_t RecordBytes(const void* bytes, size_t size);
+
+  // A step of one shader over the columns and rows of a view.
+  void AddColumns(std::string_view shader, std::vector<uint32_t> constants, uint32_t record,
+                  int64_t columns, std::initializer_list<View> reads,
+                  std::initializer_list<View> writes, bool hidden = false);
+  void AddElement(uint32_t kind, const ElementParams& params, int64_t columns,
+                  std::initializer_list<View> reads, const View& result,
+                  Activation activation = Activation::kIdentity, bool clamp_activated = false);
+  void AddReduce(uint32_t kind, const ReduceParams& params, int64_t runs,
+                 std::initializer_list<View> reads, const View& result);
+  Status AddProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
+                    const View& source, const View& result);
+  void AddStore(const View& k, const View& v, const CacheParams& cache, int64_t kv_heads,
+                int64_t k_size, int64_t v_size, bool half);
+  CacheParams CacheOf(int64_t offset, int64_t kv_heads, int64_t k_size, int64_t v_size,
+                      bool half) const;
+  // Of a cache layer, or of pages for the op alone.
+  CacheParams CacheFor(int cache, int64_t kv_heads, int64_t k_size, int64_t v_size, bool* half);
+  Status AddRecurrent(std::string_view shader, uint32_t size, RecurrentParams params, int state,
+                      std::vector<View> reads, const View& result);
+  Result<uint64_t> PositionBias(const AttentionOp& op, uint32_t* reach);
+  Result<uint64_t> Slopes(const AttentionOp& op);
+
+  const Plan* plan_;
+  const CompileOptions& options_;
+  WeightUpload* weights_;
+  RowKind rows_ = RowKind::kTokens;
+  std::vector<int> chosen_slots_, weight_slots_;  // by route
+  std::vector<int64_t> route_used_;
+  int partial_slot_ = -1, scratch_slot_ = -1;
+  CompiledPlan compiled_;
+};
+
+}  // namespace puna::backend::vulkan
+
+#endif  // PUNA_BACKEND_VULKAN_PLAN_COMPILER_H_

@@ -1,0 +1,54 @@
+#include "backend/vulkan/vulkan_backend.h"
+
+#include <charconv>
+
+#include "backend/vulkan/device.h"
+#include "backend/vulkan/vulkan_program.h"
+
+namespace puna::backend::vulkan {
+namespace {
+
+class VulkanBackend final : public Backend {
+ public:
+  explicit VulkanBackend(std::shared_ptr<Device> device) : device_(std::move(device)) {}
+  std::string_view name() const override { return "vulkan"; }
+
+  Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
+                                           const CompileOptions& options) override {
+    PUNA_ASSIGN_OR_RETURN(auto program, VulkanProgram::Load(std::move(plan), options, device_));
+    return std::unique_ptr<Program>(std::move(program));
+  }
+
+  MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
+    return PredictMemory(plan, options).value_or(MemoryUse{});
+  }
+
+  std::optional<int64_t> AvailableMemory() const override { return device_->AvailableBytes(); }
+
+ private:
+  std::shared_ptr<Device> device_;
+};
+
+// N of "vulkan:N"; -1 of "vulkan".
+Result<int> IndexOf(std::string_view name) {
+  constexpr std::string_view kPrefix = "vulkan:";
+  if (name == "vulkan") return -1;
+  int index = 0;
+  const std::string_view digits = name.starts_with(kPrefix) ? name.substr(kPrefix.size()) : "";
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+  if (error != std::errc() || end != digits.data() + digits.size() || index < 0) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "\"{}\" names no device, expected vulkan or vulkan:N", name);
+  }
+  return index;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> CreateVulkanBackend(const BackendOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(const int index, IndexOf(options.name));
+  PUNA_ASSIGN_OR_RETURN(auto device, Device::Open(index, options.cache_folder));
+  return std::make_unique<VulkanBackend>(std::move(device));
+}
+
+}  // namespace puna::backend::vulkan

@@ -1,0 +1,46 @@
+// The vulkan backend: every op is a compute shader. Weights stay quantized in the memory of the
+// device and are decoded in registers; addresses are 64 bits (buffer device addresses), so no
+// matrix is too large for a binding. A build without Vulkan's headers or glslc has the same
+// functions, which say so.
+#ifndef PUNA_BACKEND_VULKAN_VULKAN_BACKEND_H_
+#define PUNA_BACKEND_VULKAN_VULKAN_BACKEND_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/result.h"
+
+namespace puna::backend::vulkan {
+
+// What the driver says of a device.
+struct DeviceInfo {
+  int index = 0;                // N of "vulkan:N"
+  std::string name;             // "NVIDIA H100 PCIe"
+  std::string driver;           // "NVIDIA 535.104"
+  std::string kind;             // "discrete", "integrated", "virtual", "software", "other"
+  std::string api_version;      // "1.3.230"
+  bool software = false;        // computes on the CPU; never chosen unless named
+  std::string unfit;            // what the shaders need and it lacks; empty: nothing
+  int64_t memory_bytes = 0;     // of the heap that weights go to
+  int64_t available_bytes = 0;  // what the driver lets this process take of it now
+  int64_t largest_allocation_bytes = 0;
+  int64_t largest_binding_bytes = 0;
+  int subgroup_size = 0;
+  int64_t shared_memory_bytes = 0;
+};
+
+// All devices that the loader knows, in its order. kUnsupported if there is no loader, or this
+// build has no Vulkan.
+Result<std::vector<DeviceInfo>> ListDevices();
+
+// `options.name`: "vulkan" for the first device that is no software device, "vulkan:N" for one of
+// ListDevices. kInvalidArgument if it is neither, kNotFound if there is no such device,
+// kUnsupported if it cannot run the shaders or this build has no Vulkan.
+Result<std::unique_ptr<Backend>> CreateVulkanBackend(const BackendOptions& options);
+
+}  // namespace puna::backend::vulkan
+
+#endif  // PUNA_BACKEND_VULKAN_VULKAN_BACKEND_H_

@@ -1,0 +1,85 @@
+// A compiled plan with its memory on a device. A pass is: the pass block (who is in the batch,
+// where their pages are) is written, the commands of this shape are recorded unless they were
+// before, they run, the outputs are copied out.
+#ifndef PUNA_BACKEND_VULKAN_VULKAN_PROGRAM_H_
+#define PUNA_BACKEND_VULKAN_VULKAN_PROGRAM_H_
+
+#include <list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/vulkan/device.h"
+#include "backend/vulkan/page_memory.h"
+#include "backend/vulkan/plan_compiler.h"
+#include "backend/vulkan/weight_upload.h"
+
+namespace puna::backend::vulkan {
+
+// Without a device: what a program would take.
+Result<MemoryUse> PredictMemory(const Plan& plan, const CompileOptions& options);
+
+class VulkanProgram final : public Program {
+ public:
+  static Result<std::unique_ptr<VulkanProgram>> Load(std::shared_ptr<const Plan> plan,
+                                                     const CompileOptions& options,
+                                                     std::shared_ptr<Device> device);
+  ~VulkanProgram() override;
+
+  Status Run(const Batch& batch, std::span<float> out) override;
+  void CopyPage(int32_t from, int32_t to, int64_t tokens) override;
+  void ReleasePage(int32_t page) override;
+  MemoryUse memory_use() const override { return memory_; }
+  std::string Describe() const override;
+
+ private:
+  struct PageCopy {
+    int32_t from, to;
+  };
+  class CommandRecorder;
+
+  VulkanProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options,
+                std::shared_ptr<Device> device);
+  Status Prepare();
+  Result<VkCommandBuffer> NewCommands();
+  // Makes the slots, the answer and the buffers for chosen keys large enough for a pass.
+  Status MakeRoom(const PassShape& shape, int64_t scratch_pages);
+  Status GrowSlot(size_t slot, int64_t bytes);
+  Status Grow(Buffer* buffer, int64_t bytes, MemoryKind kind);
+  Result<std::vector<SegmentInfo>> DescribeSegments(const Batch& batch,
+                                                    std::vector<uint64_t>* pages,
+                                                    std::vector<StateWriteInfo>* writes,
+                                                    int64_t* scratch_pages);
+  std::vector<float> RopeValues(const Batch& batch) const;
+  Result<PassShape> WritePass(const Batch& batch);
+  Result<VkCommandBuffer> CommandsFor(const PassShape& shape);
+  Status RecordPass(VkCommandBuffer commands, const PassShape& shape);
+  Status RunPass(const Batch& batch, std::span<float> out);
+  Status FlushCopies();
+  void ForgetCommands();
+
+  std::shared_ptr<const Plan> plan_;
+  CompileOptions options_;
+  std::shared_ptr<Device> device_;
+  WeightUpload weights_;
+  CompiledPlan compiled_;
+  MemoryUse memory_;
+  Buffer records_;
+  std::vector<Buffer> slots_;
+  std::unique_ptr<PageMemory> pages_, states_;
+  Buffer upload_, pass_, answer_;
+  Buffer selections_, index_scores_, index_order_;
+  std::vector<PageCopy> copies_;  // to be done before the next pass
+  Status failure_;
+
+  VkCommandPool pool_ = VK_NULL_HANDLE;
+  VkCommandBuffer copy_commands_ = VK_NULL_HANDLE;
+  // Recorded passes, the one used last in front.
+  std::list<std::pair<PassShape, VkCommandBuffer>> recorded_;
+};
+
+}  // namespace puna::backend::vulkan
+
+#endif  // PUNA_BACKEND_VULKAN_VULKAN_PROGRAM_H_

@@ -1,0 +1,243 @@
+// The vulkan backend against the reference backend, on the plans that test the cpu backend, and
+// what only a device can do wrong.
+#include "backend/vulkan/vulkan_backend.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "backend/cpu/test_networks.h"
+#include "tests/support/vulkan_device.h"
+
+namespace puna::backend::vulkan {
+namespace {
+
+using ::testing::HasSubstr;
+using namespace cpu;  // NOLINT: the plans and batches of its tests
+
+// Sums of float32 in another order, and functions that may be off by a few units in the last place:
+// some hundreds of roundings of 2^-24, squared.
+constexpr double kFloatTolerance = 1e-11;
+
+class Vulkan : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    PUNA_VULKAN_OR_SKIP(backend);
+    backend_ = backend;
+  }
+
+  // NMSE between both backends, the worst of the batches.
+  double Compare(const std::shared_ptr<const Plan>& plan,
+                 const std::vector<std::vector<Piece>>& batches, const CompileOptions& options,
+                 int64_t stride = 1) {
+    const auto reference = MakeBackend("reference");
+    Runner expected(reference.get(), plan, options), actual(backend_, plan, options);
+    EXPECT_THAT(actual.program().Describe(), HasSubstr("vulkan:"));
+    const MemoryUse predicted = backend_->Predict(*plan, options),
+                    used = actual.program().memory_use();
+    EXPECT_EQ(predicted.weights, used.weights);
+    EXPECT_EQ(predicted.kv_page, used.kv_page);
+    EXPECT_EQ(predicted.activations, used.activations);
+    double worst = 0;
+    for (const std::vector<Piece>& batch : batches)
+      worst = std::max(worst, Nmse(actual.Run(batch, stride), expected.Run(batch, stride)));
+    return worst;
+  }
+
+  static CompileOptions Options(KvType kv = KvType::kF32) {
+    return {.kv_type = kv, .kv_pages = 101, .max_batch_tokens = 200};
+  }
+
+  Backend* backend_ = nullptr;
+};
+
+TEST_F(Vulkan, Elementwise) {
+  for (const int64_t width : {1, 17, 256}) {
+    for (const Activation activation :
+         {Activation::kIdentity, Activation::kSilu, Activation::kGeluTanh, Activation::kGeluErf,
+          Activation::kGeluQuick, Activation::kRelu, Activation::kReluSquared, Activation::kSigmoid,
+          Activation::kTanh, Activation::kSoftplus, Activation::kExp}) {
+      const auto plan = ElementPlan(width, [&](PlanBuilder* b, View x, View y, View out) {
+        b->Do(UnaryOp{activation, x, out});
+        b->Do(GatedOp{activation, x, y, x});
+        b->Do(AddOp{x, out, out, -0.25f});
+      });
+      EXPECT_LT(Compare(plan, {{{0, 5}}}, {}), kFloatTolerance)
+          << width << " activation " << int(activation);
+    }
+    const auto others = ElementPlan(width, [&](PlanBuilder* b, View x, View y, View out) {
+      b->Do(GatedOp{Activation::kSilu, x, y, out, 1.5f, 1.702f});
+      b->Do(MulOp{out, y, out});
+      b->Do(MulOp{out, {y.buffer, width / 2, 1}, x});
+      b->Do(ScaleOp{x, 0.7f, 3.0f, 2.5f});
+      b->Do(ScaleOp{y, 0.01f, 30.0f});
+      b->Do(AddOp{x, y, out});
+      b->Do(
+          AffineOp{.in = out, .out = out, .weight = b->Vector(width, 1), .bias = b->Vector(width)});
+    });
+    EXPECT_LT(Compare(others, {{{0, 5}}}, {}), kFloatTolerance) << width;
+  }
+}
+
+TEST_F(Vulkan, NormsAndRope) {
+  for (const int64_t head : {2, 34, 100}) {
+    for (const NormKind kind : {NormKind::kRms, NormKind::kLayer, NormKind::kL2}) {
+      const auto plan = ElementPlan(3 * head, [&](PlanBuilder* b, View x, View y, View out) {
+        b->Do(NormOp{kind, x, x, head, 1e-5f, b->Vector(3 * head, 1), b->Vector(head)});
+        b->Do(NormOp{kind, y, y, 3 * head, 1e-3f, kNoWeight, b->Vector(3 * head)});
+        b->Do(AddOp{x, y, out});
+      });
+      EXPECT_LT(Compare(plan, {{{0, 5}}}, {}), kFloatTolerance) << head << " kind " << int(kind);
+    }
+    for (const RopeKind kind : {RopeKind::kInterleaved, RopeKind::kHalves}) {
+      const auto plan = ElementPlan(3 * head, [&](PlanBuilder* b, View x, View y, View out) {
+        b->Do(RopeOp{kind, x, head, 0, b->Frequencies(head / 2), 1.2f});
+        b->Do(RopeOp{kind, y, head, head / 2, b->Frequencies(head / 4)});
+        b->Do(AddOp{x, y, out});
+      });
+      EXPECT_LT(Compare(plan, {{{0, 25}, {1, 3}}}, {}), kFloatTolerance)
+          << head << " kind " << int(kind);
+    }
+  }
+}
+
+TEST_F(Vulkan, StreamOps) {
+  for (const int64_t width : {1, 40, 100}) {
+    const auto plan = ElementPlan(width, [&](PlanBuilder* b, View x, View y, View out) {
+      const View three = b->Buffer(3 * width), weights = b->Buffer(6), two = b->Buffer(2 * width);
+      b->Do(CopyHeadsOp{x, three, 3, width, 0, width});
+      b->Do(XieluOp{{three.buffer, 0, width}, 0.8f, 1.1f, 0.5f, -1e-6f});
+      if (width > 1) b->Do(CutBelowOp{{three.buffer, width, width}, 0.3f});
+      b->Do(MatchLengthOp{three, y});
+      b->Do(MatMulOp{y, weights, b->Matrix(6, width)});
+      b->Do(SoftmaxOp{weights});
+      b->Do(MixOp{three, weights, two, 3, 2});
+      b->Do(GatedOp{Activation::kSilu, y, {two.buffer, 0, width}, out, 0.9f, 1, true});
+      b->Do(ScaleOp{out, 0.7f, 0, 0, 0.1f, b->Vector(width)});
+      b->Do(PositionScaleOp{out, 0.3f, 4, 2});
+      b->Do(AddOp{out, {two.buffer, width, width}, out});
+    });
+    EXPECT_LT(Compare(plan, {{{0, 5}, {1, 21}}}, {}), kFloatTolerance) << width;
+  }
+}
+
+// Products of every type of weights, for all numbers of rows that have a path of their own.
+TEST_F(Vulkan, WeightTypes) {
+  for (const quant::TypeTraits& traits : quant::AllTypes()) {
+    if (traits.decode == nullptr || traits.encode == nullptr) continue;
+    PlanBuilder b(11);
+    b.plan().vocabulary = 50;
+    const int64_t cols = traits.block_elements == 1 ? 101 : 3 * traits.block_elements;
+    const View in = b.Buffer(cols), out = b.Buffer(37), all = b.Buffer(37 + cols);
+    b.Do(EmbedOp{b.Add(1, 50, cols, 1.0f, 0, traits.type), in});
+    b.Do(MatMulOp{in, out, b.Matrix(37, cols, traits.type), b.Vector(37)});
+    b.Do(CopyHeadsOp{out, {all.buffer, 0, 37}, 1, 37, 37, 37});
+    b.Do(CopyHeadsOp{in, {all.buffer, 37, cols}, 1, cols, cols, cols});
+    EXPECT_LT(Compare(b.Finish(all), {{{0, 1}}, {{0, 45}}}, Options()), kFloatTolerance)
+        << traits.name;
+  }
+}
+
+TEST_F(Vulkan, Networks) {
+  EXPECT_LT(Compare(Decoder({}), kMixed, Options()), kFloatTolerance);
+  EXPECT_LT(Compare(Decoder({}), kMixed, Options(), 5), kFloatTolerance);
+  EXPECT_EQ(Compare(Decoder({}), {{{0, 20}}}, Options(), 0), 0);
+  Shape s;
+  s.k_size = 24;
+  s.v_size = 20;
+  s.heads = 7;
+  s.kv_heads = 1;
+  EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance);
+  s = {};
+  s.qk_norm = s.biases = s.sinks = s.post_norm = s.tied = true;
+  s.softcap = 5;
+  s.window = 20;
+  s.width = 50;
+  s.hidden = 77;
+  s.k_size = s.v_size = 80;
+  EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance);
+  s = {};
+  s.alibi = 8;
+  s.heads = 6;
+  s.parallel = true;
+  s.window = 3;
+  EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance);
+  EXPECT_LT(Compare(Decoder(s), kMixed, Options(KvType::kF16)), 1e-6);
+}
+
+// Long enough that the keys of one token are split.
+TEST_F(Vulkan, SplitKeys) {
+  Shape s;
+  s.sinks = true;
+  s.layers = 1;
+  const std::vector<std::vector<Piece>> batches = {
+      {{0, 200}}, {{0, 200}}, {{0, 200}}, {{0, 100}, {1, 3}}, {{0, 1}}, {{0, 2}, {1, 1}}};
+  EXPECT_LT(Compare(Decoder(s), batches, Options()), kFloatTolerance);
+}
+
+TEST_F(Vulkan, Experts) {
+  for (const int64_t experts : {3, 32}) {
+    Shape s;
+    s.experts = experts;
+    s.layers = 1;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance) << experts;
+    s.shared_expert = s.experts_biased = true;
+    s.limit = 2;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance) << experts;
+    s.limit = 0;
+    s.weigh_input = s.gateless = true;
+    EXPECT_LT(Compare(Decoder(s), kMixed, Options()), kFloatTolerance) << experts;
+  }
+}
+
+TEST_F(Vulkan, LatentAttention) {
+  for (const bool cached : {true, false}) {
+    LatentShape s{.cached = cached};
+    EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance);
+    s.chunk = 24;
+    EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance);
+    s = {.cached = cached, .bias = true};
+    EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance);
+    s.causal = false;
+    EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance);
+    s = {.used = 9, .cached = cached};
+    EXPECT_LT(Compare(LatentPlan(s), kMixed, Options()), kFloatTolerance);
+  }
+}
+
+TEST_F(Vulkan, WithoutCache) {
+  for (const Pooling pooling : {Pooling::kMean, Pooling::kFirst, Pooling::kLast}) {
+    const std::vector<std::vector<Piece>> batches = {{{0, 50}},
+                                                     {{1, 1}, {2, 33}, {3, 16}, {4, 70}, {5, 1}}};
+    for (const bool causal : {false, true}) {
+      EXPECT_LT(Compare(PooledPlan(causal, causal ? 0 : 12, pooling), batches, Options()),
+                kFloatTolerance);
+    }
+  }
+}
+
+TEST_F(Vulkan, CopiedAndReleasedPages) {
+  for (const KvType kv : {KvType::kF32, KvType::kF16}) {
+    Runner runner(backend_, Decoder({}), Options(kv));
+    runner.Run({{0, 40}});
+    const std::vector<float> original = runner.Run({{0, 1}});
+    Runner again(backend_, Decoder({}), Options(kv));
+    again.Run({{0, 40}});
+    again.Fork(0, 1, 40);
+    for (int32_t page = 0; page < 3; ++page) again.program().ReleasePage(again.TakePage());
+    EXPECT_EQ(again.Run({{1, 1}}).size(), original.size());
+    again.Fork(0, 0, 40);
+    EXPECT_EQ(again.Run({{0, 1}}), original);
+  }
+}
+
+TEST(VulkanNames, AreChecked) {
+  for (const char* name : {"vulkan:", "vulkan:x", "vulkan:-1", "vulkan:1x"}) {
+    const auto wrong = CreateBackend({.name = name});
+    ASSERT_FALSE(wrong.has_value()) << name;
+    EXPECT_THAT(wrong.error().message, HasSubstr("vulkan"));
+  }
+  EXPECT_FALSE(CreateBackend({.name = "vulkan:9999"}).has_value());
+}
+
+}  // namespace
+}  // namespace puna::backend::vulkan

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""A Vulkan device from outside: the server computes on it, doctor names it, and the validation layer has nothing to say."""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+from puna_server import Server, Skip, contains, equal, main
+
+LAYER = "VK_LAYER_KHRONOS_validation"
+QUESTION = {"model": "mini", "stream": False, "options": {"temperature": 0, "num_predict": 8},
+            "messages": [{"role": "user", "content": "Hello"}]}
+
+
+def puna(build, *arguments, **settings):
+    return subprocess.run([str(pathlib.Path(build) / "bin" / "puna"), *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, timeout=120, encoding="utf8",
+                          env={**os.environ, **settings})
+
+
+def device_of(build):
+    """The first device that runs the shaders, software or not."""
+    if "PUNA_SANITIZE:STRING=\n" not in (pathlib.Path(build) / "CMakeCache.txt").read_text():
+        raise Skip("drivers are not built for sanitizers")
+    for device in json.loads(puna(build, "doctor", "--json").stdout)["devices"]:
+        if not device["lacks"]:
+            return device["device"]
+    raise Skip("no Vulkan device")
+
+
+def the_layer_is_content(build):
+    device_of(build)
+    environment = {**os.environ, "VK_INSTANCE_LAYERS": LAYER,
+                   "VK_LAYER_ENABLES": "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
+                   "VK_LOADER_DEBUG": "layer"}
+    cases = "Vulkan.Networks:Vulkan.SplitKeys:Vulkan.Experts:Vulkan.LatentAttention:Vulkan.CopiedAndReleasedPages"
+    done = subprocess.run([str(pathlib.Path(build) / "bin" / "backend_test"), f"--gtest_filter={cases}"],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf8", env=environment, timeout=300)
+    if f'Insert instance layer "{LAYER}"' not in done.stdout:
+        raise Skip("the validation layer is not installed")
+    equal(0, done.returncode, done.stdout[-1500:])
+    equal([], re.findall(r"^.*(?:VUID-|SYNC-HAZARD).*$", done.stdout, re.M)[:3])
+
+
+def doctor_names_devices_and_choice(build):
+    device = device_of(build)
+    told = json.loads(puna(build, "doctor", "--json", PUNA_DEVICE=device).stdout)
+    equal(device, told["device"])
+    entry = next(entry for entry in told["devices"] if entry["device"] == device)
+    equal(True, entry["memory_bytes"] > 0 and entry["largest_binding_bytes"] > 0 and entry["subgroup_size"] > 0)
+    text = puna(build, "doctor", PUNA_DEVICE=device).stdout
+    contains(entry["name"], text)
+
+
+def a_device_that_is_not_there_is_named(build):
+    done = puna(build, "serve", PUNA_DEVICE="vulkan:9999", PUNA_HOST="127.0.0.1:1")
+    equal(True, done.returncode != 0)
+    contains("9999", done.stdout + device_of(build))
+
+
+@contextlib.contextmanager
+def device_server(build):
+    with Server(build, PUNA_DEVICE=device_of(build)) as server:
+        yield server
+
+
+def answers_and_tells_its_memory(server):
+    answer = server.post("/api/chat", QUESTION)
+    equal(200, answer.status)
+    equal(True, len(answer.json()["message"]["content"]) > 0)
+    model = server.request("GET", "/api/ps").json()["models"][0]
+    equal(True, model["size"] > 0)
+    equal(model["size"], model["size_vram"])
+
+
+main((contextlib.nullcontext, (doctor_names_devices_and_choice, a_device_that_is_not_there_is_named, the_layer_is_content)),
+     (device_server, (answers_and_tells_its_memory,)))
