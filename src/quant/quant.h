@@ -22,6 +22,7 @@ enum class TensorType : uint32_t {
   kF16 = 1,
   kQ4_0 = 2,
   kQ4_1 = 3,
+  kMXFP4InOrder = 4,  // in early gpt-oss files of Ollama; elsewhere the number is retired
   kQ5_0 = 6,
   kQ5_1 = 7,
   kQ8_0 = 8,

@@ -270,11 +270,25 @@ TEST(QuantTest, TableIsConsistent) {
     EXPECT_TRUE(previous == nullptr || previous->type < traits.type) << traits.name;
     previous = &traits;
   }
-  for (const uint32_t removed : {4u, 5u, 31u, 32u, 33u, 36u, 37u, 38u, 43u, 0xffffffffu}) {
+  for (const uint32_t removed : {5u, 31u, 32u, 33u, 36u, 37u, 38u, 43u, 0xffffffffu}) {
     EXPECT_EQ(FindType(removed), nullptr) << removed;
   }
   EXPECT_EQ(FindTypeByName("q4_k"), FindTypeByName("Q4_K"));
   EXPECT_EQ(FindTypeByName("Q4_K_M"), nullptr);
+}
+
+// The same values as in the usual order of nibbles.
+TEST(Quant, MXFP4InOrder) {
+  uint8_t in_order[17] = {127}, usual[17] = {127};
+  for (int i = 0; i < 32; ++i) {
+    const int nibble = (i * 7 + 3) % 16;
+    in_order[1 + i / 2] |= static_cast<uint8_t>(nibble << (i % 2 * 4));
+    usual[1 + i % 16] |= static_cast<uint8_t>(nibble << (i / 16 * 4));
+  }
+  float actual[32], expected[32];
+  TraitsOf(TensorType::kMXFP4InOrder).decode(in_order, 32, actual);
+  TraitsOf(TensorType::kMXFP4).decode(usual, 32, expected);
+  for (int i = 0; i < 32; ++i) EXPECT_EQ(actual[i], expected[i]) << i;
 }
 
 }  // namespace

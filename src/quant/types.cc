@@ -53,6 +53,8 @@ constexpr TypeTraits kTypes[] = {
     {TensorType::kF16, "F16", 1, 2, DecodeF16, EncodeF16},
     Blocks<BlockQ4_0>(TensorType::kQ4_0, "Q4_0", DecodeQ4_0, EncodeQ4_0),
     Blocks<BlockQ4_1>(TensorType::kQ4_1, "Q4_1", DecodeQ4_1, EncodeQ4_1),
+    Blocks<BlockMXFP4InOrder>(TensorType::kMXFP4InOrder, "MXFP4_IN_ORDER", DecodeMXFP4InOrder,
+                              nullptr),
     Blocks<BlockQ5_0>(TensorType::kQ5_0, "Q5_0", DecodeQ5_0, EncodeQ5_0),
     Blocks<BlockQ5_1>(TensorType::kQ5_1, "Q5_1", DecodeQ5_1, EncodeQ5_1),
     Blocks<BlockQ8_0>(TensorType::kQ8_0, "Q8_0", DecodeQ8_0, EncodeQ8_0),

@@ -410,6 +410,21 @@ def layouts(server):
     pictures.keys["gemma3.vocab_size"] = (UINT32, 130)
     same("gemma3 with pictures", base, pictures)
 
+    # Expert weights of 4 bits in the order of nibbles that is published, and in the one of early files.
+    published, early = oracle("gpt-oss-moe-yarn"), rename(oracle("gpt-oss-moe-yarn"), "gpt-oss", "gptoss")
+    generator = random.Random(3)
+    for name, (dims, _, _) in list(published.tensors.items()):
+        if "ffn_gate_exps.weight" not in name and "ffn_up_exps.weight" not in name:
+            continue
+        interleaved, in_order = b"", b""
+        for _ in range(dims[0] * dims[1] * dims[2] // 32):
+            scale, values = bytes([generator.randrange(120, 124)]), [generator.randrange(16) for _ in range(32)]
+            interleaved += scale + bytes(values[i] | values[i + 16] << 4 for i in range(16))
+            in_order += scale + bytes(values[2 * i] | values[2 * i + 1] << 4 for i in range(16))
+        published.tensors[name] = (dims, 39, interleaved)
+        early.tensors[name] = (dims, 4, in_order)
+    same("MXFP4 under its old number", published, early)
+
 
 def split_files(server):
     plain = oracle("llama-moe")

@@ -20,6 +20,14 @@ void Decode(const BlockMXFP4& block, float* out) {
   }
 }
 
+void DecodeInOrder(const BlockMXFP4InOrder& block, float* out) {
+  const float d = HalfScale(block.e[0]);
+  for (int j = 0; j < 16; ++j) {
+    out[2 * j] = kFp4Levels[block.qs[j] & 15] * d;
+    out[2 * j + 1] = kFp4Levels[block.qs[j] >> 4] * d;
+  }
+}
+
 // The index of the level nearest to `x`, in units of the halved scale.
 int NearestFp4(float x) {
   static constexpr float kMidpoints[7] = {0.5f, 1.5f, 2.5f, 3.5f, 5, 7, 10};
@@ -67,6 +75,10 @@ void Encode(const float* x, const float* importance, BlockMXFP4* block) {
 
 void DecodeMXFP4(const uint8_t* blocks, int64_t n, float* out) {
   DecodeRow<BlockMXFP4, Decode>(blocks, n, out);
+}
+
+void DecodeMXFP4InOrder(const uint8_t* blocks, int64_t n, float* out) {
+  DecodeRow<BlockMXFP4InOrder, DecodeInOrder>(blocks, n, out);
 }
 
 void EncodeMXFP4(const float* values, int64_t n, const float* importance, uint8_t* blocks) {
