@@ -99,7 +99,11 @@ int64_t ReadVocabulary(MetadataReader& in) {
 }
 
 Pooling ReadPooling(MetadataReader& in) {
-  switch (in.Integer("pooling_type", {-1, 4}, 0)) {
+  // llama.cpp writes its "unspecified" (-1) as an unsigned number when it saves a loaded model.
+  constexpr int64_t kUnspecified = 0xffffffff;
+  const int64_t type = in.Integer("pooling_type", {-1, kUnspecified}, 0);
+  if (type > 4 && type != kUnspecified) in.Integer("pooling_type", {-1, 4});
+  switch (type) {
     case 1:
       return Pooling::kMean;
     case 2:
