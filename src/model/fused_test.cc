@@ -1,5 +1,6 @@
 // The same network written in other words: fused tensors and other names, as other converters make
 // them.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "gguf/gguf.h"
@@ -109,6 +110,50 @@ TEST(Fused, GateAndUpOfADenseBlock) {
           blk + "attn_qkv.weight");
   }
   EXPECT_LT(NmseRewritten(oracle, *file, tensors, ""), 1e-9);
+}
+
+// A matrix of a quarter of its values beside the number that makes up for it.
+void Split(Tensors* tensors, const std::string& name) {
+  for (float& value : tensors->at(name + ".weight").data) value /= 4;
+  (*tensors)[name + ".scale"] = {.dims = {1}, .data = {4}};
+}
+
+TEST(Fused, MatricesWithAScale) {
+  for (const std::string name : {"gpt-oss-moe-yarn", "phi3-dense"}) {
+    const Oracle oracle = Find(name);
+    const auto file = *gguf::File::Open(oracle.gguf);
+    Tensors tensors = ReadTensors(*file);
+    std::vector<std::string> matrices;
+    for (const auto& [tensor, values] : tensors) {
+      const std::string stem = tensor.substr(0, tensor.find(".weight"));
+      const bool multiplies = stem.find("attn_") != std::string::npos || stem.ends_with("ffn_up") ||
+                              stem.ends_with("ffn_down") || stem == "output";
+      if (tensor.ends_with(".weight") && values.dims.size() == 2 && multiplies &&
+          stem.find("rel_b") == std::string::npos) {
+        matrices.push_back(stem);
+      }
+    }
+    EXPECT_GE(matrices.size(), 8u) << name;
+    for (const std::string& stem : matrices) Split(&tensors, stem);
+    EXPECT_LT(NmseRewritten(oracle, *file, tensors, ""), 1e-9) << name;
+  }
+}
+
+TEST(Fused, ExpertsWithAScaleAreRefused) {
+  const auto file = *gguf::File::Open(Find("llama-moe").gguf);
+  Tensors tensors = ReadTensors(*file);
+  tensors["blk.1.ffn_up_exps.scale"] = {.dims = {4}, .data = {4, 4, 4, 4}};
+  gguf::Writer writer;
+  CopyMetadata(*file, "", &writer);
+  AddTensors(tensors, &writer);
+  const TemporaryDirectory folder;
+  ASSERT_TRUE(writer.WriteFile(folder.path() / "scaled.gguf").has_value());
+  const auto backend = *backend::CreateBackend({.name = "reference"});
+  const auto model =
+      LoadModel(folder.path() / "scaled.gguf", backend.get(), false, backend::KvType::kF32);
+  ASSERT_FALSE(model.has_value());
+  EXPECT_EQ(model.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(model.error().message, ::testing::HasSubstr("blk.1.ffn_up_exps.scale"));
 }
 
 }  // namespace

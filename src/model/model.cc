@@ -158,6 +158,7 @@ Result<std::shared_ptr<const backend::Plan>> BuildPlan(const ModelConfig& config
   }
   if (config.altup) x = JoinStreams(&builder, x, !pooled);
   if (builder.ok()) OutputBlock(&builder, x);
+  builder.ScaleProducts();
   PUNA_RETURN_IF_ERROR(builder.status());
   auto plan = std::make_shared<backend::Plan>(builder.Take());
   PUNA_RETURN_IF_ERROR(backend::ValidatePlan(*plan));

@@ -232,6 +232,46 @@ void PlanBuilder::Linear(const std::string& name, View in, View out, bool with_b
   Add(backend::MatMulOp{.in = in, .out = out, .weight = weight, .bias = bias});
 }
 
+const gguf::Tensor* PlanBuilder::ScaleOf(WeightId id) const {
+  constexpr std::string_view kSuffix = ".weight";
+  if (id == backend::kNoWeight) return nullptr;
+  const std::string& name = plan_.weights[static_cast<size_t>(id)].name;
+  if (!name.ends_with(kSuffix)) return nullptr;
+  return TensorInFile(*owned_->file, name.substr(0, name.size() - kSuffix.size()) + ".scale");
+}
+
+void PlanBuilder::ScaleProducts() {
+  std::vector<backend::Op> ops = std::move(plan_.ops);
+  plan_.ops.clear();
+  size_t encoder_ops = plan_.encoder_ops;
+  for (size_t i = 0; i < ops.size() && ok(); ++i) {
+    if (i == plan_.encoder_ops) encoder_ops = plan_.ops.size();
+    if (const auto* experts = std::get_if<backend::ExpertsOp>(&ops[i])) {
+      for (const WeightId id : {experts->gate, experts->up}) {
+        const gguf::Tensor* scale = ScaleOf(id);
+        if (scale == nullptr) continue;
+        Fail(
+            ErrorCode::kUnsupported,
+            fmt::format("tensor {}: experts are only scaled after their last matrix", scale->name));
+      }
+    }
+    auto* product = std::get_if<backend::MatMulOp>(&ops[i]);
+    const gguf::Tensor* scale = product == nullptr ? nullptr : ScaleOf(product->weight);
+    // A longer vector of that name is something else: Gemma 4 has one that scales a router's input.
+    if (scale == nullptr || scale->elements() != 1) {
+      plan_.ops.push_back(std::move(ops[i]));
+      continue;
+    }
+    const View out = product->out;
+    const WeightId bias = std::exchange(product->bias, backend::kNoWeight);
+    plan_.ops.push_back(std::move(ops[i]));
+    const std::vector<float> values = Values(std::string(scale->name), 1);
+    if (ok()) Add(backend::ScaleOp{.inout = out, .scale = values[0]});
+    if (bias != backend::kNoWeight) Add(backend::AffineOp{.in = out, .out = out, .bias = bias});
+  }
+  plan_.encoder_ops = encoder_ops;
+}
+
 void PlanBuilder::Norm(const std::string& name, View in, View out) {
   backend::NormOp op{.kind = config_.norm_kind, .in = in, .out = out, .group = in.width};
   op.epsilon = static_cast<float>(config_.norm_epsilon);

@@ -51,6 +51,9 @@ class PlanBuilder {
   const Status& status() const { return status_; }
   bool ok() const { return status_.has_value(); }
   void Fail(ErrorCode code, std::string message);
+  // Multiplies the product with a matrix "X.weight" by the number "X.scale" where the file has one
+  // (NVFP4, BitNet); the bias comes afterwards. Call it when all ops are there.
+  void ScaleProducts();
   // The finished plan; the builder is empty afterwards.
   backend::Plan Take();
 
@@ -124,6 +127,8 @@ class PlanBuilder {
   // The slice of a vector per expert, decoded into memory of the plan. Null: kNoWeight.
   WeightId CopySlice(const gguf::Tensor* tensor, RowSlice slice, int64_t experts);
   WeightId AddWeight(const gguf::Tensor& tensor, int64_t cols, RowSlice slice, int64_t experts);
+  // "X.scale" of a weight "X.weight"; null: there is none.
+  const gguf::Tensor* ScaleOf(WeightId weight) const;
 
   const ModelConfig& config_;
   const PlanOptions& options_;
