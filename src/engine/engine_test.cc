@@ -454,6 +454,23 @@ void CheckGuesses(bool states) {
 TEST(Engine, GuessesSaveStepsAndChangeNothing) { CheckGuesses(false); }
 TEST(Engine, GuessesOfRecurrentNetworksSaveStepsAndChangeNothing) { CheckGuesses(true); }
 
+// The second time, the prefix cache holds every page that the request does not.
+TEST(Engine, GuessesTakePagesThatOnlyThePrefixCacheHolds) {
+  double now = 0;
+  EngineOptions options;
+  options.kv_tokens = 608;
+  HistoryEngine h =
+      MakeHistoryEngine(options, 608, kVocabulary, nullptr, [&] { return now += 0.010; });
+  for (const uint32_t seed : {1, 2, 3}) {
+    GenerateRequest request = Request(RandomPrompt(300, seed), 280);
+    request.replay = Edited(request.prompt, seed);
+    const Outcome outcome = RunOne(h.engine.get(), request);
+    EXPECT_EQ(outcome.tokens.size(), 280u);
+    EXPECT_GT(outcome.stats->accepted_tokens, 100) << seed;
+    EXPECT_GE(h.engine->usage().pages_in_use, 36);
+  }
+}
+
 TEST(Engine, GuessesAreNotMadeWhereRowsCostMuch) {
   double now = 0;
   EngineOptions options;

@@ -236,21 +236,23 @@ void Engine::State::PlanRows() {
 }
 
 // What the step has width left for is filled with guesses. They must not cost anybody pages or
-// state slots, of which a draft needs one more than it writes: the state before it is kept.
+// state slots, of which a draft needs one more than it writes: the state before it is kept. A page
+// that only the prefix cache holds costs nobody: sooner or later the cache holds all of them.
 void Engine::State::PlanDrafts(StepPlan* plan) {
-  int64_t pages = pool.free() - static_cast<int64_t>(running.size());
+  int64_t pages = static_cast<int64_t>(running.size());  // that must stay free
   int64_t slots = pool.states().free() - static_cast<int64_t>(running.size());
   for (size_t i = 0; i < running.size(); ++i) {
     Sequence* sequence = running[i].get();
     if (rows[i] != 1) continue;
     const std::vector<TokenId> guess = sequence->Guess(kLongestDraft);
-    if (pages < sequence->cache().PagesNeeded(1 + kLongestDraft)) continue;
+    if (guess.empty()) continue;
     const int64_t most_slots = sequence->cache().SlotsNeeded(1 + kLongestDraft) + 1;
     if (pool.has_states() && slots < most_slots) continue;
+    if (!prefixes.MakeFree(pages + sequence->cache().PagesNeeded(1 + kLongestDraft))) continue;
     const int64_t draft =
         plan->TakeDraft(sequence->guess_acceptance(), static_cast<int64_t>(guess.size()),
                         sequence->cache().length() + 1);
-    pages -= sequence->cache().PagesNeeded(1 + draft);
+    pages += sequence->cache().PagesNeeded(1 + draft);
     slots -= most_slots;
     sequence->SetDraft(std::span(guess).first(static_cast<size_t>(draft)));
     rows[i] += draft;
