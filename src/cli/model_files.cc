@@ -26,7 +26,8 @@ constexpr const char* kCompanions[] = {"config.json",           "generation_conf
                                        "tokenizer.json",        "tokenizer.model",
                                        "tokenizer_config.json", "special_tokens_map.json",
                                        "chat_template.jinja",   "model.safetensors.index.json",
-                                       "1_Pooling/config.json", "adapter_config.json"};
+                                       "1_Pooling/config.json", "sentence_bert_config.json",
+                                       "adapter_config.json"};
 
 // A link that leads out of the folder would publish files that nobody meant.
 Status CheckInside(const fs::path& path, const fs::path& folder) {

@@ -193,6 +193,7 @@ FAMILIES = [
     ("variants/phi3-dense-longrope", hf.phi3, None),
     ("embedding/bert-dense-pool1", hf.bert, 1), ("embedding/bert-dense-pool2", hf.bert_for_masks, 2),
     ("embedding/bert-dense-pool1", hf.xlm_roberta, 1), ("embedding/nomic-bert-dense-pool1", hf.nomic, 1),
+    ("embedding/nomic-bert-moe-dense-pool1", hf.nomic_moe, 1),
 ]
 
 

@@ -387,13 +387,33 @@ def nomic(s):
         both(layer + "attn.out_proj", blk + "attn_output")
         both(layer + "norm1", blk + "attn_output_norm")
         both(layer + "norm2", blk + "layer_output_norm")
-        s.put(layer + "mlp.fc11.weight", blk + "ffn_up.weight")
-        s.put(layer + "mlp.fc12.weight", blk + "ffn_gate.weight")
-        s.put(layer + "mlp.fc2.weight", blk + "ffn_down.weight")
+        if s.has(blk + "ffn_gate.weight"):
+            s.put(layer + "mlp.fc11.weight", blk + "ffn_up.weight")
+            s.put(layer + "mlp.fc12.weight", blk + "ffn_gate.weight")
+        else:
+            both(layer + "mlp.fc1", blk + "ffn_up")
+        both(layer + "mlp.fc2", blk + "ffn_down")
     return {"architectures": ["NomicBertModel"], "n_embd": s.key("embedding_length"), "n_layer": s.layers, "n_head": s.heads,
             "n_inner": s.key("feed_forward_length"), "n_positions": s.key("context_length"), "type_vocab_size": 2,
             "layer_norm_epsilon": s.key("attention.layer_norm_epsilon"), "rotary_emb_base": 10000,
             "vocab_size": s.get("token_embd.weight").shape[0]}
+
+
+def nomic_moe(s):
+    """Experts one below the other, the second matrix of each for products from the left."""
+    config = nomic(s)
+    for i in range(s.layers):
+        blk, mlp = f"blk.{i}.", f"encoder.layers.{i}.mlp."
+        if not s.has(blk + "ffn_up_exps.weight"):
+            continue
+        s.put(mlp + "router.layer.weight", blk + "ffn_gate_inp.weight")
+        up, down = s.get(blk + "ffn_up_exps.weight"), s.get(blk + "ffn_down_exps.weight")
+        count = range(up.shape[0])
+        s.out[mlp + "experts.mlp.w1"] = joined(*[up.part(e) for e in count]).stored()
+        s.out[mlp + "experts.mlp.w2"] = joined(*[down.part(e).transposed() for e in count]).stored()
+        s.out[mlp + "experts.bias"] = Matrix([down.shape[1]], [0] * down.shape[1]).stored()
+    return dict(config, num_experts=s.key("expert_count"), moe_top_k=s.key("expert_used_count"),
+                moe_every_n_layers=s.key("moe_every_n_layers"), max_trained_positions=2048)
 
 
 def write(folder, gguf, family, shards=1, pooling=None, change=None):

@@ -1,6 +1,7 @@
 #include "store/convert/convert.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "store/convert/families.h"
@@ -25,6 +26,12 @@ Result<const Family*> FamilyOf(const Checkpoint& checkpoint) {
   if (family == nullptr) {
     return MakeError(ErrorCode::kUnsupported, "unsupported architecture \"{}\"; supported are {}",
                      name.substr(0, 100), NamesOfFamilies());
+  }
+  if (!family->mixture_key.empty()) {
+    PUNA_ASSIGN_OR_RETURN(
+        const int64_t step,
+        ConfigInteger(config, family->mixture_key, 0, std::numeric_limits<int32_t>::max(), 0));
+    if (step > 0) family = FindFamily(family->mixture_name);
   }
   return family;
 }

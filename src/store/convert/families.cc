@@ -162,6 +162,13 @@ constexpr TensorRule kNomic[] = {
     {"blk.{}.layer_output_norm", "encoder.layers.{}.norm2"},
 };
 
+constexpr TensorRule kNomicMoe[] = {
+    {"blk.{}.ffn_up", "encoder.layers.{}.mlp.fc1"},
+    {"blk.{}.ffn_gate_inp", "encoder.layers.{}.mlp.router.layer"},
+    {"blk.{}.ffn_up_exps", "encoder.layers.{}.mlp.experts.mlp.w1", X::kExpertRows},
+    {"blk.{}.ffn_down_exps", "encoder.layers.{}.mlp.experts.mlp.w2", X::kExpertColumns},
+};
+
 constexpr KeyRule kCommonKeys[] = {
     {"block_count", {"num_hidden_layers", "n_layer"}},
     {"context_length", {"max_position_embeddings", "n_positions"}},
@@ -202,6 +209,10 @@ constexpr KeyRule kGptOssKeys[] = {
     {"expert_feed_forward_length", {"intermediate_size"}},
     {"attention.sliding_window_pattern", {"sliding_window_pattern"}},
 };
+constexpr KeyRule kNomicMoeKeys[] = {
+    {"moe_every_n_layers", {"moe_every_n_layers"}},
+    {"expert_used_count", {"moe_top_k", "num_experts_per_tok"}},
+};
 constexpr KeyRule kWindowKeys[] = {
     {"attention.sliding_window_pattern", {"sliding_window_pattern"}}};
 
@@ -236,11 +247,27 @@ constexpr Family kFamilies[] = {
      {},
      RopeUse::kNone,
      true},
-    {{"NomicBertModel"}, "nomic-bert", kNomic, {}, {}, RopeUse::kYes, true},
+    {{"NomicBertModel"},
+     "nomic-bert",
+     kNomic,
+     {},
+     {},
+     RopeUse::kYes,
+     true,
+     "moe_every_n_layers",
+     "NomicBertMoEModel"},
+    {{"NomicBertMoEModel"},
+     "nomic-bert-moe",
+     kNomic,
+     kNomicMoe,
+     kNomicMoeKeys,
+     RopeUse::kYes,
+     true},
 };
 
 // Parts of names.
 constexpr std::string_view kIgnored[] = {
+    "mlp.experts.bias",  // Nomic's; the networks of GGUF have no place for it
     "rotary_emb.inv_freq",    "position_ids",  "pooler.",          "vision_tower.",
     "multi_modal_projector.", "vision_model.", "cls.predictions.", "cls.seq_relationship."};
 

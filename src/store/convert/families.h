@@ -18,8 +18,10 @@ enum class Transform {
   kSecondHalf,
   kEvenRows,  // 0, 2, 4, ...; stored as columns where `columns` below says so
   kOddRows,
-  kPositions,  // without the rows of positions that stand for padding (RoBERTa)
-  kVector,     // a matrix of one row
+  kPositions,      // without the rows of positions that stand for padding (RoBERTa)
+  kVector,         // a matrix of one row
+  kExpertRows,     // experts that are stored one below the other in one matrix
+  kExpertColumns,  // the same, for products from the left: stored columns are rows
 };
 
 // Names without ".weight" and ".bias", both of which are looked for. "{}" is the layer, "{e}" the
@@ -47,6 +49,8 @@ struct Family {
   std::span<const KeyRule> keys;
   RopeUse rope = RopeUse::kYes;
   bool encoder = false;  // sees both ways, gives one vector
+  // Where config.json has a positive number under this name, the family is that of the other name.
+  std::string_view mixture_key = {}, mixture_name = {};
 };
 
 // Null if the family is unknown.

@@ -298,6 +298,17 @@ Status Gatherer::SetShape(const TensorRule& rule, const std::string& name, Gathe
   const bool paired =
       rule.transform == Transform::kEvenRows || rule.transform == Transform::kOddRows;
   if (rule.transform == Transform::kVector) shape = {gather->parts[0].stored->elements()};
+  const bool piled =
+      rule.transform == Transform::kExpertRows || rule.transform == Transform::kExpertColumns;
+  if (piled) {
+    if (shape.size() != 2 || shape_.experts == 0 || shape[0] % shape_.experts != 0) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "tensor '{}' has {} dimensions and {} rows, expected 2 and a multiple of "
+                       "the {} experts",
+                       name, shape.size(), shape.empty() ? 0 : shape[0], shape_.experts);
+    }
+    shape = {shape_.experts, shape[0] / shape_.experts, shape[1]};
+  }
   // A vector's rows are its values: all transforms but adding act on rows.
   const bool by_value = shape.size() == 1 && rule.transform != Transform::kNone &&
                         rule.transform != Transform::kVector &&
@@ -341,8 +352,8 @@ Status Gatherer::AddFloats(const TensorRule& rule, std::string name, const std::
     return MakeError(ErrorCode::kUnsupported, "tensor '{}' has no float type", names[0]);
   }
   // Parameters of gpt-oss's experts have no ".weight" and are stored for products from the left.
-  gather->transposed =
-      suffix.empty() && !bias && rule.stored.find(".experts.") != std::string_view::npos;
+  gather->transposed = suffix.empty() && !bias && rule.transform != Transform::kExpertRows &&
+                       rule.stored.find(".experts.") != std::string_view::npos;
   TensorSource source;
   PUNA_RETURN_IF_ERROR(SetShape(rule, names[0], gather.get(), &source.dims));
   source.name = std::move(name);

@@ -49,7 +49,8 @@ class NetworkWriter {
  public:
   NetworkWriter(const Checkpoint& checkpoint, const Family& family, gguf::StreamWriter* metadata,
                 std::vector<TensorSource>* tensors)
-      : config_(checkpoint.config()),
+      : checkpoint_(checkpoint),
+        config_(checkpoint.config()),
         whole_(checkpoint.whole_config()),
         family_(family),
         metadata_(metadata),
@@ -72,7 +73,9 @@ class NetworkWriter {
   Status SetLlama3Rope(const Json& rope, int64_t rope_size);
   Status SetLongRope(const Json& rope, int64_t rope_size);
   Status SetEncoder(GatherShape* shape);
+  Status SetTrainedLength();
 
+  const Checkpoint& checkpoint_;
   const Json& config_;
   const Json& whole_;
   const Family& family_;
@@ -252,11 +255,28 @@ Status NetworkWriter::SetEncoder(GatherShape* shape) {
   return {};
 }
 
+// With a rope, n_positions is what the code allows; the smallest of these is what was trained.
+Status NetworkWriter::SetTrainedLength() {
+  PUNA_ASSIGN_OR_RETURN(const Json sentences,
+                        checkpoint_.ReadJsonFile("sentence_bert_config.json"));
+  int64_t length = kMaxInteger;
+  for (const auto& [object, name] :
+       {std::pair(&config_, "n_positions"), std::pair(&config_, "max_position_embeddings"),
+        std::pair(&config_, "max_trained_positions"), std::pair(&sentences, "max_seq_length")}) {
+    PUNA_ASSIGN_OR_RETURN(const int64_t limit,
+                          ConfigInteger(*object, name, 1, kMaxInteger, length));
+    length = std::min(length, limit);
+  }
+  if (length < kMaxInteger) Set("context_length", static_cast<uint32_t>(length));
+  return {};
+}
+
 Result<GatherShape> NetworkWriter::Write() {
   metadata_->Set("general.architecture", family_.architecture);
   metadata_->Set("general.type", "model");
   PUNA_ASSIGN_OR_RETURN(GatherShape shape, ReadShape());
   if (family_.encoder) PUNA_RETURN_IF_ERROR(SetEncoder(&shape));
+  if (family_.encoder && family_.rope == RopeUse::kYes) PUNA_RETURN_IF_ERROR(SetTrainedLength());
   if (shape.skipped_positions > 0) {
     PUNA_ASSIGN_OR_RETURN(const int64_t positions,
                           ConfigInteger(config_, "max_position_embeddings", 1, kMaxInteger, 0));
