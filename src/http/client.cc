@@ -243,11 +243,36 @@ Status SetBodyFile(const ClientRequest& request, FILE* file, Transfer* transfer)
 
 }  // namespace
 
+namespace {
+
+using Handle = std::unique_ptr<CURL, CurlDeleter>;
+
+// Requests that a thread makes one after the other share their connections.
+thread_local Handle idle_handle;
+
+class BorrowedHandle {
+ public:
+  BorrowedHandle() : handle_(std::move(idle_handle)) {
+    if (handle_) {
+      curl_easy_reset(handle_.get());
+    } else {
+      handle_.reset(curl_easy_init());
+    }
+  }
+  ~BorrowedHandle() { idle_handle = std::move(handle_); }
+  CURL* get() const { return handle_.get(); }
+
+ private:
+  Handle handle_;
+};
+
+}  // namespace
+
 Result<ClientResponse> Fetch(const ClientRequest& request) {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
-  const std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
-  if (!curl) return MakeError(ErrorCode::kInternal, "curl could not be started");
+  const BorrowedHandle curl;
+  if (curl.get() == nullptr) return MakeError(ErrorCode::kInternal, "curl could not be started");
 
   if (const std::string host = HostOf(request.url);
       request.public_peers_only && IsPrivateHost(host)) {

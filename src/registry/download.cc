@@ -1,7 +1,8 @@
 // Several connections fill parts of one sparse file; the calling thread follows behind them, hashes
-// what is there from the start on without a gap (the bytes are still in the page cache), reports,
-// and writes the state down once a second. So the hash is known when the last byte is, and an
-// interruption of any kind costs at most the last second.
+// what is there from the start on without a gap (the bytes are still in the page cache), and
+// reports; a thread beside it keeps the disk busy and writes the state down once a second. So the
+// hash is known when the last byte is, little is left to sync at the end, and an interruption of
+// any kind costs at most the last second.
 //
 // A registry tells the hash of the whole only. Where that is wrong, the parts are fetched a second
 // time and compared with the first, those that gave trouble first; after each difference the whole
@@ -12,6 +13,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -28,6 +31,7 @@ using std::chrono::steady_clock;
 
 constexpr auto kReportInterval = std::chrono::milliseconds(60);
 constexpr auto kSaveInterval = std::chrono::seconds(1);
+constexpr auto kWriteInterval = std::chrono::milliseconds(100);
 constexpr int64_t kHashBytes = 1 << 20;        // read back at once
 constexpr int64_t kSpareDiskBytes = 64 << 20;  // that a download leaves free
 constexpr int kRechecks = 2;
@@ -40,21 +44,68 @@ struct Goal {
   std::string short_name;
 };
 
+// Brings what a transfer has fetched onto the disk while it lives, on a thread of its own, since a
+// sync takes as long as the disk does.
+class Saver {
+ public:
+  explicit Saver(PartialFile& file) : file_(file), thread_([this] { Work(); }) {}
+  ~Saver() { (void)Stop(); }
+
+  // The first error, if there was one.
+  Status status() {
+    const std::lock_guard lock(mutex_);
+    return status_;
+  }
+  // Afterwards nothing is written any more.
+  Status Stop() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+    return status_;
+  }
+
+ private:
+  void Work() {
+    auto saved = steady_clock::now();
+    std::unique_lock lock(mutex_);
+    while (status_ && !changed_.wait_for(lock, kWriteInterval, [this] { return stop_; })) {
+      lock.unlock();
+      Status done;
+      if (steady_clock::now() - saved >= kSaveInterval) {
+        done = file_.SaveState();
+        saved = steady_clock::now();
+      } else {
+        file_.StartWriting();
+      }
+      lock.lock();
+      status_ = std::move(done);
+    }
+  }
+
+  PartialFile& file_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stop_ = false;
+  Status status_;
+  std::thread thread_;  // last: it uses the others
+};
+
 // Hashes and reports behind a transfer.
 class Follower {
  public:
   Follower(PartialFile& file, const Goal& goal, const store::ProgressFunction& progress)
       : file_(file), goal_(goal), progress_(progress), buffer_(kHashBytes) {}
 
-  // Hashes for at most one interval of reports, so that reports keep coming.
-  Status Follow() {
-    PUNA_RETURN_IF_ERROR(HashUpTo(file_.Contiguous()));
-    const auto now = steady_clock::now();
-    if (now - saved_ >= kSaveInterval) {
-      PUNA_RETURN_IF_ERROR(file_.SaveState());
-      saved_ = steady_clock::now();
-    }
-    return MaybeReport("pulling ");
+  // Hashes for at most one interval of reports, so that reports keep coming. True if that was not
+  // enough.
+  Result<bool> Follow() {
+    const int64_t end = file_.Contiguous();
+    PUNA_RETURN_IF_ERROR(HashUpTo(end));
+    PUNA_RETURN_IF_ERROR(MaybeReport("pulling "));
+    return hashed_ < end;
   }
 
   // The hash of the complete file.
@@ -122,7 +173,7 @@ class Follower {
   int64_t hashed_ = 0;
   int64_t changes_ = 0;
   bool to_hash_ = false;
-  steady_clock::time_point saved_ = steady_clock::now(), reported_;
+  steady_clock::time_point reported_;
 };
 
 // True if the file has its hash now.
@@ -133,10 +184,10 @@ Result<bool> Repair(const DownloadContext& context, const Goal& goal, PartialFil
     Transfer transfer(context.session, goal.source, context.options, file);
     Follower follower(file, goal, context.progress);
     bool found = false;
-    const Status done = transfer.Recheck([&]() -> Status {
+    const Status done = transfer.Recheck([&]() -> Result<bool> {
       PUNA_ASSIGN_OR_RETURN(found, follower.FollowRecheck(transfer));
       if (found) return MakeError(ErrorCode::kCancelled, "no more is needed");
-      return {};
+      return false;
     });
     if (!done && !found) return tl::unexpected(done.error());
     // Others may have written between the last hash and the end.
@@ -154,7 +205,13 @@ Result<std::string> Fill(const DownloadContext& context, const Goal& goal, Parti
   Follower follower(file, goal, context.progress);
   if (file.Done() < goal.source.size_bytes) {
     Transfer transfer(context.session, goal.source, context.options, file);
-    const Status done = transfer.Run([&] { return follower.Follow(); });
+    Saver saver(file);
+    Status done = transfer.Run([&]() -> Result<bool> {
+      PUNA_RETURN_IF_ERROR(saver.status());
+      return follower.Follow();
+    });
+    const Status saved = saver.Stop();
+    if (done) done = saved;
     if (!done) {
       (void)file.SaveState();  // the first error is the one to tell
       return tl::unexpected(done.error());

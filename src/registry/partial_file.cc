@@ -19,13 +19,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Small enough that a broken connection costs little and every connection has work, large enough
-// that requests do not cost more than bytes.
-constexpr int64_t kMinPartBytes = 8 << 20, kMaxPartBytes = 256 << 20;
+// Small enough that a broken connection costs little, that every connection has work, and that what
+// is there without a gap, and can be hashed, is never far behind; large enough that requests do not
+// cost more than bytes.
+constexpr int64_t kMinPartBytes = 8 << 20, kMaxPartBytes = 64 << 20;
 constexpr size_t kMaxStateBytes = 16 << 20;
 
 void Split(int64_t size, int connections, std::deque<Part>* parts) {
-  const int64_t step = std::clamp(size / (2 * connections), kMinPartBytes, kMaxPartBytes);
+  const int64_t step = std::clamp(size / (16 * connections), kMinPartBytes, kMaxPartBytes);
   for (int64_t at = 0; at < size; at += step) parts->emplace_back(at, std::min(step, size - at), 0);
 }
 
@@ -115,6 +116,11 @@ int64_t PartialFile::AllocatedBytes(const fs::path& blob) {
   return static_cast<int64_t>(info.st_blocks) * 512;
 }
 
+void PartialFile::StartWriting() {
+  // Not all file systems can; then the next sync does it.
+  (void)::sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 Status PartialFile::SaveState() {
   // What is written down must not be ahead of what is on the disk.
   Json parts = Json::array();
@@ -143,6 +149,7 @@ int64_t PartialFile::Contiguous() const {
 }
 
 Status PartialFile::WriteAt(int64_t offset, std::span<const char> bytes) {
+  const std::lock_guard lock(write_mutex_);
   while (!bytes.empty()) {
     const ssize_t wrote = ::pwrite(descriptor_, bytes.data(), bytes.size(), offset);
     if (wrote < 0 && errno == EINTR) continue;

@@ -8,6 +8,7 @@
 #include <deque>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <span>
 
 #include "base/result.h"
@@ -44,12 +45,15 @@ class PartialFile {
   int64_t Done() const;
   // How many bytes from the start on are all there.
   int64_t Contiguous() const;
-  // Thread safe for different ranges.
+  // Thread safe for different ranges. One thread writes at a time: file systems let no more in
+  // anyway, and a thread that waits here costs no time of a core.
   Status WriteAt(int64_t offset, std::span<const char> bytes);
   // Writes `bytes` if others are there; true if they were.
   Result<bool> Correct(int64_t offset, std::span<const char> bytes);
   Status ReadAt(int64_t offset, std::span<uint8_t> out) const;
-  // Syncs the bytes, then writes down which parts are there.
+  // Lets the system begin to bring what was written onto the disk; thread safe.
+  void StartWriting();
+  // Syncs the bytes, then writes down which parts are there. Safe beside WriteAt.
   Status SaveState();
   // Starts over: everything in one part, for servers that send only the whole.
   void UseOnePart();
@@ -72,6 +76,7 @@ class PartialFile {
   const std::filesystem::path blob_;
   const int descriptor_;
   const int64_t size_;
+  std::mutex write_mutex_;
   std::deque<Part> parts_;  // in order, without gaps
 };
 

@@ -414,20 +414,20 @@ TEST_F(RegistryTest, AWrongByteIsFound) {
 
 TEST_F(RegistryTest, AWrongByteIsFetchedAgainWithItsPartOnly) {
   UseConnections(1);  // so that parts come one after the other
-  FakeRegistry peer({.wrong_byte_at = 9000000, .wrong_bytes_left = 1});
+  FakeRegistry peer({.wrong_byte_at = 7000000, .wrong_bytes_left = 1});
   peer.AddModel({weights_});
   const Status done = Pull(peer);
   ASSERT_TRUE(done) << done.error().message;
   ExpectBlob(weights_);
   EXPECT_THAT(statuses_, Contains("repairing " + Sha256Hex(weights_).substr(0, 12)));
-  // Of three parts of 10 MiB, 10 MiB and the rest it is the first.
+  // Of three parts of 8 MiB, 8 MiB and the rest it is the first.
   EXPECT_LT(peer.bytes_sent, static_cast<int64_t>(weights_.size()) + (11 << 20));
 }
 
 TEST_F(RegistryTest, APartThatBrokeOffIsSuspectedFirst) {
   UseConnections(1);
   // The first answer breaks in the middle, and its continuation brings the wrong byte.
-  FakeRegistry peer({.broken_transfers = 1, .wrong_byte_at = 9000000, .wrong_bytes_left = 1});
+  FakeRegistry peer({.broken_transfers = 1, .wrong_byte_at = 7000000, .wrong_bytes_left = 1});
   peer.AddModel({weights_});
   const Status done = Pull(peer);
   ASSERT_TRUE(done) << done.error().message;

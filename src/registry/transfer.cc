@@ -216,7 +216,7 @@ void Transfer::WatchSpeed() {
   }
 }
 
-Status Transfer::Run(const std::function<Status()>& follow) {
+Status Transfer::Run(const Follow& follow) {
   int64_t generation = 0;
   PUNA_ASSIGN_OR_RETURN(const BlobSource source, Current(&generation));
   // Parts that wait for each other's bytes of one stream would each fetch the whole.
@@ -234,9 +234,11 @@ Status Transfer::Run(const std::function<Status()>& follow) {
   threads.reserve(count);
   for (size_t i = 0; i < count; ++i) threads.emplace_back([this, i] { Work(i); });
   for (bool running = true; running;) {
-    if (Status followed = follow(); !followed) Stop(std::move(followed));
+    const Result<bool> more = follow();
+    if (!more) Stop(tl::unexpected(more.error()));
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::milliseconds(20), [&] { return running_ == 0; });
+    const auto pause = std::chrono::milliseconds(more && *more ? 0 : 20);
+    changed_.wait_for(lock, pause, [&] { return running_ == 0; });
     running = running_ > 0;
     WatchSpeed();
   }
@@ -244,7 +246,7 @@ Status Transfer::Run(const std::function<Status()>& follow) {
   return status_;
 }
 
-Status Transfer::Recheck(const std::function<Status()>& follow) {
+Status Transfer::Recheck(const Follow& follow) {
   recheck_ = true;
   file_.Forget();
   return Run(follow);

@@ -30,12 +30,14 @@ class Transfer {
   Transfer(Session& session, const Source& source, const RegistryOptions& options,
            PartialFile& file);
 
-  // Fetches what is missing. `follow` is called on this thread about 50 times a second meanwhile;
-  // its error ends the transfer and is returned.
-  Status Run(const std::function<Status()>& follow);
+  // Called on the thread of Run about 50 times a second, and at once again while it returns true,
+  // that is, while it has more to do. Its error ends the transfer and is returned.
+  using Follow = std::function<Result<bool>()>;
+  // Fetches what is missing.
+  Status Run(const Follow& follow);
   // Fetches everything once more, first the parts that broke off or were slow before, and writes
   // where the bytes differ.
-  Status Recheck(const std::function<Status()>& follow);
+  Status Recheck(const Follow& follow);
   // How many pieces Recheck has changed so far. Thread safe.
   int64_t changes() const { return changes_.load(std::memory_order_acquire); }
   // Says, from `follow`, that the file with so many changes was hashed: no further part is begun
