@@ -224,6 +224,8 @@ void Show(const Json& show, const RunOptions& options, const std::string& part) 
     std::printf("%s\n\n", options.system.c_str());
   } else if (part == "license" || part == "modelfile" || part == "system" || part == "template") {
     PrintResult(FormatModelPart(show, part));
+  } else if (!part.empty()) {
+    std::printf("Unknown command '/show %s'. Type /? for help\n", part.c_str());
   } else {
     std::printf("Available Commands:\n");
     PrintLines(kShowHelp);
