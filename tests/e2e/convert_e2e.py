@@ -3,7 +3,10 @@
 import array
 import hashlib
 import json
+import math
+import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -13,7 +16,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import hf_checkpoint as hf  # noqa: E402
 from gguf_file import F32, GgufFile  # noqa: E402
-from puna_server import ROOT, Server, contains, equal, main, shared_path  # noqa: E402
+from puna_server import ROOT, Server, Skip, contains, equal, main, shared_path  # noqa: E402
 
 MINI = ROOT / "models" / "mini.gguf"
 GREEDY = {"temperature": 0, "num_predict": 24}
@@ -463,6 +466,48 @@ def bad_checkpoints(server):
     equal(404, server.post("/api/show", {"model": "bad"}).status)
 
 
+def large_checkpoint(folder, layers, width=4096, hidden=11008, vocabulary=32000):
+    """A model of zeros in BF16 that takes no room on the disk."""
+    shapes = {"model.embed_tokens.weight": [vocabulary, width], "lm_head.weight": [vocabulary, width], "model.norm.weight": [width]}
+    for i in range(layers):
+        for name, shape in (("input_layernorm", [width]), ("self_attn.q_proj", [width, width]), ("self_attn.k_proj", [width, width]),
+                            ("self_attn.v_proj", [width, width]), ("self_attn.o_proj", [width, width]),
+                            ("post_attention_layernorm", [width]), ("mlp.gate_proj", [hidden, width]), ("mlp.up_proj", [hidden, width]),
+                            ("mlp.down_proj", [width, hidden])):
+            shapes[f"model.layers.{i}.{name}.weight"] = shape
+    header, at = {}, 0
+    for name, shape in shapes.items():
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header).encode()
+    folder.mkdir()
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + at)
+    (folder / "config.json").write_text(json.dumps({
+        "architectures": ["LlamaForCausalLM"], "hidden_size": width, "num_hidden_layers": layers, "intermediate_size": hidden,
+        "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
+        "vocab_size": vocabulary}))
+    return at
+
+
+def memory_of_large_models(server):
+    """Weights are streamed: more than 6 GB pass through a server whose memory stays below 2 GB."""
+    if not os.environ.get("PUNA_TEST_ALL"):
+        raise Skip("only with scripts/test --all")
+    size = large_checkpoint(server.folder / "large", layers=14)
+    (server.folder / "Modelfile").write_text("FROM ./large\n")
+    code, _, problem = server.run("create", "large", "-f", str(server.folder / "Modelfile"), "-q", "Q4_K_M", timeout=1800)
+    equal(0, code, problem)
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+    print(f"  {size / 1e9:.1f} GB converted, the server's memory was at most {peak / 1e9:.2f} GB", flush=True)
+    if size < 6e9 or peak > 2e9:
+        raise AssertionError(f"{size} {peak}")
+    puna(server, "rm", "large")
+
+
 if __name__ == "__main__":
     main((Server, (quantize_files, importance, interrupted, create_with_quantize, families, published_model, other_types,
-                   split_files, peft_adapters, bad_checkpoints)))
+                   split_files, peft_adapters, bad_checkpoints, memory_of_large_models)))
