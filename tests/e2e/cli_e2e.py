@@ -217,6 +217,11 @@ def test_create_errors(puna):
     (puna.folder / "text.gguf").write_text("not a model")
     puna.error("create", "x", "-f", puna.folder / "text.gguf")
     puna.error("create", "bad name!", "-f", "-", stdin="FROM mini\n")
+    with open(puna.folder / "Huge", "w", encoding="utf8") as huge:
+        huge.write("FROM mini\n" + "SYSTEM x\n" * 11_000_000)
+    message = puna.error("create", "x", "-f", puna.folder / "Huge")
+    check("99000010 bytes, the limit is 16777216" in message, message)
+    check("x:latest" not in puna.ok("list"), "nothing is listed")
 
 
 def test_show(puna):
