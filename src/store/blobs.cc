@@ -13,6 +13,7 @@
 
 #include <cerrno>
 
+#include "store/hash_file.h"
 #include "store/manifest.h"
 #include "store/store.h"
 
@@ -22,20 +23,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kCopyChunkBytes = 4 << 20;
-
-// Reads `file` once for its digest, reporting as it goes.
-Result<std::string> HashFile(const MappedFile& file, const ProgressFunction& progress) {
-  Sha256 sha;
-  const auto bytes = file.bytes();
-  for (size_t at = 0; at < bytes.size(); at += kCopyChunkBytes) {
-    sha.Update(bytes.subspan(at, std::min(kCopyChunkBytes, bytes.size() - at)));
-    PUNA_RETURN_IF_ERROR(Report(
-        progress,
-        {"hashing " + file.path().filename().string(), "", static_cast<int64_t>(bytes.size()),
-         static_cast<int64_t>(std::min(bytes.size(), at + kCopyChunkBytes))}));
-  }
-  return "sha256:" + sha.FinishHex();
-}
 
 // True if `target` now shares its data blocks with `source`.
 bool Reflink(const fs::path& source, const fs::path& target) {
@@ -68,7 +55,11 @@ Result<bool> Store::HasBlob(std::string_view digest) const {
 
 Result<std::string> Store::ImportFile(const fs::path& path, const ProgressFunction& progress) {
   PUNA_ASSIGN_OR_RETURN(const auto source, MappedFile::Open(path));
-  PUNA_ASSIGN_OR_RETURN(const std::string digest, HashFile(*source, progress));
+  const auto size = static_cast<int64_t>(source->bytes().size());
+  PUNA_ASSIGN_OR_RETURN(
+      const std::string digest, HashFile(*source, [&](int64_t done) {
+        return Report(progress, {"hashing " + path.filename().string(), "", size, done});
+      }));
   PUNA_ASSIGN_OR_RETURN(const fs::path blob, BlobPath(digest));
   std::error_code error;
   if (fs::exists(blob, error)) {

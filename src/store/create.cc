@@ -9,6 +9,7 @@
 #include "store/bundled_model.h"
 #include "store/convert/convert.h"
 #include "store/convert/peft_adapter.h"
+#include "store/hash_file.h"
 #include "store/manifest.h"
 #include "store/quantize.h"
 #include "store/store.h"
@@ -237,21 +238,16 @@ WriteProgress Creation::ReportBytes(std::string status) {
 
 // Makes a blob of weights that lie complete in the blobs folder under a temporary name.
 Result<Layer> Creation::AddWrittenFile(AtomicFile file) {
-  constexpr size_t kChunkBytes = 4 << 20;
   PUNA_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(file.temporary_path()));
-  const auto bytes = mapped->bytes();
+  const uint64_t size = mapped->bytes().size();
   const WriteProgress report = ReportBytes("hashing the new layer");
-  Sha256 sha;
-  for (size_t at = 0; at < bytes.size(); at += kChunkBytes) {
-    const auto chunk = bytes.subspan(at, std::min(kChunkBytes, bytes.size() - at));
-    sha.Update(chunk);
-    if (!report(at + chunk.size(), bytes.size()))
-      return MakeError(ErrorCode::kCancelled, "cancelled");
-  }
   Layer layer;
   layer.media_type = kModelType;
-  layer.size_bytes = static_cast<int64_t>(bytes.size());
-  layer.digest = "sha256:" + sha.FinishHex();
+  layer.size_bytes = static_cast<int64_t>(size);
+  PUNA_ASSIGN_OR_RETURN(layer.digest, HashFile(*mapped, [&](int64_t done) -> Status {
+                          if (report(static_cast<uint64_t>(done), size)) return {};
+                          return MakeError(ErrorCode::kCancelled, "cancelled");
+                        }));
   PUNA_RETURN_IF_ERROR(pins_->Add({layer.digest}));
   PUNA_ASSIGN_OR_RETURN(const fs::path blob, store_->BlobPath(layer.digest));
   PUNA_RETURN_IF_ERROR(file.CommitAs(blob));

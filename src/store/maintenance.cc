@@ -8,6 +8,7 @@
 #include <map>
 
 #include "base/log.h"
+#include "store/hash_file.h"
 #include "store/manifest.h"
 #include "store/store.h"
 #include "store/store_lock.h"
@@ -17,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kReadBytes = 4 << 20;
 constexpr std::string_view kPartial = "-partial", kState = "-partial-state";
 
 enum class FileKind { kBlob, kPartial, kTemporary, kOther };
@@ -172,14 +172,11 @@ Result<std::string> CheckBlob(const fs::path& path, const Layer& layer, int64_t 
     *checked += layer.size_bytes;
     return fmt::format("has {} bytes, its manifest says {}", bytes.size(), layer.size_bytes);
   }
-  Sha256 sha;
-  for (size_t at = 0; at < bytes.size(); at += kReadBytes) {
-    const size_t count = std::min(kReadBytes, bytes.size() - at);
-    sha.Update(bytes.subspan(at, count));
-    *checked += static_cast<int64_t>(count);
-    PUNA_RETURN_IF_ERROR(Report(progress, {"checking blobs", "", total, *checked}));
-  }
-  const std::string actual = "sha256:" + sha.FinishHex();
+  const int64_t before = *checked;
+  *checked += layer.size_bytes;
+  PUNA_ASSIGN_OR_RETURN(const std::string actual, HashFile(**file, [&](int64_t done) {
+                          return Report(progress, {"checking blobs", "", total, before + done});
+                        }));
   return actual == layer.digest ? std::string() : "has the digest " + actual;
 }
 
