@@ -158,7 +158,7 @@ def serve_in_root(root):
     port = free_port()
     environment = {"HOME": "/root", "PUNA_HOST": f"127.0.0.1:{port}", "PATH": "/usr/bin"}
     (root / "proc").mkdir(exist_ok=True)
-    inside = ["chroot", "--userspec=11434:11434", root, "/usr/bin/puna"]
+    inside = [shutil.which("chroot"), "--userspec=11434:11434", root, "/usr/bin/puna"]
     server = subprocess.Popen([*inside, "serve", "--log-file", "none"], env=environment, stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 120
