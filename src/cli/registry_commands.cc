@@ -44,7 +44,13 @@ Status Pull(const Context& context, const TransferOptions& options) {
 }
 
 Status Push(const Context& context, const TransferOptions& options) {
-  PUNA_RETURN_IF_ERROR(Transfer(ApiClient(context.settings), "/api/push", options));
+  const Status sent = Transfer(ApiClient(context.settings), "/api/push", options);
+  if (!sent && sent.error().message.find("access denied") != std::string::npos) {
+    return MakeError(ErrorCode::kPermissionDenied,
+                     "you are not authorized to push to this namespace, create the model under a "
+                     "namespace you own");
+  }
+  PUNA_RETURN_IF_ERROR(sent);
   const auto name = store::ModelName::Parse(options.model);
   if (name && name->host == store::ModelName().host) {
     std::printf("You can find your model at:\n\n\thttps://ollama.com/%s/%s\n",

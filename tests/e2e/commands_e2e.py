@@ -91,6 +91,35 @@ def test_pull_of_files(puna):
     server.shutdown()
 
 
+def test_push_without_rights(puna):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        """A registry that knows everybody and allows nothing."""
+
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            token = self.path.startswith("/token")
+            body = b'{"token":"t"}' if token else b"{}"
+            self.send_response(200 if token else 401)
+            if not token:
+                self.send_header("WWW-Authenticate", f'Bearer realm="http://127.0.0.1:{registry.server_port}/token",service="x",scope="y"')
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_POST = do_PUT = do_GET
+
+    registry = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=registry.serve_forever, daemon=True).start()
+    name = f"127.0.0.1:{registry.server_port}/somebody/model"
+    puna.ok("cp", "mini", name)
+    message = puna.error("push", "--insecure", name)
+    check("you are not authorized to push to this namespace" in message, message)
+    registry.shutdown()
+
+
 def test_logs(puna):
     puna.ok("run", "mini", "--num-predict", "2", "hi")
     lines = puna.ok("logs", "-n", "3").splitlines()
@@ -238,6 +267,7 @@ def test_sockets_of_systemd(puna):
 
 
 if __name__ == "__main__":
-    main((Puna, (test_json_of_every_listing, test_search, test_export_and_import, test_pull_of_files, test_logs, test_doctor,
+    main((Puna, (test_json_of_every_listing, test_search, test_export_and_import, test_pull_of_files, test_push_without_rights,
+                 test_logs, test_doctor,
                  test_completion, test_completion_of_zsh, test_completion_of_fish, test_manual_pages,
                  test_earlier_lines_are_found, test_sockets_of_systemd)))
