@@ -2,13 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "api/api.h"
 #include "base/json.h"
-#include "http/client.h"
-#include "store/store.h"
-#include "tests/support/scripted_backend.h"
-#include "tests/support/shared_data.h"
-#include "tokenizer/tokenizer.h"
+#include "tests/support/scripted_server.h"
 
 namespace puna::api {
 namespace {
@@ -28,38 +23,11 @@ constexpr char kTemplate[] = R"({{ range .Messages }}<|im_start|>{{ .Role }}
 const Json kParameters = Json::parse(
     R"({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]})");
 
-class ScriptedModel : public ::testing::Test {
+class ScriptedModel : public testing::ScriptedServer {
  protected:
   void SetUp() override {
-    ServerConfig config;
-    config.settings.models = folder_.path() / "models";
-    config.settings.speculate = false;  // a guess would be checked against the script's next line
-    config.private_port = true;
-    config.make_backend = [script = script_] {
-      return std::make_unique<testing::ScriptedBackend>(script);
-    };
-    auto server = ApiServer::Start(config);
-    ASSERT_TRUE(server) << server.error().message;
-    server_ = *std::move(server);
-    const auto file = gguf::File::Open(testing::SourcePath("models/mini.gguf"));
-    ASSERT_TRUE(file);
-    tokenizer_ = *tokenizer::Tokenizer::FromGguf(**file);
+    ScriptedServer::SetUp();
     Post("/api/create", {{"model", "actor"}, {"from", "mini"}, {"template", kTemplate}});
-  }
-
-  std::string Post(const std::string& path, const Json& body) {
-    const auto answer =
-        http::Fetch({.method = "POST", .url = server_->url() + path, .body = DumpJson(body)});
-    EXPECT_TRUE(answer) << answer.error().message;
-    return answer ? answer->body : "";
-  }
-
-  // The next answer.
-  void Say(const std::string& text, bool fails = false) {
-    std::vector<tokenizer::TokenId> ids;
-    tokenizer_->Encode(text, {.parse_special = false, .add_special = false}, &ids);
-    if (!fails) ids.push_back(*tokenizer_->eos());
-    script_->Play(std::move(ids), fails);
   }
 
   Json Ask(const std::string& path, bool stream, std::string* streamed = nullptr) {
@@ -78,11 +46,7 @@ class ScriptedModel : public ::testing::Test {
     return stream ? Json() : Json::parse(answer, nullptr, false);
   }
 
-  testing::TemporaryDirectory folder_;
   std::string model_ = "actor";
-  std::shared_ptr<testing::Script> script_ = std::make_shared<testing::Script>();
-  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
-  std::unique_ptr<ApiServer> server_;
 };
 
 const char kCall[] =
@@ -241,6 +205,16 @@ TEST_F(ScriptedModel, AFailureInTheMiddleIsToldInTheStream) {
   EXPECT_TRUE(streamed.ends_with("{\"error\":\"" + why + "\"}\n")) << streamed;
   Say("Once upon a time", /*fails=*/true);
   Ask("/v1/chat/completions", true, &streamed);
+  EXPECT_THAT(streamed,
+              HasSubstr("data: {\"error\":{\"message\":\"" + why + "\",\"type\":\"api_error\""));
+  EXPECT_TRUE(streamed.ends_with("data: [DONE]\n\n"));
+  Say("Once upon a time", /*fails=*/true);
+  streamed = Post("/api/generate", {{"model", "actor"}, {"prompt", "Hello"}});
+  EXPECT_THAT(streamed, HasSubstr("\"response\":\""));
+  EXPECT_TRUE(streamed.ends_with("{\"error\":\"" + why + "\"}\n")) << streamed;
+  Say("Once upon a time", /*fails=*/true);
+  streamed = Post("/v1/completions",
+                  {{"model", "actor"}, {"prompt", "Hello"}, {"max_tokens", 99}, {"stream", true}});
   EXPECT_THAT(streamed,
               HasSubstr("data: {\"error\":{\"message\":\"" + why + "\",\"type\":\"api_error\""));
   EXPECT_TRUE(streamed.ends_with("data: [DONE]\n\n"));

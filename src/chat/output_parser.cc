@@ -189,6 +189,7 @@ OutputOptions OutputOptionsFor(const PromptTemplate& prompt_template, const Prom
 }
 
 std::vector<std::string> OutputMarks(const OutputOptions& options) {
+  std::vector<std::string> marks;
   std::vector<std::string> texts = {options.think_tags.open, options.think_tags.close,
                                     options.tool_call_tag};
   if (const OutputFormat* format = FindOutputFormat(options.format)) {
@@ -200,10 +201,10 @@ std::vector<std::string> OutputMarks(const OutputOptions& options) {
     }
     texts.insert(texts.end(), format->dropped.begin(), format->dropped.end());
     for (const std::string& text :
-         {format->thinking, format->thinking_close, format->thinking_next, format->quote})
+         {format->thinking, format->thinking_close, format->thinking_next})
       texts.push_back(text);
+    if (!format->quote.empty()) marks.push_back(format->quote);
   }
-  std::vector<std::string> marks;
   for (const std::string& text : texts) {
     for (const PatternElement& element : ParsePattern(text)) {
       for (LiteralPiece& piece : SplitTags(element.text)) {
