@@ -48,14 +48,19 @@ struct ObjectGroup {
   std::vector<std::pair<std::string, Literal>> patterns;  // by regular expression
   std::optional<Literal> additional;
   bool lists_properties = false;  // "properties" is there, if only to name none
+  // Members that it names count as evaluated, which "unevaluatedProperties" asks for: not so those
+  // that something only rules out.
+  bool evaluates = true;
 };
 struct ArrayGroup {
   Literals prefix;
   std::optional<Literal> items;
+  bool evaluates = true;
 };
 struct ContainsLimit {
   Literal what;
   int64_t min = 1, max = -1;
+  bool evaluates = true;
 };
 
 // Limits count for values of their type only. A max below 0 is none.

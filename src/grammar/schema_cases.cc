@@ -18,15 +18,49 @@ constexpr std::string_view kAnnotations[] = {
     "$schema",       "$id",      "$anchor",     "$defs",           "definitions",
     "$comment",      "title",    "description", "default",         "examples",
     "deprecated",    "readOnly", "writeOnly",   "contentEncoding", "contentMediaType",
-    "contentSchema", "then",     "else"};
-constexpr std::string_view kCombining[] = {
-    "$ref",        "allOf", "anyOf", "oneOf", "not", "if", "dependentRequired", "dependentSchemas",
-    "dependencies"};
+    "contentSchema", "then",     "else",        "$dynamicAnchor",  "$vocabulary"};
+constexpr std::string_view kCombining[] = {"$ref",
+                                           "$dynamicRef",
+                                           "allOf",
+                                           "anyOf",
+                                           "oneOf",
+                                           "not",
+                                           "if",
+                                           "dependentRequired",
+                                           "dependentSchemas",
+                                           "dependencies"};
+constexpr std::string_view kUnevaluated[] = {"unevaluatedProperties", "unevaluatedItems"};
+// Alternatives of which any may hold at once: each set of them is a case.
+constexpr size_t kMaxTogether = 8;
+
+// What a negation or a condition that fails is about has not been evaluated.
+void ForgetEvaluated(Cases* cases) {
+  for (Case& each : *cases) {
+    for (ObjectGroup& group : each.objects) group.evaluates = false;
+    for (ArrayGroup& group : each.arrays) group.evaluates = false;
+    for (ContainsLimit& contains : each.contains) contains.evaluates = false;
+  }
+}
 
 template <size_t N>
 bool IsIn(const std::string_view (&list)[N], std::string_view word) {
   return std::find(std::begin(list), std::end(list), word) != std::end(list);
 }
+
+class ScopedCount {
+ public:
+  explicit ScopedCount(int* count) : count_(count) {
+    if (count_ != nullptr) ++*count_;
+  }
+  ~ScopedCount() {
+    if (count_ != nullptr) --*count_;
+  }
+  ScopedCount(const ScopedCount&) = delete;
+  ScopedCount& operator=(const ScopedCount&) = delete;
+
+ private:
+  int* count_;
+};
 
 }  // namespace
 
@@ -92,12 +126,17 @@ Result<Cases> SchemaCases::OfLiteral(Literal literal, int depth) {
   Result<Cases> cases =
       literal.negated ? OfNegated(schema, depth + 1) : OfObject(schema, depth + 1);
   open_.pop_back();
+  if (literal.negated && cases) ForgetEvaluated(&*cases);
   return cases;
 }
 
 Result<Cases> SchemaCases::OfObject(const Json& schema, int depth) {
   Case simple;
   Cases all = {Case{}};
+  const bool asks =
+      std::any_of(std::begin(kUnevaluated), std::end(kUnevaluated),
+                  [&](std::string_view keyword) { return schema.contains(std::string(keyword)); });
+  const ScopedCount collecting(asks ? &collecting_ : nullptr);
   for (const auto& [keyword, value] : schema.items()) {
     if (++work_ > kMaxWork)
       return MakeError(ErrorCode::kInvalidArgument, "the schema is too complex");
@@ -105,7 +144,8 @@ Result<Cases> SchemaCases::OfObject(const Json& schema, int depth) {
     if (keyword == "$schema" &&
         JsonString(schema, "$schema").find("json-schema.org/") == std::string::npos)
       return Unsupported(schema, "a \"$schema\" other than json-schema.org's");
-    if (IsIn(kAnnotations, keyword) || keyword.starts_with("x-")) continue;
+    if (IsIn(kAnnotations, keyword) || IsIn(kUnevaluated, keyword) || keyword.starts_with("x-"))
+      continue;
     if (IsIn(kCombining, keyword)) {
       PUNA_ASSIGN_OR_RETURN(const Cases cases, ReadCombining(schema, keyword, value, depth));
       PUNA_ASSIGN_OR_RETURN(all, Multiply(all, cases));
@@ -113,14 +153,61 @@ Result<Cases> SchemaCases::OfObject(const Json& schema, int depth) {
       PUNA_RETURN_IF_ERROR(ReadSimple(schema, keyword, value, &simple));
     }
   }
-  return Multiply({simple}, all);
+  PUNA_ASSIGN_OR_RETURN(all, Multiply({simple}, all));
+  if (asks) {
+    for (Case& each : all) PUNA_RETURN_IF_ERROR(AddUnevaluated(schema, &each));
+  }
+  return all;
+}
+
+Status SchemaCases::AddUnevaluated(const Json& schema, Case* limits) const {
+  static const Json kTrue = true;
+  const Literal anything = {&kTrue, false};
+  if (const auto rest = schema.find("unevaluatedProperties"); rest != schema.end()) {
+    ObjectGroup others;
+    bool all = false;
+    for (const ObjectGroup& group : limits->objects) {
+      if (!group.evaluates) continue;
+      all = all || group.additional;
+      for (const auto& [name, literal] : group.properties)
+        others.properties.emplace_back(name, anything);
+      for (const auto& [pattern, literal] : group.patterns)
+        others.patterns.emplace_back(pattern, anything);
+      others.lists_properties = others.lists_properties || group.lists_properties;
+    }
+    others.additional = Literal{&*rest, false};
+    if (!all) limits->objects.push_back(std::move(others));
+  }
+  if (const auto rest = schema.find("unevaluatedItems"); rest != schema.end()) {
+    ArrayGroup others;
+    bool all = false;
+    for (const ArrayGroup& group : limits->arrays) {
+      if (!group.evaluates) continue;
+      all = all || group.items;
+      others.prefix.resize(std::max(others.prefix.size(), group.prefix.size()), anything);
+    }
+    others.items = Literal{&*rest, false};
+    std::vector<Literal> found;
+    for (const ContainsLimit& contains : limits->contains) {
+      if (contains.evaluates) found.push_back(contains.what);
+    }
+    if (all) return {};
+    if (!found.empty()) {
+      // An item is evaluated if it is one that was looked for.
+      if (found.size() > 1 || *rest != false)
+        return Unsupported(schema, "\"unevaluatedItems\" beside such a \"contains\"");
+      others.items = found[0];
+    }
+    limits->arrays.push_back(std::move(others));
+  }
+  return {};
 }
 
 Result<Cases> SchemaCases::ReadCombining(const Json& schema, const std::string& keyword,
                                          const Json& value, int depth) {
-  if (keyword == "$ref") {
+  if (keyword == "$ref" || keyword == "$dynamicRef") {
     if (!value.is_string()) return Wrong(schema, keyword, "a string");
-    PUNA_ASSIGN_OR_RETURN(const Json* target, document_->Resolve(schema));
+    PUNA_ASSIGN_OR_RETURN(const Json* target, document_->Resolve(schema, keyword));
     return OfLiteral({target, false}, depth);
   }
   if (keyword == "not") return OfLiteral({&value, true}, depth);
@@ -128,6 +215,7 @@ Result<Cases> SchemaCases::ReadCombining(const Json& schema, const std::string& 
   if (keyword.starts_with("depend")) return ReadDependencies(schema, keyword, value, depth);
   PUNA_RETURN_IF_ERROR(CheckList(schema, keyword, value));
   if (keyword == "oneOf") return ReadOneOf(schema, value, depth);
+  if (keyword == "anyOf" && collecting_ > 0) return ReadAnyOf(value, depth);
   Cases all = keyword == "allOf" ? Cases{Case{}} : Cases{};
   for (const Json& part : value) {
     PUNA_ASSIGN_OR_RETURN(Cases cases, OfLiteral({&part, false}, depth));
@@ -136,6 +224,29 @@ Result<Cases> SchemaCases::ReadCombining(const Json& schema, const std::string& 
     } else {
       std::move(cases.begin(), cases.end(), std::back_inserter(all));
     }
+    if (all.size() > kMaxCases) return Multiply(all, {Case{}});  // which says so
+  }
+  return all;
+}
+
+// One case for each set of alternatives that hold: what a larger set evaluates includes what a
+// smaller one does, so it does no harm that the smaller one does not exclude it.
+Result<Cases> SchemaCases::ReadAnyOf(const Json& list, int depth) {
+  if (list.size() > kMaxTogether)
+    return Unsupported(list, "so long an \"anyOf\" together with \"unevaluated...\"");
+  std::vector<Cases> each;
+  for (const Json& part : list) {
+    PUNA_ASSIGN_OR_RETURN(Cases cases, OfLiteral({&part, false}, depth));
+    each.push_back(std::move(cases));
+  }
+  Cases all;
+  for (uint32_t set = 1; set < (1U << each.size()); ++set) {
+    Cases together = {Case{}};
+    for (size_t i = 0; i < each.size(); ++i) {
+      if (((set >> i) & 1) == 0) continue;
+      PUNA_ASSIGN_OR_RETURN(together, Multiply(together, each[i]));
+    }
+    std::move(together.begin(), together.end(), std::back_inserter(all));
     if (all.size() > kMaxCases) return Multiply(all, {Case{}});  // which says so
   }
   return all;
@@ -179,7 +290,8 @@ Result<Cases> SchemaCases::ReadConditional(const Json& schema, bool negated, int
   };
   const Json* condition = branch("if");
   Cases all;
-  if (!negated && branch("then") == &kTrue && branch("else") == &kTrue) return Cases{Case{}};
+  if (!negated && collecting_ == 0 && branch("then") == &kTrue && branch("else") == &kTrue)
+    return Cases{Case{}};
   for (const bool holds : {true, false}) {
     PUNA_ASSIGN_OR_RETURN(const Cases when, OfLiteral({condition, !holds}, depth));
     PUNA_ASSIGN_OR_RETURN(const Cases then,

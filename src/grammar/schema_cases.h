@@ -36,6 +36,9 @@ class SchemaCases {
   Result<Cases> OfLiteral(Literal literal, int depth);
   Result<Cases> OfObject(const Json& schema, int depth);
   Result<Cases> OfNegated(const Json& schema, int depth);
+  // Adds to `limits`, of a schema whose other keywords they are, what "unevaluatedProperties" and
+  // "unevaluatedItems" of that schema say.
+  Status AddUnevaluated(const Json& schema, Case* limits) const;
   Status ReadSimple(const Json& schema, const std::string& keyword, const Json& value, Case* out);
   Status ReadNumberKeyword(const Json& schema, const std::string& keyword, const Json& value,
                            Case* out);
@@ -47,6 +50,7 @@ class SchemaCases {
                           Case* out);
   Result<Cases> ReadCombining(const Json& schema, const std::string& keyword, const Json& value,
                               int depth);
+  Result<Cases> ReadAnyOf(const Json& list, int depth);
   Result<Cases> ReadOneOf(const Json& schema, const Json& list, int depth);
   Result<Cases> ReadDependencies(const Json& schema, const std::string& keyword, const Json& value,
                                  int depth);
@@ -73,6 +77,9 @@ class SchemaCases {
   SchemaReading reading_;
   std::map<std::string, SharedDfa> patterns_;
   std::vector<Literal> open_;  // being read: one of them again would never end
+  // Some schema being read asks what its parts have evaluated: then alternatives are told apart by
+  // all that hold at once.
+  int collecting_ = 0;
   int64_t work_ = 0;
 };
 

@@ -126,6 +126,9 @@ Status SchemaDocument::Visit(const Json& node, const std::string& place, const s
       if (const std::string anchor = JsonString(node, keyword); !anchor.empty())
         by_uri_.try_emplace(base + "#" + anchor, &node);
     }
+    if (const std::string anchor = JsonString(node, "$dynamicAnchor"); !anchor.empty())
+      dynamic_.emplace(anchor, &node);
+    if (&node == root_) root_base_ = base;
     bases_[&node] = base;
   }
   for (const auto& [name, value] : node.items()) {
@@ -136,8 +139,8 @@ Status SchemaDocument::Visit(const Json& node, const std::string& place, const s
   return {};
 }
 
-Result<const Json*> SchemaDocument::Resolve(const Json& from) const {
-  const std::string reference = JsonString(from, "$ref");
+Result<const Json*> SchemaDocument::Resolve(const Json& from, const std::string& keyword) const {
+  const std::string reference = JsonString(from, keyword);
   const auto base = bases_.find(&from);
   const std::string uri = ResolveUri(base == bases_.end() ? "" : base->second, reference);
   const size_t hash = reference.find('#');
@@ -146,8 +149,8 @@ Result<const Json*> SchemaDocument::Resolve(const Json& from) const {
   const auto resource = by_uri_.find(uri);
   if (resource == by_uri_.end()) {
     return MakeError(ErrorCode::kUnsupported,
-                     "{}: \"$ref\" to another document (\"{}\") is not supported", PlaceOf(from),
-                     reference);
+                     "{}: \"{}\" to another document (\"{}\") is not supported", PlaceOf(from),
+                     keyword, reference);
   }
   const Json* target = nullptr;
   if (fragment.empty() || fragment[0] == '/') {
@@ -156,10 +159,19 @@ Result<const Json*> SchemaDocument::Resolve(const Json& from) const {
     target = anchor->second;
   }
   if (target == nullptr) {
-    return MakeError(ErrorCode::kInvalidArgument, "{}: \"$ref\" leads to nothing: \"{}\"",
-                     PlaceOf(from), reference);
+    return MakeError(ErrorCode::kInvalidArgument, "{}: \"{}\" leads to nothing: \"{}\"",
+                     PlaceOf(from), keyword, reference);
   }
-  return target;
+  if (keyword != "$dynamicRef" || JsonString(*target, "$dynamicAnchor") != fragment) return target;
+  // The outermost resource on the way that has such an anchor is meant, and the root is on every
+  // way.
+  if (dynamic_.count(fragment) == 1) return target;
+  if (const auto outermost = by_uri_.find(root_base_ + "#" + fragment);
+      outermost != by_uri_.end() && JsonString(*outermost->second, "$dynamicAnchor") == fragment)
+    return outermost->second;
+  return MakeError(ErrorCode::kUnsupported,
+                   "{}: \"$dynamicRef\" that could mean several places (\"{}\") is not supported",
+                   PlaceOf(from), reference);
 }
 
 std::string SchemaDocument::PlaceOf(const Json& node) const {

@@ -21,8 +21,9 @@ class SchemaDocument {
   static Result<SchemaDocument> Read(const Json& root);
 
   const Json& root() const { return *root_; }
-  // What the "$ref" of the object `from` points to. kUnsupported: another document.
-  Result<const Json*> Resolve(const Json& from) const;
+  // What the "$ref" or "$dynamicRef" (`keyword`) of the object `from` points to. kUnsupported:
+  // another document, or one of several places, depending on the way that led to `from`.
+  Result<const Json*> Resolve(const Json& from, const std::string& keyword) const;
   // "#/properties/a", for messages.
   std::string PlaceOf(const Json& node) const;
 
@@ -34,6 +35,8 @@ class SchemaDocument {
   std::unordered_map<const Json*, std::string> places_;
   std::unordered_map<const Json*, std::string> bases_;      // of objects with a reference
   std::map<std::string, const Json*, std::less<>> by_uri_;  // resources, and anchors behind "#"
+  std::multimap<std::string, const Json*, std::less<>> dynamic_;  // by the name of the anchor
+  std::string root_base_;
 };
 
 }  // namespace puna::grammar

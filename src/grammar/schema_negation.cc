@@ -52,9 +52,9 @@ Result<Cases> SchemaCases::OfNegated(const Json& schema, int depth) {
 
 Result<Cases> SchemaCases::NegateKeyword(const Json& schema, const std::string& keyword,
                                          const Json& value, int depth) {
-  if (keyword == "$ref") {
+  if (keyword == "$ref" || keyword == "$dynamicRef") {
     if (!value.is_string()) return Wrong(schema, keyword, "a string");
-    PUNA_ASSIGN_OR_RETURN(const Json* target, document_->Resolve(schema));
+    PUNA_ASSIGN_OR_RETURN(const Json* target, document_->Resolve(schema, keyword));
     return OfLiteral({target, true}, depth);
   }
   if (keyword == "not") return OfLiteral({&value, false}, depth);
@@ -108,6 +108,8 @@ Result<Cases> SchemaCases::NegateKeyword(const Json& schema, const std::string& 
     }
     return all;
   }
+  if (keyword.starts_with("unevaluated"))
+    return Unsupported(schema, "\"" + keyword + "\" in \"not\"");
   return NegateSimple(schema, keyword, value);
 }
 

@@ -189,8 +189,8 @@ def structured_output_for_openai(server):
     equal("{", content[0])
     contains("response_format.type", ask({"type": "yaml"}, 400)["error"]["message"])
     contains("response_format.json_schema", ask({"type": "json_schema"}, 400)["error"]["message"])
-    contains("\"unevaluatedItems\"", ask({"type": "json_schema", "json_schema": {
-        "schema": {"unevaluatedItems": False}}}, 400)["error"]["message"])
+    contains("\"uniqueItems\"", ask({"type": "json_schema", "json_schema": {
+        "schema": {"uniqueItems": True}}}, 400)["error"]["message"])
 
 
 def loaded_models(server):
