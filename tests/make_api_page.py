@@ -18,16 +18,17 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "api.md"
-SCRIPTS = ["api_e2e", "openai_e2e", "anthropic_e2e", "access_e2e", "registry_e2e"]
+SCRIPTS = ["api_e2e", "openai_e2e", "anthropic_e2e", "access_e2e", "registry_e2e", "load_e2e", "files_e2e"]
 HEAD = """# The HTTP API
 
 Made by `tests/make_api_page.py` from [openapi.yaml](openapi.yaml), against which the tests check every answer of the server. Behind
-each row stands a test of `tests/e2e` that uses it with success or, where this version only refuses, sees the refusal.
+each row stands a test of `tests/e2e` that uses it with success or, where this version only refuses, sees the refusal; behind some
+rows of answers, which only certain models give, a test of `src/`.
 
 Bodies are JSON whatever their Content-Type. Fields that are not listed are ignored; one of the wrong type is 400 and the message
 names its path. Native routes stream lines of JSON unless `stream` is false, the others stream server-sent events if it is true.
 Errors are `{"error": "..."}` on native routes and have OpenAI's or Anthropic's form on theirs; one in the middle of a stream is its
-last line or event. GET routes answer HEAD too. Unknown paths are 404, wrong methods 405, bodies over `MAX_REQUEST_MB` 413.
+last line or event. The routes of OpenAI and Anthropic take bodies in `Content-Encoding: zstd` too. GET routes answer HEAD too. Unknown paths are 404, wrong methods 405, bodies over `MAX_REQUEST_MB` 413.
 """
 
 
@@ -59,13 +60,47 @@ def fields_of(description, operation):
                 yield f"options.{option}", inner, False
 
 
+def described(description, node, path="", above=()):
+    """(path, schema) of what an answer may hold: a.b is in an object, a[].b in each of a list. Parts that repeat within
+    themselves are described once, and those that only requests have are left out."""
+    name = node.get("$ref")
+    if name in above:
+        return
+    above = above + (name,) if name else above
+    node = resolve(description, node)
+    for part in node.get("allOf", []) + node.get("anyOf", []) + node.get("oneOf", []):
+        yield from described(description, part, path, above)
+    if isinstance(node.get("items"), dict):
+        yield from described(description, node["items"], path + "[]", above)
+    for key, field in node.get("properties", {}).items():
+        full = dict(resolve(description, field), **{k: v for k, v in field.items() if k != "$ref"})
+        if full.get("writeOnly"):
+            continue
+        inner = f"{path}.{key}" if path else key
+        yield inner, full
+        yield from described(description, field, inner, above)
+
+
+def answer_fields(description, operation):
+    """{path: schema} of all forms of an operation's answers."""
+    rows = {}
+    known = ()  # forms that were described; events repeat them
+    for response in operation["responses"].values():
+        for content in resolve(description, response).get("content", {}).values():
+            for path, field in described(description, content["schema"], above=known):
+                rows.setdefault(path, field)
+            known += (content["schema"].get("$ref"),)
+    return rows
+
+
 def type_of(field):
     kind = field.get("type", field.get("enum", "any"))
     return " or ".join(str(one) for one in kind) if isinstance(kind, list) else str(kind)
 
 
 def render(description, tests):
-    """The page; `tests` maps "METHOD /path|field" to the name of a test."""
+    """The page; `tests` maps "METHOD /path|field" to the name of a test, "METHOD /path|>field" for what is answered. Where no
+    script sees an answer's field, the description itself names a test of src/ ("x-test")."""
     out = [HEAD]
     for key, operation in operations(description):
         out.append(f"\n## {key}\n\n{operation['summary']}. Test: {tests.get(key + '|', 'none')}\n")
@@ -76,20 +111,29 @@ def render(description, tests):
             default = "required" if required else json.dumps(field["default"]) if "default" in field else ""
             meaning = field.get("description", "").replace("|", "\\|")
             out.append(f"| `{name}` | {type_of(field)} | {default} | {meaning} | {tests.get(f'{key}|{name}', 'none')} |\n")
+        answers = answer_fields(description, operation)
+        if answers:
+            out.append("\n| in the answer | type | meaning | test |\n|---|---|---|---|\n")
+        for path, field in answers.items():
+            meaning = field.get("description", "").replace("|", "\\|")
+            test = field.get("x-test") or tests.get(f"{key}|>{path}", "none")
+            out.append(f"| `{path}` | {type_of(field)} | {meaning} | {test} |\n")
     return "".join(out)
 
 
 def tests_on_page(text):
     """The tests that a page names, as render takes them."""
     tests = {}
-    key = None
+    key = mark = None
     for line in text.splitlines():
         if line.startswith("## "):
             key = line[3:]
+        elif line.startswith(("| field |", "| in the answer |")):
+            mark = ">" if "answer" in line else ""
         elif match := re.search(r"Test: ([\w.]+)$", line):
             tests[f"{key}|"] = match.group(1)
         elif match := re.match(r"\| `([^`]+)` \|.*\| ([\w.]+) \|$", line):
-            tests[f"{key}|{match.group(1)}"] = match.group(2)
+            tests[f"{key}|{mark}{match.group(1)}"] = match.group(2)
     return tests
 
 

@@ -5,9 +5,12 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "api/errors.h"
+#include "http/zstd_body.h"
 
 namespace puna::api {
 namespace {
+
+constexpr uint64_t kMaxDecompressedBytes = uint64_t{20} << 20;
 
 // A client that is still sending would see a broken connection instead of the answer. One that does
 // not come to an end soon sees just that.
@@ -37,6 +40,15 @@ http::Task<void> RunOnBlockingPool(Services& services, std::function<void()> wor
 http::Task<Result<Json>> ReadJson(Call& call) {
   Result<std::string> body = co_await call.body.ReadAll(
       static_cast<uint64_t>(call.services.settings.max_request_mb) << 20);
+  // Where Ollama takes such bodies.
+  const bool compressed = DialectOf(call.request.path) != Dialect::kOllama &&
+                          call.request.Header("content-encoding") == "zstd";
+  if (body && compressed) {
+    const std::function<void()> decompress = [&body] {
+      body = http::DecompressZstd(*body, kMaxDecompressedBytes);
+    };
+    co_await RunOnBlockingPool(call.services, decompress);
+  }
   if (!body) {
     if (body.error().code == ErrorCode::kResourceExhausted) {
       co_await Discard(call.body);

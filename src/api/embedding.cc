@@ -4,6 +4,7 @@
 
 #include "api/completion.h"
 #include "api/model_catalog.h"
+#include "api/options.h"
 
 namespace puna::api {
 namespace {
@@ -37,8 +38,10 @@ Result<Prepared> Prepare(Services& services, const EmbeddingRequest& request) {
   Prepared out;
   out.model = entry->Reference(/*embeddings=*/true);
   if (request.keep_alive) out.model.keep_alive = request.keep_alive;
-  const int64_t limit =
-      std::min(request.num_ctx.value_or(entry->context_length), entry->context_length);
+  GenerationOptions options;
+  PUNA_RETURN_IF_ERROR(ApplyOptions(entry->installed.parameters, &options));
+  const int64_t models_own = options.num_ctx > 0 ? options.num_ctx : entry->context_length;
+  const int64_t limit = std::min(request.num_ctx.value_or(models_own), entry->context_length);
   TokenIds special;
   entry->tokenizer->Encode("", {.parse_special = false, .add_special = true}, &special);
   for (const EmbeddingInput& input : request.inputs) {

@@ -57,8 +57,13 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
   }
   if (request->think_if_able && !capabilities.thinking) request->think = {};
   if (request->think.on && !capabilities.thinking) {
-    return MakeError(ErrorCode::kInvalidArgument, "\"{}\" does not support thinking",
-                     request->model);
+    // Of these there were versions whose template could not.
+    const bool outdated = JsonString(model.installed.config, "model_family") == "qwen3" ||
+                          model.installed.name.model == "deepseek-r1";
+    return MakeError(
+        ErrorCode::kInvalidArgument, "\"{}\" does not support thinking{}", request->model,
+        outdated ? ". Pull the model again to get the latest version with full thinking support"
+                 : "");
   }
   const bool has_images =
       !request->images.empty() ||
@@ -223,6 +228,8 @@ struct Generation::Choice {
   std::shared_ptr<engine::TokenStream> stream;  // null: not submitted yet
   std::optional<chat::OutputParser> parser;
   GenerationDelta arrived;  // what Poll has not handed out yet
+  // All of them that came; the other choices of the prompt take them over.
+  std::vector<LogprobEntry> prompt_logprobs;
   std::optional<Error> error;
   engine::GenerationStats stats;
   bool finished = false;    // the stream has ended
@@ -392,6 +399,7 @@ void Generation::AddChoices(std::shared_ptr<Prepared> prepared, int64_t count) {
 
 void Generation::Submit(Choice& choice) {
   engine::GenerateRequest request = choice.prepared->request;
+  if (choice.number > 0) request.prompt_logprobs = false;
   if (request.sampling.seed >= 0) request.sampling.seed += static_cast<int64_t>(choice.number);
   choice.stream = services_->scheduler->Generate(choice.prepared->reference, std::move(request));
   running_->Add(choice.stream);
@@ -441,9 +449,9 @@ void Generation::Choice::AbsorbParsed(chat::OutputDelta parsed) {
 
 void Generation::Choice::Absorb(engine::TokenDelta delta) {
   if (!delta.logprobs.empty()) {
-    std::vector<LogprobEntry>& entries =
-        delta.of_prompt ? arrived.prompt_logprobs : arrived.logprobs;
-    entries.push_back(MakeLogprobEntry(*prepared->model->tokenizer, delta.logprobs));
+    LogprobEntry entry = MakeLogprobEntry(*prepared->model->tokenizer, delta.logprobs);
+    if (delta.of_prompt) prompt_logprobs.push_back(entry);
+    (delta.of_prompt ? arrived.prompt_logprobs : arrived.logprobs).push_back(std::move(entry));
   }
   if (delta.of_prompt) return;
   if (parser) {
@@ -456,12 +464,9 @@ void Generation::Choice::Absorb(engine::TokenDelta delta) {
 void Generation::TakeEvents(Choice& choice) {
   if (choice.stream == nullptr || choice.finished) return;
   std::vector<engine::StreamEvent> events = choice.stream->Take();
-  if (!events.empty() && choice.number == 0) {
-    for (const auto& other : choices_) {
-      if (other->stream == nullptr && other->prepared == choice.prepared) Submit(*other);
-    }
-  }
+  bool answers = false;
   for (engine::StreamEvent& event : events) {
+    answers = answers || event.kind != engine::StreamEvent::Kind::kDelta || !event.delta.of_prompt;
     switch (event.kind) {
       case engine::StreamEvent::Kind::kDelta:
         choice.Absorb(std::move(event.delta));
@@ -476,6 +481,13 @@ void Generation::TakeEvents(Choice& choice) {
         choice.finished = true;
         choice.error = std::move(event.error);
         break;
+    }
+  }
+  if (answers && choice.number == 0) {
+    for (const auto& other : choices_) {
+      if (other->stream != nullptr || other->prepared != choice.prepared) continue;
+      other->arrived.prompt_logprobs = choice.prompt_logprobs;
+      Submit(*other);
     }
   }
   if (!choice.finished && choice.stream->cancelled()) {

@@ -44,7 +44,6 @@ Json ResponseJson(const std::string& model, const GenerationDelta& delta, bool d
   Json json = {
       {"model", model}, {"created_at", CreatedAt()}, {"response", delta.content}, {"done", done}};
   if (!delta.thinking.empty()) json["thinking"] = delta.thinking;
-  if (!delta.tool_calls.empty()) json["tool_calls"] = ToolCallsJson(delta.tool_calls);
   if (!delta.logprobs.empty()) json["logprobs"] = LogprobsJson(delta.logprobs);
   return json;
 }

@@ -153,12 +153,13 @@ http::Task<void> HandleTags(Call& call) {
 http::Task<void> HandleShow(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
-  std::string model, name;
+  std::string model, name, system;
   bool verbose = false;
   Fields fields(*json, "ShowRequest");
   fields.Read("model", &model);
   fields.Read("name", &name);
   fields.Read("verbose", &verbose);
+  fields.Read("system", &system);
   if (!fields.status()) co_return co_await SendError(call, fields.status().error());
   if (model.empty()) model = name;
   if (model.empty()) {
@@ -166,8 +167,18 @@ http::Task<void> HandleShow(Call& call) {
     co_return co_await SendError(call, std::move(missing));
   }
   Result<Json> shown = co_await OnBlockingPool(call.services, [&]() -> Result<Json> {
-    PUNA_ASSIGN_OR_RETURN(const auto entry, call.services.catalog->Get(model));
-    return ShowJson(*entry, verbose);
+    const auto entry = call.services.catalog->Get(model);
+    if (!entry && entry.error().code == ErrorCode::kNotFound) {
+      if (const auto known = store::ModelName::Parse(model))
+        return MakeError(ErrorCode::kNotFound, "model '{}' not found", known->ShortName());
+    }
+    if (!entry) return tl::unexpected(entry.error());
+    Json out = ShowJson(**entry, verbose);
+    if (!system.empty()) out["system"] = system;
+    // That client looks here for the name to ask for.
+    if (call.request.Header("user-agent").starts_with("GitHubCopilotChat/"))
+      out["model_info"]["general.basename"] = model;
+    return out;
   });
   if (!shown) co_return co_await SendError(call, shown.error());
   co_await SendJson(call, 200, *std::move(shown));

@@ -106,7 +106,8 @@ struct LogprobLists {
   Json tokens = Json::array(), logprobs = Json::array(), top = Json::array(),
        offsets = Json::array();
 
-  // `offset` is where the token begins in the text.
+  // `offset` is where the token begins in the text, in characters. Of a character that is made of
+  // several tokens the first one counts.
   void Add(const LogprobEntry& entry, size_t* offset) {
     Json best = Json::object();
     for (const auto& [token, logprob] : entry.top) best[token] = logprob;
@@ -117,7 +118,9 @@ struct LogprobLists {
     logprobs.push_back(std::move(logprob));
     top.push_back(std::move(best));
     offsets.push_back(*offset);
-    *offset += token.size();
+    *offset += static_cast<size_t>(std::count_if(token.begin(), token.end(), [](char byte) {
+      return (static_cast<uint8_t>(byte) & 0xC0) != 0x80;
+    }));
   }
   Json ToJson() && {
     if (tokens.empty()) return nullptr;
@@ -128,11 +131,12 @@ struct LogprobLists {
   }
 };
 
-// What a choice, or a part of one, says. `offset`: bytes of its text before this part.
+// What a choice, or a part of one, says.
 struct TextPart {
   std::string text;
   Json logprobs;
 };
+// `offset`: characters of the choice's text before this part.
 TextPart PartOf(const CompletionsRequest& request, const Generation& generation,
                 const GenerationDelta& delta, bool first, size_t* offset) {
   TextPart part;

@@ -181,6 +181,14 @@ TEST_F(ScriptedModel, EveryParserReadsTheCallsOfItsFamily) {
   EXPECT_EQ(Ask("/api/chat", false)["message"]["content"], kCall);
 }
 
+TEST_F(ScriptedModel, GenerateTellsThinking) {
+  Say("<think>Where?</think>Here.");
+  const Json whole = Json::parse(
+      Post("/api/generate", {{"model", "actor"}, {"prompt", "Hello"}, {"stream", false}}));
+  EXPECT_EQ(whole["thinking"], "Where?");
+  EXPECT_EQ(whole["response"], "Here.");
+}
+
 TEST_F(ScriptedModel, UnknownRenderersAreAnError) {
   model_ = "actor-rendered";
   Post("/api/create",

@@ -19,12 +19,25 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DESCRIPTION = ROOT / "docs" / "openapi.yaml"
 
 
+def paths_of(value, path=""):
+    """What make_api_page.py calls the parts of an answer."""
+    if isinstance(value, list):
+        for part in value:
+            yield from paths_of(part, path + "[]")
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            inner = f"{path}.{key}" if path else key
+            yield inner
+            yield from paths_of(part, inner)
+
+
 class Contract:
     def __init__(self):
         self.description = yaml.safe_load(DESCRIPTION.read_text()) if yaml else None
         self.validators = {}
         self.patterns = []
         self.test = None
+        self.operation = None  # whose answer is looked at
         self.seen = {}
         if self.description:
             # {model} may have slashes; more literal paths come first.
@@ -63,6 +76,9 @@ class Contract:
         return content[kind]["schema"].get("$ref", "").rpartition("/")[2]
 
     def validate(self, name, value):
+        if self.test and self.operation:
+            for path in paths_of(value):
+                self.seen.setdefault((f"{self.operation}|>{path}", True), self.test)
         if name not in self.validators:
             schema = dict(self.description, **{"$ref": f"#/components/schemas/{name}"})
             self.validators[name] = jsonschema.Draft202012Validator(schema)
@@ -77,6 +93,7 @@ class Contract:
         if template is None or operation not in self.description["paths"][template]:
             return
         self.record(operation, template, request, reply.status)
+        self.operation = f"{operation.upper()} {template}" if reply.status < 400 else None
         name = self.schema_name(operation, template, reply.status, reply.headers.get("content-type", ""))
         if not name or not reply.body:
             return

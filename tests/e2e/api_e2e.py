@@ -45,8 +45,11 @@ def tags_and_show(server):
     if not verbose["model_info"]["tokenizer.ggml.tokens"]:
         raise AssertionError("verbose does not show the vocabulary")
     reply = server.post("/api/show", {"model": "missing"})
-    equal((404, {"error": "model 'missing' not found"}), (reply.status, reply.json()))
+    equal((404, {"error": "model 'missing:latest' not found"}), (reply.status, reply.json()))
     equal({"error": "model is required"}, server.post("/api/show", {}).json())
+    equal("Be kind.", server.post("/api/show", {"model": "mini", "system": "Be kind."}).json()["system"])
+    copilot = server.post("/api/show", {"model": "mini"}, headers={"User-Agent": "GitHubCopilotChat/0.30"}).json()
+    equal("mini", copilot["model_info"]["general.basename"])
 
 
 def generate_stream(server):
@@ -102,7 +105,7 @@ def generate_errors(server):
     equal("invalid model name", error({"model": "../../etc", "prompt": "x"}, 400))
     contains("GenerateRequest.prompt of type string", error({"model": "mini", "prompt": 5}, 400))
     contains("option \"temperature\"", error({"model": "mini", "prompt": "x", "options": {"temperature": "hot"}}, 400))
-    contains("does not support thinking", error({"model": "mini", "prompt": "x", "think": True}, 400))
+    equal("\"mini\" does not support thinking", error({"model": "mini", "prompt": "x", "think": True}, 400))
     contains("top_logprobs must be between 0 and 20", error({"model": "mini", "prompt": "x", "top_logprobs": 21}, 400))
     equal("raw mode does not support template, system, or context",
           error({"model": "mini", "prompt": "x", "raw": True, "system": "y"}, 400))
@@ -293,6 +296,10 @@ def create_copy_delete(server):
     if not 0 < answer["eval_count"] <= 8:
         raise AssertionError(f"num_predict of the model is not obeyed: {answer['eval_count']}")
     equal(200, server.post("/api/copy", {"source": "me/test", "destination": "other"}).status)
+    server.post("/api/copy", {"source": "me/test", "destination": "deepseek-r1"})
+    equal({"error": "\"deepseek-r1\" does not support thinking. Pull the model again to get the latest version with full "
+                    "thinking support"}, server.post("/api/generate", {"model": "deepseek-r1", "prompt": "x", "think": True}).json())
+    equal(200, server.request("DELETE", "/api/delete", {"model": "deepseek-r1"}).status)
     equal({"error": 'model "nope" not found'}, server.post("/api/copy", {"source": "nope", "destination": "x"}).json())
     equal(200, server.request("DELETE", "/api/delete", {"model": "me/test"}).status)
     equal(404, server.request("DELETE", "/api/delete", {"model": "me/test"}).status)
@@ -300,6 +307,43 @@ def create_copy_delete(server):
     equal(404, server.request("HEAD", f"/api/blobs/{digest}").status)
     equal({"error": "neither 'from' or 'files' was specified"}, server.post("/api/create", {"model": "x"}).json())
     equal({"error": "invalid model name"}, server.post("/api/create", {"model": "../x", "from": "mini"}).json())
+
+    def refused(status, **fields):
+        reply = server.post("/api/create", dict({"model": "x", "from": "mini"}, **fields))
+        equal(status, reply.status)
+        return reply.json()["error"]
+    contains("draft models (DRAFT) are not supported", refused(400, draft_files={"d.gguf": digest}))
+    equal("--draft-quantize requires a DRAFT model", refused(400, draft_quantize="Q8_0"))
+    contains("ollama cloud is disabled", refused(403, remote_host="https://ollama.com"))
+    equal("DRAFT cannot be used with remote models", refused(400, remote_host="https://ollama.com",
+                                                             draft_files={"d.gguf": digest}))
+    contains("quantiz", refused(400, quantization="Q9_9"))
+
+
+def progress_and_the_error_behind_it(server):
+    """A status goes out before the failure, so the last line tells it."""
+    def last_line(path, **body):
+        reply = server.post(path, body)
+        equal(200, reply.status)
+        lines = reply.lines()
+        contains("status", lines[0])
+        return lines
+
+    def upload(data):
+        digest = "sha256:" + hashlib.sha256(data).hexdigest()
+        server.request("POST", f"/api/blobs/{digest}", data)
+        return digest
+    broken = upload(b"GGUF\x03\0\0\0" + b"\xff" * 64)
+    contains("supplied file was not in GGUF format", last_line("/api/create", model="x", files={"a.gguf": broken})[-1]["error"])
+    contains("not found", last_line("/api/push", model="127.0.0.1:1/x/nothing", insecure=True)[-1]["error"])
+    file = server.folder / "wide.gguf"
+    equal(0, server.run("quantize", "--allow-requantize", ROOT / "models" / "mini.gguf", file, "F16")[0])
+    lines = last_line("/api/create", model="x", files={"a.gguf": upload(file.read_bytes())}, quantize="Q8_0")
+    equal("success", lines[-1]["status"])
+    counted = [line for line in lines if line["status"] == "quantizing F16 model to Q8_0"]
+    equal(counted[-1]["total"], counted[-1]["completed"])
+    contains("digest", counted[-1])
+    server.request("DELETE", "/api/delete", {"model": "x"})
 
 
 def access(server):
@@ -616,7 +660,8 @@ def sigterm_ends_well(server):
 
 if __name__ == "__main__":
     main((Server, (root_and_version, tags_and_show, generate_stream, generate_options, generate_errors, chat,
-                   users_cannot_write_control_tokens, openai, load_and_unload, create_copy_delete, access,
+                   users_cannot_write_control_tokens, openai, load_and_unload, create_copy_delete,
+                   progress_and_the_error_behind_it, access,
                    a_client_that_leaves_stops_its_work, many_at_once, golden, embeddings_need_an_embedding_model,
                    structured_output, structured_output_for_openai, images_are_refused, wrong_types_name_the_field,
                    sampling_options, tokenize_and_back, every_option_is_taken, fields_of_generate,

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from puna_server import ROOT, Server, contains, equal, main, soon
+from puna_server import ENDLESS, ROOT, Server, contains, equal, main, soon
 
 LONG = {"num_predict": 400, "temperature": 1, "seed": 3}
 
@@ -200,6 +200,10 @@ def a_full_context_shifts_only_where_the_client_set_the_limit(server):
     for answer in beyond:
         if answer["context_shifted_count"] < 1:
             raise AssertionError(answer)
+    talk = server.post("/api/chat", {"model": "mini", "messages": [{"role": "user", "content": "Tell me a story"}], "stream": False,
+                                     "options": {"num_ctx": 64, "num_predict": 120, "grammar": ENDLESS}}).json()
+    if talk["context_shifted_count"] < 1 or talk["done_reason"] != "length":
+        raise AssertionError(talk)
     for seed in range(12):
         answer = ask(seed, shift=False)
         if answer["prompt_eval_count"] + answer["eval_count"] > 25 or "context_shifted_count" in answer:

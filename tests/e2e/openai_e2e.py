@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """OpenAI's routes against a real server with the bundled model."""
 import base64
+import contextlib
 import hashlib
 import json
 import math
@@ -246,6 +247,21 @@ def completions(server):
     streamed = chunks_of(complete(prompt=ids, echo=True, logprobs=2, max_tokens=4, stream=True))
     equal(prompt_lists["tokens"], [token for chunk in streamed for choice in chunk["choices"] if choice["logprobs"]
                                    for token in choice["logprobs"]["tokens"]])
+    for stream in (False, True):
+        both = complete(prompt=ids, echo=True, logprobs=2, max_tokens=4, n=2, stream=stream)
+        parts = [both.json()] if not stream else chunks_of(both)
+        for index in range(2):
+            mine = [choice for part in parts for choice in part["choices"] if choice["index"] == index]
+            equal(scored["text"], "".join(choice["text"] for choice in mine))
+            equal(prompt_lists["token_logprobs"], [value for choice in mine if choice["logprobs"]
+                                                   for value in choice["logprobs"]["token_logprobs"]])
+    # Places are counted in characters, as the client's strings count them.
+    wide = server.post("/api/tokenize", {"model": "mini", "content": "\u00e9t\u00e9 \u4e2d \U0001f600 end"}).json()["tokens"]
+    placed = complete(prompt=wide, echo=True, logprobs=0, max_tokens=2).json()["choices"][0]
+    offsets = placed["logprobs"]["text_offset"]
+    equal(sorted(offsets), offsets)
+    last = len(wide) - 1
+    equal(placed["text"].index(" end") + (" end".index(placed["logprobs"]["tokens"][last])), offsets[last])
     best = complete(best_of=3, n=1, temperature=1.5, seed=5).json()
     equal(1, len(best["choices"]))
     candidates = complete(n=3, temperature=1.5, seed=5, logprobs=0).json()["choices"]
@@ -260,6 +276,48 @@ def completions(server):
     raw = complete(raw=True).json()["choices"][0]["text"]
     equal(server.post("/api/generate", {"model": "mini", "prompt": "Hello", "raw": True, "stream": False, "options": {
         "temperature": 0, "num_predict": 12}}).json()["response"], raw)
+
+
+def logprobs_are_those_of_the_reference(build):
+    """The same weights in F32, so that what is compared is the arithmetic and not what quantized products round."""
+    lists = []
+    for backend in ("cpu", "reference"):
+        with Server(build, PUNA_BACKEND=backend) as server:
+            file = server.folder / "exact.gguf"
+            equal(0, server.run("quantize", "--allow-requantize", ROOT / "models" / "mini.gguf", file, "F32")[0])
+            (server.folder / "Modelfile").write_text(f"FROM {file}\n")
+            equal(0, server.run("create", "exact", "-f", server.folder / "Modelfile")[0])
+            answer = server.post("/v1/completions", {
+                "model": "exact", "prompt": "Where are models stored, and how do I keep them somewhere else?", "echo": True,
+                "logprobs": 5, "max_tokens": 24, "temperature": 0}).json()
+            lists.append(answer["choices"][0]["logprobs"])
+    fast, slow = lists
+    equal(slow["tokens"], fast["tokens"])
+    worst = 0
+    for ours, theirs in zip(fast["top_logprobs"][1:], slow["top_logprobs"][1:]):
+        # The fifth of five may be another token by a hair.
+        worst = max([worst] + [abs(ours[token] - theirs[token]) for token in ours if token in theirs])
+    worst = max([worst] + [abs(a - b) for a, b in zip(fast["token_logprobs"][1:], slow["token_logprobs"][1:])])
+    if worst > 1e-3 or len(fast["tokens"]) < 30:
+        raise AssertionError(f"logprobs differ by {worst}, {len(fast['tokens'])} tokens")
+
+
+def zstd_body(text):
+    """A frame of one block that is not compressed (RFC 8878)."""
+    data = text.encode()
+    return b"\x28\xb5\x2f\xfd\x20" + bytes([len(data)]) + (len(data) << 3 | 1).to_bytes(3, "little") + data
+
+
+def compressed_bodies(server):
+    def send(path, body):
+        return server.post(path, body, headers={"Content-Encoding": "zstd"})
+    chat_body = zstd_body(json.dumps({"model": "mini", "messages": HELLO, "temperature": 0, "max_tokens": 16}))
+    equal(text_of(chat(server)), text_of(send("/v1/chat/completions", chat_body)))
+    contains("failed to decompress zstd body", error_of(send("/v1/chat/completions", chat_body[:-1]), 400))
+    contains("failed to decompress zstd body", error_of(send("/v1/embeddings", b"{}"), 400))
+    # 21 MiB of one byte, in blocks that repeat it.
+    bomb = b"\x28\xb5\x2f\xfd\x00\x58" + ((0x20000 << 3 | 2).to_bytes(3, "little") + b"a") * 168
+    contains("larger than", error_of(send("/v1/completions", bomb), 413))
 
 
 def embeddings_errors(server):
@@ -318,6 +376,9 @@ def embeddings_say_when_they_cut(server):
     body = {"model": "embedder", "input": ["Tell me a long story about the sea", "Hi"], "options": {"num_ctx": 6}}
     cut = server.post("/api/embed", dict(body, truncate=True)).json()
     equal(1, cut["prompt_truncated_count"])
+    server.post("/api/create", {"model": "short-embedder", "from": "embedder", "parameters": {"num_ctx": 6}})
+    usage = server.post("/v1/embeddings", {"model": "short-embedder", "input": body["input"]}).json()["usage"]
+    equal(1, usage["truncated_inputs"])
     refused = server.post("/api/embed", dict(body, truncate=False))
     equal(400, refused.status)
     contains("the input length exceeds the context length", refused.json()["error"])
@@ -391,5 +452,5 @@ def responses_stream(server):
 if __name__ == "__main__":
     main((Server, (every_field_is_taken, tool_choice_forces_calls, structured_output, chat_choices,
                    chat_limits_and_stops, chat_logprobs, chat_logit_bias, chat_tools, chat_roles, chat_reasoning,
-                   chat_images, completions, embeddings_errors, embeddings, embeddings_say_when_they_cut, models,
-                   responses, responses_stream)))
+                   chat_images, completions, compressed_bodies, embeddings_errors, embeddings, embeddings_say_when_they_cut, models,
+                   responses, responses_stream)), (contextlib.nullcontext, (logprobs_are_those_of_the_reference,)))
