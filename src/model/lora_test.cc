@@ -11,6 +11,7 @@
 #include "tests/support/editable_model.h"
 #include "tests/support/oracle.h"
 #include "tests/support/shared_data.h"
+#include "tests/support/vulkan_device.h"
 
 namespace puna::testing {
 namespace {
@@ -178,7 +179,18 @@ class AdapterOracles : public ::testing::TestWithParam<const char*> {
  protected:
   void CheckMixedBatch(const Oracle& oracle);
 
-  std::unique_ptr<backend::Backend> backend_ = *backend::CreateBackend({.name = GetParam()});
+  void SetUp() override {
+    if (std::string_view(GetParam()) == "vulkan") {
+      PUNA_VULKAN_OR_SKIP(device);
+      backend_ = device;
+      return;
+    }
+    own_ = *backend::CreateBackend({.name = GetParam()});
+    backend_ = own_.get();
+  }
+
+  std::unique_ptr<backend::Backend> own_;
+  backend::Backend* backend_ = nullptr;
   std::unique_ptr<backend::Backend> reference_ = *backend::CreateBackend({.name = "reference"});
   const double tolerance_ = std::string_view(GetParam()) == "reference" ? 1e-9 : 1e-7;
 };
@@ -193,7 +205,7 @@ void AdapterOracles::CheckMixedBatch(const Oracle& oracle) {
       !config && config.error().code == ErrorCode::kUnsupported) {
     return;
   }
-  const Model model = Load(oracle, tensors, backend_.get());
+  const Model model = Load(oracle, tensors, backend_);
   const AdapterFile first = MakeAdapter(model.loaded, tensors, 1),
                     second = MakeAdapter(model.loaded, tensors, 2);
   const auto bind = [&](const AdapterFile& file) {
@@ -247,7 +259,7 @@ TEST_P(AdapterOracles, OfLatentAttention) {
   EXPECT_GT(checked, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, AdapterOracles, ::testing::Values("reference", "cpu"),
+INSTANTIATE_TEST_SUITE_P(Backends, AdapterOracles, ::testing::Values("reference", "cpu", "vulkan"),
                          [](const auto& info) { return std::string(info.param); });
 
 class BadAdapter : public ::testing::Test {

@@ -34,6 +34,22 @@ Status RecordProduct(Recorder* to, uint32_t record, uint32_t type, uint32_t kind
                       {Groups(rows, kTileRows), Groups(tokens, kTileTokens), heads}, tokens);
 }
 
+// What the adapters of the rows add to a product that was just recorded.
+Status RecordAdapters(Recorder* to, const PassShape& shape, uint32_t record, RowKind rows,
+                      uint32_t kind, uint32_t out_rows, uint32_t count, uint32_t heads) {
+  if (count == 0) return {};
+  const uint32_t constants[] = {kVectorThreads, static_cast<uint32_t>(rows), kind};
+  for (uint32_t i = 0; i < shape.adapters; ++i) {
+    to->Barrier();
+    PUNA_RETURN_IF_ERROR(
+        to->Dispatch("low_rank_in", constants, record, {shape.most_rank, count, heads}, i));
+    to->Barrier();
+    PUNA_RETURN_IF_ERROR(to->Dispatch("low_rank_out", constants, record,
+                                      {Groups(out_rows, kVectorThreads), count, heads}, i));
+  }
+  return {};
+}
+
 bool Aligned(const Matrix& m) { return m.offset % 4 == 0 && m.stride % 4 == 0; }
 
 }  // namespace
@@ -50,18 +66,25 @@ Status PlanCompiler::AddProduct(WeightId weight, WeightId bias, uint32_t kind, P
   params.cols = static_cast<uint>(shape.cols);
   params.rows = static_cast<uint>(shape.rows);
   params.row_bytes = matrix.row_bytes;
+  params.weight_id = static_cast<uint>(weight);
   const RowKind rows = rows_;
   const uint32_t record = Record(params), type = static_cast<uint32_t>(matrix.type);
   const uint32_t heads = kind == kHeads ? static_cast<uint32_t>(shape.experts) : 1;
   const uint32_t per_row = kind == kChosen ? params.used : 1;
   const bool aligned = Aligned(params.source) && params.in_stride % 4 == 0;
   compiled_.steps.push_back({.record = [=](Recorder* to, const PassShape& shape_of_pass) -> Status {
-                               return RecordProduct(to, record, type, kind, aligned, params.rows,
-                                                    shape_of_pass.rows(rows) * per_row, heads);
+                               const uint32_t count = shape_of_pass.rows(rows) * per_row;
+                               PUNA_RETURN_IF_ERROR(RecordProduct(to, record, type, kind, aligned,
+                                                                  params.rows, count, heads));
+                               return RecordAdapters(to, shape_of_pass, record, rows, kind,
+                                                     params.rows, count, heads);
                              },
                              .reads = {source},
                              .writes = {result},
-                             .hidden = kind == kChosen});
+                             .hidden = kind == kChosen,
+                             .narrow = true});
+  compiled_.narrow_per_token =
+      std::max<int64_t>(compiled_.narrow_per_token, int64_t{per_row} * heads);
   return {};
 }
 
@@ -115,6 +138,11 @@ Status PlanCompiler::Add(const ExpertsOp& op) {
   const auto route = static_cast<size_t>(op.route);
   const int64_t used = route_used_[route];
   const int64_t hidden = plan_->weights[static_cast<size_t>(op.up)].rows;
+  if (options_.max_batch_tokens * used > kMostGroups) {
+    return MakeError(ErrorCode::kUnsupported,
+                     "{} tokens with {} experts each are more than {} rows",
+                     options_.max_batch_tokens, used, kMostGroups);
+  }
   const auto pair_slot = [&](int64_t width) {
     return SlotView(
         NewSlot({.row_floats = (width + 3) / 4 * 4, .kind = rows_, .rows_per_row = used}), width);

@@ -43,7 +43,11 @@ struct PassHeader {
   uint64_t selections;     // uint [slots][tokens][selection_words]
   uint64_t index_scores;   // float [tokens][32 * selection_words]
   uint64_t index_order;    // uint, likewise
-  uint64_t answer;         // where the outputs go
+  uint64_t low_rank;       // LowRankEntry [weights][segments][adapters]
+  uint64_t narrow;         // float [rows][heads][most_rank]
+  uint adapters;
+  uint most_rank;
+  uint64_t answer;  // where the outputs go
 };
 
 struct SegmentInfo {
@@ -70,6 +74,8 @@ struct EmbedParams {
   uint row_bytes;
   uint fixed_row;
   float scale;
+  uint weight_id;
+  uint rows;
 };
 
 struct ReduceParams {
@@ -126,9 +132,10 @@ struct ProductParams {
   uint row_bytes;
   uint in_stride;
   uint out_stride;
-  uint chosen_slot;   // uint [rows * used]
-  uint weight_slot;   // float, likewise
-  uint used;          // of chosen: rows per input row
+  uint chosen_slot;  // uint [rows * used]
+  uint weight_slot;  // float, likewise
+  uint used;         // of chosen: rows per input row
+  uint weight_id;
   uint shared_input;  // of chosen: the `used` rows of a token have one input
   uint weigh;         // of chosen: multiply the product by the weight of the expert
 };

@@ -166,13 +166,25 @@ void PlanCompiler::AddReduce(uint32_t kind, const ReduceParams& params, int64_t 
 }
 
 Status PlanCompiler::Add(const EmbedOp& op) {
+  const Weight& weight = plan_->weights[static_cast<size_t>(op.table)];
   PUNA_ASSIGN_OR_RETURN(const DeviceMatrix table, weights_->Matrix(op.table));
   const uint32_t record = Record(EmbedParams{.result = MatrixOf(op.out),
                                              .table = table.address,
                                              .row_bytes = table.row_bytes,
-                                             .scale = op.scale});
+                                             .scale = op.scale,
+                                             .weight_id = static_cast<uint>(op.table),
+                                             .rows = static_cast<uint>(weight.rows)});
   AddColumns("embed", {kThreads, static_cast<uint32_t>(table.type), 0, 0}, record,
              (op.out.width + 7) / 8, {}, {op.out});
+  const uint32_t groups = Groups(op.out.width, kThreads);
+  compiled_.steps.push_back(
+      {.record = [=](Recorder* to, const PassShape& shape) -> Status {
+         if (shape.adapters == 0) return {};
+         const uint32_t constants[] = {kThreads};
+         return to->Dispatch("low_rank_embed", constants, record, {groups, shape.tokens}, 0);
+       },
+       .reads = {op.out},
+       .writes = {op.out}});
   return {};
 }
 

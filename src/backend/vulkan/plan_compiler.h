@@ -26,6 +26,8 @@ struct PassShape {
   uint32_t parts = 1;       // of the keys in split attention
   uint32_t most_keys = 0;   // of IndexOp, rounded up
   uint32_t pass_bytes = 0;  // of what is copied to the device first, rounded up
+  uint32_t adapters = 0;    // the most of a segment
+  uint32_t most_rank = 0;   // of them, rounded up
   bool encodes = false;
   auto operator<=>(const PassShape&) const = default;
 
@@ -53,6 +55,7 @@ struct Step {
   // Beside what views say; two steps of which one touches hidden things wait for each other.
   std::vector<View> reads, writes;
   bool hidden = false;
+  bool narrow = false;  // with adapters: uses the memory for narrow products
 };
 
 // A buffer of the plan, or one of this backend's own.
@@ -84,6 +87,7 @@ struct CompiledPlan {
   int64_t page_bytes = 0, state_bytes = 0;
   RowKind output_rows = RowKind::kTokens;
   bool selects_keys = false;
+  int64_t narrow_per_token = 0;  // the most values of a rank that a step needs for a token
   int64_t answer_record = 0;
 };
 

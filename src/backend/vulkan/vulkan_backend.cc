@@ -1,6 +1,7 @@
 #include "backend/vulkan/vulkan_backend.h"
 
 #include <charconv>
+#include <mutex>
 
 #include "backend/vulkan/device.h"
 #include "backend/vulkan/vulkan_program.h"
@@ -10,12 +11,15 @@ namespace {
 
 class VulkanBackend final : public Backend {
  public:
-  explicit VulkanBackend(std::shared_ptr<Device> device) : device_(std::move(device)) {}
+  VulkanBackend(std::shared_ptr<Device> device, std::filesystem::path cache_folder)
+      : cache_folder_(std::move(cache_folder)), device_(std::move(device)) {}
   std::string_view name() const override { return "vulkan"; }
 
   Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
                                            const CompileOptions& options) override {
-    PUNA_ASSIGN_OR_RETURN(auto program, VulkanProgram::Load(std::move(plan), options, device_));
+    PUNA_ASSIGN_OR_RETURN(auto device, WorkingDevice());
+    PUNA_ASSIGN_OR_RETURN(auto program,
+                          VulkanProgram::Load(std::move(plan), options, std::move(device)));
     return std::unique_ptr<Program>(std::move(program));
   }
 
@@ -23,9 +27,23 @@ class VulkanBackend final : public Backend {
     return PredictMemory(plan, options).value_or(MemoryUse{});
   }
 
-  std::optional<int64_t> AvailableMemory() const override { return device_->AvailableBytes(); }
+  std::optional<int64_t> AvailableMemory() const override {
+    const std::lock_guard lock(mutex_);
+    return device_->AvailableBytes();
+  }
 
  private:
+  // A device that was lost is opened anew; programs that have it keep it, and fail.
+  Result<std::shared_ptr<Device>> WorkingDevice() {
+    const std::lock_guard lock(mutex_);
+    if (!device_->failure()) {
+      PUNA_ASSIGN_OR_RETURN(device_, Device::Open(device_->info().index, cache_folder_));
+    }
+    return device_;
+  }
+
+  const std::filesystem::path cache_folder_;
+  mutable std::mutex mutex_;
   std::shared_ptr<Device> device_;
 };
 
@@ -48,7 +66,7 @@ Result<int> IndexOf(std::string_view name) {
 Result<std::unique_ptr<Backend>> CreateVulkanBackend(const BackendOptions& options) {
   PUNA_ASSIGN_OR_RETURN(const int index, IndexOf(options.name));
   PUNA_ASSIGN_OR_RETURN(auto device, Device::Open(index, options.cache_folder));
-  return std::make_unique<VulkanBackend>(std::move(device));
+  return std::make_unique<VulkanBackend>(std::move(device), options.cache_folder);
 }
 
 }  // namespace puna::backend::vulkan

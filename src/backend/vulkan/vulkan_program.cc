@@ -61,8 +61,10 @@ bool Touches(const View& a, const View& b) {
 // What was dispatched since the last barrier.
 class Hazards {
  public:
+  explicit Hazards(bool adapters) : adapters_(adapters) {}
   bool NeedsBarrier(const Step& step) const {
     if (step.hidden && hidden_) return true;
+    if (adapters_ && step.narrow && narrow_) return true;
     const auto any = [](const std::vector<View>& views, const std::vector<View>& others) {
       return std::ranges::any_of(views, [&](const View& a) {
         return std::ranges::any_of(others, [&](const View& b) { return Touches(a, b); });
@@ -74,16 +76,17 @@ class Hazards {
     reads_.insert(reads_.end(), step.reads.begin(), step.reads.end());
     writes_.insert(writes_.end(), step.writes.begin(), step.writes.end());
     hidden_ = hidden_ || step.hidden;
+    narrow_ = narrow_ || step.narrow;
   }
   void Clear() {
     reads_.clear();
     writes_.clear();
-    hidden_ = false;
+    hidden_ = narrow_ = false;
   }
 
  private:
   std::vector<View> reads_, writes_;
-  bool hidden_ = false;
+  bool adapters_, hidden_ = false, narrow_ = false;
 };
 
 // The pass block: a header, then arrays, in one piece of memory.
@@ -102,9 +105,10 @@ class PassBlock {
   size_t size() const { return bytes_.size(); }
   // `header` with offsets made addresses.
   std::span<const uint8_t> Finish(PassHeader header, uint64_t base) {
-    for (uint64_t* offset : {&header.buffers, &header.token_ids, &header.positions,
-                             &header.row_segments, &header.output_rows, &header.segment_infos,
-                             &header.pages, &header.state_writes, &header.ropes}) {
+    for (uint64_t* offset :
+         {&header.buffers, &header.token_ids, &header.positions, &header.row_segments,
+          &header.output_rows, &header.segment_infos, &header.pages, &header.state_writes,
+          &header.low_rank, &header.ropes}) {
       *offset += base;
     }
     std::memcpy(bytes_.data(), &header, sizeof(header));
@@ -129,7 +133,8 @@ VulkanProgram::VulkanProgram(std::shared_ptr<const Plan> plan, const CompileOpti
     : plan_(std::move(plan)),
       options_(options),
       device_(std::move(device)),
-      weights_(plan_.get(), device_.get(), 0) {}
+      weights_(plan_.get(), device_.get(), 0),
+      adapters_(device_.get()) {}
 
 Result<std::unique_ptr<VulkanProgram>> VulkanProgram::Load(std::shared_ptr<const Plan> plan,
                                                            const CompileOptions& options,
@@ -214,6 +219,10 @@ Status VulkanProgram::MakeRoom(const PassShape& shape, int64_t scratch_pages) {
   const int64_t rows = plan_->pooled ? shape.segments : shape.outputs;
   PUNA_RETURN_IF_ERROR(
       Grow(&answer_, rows * plan_->output.width * int64_t{sizeof(float)}, MemoryKind::kAnswer));
+  PUNA_RETURN_IF_ERROR(
+      Grow(&narrow_,
+           compiled_.narrow_per_token * shape.tokens * shape.most_rank * int64_t{sizeof(float)},
+           MemoryKind::kDevice));
   if (!compiled_.selects_keys) return {};
   const int64_t keys = int64_t{shape.tokens} * shape.most_keys;
   PUNA_RETURN_IF_ERROR(Grow(&selections_, plan_->selections * keys / 8, MemoryKind::kDevice));
@@ -306,6 +315,10 @@ Result<PassShape> VulkanProgram::WritePass(const Batch& batch) {
   shape.most_keys = compiled_.selects_keys
                         ? std::bit_ceil(static_cast<uint32_t>(std::max<int64_t>(most_keys, 256)))
                         : 0;
+  PUNA_ASSIGN_OR_RETURN(const AdapterMemory::Table low_rank,
+                        adapters_.TableFor(batch, plan_->weights.size()));
+  shape.adapters = low_rank.most_rank == 0 ? 0 : low_rank.adapters;
+  shape.most_rank = low_rank.most_rank == 0 ? 0 : std::bit_ceil(low_rank.most_rank);
   PUNA_RETURN_IF_ERROR(MakeRoom(shape, scratch_pages));
 
   std::vector<uint64_t> addresses;
@@ -325,6 +338,10 @@ Result<PassShape> VulkanProgram::WritePass(const Batch& batch) {
   header.pages = block.Add<uint64_t>(pages);
   header.state_writes = block.Add<StateWriteInfo>(writes);
   header.ropes = block.Add<float>(RopeValues(batch));
+  header.low_rank = block.Add<LowRankEntry>(low_rank.entries);
+  header.adapters = shape.adapters;
+  header.most_rank = shape.most_rank;
+  header.narrow = narrow_.address();
   header.selections = selections_.address();
   header.index_scores = index_scores_.address();
   header.index_order = index_order_.address();
@@ -401,7 +418,7 @@ Status VulkanProgram::RecordPass(VkCommandBuffer commands, const PassShape& shap
                   VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT);
   }
   const std::span<const Step> all(compiled_.steps);
-  Hazards hazards;
+  Hazards hazards(shape.adapters > 0);
   for (const Step& step :
        shape.encodes ? all.first(compiled_.encoder_steps) : all.subspan(compiled_.encoder_steps)) {
     if (hazards.NeedsBarrier(step)) {
@@ -450,12 +467,6 @@ Status VulkanProgram::Run(const Batch& batch, std::span<float> out) {
 }
 
 Status VulkanProgram::RunPass(const Batch& batch, std::span<float> out) {
-  for (const Segment& segment : batch.segments) {
-    if (!segment.adapters.empty()) {
-      return MakeError(ErrorCode::kUnsupported,
-                       "adapters are not computed on GPUs yet: set PUNA_DEVICE=cpu");
-    }
-  }
   PUNA_RETURN_IF_ERROR(FlushCopies());
   PUNA_ASSIGN_OR_RETURN(const PassShape shape, WritePass(batch));
   PUNA_ASSIGN_OR_RETURN(const VkCommandBuffer commands, CommandsFor(shape));

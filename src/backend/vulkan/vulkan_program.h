@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/vulkan/adapter_memory.h"
 #include "backend/vulkan/device.h"
 #include "backend/vulkan/page_memory.h"
 #include "backend/vulkan/plan_compiler.h"
@@ -64,13 +65,14 @@ class VulkanProgram final : public Program {
   CompileOptions options_;
   std::shared_ptr<Device> device_;
   WeightUpload weights_;
+  AdapterMemory adapters_;
   CompiledPlan compiled_;
   MemoryUse memory_;
   Buffer records_;
   std::vector<Buffer> slots_;
   std::unique_ptr<PageMemory> pages_, states_;
   Buffer upload_, pass_, answer_;
-  Buffer selections_, index_scores_, index_order_;
+  Buffer narrow_, selections_, index_scores_, index_order_;
   std::vector<PageCopy> copies_;  // to be done before the next pass
   Status failure_;
 
