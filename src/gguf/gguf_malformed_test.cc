@@ -193,7 +193,7 @@ TEST(GgufMalformedTest, TensorTable) {
       {"bytes", shape({kHuge}, kF32),
        "tensor 'weight': dimensions [4611686018427387904] of type F32 need too many bytes"},
       {"unknown type", shape({32}, 1000), "tensor 'weight' has type 1000", ErrorCode::kUnsupported},
-      {"removed type", shape({32}, 4), "tensor 'weight' has type 4", ErrorCode::kUnsupported},
+      {"removed type", shape({32}, 5), "tensor 'weight' has type 5", ErrorCode::kUnsupported},
       {"partial block", shape({48, 2}, kQ4_0),
        "tensor 'weight': rows of 48 values, expected a multiple of 32 for type Q4_0"},
       {"scalar of blocks", shape({}, kQ4_0),
