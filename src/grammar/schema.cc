@@ -5,6 +5,7 @@
 #include "grammar/schema.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <utility>
 
@@ -22,6 +23,8 @@ constexpr size_t kMaxRules = 20'000;
 // Patterns of property names that may overlap: each combination is told apart.
 constexpr size_t kMaxNamePatterns = 5;
 constexpr int64_t kMaxCountedMembers = 20'000;
+// Each set of them is a state.
+constexpr size_t kMaxUniqueValues = 8;
 
 class SchemaWriter {
  public:
@@ -113,7 +116,7 @@ class SchemaWriter {
       meant |= kObjectType;
     }
     if (!limits->arrays.empty() || !limits->contains.empty() || limits->min_items > 0 ||
-        limits->max_items >= 0)
+        limits->max_items >= 0 || limits->unique_items)
       meant |= kArrayType;
     if (!limits->strings.empty() || limits->min_length > 0 || limits->max_length >= 0)
       meant |= kStringType;
@@ -289,6 +292,10 @@ class SchemaWriter {
     };
     size_t prefix = 0;
     for (const ArrayGroup& group : limits.arrays) prefix = std::max(prefix, group.prefix.size());
+    if (limits.unique_items && limits.max_items != 0 && limits.max_items != 1) {
+      PUNA_ASSIGN_OR_RETURN(const ExprId items, UniqueItems(limits, min, prefix));
+      return wrap(items);
+    }
     if (!limits.contains.empty()) {
       PUNA_ASSIGN_OR_RETURN(const ExprId items, CountedItems(limits, min, prefix));
       return wrap(items);
@@ -317,6 +324,62 @@ class SchemaWriter {
       rest = out_.Call(rule);
     }
     return wrap(rest);
+  }
+
+  // The values of which an item must be one, each once, if they are listed or follow from the type.
+  Result<std::vector<Json>> ListedValues(const Literals& literals) {
+    std::vector<Json> all;
+    PUNA_ASSIGN_OR_RETURN(const Cases cases, cases_.Of(literals));
+    for (const Case& limits : cases) {
+      std::vector<Json> values = {nullptr, false, true};
+      if (limits.values) {
+        values = *limits.values;
+      } else if ((limits.types & ~(kNullType | kBooleanType)) != 0) {
+        return Unsayable("\"uniqueItems\" of items that are not from a list of values");
+      }
+      for (const Json& value : values) {
+        PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.Accepts(limits, value, 0));
+        if (accepted && std::find(all.begin(), all.end(), value) == all.end()) all.push_back(value);
+      }
+    }
+    return all;
+  }
+
+  // Of values from a short list: those that are used up are the state.
+  Result<ExprId> UniqueItems(const Case& limits, int64_t min, size_t prefix) {
+    if (!limits.contains.empty()) return Unsayable("\"uniqueItems\" together with \"contains\"");
+    std::vector<Json> values;
+    std::vector<std::vector<size_t>> allowed(prefix + 1);  // by place; behind the prefix all alike
+    for (size_t place = 0; place <= prefix; ++place) {
+      PUNA_ASSIGN_OR_RETURN(const std::vector<Json> here,
+                            ListedValues(SchemaCases::OfItem(limits.arrays, place)));
+      for (const Json& value : here) {
+        const auto known = std::find(values.begin(), values.end(), value);
+        allowed[place].push_back(static_cast<size_t>(known - values.begin()));
+        if (known == values.end()) values.push_back(value);
+      }
+    }
+    if (values.size() > kMaxUniqueValues) return Unsayable("\"uniqueItems\" of so many values");
+    std::vector<RuleId> rules;
+    for (size_t used = 0; used < (size_t{1} << values.size()); ++used)
+      rules.push_back(out_.AddRule("items"));
+    for (size_t used = 0; used < rules.size(); ++used) {
+      const auto place = static_cast<size_t>(std::popcount(used));
+      const auto count = static_cast<int64_t>(place);
+      std::vector<ExprId> choices;
+      if (count >= min) choices.push_back(place == 0 ? out_.Empty() : Space());
+      const bool more = limits.max_items < 0 || count < limits.max_items;
+      for (const size_t i : allowed[std::min(place, prefix)]) {
+        if (!more || ((used >> i) & 1) != 0) continue;
+        Case one;
+        one.values.emplace(1, values[i]);
+        PUNA_ASSIGN_OR_RETURN(const ExprId value, WriteValues(one));
+        choices.push_back(out_.Sequence({place == 0 ? out_.Empty() : Comma(), value,
+                                         out_.Call(rules[used | (size_t{1} << i)])}));
+      }
+      out_.Define(rules[used], out_.Choice(std::move(choices)));
+    }
+    return out_.Call(rules[0]);
   }
 
   // With "contains", the items so far and those among them that count are states of their own.

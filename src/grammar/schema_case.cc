@@ -74,6 +74,7 @@ std::optional<Case> Both(const Case& a, const Case& b) {
   }
   out.min_length = std::max(a.min_length, b.min_length);
   out.max_length = SmallerMax(a.max_length, b.max_length);
+  out.unique_items = a.unique_items || b.unique_items;
   out.min_items = std::max(a.min_items, b.min_items);
   out.max_items = SmallerMax(a.max_items, b.max_items);
   out.min_properties = std::max(a.min_properties, b.min_properties);

@@ -75,6 +75,7 @@ struct Case {
   std::vector<ArrayGroup> arrays;
   std::vector<ContainsLimit> contains;
   int64_t min_items = 0, max_items = -1;
+  bool unique_items = false;
   std::vector<ObjectGroup> objects;
   std::vector<std::string> required;
   Literals names;  // of properties

@@ -453,6 +453,11 @@ Result<bool> SchemaCases::Accepts(const Case& limits, const Json& value, int dep
   }
   if (value.is_array()) {
     if (!within(value.size(), limits.min_items, limits.max_items)) return false;
+    for (size_t i = 0; limits.unique_items && i < value.size(); ++i) {
+      if (std::find(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(i), value[i]) !=
+          value.begin() + static_cast<std::ptrdiff_t>(i))
+        return false;
+    }
     for (size_t i = 0; i < value.size(); ++i) {
       PUNA_ASSIGN_OR_RETURN(const bool accepted,
                             Accepts(OfItem(limits.arrays, i), value[i], depth + 1));

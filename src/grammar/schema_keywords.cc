@@ -121,8 +121,9 @@ Status SchemaCases::ReadObjectKeyword(const Json& schema, const std::string& key
 Status SchemaCases::ReadArrayKeyword(const Json& schema, const std::string& keyword,
                                      const Json& value, Case* out) {
   if (keyword == "uniqueItems") {
-    if (value == false) return {};
-    return Unsupported(schema, "\"uniqueItems\"");
+    if (!value.is_boolean()) return Wrong(schema, keyword, "true or false");
+    out->unique_items = value.get<bool>();
+    return {};
   }
   if (keyword == "contains") {
     ContainsLimit contains{{&value, false}};

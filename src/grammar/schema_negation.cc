@@ -108,7 +108,7 @@ Result<Cases> SchemaCases::NegateKeyword(const Json& schema, const std::string& 
     }
     return all;
   }
-  if (keyword.starts_with("unevaluated"))
+  if (keyword.starts_with("unevaluated") || (keyword == "uniqueItems" && value != false))
     return Unsupported(schema, "\"" + keyword + "\" in \"not\"");
   return NegateSimple(schema, keyword, value);
 }

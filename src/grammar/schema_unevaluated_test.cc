@@ -76,6 +76,26 @@ TEST(SchemaUnevaluated, ItemsThatNoPartHasSeen) {
       {R"({"items": {"type": "integer"}, "unevaluatedItems": false})", {R"([1, 2])"}, {"[null]"}});
 }
 
+TEST(SchemaUniqueItems, OfListedValues) {
+  Check(
+      {R"({"type": "array", "items": {"enum": ["a", "b", 1, 1.0]}, "uniqueItems": true, "minItems": 1})",
+       {R"(["a"])", R"([1, "b", "a"])"},
+       {R"([])", R"(["a", "a"])", R"([1, 1.0])", R"(["a", "b", 1, "a"])"}});
+  Check(
+      {R"({"prefixItems": [{"type": "boolean"}, {"type": "boolean"}], "items": false, "uniqueItems": true})",
+       {R"([true])", R"([false, true])", R"([])"},
+       {R"([true, true])", R"([true, false, null])"}});
+  Check({R"({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": true, "maxItems": 2})",
+         {R"([3, 1])"},
+         {R"([1, 2, 3])", R"([2, 2])"}});
+  for (const char* schema : {R"({"uniqueItems": true})", R"({"not": {"uniqueItems": true}})",
+                             R"({"items": {"type": "integer"}, "uniqueItems": true})"}) {
+    const auto grammar = Grammar::Compile(Part::Schema(Json::parse(schema)));
+    ASSERT_FALSE(grammar.has_value()) << schema;
+    EXPECT_NE(grammar.error().message.find("uniqueItems"), std::string::npos);
+  }
+}
+
 TEST(SchemaUnevaluated, WhatCannotBeSaidIsNamed) {
   for (const char* schema :
        {R"({"not": {"unevaluatedProperties": false}})",
