@@ -136,7 +136,7 @@ Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> f
   };
   draft.compile.settle_later = true;
   PUNA_ASSIGN_OR_RETURN(parts.program, backend->Compile(draft.plan, draft.compile));
-  parts.unsettled = file;
+  if (parts.program->Settle(0)) parts.unsettled = file;
   parts.vocabulary = draft.plan->vocabulary;
   parts.output_width = draft.plan->output.width;
   parts.pooled = draft.plan->pooled;
@@ -178,16 +178,18 @@ bool Engine::idle() const { return state_->waiting.empty() && state_->running.em
 
 EngineUsage Engine::usage() const {
   const State& s = *state_;
-  return {.waiting = static_cast<int64_t>(s.waiting.size()),
-          .running = static_cast<int64_t>(s.running.size()),
-          .pages = s.pool.total(),
-          .pages_in_use = s.pool.total() - s.pool.free(),
-          .pages_touched = s.pages_touched,
-          .state_slots = s.pool.states().total(),
-          .state_slots_touched = s.slots_touched,
-          .preemptions = s.preemptions,
-          .evictions = s.prefixes.evictions(),
-          .adapter_bytes = s.adapters.bytes()};
+  return {
+      .waiting = static_cast<int64_t>(s.waiting.size()),
+      .running = static_cast<int64_t>(s.running.size()),
+      .pages = s.pool.total(),
+      .pages_in_use = s.pool.total() - s.pool.free(),
+      .pages_touched = s.pages_touched,
+      .state_slots = s.pool.states().total(),
+      .state_slots_touched = s.slots_touched,
+      .unsettled_bytes = s.parts.unsettled != nullptr ? s.parts.program->memory_use().weights : 0,
+      .preemptions = s.preemptions,
+      .evictions = s.prefixes.evictions(),
+      .adapter_bytes = s.adapters.bytes()};
 }
 
 // Numbers that were free before are taken in order, so the pages with memory are the lowest ones,

@@ -234,7 +234,8 @@ Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_by
     for (const auto& other : residents) {
       if (other.get() == resident || !other->placed) continue;
       ++loaded;
-      held_by_others += other->loaded ? other->size_bytes() + other->reserved_bytes()
+      held_by_others += other->loaded ? other->size_bytes() + other->reserved_bytes() -
+                                            other->usage.unsettled_bytes  // in both
                                       : other->fixed_bytes + other->planned_pool_bytes;
     }
     const bool too_many = options.max_loaded_models > 0 && loaded >= options.max_loaded_models;

@@ -100,7 +100,7 @@ struct Resident {
   int64_t reserved_bytes() const {
     if (loaded) {
       return page_bytes * (usage.pages - usage.pages_touched) +
-             slot_bytes * (usage.state_slots - usage.state_slots_touched);
+             slot_bytes * (usage.state_slots - usage.state_slots_touched) + usage.unsettled_bytes;
     }
     return placed ? std::max<int64_t>(0, fixed_bytes - packed_bytes) + planned_pool_bytes : 0;
   }

@@ -45,6 +45,7 @@ struct Meddling {
   int loads_begun = 0, first_free_load = INT_MAX;  // only those before it wait
   std::atomic<bool> throw_in_run = false;
   std::atomic<bool> fail_in_run = false;
+  std::atomic<bool> unsettled = false;  // there is always more to settle
   std::atomic<int> runs = 0, programs = 0, released = 0;
   std::atomic<int64_t> weights_bytes = 0;  // what Predict claims, if not 0
 
@@ -83,6 +84,10 @@ class MeddledProgram : public backend::Program {
     backend::MemoryUse use = inner_->memory_use();
     if (meddling_->weights_bytes > 0) use.weights = meddling_->weights_bytes;
     return use;
+  }
+  bool Settle(double) override {
+    if (meddling_->unsettled) std::this_thread::sleep_for(milliseconds(1));
+    return meddling_->unsettled;
   }
   std::string Describe() const override { return inner_->Describe(); }
 
@@ -477,6 +482,24 @@ TEST_F(SchedulerTest, EvictsTheLeastRecentlyUsedIdleModel) {
   }
   EXPECT_EQ(Run(2, Request(2)).tokens.size(), 2u);
   EXPECT_THAT(Resident(), ::testing::UnorderedElementsAre("model0", "model2"));
+}
+
+// What the system calls available is promised to the weights of the first model.
+TEST_F(SchedulerTest, WeightsThatAreNotInPlaceYetCount) {
+  meddling_->weights_bytes = 600 * kMegabyte;
+  available_ = 1000 * kMegabyte;
+  meddling_->unsettled = true;
+  Start();
+  Run(0, Request(2));
+  WaitUntilIdle(models_[0].name);
+  EXPECT_EQ(Run(1, Request(2)).tokens.size(), 2u);
+  EXPECT_EQ(Resident(), std::vector<std::string>{"model1"});
+  meddling_->unsettled = false;
+  EXPECT_TRUE(Soon([&] {
+    Run(1, Request(2));  // settles
+    Run(0, Request(2));
+    return Resident().size() == 2u;
+  }));
 }
 
 TEST_F(SchedulerTest, MaxLoadedModels) {

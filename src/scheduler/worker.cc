@@ -130,6 +130,7 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
       lock.unlock();  // nobody else touches the engine
       more = engine->Settle();
       lock.lock();
+      resident->usage = engine->usage();
     }
     const Clock::time_point pause = ExpiryAfter(now, options.release_after);
     if (pause < deadline && !resident->wake.wait_until(lock, pause, called)) {

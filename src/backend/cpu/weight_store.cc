@@ -203,7 +203,7 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
 bool WeightStore::Settle(ThreadPool* pool, TurnMutex* turns, double seconds) {
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-  while (settled_ < later_.size()) {
+  while (settled_ < later_.size() && Clock::now() < end) {
     const std::span<Chunk> some = std::span(later_).subspan(
         settled_, std::min(static_cast<size_t>(kChunksOfATurn), later_.size() - settled_));
     {
@@ -218,7 +218,6 @@ bool WeightStore::Settle(ThreadPool* pool, TurnMutex* turns, double seconds) {
     }
     for (const Chunk& chunk : some) chunk.packed->packed_groups = chunk.end;
     settled_ += some.size();
-    if (Clock::now() >= end) break;
   }
   if (settled_ < later_.size()) return true;
   for (auto& [key, entry] : matrices_) entry->packed.source = nullptr;

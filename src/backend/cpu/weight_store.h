@@ -43,7 +43,8 @@ class WeightStore {
   // `settle_later`: leaves to Settle what Multiply can do without.
   Status Load(ThreadPool* pool, TurnMutex* turns,
               const std::function<bool(int64_t, int64_t)>& progress, bool settle_later);
-  // Goes on for about so long; false if nothing is left. Not while somebody multiplies.
+  // Goes on for about so long (0: only tells); false if nothing is left. Not while somebody
+  // multiplies.
   bool Settle(ThreadPool* pool, TurnMutex* turns, double seconds);
 
  private:
