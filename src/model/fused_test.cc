@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "gguf/gguf.h"
 #include "tests/support/editable_model.h"
 #include "tests/support/oracle.h"
@@ -41,9 +43,11 @@ void Fuse(Tensors* tensors, const std::string& a_name, const std::string& b_name
 // The oracle's file with other tensors and, if `architecture` is not empty, under another name;
 // then its NMSE.
 double NmseRewritten(const Oracle& oracle, const gguf::File& file, const Tensors& tensors,
-                     const std::string& architecture) {
+                     const std::string& architecture,
+                     const std::function<void(gguf::Writer*)>& add_keys = {}) {
   gguf::Writer writer;
   CopyMetadata(file, architecture, &writer);
+  if (add_keys) add_keys(&writer);
   AddTensors(tensors, &writer);
   const TemporaryDirectory folder;
   EXPECT_TRUE(writer.WriteFile(folder.path() / "rewritten.gguf").has_value());
@@ -137,6 +141,21 @@ TEST(Fused, MatricesWithAScale) {
     for (const std::string& stem : matrices) Split(&tensors, stem);
     EXPECT_LT(NmseRewritten(oracle, *file, tensors, ""), 1e-9) << name;
   }
+}
+
+// llama.cpp saves every number it has for a network, absent ones as 0 or -1.
+TEST(Fused, AbsentNumbersWrittenAsZero) {
+  const Oracle oracle = Find("llama-moe");
+  const auto file = *gguf::File::Open(oracle.gguf);
+  const double nmse =
+      NmseRewritten(oracle, *file, ReadTensors(*file), "", [](gguf::Writer* writer) {
+        writer->Set("llama.expert_weights_scale", 0.0f);
+        writer->Set("llama.expert_weights_norm", false);
+        writer->Set("llama.expert_shared_feed_forward_length", uint32_t{0});
+        writer->Set("llama.attention.scale", 0.0f);
+        writer->Set("llama.pooling_type", uint32_t{0xffffffff});
+      });
+  EXPECT_LT(nmse, 1e-9);
 }
 
 TEST(Fused, ExpertsWithAScaleAreRefused) {

@@ -79,6 +79,11 @@ double MetadataReader::Number(std::string_view key, double min, double max, doub
   return FindNumber(key, min, max).value_or(fallback);
 }
 
+double MetadataReader::Factor(std::string_view key) {
+  const double factor = Number(key, 0, 1e9, 1);
+  return factor == 0 ? 1 : factor;
+}
+
 bool MetadataReader::Bool(std::string_view key, bool fallback) {
   return Take(file_.GetBool(FullKey(key))).value_or(fallback);
 }

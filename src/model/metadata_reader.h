@@ -51,6 +51,8 @@ class MetadataReader {
   // Finite numbers in [min, max].
   double Number(std::string_view key, double min, double max);
   double Number(std::string_view key, double min, double max, double fallback);
+  // What something is multiplied by; 1 where it is absent, or 0, as llama.cpp saves what is absent.
+  double Factor(std::string_view key);
   bool Bool(std::string_view key, bool fallback);
   std::string String(std::string_view key, std::string_view fallback);
   // One value per layer: an array of at least `layers` integers, or one for all. Always returns

@@ -72,12 +72,11 @@ std::optional<MoeConfig> ReadMoe(MetadataReader& in, const DecoderTraits& traits
   moe.hidden = in.Integer("expert_feed_forward_length", {0, kHiddenRange.max}, 0);
   if (moe.hidden == 0) moe.hidden = hidden;
   const int64_t shared = in.Integer("expert_shared_count", {0, 1024}, 0);
-  moe.shared_hidden =
-      in.Integer("expert_shared_feed_forward_length", {0, kHiddenRange.max}, shared * moe.hidden);
+  moe.shared_hidden = in.Integer("expert_shared_feed_forward_length", {0, kHiddenRange.max}, 0);
+  if (moe.shared_hidden == 0) moe.shared_hidden = shared * moe.hidden;
   moe.score = ScoreOf(in, traits.router);
-  moe.normalize = in.Bool("expert_weights_norm", traits.normalize_experts);
-  moe.scale = in.Number("expert_weights_scale", 0, kLargest, 1);
-  if (moe.scale == 0) moe.scale = 1;
+  moe.normalize = traits.normalize_experts || in.Bool("expert_weights_norm", false);
+  moe.scale = in.Factor("expert_weights_scale");
   moe.groups = std::max<int64_t>(1, in.Integer("expert_group_count", {0, moe.experts}, 1));
   moe.groups_used =
       std::max<int64_t>(1, in.Integer("expert_group_used_count", {0, moe.groups}, moe.groups));

@@ -1,5 +1,6 @@
 // DeepSeek and others with latent attention: one narrow latent per token instead of keys and values
 // per head.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -14,12 +15,15 @@ void ReadLatent(MetadataReader& in, ModelConfig* config) {
   for (LayerConfig& layer : config->layers) {
     AttentionConfig& attention = layer.attention;
     attention.latent = LatentConfig{
-        .q_rank = in.Integer("attention.q_lora_rank", kWidthRange, 0),
+        .q_rank = in.Integer("attention.q_lora_rank", {0, kWidthRange.max}, 0),
         .kv_rank = in.Integer("attention.kv_lora_rank", kWidthRange),
     };
     attention.kv_heads = attention.heads;
-    attention.k_size = in.Integer("attention.key_length_mla", kHeadSizeRange, attention.k_size);
-    attention.v_size = in.Integer("attention.value_length_mla", kHeadSizeRange, attention.v_size);
+    const IntegerRange size{0, kHeadSizeRange.max};
+    const int64_t k_size = in.Integer("attention.key_length_mla", size, 0),
+                  v_size = in.Integer("attention.value_length_mla", size, 0);
+    if (k_size > 0) attention.k_size = k_size;
+    if (v_size > 0) attention.v_size = v_size;
   }
 }
 
@@ -51,7 +55,8 @@ ModelConfig ReadDeepSeek2(MetadataReader& in, RouterScore router) {
   ReadLatent(in, &config);
   ReadLatentYarn(in, &config);
   const double scale = in.Number("attention.temperature_scale", 0, 1e9, 0);
-  const int64_t length = in.Integer("attention.temperature_length", kContextRange, 1);
+  const int64_t length =
+      std::max<int64_t>(1, in.Integer("attention.temperature_length", {0, kContextRange.max}, 1));
   for (LayerConfig& layer : config.layers) {
     if (scale != 0) layer.attention.temperature = {.scale = scale, .length = length};
   }

@@ -79,7 +79,7 @@ ModelConfig KimiLinear(MetadataReader& in) {
     layer.attends = attention.kv_heads > 0;
     if (!layer.attends) layer.recurrent = net;
     attention.latent = LatentConfig{
-        .q_rank = in.Integer("attention.q_lora_rank", kWidthRange, 0),
+        .q_rank = in.Integer("attention.q_lora_rank", {0, kWidthRange.max}, 0),
         .kv_rank = in.Integer("attention.kv_lora_rank", kWidthRange),
     };
     attention.heads = attention.kv_heads = net.heads;

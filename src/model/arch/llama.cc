@@ -99,9 +99,9 @@ ModelConfig Mistral3(MetadataReader& in) {
 // The same network with its scales made explicit; rope.scaling.finetuned = false means no rope.
 ModelConfig Granite(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {});
-  config.embedding_scale = in.Number("embedding_scale", 0, 1e9, 1);
-  config.residual_scale = in.Number("residual_scale", 0, 1e9, 1);
-  config.logit_scale = 1 / in.Number("logit_scale", 1e-9, 1e9);
+  config.embedding_scale = in.Factor("embedding_scale");
+  config.residual_scale = in.Factor("residual_scale");
+  config.logit_scale = 1 / in.Factor("logit_scale");
   for (LayerConfig& layer : config.layers)
     layer.attention.rope.enabled = in.Bool("rope.scaling.finetuned", true);
   return config;

@@ -79,13 +79,9 @@ ModelConfig FalconH1(MetadataReader& in) {
 ModelConfig GraniteHybrid(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.optional_blocks = true});
   ReplaceHeadless(ReadMamba2(in), &config);
-  const auto factor = [&in](const char* key) {
-    const double value = in.Number(key, 0, 1e9, 1);
-    return value == 0 ? 1 : value;
-  };
-  config.embedding_scale = factor("embedding_scale");
-  config.residual_scale = factor("residual_scale");
-  config.logit_scale = 1 / factor("logit_scale");
+  config.embedding_scale = in.Factor("embedding_scale");
+  config.residual_scale = in.Factor("residual_scale");
+  config.logit_scale = 1 / in.Factor("logit_scale");
   for (LayerConfig& layer : config.layers) {
     layer.attention.rope.enabled = in.Bool("rope.scaling.finetuned", true);
     if (layer.feed_forward.moe) layer.feed_forward.moe->hidden = layer.feed_forward.hidden;

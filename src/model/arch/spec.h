@@ -33,9 +33,8 @@ struct DecoderTraits {
   bool has_rope = true;
   Activation activation = Activation::kSilu;
   bool gated = true;
-  // Mixture of experts, where the metadata does not say:
-  RouterScore router = RouterScore::kSoftmax;
-  bool normalize_experts = true;
+  RouterScore router = RouterScore::kSoftmax;  // of a mixture, where the metadata does not say
+  bool normalize_experts = true;               // false: where the metadata says so
   // Used where the metadata has no epsilon; below 0: that is an error.
   double epsilon = -1;
   // Layers may be without heads or without a feed-forward: their numbers may be 0 or absent.
