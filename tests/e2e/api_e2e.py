@@ -112,7 +112,7 @@ def generate_errors(server):
     contains("context", error({"model": "mini", "prompt": "word " * 5000}, 400))
     equal("invalid format: \"\\\"xml\\\"\"; expected \"json\" or a valid JSON Schema object",
           error({"model": "mini", "prompt": "x", "format": "xml"}, 400))
-    contains("\"uniqueItems\" is not supported", error({"model": "mini", "prompt": "x", "format": {
+    contains("\"uniqueItems\" of items that are not from a list", error({"model": "mini", "prompt": "x", "format": {
         "type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}}}, 400))
     contains("contradicts itself", error({"model": "mini", "prompt": "x", "format": {"type": "integer", "enum": ["a"]}}, 400))
     contains("grammar, line 1", error({"model": "mini", "prompt": "x", "options": {"grammar": "root ::= ("}}, 400))
