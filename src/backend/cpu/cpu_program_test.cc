@@ -191,21 +191,7 @@ TEST_P(PerIsa, Experts) {
 
 TEST_P(PerIsa, StreamOps) {
   for (const int64_t width : kWidths) {
-    auto plan = ElementPlan(width, [&](PlanBuilder* b, View x, View y, View out) {
-      const View three = b->Buffer(3 * width), weights = b->Buffer(6), two = b->Buffer(2 * width);
-      b->Do(CopyHeadsOp{x, three, 3, width, 0, width});
-      b->Do(XieluOp{{three.buffer, 0, width}, 0.8f, 1.1f, 0.5f, -1e-6f});
-      if (width > 1) b->Do(CutBelowOp{{three.buffer, width, width}, 0.3f});
-      b->Do(MatchLengthOp{three, y});
-      b->Do(MatMulOp{y, weights, b->Matrix(6, width)});
-      b->Do(SoftmaxOp{weights});
-      b->Do(MixOp{three, weights, two, 3, 2});
-      b->Do(GatedOp{Activation::kSilu, y, {two.buffer, 0, width}, out, 0.9f, 1, true});
-      b->Do(ScaleOp{out, 0.7f, 0, 0, 0.1f, b->Vector(width)});
-      b->Do(PositionScaleOp{out, 0.3f, 4, 2});
-      b->Do(AddOp{out, {two.buffer, width, width}, out});
-    });
-    EXPECT_LT(Compare(plan, {{{0, 5}, {1, 21}}}, {}), kFloatTolerance) << width;
+    EXPECT_LT(Compare(StreamPlan(width), {{{0, 5}, {1, 21}}}, {}), kFloatTolerance) << width;
   }
 }
 
