@@ -92,8 +92,8 @@ Result<Conversion> PlanConversion(const ModelFiles& files) {
   PUNA_ASSIGN_OR_RETURN(
       const GatherShape shape,
       SetNetwork(*checkpoint, *family, &conversion.metadata, &conversion.tensors));
-  std::vector<TensorRule> rules(family->rules.begin(), family->rules.end());
-  rules.insert(rules.end(), family->more_rules.begin(), family->more_rules.end());
+  std::vector<TensorRule> rules;
+  for (const auto group : family->rules) rules.insert(rules.end(), group.begin(), group.end());
   PUNA_ASSIGN_OR_RETURN(std::vector<TensorSource> gathered,
                         GatherTensors(checkpoint, rules, shape));
   conversion.stored_type = StoredType(*checkpoint, gathered);

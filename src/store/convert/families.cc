@@ -12,17 +12,29 @@ using X = Transform;
 constexpr TensorRule kEnds[] = {
     {"token_embd", "model.embed_tokens"}, {"output_norm", "model.norm"}, {"output", "lm_head"}};
 
-// Llama's, whose rope turns neighbours in GGUF and halves in Hugging Face's files.
-constexpr TensorRule kLlama[] = {
-    {"token_embd", "model.embed_tokens"},
-    {"output_norm", "model.norm"},
-    {"output", "lm_head"},
+constexpr TensorRule kNorms[] = {
     {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
+    {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"},
+};
+constexpr TensorRule kAttention[] = {
+    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"},
+    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"},
+    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
+    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
+};
+// Llama's rope turns neighbours in GGUF and halves in Hugging Face's files; the others' turns
+// halves in both.
+constexpr TensorRule kPairedAttention[] = {
     {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj", X::kQueryPairs},
     {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj", X::kKeyPairs},
     {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
     {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
-    {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"},
+};
+constexpr TensorRule kHeadNorms[] = {
+    {"blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm"},
+    {"blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_norm"},
+};
+constexpr TensorRule kMlp[] = {
     {"blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"},
     {"blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"},
     {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"},
@@ -45,24 +57,6 @@ constexpr TensorRule kGraniteExperts[] = {
     {"blk.{}.ffn_down_shexp", "model.layers.{}.shared_mlp.output_linear"},
 };
 
-// Qwen's, and all whose rope turns halves in both.
-constexpr TensorRule kHalves[] = {
-    {"token_embd", "model.embed_tokens"},
-    {"output_norm", "model.norm"},
-    {"output", "lm_head"},
-    {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
-    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"},
-    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"},
-    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
-    {"blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm"},
-    {"blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_norm"},
-    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
-    {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"},
-    {"blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"},
-    {"blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"},
-    {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"},
-};
-
 constexpr TensorRule kQwenExperts[] = {
     {"blk.{}.ffn_gate_inp", "model.layers.{}.mlp.gate"},
     {"blk.{}.ffn_gate_exps", "model.layers.{}.mlp.experts.{e}.gate_proj"},
@@ -79,15 +73,8 @@ constexpr TensorRule kGemma[] = {
     {"output_norm", "model.norm", X::kAddOne},
     {"output", "lm_head"},
     {"blk.{}.attn_norm", "model.layers.{}.input_layernorm", X::kAddOne},
-    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"},
-    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"},
-    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
     {"blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm", X::kAddOne},
     {"blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_norm", X::kAddOne},
-    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
-    {"blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"},
-    {"blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"},
-    {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"},
 };
 constexpr TensorRule kGemma1Norms[] = {
     {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm", X::kAddOne}};
@@ -98,34 +85,19 @@ constexpr TensorRule kGemma2Norms[] = {
 };
 
 constexpr TensorRule kPhi3[] = {
-    {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
     {"blk.{}.attn_qkv", "model.layers.{}.self_attn.qkv_proj"},
     {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
-    {"blk.{}.ffn_norm", "model.layers.{}.post_attention_layernorm"},
     {"blk.{}.ffn_up", "model.layers.{}.mlp.gate_up_proj"},
     {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"},
 };
 
-constexpr TensorRule kOlmo2[] = {
-    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"},
-    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"},
-    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
-    {"blk.{}.attn_q_norm", "model.layers.{}.self_attn.q_norm"},
-    {"blk.{}.attn_k_norm", "model.layers.{}.self_attn.k_norm"},
-    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
+constexpr TensorRule kOlmo2Norms[] = {
     {"blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"},
     {"blk.{}.post_ffw_norm", "model.layers.{}.post_feedforward_layernorm"},
-    {"blk.{}.ffn_gate", "model.layers.{}.mlp.gate_proj"},
-    {"blk.{}.ffn_up", "model.layers.{}.mlp.up_proj"},
-    {"blk.{}.ffn_down", "model.layers.{}.mlp.down_proj"},
 };
 
 constexpr TensorRule kGptOss[] = {
     {"blk.{}.attn_norm", "model.layers.{}.input_layernorm"},
-    {"blk.{}.attn_q", "model.layers.{}.self_attn.q_proj"},
-    {"blk.{}.attn_k", "model.layers.{}.self_attn.k_proj"},
-    {"blk.{}.attn_v", "model.layers.{}.self_attn.v_proj"},
-    {"blk.{}.attn_output", "model.layers.{}.self_attn.o_proj"},
     {"blk.{}.attn_sinks", "model.layers.{}.self_attn.sinks"},
     {"blk.{}.post_attention_norm", "model.layers.{}.post_attention_layernorm"},
     {"blk.{}.ffn_gate_inp", "model.layers.{}.mlp.router"},
@@ -217,40 +189,54 @@ constexpr KeyRule kWindowKeys[] = {
     {"attention.sliding_window_pattern", {"sliding_window_pattern"}}};
 
 constexpr Family kFamilies[] = {
-    {{"LlamaForCausalLM", "MistralForCausalLM"}, "llama", kLlama, {}, {}},
-    {{"MixtralForCausalLM"}, "llama", kLlama, kMixtralExperts, {}},
-    {{"GraniteForCausalLM"}, "granite", kLlama, {}, kGraniteKeys},
+    {{"LlamaForCausalLM", "MistralForCausalLM"},
+     "llama",
+     {kEnds, kNorms, kPairedAttention, kMlp},
+     {}},
+    {{"MixtralForCausalLM"}, "llama", {kEnds, kNorms, kPairedAttention, kMlp, kMixtralExperts}, {}},
+    {{"GraniteForCausalLM"}, "granite", {kEnds, kNorms, kPairedAttention, kMlp}, kGraniteKeys},
     {{"GraniteMoeForCausalLM", "GraniteMoeSharedForCausalLM"},
      "granitemoe",
-     kLlama,
-     kGraniteExperts,
+     {kEnds, kNorms, kPairedAttention, kMlp, kGraniteExperts},
      kGraniteKeys},
-    {{"Qwen2ForCausalLM", "Qwen2Model"}, "qwen2", kHalves, {}, {}},
-    {{"Qwen2MoeForCausalLM"}, "qwen2moe", kHalves, kQwenExperts, {}},
-    {{"Qwen3ForCausalLM", "Qwen3Model"}, "qwen3", kHalves, {}, {}},
-    {{"Qwen3MoeForCausalLM"}, "qwen3moe", kHalves, kQwenExperts, {}},
-    {{"GemmaForCausalLM"}, "gemma", kGemma, kGemma1Norms, {}},
-    {{"Gemma2ForCausalLM"}, "gemma2", kGemma, kGemma2Norms, kGemma2Keys},
+    {{"Qwen2ForCausalLM", "Qwen2Model"},
+     "qwen2",
+     {kEnds, kNorms, kAttention, kHeadNorms, kMlp},
+     {}},
+    {{"Qwen2MoeForCausalLM"},
+     "qwen2moe",
+     {kEnds, kNorms, kAttention, kHeadNorms, kMlp, kQwenExperts},
+     {}},
+    {{"Qwen3ForCausalLM", "Qwen3Model"},
+     "qwen3",
+     {kEnds, kNorms, kAttention, kHeadNorms, kMlp},
+     {}},
+    {{"Qwen3MoeForCausalLM"},
+     "qwen3moe",
+     {kEnds, kNorms, kAttention, kHeadNorms, kMlp, kQwenExperts},
+     {}},
+    {{"GemmaForCausalLM"}, "gemma", {kGemma, kAttention, kMlp, kGemma1Norms}, {}},
+    {{"Gemma2ForCausalLM"}, "gemma2", {kGemma, kAttention, kMlp, kGemma2Norms}, kGemma2Keys},
     {{"Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"},
      "gemma3",
-     kGemma,
-     kGemma2Norms,
+     {kGemma, kAttention, kMlp, kGemma2Norms},
      kGemma3Keys},
-    {{"Phi3ForCausalLM", "Phi4ForCausalLM"}, "phi3", kEnds, kPhi3, {}},
-    {{"Olmo2ForCausalLM"}, "olmo2", kEnds, kOlmo2, kWindowKeys},
-    {{"GptOssForCausalLM"}, "gpt-oss", kEnds, kGptOss, kGptOssKeys},
+    {{"Phi3ForCausalLM", "Phi4ForCausalLM"}, "phi3", {kEnds, kNorms, kPhi3}, {}},
+    {{"Olmo2ForCausalLM"},
+     "olmo2",
+     {kEnds, kAttention, kHeadNorms, kOlmo2Norms, kMlp},
+     kWindowKeys},
+    {{"GptOssForCausalLM"}, "gpt-oss", {kEnds, kAttention, kGptOss}, kGptOssKeys},
     {{"BertModel", "BertForMaskedLM", "XLMRobertaModel", "XLMRobertaForMaskedLM", "RobertaModel",
       "CamembertModel"},
      "bert",
-     kBert,
-     {},
+     {kBert},
      {},
      RopeUse::kNone,
      true},
     {{"NomicBertModel"},
      "nomic-bert",
-     kNomic,
-     {},
+     {kNomic},
      {},
      RopeUse::kYes,
      true,
@@ -258,8 +244,7 @@ constexpr Family kFamilies[] = {
      "NomicBertMoEModel"},
     {{"NomicBertMoEModel"},
      "nomic-bert-moe",
-     kNomic,
-     kNomicMoe,
+     {kNomic, kNomicMoe},
      kNomicMoeKeys,
      RopeUse::kYes,
      true},

@@ -43,9 +43,9 @@ struct KeyRule {
 enum class RopeUse { kNone, kYes };
 
 struct Family {
-  std::string_view names[6];      // of `architectures` in config.json
-  std::string_view architecture;  // general.architecture
-  std::span<const TensorRule> rules, more_rules;
+  std::string_view names[6];             // of `architectures` in config.json
+  std::string_view architecture;         // general.architecture
+  std::span<const TensorRule> rules[6];  // families share groups of them
   std::span<const KeyRule> keys;
   RopeUse rope = RopeUse::kYes;
   bool encoder = false;  // sees both ways, gives one vector

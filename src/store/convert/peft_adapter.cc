@@ -18,8 +18,8 @@ constexpr std::string_view kWeight = ".weight";
 // The rules of a family for the two factors. `names` keeps the text that the rules point into.
 std::vector<TensorRule> FactorRules(const Family& family, std::deque<std::string>* names) {
   std::vector<TensorRule> rules;
-  for (const auto& list : {family.rules, family.more_rules}) {
-    for (const TensorRule& rule : list) {
+  for (const std::span<const TensorRule> group : family.rules) {
+    for (const TensorRule& rule : group) {
       const bool moves_rows = rule.transform == Transform::kNone ||
                               rule.transform == Transform::kQueryPairs ||
                               rule.transform == Transform::kKeyPairs;
