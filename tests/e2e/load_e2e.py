@@ -265,13 +265,18 @@ def killed_while_it_loads(build):
         equal(200, generate(again, "Hello").status)
 
 
-def create_kept(server):
-    """The bundled model as one of the store: only what has a digest is kept on disk."""
-    modelfile = server.folder / "Modelfile"
-    modelfile.write_text(f"FROM {ROOT}/models/mini.gguf\n")
-    code, _, errors = server.run("create", "kept", "-f", str(modelfile))
-    if code != 0:
-        raise AssertionError(errors)
+@contextlib.contextmanager
+def keeping_prompts(build):
+    """A server that keeps prompts in a folder, and the bundled model as one of the store: only what has a digest is kept."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = pathlib.Path(scratch) / "prompts"
+        with Server(build, PUNA_PREFIX_CACHE_DIR=str(folder)) as server:
+            modelfile = server.folder / "Modelfile"
+            modelfile.write_text(f"FROM {ROOT}/models/mini.gguf\n")
+            code, _, errors = server.run("create", "kept", "-f", str(modelfile))
+            if code != 0:
+                raise AssertionError(errors)
+            yield server, folder
 
 
 def system_prompt(server, question):
@@ -289,57 +294,48 @@ def pages_in(folder):
 
 
 def prompts_on_disk_survive_restarts(build):
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(scratch) / "prompts"
-        with Server(build, PUNA_PREFIX_CACHE_DIR=str(folder)) as server:
-            create_kept(server)
-            expected = system_prompt(server, "Where are models stored?")
-            equal(0, len(pages_in(folder)))
-            system_prompt(server, "What is a Modelfile?")  # the second that begins so
-            soon(lambda: len(pages_in(folder)) >= 16, "keeping the pages")
-            # Killed while it writes: whatever is there is whole, or refused.
+    with keeping_prompts(build) as (server, folder):
+        expected = system_prompt(server, "Where are models stored?")
+        equal(0, len(pages_in(folder)))
+        system_prompt(server, "What is a Modelfile?")  # the second that begins so
+        soon(lambda: len(pages_in(folder)) >= 16, "keeping the pages")
+        # Killed while it writes: whatever is there is whole, or refused.
+        server.process.kill()
+        server.process.wait()
+        server.restart()
+        equal(expected, system_prompt(server, "Where are models stored?"))
+        if server.metric("puna_prefix_files_read_total") < 16:
+            raise AssertionError("the pages were not used")
+        server.stop()
+        for page in pages_in(folder)[::2]:
+            page.write_bytes(b"PUNAPAGE" + page.read_bytes()[8:-1] + b"x")
+        server.restart()
+        equal(expected, system_prompt(server, "Where are models stored?"))
+
+
+def killed_while_it_writes_prompts(build):
+    with keeping_prompts(build) as (server, _):
+        expected = system_prompt(server, "Where are models stored?")
+        for kill_after in (0, 0.002, 0.01):
+            system_prompt(server, "What is a Modelfile?")
+            system_prompt(server, "What is a blob?")
+            time.sleep(kill_after)
             server.process.kill()
             server.process.wait()
             server.restart()
             equal(expected, system_prompt(server, "Where are models stored?"))
-            if server.metric("puna_prefix_files_read_total") < 16:
-                raise AssertionError("the pages were not used")
-            server.stop()
-            for page in pages_in(folder)[::2]:
-                page.write_bytes(b"PUNAPAGE" + page.read_bytes()[8:-1] + b"x")
-            server.restart()
-            equal(expected, system_prompt(server, "Where are models stored?"))
-
-
-def killed_while_it_writes_prompts(build):
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(scratch) / "prompts"
-        with Server(build, PUNA_PREFIX_CACHE_DIR=str(folder)) as server:
-            create_kept(server)
-            expected = system_prompt(server, "Where are models stored?")
-            for kill_after in (0, 0.002, 0.01):
-                system_prompt(server, "What is a Modelfile?")
-                system_prompt(server, "What is a blob?")
-                time.sleep(kill_after)
-                server.process.kill()
-                server.process.wait()
-                server.restart()
-                equal(expected, system_prompt(server, "Where are models stored?"))
 
 
 def a_full_disk_stops_nobody(build):
     """As a limit for the size of files, which holds for the pages of prompts."""
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = pathlib.Path(scratch) / "prompts"
-        with Server(build, PUNA_PREFIX_CACHE_DIR=str(folder)) as server:
-            create_kept(server)
-            expected = system_prompt(server, "Where are models stored?")
-            resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
-            system_prompt(server, "What is a Modelfile?")
-            system_prompt(server, "What is a blob?")
-            equal(expected, system_prompt(server, "Where are models stored?"))
-            equal(0, len(pages_in(folder)))
-            equal(200, server.request("GET", "/health").status)
+    with keeping_prompts(build) as (server, folder):
+        expected = system_prompt(server, "Where are models stored?")
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1000, 1000))
+        system_prompt(server, "What is a Modelfile?")
+        system_prompt(server, "What is a blob?")
+        equal(expected, system_prompt(server, "Where are models stored?"))
+        equal(0, len(pages_in(folder)))
+        equal(200, server.request("GET", "/health").status)
 
 
 def no_memory_for_a_model(build):
