@@ -196,7 +196,7 @@ TEST(Engine, NoTokensAskedForOnlyFillsTheCache) {
   EXPECT_TRUE(outcome.tokens.empty());
   EXPECT_EQ(outcome.stats->generated_tokens, 0);
   EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(40, 1), 3)).stats->cached_prompt_tokens,
-            32);
+            39);
 }
 
 // Whatever is cached, however the prompt is cut, also when it loses its pages on the way.
@@ -259,7 +259,7 @@ TEST(Engine, PrefixCacheSavesRowsAndChangesNothing) {
     ASSERT_TRUE(SameOutput(a, b));
     EXPECT_EQ(b.stats->cached_prompt_tokens, 0);
     const int64_t before = turn == 0 ? 0 : static_cast<int64_t>(request.prompt.size()) - 9 - 1;
-    EXPECT_EQ(a.stats->cached_prompt_tokens, before / 16 * 16);
+    EXPECT_EQ(a.stats->cached_prompt_tokens, before);
     request.prompt = a.stats->context;
     const std::vector<TokenId> more = RandomPrompt(9, 100 + static_cast<uint32_t>(turn));
     request.prompt.insert(request.prompt.end(), more.begin(), more.end());
@@ -273,7 +273,7 @@ TEST(Engine, AWholeCachedPromptStillComputesItsLastToken) {
   const Outcome first = RunOne(h.engine.get(), request);
   const Outcome second = RunOne(h.engine.get(), request);
   EXPECT_TRUE(SameOutput(first, second));
-  EXPECT_EQ(second.stats->cached_prompt_tokens, 48);
+  EXPECT_EQ(second.stats->cached_prompt_tokens, 63);
 }
 
 TEST(Engine, APromptIsSharedWhileItsFirstUserStillGenerates) {
@@ -286,7 +286,7 @@ TEST(Engine, APromptIsSharedWhileItsFirstUserStillGenerates) {
   for (int i = 0; i < 6; ++i) h.engine->Step();
   const Outcome outcome = Collect(second.get());
   ASSERT_TRUE(outcome.stats);
-  EXPECT_EQ(outcome.stats->cached_prompt_tokens, 48);
+  EXPECT_EQ(outcome.stats->cached_prompt_tokens, 63);
   EXPECT_EQ(outcome.tokens, GenerateNaively(Request(RandomPrompt(64, 1), 5)));
 }
 
@@ -355,11 +355,11 @@ TEST(Engine, SimultaneousRequestsShareTheirCommonBeginning) {
     int64_t own = 0, cached = 0;
     for (size_t i = 0; i < requests.size(); ++i) {
       EXPECT_EQ(outcomes[i].tokens, GenerateNaively(requests[i])) << i;
-      own += static_cast<int64_t>(requests[i].prompt.size()) - 992 + 3;
+      own += static_cast<int64_t>(requests[i].prompt.size()) + 3;
       cached += outcomes[i].stats->cached_prompt_tokens;
     }
-    EXPECT_EQ(cached, 7 * 992) << rows;
-    EXPECT_EQ(h.program->rows, 992 + own) << rows;
+    EXPECT_GE(cached, 7 * 992) << rows;
+    EXPECT_EQ(h.program->rows, own - cached) << rows;
   }
 }
 
@@ -386,7 +386,7 @@ TEST(Engine, RequestsOfOtherKeysShareNothing) {
   RunOne(h.engine.get(), request);
   request.prefix_key = 7;
   EXPECT_EQ(RunOne(h.engine.get(), request).stats->cached_prompt_tokens, 0);
-  EXPECT_EQ(RunOne(h.engine.get(), request).stats->cached_prompt_tokens, 96);
+  EXPECT_EQ(RunOne(h.engine.get(), request).stats->cached_prompt_tokens, 99);
   const std::vector<Outcome> both = RunAll(h.engine.get(), {Request(RandomPrompt(64, 2), 3), [] {
                                                               GenerateRequest other =
                                                                   Request(RandomPrompt(64, 2), 3);
@@ -406,7 +406,7 @@ TEST(Engine, ThePrefixCacheKeepsToItsLimit) {
     EXPECT_LE(h.engine->usage().pages_in_use, 10);
   }
   EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(80, 5), 3)).stats->cached_prompt_tokens,
-            64);
+            79);
   EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(80, 1), 3)).stats->cached_prompt_tokens, 0);
 }
 

@@ -1,12 +1,10 @@
 // Leaves are kept in a set ordered by last use; inner nodes become leaves when their last child
 // goes. A walk touches every node on its way, so a node is never older than those below it, and
-// leaf-first is also oldest-first. Pages are the unit, not single tokens: sharing a half-full page
-// would need a copy, and saves at most 15 tokens.
+// leaf-first is also oldest-first.
 #include "engine/prefix_cache.h"
 
 #include <algorithm>
-#include <utility>
-#include <vector>
+#include <iterator>
 
 #include "base/metrics.h"
 
@@ -14,6 +12,8 @@ namespace puna::engine {
 namespace {
 
 Counter evicted("puna_prefix_evictions_total", "Pages that the prefix cache gave up");
+
+constexpr int32_t kNoToken = -1;  // less than every token
 
 }  // namespace
 
@@ -25,11 +25,37 @@ PrefixCache::~PrefixCache() {
   while (!leaves_.empty()) RemoveLeaf(leaves_.begin()->second);
 }
 
+// With the tokens that are there.
 PrefixCache::Block PrefixCache::BlockAt(std::span<const int32_t> tokens, size_t index) {
   Block block;
-  std::copy_n(tokens.begin() + static_cast<std::ptrdiff_t>(index * block.size()), block.size(),
-              block.begin());
+  block.fill(kNoToken);
+  const size_t first = index * block.size();
+  if (first < tokens.size()) {
+    const size_t count = std::min(block.size(), tokens.size() - first);
+    std::copy_n(tokens.begin() + static_cast<std::ptrdiff_t>(first), count, block.begin());
+  }
   return block;
+}
+
+// The child that has most of its first tokens in common with `block`, and how many. In the order of
+// the map that is a neighbour of the place where `block` would be.
+std::pair<PrefixCache::Node*, int64_t> PrefixCache::FindLike(const Children& children,
+                                                             const Block& block) {
+  Node* best = nullptr;
+  int64_t most = 0;
+  const auto try_child = [&](const Children::value_type& child) {
+    int64_t common = 0;
+    for (size_t i = 0; i < block.size(); ++i, ++common) {
+      if (block[i] != child.first[i] || block[i] == kNoToken) break;
+    }
+    if (common <= most) return;
+    most = common;
+    best = child.second.get();
+  };
+  const auto next = children.lower_bound(block);
+  if (next != children.end()) try_child(*next);
+  if (next != children.begin()) try_child(*std::prev(next));
+  return {best, most};
 }
 
 void PrefixCache::Touch(Node* node) {
@@ -41,28 +67,53 @@ void PrefixCache::Touch(Node* node) {
   if (node->checkpoint) with_checkpoint_.insert({clock_, node});
 }
 
-model::PageTable PrefixCache::Find(std::span<const int32_t> tokens, uint64_t key) {
+// The node of the last whole page that `tokens` begin with; `pages` and `checkpoint` (the last one)
+// are those on the way. Null if nothing is known of this key.
+PrefixCache::Node* PrefixCache::Walk(std::span<const int32_t> tokens, uint64_t key,
+                                     std::vector<int32_t>* pages, model::Checkpoint* checkpoint) {
   ++clock_;
-  std::vector<int32_t> pages;
-  model::Checkpoint checkpoint;  // the last one on the way
   const auto root = roots_.find(key);
-  if (root == roots_.end()) return model::PageTable(pool_);
+  if (root == roots_.end()) return nullptr;
   Node* node = &root->second;
   for (size_t i = 0; (i + 1) * Block().size() <= tokens.size(); ++i) {
     const auto it = node->children.find(BlockAt(tokens, i));
     if (it == node->children.end()) break;
     node = it->second.get();
     Touch(node);
-    pages.push_back(node->page);
-    if (node->checkpoint) checkpoint = node->checkpoint;
+    pages->push_back(node->page);
+    if (node->checkpoint) *checkpoint = node->checkpoint;
   }
-  if (!pool_->has_states()) return model::PageTable::Share(pool_, pages);
+  return node;
+}
+
+model::PageTable PrefixCache::Find(std::span<const int32_t> tokens, uint64_t key) {
+  std::vector<int32_t> pages;
+  model::Checkpoint checkpoint;
+  Walk(tokens, key, &pages, &checkpoint);
   const int64_t matched = static_cast<int64_t>(pages.size()) * backend::kPageTokens;
+  if (!pool_->has_states()) return model::PageTable::Share(pool_, pages, matched);
   const int64_t start = checkpoint ? checkpoint.position() : 0;
   pages.resize(static_cast<size_t>(start / backend::kPageTokens));
-  model::PageTable sequence = model::PageTable::Share(pool_, pages, checkpoint);
+  model::PageTable sequence = model::PageTable::Share(pool_, pages, start, checkpoint);
   if (matched > start) sequence.KeepCheckpointAt(matched);
   return sequence;
+}
+
+model::PageTable PrefixCache::FindAll(std::span<const int32_t> tokens, uint64_t key) {
+  if (pool_->has_states()) return Find(tokens, key);
+  std::vector<int32_t> pages;
+  model::Checkpoint none;
+  Node* node = Walk(tokens, key, &pages, &none);
+  int64_t matched = static_cast<int64_t>(pages.size()) * backend::kPageTokens;
+  if (node != nullptr) {
+    const auto [like, common] = FindLike(node->children, BlockAt(tokens, pages.size()));
+    if (like != nullptr) {
+      Touch(like);
+      pages.push_back(like->page);
+      matched += common;
+    }
+  }
+  return model::PageTable::Share(pool_, pages, matched);
 }
 
 void PrefixCache::InsertCheckpoints(std::span<const int32_t> tokens,
@@ -83,26 +134,56 @@ void PrefixCache::InsertCheckpoints(std::span<const int32_t> tokens,
 void PrefixCache::Insert(std::span<const int32_t> tokens, std::span<const int32_t> pages,
                          bool still_running, uint64_t key) {
   ++clock_;
+  if (pages.empty()) return;
   const size_t whole = std::min(pages.size(), tokens.size() / Block().size());
-  if (whole == 0) return;
   Node* node = &roots_[key];
   for (size_t i = 0; i < whole; ++i) {
-    auto& child = node->children[BlockAt(tokens, i)];
-    if (child == nullptr) {
-      child = std::make_unique<Node>();
-      child->parent = node;
-      child->block = BlockAt(tokens, i);
-      child->page = pages[i];
-      child->last_used = clock_;
-      pool_->AddReference(pages[i]);
-      ++pages_;
-      leaves_.erase({node->last_used, node});  // if it was one
-      leaves_.insert({clock_, child.get()});
-    } else {
-      if (still_running && child->page != pages[i]) return;
-      Touch(child.get());
+    const Block block = BlockAt(tokens, i);
+    const auto child = node->children.find(block);
+    if (child == node->children.end()) {
+      Add(node, block, pages[i]);
+      node = node->children.at(block).get();
+      continue;
     }
-    node = child.get();
+    node = child->second.get();
+    if (still_running && node->page != pages[i]) return;
+    Touch(node);
+  }
+  const auto rest = static_cast<int64_t>(tokens.size() - whole * Block().size());
+  if (still_running || pool_->has_states() || rest == 0 || pages.size() == whole) return;
+  const Block block = BlockAt(tokens, whole);
+  const auto [like, common] = FindLike(node->children, block);
+  if (common == rest) {
+    Touch(like);
+  } else {
+    Add(node, block, pages[whole]);
+  }
+}
+
+void PrefixCache::Add(Node* parent, const Block& block, int32_t page) {
+  leaves_.erase({parent->last_used, parent});  // if it was one
+  auto child = std::make_unique<Node>();
+  child->parent = parent;
+  child->block = block;
+  child->page = page;
+  child->last_used = clock_;
+  pool_->AddReference(page);
+  ++pages_;
+  leaves_.insert({clock_, child.get()});
+  parent->children[block] = std::move(child);
+  RemoveShorter(parent, block);
+}
+
+// Removes the pages that are not full and hold nothing that the one of `block` does not hold: else
+// each turn of a chat would leave one.
+void PrefixCache::RemoveShorter(Node* parent, const Block& block) {
+  if (parent->children.size() == 1) return;
+  Block shorter = block;
+  for (size_t last = block.size() - 1; last > 0; --last) {
+    if (shorter[last] == kNoToken) continue;
+    shorter[last] = kNoToken;
+    const auto child = parent->children.find(shorter);
+    if (child != parent->children.end()) RemoveLeaf(child->second.get());
   }
 }
 

@@ -1,8 +1,12 @@
 // Remembers which token sequences the pages of the key/value cache hold, so that a prompt that
 // begins like an earlier one (the same system prompt, the next turn of a chat) is not computed
 // again. A radix tree with one page a node; the tree holds one reference to each of its pages.
-// Sharing changes what is computed, never what comes out: a page depends only on the tokens up to
-// its end. Not thread safe.
+// Sharing changes what is computed, never what comes out: a position of a page depends only on the
+// tokens up to it. Not thread safe.
+//
+// Where texts part in the middle of a page, and where one ended there, the positions before are
+// good for others too: they get them as a copy of the page, which costs less than computing one
+// token. So the last page of a sequence that has ended is a node as well, a leaf that is not full.
 //
 // Invariant: if a running sequence holds the page of a node, it holds the pages of all nodes above.
 // So a node whose page has no reference but the tree's has no used node below it, and everything
@@ -21,6 +25,8 @@
 #include <memory>
 #include <set>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "backend/backend.h"
 #include "model/kv_cache.h"
@@ -38,10 +44,13 @@ class PrefixCache {
   // shared. `key` stands for whatever else the pages depend on (the adapters that are applied);
   // only pages of the same key are found.
   model::PageTable Find(std::span<const int32_t> tokens, uint64_t key = 0);
+  // The same and, in networks without states, so much of the page after them as begins alike.
+  // PageTable::OwnLastPage makes that the sequence's own, before it counts as running.
+  model::PageTable FindAll(std::span<const int32_t> tokens, uint64_t key = 0);
 
-  // Remembers the whole pages of a sequence: pages[i] holds tokens[16 i, 16 i + 16). Where the tree
+  // Remembers the pages of a sequence: pages[i] holds tokens[16 i, 16 i + 16). Where the tree
   // already has a page for the same tokens, that one stays. `still_running`: stops there, to keep
-  // the invariant.
+  // the invariant, and leaves out the last page if it is not full.
   void Insert(std::span<const int32_t> tokens, std::span<const int32_t> pages, bool still_running,
               uint64_t key = 0);
 
@@ -60,6 +69,7 @@ class PrefixCache {
   int64_t evictions() const { return evictions_; }
 
  private:
+  // The tokens of a page; those of a page that is not full end with kNoToken.
   using Block = std::array<int32_t, backend::kPageTokens>;
   struct Node {
     Node* parent = nullptr;
@@ -67,10 +77,16 @@ class PrefixCache {
     int32_t page = -1;
     uint64_t last_used = 0;
     model::Checkpoint checkpoint;  // of the state at the end of the page; may be empty
-    std::map<Block, std::unique_ptr<Node>>
-        children;  // an exact key: a colliding hash would answer with wrong text
+    // An exact key: a colliding hash would answer with wrong text.
+    std::map<Block, std::unique_ptr<Node>> children;
   };
+  using Children = std::map<Block, std::unique_ptr<Node>>;
   static Block BlockAt(std::span<const int32_t> tokens, size_t index);
+  static std::pair<Node*, int64_t> FindLike(const Children& children, const Block& block);
+  Node* Walk(std::span<const int32_t> tokens, uint64_t key, std::vector<int32_t>* pages,
+             model::Checkpoint* checkpoint);
+  void Add(Node* parent, const Block& block, int32_t page);
+  void RemoveShorter(Node* parent, const Block& block);
   void Touch(Node* node);
   void RemoveLeaf(Node* leaf);
   template <typename Enough>

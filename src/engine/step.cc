@@ -41,9 +41,10 @@ bool IsReader(const Sequence& sequence) {
          (sequence.generating() && sequence.remaining() <= kMostReaderRows);
 }
 
-// After a pass, weights are settled for as long as the pass took, or so long: then they are in
-// place after a few passes, and the first tokens come at half the speed instead of after all of
-// that.
+// After a pass that gave somebody a token, weights are settled for as long as the pass took, or so
+// long: then they are in place after a few passes, and the first tokens come at half the speed
+// instead of after all of that. Passes of prompts alone hardly gain from settled weights, and their
+// senders wait for the first token.
 constexpr double kLeastSettleSeconds = 0.1;
 
 double SecondsBetween(Sequence::Clock::time_point from, Sequence::Clock::time_point to) {
@@ -72,7 +73,7 @@ bool Engine::Step() {
   step_rows.Observe(static_cast<double>(s.batch.tokens.size()));
   step_sequences.Observe(static_cast<double>(s.batch.segments.size()));
   s.Deliver();
-  s.Settle(std::max(seconds, kLeastSettleSeconds));
+  if (!s.batch.output_rows.empty()) s.Settle(std::max(seconds, kLeastSettleSeconds));
   return true;
 }
 
@@ -115,15 +116,16 @@ void Engine::State::Admit() {
     // The last token is always computed: its logits are wanted.
     model::PageTable cached =
         parts.options.prefix_cache && !next->wants_prompt_logits()
-            ? prefixes.Find(tokens.first(tokens.size() - 1), next->prefix_key())
+            ? prefixes.FindAll(tokens.first(tokens.size() - 1), next->prefix_key())
             : model::PageTable(&pool);
-    const int64_t remaining = static_cast<int64_t>(tokens.size()) - cached.length();
-    const int64_t pages = cached.PagesNeeded(remaining) + 1;
-    const int64_t slots = pool.has_states() ? cached.SlotsNeeded(remaining) + 1 : 0;
+    const auto count = static_cast<int64_t>(tokens.size());
+    const int64_t pages = cached.PagesNeeded(count - cached.length()) + 1;
+    const int64_t slots = pool.has_states() ? cached.SlotsNeeded(count - cached.length()) + 1 : 0;
     if (parts.cached && !prefixes.MakeFree(promised + pages, promised_slots + slots) &&
         !running.empty())
       return;
-    promised += pages;
+    cached.OwnLastPage(parts.program.get());
+    promised += cached.PagesNeeded(count - cached.length()) + 1;
     promised_slots += slots;
     next->Admit(std::move(cached));
     running.push_back(std::move(waiting.front()));
@@ -178,23 +180,24 @@ std::vector<size_t> Engine::State::PromptOrder() const {
 // its end, and AdoptPages has given `sequence` the pages that were to be had.
 bool Engine::State::PagesAreComing(const Sequence& sequence) const {
   const int64_t computed = sequence.cache().length();
-  const int64_t page_end = computed + backend::kPageTokens;
+  const int64_t page_begin = computed / backend::kPageTokens * backend::kPageTokens;
+  const int64_t page_end = page_begin + backend::kPageTokens;
   const std::vector<TokenId>& tokens = sequence.tokens();
   if (!parts.options.prefix_cache || sequence.wants_prompt_logits() ||
-      computed % backend::kPageTokens != 0 || std::cmp_greater_equal(page_end, tokens.size())) {
+      std::cmp_greater_equal(page_end, tokens.size())) {
     return false;
   }
-  const size_t page = static_cast<size_t>(computed / backend::kPageTokens);
+  const size_t page = static_cast<size_t>(page_begin / backend::kPageTokens);
   for (size_t i = 0; i < running.size(); ++i) {
     const Sequence& other = *running[i];
     if (rows[i] == 0 || other.prefix_key() != sequence.prefix_key() ||
-        std::cmp_less(other.tokens().size(), page_end) || other.cache().length() < computed ||
+        std::cmp_less(other.tokens().size(), page_end) || other.cache().length() < page_begin ||
         other.cache().length() >= page_end) {
       continue;
     }
     if (page > 0 && sequence.cache().pages()[page - 1] != other.cache().pages()[page - 1]) continue;
-    if (std::equal(tokens.begin() + computed, tokens.begin() + page_end,
-                   other.tokens().begin() + computed)) {
+    if (std::equal(tokens.begin() + page_begin, tokens.begin() + page_end,
+                   other.tokens().begin() + page_begin)) {
       return true;
     }
   }
@@ -205,8 +208,11 @@ bool Engine::State::PagesAreComing(const Sequence& sequence) const {
 void Engine::State::AdoptPages(Sequence* sequence) {
   if (!parts.options.prefix_cache || sequence->wants_prompt_logits()) return;
   const std::span<const TokenId> tokens = sequence->tokens();
-  model::PageTable cached = prefixes.Find(tokens.first(tokens.size() - 1), sequence->prefix_key());
-  if (cached.length() > sequence->cache().length()) {
+  model::PageTable cached =
+      prefixes.FindAll(tokens.first(tokens.size() - 1), sequence->prefix_key());
+  const int64_t computed = sequence->cache().length();
+  if (cached.length() > computed) cached.OwnLastPage(parts.program.get());
+  if (cached.length() > computed) {
     sequence->Adopt(std::move(cached));
   } else {
     sequence->cache().TakeWish(cached);

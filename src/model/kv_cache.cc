@@ -109,19 +109,37 @@ PageTable& PageTable::operator=(PageTable&& other) noexcept {
 
 PageTable::~PageTable() { Truncate(0); }
 
-PageTable PageTable::Share(PagePool* pool, std::span<const int32_t> pages,
+PageTable PageTable::Share(PagePool* pool, std::span<const int32_t> pages, int64_t tokens,
                            const Checkpoint& checkpoint) {
   PageTable table(pool);
-  const int64_t length = static_cast<int64_t>(pages.size()) * backend::kPageTokens;
-  if (pool->has_states() && length > 0) {
-    CHECK(checkpoint && checkpoint.position() == length)
-        << "pages up to " << length << " without the state there";
+  CHECK(PagesFor(tokens) == static_cast<int64_t>(pages.size()))
+      << tokens << " tokens of " << pages.size() << " pages";
+  if (pool->has_states() && tokens > 0) {
+    CHECK(checkpoint && checkpoint.position() == tokens)
+        << "pages up to " << tokens << " without the state there";
     table.states_.push_back({checkpoint, false});
   }
   for (const int32_t page : pages) pool->AddReference(page);
   table.pages_.assign(pages.begin(), pages.end());
-  table.length_ = length;
+  table.length_ = tokens;
   return table;
+}
+
+void PageTable::OwnLastPage(backend::Program* program) {
+  if (!LastPageNeedsCopy()) return;
+  if (pool_->free() == 0) {
+    Truncate(PageBorder(length_));
+  } else {
+    CopyLastPage(program);
+  }
+}
+
+void PageTable::CopyLastPage(backend::Program* program) {
+  CHECK(program != nullptr) << "a shared page without a program to copy it";
+  const int32_t copy = *pool_->Allocate();
+  program->CopyPage(pages_.back(), copy, length_ % backend::kPageTokens);
+  pool_->Release(pages_.back());
+  pages_.back() = copy;
 }
 
 bool PageTable::LastPageNeedsCopy() const {
@@ -207,13 +225,7 @@ Status PageTable::Grow(int64_t tokens, backend::Program* program) {
     return MakeError(ErrorCode::kResourceExhausted, "{} state slots are needed, {} of {} are free",
                      slots, pool_->states().free(), pool_->states().total());
   }
-  if (tokens > 0 && LastPageNeedsCopy()) {
-    CHECK(program != nullptr) << "a shared page without a program to copy it";
-    const int32_t copy = *pool_->Allocate();
-    program->CopyPage(pages_.back(), copy, length_ % backend::kPageTokens);
-    pool_->Release(pages_.back());
-    pages_.back() = copy;
-  }
+  if (tokens > 0 && LastPageNeedsCopy()) CopyLastPage(program);
   if (tokens > 0 && pool_->has_states()) GrowStates(tokens);
   length_ += tokens;
   while (static_cast<int64_t>(pages_.size()) < PagesFor(length_))

@@ -116,11 +116,14 @@ class PageTable {
   // A second sequence with the same first `length` positions, sharing pages and state; without a
   // state there its length() is that of the newest checkpoint before.
   PageTable Fork(int64_t length) const;
-  // A sequence that begins with `pages`, which somebody else has filled and holds references to:
-  // whole pages only. If the network has states, `checkpoint` is the one at their end (none: no
-  // pages).
-  static PageTable Share(PagePool* pool, std::span<const int32_t> pages,
+  // A sequence that begins with the first `tokens` positions of `pages`, which somebody else has
+  // filled and holds references to. If the network has states, these are whole pages and
+  // `checkpoint` is the one at their end (none: no pages).
+  static PageTable Share(PagePool* pool, std::span<const int32_t> pages, int64_t tokens,
                          const Checkpoint& checkpoint = {});
+  // Where the last page is shared and not full: replaces it by a copy of its own, as Grow would,
+  // or where no page is free, forgets its positions. Not for networks with states.
+  void OwnLastPage(backend::Program* program);
 
   // The state at `position`; empty if there is none, and for networks without states.
   Checkpoint CheckpointAt(int64_t position) const;
@@ -149,6 +152,7 @@ class PageTable {
   void GrowStates(int64_t tokens);
   int64_t NewestStateAt(int64_t length) const;
   bool LastPageNeedsCopy() const;
+  void CopyLastPage(backend::Program* program);
 
   PagePool* pool_;
   std::vector<int32_t> pages_;
