@@ -146,6 +146,8 @@ scheduler::SchedulerOptions SchedulerOptionsOf(const Settings& settings, backend
   options.backend.threads = static_cast<int>(settings.threads);
   options.backend.isa = settings.isa;
   options.kv_type = kv_type;
+  options.share.layers = settings.num_gpu;
+  options.share.device = static_cast<int>(settings.main_gpu);
   options.keep_alive = settings.keep_alive;
   options.context_length = settings.context_length;
   options.num_parallel = settings.num_parallel;

@@ -36,10 +36,12 @@ Result<Prepared> Prepare(Services& services, const EmbeddingRequest& request) {
     return MakeError(ErrorCode::kUnsupported, "\"{}\" has no vocabulary", request.model);
   }
   Prepared out;
-  out.model = entry->Reference(/*embeddings=*/true);
-  if (request.keep_alive) out.model.keep_alive = request.keep_alive;
   GenerationOptions options;
   PUNA_RETURN_IF_ERROR(ApplyOptions(entry->installed.parameters, &options));
+  if (request.num_gpu) options.num_gpu = *request.num_gpu;
+  if (request.main_gpu) options.main_gpu = *request.main_gpu;
+  out.model = entry->Reference(/*embeddings=*/true, options);
+  if (request.keep_alive) out.model.keep_alive = request.keep_alive;
   const int64_t models_own = options.num_ctx > 0 ? options.num_ctx : entry->context_length;
   const int64_t limit = std::min(request.num_ctx.value_or(models_own), entry->context_length);
   TokenIds special;

@@ -24,7 +24,7 @@ struct EmbeddingRequest {
   std::vector<EmbeddingInput> inputs;
   bool truncate =
       true;  // cut inputs that are longer than the context; else they are kInvalidArgument
-  std::optional<int64_t> num_ctx;
+  std::optional<int64_t> num_ctx, num_gpu, main_gpu;
   bool normalize = true;   // to length 1
   int64_t dimensions = 0;  // keep the first so many values; 0: all
   std::optional<std::chrono::nanoseconds> keep_alive;

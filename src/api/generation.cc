@@ -277,7 +277,7 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   PUNA_RETURN_IF_ERROR(ResolveTokens(*model.tokenizer, &options));
   FillEngineRequest(request, options, &out->request);
   out->parallel_tool_calls = request.parallel_tool_calls;
-  out->reference = model.Reference(/*embeddings=*/false);
+  out->reference = model.Reference(/*embeddings=*/false, options);
   if (request.keep_alive) out->reference.keep_alive = request.keep_alive;
   PUNA_RETURN_IF_ERROR(PreparePrompt(services, request, options, out.get()));
 
@@ -568,7 +568,10 @@ http::Task<Status> LoadOrUnload(Services& services, const GenerationRequest& req
   Result<std::shared_ptr<const ModelEntry>> model =
       co_await OnBlockingPool(services, [&] { return services.catalog->Get(request.model); });
   if (!model) co_return tl::unexpected(std::move(model).error());
-  scheduler::ModelReference reference = (*model)->Reference((*model)->embedding);
+  GenerationOptions options;
+  if (Status read = ApplyOptions((*model)->installed.parameters, &options); !read) co_return read;
+  if (Status read = ApplyOptions(request.options, &options); !read) co_return read;
+  scheduler::ModelReference reference = (*model)->Reference((*model)->embedding, options);
   if (request.keep_alive) reference.keep_alive = request.keep_alive;
   if (request.keep_alive && request.keep_alive->count() == 0) {
     *done_reason = "unload";

@@ -1,6 +1,7 @@
 #include "api/model_catalog.h"
 
 #include <algorithm>
+#include <climits>
 
 #include "base/duration.h"
 #include "base/log.h"
@@ -84,8 +85,12 @@ std::vector<std::string> ModelEntry::Capabilities() const {
   return out;
 }
 
-scheduler::ModelReference ModelEntry::Reference(bool embeddings) const {
+scheduler::ModelReference ModelEntry::Reference(bool embeddings,
+                                                const GenerationOptions& options) const {
   scheduler::ModelReference reference;
+  if (options.num_gpu >= 0) reference.device_layers = options.num_gpu;
+  if (options.main_gpu >= 0)
+    reference.device = static_cast<int>(std::min<int64_t>(options.main_gpu, INT_MAX));
   reference.name = installed.name.ShortName();
   reference.weights = installed.weights;
   reference.file = file;

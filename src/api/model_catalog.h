@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "api/constraint.h"
+#include "api/options.h"
 #include "api/prompt_guard.h"
 #include "base/result.h"
 #include "chat/chat.h"
@@ -37,8 +38,8 @@ struct ModelEntry {
 
   // "completion", "tools", "thinking", "insert", "embedding", "vision", in Ollama's order.
   std::vector<std::string> Capabilities() const;
-  // What the scheduler needs to know of it.
-  scheduler::ModelReference Reference(bool embeddings) const;
+  // What the scheduler needs to know of it. Of the options, where it is to be computed.
+  scheduler::ModelReference Reference(bool embeddings, const GenerationOptions& options) const;
 };
 
 class ModelCatalog {

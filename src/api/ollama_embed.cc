@@ -31,6 +31,8 @@ Status ReadCommon(const Json& json, Fields* fields, EmbeddingRequest* request) {
     PUNA_RETURN_IF_ERROR(fields->status());
     Fields nested(*options, "EmbedRequest.options");
     nested.Read("num_ctx", &request->num_ctx);
+    nested.Read("num_gpu", &request->num_gpu);
+    nested.Read("main_gpu", &request->main_gpu);
     PUNA_RETURN_IF_ERROR(nested.status());
   }
   return {};

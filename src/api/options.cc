@@ -29,6 +29,8 @@ constexpr IntegerRow kIntegers[] = {
     {"num_ctx", [](Options& o) -> int64_t& { return o.num_ctx; }},
     {"num_predict", [](Options& o) -> int64_t& { return o.num_predict; }},
     {"num_keep", [](Options& o) -> int64_t& { return o.num_keep; }},
+    {"num_gpu", [](Options& o) -> int64_t& { return o.num_gpu; }},
+    {"main_gpu", [](Options& o) -> int64_t& { return o.main_gpu; }},
     {"seed", [](Options& o) -> int64_t& { return o.sampling.seed; }},
     {"top_k", [](Options& o) -> int64_t& { return o.sampling.top_k; }},
     {"repeat_last_n", [](Options& o) -> int64_t& { return o.sampling.repeat_last_n; }},
@@ -54,9 +56,8 @@ constexpr NumberRow kNumbers[] = {
 // Options that Ollama has and that mean nothing here: puna places and sizes these things itself.
 // The keep-alive of a model is the model catalog's.
 constexpr std::string_view kWithoutEffect[] = {
-    "num_batch",         "num_gpu",    "main_gpu",   "use_mmap",  "num_thread",
-    "draft_num_predict", "numa",       "low_vram",   "f16_kv",    "use_mlock",
-    "penalize_newline",  "vocab_only", "logits_all", "keep_alive"};
+    "num_batch", "use_mmap",  "num_thread",       "draft_num_predict", "numa",       "low_vram",
+    "f16_kv",    "use_mlock", "penalize_newline", "vocab_only",        "logits_all", "keep_alive"};
 
 tl::unexpected<Error> WrongType(std::string_view name, std::string_view type) {
   return MakeError(ErrorCode::kInvalidArgument, "option \"{}\" must be of type {}", name, type);

@@ -20,6 +20,8 @@ struct GenerationOptions {
   int64_t num_ctx = 0;       // tokens; 0: the server's default
   int64_t num_predict = -1;  // tokens; negative: until the context is full
   int64_t num_keep = 4;
+  int64_t num_gpu = -1;   // layers on GPUs; negative: the server's default
+  int64_t main_gpu = -1;  // the only GPU to use; negative: the server's default
   std::vector<std::string> stop;
   std::string grammar;  // GBNF; wins over the request's format
   // By token id or text, as written; see ResolveTokens.

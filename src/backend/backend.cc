@@ -2,10 +2,14 @@
 #include "backend/backend.h"
 
 #include <iterator>
+#include <sstream>
+#include <utility>
+#include <vector>
 
 #include "backend/cpu/cpu_backend.h"
 #include "backend/input_observer.h"
 #include "backend/reference/reference.h"
+#include "backend/split_backend.h"
 #include "backend/vulkan/vulkan_backend.h"
 
 namespace puna::backend {
@@ -20,7 +24,7 @@ constexpr KvTypeRow kKvTypes[] = {
 
 struct BackendRow {
   std::string_view name;
-  bool numbered;  // "name:N" says which of several devices
+  bool numbered;  // "name:N" says which of several devices, "name:N,name:M" means more of them
   Result<std::unique_ptr<Backend>> (*create)(const BackendOptions& options,
                                              InputObserver* observer);
 };
@@ -38,7 +42,14 @@ constexpr BackendRow kBackends[] = {
         InputObserver* observer) -> Result<std::unique_ptr<Backend>> {
        if (observer != nullptr)
          return MakeError(ErrorCode::kUnsupported, "nothing can be observed on a GPU");
-       return vulkan::CreateVulkanBackend(options);
+       std::vector<std::unique_ptr<Backend>> devices;
+       std::istringstream names(options.name);
+       for (BackendOptions one = options; std::getline(names, one.name, ',');) {
+         PUNA_ASSIGN_OR_RETURN(auto device, vulkan::CreateVulkanBackend(one));
+         devices.push_back(std::move(device));
+       }
+       PUNA_ASSIGN_OR_RETURN(auto cpu, cpu::CreateCpuBackend(options, nullptr));
+       return CreateSplitBackend(std::move(devices), std::move(cpu));
      }},
 };
 
@@ -77,7 +88,9 @@ Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
 Result<std::unique_ptr<Backend>> CreateObservedBackend(const BackendOptions& options,
                                                        InputObserver* observer) {
   for (const BackendRow& row : kBackends) {
-    const bool numbered = row.numbered && options.name.starts_with(std::string(row.name) + ":");
+    const std::string name(row.name);
+    const bool numbered = row.numbered && (options.name.starts_with(name + ":") ||
+                                           options.name.starts_with(name + ","));
     if (row.name == options.name || numbered) return row.create(options, observer);
   }
   return MakeError(ErrorCode::kInvalidArgument, "unknown backend \"{}\", expected one of {}",

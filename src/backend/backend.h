@@ -1,7 +1,8 @@
 // Who computes. A Backend compiles a plan (backend/plan.h) into a Program: weights in the layout it
-// likes, activation buffers, and the memory of the key/value cache. Two exist: `reference` (scalar,
-// double accumulators; the oracle of the others) and `cpu` (packed weights, SIMD, threads). A
-// device is one more folder.
+// likes, activation buffers, and the memory of the key/value cache. Three exist: `reference`
+// (scalar, double accumulators; the oracle of the others), `cpu` (packed weights, SIMD, threads)
+// and `vulkan` (shaders). What CreateBackend makes of devices shares the layers of a plan between
+// them and the CPU (split_backend.h).
 //
 // The key/value cache is a pool of pages of kPageTokens tokens, each holding all layers. Who owns
 // which page is the caller's business (model/kv_cache.h); a Program only reads and writes the pages
@@ -18,10 +19,10 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "backend/adapter.h"
 #include "backend/plan.h"
@@ -68,10 +69,19 @@ struct Batch {
   std::span<const int32_t> tokens;  // ids in [0, Plan::vocabulary)
   std::span<const Segment> segments;
   std::span<const int32_t>
-      output_rows;  // rows to compute outputs for, ascending; ignored by pooled plans
+      output_rows;               // rows to compute outputs for, ascending; ignored by pooled plans
+  std::span<const float> input;  // [tokens, width of Plan::input]
   // Runs the encoder of the plan: each segment is a whole text and starts its sequence. There are
   // no outputs.
   bool encodes = false;
+};
+
+// What of a plan goes to devices, if the backend has any. Less of it does where it does not fit.
+struct DeviceShare {
+  int64_t layers = -1;  // most layers; -1: as many as fit
+  int device = -1;      // the only one to use, an index into Backend::devices(); -1: all of them
+  // So much of what is free on the devices is promised to others, pages that are not written yet.
+  int64_t promised_bytes = 0;
 };
 
 struct CompileOptions {
@@ -80,6 +90,7 @@ struct CompileOptions {
       0;  // size of the pool; memory is taken from the system as pages are first written
   int64_t state_slots = 0;         // slots for states; memory is taken as with pages
   int64_t max_batch_tokens = 512;  // rows a batch may have
+  DeviceShare share;
   // Plans whose weights are smaller than this are computed with float32 activations and weights:
   // the rounding of int8 activations buys nothing where everything fits into a cache, and tiny
   // models have the least room for it.
@@ -94,10 +105,26 @@ struct CompileOptions {
 
 // Memory of a program in bytes, known before it is taken (Backend::Predict) and exact afterwards.
 struct MemoryUse {
+  // How much of what follows is in the memory of devices.
+  struct OnDevice {
+    int64_t weights = 0, kv_page = 0, state_slot = 0, activations = 0;
+    int64_t layers = 0;  // that devices compute
+
+    int64_t fixed() const { return weights + activations; }
+  };
   int64_t weights = 0;
   int64_t kv_page = 0;      // of one page
   int64_t state_slot = 0;   // of one slot
   int64_t activations = 0;  // all buffers and scratch
+  OnDevice on_device;
+
+  int64_t fixed() const { return weights + activations; }
+};
+
+// What a device has for programs now.
+struct DeviceMemory {
+  int64_t available_bytes = 0;
+  bool is_systems = false;  // it has none of its own
 };
 
 // A compiled plan. Run and CopyPage are called by one thread at a time.
@@ -135,14 +162,17 @@ class Backend {
   // (kResourceExhausted), cancelled.
   virtual Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
                                                    const CompileOptions& options) = 0;
+  // With devices: as if all that the share asks for fitted into their memory.
   virtual MemoryUse Predict(const Plan& plan, const CompileOptions& options) const = 0;
-  // What is free of the memory that its programs live in; nullopt: that is the system's.
-  virtual std::optional<int64_t> AvailableMemory() const { return std::nullopt; }
+  // Of each device that its programs compute on; none: the CPU alone.
+  virtual std::vector<DeviceMemory> devices() const { return {}; }
 };
 
 struct BackendOptions {
-  std::string name = "cpu";  // "cpu", "reference", "vulkan" (the first GPU) or "vulkan:N"
-  int threads = 0;           // 0: the cores that this process may use (affinity and cgroup quota)
+  // "cpu", "reference", "vulkan" (the first GPU), "vulkan:N", or several of these two with commas
+  // between: their layers are divided by what is free on each.
+  std::string name = "cpu";
+  int threads = 0;  // 0: the cores that this process may use (affinity and cgroup quota)
   std::string isa;  // "": the best; "scalar", "avx2", "avx512vnni", "neon" force one; unknown or
                     // missing: an error
   // Where a device's compiled shaders are kept; empty: nowhere.

@@ -41,6 +41,8 @@ void CheckBatch(const Plan& plan, const CompileOptions& options, const Batch& ba
   CHECK(tokens <= options.max_batch_tokens) << "batch of " << tokens;
   for (const int32_t token : batch.tokens)
     CHECK(token >= 0 && token < plan.vocabulary) << "token " << token;
+  const int64_t input_width = plan.input.buffer < 0 ? 0 : plan.input.width;
+  CHECK(static_cast<int64_t>(batch.input.size()) == tokens * input_width) << batch.input.size();
   int64_t row = 0;
   for (const Segment& segment : batch.segments) {
     CHECK(segment.first_row == row && segment.tokens > 0 && segment.start_position >= 0)

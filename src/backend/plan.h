@@ -435,6 +435,8 @@ struct Plan {
   // others read none of its buffers. In the cache its tokens have the first positions of the
   // sequence, those of the decoder follow.
   size_t encoder_ops = 0;
+  // Of parts of a plan (plan_split.h) but the first: Batch::input fills it before the first op.
+  View input;
   int routes = 0;          // route slots
   int selections = 0;      // slots of chosen keys
   int64_t vocabulary = 0;  // token ids are in [0, vocabulary)

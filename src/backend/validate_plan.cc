@@ -27,9 +27,11 @@ class Checker {
       Require(layer.values > 0, "a state layer without values");
     Require(plan_.vocabulary > 0, "no vocabulary");
     Require(plan_.encoder_ops < std::max<size_t>(plan_.ops.size(), 1), "nothing behind an encoder");
+    Require(plan_.encoder_ops == 0 || plan_.input.buffer < 0, "an input beside an encoder");
     for (size_t i = 0; i < plan_.ops.size() && problem_.empty(); ++i) {
       encodes_ = i < plan_.encoder_ops;
       if (i == plan_.encoder_ops) spaces_.assign(spaces_.size(), RowSpace::kUnwritten);
+      if (i == 0 && plan_.input.buffer >= 0) Write(plan_.input);
       std::visit([this](const auto& op) { Check(op); }, plan_.ops[i]);
       if (!problem_.empty()) {
         return MakeError(ErrorCode::kInternal, "op {} ({}): {}", i, OpName(plan_.ops[i]), problem_);

@@ -35,6 +35,13 @@ Status SetInteger(const std::string& text, int64_t* field) {
   return {};
 }
 
+// -1 stands for no limit, or no choice.
+Status SetIntegerOrNone(const std::string& text, int64_t* field) {
+  if (text != "-1") return SetInteger(text, field);
+  *field = -1;
+  return {};
+}
+
 // Go's ParseBool, where any other non-empty text counts as true.
 bool ParseBool(const std::string& text) {
   for (const char* no : {"0", "f", "F", "false", "FALSE", "False"}) {
@@ -174,18 +181,25 @@ constexpr Row kRows[] = {
        return {};
      }},
     {"DEVICE", false, "cpu",
-     "What computes: cpu, vulkan (the first GPU), vulkan:N (`puna doctor` lists them), or "
-     "reference "
-     "(slow and exact)",
+     "What computes: cpu, vulkan (the first GPU), vulkan:N (`puna doctor` lists them), several of "
+     "these with commas between, or reference (slow and exact)",
      [](const std::string& text, Settings* s) -> Status {
        if (text != "cpu" && text != "reference" && text != "vulkan" &&
-           !text.starts_with("vulkan:")) {
+           !text.starts_with("vulkan:") && !text.starts_with("vulkan,")) {
          return MakeError(ErrorCode::kInvalidArgument,
                           "\"{}\" is not one of cpu, vulkan, vulkan:N, reference", text);
        }
        s->device = text;
        return {};
      }},
+    {"NUM_GPU", false, "-1",
+     "Layers of a model that GPUs compute at most, the others stay on the CPU; -1: as many as fit. "
+     "A model's or request's `num_gpu` wins",
+     [](const std::string& text, Settings* s) { return SetIntegerOrNone(text, &s->num_gpu); }},
+    {"MAIN_GPU", false, "-1",
+     "Which of the GPUs of `PUNA_DEVICE`, from 0, is used alone; -1: all of them. A model's or "
+     "request's `main_gpu` wins",
+     [](const std::string& text, Settings* s) { return SetIntegerOrNone(text, &s->main_gpu); }},
     {"CACHE_DIR", false, "$XDG_CACHE_HOME/puna, ~/.cache/puna",
      "Folder for what can be made again: a GPU's compiled shaders",
      [](const std::string& text, Settings* s) -> Status {

@@ -242,6 +242,7 @@ Status RunBench(const Settings& settings, const BenchOptions& options) {
   PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, options.model));
   RunnerOptions runner_options;
   runner_options.backend = BackendOf(settings, options);
+  runner_options.share = {settings.num_gpu, static_cast<int>(settings.main_gpu)};
   PUNA_ASSIGN_OR_RETURN(runner_options.kv_type, backend::ParseKvType(options.kv_type));
   if (!options.replay.empty()) {
     PUNA_ASSIGN_OR_RETURN(const auto backend, backend::CreateBackend(runner_options.backend));

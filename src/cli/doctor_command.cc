@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <sstream>
 
 #include "api/version.h"
 #include "backend/cpu/gemm.h"
@@ -65,7 +66,28 @@ std::string ServerText(const Settings& settings) {
                      client.base_url());
 }
 
-Json DeviceJson(const DeviceInfo& device) {
+// Whether PUNA_DEVICE takes a device, and why.
+struct DeviceChoice {
+  bool used = false;
+  std::string why;
+};
+
+DeviceChoice ChoiceOf(const DeviceInfo& device, const std::vector<DeviceInfo>& devices,
+                      const std::string& setting) {
+  if (!device.unfit.empty()) return {false, "cannot be used: " + device.unfit};
+  std::istringstream names(setting);
+  for (std::string name; std::getline(names, name, ',');) {
+    if (name == fmt::format("vulkan:{}", device.index)) return {true, "PUNA_DEVICE names it"};
+    const auto first = std::find_if(devices.begin(), devices.end(),
+                                    [](const DeviceInfo& other) { return !other.software; });
+    if (name == "vulkan" && first != devices.end() && first->index == device.index)
+      return {true, "the first GPU"};
+  }
+  if (device.software) return {false, "a software device, no faster than the CPU"};
+  return {false, fmt::format("PUNA_DEVICE is {}", setting)};
+}
+
+Json DeviceJson(const DeviceInfo& device, const DeviceChoice& choice) {
   return {{"device", fmt::format("vulkan:{}", device.index)},
           {"name", device.name},
           {"driver", device.driver},
@@ -77,21 +99,37 @@ Json DeviceJson(const DeviceInfo& device) {
           {"largest_binding_bytes", device.largest_binding_bytes},
           {"subgroup_size", device.subgroup_size},
           {"shared_memory_bytes", device.shared_memory_bytes},
-          {"lacks", device.unfit}};
+          {"lacks", device.unfit},
+          {"used", choice.used},
+          {"why", choice.why}};
 }
 
-Json DevicesJson(const std::vector<DeviceInfo>& devices) {
+Json DevicesJson(const std::vector<DeviceInfo>& devices, const std::string& setting) {
   Json list = Json::array();
-  for (const DeviceInfo& device : devices) list.push_back(DeviceJson(device));
+  for (const DeviceInfo& device : devices)
+    list.push_back(DeviceJson(device, ChoiceOf(device, devices, setting)));
   return list;
 }
 
-std::string DeviceText(const DeviceInfo& device) {
-  return fmt::format("{} ({}, {}, Vulkan {}): {} of {} free, {} at once, subgroups of {}{}",
+std::string DeviceText(const DeviceInfo& device, const DeviceChoice& choice) {
+  return fmt::format("{} ({}, {}, Vulkan {}): {} of {} free, {} at once, subgroups of {}; {}: {}",
                      device.name, device.kind, device.driver, device.api_version,
                      HumanBytes(device.available_bytes), HumanBytes(device.memory_bytes),
                      HumanBytes(device.largest_allocation_bytes), device.subgroup_size,
-                     device.unfit.empty() ? "" : "; cannot be used: " + device.unfit);
+                     choice.used ? "used" : "not used", choice.why);
+}
+
+// The models that a server has loaded, with what of each is in the memory of devices.
+Json LoadedModels(const Settings& settings) {
+  const auto listed = ApiClient(settings).Get("/api/ps");
+  Json loaded = Json::array();
+  if (!listed || !listed->contains("models")) return loaded;
+  for (const Json& model : (*listed)["models"]) {
+    loaded.push_back({{"name", JsonString(model, "name")},
+                      {"size", model.value("size", int64_t{0})},
+                      {"size_vram", model.value("size_vram", int64_t{0})}});
+  }
+  return loaded;
 }
 
 // What could be done with the GPUs of this machine, if anything.
@@ -118,6 +156,7 @@ Status Doctor(const Context& context, bool json) {
   const std::vector<std::string> changed = ChangedSettings();
   const store::StoreUsage usage = store::Store(settings.models).Usage();
   const std::string server = ServerText(settings);
+  const Json loaded = LoadedModels(settings);
   const int64_t free = FreeBytes(settings.models);
   if (json) {
     PrintJsonLine({{"version", std::string(api::kVersion)},
@@ -131,7 +170,8 @@ Status Doctor(const Context& context, bool json) {
                    {"memory_limit_bytes", machine.memory_limit},
                    {"gpus", machine.gpus},
                    {"device", settings.device},
-                   {"devices", DevicesJson(devices)},
+                   {"devices", DevicesJson(devices, settings.device)},
+                   {"loaded", loaded},
                    {"models", settings.models.string()},
                    {"model_count", usage.models.size()},
                    {"blob_bytes", usage.blob_bytes},
@@ -162,8 +202,14 @@ Status Doctor(const Context& context, bool json) {
   for (const std::string& gpu : machine.gpus) row("GPU", gpu);
   row("computes on", settings.device);
   for (const DeviceInfo& device : devices)
-    row(fmt::format("vulkan:{}", device.index).c_str(), DeviceText(device));
+    row(fmt::format("vulkan:{}", device.index).c_str(),
+        DeviceText(device, ChoiceOf(device, devices, settings.device)));
   if (!listed) row("vulkan", "none: " + listed.error().message);
+  for (const Json& model : loaded) {
+    row("loaded", fmt::format("{}: {}, of it {} on devices", JsonString(model, "name"),
+                              HumanBytes(model["size"].get<int64_t>()),
+                              HumanBytes(model["size_vram"].get<int64_t>())));
+  }
   std::printf("\n");
   for (const std::string& sentence : advice) std::printf("* %s\n", sentence.c_str());
   if (advice.empty()) std::printf("nothing is known that would make it faster\n");

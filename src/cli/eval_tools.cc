@@ -34,6 +34,7 @@ Result<RunnerOptions> RunnerOptionsOf(const Settings& settings, const EvalModelO
       .threads = options.threads > 0 ? options.threads : static_cast<int>(settings.threads),
       .isa = settings.isa,
       .cache_folder = settings.cache_dir};
+  runner.share = {settings.num_gpu, static_cast<int>(settings.main_gpu)};
   PUNA_ASSIGN_OR_RETURN(runner.kv_type, backend::ParseKvType(options.kv_type));
   runner.max_batch_tokens = std::max<int64_t>(1, options.chunk);
   return runner;

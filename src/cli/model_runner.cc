@@ -57,6 +57,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                                                 .kv_pages = pages,
                                                 .state_slots = slots,
                                                 .max_batch_tokens = max_batch_tokens,
+                                                .share = options.share,
                                                 .settle_later = options.settle_later}));
   if (!options.settle_later) file->ReleaseMemory();
   return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(config), plan, std::move(backend),

@@ -26,6 +26,7 @@ Result<std::shared_ptr<const gguf::File>> OpenModelArgument(const Settings& sett
 
 struct RunnerOptions {
   backend::BackendOptions backend;
+  backend::DeviceShare share;
   backend::KvType kv_type = backend::KvType::kF16;
   int64_t context_tokens = 0;  // longest sequence; some rope scalings depend on it; 0: as
                                // trained, at least 256

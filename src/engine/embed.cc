@@ -52,6 +52,7 @@ Result<std::vector<std::vector<float>>> Engine::Embed(
   if (!s.parts.options.embeddings) {
     return MakeError(ErrorCode::kInvalidArgument, "the model is not loaded for embeddings");
   }
+  PUNA_RETURN_IF_ERROR(s.failure);
   const int64_t longest = std::min(s.parts.options.max_batch_tokens, context_length());
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (inputs[i].empty()) return MakeError(ErrorCode::kInvalidArgument, "input {} is empty", i);
@@ -68,7 +69,13 @@ Result<std::vector<std::vector<float>>> Engine::Embed(
   std::vector<std::vector<float>> vectors;
   vectors.reserve(inputs.size());
   for (size_t first = 0; first < inputs.size();) {
-    PUNA_ASSIGN_OR_RETURN(first, s.EmbedSome(inputs, first, set.get(), &vectors));
+    Result<size_t> end = s.EmbedSome(inputs, first, set.get(), &vectors);
+    if (!s.failure) {
+      const bool full = s.failure.error().code == ErrorCode::kResourceExhausted;
+      if (s.Recover() && full) continue;
+    }
+    PUNA_ASSIGN_OR_RETURN(first, std::move(end));
+    s.proved = true;
   }
   return vectors;
 }

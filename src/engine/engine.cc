@@ -34,6 +34,23 @@ int64_t PagesFor(int64_t tokens) {
   return (tokens + backend::kPageTokens - 1) / backend::kPageTokens;
 }
 
+// A compiler for the engine's lifetime: of a device that gives up, the same plan is compiled again.
+// `progress` may be null.
+Result<std::unique_ptr<backend::Program>> CompileOf(
+    const gguf::File& file, backend::Backend* backend, std::shared_ptr<const backend::Plan> plan,
+    backend::CompileOptions options, const std::function<bool(int64_t, int64_t)>& progress) {
+  // What is packed need not be there twice.
+  options.progress = [&file, &progress, released = int64_t{0}](int64_t done, int64_t all) mutable {
+    if (done >= released + kReleaseBytes || done == all) {
+      file.ReleaseMemory();
+      released = done;
+    }
+    return !progress || progress(done, all);
+  };
+  options.settle_later = true;
+  return backend->Compile(std::move(plan), options);
+}
+
 struct Blueprint {
   model::ModelConfig config;
   std::shared_ptr<const backend::Plan> plan;
@@ -58,6 +75,7 @@ Result<Blueprint> Draft(const std::shared_ptr<const gguf::File>& file,
                      "the model has no layer that remembers, so it cannot generate");
   }
   draft.compile.kv_type = draft.options.kv_type;
+  draft.compile.share = draft.options.share;
   draft.compile.kv_pages = draft.plan->cache_layers.empty() ? 0 : PagesFor(draft.options.kv_tokens);
   draft.compile.state_slots = states ? draft.options.state_slots : 0;
   draft.compile.max_batch_tokens = draft.options.max_batch_tokens;
@@ -125,18 +143,15 @@ Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> f
   } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
     return tl::unexpected<Error>(std::move(tokenizer).error());
   }
-  // What is packed need not be there twice.
-  draft.compile.progress = [&file, &options, released = int64_t{0}](int64_t done,
-                                                                    int64_t all) mutable {
-    if (done >= released + kReleaseBytes || done == all) {
-      file->ReleaseMemory();
-      released = done;
-    }
-    return !options.progress || options.progress(done, all);
-  };
-  draft.compile.settle_later = true;
-  PUNA_ASSIGN_OR_RETURN(parts.program, backend->Compile(draft.plan, draft.compile));
+  PUNA_ASSIGN_OR_RETURN(parts.program,
+                        CompileOf(*file, backend, draft.plan, draft.compile, options.progress));
   if (parts.program->Settle(0)) parts.unsettled = file;
+  parts.file = file;
+  parts.recompile = [file, backend, plan = draft.plan,
+                     compile = draft.compile](int64_t layers) mutable {
+    compile.share.layers = layers;
+    return CompileOf(*file, backend, plan, compile, nullptr);
+  };
   parts.vocabulary = draft.plan->vocabulary;
   parts.output_width = draft.plan->output.width;
   parts.pooled = draft.plan->pooled;
@@ -178,18 +193,23 @@ bool Engine::idle() const { return state_->waiting.empty() && state_->running.em
 
 EngineUsage Engine::usage() const {
   const State& s = *state_;
-  return {
-      .waiting = static_cast<int64_t>(s.waiting.size()),
-      .running = static_cast<int64_t>(s.running.size()),
-      .pages = s.pool.total(),
-      .pages_in_use = s.pool.total() - s.pool.free(),
-      .pages_touched = s.pages_touched,
-      .state_slots = s.pool.states().total(),
-      .state_slots_touched = s.slots_touched,
-      .unsettled_bytes = s.parts.unsettled != nullptr ? s.parts.program->memory_use().weights : 0,
-      .preemptions = s.preemptions,
-      .evictions = s.prefixes.evictions(),
-      .adapter_bytes = s.adapters.bytes()};
+  return {.waiting = static_cast<int64_t>(s.waiting.size()),
+          .running = static_cast<int64_t>(s.running.size()),
+          .pages = s.pool.total(),
+          .pages_in_use = s.pool.total() - s.pool.free(),
+          .pages_touched = s.pages_touched,
+          .state_slots = s.pool.states().total(),
+          .state_slots_touched = s.slots_touched,
+          .unsettled_bytes = s.UnsettledBytes(),
+          .preemptions = s.preemptions,
+          .evictions = s.prefixes.evictions(),
+          .adapter_bytes = s.adapters.bytes()};
+}
+
+int64_t Engine::State::UnsettledBytes() const {
+  if (parts.unsettled == nullptr) return 0;
+  const backend::MemoryUse memory = parts.program->memory_use();
+  return memory.weights - memory.on_device.weights;
 }
 
 // Numbers that were free before are taken in order, so the pages with memory are the lowest ones,

@@ -35,6 +35,7 @@ inline constexpr int64_t kLeastStateSlots = 6;
 
 struct EngineOptions {
   backend::KvType kv_type = backend::KvType::kF16;
+  backend::DeviceShare share;  // of the layers
   // Size of the page pool in tokens; 0: the context. A pool smaller than the context also limits
   // the context.
   int64_t kv_tokens = 0;

@@ -1,5 +1,5 @@
 // The inside of an Engine, shared by engine.cc (loading, queueing), step.cc (the round),
-// kept_prefixes.cc and embed.cc.
+// recovery.cc, kept_prefixes.cc and embed.cc.
 #ifndef PUNA_ENGINE_ENGINE_STATE_H_
 #define PUNA_ENGINE_ENGINE_STATE_H_
 
@@ -28,7 +28,11 @@ struct Engine::Parts {
   model::ModelConfig config;  // context_length, embeddings_only and encoder are used
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // may be null
   std::shared_ptr<const gguf::File> unsettled;  // whose weights the program still has to settle
+  std::shared_ptr<const gguf::File> file;       // of the weights; may be null
   std::unique_ptr<backend::Program> program;
+  // The program once more, with so many layers on devices at most; null: a program that fails is
+  // the end of the engine.
+  std::function<Result<std::unique_ptr<backend::Program>>(int64_t layers)> recompile;
   std::shared_ptr<const backend::Plan> plan;  // of the program, for adapters; null: it takes none
   int64_t vocabulary = 0;
   int64_t output_width =
@@ -54,6 +58,11 @@ struct Engine::State {
 
   void NoteTouched();
   void Settle(double seconds);
+  int64_t UnsettledBytes() const;
+
+  // recovery.cc
+  bool Recover();
+  void StartAgain(std::unique_ptr<Sequence> sequence);
 
   // step.cc
   void DropUnwanted();
@@ -99,7 +108,8 @@ struct Engine::State {
   int64_t most_pages = 0;  // that were ever in use at once
   int64_t pages_touched = 0, slots_touched = 0;
   int64_t preemptions = 0;
-  Status failure;  // of the program: nothing can be computed any more
+  bool proved = false;  // the program has done a pass
+  Status failure;       // of the program: nothing can be computed any more
 };
 
 }  // namespace puna::engine

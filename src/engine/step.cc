@@ -59,13 +59,14 @@ bool Engine::Step() {
   s.DropUnwanted();
   s.Admit();
   s.failure = s.Encode();
-  if (!s.failure) return false;
+  if (!s.failure) return s.Recover();
   s.PlanBatch();
   if (s.batch.tokens.empty()) return true;
   const double begin = s.parts.clock();
   s.failure = s.batch.Run(s.parts.program.get(), static_cast<int64_t>(s.batch.output_rows.size()),
                           s.parts.output_width);
-  if (!s.failure) return false;
+  if (!s.failure) return s.Recover();
+  s.proved = true;
   const double seconds = s.parts.clock() - begin;
   s.cost.Observe(s.work, seconds);
   steps.Add();
@@ -303,11 +304,9 @@ void Engine::State::Preempt() {
                             << " pages or " << pool.states().total() << " slots of the pool";
   ++preemptions;
   preempted.Add();
-  Sequence* youngest = running.back().get();
-  youngest->DropDraft();
-  Remember(youngest, /*still_running=*/false);
-  youngest->Admit(model::PageTable(&pool));
-  waiting.push_front(std::move(running.back()));
+  running.back()->DropDraft();
+  Remember(running.back().get(), /*still_running=*/false);
+  StartAgain(std::move(running.back()));
   running.pop_back();
 }
 

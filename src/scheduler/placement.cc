@@ -36,6 +36,10 @@ constexpr int64_t kExpectedUsers = 8;
 // The share of what is free after the weights that a pool may take: the rest is for other models
 // and everybody else.
 constexpr double kPoolShare = 0.5;
+// A pool is made smaller so that layers stay on a device, but not smaller than this; rather it
+// takes more of what is free there.
+constexpr int64_t kLeastDeviceContext = 8192;
+constexpr double kMostPoolShare = 0.9;
 // State slots of networks with recurrent layers: two while a user's sequence advances, the others
 // keep beginnings of prompts.
 constexpr int64_t kSlotsPerUser = 6;
@@ -105,13 +109,9 @@ Result<std::unique_ptr<engine::Engine>> Scheduler::State::PlaceAndLoad(Resident*
   auto loaded = engine::Engine::Load(placement.file, backend.get(), placement.engine);
   if (!wanted) return tl::unexpected<Error>(std::move(wanted).error());
   PUNA_ASSIGN_OR_RETURN(auto engine, std::move(loaded));
-  const backend::MemoryUse memory = engine->memory_use();
   std::lock_guard lock(mutex);
   resident->loaded = resident->busy = true;
-  resident->fixed_bytes = memory.weights + memory.activations;
-  resident->page_bytes = memory.kv_page;
-  resident->slot_bytes = memory.state_slot;
-  resident->usage = engine->usage();
+  Publish(*engine, resident);
   resident->context_length = engine->context_length();
   resident->ready_at = Clock::now();
   loads.Add();
@@ -152,6 +152,7 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
   }
   engine::EngineOptions& engine = placement.engine;
   engine.kv_type = options.kv_type;
+  engine.share = resident->share;
   engine.max_sequences = options.num_parallel;
   engine.embeddings = resident->embeddings;
   engine.prefix_cache = options.prefix_cache;
@@ -165,7 +166,7 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
   const int64_t context = std::max<int64_t>(1, config.context_length);
   const int64_t least_tokens = std::min(context, kLeastContext);
   const int64_t least_slots = use.state_slot > 0 ? engine::kLeastStateSlots : 0;
-  const int64_t fixed = use.weights + use.activations;
+  const int64_t fixed = use.fixed();
   PUNA_ASSIGN_OR_RETURN(const int64_t available,
                         MakeRoom(resident, fixed + use.kv_page * PagesFor(least_tokens) +
                                                use.state_slot * least_slots));
@@ -189,14 +190,52 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
       if (affordable < engine.kv_tokens / backend::kPageTokens)
         engine.kv_tokens = affordable * backend::kPageTokens;
     }
-    engine.kv_tokens = std::max(engine.kv_tokens, least_tokens);
+    engine.kv_tokens = std::max(TokensBesideLayers(use, engine, context), least_tokens);
     pool_bytes = use.kv_page * PagesFor(engine.kv_tokens) + use.state_slot * engine.state_slots;
   }
   std::lock_guard lock(mutex);
   resident->placed = true;
   resident->fixed_bytes = fixed;
   resident->planned_pool_bytes = pool_bytes;
+  resident->planned_device_bytes = use.on_device.fixed() +
+                                   use.on_device.kv_page * PagesFor(engine.kv_tokens) +
+                                   use.on_device.state_slot * engine.state_slots;
+  engine.share.promised_bytes = PromisedDeviceBytes(resident);
   return placement;
+}
+
+int64_t Scheduler::State::TokensBesideLayers(const backend::MemoryUse& use,
+                                             const engine::EngineOptions& engine,
+                                             int64_t context) const {
+  const std::lock_guard lock(mutex);
+  if (use.on_device.kv_page == 0) return engine.kv_tokens;
+  const int64_t left = DeviceBytes(engine.share) - PromisedDeviceBytes(nullptr) -
+                       use.on_device.fixed() - use.on_device.state_slot * engine.state_slots;
+  for (const double part : {kPoolShare, kMostPoolShare}) {
+    const double pages =
+        part * static_cast<double>(left) / static_cast<double>(use.on_device.kv_page);
+    const auto tokens = static_cast<int64_t>(pages) * backend::kPageTokens;
+    if (tokens >= std::min(context, kLeastDeviceContext)) return std::min(tokens, engine.kv_tokens);
+  }
+  return engine.kv_tokens;
+}
+
+int64_t Scheduler::State::DeviceBytes(const backend::DeviceShare& share) const {
+  if (devices == 0 || share.layers == 0) return 0;
+  const std::vector<backend::DeviceMemory> memory = backend->devices();
+  int64_t bytes = 0;
+  for (size_t i = 0; i < memory.size(); ++i) {
+    if (share.device < 0 || std::cmp_equal(share.device, i)) bytes += memory[i].available_bytes;
+  }
+  return bytes;
+}
+
+int64_t Scheduler::State::PromisedDeviceBytes(const Resident* newcomer) const {
+  int64_t bytes = 0;
+  for (const auto& other : residents) {
+    if (other.get() != newcomer) bytes += other->reserved_device_bytes();
+  }
+  return bytes;
 }
 
 int64_t Scheduler::State::AvailableBytes(const Resident* newcomer) const {
@@ -204,14 +243,21 @@ int64_t Scheduler::State::AvailableBytes(const Resident* newcomer) const {
   if (options.available_memory) {
     measured = options.available_memory();
   } else {
-    measured = backend->AvailableMemory();
-    if (!measured) measured = AvailableMemory();
+    measured = AvailableMemory();
   }
-  int64_t available = measured.value_or(std::numeric_limits<int64_t>::max());
+  if (!measured) return std::numeric_limits<int64_t>::max();
+  int64_t available = *measured;
   for (const auto& other : residents) {
     if (other.get() != newcomer) available -= other->reserved_bytes();
   }
-  return available;
+  if (devices == 0) return available;
+  const std::vector<backend::DeviceMemory> memory = backend->devices();
+  const bool systems = std::all_of(memory.begin(), memory.end(),
+                                   [](const auto& device) { return device.is_systems; });
+  if (systems) return available;
+  // Of a model that is for the CPU alone, what devices have or owe is no concern.
+  if (newcomer->share.layers == 0) return available + PromisedDeviceBytes(newcomer);
+  return available + DeviceBytes(newcomer->share);
 }
 
 std::shared_ptr<Resident> Scheduler::State::ChooseVictim(const Resident* newcomer) const {

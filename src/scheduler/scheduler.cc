@@ -70,6 +70,7 @@ std::unique_ptr<Scheduler> Scheduler::WithBackend(const SchedulerOptions& option
   auto state = std::make_shared<State>();
   state->options = options;
   state->backend = std::move(backend);
+  state->devices = state->backend->devices().size();
   return std::unique_ptr<Scheduler>(new Scheduler(std::move(state)));
 }
 
@@ -87,6 +88,21 @@ Status Scheduler::State::CheckAdmission() const {
                    "server busy, please try again.  maximum pending requests exceeded");
 }
 
+backend::DeviceShare Scheduler::State::ShareOf(const ModelReference& model) const {
+  backend::DeviceShare share = options.share;
+  if (model.device_layers) share.layers = *model.device_layers;
+  if (model.device) share.device = *model.device;
+  if (devices == 1 && share.device == 0) share.device = -1;  // the same
+  return share;
+}
+
+// What a request does not say is as it is.
+bool Scheduler::State::IsPlacedAs(const Resident& resident, const ModelReference& model) const {
+  const backend::DeviceShare wanted = ShareOf(model);
+  return devices == 0 || ((!model.device_layers || wanted.layers == resident.share.layers) &&
+                          (!model.device || wanted.device == resident.share.device));
+}
+
 Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
                                                 const std::shared_ptr<State>& self) {
   for (std::thread& thread : finished)
@@ -94,16 +110,20 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
   finished.clear();
   const std::filesystem::path weights = model.weights.lexically_normal();
   for (const auto& resident : residents) {
-    if (!resident->retiring && resident->weights == weights &&
-        resident->embeddings == model.embeddings) {
-      return resident.get();
+    if (resident->retiring || resident->weights != weights ||
+        resident->embeddings != model.embeddings) {
+      continue;
     }
+    if (IsPlacedAs(*resident, model)) return resident.get();
+    resident->retiring = true;  // it finishes what it has
+    resident->wake.notify_one();
   }
   auto resident = std::make_shared<Resident>();
   resident->weights = weights;
   resident->file = model.file;
   resident->embeddings = model.embeddings;
   resident->keep_alive = options.keep_alive;
+  if (devices > 0) resident->share = ShareOf(model);
   residents.push_back(resident);
   try {
     resident->thread = std::thread(&State::Work, self, resident);
@@ -174,14 +194,13 @@ Status Scheduler::Unload(const std::filesystem::path& weights) {
 std::vector<ResidentModel> Scheduler::List() const {
   std::vector<ResidentModel> models;
   const auto now = std::chrono::system_clock::now();
-  const bool on_device = state_->backend->AvailableMemory().has_value();
   std::lock_guard lock(state_->mutex);
   for (const auto& resident : state_->residents) {
     ResidentModel model;
     model.name = resident->name;
     model.weights = resident->weights;
     model.size_bytes = resident->size_bytes();
-    if (on_device) model.size_vram_bytes = model.size_bytes;
+    model.size_vram_bytes = resident->device_bytes();
     model.context_length = resident->context_length;
     if (state_->options.context_length > 0) {
       model.context_length = std::min(model.context_length, state_->options.context_length);

@@ -25,6 +25,7 @@ namespace puna::scheduler {
 struct SchedulerOptions {
   backend::BackendOptions backend;
   backend::KvType kv_type = backend::KvType::kF16;
+  backend::DeviceShare share;  // of models that do not say otherwise
   std::chrono::nanoseconds keep_alive = std::chrono::minutes(5);  // kForever: never unload
   int64_t context_length = 0;  // default of requests in tokens; 0: trained, as far as memory allows
   int64_t num_parallel = 0;    // sequences in a step; 0: no limit
@@ -56,6 +57,10 @@ struct ModelReference {
   bool embeddings = false;
   // Applied to this model's requests. Models that differ only in these share an engine.
   std::vector<engine::AdapterReference> adapters;
+  // As in backend::DeviceShare; a model that is loaded otherwise is loaded anew. Nullopt: as it is
+  // loaded, or as SchedulerOptions::share says. Without effect if the backend has no devices.
+  std::optional<int64_t> device_layers;
+  std::optional<int> device;
   // Overrides the server's keep-alive from this request on; 0: unload when idle.
   std::optional<std::chrono::nanoseconds> keep_alive;
 };

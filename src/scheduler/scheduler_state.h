@@ -66,6 +66,7 @@ struct Resident {
   std::filesystem::path weights;
   std::shared_ptr<const gguf::File> file;  // null: opened from `weights`
   bool embeddings = false;
+  backend::DeviceShare share;  // as it was asked for
   std::chrono::nanoseconds keep_alive{};
 
   std::condition_variable wake;  // for its worker, with State::mutex
@@ -78,10 +79,12 @@ struct Resident {
   std::chrono::system_clock::time_point expires_at;  // while idle
 
   // Published by the worker.
-  int64_t fixed_bytes = 0;         // weights and activations; before loading as predicted
-  int64_t packed_bytes = 0;        // while loading: of the weights
-  int64_t planned_pool_bytes = 0;  // while loading: of the key/value cache
+  int64_t fixed_bytes = 0;           // weights and activations; before loading as predicted
+  int64_t packed_bytes = 0;          // while loading: of the weights
+  int64_t planned_pool_bytes = 0;    // while loading: of the key/value cache
+  int64_t planned_device_bytes = 0;  // while loading: of all that, in the memory of devices
   int64_t page_bytes = 0, slot_bytes = 0;
+  backend::MemoryUse::OnDevice on_device;  // how much of all that is on devices
   engine::EngineUsage usage;
   int64_t context_length = 0;
   std::optional<Clock::time_point> pass_began;  // while one is under way
@@ -96,6 +99,11 @@ struct Resident {
     return fixed_bytes + usage.adapter_bytes + page_bytes * usage.pages_touched +
            slot_bytes * usage.state_slots_touched;
   }
+  // How much of size_bytes() is in the memory of devices.
+  int64_t device_bytes() const {
+    return on_device.fixed() + on_device.kv_page * usage.pages_touched +
+           on_device.state_slot * usage.state_slots_touched;
+  }
   // What it may still take memory for: pages and slots, and weights that are not there yet.
   int64_t reserved_bytes() const {
     if (loaded) {
@@ -104,11 +112,20 @@ struct Resident {
     }
     return placed ? std::max<int64_t>(0, fixed_bytes - packed_bytes) + planned_pool_bytes : 0;
   }
+  // How much of reserved_bytes() is for the memory of devices.
+  int64_t reserved_device_bytes() const {
+    if (loaded) {
+      return on_device.kv_page * (usage.pages - usage.pages_touched) +
+             on_device.state_slot * (usage.state_slots - usage.state_slots_touched);
+    }
+    return placed ? std::max<int64_t>(0, planned_device_bytes - packed_bytes) : 0;
+  }
 };
 
 struct Scheduler::State {
   SchedulerOptions options;
   std::unique_ptr<backend::Backend> backend;
+  size_t devices = 0;  // of the backend
 
   mutable std::mutex mutex;
   std::condition_variable changed;  // a resident left or is loaded, a turn ended, or `aborting`
@@ -120,6 +137,8 @@ struct Scheduler::State {
 
   // scheduler.cc; the mutex is held.
   Status CheckAdmission() const;
+  backend::DeviceShare ShareOf(const ModelReference& model) const;
+  bool IsPlacedAs(const Resident& resident, const ModelReference& model) const;
   Result<Resident*> FindOrStart(const ModelReference& model, const std::shared_ptr<State>& self);
   Status Enqueue(const ModelReference& model, Job* job, const std::shared_ptr<State>& self);
 
@@ -128,6 +147,8 @@ struct Scheduler::State {
   Status Serve(Resident* resident, engine::Engine* engine);
   bool TakeJobs(Resident* resident, engine::Engine* engine);
   void Leave(const std::shared_ptr<Resident>& resident);
+  // What the engine has in memory and is doing, for everybody else. The mutex is held.
+  static void Publish(const engine::Engine& engine, Resident* resident);
 
   // placement.cc
   struct Placement {
@@ -139,7 +160,13 @@ struct Scheduler::State {
   Result<Placement> Place(Resident* resident);
   // Evicts others until `needed_bytes` are there; returns how many bytes there are.
   Result<int64_t> MakeRoom(Resident* resident, int64_t needed_bytes);
+  // Of the tokens that the pool of a model would have, as many as keep on the devices what is to be
+  // computed there, if that is enough to be of use.
+  int64_t TokensBesideLayers(const backend::MemoryUse& use, const engine::EngineOptions& engine,
+                             int64_t context) const;
   // The mutex is held for these.
+  int64_t DeviceBytes(const backend::DeviceShare& share) const;
+  int64_t PromisedDeviceBytes(const Resident* newcomer) const;
   std::shared_ptr<Resident> ChooseVictim(const Resident* newcomer) const;
   int64_t AvailableBytes(const Resident* newcomer) const;
   Status CheckWanted(Resident* resident) const;

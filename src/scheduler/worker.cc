@@ -114,11 +114,20 @@ Status Scheduler::State::Serve(Resident* resident, engine::Engine* engine) {
   return {};
 }
 
+void Scheduler::State::Publish(const engine::Engine& engine, Resident* resident) {
+  const backend::MemoryUse memory = engine.memory_use();  // it changes when a device gives up
+  resident->fixed_bytes = memory.fixed();
+  resident->page_bytes = memory.kv_page;
+  resident->slot_bytes = memory.state_slot;
+  resident->on_device = memory.on_device;
+  resident->usage = engine.usage();
+}
+
 // Publishes how things are and takes what has arrived; sleeps while there is nothing. False if the
 // worker is to end.
 bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
   std::unique_lock lock(mutex);
-  resident->usage = engine->usage();
+  Publish(*engine, resident);
   if (engine->idle() && resident->inbox.empty()) {
     const Clock::time_point now = Clock::now();
     resident->busy = false;

@@ -470,9 +470,9 @@ def wrong_types_name_the_field(server):
     for option, value in (("seed", "x"), ("stop", 5), ("mirostat", 7), ("logit_bias", "x"), ("logit_bias", {"999999999": 1}),
                           ("dry_base", "x"), ("dry_sequence_breakers", [1]), ("xtc_probability", []), ("repeat_last_n", -2)):
         contains(option, error("/api/generate", prompt="x", options={option: value}))
-    # Options without effect and unknown ones are no errors.
+    # Options without effect and unknown ones are no errors, and neither are GPUs where there are none.
     equal(200, server.post("/api/generate", {"model": "mini", "prompt": "x", "options": {
-        "num_gpu": 3, "numa": True, "surprise": 1, "num_predict": 1}}).status)
+        "num_gpu": 3, "main_gpu": 0, "numa": True, "surprise": 1, "num_predict": 1}}).status)
 
 
 def sampling_options(server):

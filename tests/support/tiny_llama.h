@@ -21,6 +21,7 @@ struct TinyLlamaOptions {
   uint32_t seed = 1;
   uint32_t context_length = 256;
   bool vocabulary = true;
+  int64_t layers = 2;
 };
 
 // 0 <unk>, 1 <s>, 2 </s>, 3 to 258 the bytes, then words.
@@ -49,13 +50,13 @@ inline void SetTinyVocabulary(gguf::Writer* writer) {
 
 inline Status WriteTinyLlama(const std::filesystem::path& path,
                              const TinyLlamaOptions& options = {}) {
-  constexpr int64_t kWidth = 32, kHeads = 4, kKvHeads = 2, kHeadSize = 8, kHidden = 48, kLayers = 2;
+  constexpr int64_t kWidth = 32, kHeads = 4, kKvHeads = 2, kHeadSize = 8, kHidden = 48;
   gguf::Writer writer;
   writer.Set("general.architecture", "llama");
   writer.Set("general.name", "tiny");
   writer.Set("llama.context_length", options.context_length);
   writer.Set("llama.embedding_length", static_cast<uint32_t>(kWidth));
-  writer.Set("llama.block_count", static_cast<uint32_t>(kLayers));
+  writer.Set("llama.block_count", static_cast<uint32_t>(options.layers));
   writer.Set("llama.feed_forward_length", static_cast<uint32_t>(kHidden));
   writer.Set("llama.attention.head_count", static_cast<uint32_t>(kHeads));
   writer.Set("llama.attention.head_count_kv", static_cast<uint32_t>(kKvHeads));
@@ -88,7 +89,7 @@ inline Status WriteTinyLlama(const std::filesystem::path& path,
   add("token_embd.weight", {kWidth, kTinyVocabulary}, 0, 1);
   add("output_norm.weight", {kWidth}, 1, 0.1f);
   matrix("output.weight", kWidth, kTinyVocabulary);
-  for (int64_t layer = 0; layer < kLayers; ++layer) {
+  for (int64_t layer = 0; layer < options.layers; ++layer) {
     const std::string prefix = fmt::format("blk.{}.", layer);
     add(prefix + "attn_norm.weight", {kWidth}, 1, 0.1f);
     matrix(prefix + "attn_q.weight", kWidth, kHeads * kHeadSize);

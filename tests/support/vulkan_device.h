@@ -1,5 +1,6 @@
 // A Vulkan device for tests: the first GPU, else a software device (Mesa's lavapipe). One backend
-// for all tests of a program, so that pipelines are compiled once.
+// for all tests of a program, so that pipelines are compiled once. It is the device alone: what it
+// cannot do fails, instead of going to the CPU.
 #ifndef TESTS_SUPPORT_VULKAN_DEVICE_H_
 #define TESTS_SUPPORT_VULKAN_DEVICE_H_
 
@@ -19,7 +20,8 @@ inline Result<std::unique_ptr<backend::Backend>> OpenVulkanDevice() {
   for (const bool software : {false, true}) {
     for (const backend::vulkan::DeviceInfo& device : devices) {
       if (device.software != software || !device.unfit.empty()) continue;
-      return backend::CreateBackend({.name = "vulkan:" + std::to_string(device.index)});
+      return backend::vulkan::CreateVulkanBackend(
+          {.name = "vulkan:" + std::to_string(device.index)});
     }
   }
   return MakeError(ErrorCode::kNotFound, "none of {} Vulkan devices runs the shaders",

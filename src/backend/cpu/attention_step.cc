@@ -14,7 +14,7 @@
 
 #include "backend/cpu/compiler.h"
 #include "backend/cpu/key_slot.h"
-#include "backend/cpu/plan_access.h"
+#include "backend/plan_access.h"
 #include "base/check.h"
 
 namespace puna::backend::cpu {

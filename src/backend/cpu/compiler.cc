@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "backend/cpu/plan_access.h"
+#include "backend/plan_access.h"
 #include "base/check.h"
 
 namespace puna::backend::cpu {
@@ -169,6 +169,8 @@ Result<CompiledPlan> CompileContext::Compile() {
     NoteOutputAccess(op);
   }
   const View& output = plan_->output;
+  if (plan_->input.buffer == output.buffer)
+    output_accessed_[static_cast<int>(RowKind::kTokens)] = true;
   compiled_.output_rows = rows_;
   compiled_.output_in_place =
       rows_ != RowKind::kTokens && output.offset == 0 &&

@@ -217,6 +217,9 @@ Status CpuProgram::Run(const Batch& batch, std::span<float> out) {
   low_rank_.resize(static_cast<size_t>(pass.low_rank.slot_floats * compiled_.low_rank_slots *
                                        static_cast<int64_t>(batch.tokens.size())));
   pass.low_rank.values = low_rank_.data();
+  const View& input = plan_->input;
+  for (int64_t row = 0; input.buffer >= 0 && row < pass.RowsOf(RowKind::kTokens); ++row)
+    std::copy_n(batch.input.begin() + row * input.width, input.width, pass.Row(input, row));
   const std::span<const std::unique_ptr<Step>> all(compiled_.steps);
   const auto steps =
       batch.encodes ? all.first(compiled_.encoder_steps) : all.subspan(compiled_.encoder_steps);

@@ -11,7 +11,7 @@
 
 #include "backend/cpu/compiler.h"
 #include "backend/cpu/low_rank.h"
-#include "backend/cpu/plan_access.h"
+#include "backend/plan_access.h"
 #include "base/check.h"
 
 namespace puna::backend::cpu {

@@ -10,8 +10,8 @@
 #include <limits>
 
 #include "backend/cpu/low_rank.h"
-#include "backend/cpu/plan_access.h"
 #include "backend/cpu/stream_ops.h"
+#include "backend/plan_access.h"
 
 namespace puna::backend::cpu {
 namespace {

@@ -64,6 +64,10 @@ class ReferenceProgram final : public Program {
     }
     Pass pass(*plan_, &weights_, &pages_, &states_, batch);
     pass.observer = observer_;
+    for (int64_t row = 0; plan_->input.buffer >= 0 && row < pass.rows; ++row) {
+      const std::span<float> to = pass.At(plan_->input, row);
+      std::copy_n(batch.input.begin() + row * plan_->input.width, to.size(), to.begin());
+    }
     const std::span<const Op> ops(plan_->ops);
     for (const Op& op :
          batch.encodes ? ops.first(plan_->encoder_ops) : ops.subspan(plan_->encoder_ops)) {

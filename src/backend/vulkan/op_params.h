@@ -47,6 +47,7 @@ struct PassHeader {
   uint64_t narrow;         // float [rows][heads][most_rank]
   uint adapters;
   uint most_rank;
+  uint64_t given;   // float [tokens][width of Plan::input]
   uint64_t answer;  // where the outputs go
 };
 

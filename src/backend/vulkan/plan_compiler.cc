@@ -28,7 +28,7 @@ enum ElementKind : uint32_t {
   kMix
 };
 enum ReduceKind : uint32_t { kRms, kLayer, kL2, kSoftmax, kMatchLength, kCutBelow };
-enum SelectKind : uint32_t { kSelect, kSelectInPlace, kPool, kAnswer, kAnswerRows };
+enum SelectKind : uint32_t { kSelect, kSelectInPlace, kPool, kAnswer, kAnswerRows, kInput };
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -68,7 +68,10 @@ void PlanCompiler::LayOut() {
 Result<CompiledPlan> PlanCompiler::Compile() {
   LayOut();
   for (size_t i = 0; i < plan_->ops.size(); ++i) {
-    if (i == plan_->encoder_ops) compiled_.encoder_steps = compiled_.steps.size();
+    if (i == plan_->encoder_ops) {
+      compiled_.encoder_steps = compiled_.steps.size();
+      AddInput();
+    }
     const size_t first = compiled_.steps.size();
     PUNA_RETURN_IF_ERROR(std::visit([this](const auto& op) { return Add(op); }, plan_->ops[i]));
     for (size_t s = first; s < compiled_.steps.size(); ++s) {
@@ -86,6 +89,15 @@ Result<CompiledPlan> PlanCompiler::Compile() {
   }
   AddOutput();
   return std::move(compiled_);
+}
+
+void PlanCompiler::AddInput() {
+  const View& input = plan_->input;
+  if (input.buffer < 0) return;
+  const uint32_t record =
+      Record(SelectParams{.source = MatrixOf(input), .result = MatrixOf(input)});
+  AddColumns("select", {kThreads, kInput}, record, input.width, {}, {input});
+  compiled_.slots[static_cast<size_t>(input.buffer)].kind = RowKind::kTokens;
 }
 
 void PlanCompiler::AddOutput() {

@@ -133,6 +133,7 @@ class PlanCompiler {
   Status Add(const StoreOp& op);
 
   void LayOut();
+  void AddInput();
   void AddOutput();
   Matrix MatrixOf(const View& view) const;
   int NewSlot(Slot slot);

@@ -27,9 +27,10 @@ class VulkanBackend final : public Backend {
     return PredictMemory(plan, options).value_or(MemoryUse{});
   }
 
-  std::optional<int64_t> AvailableMemory() const override {
+  std::vector<DeviceMemory> devices() const override {
     const std::lock_guard lock(mutex_);
-    return device_->AvailableBytes();
+    const DeviceInfo& info = device_->info();
+    return {{device_->AvailableBytes(), info.software || info.kind == "integrated"}};
   }
 
  private:

@@ -108,7 +108,7 @@ class PassBlock {
     for (uint64_t* offset :
          {&header.buffers, &header.token_ids, &header.positions, &header.row_segments,
           &header.output_rows, &header.segment_infos, &header.pages, &header.state_writes,
-          &header.low_rank, &header.ropes}) {
+          &header.low_rank, &header.ropes, &header.given}) {
       *offset += base;
     }
     std::memcpy(bytes_.data(), &header, sizeof(header));
@@ -342,6 +342,7 @@ Result<PassShape> VulkanProgram::WritePass(const Batch& batch) {
   header.adapters = shape.adapters;
   header.most_rank = shape.most_rank;
   header.narrow = narrow_.address();
+  header.given = block.Add<float>(batch.input);
   header.selections = selections_.address();
   header.index_scores = index_scores_.address();
   header.index_order = index_order_.address();

@@ -4,8 +4,9 @@
 
 layout(constant_id = 1) const uint kKind = 0;
 // In place: one invocation per column moves its values to lower rows, one after the other.
-// kAnswer and kAnswerRows: the outputs leave the device, all rows or those of output_rows.
-const uint kSelect = 0, kSelectInPlace = 1, kPool = 2, kAnswer = 3, kAnswerRows = 4;
+// kAnswer and kAnswerRows: the outputs leave the device, all rows or those of output_rows. kInput: what
+// another device computed comes in.
+const uint kSelect = 0, kSelectInPlace = 1, kPool = 2, kAnswer = 3, kAnswerRows = 4, kInput = 5;
 const uint kFirst = 2, kLast = 3;
 
 OP_RECORD(SelectParams);
@@ -34,6 +35,8 @@ void main() {
     Row(p.result, row).v[column] = Row(p.source, rows.v[row]).v[column];
   } else if (kKind == kSelectInPlace) {
     for (uint i = 0; i < h.outputs; ++i) Row(p.result, i).v[column] = Row(p.source, rows.v[i]).v[column];
+  } else if (kKind == kInput) {
+    Row(p.result, row).v[column] = Floats(h.given + 4ul * row * p.source.width).v[column];
   } else if (kKind == kPool) {
     Row(p.result, row).v[column] = Pool(p, SegmentAt(row), column);
   } else {

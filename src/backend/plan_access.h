@@ -1,24 +1,26 @@
 // What an op of a plan reads and writes, for deciding which ops may be joined.
-#ifndef PUNA_BACKEND_CPU_PLAN_ACCESS_H_
-#define PUNA_BACKEND_CPU_PLAN_ACCESS_H_
+#ifndef PUNA_BACKEND_PLAN_ACCESS_H_
+#define PUNA_BACKEND_PLAN_ACCESS_H_
 
 #include <vector>
 
 #include "backend/plan.h"
 
-namespace puna::backend::cpu {
+namespace puna::backend {
 
 struct OpAccess {
   std::vector<View> reads;
   std::vector<View> writes;  // all ops but attention write one view
 };
 OpAccess AccessOf(const Op& op);
+// The weights that an op has.
+std::vector<WeightId> WeightsOf(const Op& op);
 
 bool Overlap(const View& a, const View& b);
 inline bool Same(const View& a, const View& b) {
   return a.buffer == b.buffer && a.offset == b.offset && a.width == b.width;
 }
 
-}  // namespace puna::backend::cpu
+}  // namespace puna::backend
 
-#endif  // PUNA_BACKEND_CPU_PLAN_ACCESS_H_
+#endif  // PUNA_BACKEND_PLAN_ACCESS_H_

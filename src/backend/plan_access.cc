@@ -1,6 +1,10 @@
-#include "backend/cpu/plan_access.h"
+#include "backend/plan_access.h"
 
-namespace puna::backend::cpu {
+#include <algorithm>
+#include <initializer_list>
+#include <iterator>
+
+namespace puna::backend {
 namespace {
 
 struct Visitor {
@@ -51,8 +55,32 @@ struct Visitor {
 
 OpAccess AccessOf(const Op& op) { return std::visit(Visitor{}, op); }
 
+std::vector<WeightId> WeightsOf(const Op& op) {
+  std::vector<WeightId> weights;
+  const auto add = [&](std::initializer_list<WeightId> ids) {
+    std::copy_if(ids.begin(), ids.end(), std::back_inserter(weights),
+                 [](WeightId id) { return id != kNoWeight; });
+  };
+  std::visit(
+      [&](const auto& typed) {
+        if constexpr (requires { typed.table; }) add({typed.table});
+        if constexpr (requires { typed.weight; }) add({typed.weight});
+        if constexpr (requires { typed.bias; }) add({typed.bias});
+        if constexpr (requires { typed.sinks; }) add({typed.sinks, typed.position_bias});
+        if constexpr (requires { typed.skip; }) add({typed.decay, typed.skip});
+        if constexpr (requires { typed.rate; }) add({typed.rate});
+        if constexpr (requires { typed.bonus; }) add({typed.bonus});
+        if constexpr (requires { typed.selection_bias; })
+          add({typed.selection_bias, typed.expert_scale});
+        if constexpr (requires { typed.down; })
+          add({typed.gate, typed.up, typed.down, typed.gate_bias, typed.up_bias, typed.down_bias});
+      },
+      op);
+  return weights;
+}
+
 bool Overlap(const View& a, const View& b) {
   return a.buffer == b.buffer && a.offset < b.offset + b.width && b.offset < a.offset + a.width;
 }
 
-}  // namespace puna::backend::cpu
+}  // namespace puna::backend

@@ -1,0 +1,260 @@
+// What crosses a border is what is live there: walking backwards, an op ends the life of what it
+// writes and begins that of what it reads.
+#include "backend/plan_split.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+#include <variant>
+
+#include "backend/plan_access.h"
+
+namespace puna::backend {
+namespace {
+
+// Columns of one buffer as [begin, end), apart from each other.
+class Columns {
+ public:
+  void Add(int64_t begin, int64_t end) {
+    for (auto it = ranges_.begin(); it != ranges_.end();) {
+      if (it->second < begin || end < it->first) {
+        ++it;
+        continue;
+      }
+      begin = std::min(begin, it->first);
+      end = std::max(end, it->second);
+      it = ranges_.erase(it);
+    }
+    ranges_[begin] = end;
+  }
+  void Remove(int64_t begin, int64_t end) {
+    std::map<int64_t, int64_t> left;
+    for (const auto& [first, last] : ranges_) {
+      if (first < std::min(last, begin)) left[first] = std::min(last, begin);
+      if (std::max(first, end) < last) left[std::max(first, end)] = last;
+    }
+    ranges_ = std::move(left);
+  }
+  const std::map<int64_t, int64_t>& ranges() const { return ranges_; }
+
+ private:
+  std::map<int64_t, int64_t> ranges_;
+};
+
+// Where an op keeps its cache layer, or its state layer; null: it has none.
+int* CacheOf(Op* op) {
+  return std::visit(
+      [](auto& typed) -> int* {
+        if constexpr (requires { typed.cache; }) {
+          if (typed.cache >= 0) return &typed.cache;
+        }
+        return nullptr;
+      },
+      *op);
+}
+int* StateOf(Op* op) {
+  return std::visit(
+      [](auto& typed) -> int* {
+        if constexpr (requires { typed.state; }) {
+          if (typed.state >= 0) return &typed.state;
+        }
+        return nullptr;
+      },
+      *op);
+}
+
+// A convolution stands before another recurrent op of its layer, or is a layer by itself; counting
+// the others alone is near enough.
+bool IsMixer(const Op& op) {
+  return std::holds_alternative<AttentionOp>(op) || std::holds_alternative<ScanOp>(op) ||
+         std::holds_alternative<DeltaOp>(op) || std::holds_alternative<WkvOp>(op);
+}
+
+bool ChangesRows(const Op& op) {
+  return std::holds_alternative<SelectRowsOp>(op) || std::holds_alternative<PoolOp>(op);
+}
+
+// The columns that an op writes. Ops on heads leave what is between the heads as it is.
+std::vector<View> WrittenBy(const Plan& plan, const Op& op) {
+  std::vector<View> heads;
+  if (const auto* copy = std::get_if<CopyHeadsOp>(&op)) {
+    for (int64_t h = 0; h < copy->heads; ++h)
+      heads.push_back({copy->out.buffer, copy->out.offset + h * copy->out_stride, copy->size});
+    return heads;
+  }
+  if (const auto* product = std::get_if<HeadMatMulOp>(&op)) {
+    const Weight& weight = plan.weights[static_cast<size_t>(product->weight)];
+    for (int64_t h = 0; h < weight.experts; ++h)
+      heads.push_back(
+          {product->out.buffer, product->out.offset + h * product->out_stride, weight.rows});
+    return heads;
+  }
+  return AccessOf(op).writes;
+}
+
+// What is live before the ops that were walked over, from the end of the plan on.
+class Liveness {
+ public:
+  explicit Liveness(const Plan* plan) : plan_(plan) { Read(plan->output); }
+
+  void StepOver(const Op& op) {
+    for (const View& view : WrittenBy(*plan_, op)) Write(view);
+    if (const auto* route = std::get_if<RouteOp>(&op)) routes_.erase(route->route);
+    if (const auto* index = std::get_if<IndexOp>(&op)) selections_.erase(index->selection);
+    for (const View& view : AccessOf(op).reads) Read(view);
+    if (const auto* experts = std::get_if<ExpertsOp>(&op)) routes_.insert(experts->route);
+    if (const auto* attention = std::get_if<AttentionOp>(&op)) {
+      if (attention->selection >= 0) selections_.insert(attention->selection);
+    }
+  }
+
+  bool only_views() const { return routes_.empty() && selections_.empty(); }
+  std::vector<View> views() const {
+    std::vector<View> views;
+    for (const auto& [buffer, columns] : live_) {
+      for (const auto& [begin, end] : columns.ranges())
+        views.push_back({buffer, begin, end - begin});
+    }
+    return views;
+  }
+
+ private:
+  void Read(const View& view) { live_[view.buffer].Add(view.offset, view.offset + view.width); }
+  void Write(const View& view) { live_[view.buffer].Remove(view.offset, view.offset + view.width); }
+
+  const Plan* plan_;
+  std::map<int, Columns> live_;
+  std::set<int> routes_, selections_;
+};
+
+// Marks the borders that have uses of one layer on both sides.
+void MarkShared(const Plan& plan, int* (*layer_of)(Op*), std::vector<bool>* shared) {
+  std::map<int, size_t> first_use;
+  for (size_t i = 0; i < plan.ops.size(); ++i) {
+    Op op = plan.ops[i];
+    const int* layer = layer_of(&op);
+    if (layer == nullptr) continue;
+    const size_t first = first_use.try_emplace(*layer, i).first->second;
+    for (size_t border = first + 1; border <= i; ++border) (*shared)[border] = true;
+  }
+}
+
+int64_t WidthOf(const std::vector<View>& views) {
+  int64_t width = 0;
+  for (const View& view : views) width += view.width;
+  return width;
+}
+
+// Gives the ops layers of their own, in the order in which they name them.
+template <typename Layer>
+void Renumber(Plan* part, int* (*layer_of)(Op*), std::vector<Layer>* layers) {
+  std::map<int, int> numbers;
+  std::vector<Layer> own;
+  for (Op& op : part->ops) {
+    int* layer = layer_of(&op);
+    if (layer == nullptr) continue;
+    const auto [entry, added] = numbers.try_emplace(*layer, static_cast<int>(own.size()));
+    if (added) own.push_back((*layers)[static_cast<size_t>(*layer)]);
+    *layer = entry->second;
+  }
+  *layers = std::move(own);
+}
+
+// The matrix that holds `views` side by side, and the ops that put them there or take them out.
+View Gather(const std::vector<View>& views, bool out_of, Plan* part, std::vector<Op>* ops) {
+  if (views.size() == 1) return views[0];
+  const View all{static_cast<int>(part->buffer_widths.size()), 0, WidthOf(views)};
+  part->buffer_widths.push_back(all.width);
+  int64_t offset = 0;
+  for (const View& view : views) {
+    const View place{all.buffer, offset, view.width};
+    ops->push_back(CopyHeadsOp{out_of ? place : view, out_of ? view : place, 1, view.width,
+                               view.width, view.width});
+    offset += view.width;
+  }
+  return all;
+}
+
+// Buffers and weights that no op of the part touches become as small as they may be: a backend may
+// make room for all that a plan has.
+void ShrinkTheOthers(Plan* part) {
+  std::set<int> used = {part->output.buffer, part->input.buffer};
+  for (const Op& op : part->ops) {
+    const OpAccess access = AccessOf(op);
+    for (const auto* views : {&access.reads, &access.writes}) {
+      for (const View& view : *views) used.insert(view.buffer);
+    }
+  }
+  for (size_t i = 0; i < part->buffer_widths.size(); ++i) {
+    if (!used.contains(static_cast<int>(i))) part->buffer_widths[i] = 1;
+  }
+  std::set<WeightId> weights;
+  for (const Op& op : part->ops) {
+    for (const WeightId id : WeightsOf(op)) weights.insert(id);
+  }
+  for (size_t i = 0; i < part->weights.size(); ++i) {
+    if (!weights.contains(static_cast<WeightId>(i)))
+      part->weights[i].rows = part->weights[i].experts = 1;
+  }
+}
+
+// The ops from `begin` (null: the first) up to `end` (null: to the last).
+Plan PartOf(const Plan& plan, const PlanCut* begin, const PlanCut* end) {
+  Plan part = plan;
+  std::vector<Op> ops;
+  if (begin != nullptr) part.input = Gather(begin->crossing, /*out_of=*/true, &part, &ops);
+  const size_t first = begin != nullptr ? begin->op : 0;
+  const size_t last = end != nullptr ? end->op : plan.ops.size();
+  ops.insert(ops.end(), plan.ops.begin() + static_cast<std::ptrdiff_t>(first),
+             plan.ops.begin() + static_cast<std::ptrdiff_t>(last));
+  if (end != nullptr) {
+    part.output = Gather(end->crossing, /*out_of=*/false, &part, &ops);
+    part.pooled = false;
+  }
+  part.ops = std::move(ops);
+  Renumber(&part, CacheOf, &part.cache_layers);
+  Renumber(&part, StateOf, &part.state_layers);
+  ShrinkTheOthers(&part);
+  return part;
+}
+
+}  // namespace
+
+int64_t CountLayers(const Plan& plan) {
+  return std::count_if(plan.ops.begin(), plan.ops.end(), IsMixer);
+}
+
+std::vector<std::optional<PlanCut>> FindCuts(const Plan& plan) {
+  std::vector<std::optional<PlanCut>> cuts(static_cast<size_t>(CountLayers(plan)));
+  if (plan.encoder_ops > 0) return cuts;
+  std::vector<bool> shared(plan.ops.size() + 1);
+  MarkShared(plan, CacheOf, &shared);
+  MarkShared(plan, StateOf, &shared);
+  const auto changes = std::find_if(plan.ops.begin(), plan.ops.end(), ChangesRows);
+  const auto last_border = static_cast<size_t>(changes - plan.ops.begin());
+  Liveness live(&plan);
+  size_t behind = 0;
+  for (size_t i = plan.ops.size(); i-- > 0;) {
+    live.StepOver(plan.ops[i]);
+    behind += IsMixer(plan.ops[i]) ? 1 : 0;
+    if (behind == 0 || behind >= cuts.size() || i > last_border || shared[i] || !live.only_views())
+      continue;
+    std::vector<View> views = live.views();
+    std::optional<PlanCut>& best = cuts[behind];
+    if (!views.empty() && (!best || WidthOf(views) < WidthOf(best->crossing)))
+      best = {i, std::move(views)};
+  }
+  return cuts;
+}
+
+std::vector<Plan> SplitPlan(const Plan& plan, std::span<const PlanCut> cuts) {
+  std::vector<Plan> parts;
+  for (size_t i = 0; i <= cuts.size(); ++i) {
+    parts.push_back(
+        PartOf(plan, i > 0 ? &cuts[i - 1] : nullptr, i < cuts.size() ? &cuts[i] : nullptr));
+  }
+  return parts;
+}
+
+}  // namespace puna::backend

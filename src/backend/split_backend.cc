@@ -1,0 +1,345 @@
+// What is on the devices is decided when a plan is compiled: from all layers downwards, the first
+// share whose weights, activations and whole cache fit into what the drivers say is free. If memory
+// runs short all the same, because others took it, a smaller share is tried.
+#include "backend/split_backend.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <utility>
+
+#include "backend/plan_split.h"
+#include "base/check.h"
+#include "base/log.h"
+
+namespace puna::backend {
+namespace {
+
+int64_t BytesOf(const MemoryUse& use, const CompileOptions& options) {
+  return use.fixed() + use.kv_page * options.kv_pages + use.state_slot * options.state_slots;
+}
+
+void Add(const MemoryUse& use, bool on_device, MemoryUse* sum) {
+  sum->weights += use.weights;
+  sum->kv_page += use.kv_page;
+  sum->state_slot += use.state_slot;
+  sum->activations += use.activations;
+  if (!on_device) return;
+  sum->on_device.weights += use.weights;
+  sum->on_device.kv_page += use.kv_page;
+  sum->on_device.state_slot += use.state_slot;
+  sum->on_device.activations += use.activations;
+}
+
+constexpr int kCpu = -1;
+
+// A part of a plan and who computes it: a device by its index, or the CPU.
+struct Part {
+  int device = kCpu;
+  int64_t layers = 0;
+  std::shared_ptr<const Plan> plan;
+};
+
+class SplitProgram final : public Program {
+ public:
+  struct Stage {
+    Part part;
+    std::unique_ptr<Program> program;
+  };
+  explicit SplitProgram(std::vector<Stage> stages) : stages_(std::move(stages)) {}
+
+  Status Run(const Batch& batch, std::span<float> out) override {
+    Batch step = batch;
+    if (stages_.size() > 1) {
+      all_rows_.resize(batch.tokens.size());
+      std::iota(all_rows_.begin(), all_rows_.end(), 0);
+      step.output_rows = all_rows_;
+    }
+    for (size_t i = 0; i + 1 < stages_.size(); ++i) {
+      std::vector<float>& crossing = crossing_[i % 2];
+      crossing.resize(batch.tokens.size() *
+                      static_cast<size_t>(stages_[i].part.plan->output.width));
+      PUNA_RETURN_IF_ERROR(stages_[i].program->Run(step, crossing));
+      step.input = crossing;
+    }
+    step.output_rows = batch.output_rows;
+    return stages_.back().program->Run(step, out);
+  }
+  void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
+    for (const Stage& stage : stages_) stage.program->CopyPage(from, to, tokens);
+  }
+  void ReleasePage(int32_t page) override {
+    for (const Stage& stage : stages_) stage.program->ReleasePage(page);
+  }
+  std::span<uint8_t> PageBytes(int32_t page) override {
+    if (stages_.size() > 1) return {};
+    return stages_[0].program->PageBytes(page);
+  }
+  std::string PageFormat() const override {
+    return stages_.size() > 1 ? "" : stages_[0].program->PageFormat();
+  }
+  bool Settle(double seconds) override {
+    bool more = false;
+    for (const Stage& stage : stages_) more = stage.program->Settle(more ? 0 : seconds) || more;
+    return more;
+  }
+  MemoryUse memory_use() const override {
+    MemoryUse sum;
+    for (const auto& [part, program] : stages_) {
+      Add(program->memory_use(), part.device != kCpu, &sum);
+      if (part.device != kCpu) sum.on_device.layers += part.layers;
+    }
+    return sum;
+  }
+  std::string Describe() const override {
+    if (stages_.size() == 1) return stages_[0].program->Describe();
+    std::string text = "layers:";
+    for (const auto& [part, program] : stages_)
+      text += fmt::format("{} {} on {}", text.back() == ':' ? "" : ",", part.layers,
+                          program->Describe());
+    return text;
+  }
+
+ private:
+  std::vector<Stage> stages_;
+  std::vector<float> crossing_[2];  // read by one part while the next is written
+  std::vector<int32_t> all_rows_;
+};
+
+// A plan, and the ways to divide it.
+class Divider {
+ public:
+  explicit Divider(std::shared_ptr<const Plan> plan)
+      : plan_(std::move(plan)),
+        cuts_(FindCuts(*plan_)),
+        layers_(std::max<int64_t>(1, CountLayers(*plan_))) {}
+
+  const std::shared_ptr<const Plan>& plan() const { return plan_; }
+  // At least 1: then there is nothing to be cut.
+  int64_t layers() const { return layers_; }
+
+  // The last layers on the devices, counts[d] on device d in their order, those before on the CPU.
+  // Empty if the plan cannot be cut there.
+  std::vector<Part> Divide(const std::vector<int64_t>& counts) const {
+    std::vector<Part> parts;
+    int64_t left = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+    if (left < layers_) parts.push_back({kCpu, layers_ - left, nullptr});
+    std::vector<PlanCut> borders;
+    for (size_t d = 0; d < counts.size(); ++d) {
+      if (counts[d] == 0) continue;
+      if (!parts.empty()) {
+        if (!cuts_[static_cast<size_t>(left)]) return {};
+        borders.push_back(*cuts_[static_cast<size_t>(left)]);
+      }
+      parts.push_back({static_cast<int>(d), counts[d], nullptr});
+      left -= counts[d];
+    }
+    if (parts.size() == 1) {
+      parts[0].plan = plan_;
+      return parts;
+    }
+    std::vector<Plan> plans = SplitPlan(*plan_, borders);
+    for (size_t i = 0; i < parts.size(); ++i)
+      parts[i].plan = std::make_shared<const Plan>(std::move(plans[i]));
+    return parts;
+  }
+
+ private:
+  std::shared_ptr<const Plan> plan_;
+  std::vector<std::optional<PlanCut>> cuts_;
+  int64_t layers_;
+};
+
+// `layers` by what is free, every layer given to somebody.
+std::vector<int64_t> ByRoom(int64_t layers, const std::vector<int64_t>& room) {
+  double left = 0;
+  for (const int64_t bytes : room) left += static_cast<double>(bytes);
+  std::vector<int64_t> counts(room.size());
+  for (size_t d = 0; d < room.size() && left > 0; ++d) {
+    const double share = static_cast<double>(room[d]) / left;
+    counts[d] = std::min(layers, static_cast<int64_t>(static_cast<double>(layers) * share + 0.5));
+    layers -= counts[d];
+    left -= static_cast<double>(room[d]);
+  }
+  return counts;
+}
+
+class SplitBackend final : public Backend {
+ public:
+  SplitBackend(std::vector<std::unique_ptr<Backend>> devices, std::unique_ptr<Backend> cpu)
+      : devices_(std::move(devices)), cpu_(std::move(cpu)) {
+    CHECK(!devices_.empty());
+  }
+  std::string_view name() const override { return devices_[0]->name(); }
+
+  Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
+                                           const CompileOptions& options) override {
+    PUNA_RETURN_IF_ERROR(CheckDevice(options.share));
+    const Divider divider(std::move(plan));
+    int64_t most = MostLayers(options.share, divider);
+    while (most > 0) {
+      const std::vector<Part> parts = Choose(divider, options, most);
+      if (parts.empty()) break;
+      bool device_failed = false;
+      auto program = CompileParts(parts, options, &device_failed);
+      if (program || !device_failed || program.error().code == ErrorCode::kCancelled)
+        return program;
+      const int64_t tried = DeviceLayers(parts);
+      LogWarning("{} of {} layers cannot be computed on a device: {}", tried, divider.layers(),
+                 program.error().message);
+      if (program.error().code != ErrorCode::kResourceExhausted) break;  // it is of no use at all
+      most = tried - std::max<int64_t>(1, tried / 8);
+    }
+    return cpu_->Compile(divider.plan(), options);
+  }
+
+  MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
+    // Not owned: nothing keeps it beyond this call.
+    const Divider divider(std::shared_ptr<const Plan>(std::shared_ptr<const Plan>(), &plan));
+    const std::vector<int64_t> room = Room(options.share);
+    for (int64_t most = MostLayers(options.share, divider); most > 0; --most) {
+      const std::vector<Part> parts = divider.Divide(WholeOn(Roomiest(room), most));
+      if (parts.empty()) continue;
+      MemoryUse sum;
+      for (const Part& part : parts)
+        Add(OwnerOf(part).Predict(*part.plan, options), part.device != kCpu, &sum);
+      sum.on_device.layers = most;
+      return sum;
+    }
+    return cpu_->Predict(plan, options);
+  }
+
+  std::vector<DeviceMemory> devices() const override {
+    std::vector<DeviceMemory> all;
+    for (const auto& device : devices_) {
+      for (const DeviceMemory& memory : device->devices()) all.push_back(memory);
+    }
+    return all;
+  }
+
+ private:
+  Status CheckDevice(const DeviceShare& share) const {
+    if (share.device < 0 || std::cmp_less(share.device, devices_.size())) return {};
+    return MakeError(ErrorCode::kInvalidArgument, "there is no device {}, only {} in use",
+                     share.device, devices_.size());
+  }
+  static int64_t MostLayers(const DeviceShare& share, const Divider& divider) {
+    return share.layers < 0 ? divider.layers() : std::min(share.layers, divider.layers());
+  }
+  static int64_t DeviceLayers(const std::vector<Part>& parts) {
+    int64_t layers = 0;
+    for (const Part& part : parts) layers += part.device != kCpu ? part.layers : 0;
+    return layers;
+  }
+  Backend& OwnerOf(const Part& part) const {
+    return part.device == kCpu ? *cpu_ : *devices_[static_cast<size_t>(part.device)];
+  }
+
+  // What may be taken on each device; what was promised to others is divided as it is free.
+  std::vector<int64_t> Room(const DeviceShare& share) const {
+    std::vector<int64_t> room;
+    int64_t all = 0;
+    for (size_t d = 0; d < devices_.size(); ++d) {
+      const std::vector<DeviceMemory> memory = devices_[d]->devices();
+      const bool usable = share.device < 0 || share.device == static_cast<int>(d);
+      room.push_back(usable && !memory.empty() ? memory[0].available_bytes : 0);
+      all += room.back();
+    }
+    const double kept = all <= share.promised_bytes
+                            ? 0
+                            : 1 - static_cast<double>(share.promised_bytes) /
+                                      static_cast<double>(std::max<int64_t>(all, 1));
+    for (int64_t& bytes : room) bytes = static_cast<int64_t>(static_cast<double>(bytes) * kept);
+    return room;
+  }
+  static size_t Roomiest(const std::vector<int64_t>& room) {
+    return static_cast<size_t>(std::max_element(room.begin(), room.end()) - room.begin());
+  }
+  std::vector<int64_t> WholeOn(size_t device, int64_t layers) const {
+    std::vector<int64_t> counts(devices_.size());
+    counts[device] = layers;
+    return counts;
+  }
+
+  // Moves layers from devices that have too little room for theirs to those that have most to
+  // spare, until all fit; empty: they do not. (The last part has the output matrix beside its
+  // layers.)
+  std::vector<Part> Balance(const Divider& divider, const CompileOptions& options,
+                            const std::vector<int64_t>& room, std::vector<int64_t> counts,
+                            int64_t most_moved) const {
+    for (int64_t moved = 0; moved <= most_moved; ++moved) {
+      std::vector<Part> parts = divider.Divide(counts);
+      std::vector<int64_t> spare = room;
+      for (const Part& part : parts) {
+        if (part.device == kCpu) continue;
+        spare[static_cast<size_t>(part.device)] -=
+            BytesOf(OwnerOf(part).Predict(*part.plan, options), options);
+      }
+      const auto [least, most] = std::minmax_element(spare.begin(), spare.end());
+      if (parts.empty() || *least >= 0) return parts;
+      if (*most <= 0) return {};
+      --counts[static_cast<size_t>(least - spare.begin())];
+      ++counts[static_cast<size_t>(most - spare.begin())];
+    }
+    return {};
+  }
+
+  // The division with most layers on the devices, `most` or less, that fits; empty: none.
+  std::vector<Part> Choose(const Divider& divider, const CompileOptions& options,
+                           int64_t most) const {
+    const std::vector<int64_t> room = Room(options.share);
+    for (int64_t layers = most; layers > 0; --layers) {
+      std::vector<Part> parts =
+          Balance(divider, options, room, WholeOn(Roomiest(room), layers), /*most_moved=*/0);
+      if (parts.empty() && devices_.size() > 1)
+        parts = Balance(divider, options, room, ByRoom(layers, room), layers);
+      if (DeviceLayers(parts) > 0) return parts;
+    }
+    return {};
+  }
+
+  // Devices first: they are what may fail, and sets `device_failed` then.
+  Result<std::unique_ptr<Program>> CompileParts(const std::vector<Part>& parts,
+                                                const CompileOptions& options,
+                                                bool* device_failed) {
+    std::vector<SplitProgram::Stage> stages;
+    int64_t all = 0, done = 0;
+    for (const Part& part : parts) {
+      stages.push_back({part, nullptr});
+      all += OwnerOf(part).Predict(*part.plan, options).weights;
+    }
+    for (const bool on_device : {true, false}) {
+      for (SplitProgram::Stage& stage : stages) {
+        if ((stage.part.device != kCpu) != on_device) continue;
+        const int64_t stage_bytes = OwnerOf(stage.part).Predict(*stage.part.plan, options).weights;
+        CompileOptions own = options;
+        if (options.progress) {
+          own.progress = [&options, before = done, here = stage_bytes, all](int64_t part,
+                                                                            int64_t parts) {
+            const double share =
+                parts > 0 ? static_cast<double>(part) / static_cast<double>(parts) : 1;
+            return options.progress(
+                before + static_cast<int64_t>(share * static_cast<double>(here)), all);
+          };
+        }
+        auto program = OwnerOf(stage.part).Compile(stage.part.plan, own);
+        *device_failed = !program && on_device;
+        PUNA_ASSIGN_OR_RETURN(stage.program, std::move(program));
+        done += stage_bytes;
+      }
+    }
+    return std::make_unique<SplitProgram>(std::move(stages));
+  }
+
+  std::vector<std::unique_ptr<Backend>> devices_;
+  std::unique_ptr<Backend> cpu_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> CreateSplitBackend(std::vector<std::unique_ptr<Backend>> devices,
+                                            std::unique_ptr<Backend> cpu) {
+  return std::make_unique<SplitBackend>(std::move(devices), std::move(cpu));
+}
+
+}  // namespace puna::backend

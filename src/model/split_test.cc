@@ -1,0 +1,134 @@
+// The layers of a network divided between a device and the CPU give what the network as a whole
+// gives, wherever the border is: against the same recorded outputs as oracle_test.cc.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "backend/backend.h"
+#include "backend/plan_split.h"
+#include "backend/split_backend.h"
+#include "tests/support/oracle.h"
+#include "tests/support/shared_data.h"
+#include "tests/support/vulkan_device.h"
+
+namespace puna::testing {
+namespace {
+
+using backend::Backend;
+using backend::CompileOptions;
+using backend::MemoryUse;
+using backend::Plan;
+using backend::Program;
+
+// Somebody else's backend as a device that everything fits on.
+class Roomy final : public Backend {
+ public:
+  explicit Roomy(Backend* inner) : inner_(inner) {}
+  std::string_view name() const override { return inner_->name(); }
+  Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
+                                           const CompileOptions& options) override {
+    return inner_->Compile(std::move(plan), options);
+  }
+  MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
+    return inner_->Predict(plan, options);
+  }
+  std::vector<backend::DeviceMemory> devices() const override { return {{int64_t{1} << 40}}; }
+
+ private:
+  Backend* inner_;
+};
+
+// Compiles with so many layers on its devices.
+class Sharing final : public Backend {
+ public:
+  explicit Sharing(const std::vector<Backend*>& devices) {
+    std::vector<std::unique_ptr<Backend>> all;
+    for (Backend* device : devices) all.push_back(std::make_unique<Roomy>(device));
+    inner_ = CreateSplitBackend(std::move(all), *backend::CreateBackend({.name = "cpu"}));
+  }
+  int64_t layers = 0;
+  std::string_view name() const override { return "sharing"; }
+  Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
+                                           const CompileOptions& options) override {
+    CompileOptions own = options;
+    own.share.layers = layers;
+    return inner_->Compile(std::move(plan), own);
+  }
+  MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
+    return inner_->Predict(plan, options);
+  }
+
+ private:
+  std::unique_ptr<Backend> inner_;
+};
+
+double NmseOf(const Oracle& oracle, const LoadedModel& model) {
+  model::PagePool pool = model.NewPool();
+  model::PageTable pages(&pool);
+  // In two passes, so that pages and states are gone back to on both sides.
+  const bool whole = !model.cached() || model::SeesAhead(model.config);
+  const size_t first = whole ? 0 : oracle.tokens.size() / 2;
+  std::vector<float> outputs;
+  for (const auto& [begin, end] : {std::pair(size_t{0}, first), {first, oracle.tokens.size()}}) {
+    if (begin == end) continue;
+    const Part part{model.cached() ? &pages : nullptr,
+                    std::span(oracle.tokens).subspan(begin, end - begin)};
+    const std::vector<float> some = RunPass(model, {&part, 1});
+    outputs.insert(outputs.end(), some.begin(), some.end());
+  }
+  return Nmse(outputs, oracle.expected);
+}
+
+// Every border of every network of a folder. `least`: so many networks have one.
+void CheckFolder(const std::filesystem::path& folder, const std::vector<Backend*>& devices,
+                 backend::KvType kv_type, double tolerance, int least) {
+  Sharing sharing(devices);
+  int networks = 0, borders = 0;
+  std::string whole;
+  for (const Oracle& oracle : LoadOracles(folder)) {
+    int cut = 0;
+    int64_t all = 2;
+    for (sharing.layers = 1; sharing.layers < all; ++sharing.layers) {
+      const bool embeddings = oracle.expected.size() < oracle.tokens.size();
+      const Result<LoadedModel> model = LoadModel(oracle.gguf, &sharing, embeddings, kv_type);
+      ASSERT_TRUE(model.has_value()) << oracle.name << ": " << model.error().message;
+      all = backend::CountLayers(*model->plan);
+      if (model->program->memory_use().on_device.layers != sharing.layers) continue;
+      ++cut;
+      EXPECT_LT(NmseOf(oracle, *model), tolerance)
+          << oracle.name << ", " << sharing.layers << " of " << all << " layers on the device";
+    }
+    borders += cut;
+    networks += cut > 0 ? 1 : 0;
+    if (cut == 0) whole += " " + oracle.name;
+  }
+  std::printf("  %d borders of %d networks; not cut:%s\n", borders, networks, whole.c_str());
+  EXPECT_GE(networks, least);
+}
+
+TEST(Split, BundledNetworks) {
+  const auto reference = *backend::CreateBackend({.name = "reference"});
+  CheckFolder(SourcePath("tests/data/oracles"), {reference.get()}, backend::KvType::kF32, 1e-7, 8);
+}
+
+TEST(Split, Architectures) {
+  PUNA_SHARED_OR_SKIP(folder, "oracles/arch");
+  const auto reference = *backend::CreateBackend({.name = "reference"});
+  CheckFolder(folder, {reference.get()}, backend::KvType::kF32, 1e-7, 100);
+}
+
+TEST(Split, Vulkan) {
+  PUNA_VULKAN_OR_SKIP(device);
+  CheckFolder(SourcePath("tests/data/oracles"), {device}, backend::KvType::kF16, 1e-5, 8);
+}
+
+TEST(Split, TwoDevices) {
+  PUNA_VULKAN_OR_SKIP(device);
+  const auto reference = *backend::CreateBackend({.name = "reference"});
+  CheckFolder(SourcePath("tests/data/oracles"), {device, reference.get()}, backend::KvType::kF16,
+              1e-5, 8);
+}
+
+}  // namespace
+}  // namespace puna::testing

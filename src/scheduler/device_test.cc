@@ -1,0 +1,245 @@
+// Models that share their layers between a device and the CPU, under the scheduler. The device is
+// the reference backend with a memory of its own, which tests make small, full or lost.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/split_backend.h"
+#include "base/duration.h"
+#include "base/log.h"
+#include "scheduler/scheduler.h"
+#include "tests/support/shared_data.h"
+#include "tests/support/tiny_llama.h"
+
+namespace puna::scheduler {
+namespace {
+
+using engine::GenerateRequest;
+using engine::StreamEvent;
+using engine::TokenId;
+using engine::TokenStream;
+
+constexpr int64_t kLayers = 4;
+
+struct Controls {
+  std::atomic<int64_t> available = int64_t{1} << 40;
+  std::atomic<int> full_passes = 0, lost_passes = 0;  // so many of the next ones fail
+  std::atomic<int> compiled = 0;
+};
+
+class FakeProgram final : public backend::Program {
+ public:
+  FakeProgram(std::unique_ptr<backend::Program> inner, std::shared_ptr<Controls> controls)
+      : inner_(std::move(inner)), controls_(std::move(controls)) {}
+  Status Run(const backend::Batch& batch, std::span<float> out) override {
+    if (controls_->full_passes > 0) {
+      --controls_->full_passes;
+      return MakeError(ErrorCode::kResourceExhausted, "the device is full");
+    }
+    if (controls_->lost_passes > 0) {
+      --controls_->lost_passes;
+      return MakeError(ErrorCode::kUnavailable, "the device is lost");
+    }
+    return inner_->Run(batch, out);
+  }
+  void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
+    inner_->CopyPage(from, to, tokens);
+  }
+  void ReleasePage(int32_t page) override { inner_->ReleasePage(page); }
+  backend::MemoryUse memory_use() const override { return inner_->memory_use(); }
+  std::string Describe() const override { return "the device"; }
+
+ private:
+  std::unique_ptr<backend::Program> inner_;
+  std::shared_ptr<Controls> controls_;
+};
+
+class FakeDevice final : public backend::Backend {
+ public:
+  explicit FakeDevice(std::shared_ptr<Controls> controls) : controls_(std::move(controls)) {}
+  std::string_view name() const override { return "device"; }
+  Result<std::unique_ptr<backend::Program>> Compile(
+      std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
+    ++controls_->compiled;
+    PUNA_ASSIGN_OR_RETURN(auto program, inner_->Compile(std::move(plan), options));
+    return std::make_unique<FakeProgram>(std::move(program), controls_);
+  }
+  backend::MemoryUse Predict(const backend::Plan& plan,
+                             const backend::CompileOptions& options) const override {
+    return inner_->Predict(plan, options);
+  }
+  std::vector<backend::DeviceMemory> devices() const override { return {{controls_->available}}; }
+
+ private:
+  std::unique_ptr<backend::Backend> inner_ = *backend::CreateBackend({.name = "reference"});
+  std::shared_ptr<Controls> controls_;
+};
+
+struct Answer {
+  std::vector<TokenId> tokens;
+  std::string error;
+};
+
+Answer WaitFor(TokenStream* stream) {
+  Answer answer;
+  for (bool done = false; !done;) {
+    for (const StreamEvent& event : stream->Wait()) {
+      if (event.kind == StreamEvent::Kind::kFailed) answer.error = event.error.message;
+      if (event.kind == StreamEvent::Kind::kDelta && event.delta.token >= 0)
+        answer.tokens.push_back(event.delta.token);
+      done = done || event.kind != StreamEvent::Kind::kDelta;
+    }
+  }
+  return answer;
+}
+
+class DeviceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    InitLog(LogLevel::kError);
+    model_ = {.name = "model", .weights = directory_.path() / "model.gguf"};
+    ASSERT_TRUE(testing::WriteTinyLlama(model_.weights, {.layers = kLayers}));
+    options_.keep_alive = kForever;
+    options_.available_memory = [] { return int64_t{1} << 30; };
+  }
+  void Start() {
+    std::vector<std::unique_ptr<backend::Backend>> devices;
+    devices.push_back(std::make_unique<FakeDevice>(controls_));
+    // The CPU is the reference backend too, so that answers are alike wherever they are computed.
+    scheduler_ = Scheduler::WithBackend(
+        options_, backend::CreateSplitBackend(std::move(devices),
+                                              *backend::CreateBackend({.name = "reference"})));
+  }
+  static GenerateRequest Request(int seed, int64_t max_tokens = 40) {
+    GenerateRequest request;
+    for (int i = 0; i < 5 + 7 * seed; ++i)
+      request.prompt.push_back(static_cast<TokenId>(3 + (i * 31 + seed * 17) % 280));
+    request.sampling.seed = seed;
+    request.max_tokens = max_tokens;
+    request.ignore_end = true;
+    return request;
+  }
+  Answer Run(const ModelReference& model, int seed = 1) {
+    return WaitFor(scheduler_->Generate(model, Request(seed)).get());
+  }
+  ModelReference WithLayers(int64_t layers) const {
+    ModelReference model = model_;
+    model.device_layers = layers;
+    return model;
+  }
+  ResidentModel Listed() const {
+    for (const ResidentModel& model : scheduler_->List()) {
+      if (model.state == ModelState::kRunning) return model;
+    }
+    return {};
+  }
+
+  testing::TemporaryDirectory directory_;
+  ModelReference model_;
+  SchedulerOptions options_;
+  std::shared_ptr<Controls> controls_ = std::make_shared<Controls>();
+  std::unique_ptr<Scheduler> scheduler_;
+};
+
+TEST_F(DeviceTest, TellsHowMuchOfAModelIsOnTheDevice) {
+  Start();
+  const std::vector<TokenId> expected = Run(model_).tokens;
+  EXPECT_EQ(expected.size(), 40u);
+  const ResidentModel whole = Listed();
+  EXPECT_GT(whole.size_bytes, 0);
+  EXPECT_EQ(whole.size_vram_bytes, whole.size_bytes);
+  int64_t before = whole.size_vram_bytes;
+  for (const int64_t layers : {3, 2, 1}) {
+    EXPECT_EQ(Run(WithLayers(layers)).tokens, expected);
+    const ResidentModel listed = Listed();
+    EXPECT_LT(listed.size_vram_bytes, before) << layers;
+    EXPECT_GT(listed.size_vram_bytes, 0) << layers;
+    before = listed.size_vram_bytes;
+  }
+  EXPECT_EQ(Run(WithLayers(0)).tokens, expected);
+  EXPECT_EQ(Listed().size_vram_bytes, 0);
+}
+
+TEST_F(DeviceTest, AnotherNumberOfLayersLoadsAnewAndNoneTakesItAsItIs) {
+  Start();
+  Run(model_);
+  EXPECT_EQ(controls_->compiled, 1);
+  Run(WithLayers(2));
+  EXPECT_EQ(controls_->compiled, 2);
+  Run(WithLayers(2));
+  Run(model_);
+  EXPECT_EQ(controls_->compiled, 2);
+  ModelReference first = WithLayers(2);
+  first.device = 0;  // the only one there is
+  Run(first);
+  EXPECT_EQ(controls_->compiled, 2);
+  first.device = 1;
+  EXPECT_EQ(Run(first).error, "there is no device 1, only 1 in use");
+}
+
+TEST_F(DeviceTest, ARunningAnswerIsFinishedWhereItBegan) {
+  Start();
+  const auto running = scheduler_->Generate(model_, Request(1, 200));
+  while (running->Wait().empty()) {
+  }
+  EXPECT_EQ(Run(WithLayers(1), 2).tokens.size(), 40u);
+  EXPECT_GT(WaitFor(running.get()).tokens.size(), 0u);
+}
+
+TEST_F(DeviceTest, ASmallDeviceGetsTheLayersThatFit) {
+  Start();
+  const std::vector<TokenId> expected = Run(model_).tokens;
+  const int64_t whole = Listed().size_vram_bytes;
+  scheduler_.reset();
+  controls_->available = whole * 2;  // most of it would be the cache
+  Start();
+  EXPECT_EQ(Run(model_).tokens, expected);
+  EXPECT_LE(Listed().size_vram_bytes, controls_->available);
+  controls_->available = 1000;
+  scheduler_.reset();
+  Start();
+  EXPECT_EQ(Run(model_).tokens, expected);
+  EXPECT_EQ(Listed().size_vram_bytes, 0);
+}
+
+TEST_F(DeviceTest, AFullDeviceGivesLayersBackInTheMiddleOfAnswers) {
+  Start();
+  std::vector<std::vector<TokenId>> expected;
+  for (int seed = 0; seed < 4; ++seed) expected.push_back(Run(model_, seed).tokens);
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  for (int seed = 0; seed < 4; ++seed)
+    streams.push_back(scheduler_->Generate(model_, Request(seed)));
+  while (streams[0]->Wait().empty()) {
+  }
+  controls_->full_passes = 2;
+  for (size_t i = 1; i < 4; ++i) {
+    const Answer answer = WaitFor(streams[i].get());
+    EXPECT_EQ(answer.error, "");
+    EXPECT_EQ(answer.tokens, expected[i]) << i;
+  }
+  // Whether or not the answers were over before the passes failed, these finish them.
+  EXPECT_EQ(Run(model_, 3).tokens, expected[3]);
+  EXPECT_EQ(controls_->full_passes, 0);
+  EXPECT_EQ(controls_->compiled, 3);
+  EXPECT_LT(Listed().size_vram_bytes, Listed().size_bytes);
+}
+
+TEST_F(DeviceTest, ALostDeviceEndsTheRequestsOfThePassAndIsOpenedAnew) {
+  Start();
+  const std::vector<TokenId> expected = Run(model_).tokens;
+  controls_->lost_passes = 1;
+  EXPECT_EQ(Run(model_).error, "the device is lost");
+  EXPECT_EQ(Run(model_).tokens, expected);
+  EXPECT_EQ(controls_->compiled, 2);
+  controls_->lost_passes = 2;  // and again, before it has done anything
+  EXPECT_EQ(Run(model_).error, "the device is lost");
+  EXPECT_EQ(Run(model_).error, "the device is lost");
+  EXPECT_EQ(Run(model_).tokens, expected);
+  EXPECT_EQ(Listed().size_vram_bytes, 0);
+}
+
+}  // namespace
+}  // namespace puna::scheduler
