@@ -15,6 +15,7 @@
 #include "api/routes.h"
 #include "api/transfer_threads.h"
 #include "api/version.h"
+#include "base/duration.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
@@ -184,6 +185,12 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
   options.host = config.private_port ? "127.0.0.1" : address.host;
   options.port = config.private_port ? 0 : address.port;
   options.listening_descriptor = config.listening_descriptor;
+  if (settings.idle_timeout != kForever) {
+    options.idle_timeout =
+        std::chrono::duration_cast<std::chrono::milliseconds>(settings.idle_timeout);
+  } else {
+    options.idle_timeout = {};
+  }
   state->access = std::make_unique<AccessRules>(settings.origins, IsLoopback(options.host));
   state->services = {settings,         &state->store,    state->scheduler.get(), &state->catalog,
                      &state->blocking, &state->registry, &state->transfers,      &state->stopping};

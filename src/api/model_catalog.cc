@@ -94,6 +94,7 @@ scheduler::ModelReference ModelEntry::Reference(bool embeddings,
   reference.name = installed.name.ShortName();
   reference.weights = installed.weights;
   reference.file = file;
+  reference.tokenizer = tokenizer;
   reference.embeddings = embeddings;
   if (const auto keep_alive = installed.parameters.find("keep_alive");
       keep_alive != installed.parameters.end() && keep_alive->is_string()) {

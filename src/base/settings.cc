@@ -85,6 +85,12 @@ constexpr Row kRows[] = {
        PUNA_ASSIGN_OR_RETURN(s->request_timeout, ParseKeepAlive(text));
        return {};
      }},
+    {"IDLE_TIMEOUT", false, "5m",
+     "How long a connection stays open without a request, such as 90s or 10m; 0: no limit",
+     [](const std::string& text, Settings* s) -> Status {
+       PUNA_ASSIGN_OR_RETURN(s->idle_timeout, ParseKeepAlive(text));
+       return {};
+     }},
     {"PREFIX_CACHE_TOKENS", false, "0",
      "Most tokens of earlier requests that one model keeps computed; 0: as many as its cache has "
      "room for",

@@ -137,11 +137,14 @@ Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> f
                                              const EngineOptions& options) {
   PUNA_ASSIGN_OR_RETURN(Blueprint draft, Draft(file, options));
   Parts parts;
-  auto tokenizer = tokenizer::Tokenizer::FromGguf(*file);
-  if (tokenizer) {
-    parts.tokenizer = *std::move(tokenizer);
-  } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
-    return tl::unexpected<Error>(std::move(tokenizer).error());
+  parts.tokenizer = options.tokenizer;
+  if (parts.tokenizer == nullptr) {
+    auto tokenizer = tokenizer::Tokenizer::FromGguf(*file);
+    if (tokenizer) {
+      parts.tokenizer = *std::move(tokenizer);
+    } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
+      return tl::unexpected<Error>(std::move(tokenizer).error());
+    }
   }
   PUNA_ASSIGN_OR_RETURN(parts.program,
                         CompileOf(*file, backend, draft.plan, draft.compile, options.progress));
@@ -160,6 +163,7 @@ Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> f
   parts.plan = draft.plan;
   parts.config = std::move(draft.config);
   parts.options = std::move(draft.options);
+  parts.options.tokenizer = nullptr;
   parts.options.progress = nullptr;  // belongs to the caller, who may be gone by now
   return FromParts(std::move(parts));
 }

@@ -65,6 +65,8 @@ struct EngineOptions {
   // How long a step may become through prompts while somebody else's output is generated (or twice
   // a step without prompts, whichever is longer).
   std::chrono::nanoseconds step_budget = std::chrono::milliseconds(150);
+  // That of the file, where the caller has it already; null: Load reads it.
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
   // Load progress as (bytes done, bytes in all); false cancels.
   std::function<bool(int64_t, int64_t)> progress;
 };

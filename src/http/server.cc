@@ -36,6 +36,7 @@ using boost::system::error_code;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr size_t kBodyPieceBytes = 256 << 10;
+constexpr size_t kFirstReadBytes = 4 << 10;
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 std::string LowerCase(std::string_view text) {
@@ -103,6 +104,7 @@ class Connection : public BodyReader,
  private:
   using Parser = bhttp::request_parser<bhttp::buffer_body>;
 
+  Task<bool> AwaitRequest();
   Task<bool> ReadHead();
   Task<void> Answer();
   Task<void> SendContinueIfAsked();
@@ -154,11 +156,27 @@ Task<void> Connection::Serve() {
   CloseSocket();
 }
 
+// Waits for the first bytes of a request. False if the connection ends instead.
+Task<bool> Connection::AwaitRequest() {
+  if (buffer_.size() > 0) co_return true;
+  stream_.tcp().expires_never();
+  if (shared_->options.idle_timeout.count() > 0)
+    stream_.tcp().expires_after(shared_->options.idle_timeout);
+  const auto room = buffer_.prepare(kFirstReadBytes);
+  const auto [error, bytes] = co_await stream_.async_read_some(room, kNoThrow);
+  buffer_.commit(bytes);
+  co_return !error;
+}
+
 Task<bool> Connection::ReadHead() {
+  idle_ = true;
+  if (!co_await AwaitRequest()) {
+    idle_ = false;
+    co_return false;
+  }
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(shared_->options.max_header_bytes));
   parser_->body_limit(boost::none);
-  idle_ = true;
   stream_.tcp().expires_after(shared_->options.header_timeout);
   const auto [error, bytes] =
       co_await bhttp::async_read_header(stream_, buffer_, *parser_, kNoThrow);

@@ -98,7 +98,9 @@ struct ServerOptions {
   int io_threads = 2;
   uint64_t max_header_bytes = 64 << 10;
   int64_t max_connections = 4096;
-  std::chrono::seconds header_timeout{30};  // for the head of a request, and between requests
+  std::chrono::milliseconds idle_timeout{
+      300'000};                             // between requests, and before the first; 0: none
+  std::chrono::seconds header_timeout{30};  // for the head of a request, from its first byte on
   std::chrono::seconds body_timeout{60};    // without any byte of a body
   std::chrono::seconds write_timeout{60};   // a client that does not read
 };

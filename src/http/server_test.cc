@@ -156,6 +156,34 @@ TEST(HttpServer, StreamsPieceByPiece) {
   EXPECT_THAT(lines, ::testing::ElementsAre("{\"n\":0}", "{\"n\":1}", "{\"n\":2}"));
 }
 
+// What waits for a request may wait for long, what has begun one may not.
+TEST(HttpServer, IdleConnectionsStayLongerThanHalfARequest) {
+  const auto server = StartServer(
+      [](const Request&, BodyReader&, ResponseWriter& out) -> Task<void> {
+        co_await out.Send(200, "text/plain", "ok");
+      },
+      {.idle_timeout = std::chrono::minutes(1), .header_timeout = seconds(1)});
+  RawClient idle(server->port()), used(server->port()), half(server->port());
+  used.Say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(used.HearUntil("ok"), StartsWith("HTTP/1.1 200"));
+  half.Say("GET / HT");
+  EXPECT_EQ(half.HearUntil("\n"), "");  // the end of the connection
+  for (RawClient* client : {&idle, &used}) {
+    client->Say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_THAT(client->HearUntil("ok"), StartsWith("HTTP/1.1 200"));
+  }
+}
+
+TEST(HttpServer, IdleConnectionsAreClosedInTheEnd) {
+  const auto server = StartServer(
+      [](const Request&, BodyReader&, ResponseWriter& out) -> Task<void> {
+        co_await out.Send(200, "text/plain", "ok");
+      },
+      {.idle_timeout = std::chrono::milliseconds(50)});
+  RawClient client(server->port());
+  EXPECT_EQ(client.HearUntil("\n"), "");
+}
+
 TEST(HttpServer, Http10ClientsGetNoChunks) {
   const auto server =
       StartServer([](const Request&, BodyReader&, ResponseWriter& writer) -> Task<void> {

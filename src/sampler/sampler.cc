@@ -3,15 +3,14 @@
 // with care:
 //
 // * Logits are scanned in blocks; a block in which nothing exceeds the current threshold (the best
-// so far, or the worst of
-//   the k best) costs one comparison a logit and no branch. For random order only about k * ln(n /
-//   k) logits get further.
+//   so far, or the worst of the k best) costs one comparison a logit and no branch. For random
+//   order only about k * ln(n / k) logits get further.
 // * Changed logits (bias, penalties) are not written into a copy of the logits: the scan goes over
-// the gaps between these tokens, which
-//   are few and sorted, and offers those with their new logit.
-// * Only "top_k off" or a very large k makes a record for every token, and even then a full sort is
-// avoided: the head of
-//   the list is sorted in growing portions until it holds the wanted probability.
+//   the gaps between these tokens, which are few and sorted, and offers those with their new logit.
+// * top-p without top-k sums up the exponentials of all logits, but makes records only of those
+//   that are near enough to the largest to hold top-p together.
+// * Where a head of the ranking is wanted by its probability, for top-p and in the draw, it is
+//   selected and not sorted: halving takes a time proportional to the list.
 //
 // Probabilities are summed in double, so that the point at which top-p cuts does not depend on
 // rounding of a float sum over the vocabulary. The draw maps the generator's bits to [0, 1) here:
@@ -20,12 +19,14 @@
 #include "sampler/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <limits>
 #include <utility>
 
 #include "base/check.h"
+#include "sampler/exponentials.h"
 #include "sampler/repetition.h"
 
 namespace puna::sampler {
@@ -36,6 +37,10 @@ constexpr float kImpossible = -std::numeric_limits<float>::infinity();
 constexpr size_t kLargestHeap = 1024;
 constexpr size_t kScanBlock = 64;
 constexpr double kLargestPenalty = 1e30;
+// How far below the largest logit the nucleus of top-p is looked for at first, and at last.
+constexpr float kFirstReach = 6, kReachGrowth = 1.3f, kLastReach = 1024;
+// So few candidates are ranked by halving at once.
+constexpr size_t kFewCandidates = 256;
 
 uint64_t SeedOf(int64_t seed) {
   if (seed >= 0) return static_cast<uint64_t>(seed);
@@ -271,7 +276,7 @@ void Sampler::CollectTopK(std::span<const float> logits, size_t limit) {
     if (candidates_.size() == limit) threshold = candidates_.front().logit;
   });
   std::sort_heap(candidates_.begin(), candidates_.end(), RanksBefore);
-  sorted_ = true;
+  order_ = Order::kRanked;
 }
 
 void Sampler::CollectAll(std::span<const float> logits) {
@@ -281,7 +286,7 @@ void Sampler::CollectAll(std::span<const float> logits) {
   ScanAbove(logits, &threshold, [&](TokenId token, float logit) {
     candidates_.push_back({token, logit, 0});
   });
-  sorted_ = false;
+  order_ = Order::kByToken;
   if (options_.top_k > 0 && std::cmp_less(options_.top_k, candidates_.size())) {
     const auto end = candidates_.begin() + options_.top_k;
     std::nth_element(candidates_.begin(), end, candidates_.end(), RanksBefore);
@@ -291,23 +296,147 @@ void Sampler::CollectAll(std::span<const float> logits) {
   }
 }
 
-// Softmax over the candidates. Differences to the maximum are taken in double before the division,
-// so that no temperature, however small, makes infinity minus infinity.
+// What CollectAll and KeepTopP leave, without a record for every token.
+void Sampler::CollectNucleus(std::span<const float> logits) {
+  order_ = Order::kHead;
+  candidates_.clear();
+  const float largest = MostLikely(logits).logit;
+  if (largest == kImpossible) return;
+  const double all = SumOfWeights(logits, largest);
+  double found = 0;
+  for (float reach = kFirstReach; found < options_.top_p * all; reach *= kReachGrowth) {
+    const bool last = reach > kLastReach;
+    const float threshold = last ? kImpossible : largest - reach;
+    candidates_.clear();
+    ScanAbove(logits, &threshold, [&](TokenId token, float logit) {
+      if (logit > threshold) candidates_.push_back({token, logit, 0});
+    });
+    found = SetWeights(largest, 1);
+    if (last) break;
+  }
+  candidates_.resize(HeadOf(options_.top_p * all));
+}
+
+// Of the softmax's numerators, with that of the largest logit as 1. A block of logits is as long as
+// a word of the mask.
+double Sampler::SumOfWeights(std::span<const float> logits, float largest) const {
+  static_assert(kExponentials == 64);
+  std::array<double, kExponentials> weights;
+  std::array<double, 4> sums{};
+  auto adjusted = adjusted_.begin();
+  for (size_t begin = 0; begin < logits.size(); begin += weights.size()) {
+    const size_t count = std::min(weights.size(), logits.size() - begin);
+    if (count < weights.size()) weights.fill(-HUGE_VAL);
+    for (size_t i = 0; i < count; ++i)
+      weights[i] = static_cast<double>(logits[begin + i]) - largest;
+    for (; adjusted != adjusted_.end() && std::cmp_less(adjusted->first, begin + count);
+         ++adjusted) {
+      weights[static_cast<size_t>(adjusted->first) - begin] =
+          static_cast<double>(adjusted->second) - largest;
+    }
+    for (double& weight : weights) weight = weight <= 0 ? weight : -HUGE_VAL;  // not finite
+    if (!allowed_.empty()) {
+      const uint64_t word = begin / 64 < allowed_.size() ? allowed_[begin / 64] : 0;
+      for (size_t i = 0; i < weights.size(); ++i) {
+        if (((word >> i) & 1) == 0) weights[i] = -HUGE_VAL;
+      }
+    }
+    TakeExponentials(&weights);
+    for (size_t i = 0; i < weights.size(); ++i) sums[i % sums.size()] += weights[i];
+  }
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// The candidates' probabilities become the softmax's numerators; returns their sum. Differences to
+// the largest logit are taken in double before the division, so that no temperature, however small,
+// makes infinity minus infinity.
+double Sampler::SetWeights(float largest, double temperature) {
+  std::array<double, kExponentials> weights;
+  double sum = 0;
+  for (size_t begin = 0; begin < candidates_.size(); begin += weights.size()) {
+    const size_t count = std::min(weights.size(), candidates_.size() - begin);
+    weights.fill(0);
+    for (size_t i = 0; i < count; ++i) {
+      weights[i] = (static_cast<double>(candidates_[begin + i].logit) - largest) / temperature;
+    }
+    TakeExponentials(&weights);
+    for (size_t i = 0; i < count; ++i) {
+      candidates_[begin + i].probability = weights[i];
+      sum += weights[i];
+    }
+  }
+  return sum;
+}
+
+// Softmax over the candidates.
 void Sampler::ComputeProbabilities(double temperature) {
   float largest = kImpossible;
   for (const Candidate& c : candidates_) largest = std::max(largest, c.logit);
-  double sum = 0;
-  for (Candidate& c : candidates_) {
-    c.probability = std::exp((static_cast<double>(c.logit) - largest) / temperature);
-    sum += c.probability;
-  }
+  const double sum = SetWeights(largest, temperature);
   for (Candidate& c : candidates_) c.probability /= sum;
 }
 
+// One step of HeadOf: the end of the head is among the candidates [*begin, *end), with *before the
+// sum of those that rank before. Puts them into buckets by logit, and leaves the bucket in which
+// the end is. False if they are all alike.
+bool Sampler::NarrowHead(double mass, size_t* begin, size_t* end, double* before) {
+  constexpr int kBuckets = 256;
+  const auto first = candidates_.begin() + static_cast<std::ptrdiff_t>(*begin);
+  const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(*end);
+  double low = HUGE_VAL, high = -HUGE_VAL;
+  for (auto it = first; it != last; ++it) {
+    low = std::min<double>(low, it->logit);
+    high = std::max<double>(high, it->logit);
+  }
+  if (low >= high) return false;
+  const double scale = (kBuckets - 0.5) / (high - low);
+  const auto bucket_of = [&](const Candidate& c) {
+    return static_cast<int>((high - c.logit) * scale);
+  };
+  std::array<double, kBuckets> masses{};
+  for (auto it = first; it != last; ++it)
+    masses[static_cast<size_t>(bucket_of(*it))] += it->probability;
+  int bucket = 0;
+  for (; bucket + 1 < kBuckets && *before + masses[static_cast<size_t>(bucket)] < mass; ++bucket)
+    *before += masses[static_cast<size_t>(bucket)];
+  const auto head =
+      std::partition(first, last, [&](const auto& c) { return bucket_of(c) < bucket; });
+  const auto tail =
+      std::partition(head, last, [&](const auto& c) { return bucket_of(c) == bucket; });
+  *begin = static_cast<size_t>(head - candidates_.begin());
+  *end = static_cast<size_t>(tail - candidates_.begin());
+  return true;
+}
+
+// Moves those to the front that come first by rank until their probabilities reach `mass`, and
+// returns how many they are: all, if they do not reach it. The last one of them is the last by
+// rank. (In which order a sum is taken is the library's own here, but its rounding is all that
+// depends on it.)
+size_t Sampler::HeadOf(double mass) {
+  size_t begin = 0, end = candidates_.size();
+  double before = 0;
+  while (end - begin > kFewCandidates && NarrowHead(mass, &begin, &end, &before)) {
+  }
+  const auto at = [this](size_t i) { return candidates_.begin() + static_cast<std::ptrdiff_t>(i); };
+  while (end - begin > 1) {
+    const size_t middle = begin + (end - begin) / 2;
+    std::nth_element(at(begin), at(middle), at(end), RanksBefore);
+    double upper = 0;
+    for (size_t i = begin; i < middle; ++i) upper += candidates_[i].probability;
+    if (before + upper >= mass) {
+      end = middle;
+    } else {
+      before += upper;
+      begin = middle;
+    }
+  }
+  return end;
+}
+
 void Sampler::SortAll() {
-  if (sorted_) return;
+  if (order_ == Order::kRanked) return;
   std::sort(candidates_.begin(), candidates_.end(), RanksBefore);
-  sorted_ = true;
+  order_ = Order::kRanked;
 }
 
 // Keeps the tokens whose surprise is nearest to the expected surprise, until they hold more than
@@ -344,25 +473,19 @@ void Sampler::KeepTypical() {
 void Sampler::KeepTopP() {
   if (options_.top_p >= 1) return;
   ComputeProbabilities(1);
-  size_t in_order = sorted_ ? candidates_.size() : 0;
-  size_t portion = 256;
+  if (order_ != Order::kRanked) {
+    candidates_.resize(HeadOf(options_.top_p));
+    order_ = Order::kHead;
+    return;
+  }
   double mass = 0;
   for (size_t i = 0; i < candidates_.size(); ++i) {
-    if (i == in_order) {
-      in_order = std::min(candidates_.size(), i + portion);
-      portion *= 16;
-      const auto from = candidates_.begin() + static_cast<std::ptrdiff_t>(i);
-      const auto to = candidates_.begin() + static_cast<std::ptrdiff_t>(in_order);
-      std::nth_element(from, to, candidates_.end(), RanksBefore);
-      std::sort(from, to, RanksBefore);
-    }
     mass += candidates_[i].probability;
     if (mass >= options_.top_p) {
       candidates_.resize(i + 1);
       break;
     }
   }
-  sorted_ = true;
 }
 
 void Sampler::KeepMinP() {
@@ -423,7 +546,7 @@ void Sampler::KeepMirostat2() {
 
 TokenId Sampler::SampleMirostat(std::span<const float> logits) {
   candidates_.clear();
-  sorted_ = false;
+  order_ = Order::kByToken;
   const float threshold = kImpossible;
   ScanAbove(logits, &threshold, [&](TokenId token, float logit) {
     candidates_.push_back({token, logit, 0});
@@ -435,7 +558,7 @@ TokenId Sampler::SampleMirostat(std::span<const float> logits) {
   } else {
     KeepMirostat2();
   }
-  sorted_ = true;
+  order_ = Order::kRanked;
   ComputeProbabilities(options_.temperature);
   const TokenId token = Draw();
   const auto drawn = std::find_if(candidates_.begin(), candidates_.end(),
@@ -450,6 +573,10 @@ double Sampler::Uniform() { return static_cast<double>(random_() >> 11) * 0x1p-5
 
 TokenId Sampler::Draw() {
   const double uniform = Uniform();
+  if (order_ == Order::kHead) {
+    std::erase_if(candidates_, [](const Candidate& c) { return c.probability <= 0; });
+    return candidates_[HeadOf(std::nextafter(uniform, 1)) - 1].token;
+  }
   double mass = 0;
   const Candidate* possible = nullptr;
   for (const Candidate& c : candidates_) {
@@ -477,14 +604,18 @@ TokenId Sampler::Sample(std::span<const float> logits, std::span<const uint64_t>
   if (options_.temperature <= 0) return MostLikely(logits).token;
   if (options_.mirostat > 0) return SampleMirostat(logits);
   if (options_.top_k == 1) return MostLikely(logits).token;
-  if (options_.top_k > 0 && std::cmp_less_equal(options_.top_k, kLargestHeap)) {
-    CollectTopK(logits, static_cast<size_t>(options_.top_k));
+  if (options_.top_k <= 0 && options_.top_p < 1 && options_.typical_p >= 1) {
+    CollectNucleus(logits);
   } else {
-    CollectAll(logits);
+    if (options_.top_k > 0 && std::cmp_less_equal(options_.top_k, kLargestHeap)) {
+      CollectTopK(logits, static_cast<size_t>(options_.top_k));
+    } else {
+      CollectAll(logits);
+    }
+    KeepTypical();
+    KeepTopP();
   }
   if (candidates_.empty()) return FirstAllowed();
-  KeepTypical();
-  KeepTopP();
   KeepMinP();
   KeepXtc();
   ComputeProbabilities(options_.temperature);

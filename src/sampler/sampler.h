@@ -88,6 +88,9 @@ class Sampler {
     float logit;
     double probability;
   };
+  // How a draw goes through candidates_: as they lie there, which is by token, or by rank; those of
+  // kHead are not sorted.
+  enum class Order { kByToken, kHead, kRanked };
   static bool RanksBefore(const Candidate& a, const Candidate& b);
   static void OfferToHeap(size_t limit, Candidate candidate, std::vector<Candidate>* heap);
 
@@ -100,7 +103,12 @@ class Sampler {
   Candidate MostLikely(std::span<const float> logits) const;
   void CollectTopK(std::span<const float> logits, size_t limit);
   void CollectAll(std::span<const float> logits);
+  void CollectNucleus(std::span<const float> logits);
+  double SumOfWeights(std::span<const float> logits, float largest) const;
+  double SetWeights(float largest, double temperature);
   void ComputeProbabilities(double temperature);
+  bool NarrowHead(double mass, size_t* begin, size_t* end, double* before);
+  size_t HeadOf(double mass);
   void SortAll();
   void KeepTypical();
   void KeepTopP();
@@ -124,7 +132,7 @@ class Sampler {
   std::vector<std::pair<TokenId, float>> adjusted_;
   std::vector<Candidate> candidates_;  // scratch
   std::span<const uint64_t> allowed_;  // during Sample; empty: everything
-  bool sorted_ = false;                // candidates_ are in rank order
+  Order order_ = Order::kByToken;
 };
 
 }  // namespace puna::sampler

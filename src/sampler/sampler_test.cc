@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -11,6 +12,7 @@
 #include <random>
 #include <vector>
 
+#include "sampler/exponentials.h"
 #include "sampler/repetition.h"
 
 namespace puna::sampler {
@@ -371,7 +373,7 @@ TEST(Sampler, EqualsTheNaiveChain) {
   for (int round = 0; round < 400; ++round) {
     SamplingOptions options;
     options.temperature = pick({0.2, 0.8, 1, 2});
-    options.top_k = static_cast<int64_t>(pick({2, 5, 40, 1500, 100000}));
+    options.top_k = static_cast<int64_t>(pick({0, 2, 5, 40, 1500, 100000}));
     options.top_p = pick({0.1, 0.5, 0.9, 0.99, 1});
     options.min_p = pick({0, 0.02, 0.3});
     options.typical_p = pick({1, 1, 0.3, 0.8});
@@ -380,13 +382,15 @@ TEST(Sampler, EqualsTheNaiveChain) {
     options.presence_penalty = pick({0, 0, 1.5, -0.5});
     options.frequency_penalty = pick({0, 0, 0.4});
     options.seed = static_cast<int64_t>(random());
-    std::vector<float> logits(static_cast<size_t>(pick({2, 63, 64, 65, 700, 3000})));
-    for (float& logit : logits) logit = normal(random);
+    std::vector<float> logits(static_cast<size_t>(pick({2, 63, 64, 65, 700, 3000, 9000})));
+    const auto spread = static_cast<float>(pick({0, 0.01, 1, 1, 1, 20, 1000}));
+    for (float& logit : logits) logit = spread * normal(random);
     Sampler fast(options);
     NaiveSampler slow(options);
     // An unsorted draw (all candidates, nothing cut) goes through the tokens in another order: not
     // comparable by draw.
-    if (options.top_k >= static_cast<int64_t>(logits.size()) && options.top_k > 1024 &&
+    if ((options.top_k == 0 ||
+         (options.top_k >= static_cast<int64_t>(logits.size()) && options.top_k > 1024)) &&
         options.top_p >= 1 && options.typical_p >= 1) {
       continue;
     }
@@ -395,6 +399,24 @@ TEST(Sampler, EqualsTheNaiveChain) {
       ASSERT_EQ(token, slow.Sample(logits)) << "round " << round << " draw " << i;
       fast.Accept(token);
       slow.Accept(token);
+    }
+  }
+}
+
+TEST(Sampler, ExponentialsAreThoseOfTheStandardLibrary) {
+  std::mt19937 random(5);
+  std::exponential_distribution<double> distance(0.05);
+  for (int round = 0; round < 2000; ++round) {
+    std::array<double, kExponentials> numbers;
+    for (double& number : numbers) number = -distance(random) * (round % 4 + 1);
+    numbers[3] = 0;
+    numbers[7] = -708 - round;
+    numbers[9] = -kInfinity;
+    std::array<double, kExponentials> powers = numbers;
+    TakeExponentials(&powers);
+    for (size_t i = 0; i < numbers.size(); ++i) {
+      const double expected = numbers[i] < -708 ? 0 : std::exp(numbers[i]);
+      ASSERT_NEAR(powers[i], expected, expected * 0x1p-51) << numbers[i];
     }
   }
 }

@@ -151,6 +151,7 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
     PUNA_ASSIGN_OR_RETURN(placement.file, gguf::File::Open(resident->weights));
   }
   engine::EngineOptions& engine = placement.engine;
+  engine.tokenizer = std::exchange(resident->tokenizer, nullptr);
   engine.kv_type = options.kv_type;
   engine.share = resident->share;
   engine.max_sequences = options.num_parallel;

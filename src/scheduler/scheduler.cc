@@ -121,6 +121,7 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
   auto resident = std::make_shared<Resident>();
   resident->weights = weights;
   resident->file = model.file;
+  resident->tokenizer = model.tokenizer;
   resident->embeddings = model.embeddings;
   resident->keep_alive = options.keep_alive;
   if (devices > 0) resident->share = ShareOf(model);

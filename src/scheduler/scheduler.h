@@ -54,6 +54,7 @@ struct ModelReference {
   std::filesystem::path weights;  // the GGUF file; what tells models apart
   // The same file, opened already; null: `weights` is opened. A model without a path needs it.
   std::shared_ptr<const gguf::File> file;
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // of `file`; null: it is read from there
   bool embeddings = false;
   // Applied to this model's requests. Models that differ only in these share an engine.
   std::vector<engine::AdapterReference> adapters;

@@ -64,7 +64,8 @@ struct Job {
 struct Resident {
   std::string name;
   std::filesystem::path weights;
-  std::shared_ptr<const gguf::File> file;  // null: opened from `weights`
+  std::shared_ptr<const gguf::File> file;                 // null: opened from `weights`
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // of the file; null: read from there
   bool embeddings = false;
   backend::DeviceShare share;  // as it was asked for
   std::chrono::nanoseconds keep_alive{};

@@ -50,7 +50,7 @@ class StringTable {
 
   // Makes room for `keys` keys; Insert grows by itself beyond that.
   void Reserve(size_t keys) {
-    const size_t slots = std::bit_ceil(keys * 2 + 2);
+    const size_t slots = std::bit_ceil(keys + keys / 2 + 2);
     if (slots > slots_.size()) Rehash(slots);
   }
 
@@ -58,7 +58,7 @@ class StringTable {
   // outlives the table.
   bool Insert(std::string_view key, int32_t value) {
     if (key.size() > kMaxKeyBytes) return false;
-    if ((size_ + 1) * 2 > slots_.size()) Rehash(std::bit_ceil((size_ + 1) * 4));
+    if (size_ + size_ / 2 + 2 > slots_.size()) Rehash(std::bit_ceil((size_ + 1) * 3));
     const uint64_t hash = HashBytes(key.data(), key.size());
     Slot* slot = Probe(key, hash);
     if (slot->value != kAbsent) return false;
