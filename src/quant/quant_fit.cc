@@ -53,7 +53,7 @@ void ErrorWeights(const float* values, int n, const float* importance, float* we
   const float mean_square = square_sum / static_cast<float>(n);
   for (int i = 0; i < n; ++i) {
     const float own = importance[i] > 0 ? std::min(importance[i], kLimit) : 0.0f;
-    weights[i] = own * std::sqrt(mean_square + values[i] * values[i]);
+    weights[i] = own * std::sqrt(2 * mean_square + values[i] * values[i]);
   }
 }
 

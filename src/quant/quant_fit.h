@@ -18,9 +18,10 @@ namespace puna::quant {
 void LoadValues(const float* values, int n, float* out);
 
 // All 1 without `importance`: the plain square error, which is what the oracle of the encoders
-// measures. With it, weights[i] = importance[i] * sqrt(mean square of the values + values[i]^2), as
-// in llama.cpp: importance is the mean square of the input that meets a weight, and a large weight
-// is more likely to matter than its input alone tells.
+// measures. With it, weights[i] = importance[i] * sqrt(2 * mean square of the values +
+// values[i]^2), as in llama.cpp's encoders of Q3_K to Q5_K: importance is the mean square of the
+// input that meets a weight, and a large weight is more likely to matter than its input alone
+// tells. (Its other encoders count the mean square once, or leave the values out; this is between.)
 void ErrorWeights(const float* values, int n, const float* importance, float* weights);
 
 inline float SumOf(const float* values, int n) {
