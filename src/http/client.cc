@@ -68,17 +68,19 @@ size_t OnUploadRead(char* out, size_t size, size_t count, void* user) {
   return got;
 }
 
-// Loopback, link-local, private, and what means "this host"; IPv4 also in its IPv6 forms.
-bool IsPublicAddress(const char* text) {
+// IPv4 also in its IPv6 forms.
+bool IsAllowedAddress(const char* text, Peers peers) {
+  if (peers == Peers::kAny) return true;
+  const bool must_be_public = peers == Peers::kPublic;
   in6_addr v6 = {};
   in_addr v4 = {};
   if (inet_pton(AF_INET6, text, &v6) == 1) {
     if (IN6_IS_ADDR_V4MAPPED(&v6)) {
       std::copy_n(v6.s6_addr + 12, 4, reinterpret_cast<uint8_t*>(&v4.s_addr));
     } else {
-      return !IN6_IS_ADDR_LOOPBACK(&v6) && !IN6_IS_ADDR_UNSPECIFIED(&v6) &&
-             !IN6_IS_ADDR_LINKLOCAL(&v6) && !IN6_IS_ADDR_SITELOCAL(&v6) &&
-             (v6.s6_addr[0] & 0xfe) != 0xfc;
+      const bool is_private = IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_UNSPECIFIED(&v6) ||
+                              IN6_IS_ADDR_SITELOCAL(&v6) || (v6.s6_addr[0] & 0xfe) == 0xfc;
+      return !IN6_IS_ADDR_LINKLOCAL(&v6) && !(must_be_public && is_private);
     }
   } else if (inet_pton(AF_INET, text, &v4) != 1) {
     return false;
@@ -87,15 +89,17 @@ bool IsPublicAddress(const char* text) {
   const auto within = [&](uint32_t network, int bits) {
     return (address >> (32 - bits)) == (network >> (32 - bits));
   };
-  return !(within(0x00000000, 8) || within(0x7f000000, 8) || within(0x0a000000, 8) ||
-           within(0xac100000, 12) || within(0xc0a80000, 16) || within(0xa9fe0000, 16) ||
-           within(0x64400000, 10));
+  const bool is_private = within(0x00000000, 8) || within(0x7f000000, 8) || within(0x0a000000, 8) ||
+                          within(0xac100000, 12) || within(0xc0a80000, 16) ||
+                          within(0x64400000, 10);
+  return !within(0xa9fe0000, 16) && !(must_be_public && is_private);
 }
 
 // After the connection is made and before anything is sent: names may resolve to anything.
 int OnConnected(void* user, char* peer, char*, int, int) {
-  if (IsPublicAddress(peer)) return CURL_PREREQFUNC_OK;
-  static_cast<Transfer*>(user)->refused_peer = peer;
+  auto* transfer = static_cast<Transfer*>(user);
+  if (IsAllowedAddress(peer, transfer->request->peers)) return CURL_PREREQFUNC_OK;
+  transfer->refused_peer = peer;
   return CURL_PREREQFUNC_ABORT;
 }
 
@@ -175,12 +179,13 @@ std::string HostOf(const std::string& url) {
   return host.substr(0, host.rfind(':'));
 }
 
-// Written out as an address of this machine or its network.
-bool IsPrivateHost(const std::string& host) {
+// Written out as an address that the request must not lead to.
+bool IsRefusedHost(const std::string& host, Peers peers) {
   unsigned char bytes[16];
   const bool address =
       inet_pton(AF_INET, host.c_str(), bytes) == 1 || inet_pton(AF_INET6, host.c_str(), bytes) == 1;
-  return host == "localhost" || (address && !IsPublicAddress(host.c_str()));
+  return (host == "localhost" && peers == Peers::kPublic) ||
+         (address && !IsAllowedAddress(host.c_str(), peers));
 }
 
 tl::unexpected<Error> RefusedPeer(const std::string& url, std::string_view peer) {
@@ -207,7 +212,7 @@ void SetOptions(const ClientRequest& request, Transfer* transfer, char* detail) 
     set(CURLOPT_SSL_VERIFYHOST, 0L);
   }
   const bool proxied = SetProxy(request, transfer->curl);
-  if (request.public_peers_only && !proxied) {
+  if (request.peers != Peers::kAny && !proxied) {
     set(CURLOPT_PREREQFUNCTION, OnConnected);
     set(CURLOPT_PREREQDATA, transfer);
   }
@@ -274,10 +279,8 @@ Result<ClientResponse> Fetch(const ClientRequest& request) {
   const BorrowedHandle curl;
   if (curl.get() == nullptr) return MakeError(ErrorCode::kInternal, "curl could not be started");
 
-  if (const std::string host = HostOf(request.url);
-      request.public_peers_only && IsPrivateHost(host)) {
+  if (const std::string host = HostOf(request.url); IsRefusedHost(host, request.peers))
     return RefusedPeer(request.url, host);
-  }
   ClientResponse response;
   Transfer transfer{.request = &request, .response = &response, .curl = curl.get()};
   char detail[CURL_ERROR_SIZE] = "";

@@ -16,6 +16,13 @@
 
 namespace puna::http {
 
+// Where a URL that a stranger wrote may lead. Clouds tell their secrets at link-local addresses.
+enum class Peers {
+  kAny,
+  kNotLinkLocal,
+  kPublic,  // nor loopback, nor private networks
+};
+
 struct ClientRequest {
   std::string method = "GET";
   std::string url;
@@ -29,10 +36,9 @@ struct ClientRequest {
   // Without any byte for so long the transfer is given up (kUnavailable); 0: never.
   std::chrono::seconds stall_timeout{0};
   bool verify_tls = true;
-  // Refuse peers at loopback, link-local and private addresses (kPermissionDenied), for URLs that a
-  // stranger wrote. Through a proxy, which alone knows the peer, only such a host as the URL writes
-  // out.
-  bool public_peers_only = false;
+  // Others are refused (kPermissionDenied). Through a proxy, which alone knows the peer, only such
+  // a host as the URL writes out.
+  Peers peers = Peers::kAny;
   // A longer answer that is collected in `body` is kResourceExhausted; 0: any length.
   uint64_t max_body_bytes = 0;
   // Called with (bytes sent, bytes in all) of the body; false cancels.

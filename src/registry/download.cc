@@ -32,7 +32,7 @@ using std::chrono::steady_clock;
 constexpr auto kReportInterval = std::chrono::milliseconds(60);
 constexpr auto kSaveInterval = std::chrono::seconds(1);
 constexpr auto kWriteInterval = std::chrono::milliseconds(100);
-constexpr int64_t kHashBytes = 1 << 20;        // read back at once
+constexpr int64_t kHashBytes = 256 << 10;      // read back at once; the second-level cache holds it
 constexpr int64_t kSpareDiskBytes = 64 << 20;  // that a download leaves free
 constexpr int kRechecks = 2;
 
@@ -274,8 +274,9 @@ Status CheckDiskSpace(const store::Store& store, const std::vector<store::Layer>
     needed = missing > INT64_MAX - needed ? INT64_MAX : needed + missing;
   }
   if (needed == 0 || needed <= free - kSpareDiskBytes) return {};
-  return MakeError(ErrorCode::kResourceExhausted, "{} more bytes are needed, {} has only {} free",
-                   needed, folder.string(), free);
+  return MakeError(ErrorCode::kResourceExhausted,
+                   "{} more bytes are needed and {} are to stay free, {} has only {} free", needed,
+                   kSpareDiskBytes, folder.string(), free);
 }
 
 Status DownloadBlob(const DownloadContext& context, const store::Layer& layer,

@@ -542,11 +542,23 @@ TEST(FetchTest, StrangersCannotLeadToThisMachine) {
                                   std::string("127.1"), std::string("[::ffff:127.0.0.1]")}) {
     http::ClientRequest request;
     request.url = "http://" + host + port + "/v2/library/tiny/manifests/latest";
-    request.public_peers_only = true;
+    request.peers = http::Peers::kNotLinkLocal;
+    EXPECT_TRUE(http::Fetch(request)) << host;
+    request.peers = http::Peers::kPublic;
     const auto refused = http::Fetch(request);
     ASSERT_FALSE(refused) << host;
     EXPECT_EQ(refused.error().code, ErrorCode::kPermissionDenied) << refused.error().message;
     EXPECT_THAT(refused.error().message, HasSubstr("refused"));
+  }
+  for (const char* host : {"169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"}) {
+    for (const http::Peers peers : {http::Peers::kNotLinkLocal, http::Peers::kPublic}) {
+      http::ClientRequest request;
+      request.url = fmt::format("http://{}/latest/meta-data", host);
+      request.peers = peers;
+      const auto refused = http::Fetch(request);
+      ASSERT_FALSE(refused) << host;
+      EXPECT_EQ(refused.error().code, ErrorCode::kPermissionDenied) << refused.error().message;
+    }
   }
 }
 
@@ -656,8 +668,9 @@ TEST_F(RegistryTest, LiesAboutSizesAreRefused) {
   }
 }
 
-TEST_F(RegistryTest, RedirectsToOtherProtocolsAreRefused) {
-  for (const char* target : {"file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/"}) {
+TEST_F(RegistryTest, RedirectsToWhereNobodyHasModelsAreRefused) {
+  for (const char* target : {"file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/",
+                             "http://169.254.169.254/latest/meta-data"}) {
     FakeRegistry peer({.redirect_to = target});
     peer.AddModel({weights_});
     const Status failed = Pull(peer);

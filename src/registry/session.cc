@@ -172,7 +172,7 @@ Result<http::ClientResponse> Session::SendTo(const BlobSource& source,
                                              http::ClientRequest request) {
   if (source.at_registry) return Send(std::move(request));
   Prepare(&request);
-  request.public_peers_only = !insecure_;
+  request.peers = insecure_ ? http::Peers::kNotLinkLocal : http::Peers::kPublic;
   return http::Fetch(request);
 }
 

@@ -41,8 +41,8 @@ class Session {
   // error here.
   Result<http::ClientResponse> Send(http::ClientRequest request);
   // Follows the redirects from `url` to the bytes. A redirect may leave the registry, but not for
-  // another protocol, nor (unless insecure) for this host or a private network. `what` names the
-  // thing in errors.
+  // another protocol, nor for a link-local address, nor (unless insecure) for this host or a
+  // private network. `what` names the thing in errors.
   Result<BlobSource> Find(const std::string& url, const std::string& what,
                           const CancelFunction& cancelled);
   // GET of the bytes [begin, end) of a source.

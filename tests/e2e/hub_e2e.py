@@ -139,6 +139,16 @@ def split_files(server):
     equal(0, server.run("verify")[0])
 
 
+def without_tag(server):
+    """The hub chooses among whole files; of split ones puna does, among those that are complete."""
+    for repository in ("small", "split"):
+        server.hub.asked.clear()
+        pull(server, f"hf.co/somebody/{repository}")
+        contains(f"http://hf.co/v2/somebody/{repository}/manifests/latest", server.hub.asked)
+        equal(answer(server, "mini"), answer(server, f"hf.co/somebody/{repository}"))
+        contains(f"hf.co/somebody/{repository}:latest", server.run("list")[1])
+
+
 def sets_that_are_not_whole(server):
     code, _, err = server.run("pull", "--insecure", "hf.co/somebody/split:Q4_0")
     equal(1, code)
@@ -147,4 +157,4 @@ def sets_that_are_not_whole(server):
 
 
 if __name__ == "__main__":
-    main((server_and_hub, (one_file, split_files, sets_that_are_not_whole)))
+    main((server_and_hub, (one_file, split_files, without_tag, sets_that_are_not_whole)))

@@ -135,10 +135,12 @@ def container_image(place):
         base = buildah("from", "scratch").splitlines()[-1]
         buildah("add", "-q", base, root, "/")
         buildah("commit", "-q", "--rm", base, "puna-base")
-    # A compiler cache, where there is one, saves most of the time.
-    cache = pathlib.Path.home() / ".cache" / "ccache"
-    volumes = ["--volume", f"{cache}:/root/.cache/ccache", "--env", "CCACHE_BASEDIR=/src", "--env", "CCACHE_NOHASHDIR=1",
-               "--env", "CCACHE_SLOPPINESS=time_macros"]
+    # A compiler cache, where there is one, saves most of the time. It holds what the same compiler made of the same source
+    # at another place, so paths must not matter; and nothing of it is thrown away.
+    cache, settings = pathlib.Path.home() / ".cache" / "ccache", folder / "ccache"
+    settings.mkdir()
+    (settings / "ccache.conf").write_text("base_dir = /src\nhash_dir = false\nsloppiness = time_macros\nmax_size = 0\n")
+    volumes = ["--volume", f"{cache}:/root/.cache/ccache", "--volume", f"{settings}:/root/.config/ccache"]
     buildah("bud", "-q", "--format", "docker", "--build-arg", "BASE=localhost/puna-base", *(volumes if cache.is_dir() else []),
             "-t", "puna", ROOT, timeout=4 * 3600)
     image = json.loads(buildah("inspect", "--type", "image", "puna"))

@@ -110,7 +110,7 @@ class Server:
         """Starts the program, the first time or after it ended."""
         self.process = subprocess.Popen([self.puna, "serve"], env=self.env, stdout=self.log, stderr=self.log,
                                         stdin=subprocess.DEVNULL)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600  # for what will never happen: a busy machine may take long
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise RuntimeError("the server ended: " + self.log_text())
