@@ -48,28 +48,22 @@ Status ReadMessages(Fields* fields, std::vector<store::Message>* out) {
   return {};
 }
 
-// What Ollama makes of these fields needs ollama.com, or draft models, which there are none of
-// here.
-Status CheckNoDraftOrRemote(Fields* fields) {
-  std::string remote_host, draft_quantize;
-  std::vector<std::pair<std::string, std::string>> drafts;
+// What Ollama makes of remote_host needs ollama.com.
+Status ReadDraft(Fields* fields, store::CreateRequest* out) {
+  std::string remote_host;
   fields->Read("remote_host", &remote_host);
-  fields->Read("draft_quantize", &draft_quantize);
-  PUNA_RETURN_IF_ERROR(ReadFileMap(fields, "draft_files", &drafts));
+  fields->Read("draft_quantize", &out->draft_quantize);
+  PUNA_RETURN_IF_ERROR(ReadFileMap(fields, "draft_files", &out->drafts));
   PUNA_RETURN_IF_ERROR(fields->status());
-  if (!draft_quantize.empty() && drafts.empty())
+  if (!out->draft_quantize.empty() && out->drafts.empty())
     return MakeError(ErrorCode::kInvalidArgument, "--draft-quantize requires a DRAFT model");
-  if (!remote_host.empty()) {
-    if (!drafts.empty())
-      return MakeError(ErrorCode::kInvalidArgument, "DRAFT cannot be used with remote models");
-    return MakeError(ErrorCode::kPermissionDenied,
-                     "ollama cloud is disabled: a model at \"{}\" is not on this machine, and puna "
-                     "works on this machine only",
-                     remote_host);
-  }
-  if (!drafts.empty())
-    return MakeError(ErrorCode::kUnsupported, "draft models (DRAFT) are not supported");
-  return {};
+  if (remote_host.empty()) return {};
+  if (!out->drafts.empty())
+    return MakeError(ErrorCode::kInvalidArgument, "DRAFT cannot be used with remote models");
+  return MakeError(ErrorCode::kPermissionDenied,
+                   "ollama cloud is disabled: a model at \"{}\" is not on this machine, and puna "
+                   "works on this machine only",
+                   remote_host);
 }
 
 Result<store::CreateRequest> ReadCreateRequest(const Json& json) {
@@ -91,7 +85,8 @@ Result<store::CreateRequest> ReadCreateRequest(const Json& json) {
   PUNA_RETURN_IF_ERROR(fields.status());
   PUNA_RETURN_IF_ERROR(ReadFileMap(&fields, "files", &out.files));
   PUNA_RETURN_IF_ERROR(ReadFileMap(&fields, "adapters", &out.adapters));
-  PUNA_RETURN_IF_ERROR(CheckNoDraftOrRemote(&fields));
+  PUNA_RETURN_IF_ERROR(ReadFileMap(&fields, "imatrix", &out.imatrix));
+  PUNA_RETURN_IF_ERROR(ReadDraft(&fields, &out));
   PUNA_RETURN_IF_ERROR(ReadMessages(&fields, &out.messages));
   if (const Json* parameters = fields.Find("parameters"); parameters != nullptr) {
     if (!parameters->is_object()) fields.Mismatch("parameters", *parameters, "map[string]any");

@@ -14,10 +14,11 @@ namespace {
 
 // The order is that of `puna --help`.
 constexpr Registration kCommands[] = {
-    AddServe,      AddRun,      AddCreate,    AddShow,   AddPull,   AddPush,   AddList,
-    AddPs,         AddStop,     AddCopy,      AddRemove, AddSearch, AddExport, AddImport,
-    AddImatrix,    AddQuantize, AddDiskUsage, AddPrune,  AddVerify, AddLogs,   AddDoctor,
-    AddCompletion, AddManual,   AddComplete,  AddEval,   AddBench,  AddSynth};
+    AddServe,  AddRun,      AddCreate,  AddShow,     AddPull,      AddPush,
+    AddList,   AddPs,       AddStop,    AddCopy,     AddRemove,    AddSearch,
+    AddExport, AddImport,   AddImatrix, AddQuantize, AddDiskUsage, AddPrune,
+    AddVerify, AddLogs,     AddDoctor,  AddSignIn,   AddHelp,      AddCompletion,
+    AddManual, AddComplete, AddEval,    AddBench,    AddSynth};
 
 // The version of this program, and that of the server where it is another.
 void PrintVersion(const Context& context) {
@@ -82,8 +83,11 @@ int Main(int argc, char** argv) {
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    std::fprintf(stderr, "Error: %s\n", error.what());
-    return 1;
+    const bool is_command = app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-';
+    const std::string message =
+        is_command ? fmt::format("unknown command \"{}\"; 'puna help' lists them", argv[1])
+                   : error.what();
+    return Fail(context, message);
   }
   if (version) {
     PrintVersion(context);

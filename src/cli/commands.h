@@ -46,6 +46,8 @@ void AddPrune(CLI::App& app, Context& context, Action* chosen);
 void AddVerify(CLI::App& app, Context& context, Action* chosen);
 void AddLogs(CLI::App& app, Context& context, Action* chosen);
 void AddDoctor(CLI::App& app, Context& context, Action* chosen);
+void AddSignIn(CLI::App& app, Context& context, Action* chosen);
+void AddHelp(CLI::App& app, Context& context, Action* chosen);
 void AddCompletion(CLI::App& app, Context& context, Action* chosen);
 void AddManual(CLI::App& app, Context& context, Action* chosen);
 void AddComplete(CLI::App& app, Context& context, Action* chosen);

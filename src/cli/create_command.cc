@@ -12,14 +12,17 @@
 #include "cli/terminal.h"
 #include "store/model_name.h"
 #include "store/modelfile.h"
+#include "store/quantize.h"
 
 namespace puna::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr uint64_t kMaxModelfileBytes = uint64_t{16} << 20;
+
 struct CreateOptions {
-  std::string model, file, quantize;
+  std::string model, file, quantize, draft_quantize, imatrix;
 };
 
 struct ModelfileText {
@@ -33,7 +36,7 @@ Result<ModelfileText> ReadModelfile(const std::string& file) {
   ModelfileText modelfile;
   std::error_code error;
   if (file == "-") {
-    PUNA_ASSIGN_OR_RETURN(modelfile.text, ReadStandardInput());
+    PUNA_ASSIGN_OR_RETURN(modelfile.text, ReadStandardInput(kMaxModelfileBytes));
     return modelfile;
   }
   if (file.empty() && !fs::exists("Modelfile", error)) {
@@ -53,7 +56,7 @@ Result<ModelfileText> ReadModelfile(const std::string& file) {
   if (path.extension() == ".gguf") {
     modelfile.text = "FROM ./" + path.filename().string() + "\n";
   } else {
-    PUNA_ASSIGN_OR_RETURN(modelfile.text, ReadFile(path, uint64_t{16} << 20));
+    PUNA_ASSIGN_OR_RETURN(modelfile.text, ReadFile(path, kMaxModelfileBytes));
   }
   return modelfile;
 }
@@ -103,14 +106,25 @@ Status EnsureBaseModel(const ApiClient& client, const std::string& name) {
                                                  name));
 }
 
+// What would only be found out after gigabytes were hashed or sent.
+Status CheckOptions(const CreateOptions& options, const store::Modelfile& modelfile) {
+  for (const std::string& type : {options.quantize, options.draft_quantize}) {
+    if (!type.empty()) PUNA_RETURN_IF_ERROR(store::FindWritableFileType(type));
+  }
+  if (!options.draft_quantize.empty() && modelfile.draft.empty())
+    return MakeError(ErrorCode::kInvalidArgument, "--draft-quantize requires a DRAFT model");
+  if (options.imatrix.empty()) return {};
+  if (options.quantize.empty())
+    return MakeError(ErrorCode::kInvalidArgument, "--imatrix requires --quantize");
+  return store::ReadImatrix(options.imatrix).map([](const store::Imatrix&) {});
+}
+
 Status Create(const Context& context, const CreateOptions& options) {
   PUNA_ASSIGN_OR_RETURN(const ModelfileText text, ReadModelfile(options.file));
   PUNA_ASSIGN_OR_RETURN(const store::Modelfile modelfile, store::ParseModelfile(text.text));
   for (const std::string& warning : modelfile.warnings)
     std::fprintf(stderr, "Warning: %s\n", warning.c_str());
-  if (!modelfile.draft.empty()) {
-    return MakeError(ErrorCode::kUnsupported, "DRAFT is not supported by this version of puna");
-  }
+  PUNA_RETURN_IF_ERROR(CheckOptions(options, modelfile));
   PUNA_ASSIGN_OR_RETURN(const ModelSources sources, FindSources(modelfile, text.folder));
 
   const ApiClient client(context.settings);
@@ -126,7 +140,14 @@ Status Create(const Context& context, const CreateOptions& options) {
   if (!sources.adapters.empty()) {
     PUNA_ASSIGN_OR_RETURN(request["adapters"], SendFiles(sources.adapters, sources.names, &sender));
   }
+  if (!sources.draft.empty()) {
+    PUNA_ASSIGN_OR_RETURN(request["draft_files"], SendFiles(sources.draft, sources.names, &sender));
+  }
   if (!options.quantize.empty()) request["quantize"] = options.quantize;
+  if (!options.draft_quantize.empty()) request["draft_quantize"] = options.draft_quantize;
+  if (!options.imatrix.empty()) {
+    PUNA_ASSIGN_OR_RETURN(request["imatrix"], SendFiles({options.imatrix}, {}, &sender));
+  }
   AddFields(modelfile, &request);
   return client.PostStream("/api/create", request, [&](const Json& line) {
     progress.Show(JsonString(line, "status"), line.value("completed", int64_t{0}),
@@ -179,6 +200,11 @@ void AddCreate(CLI::App& app, Context& context, Action* chosen) {
                       "Modelfile (default: Modelfile, else FROM .), a GGUF file, or - for standard "
                       "input");
   command->add_option("-q,--quantize", options->quantize, "Type to convert the weights to");
+  command->add_option("--imatrix", options->imatrix,
+                      "With --quantize: importance matrix (puna imatrix makes one): errors count "
+                      "by how much meets them");
+  command->add_option("--draft-quantize", options->draft_quantize,
+                      "Type to convert the DRAFT model to");
   command->callback([&context, options, chosen] {
     *chosen = [&context, options] { return Create(context, *options); };
   });

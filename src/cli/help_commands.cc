@@ -31,6 +31,23 @@ Status PrintManual(const CLI::App& app, const ManOptions& options) {
 
 }  // namespace
 
+void AddHelp(CLI::App& app, Context&, Action* chosen) {
+  CLI::App* command = app.add_subcommand("help", "Print what puna or a command can do");
+  auto name = std::make_shared<std::string>();
+  command->add_option("COMMAND", *name, "Of this command");
+  command->callback([&app, name, chosen] {
+    *chosen = [&app, name]() -> Status {
+      PUNA_ASSIGN_OR_RETURN(const CLI::App* about, FindCommand(app, *name));
+      // The program's own help() would be that of the command that was chosen, this one.
+      const std::string title = app.get_name() + (about == &app ? "" : " " + about->get_name());
+      const std::string text =
+          about->get_formatter()->make_help(about, title, CLI::AppFormatMode::Normal);
+      std::fputs(text.c_str(), stdout);
+      return {};
+    };
+  });
+}
+
 void AddCompletion(CLI::App& app, Context&, Action* chosen) {
   CLI::App* command =
       app.add_subcommand("completion", "Print the script that completes commands in a shell");

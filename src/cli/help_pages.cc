@@ -292,12 +292,17 @@ Result<std::string> CompletionScript(const CLI::App& app, const std::string& she
   return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not one of bash, zsh, fish", shell);
 }
 
-Result<std::string> ManualPage(const CLI::App& app, const std::string& command) {
-  if (command.empty()) return ProgramPage(app);
-  for (const CLI::App* one : VisibleCommands(app)) {
-    if (one->get_name() == command) return CommandPage(*one);
+Result<const CLI::App*> FindCommand(const CLI::App& app, const std::string& name) {
+  if (name.empty()) return &app;
+  for (const CLI::App* command : VisibleCommands(app)) {
+    if (command->check_name(name)) return command;
   }
-  return MakeError(ErrorCode::kNotFound, "there is no command \"{}\"", command);
+  return MakeError(ErrorCode::kNotFound, "there is no command \"{}\"", name);
+}
+
+Result<std::string> ManualPage(const CLI::App& app, const std::string& command) {
+  PUNA_ASSIGN_OR_RETURN(const CLI::App* found, FindCommand(app, command));
+  return found == &app ? ProgramPage(app) : CommandPage(*found);
 }
 
 std::vector<std::string> CommandNames(const CLI::App& app) {

@@ -16,6 +16,9 @@ Result<std::string> CompletionScript(const CLI::App& app, const std::string& she
 // The page in roff of the program, or of the command of that name (kNotFound).
 Result<std::string> ManualPage(const CLI::App& app, const std::string& command);
 
+// The command of that name or alias, "" for the program itself. kNotFound.
+Result<const CLI::App*> FindCommand(const CLI::App& app, const std::string& name);
+
 // The names of the commands that users see.
 std::vector<std::string> CommandNames(const CLI::App& app);
 

@@ -73,6 +73,20 @@ Status AddFolder(const fs::path& folder, std::vector<fs::path>* files, ModelSour
   return {};
 }
 
+// What a line other than FROM names, which can only be a file or a folder.
+Status AddPath(std::string_view command, const std::string& written, const fs::path& folder,
+               std::vector<fs::path>* files, ModelSources* sources) {
+  const fs::path path = ResolvePath(written, folder);
+  std::error_code error;
+  if (fs::is_directory(path, error)) return AddFolder(path, files, sources);
+  if (!fs::is_regular_file(path, error)) {
+    return MakeError(ErrorCode::kNotFound, "{} {}: there is no file {}", command, written,
+                     path.string());
+  }
+  files->push_back(path);
+  return {};
+}
+
 // All parts of a split model, one of which `path` is; else `path` alone.
 Result<std::vector<fs::path>> PartsOf(const fs::path& path, const gguf::File& file) {
   PUNA_ASSIGN_OR_RETURN(const auto parts, file.GetInteger("split.count"));
@@ -144,18 +158,21 @@ Result<ModelSources> FindSources(const store::Modelfile& modelfile, const fs::pa
                      ResolvePath(sources.from, folder).string());
   }
   for (const std::string& adapter : modelfile.adapters) {
-    const fs::path path = ResolvePath(adapter, folder);
-    if (fs::is_directory(path, error)) {
-      PUNA_RETURN_IF_ERROR(AddFolder(path, &sources.adapters, &sources));
-      continue;
-    }
-    if (!fs::is_regular_file(path, error))
-      return MakeError(ErrorCode::kNotFound, "ADAPTER {}: there is no file {}", adapter,
-                       path.string());
-    sources.adapters.push_back(path);
+    PUNA_RETURN_IF_ERROR(AddPath("ADAPTER", adapter, folder, &sources.adapters, &sources));
+  }
+  if (!modelfile.draft.empty()) {
+    PUNA_RETURN_IF_ERROR(AddPath("DRAFT", modelfile.draft, folder, &sources.draft, &sources));
   }
   PUNA_RETURN_IF_ERROR(CheckGgufs(&sources.files));
   PUNA_RETURN_IF_ERROR(CheckGgufs(&sources.adapters));
+  PUNA_RETURN_IF_ERROR(CheckGgufs(&sources.draft));
+  for (const fs::path& draft : sources.draft) {
+    for (const fs::path& file : sources.files) {
+      if (!fs::equivalent(draft, file, error)) continue;
+      return MakeError(ErrorCode::kInvalidArgument, "DRAFT {} is the model of FROM itself",
+                       modelfile.draft);
+    }
+  }
   return sources;
 }
 

@@ -17,12 +17,12 @@
 
 namespace puna::cli {
 
-// What FROM and ADAPTER lines turned out to be.
+// What FROM, ADAPTER and DRAFT lines turned out to be.
 struct ModelSources {
   std::string from;  // a model's name, or empty
   // GGUF files, or a model in safetensors with all that belongs to it; empty if `from` is not.
   std::vector<std::filesystem::path> files;
-  std::vector<std::filesystem::path> adapters;
+  std::vector<std::filesystem::path> adapters, draft;
   // What a file is called in its model's folder, where that is more than its own name.
   std::map<std::filesystem::path, std::string> names;
 };
@@ -32,7 +32,8 @@ std::filesystem::path ResolvePath(const std::string& written, const std::filesys
 
 // FROM is a path where one exists (a folder: the model in safetensors, else all GGUF files in it; a
 // part of a split GGUF: all parts), else a name. kNotFound where it
-// looks like a path and there is nothing; kInvalidArgument for names and files together.
+// looks like a path and there is nothing; kInvalidArgument for names and files together, and for a
+// draft that is the model itself.
 // `folder` is that of the Modelfile.
 Result<ModelSources> FindSources(const store::Modelfile& modelfile,
                                  const std::filesystem::path& folder);

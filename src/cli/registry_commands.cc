@@ -6,6 +6,7 @@
 #include "base/hex.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
+#include "registry/registry.h"
 #include "store/model_name.h"
 
 namespace puna::cli {
@@ -59,6 +60,16 @@ Status Push(const Context& context, const TransferOptions& options) {
   return {};
 }
 
+Status SignIn() {
+  PUNA_ASSIGN_OR_RETURN(const std::string key, registry::PublicKeyLine(registry::DefaultKeyFile()));
+  std::printf(
+      "This is who you are to a registry:\n\n\t%s\n\nAdd it at https://ollama.com/settings/keys to "
+      "push under your name, and at\nhttps://huggingface.co/settings/keys to pull private "
+      "models.\n",
+      key.c_str());
+  return {};
+}
+
 std::shared_ptr<TransferOptions> AddOptions(CLI::App* command, const char* model) {
   auto options = std::make_shared<TransferOptions>();
   command->add_option("MODEL", options->model, model)->required();
@@ -81,6 +92,13 @@ void AddPull(CLI::App& app, Context& context, Action* chosen) {
   command->callback([&context, options, chosen] {
     *chosen = [&context, options] { return Pull(context, *options); };
   });
+}
+
+void AddSignIn(CLI::App& app, Context&, Action* chosen) {
+  CLI::App* command = app.add_subcommand(
+      "signin", "Print the key that a registry knows you by, and where to add it");
+  command->alias("login");
+  command->callback([chosen] { *chosen = SignIn; });
 }
 
 void AddPush(CLI::App& app, Context& context, Action* chosen) {

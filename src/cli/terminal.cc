@@ -53,7 +53,7 @@ int TerminalWidth() {
   return 80;
 }
 
-Result<std::string> ReadStandardInput() {
+Result<std::string> ReadStandardInput(uint64_t max_bytes) {
   std::string text;
   char buffer[65536];
   while (true) {
@@ -62,6 +62,10 @@ Result<std::string> ReadStandardInput() {
     if (count < 0) return ErrnoError(errno, "standard input");
     if (count == 0) return text;
     text.append(buffer, static_cast<size_t>(count));
+    if (max_bytes != 0 && text.size() > max_bytes) {
+      return MakeError(ErrorCode::kInvalidArgument, "standard input has more than {} bytes",
+                       max_bytes);
+    }
   }
 }
 

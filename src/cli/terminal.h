@@ -21,8 +21,8 @@ bool StdoutIsTerminal();
 bool StderrIsTerminal();
 // Columns of the terminal behind standard output, else behind standard error; 80 if neither is one.
 int TerminalWidth();
-// Everything up to the end of the input.
-Result<std::string> ReadStandardInput();
+// Everything up to the end of the input. More than `max_bytes` (0: no limit) is kInvalidArgument.
+Result<std::string> ReadStandardInput(uint64_t max_bytes = 0);
 
 // While one lives, Ctrl-C sets a flag instead of ending the program. One may live inside another;
 // the flag is theirs together, and a new one clears it.

@@ -185,6 +185,11 @@ Result<Identity> Identity::LoadOrCreate(const fs::path& path) {
   return identity;
 }
 
+Result<std::string> PublicKeyLine(const fs::path& key_file) {
+  PUNA_ASSIGN_OR_RETURN(const Identity identity, Identity::LoadOrCreate(key_file));
+  return std::string(kKeyType) + " " + identity.PublicKey();
+}
+
 std::string Identity::PublicKey() const { return EncodeBase64(PublicBlob(public_)); }
 
 Result<std::string> Identity::Sign(std::string_view message) const {

@@ -32,6 +32,10 @@ struct RegistryOptions {
 // ~/.puna/id_ed25519.
 std::filesystem::path DefaultKeyFile();
 
+// The line that a registry's page for keys wants: "ssh-ed25519 AAAA...". Makes the key if there is
+// none.
+Result<std::string> PublicKeyLine(const std::filesystem::path& key_file);
+
 // Whether `text` is the URL of a GGUF file and no model name with a scheme before it.
 bool IsFileUrl(std::string_view text);
 

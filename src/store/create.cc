@@ -41,17 +41,23 @@ class Creation {
   Status Report(const std::string& status) { return Say(progress_, status); }
   Status StartFromModel();
   Status StartFromFiles();
-  Status StartFromSafetensors(const ModelFiles& files);
-  Status MergeParts(const ModelFiles& files);
+  // The layer of a model that is not one GGUF file: it becomes one, with the types of `type` (null:
+  // those it has). `config` then describes it.
+  Result<Layer> ConvertSafetensors(const ModelFiles& files, const FileType* type, Json* config);
+  Result<Layer> MergeParts(const ModelFiles& files, const FileType* type, Json* config);
   Result<ModelFiles> PathsOf(const std::vector<std::pair<std::string, std::string>>& files);
   // Where an uploaded file lies, once its name and its digest have been checked.
   Result<fs::path> UploadedFile(const std::string& name, const std::string& digest);
-  Status AddFile(const std::string& name, const std::string& digest, bool adapter);
+  // The layer of a GGUF file; `config` describes it if it holds a model.
+  Result<Layer> ReadGguf(const std::string& name, const std::string& digest, Json* config);
   Result<Layer*> WeightsLayer();
-  Status QuantizeWeights(const FileType& type);
-  Result<Layer> AddWrittenFile(AtomicFile file);
+  // True if the weights had to be written anew.
+  Result<bool> QuantizeLayer(const FileType& type, Layer* layer);
+  Result<Layer> AddWrittenFile(AtomicFile file, std::string_view media_type);
+  Status ReadImportance();
   WriteProgress ReportBytes(std::string status);
   Status AddAdapters();
+  Status AddDraft();
   Status AddSmallLayers();
   Status AddLayer(std::string_view content, std::string_view media_type);
   Status WriteManifest();
@@ -60,6 +66,8 @@ class Creation {
 
   Store* store_;
   const FileType* type_ = nullptr;  // that the weights shall have; null: the one they have
+  Imatrix imatrix_;
+  QuantizeOptions options_;  // of the weights
   const CreateRequest& request_;
   const ProgressFunction& progress_;
   BlobPins* pins_ = nullptr;  // of everything that the manifest will name
@@ -88,9 +96,10 @@ Status Creation::StartFromModel() {
   for (Layer layer : base.layers) {
     const std::string& type = layer.media_type;
     const bool is_template = type == kTemplateType || type == kPromptType;
-    const bool replaced =
-        (is_template && request_.template_text) || (type == kSystemType && request_.system) ||
-        (type == kMessagesType && !request_.messages.empty()) || type == kParamsType;
+    const bool replaced = (is_template && request_.template_text) ||
+                          (type == kSystemType && request_.system) ||
+                          (type == kMessagesType && !request_.messages.empty()) ||
+                          (type == kDraftType && !request_.drafts.empty()) || type == kParamsType;
     if (replaced) continue;
     PUNA_ASSIGN_OR_RETURN(const bool present, store_->HasBlob(layer.digest));
     if (!present) {
@@ -119,7 +128,7 @@ Result<fs::path> Creation::UploadedFile(const std::string& name, const std::stri
   return path;
 }
 
-Status Creation::AddFile(const std::string& name, const std::string& digest, bool adapter) {
+Result<Layer> Creation::ReadGguf(const std::string& name, const std::string& digest, Json* config) {
   PUNA_ASSIGN_OR_RETURN(const fs::path path, UploadedFile(name, digest));
   PUNA_RETURN_IF_ERROR(Report("parsing GGUF"));
   auto file = gguf::File::Open(path);
@@ -135,11 +144,7 @@ Status Creation::AddFile(const std::string& name, const std::string& digest, boo
   layer.digest = "sha256:" + hex;
   layer.size_bytes = static_cast<int64_t>((*file)->file_bytes());
   const std::string_view type = general_type.value_or("model");
-  if (adapter || type == "adapter") {
-    if (type != "adapter") {
-      return MakeError(ErrorCode::kInvalidArgument,
-                       "file \"{}\": general.type is \"{}\", expected \"adapter\"", name, type);
-    }
+  if (type == "adapter") {
     layer.media_type = kAdapterType;
   } else if (type == "projector" || type == "mmproj" || architecture.value_or("") == "clip") {
     layer.media_type = kProjectorType;
@@ -149,11 +154,10 @@ Status Creation::AddFile(const std::string& name, const std::string& digest, boo
       return MakeError(ErrorCode::kInvalidArgument, "file \"{}\": general.architecture is missing",
                        name);
     }
-    config_ = ConfigOf(**file);
+    *config = ConfigOf(**file);
   }
   PUNA_RETURN_IF_ERROR(Report("using existing layer " + layer.digest));
-  manifest_.layers.push_back(std::move(layer));
-  return {};
+  return layer;
 }
 
 // Where the uploaded files lie, by their names in the model's folder.
@@ -166,51 +170,54 @@ Result<ModelFiles> Creation::PathsOf(
   return paths;
 }
 
-Status Creation::StartFromSafetensors(const ModelFiles& files) {
+Result<Layer> Creation::ConvertSafetensors(const ModelFiles& files, const FileType* type,
+                                           Json* config) {
   PUNA_RETURN_IF_ERROR(Report("converting model"));
   PUNA_ASSIGN_OR_RETURN(Conversion conversion, PlanConversion(files));
   const FileType& stored = *conversion.stored_type;
   const std::string status =
-      type_ == nullptr || type_ == &stored
+      type == nullptr || type == &stored
           ? fmt::format("writing {} model", stored.name)
-          : fmt::format("quantizing {} model to {}", stored.name, type_->name);
+          : fmt::format("quantizing {} model to {}", stored.name, type->name);
   PUNA_ASSIGN_OR_RETURN(AtomicFile out,
                         AtomicFile::Create(store_->root() / "blobs" / std::string(stored.name)));
-  PUNA_RETURN_IF_ERROR(WriteConversion(std::move(conversion), type_, 0, ReportBytes(status), &out));
+  PUNA_RETURN_IF_ERROR(
+      WriteConversion(std::move(conversion), type, options_, ReportBytes(status), &out));
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(out.temporary_path()));
-  config_ = ConfigOf(*file);
-  PUNA_ASSIGN_OR_RETURN(Layer layer, AddWrittenFile(std::move(out)));
-  PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
-  manifest_.layers.push_back(std::move(layer));
-  return {};
+  *config = ConfigOf(*file);
+  return AddWrittenFile(std::move(out), kModelType);
 }
 
-Status Creation::MergeParts(const ModelFiles& files) {
+Result<Layer> Creation::MergeParts(const ModelFiles& files, const FileType* type, Json* config) {
   std::vector<fs::path> paths;
   for (const auto& [name, path] : files) paths.push_back(path);
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::OpenParts(paths));
   const std::string before = FileTypeName(*file);
-  const bool kept = type_ == nullptr || before == type_->name;
+  const bool kept = type == nullptr || before == type->name;
   PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(store_->root() / "blobs" / "merged"));
   PUNA_RETURN_IF_ERROR(
-      Quantize(*file, kept ? nullptr : type_, {},
+      Quantize(*file, kept ? nullptr : type, kept ? QuantizeOptions{} : options_,
                ReportBytes(kept ? fmt::format("merging {} parts", files.size())
-                                : fmt::format("quantizing {} model to {}", before, type_->name)),
+                                : fmt::format("quantizing {} model to {}", before, type->name)),
                &out));
-  config_ = ConfigOf(*file);
-  if (!kept) config_["file_type"] = type_->name;
-  PUNA_ASSIGN_OR_RETURN(Layer layer, AddWrittenFile(std::move(out)));
-  PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
-  manifest_.layers.push_back(std::move(layer));
-  return {};
+  *config = ConfigOf(*file);
+  if (!kept) (*config)["file_type"] = type->name;
+  return AddWrittenFile(std::move(out), kModelType);
 }
 
 Status Creation::StartFromFiles() {
   PUNA_ASSIGN_OR_RETURN(const ModelFiles files, PathsOf(request_.files));
-  if (IsSafetensors(files)) return StartFromSafetensors(files);
-  if (AreParts(files)) return MergeParts(files);
-  for (const auto& [name, digest] : request_.files)
-    PUNA_RETURN_IF_ERROR(AddFile(name, digest, false));
+  if (IsSafetensors(files) || AreParts(files)) {
+    PUNA_ASSIGN_OR_RETURN(Layer layer, IsSafetensors(files)
+                                           ? ConvertSafetensors(files, type_, &config_)
+                                           : MergeParts(files, type_, &config_));
+    manifest_.layers.push_back(std::move(layer));
+    return {};
+  }
+  for (const auto& [name, digest] : request_.files) {
+    PUNA_ASSIGN_OR_RETURN(Layer layer, ReadGguf(name, digest, &config_));
+    manifest_.layers.push_back(std::move(layer));
+  }
   const auto models =
       std::count_if(manifest_.layers.begin(), manifest_.layers.end(),
                     [](const Layer& layer) { return layer.media_type == kModelType; });
@@ -237,12 +244,12 @@ WriteProgress Creation::ReportBytes(std::string status) {
 }
 
 // Makes a blob of weights that lie complete in the blobs folder under a temporary name.
-Result<Layer> Creation::AddWrittenFile(AtomicFile file) {
+Result<Layer> Creation::AddWrittenFile(AtomicFile file, std::string_view media_type) {
   PUNA_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(file.temporary_path()));
   const uint64_t size = mapped->bytes().size();
   const WriteProgress report = ReportBytes("hashing the new layer");
   Layer layer;
-  layer.media_type = kModelType;
+  layer.media_type = media_type;
   layer.size_bytes = static_cast<int64_t>(size);
   PUNA_ASSIGN_OR_RETURN(layer.digest, HashFile(*mapped, [&](int64_t done) -> Status {
                           if (report(static_cast<uint64_t>(done), size)) return {};
@@ -251,6 +258,7 @@ Result<Layer> Creation::AddWrittenFile(AtomicFile file) {
   PUNA_RETURN_IF_ERROR(pins_->Add({layer.digest}));
   PUNA_ASSIGN_OR_RETURN(const fs::path blob, store_->BlobPath(layer.digest));
   PUNA_RETURN_IF_ERROR(file.CommitAs(blob));
+  PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
   return layer;
 }
 
@@ -263,20 +271,34 @@ Result<Layer*> Creation::WeightsLayer() {
   return &*layer;
 }
 
-Status Creation::QuantizeWeights(const FileType& type) {
-  PUNA_ASSIGN_OR_RETURN(Layer * layer, WeightsLayer());
+Result<bool> Creation::QuantizeLayer(const FileType& type, Layer* layer) {
   PUNA_ASSIGN_OR_RETURN(const fs::path path, store_->BlobPath(layer->digest));
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
   const std::string before = FileTypeName(*file);
-  if (before == type.name) return {};
+  if (before == type.name) return false;
   PUNA_ASSIGN_OR_RETURN(AtomicFile out,
                         AtomicFile::Create(store_->root() / "blobs" / std::string(type.name)));
   PUNA_RETURN_IF_ERROR(
-      Quantize(*file, &type, {},
+      Quantize(*file, &type, layer->media_type == kModelType ? options_ : QuantizeOptions{},
                ReportBytes(fmt::format("quantizing {} model to {}", before, type.name)), &out));
-  PUNA_ASSIGN_OR_RETURN(*layer, AddWrittenFile(std::move(out)));
-  config_["file_type"] = type.name;
-  return Report("creating new layer " + layer->digest);
+  PUNA_ASSIGN_OR_RETURN(*layer, AddWrittenFile(std::move(out), layer->media_type));
+  return true;
+}
+
+Status Creation::ReadImportance() {
+  if (request_.imatrix.empty()) return {};
+  if (type_ == nullptr || request_.imatrix.size() > 1) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "an importance matrix is one file, and needs a type to quantize to");
+  }
+  const auto& [name, digest] = request_.imatrix[0];
+  PUNA_ASSIGN_OR_RETURN(const fs::path path, UploadedFile(name, digest));
+  auto matrix = ReadImatrix(path);
+  if (!matrix) return WithContext(std::move(matrix).error(), fmt::format("file \"{}\"", name));
+  imatrix_ = *std::move(matrix);
+  options_.imatrix = &imatrix_;
+  options_.imatrix_file = name;
+  return {};
 }
 
 Status Creation::AddLayer(std::string_view content, std::string_view media_type) {
@@ -295,8 +317,15 @@ Status Creation::AddLayer(std::string_view content, std::string_view media_type)
 Status Creation::AddAdapters() {
   PUNA_ASSIGN_OR_RETURN(const ModelFiles files, PathsOf(request_.adapters));
   if (!IsSafetensors(files)) {
-    for (const auto& [name, digest] : request_.adapters)
-      PUNA_RETURN_IF_ERROR(AddFile(name, digest, true));
+    for (const auto& [name, digest] : request_.adapters) {
+      Json ignored;
+      PUNA_ASSIGN_OR_RETURN(Layer layer, ReadGguf(name, digest, &ignored));
+      if (layer.media_type != kAdapterType) {
+        return MakeError(ErrorCode::kInvalidArgument,
+                         "file \"{}\" is no adapter: its general.type is not \"adapter\"", name);
+      }
+      manifest_.layers.push_back(std::move(layer));
+    }
     return {};
   }
   PUNA_RETURN_IF_ERROR(Report("converting adapter"));
@@ -305,11 +334,41 @@ Status Creation::AddAdapters() {
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
   PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(store_->root() / "blobs" / "adapter"));
   PUNA_RETURN_IF_ERROR(ConvertAdapter(files, ShapeOf(*file), &out));
-  PUNA_ASSIGN_OR_RETURN(Layer layer, AddWrittenFile(std::move(out)));
-  layer.media_type = kAdapterType;
-  PUNA_RETURN_IF_ERROR(Report("creating new layer " + layer.digest));
+  PUNA_ASSIGN_OR_RETURN(Layer layer, AddWrittenFile(std::move(out), kAdapterType));
   manifest_.layers.push_back(std::move(layer));
   return {};
+}
+
+Status Creation::AddDraft() {
+  if (request_.drafts.empty()) return {};
+  const FileType* type = nullptr;
+  if (!request_.draft_quantize.empty()) {
+    PUNA_ASSIGN_OR_RETURN(type, FindWritableFileType(request_.draft_quantize));
+  }
+  PUNA_ASSIGN_OR_RETURN(const ModelFiles files, PathsOf(request_.drafts));
+  Json config;
+  Layer layer;
+  if (IsSafetensors(files)) {
+    PUNA_ASSIGN_OR_RETURN(layer, ConvertSafetensors(files, type, &config));
+  } else if (AreParts(files)) {
+    PUNA_ASSIGN_OR_RETURN(layer, MergeParts(files, type, &config));
+  } else if (files.size() == 1) {
+    const auto& [name, digest] = request_.drafts[0];
+    PUNA_ASSIGN_OR_RETURN(layer, ReadGguf(name, digest, &config));
+    if (layer.media_type != kModelType) {
+      return MakeError(ErrorCode::kInvalidArgument, "file \"{}\" is no model to guess ahead with",
+                       name);
+    }
+    layer.media_type = kDraftType;
+    if (type != nullptr) PUNA_RETURN_IF_ERROR(QuantizeLayer(*type, &layer));
+  } else {
+    return MakeError(ErrorCode::kUnsupported,
+                     "{} draft files were given, expected one, or the parts of one", files.size());
+  }
+  layer.media_type = kDraftType;
+  config_["draft"] = {{"model_format", "gguf"}, {"architecture", config["model_family"]}};
+  manifest_.layers.push_back(std::move(layer));
+  return Report("the draft model is kept for Ollama; puna guesses ahead without one");
 }
 
 Status Creation::AddSmallLayers() {
@@ -354,6 +413,7 @@ Status Creation::Run() {
   if (!request_.quantize.empty()) {
     PUNA_ASSIGN_OR_RETURN(type_, FindWritableFileType(request_.quantize));
   }
+  PUNA_RETURN_IF_ERROR(ReadImportance());
   if (!request_.files.empty()) {
     PUNA_RETURN_IF_ERROR(StartFromFiles());
   } else if (!request_.from.empty()) {
@@ -361,7 +421,12 @@ Status Creation::Run() {
   } else {
     return MakeError(ErrorCode::kInvalidArgument, "neither 'from' or 'files' was specified");
   }
-  if (type_ != nullptr) PUNA_RETURN_IF_ERROR(QuantizeWeights(*type_));
+  if (type_ != nullptr) {
+    PUNA_ASSIGN_OR_RETURN(Layer * layer, WeightsLayer());
+    PUNA_ASSIGN_OR_RETURN(const bool written, QuantizeLayer(*type_, layer));
+    if (written) config_["file_type"] = type_->name;
+  }
+  PUNA_RETURN_IF_ERROR(AddDraft());
   PUNA_RETURN_IF_ERROR(AddSmallLayers());
   return WriteManifest();
 }

@@ -18,6 +18,7 @@ inline constexpr std::string_view kConfigType = "application/vnd.docker.containe
 inline constexpr std::string_view kModelType = "application/vnd.ollama.image.model";
 inline constexpr std::string_view kProjectorType = "application/vnd.ollama.image.projector";
 inline constexpr std::string_view kAdapterType = "application/vnd.ollama.image.adapter";
+inline constexpr std::string_view kDraftType = "application/vnd.ollama.image.draft";
 inline constexpr std::string_view kTemplateType = "application/vnd.ollama.image.template";
 inline constexpr std::string_view kPromptType =
     "application/vnd.ollama.image.prompt";  // the old name of template

@@ -67,6 +67,7 @@ std::string ModelfileOf(const InstalledModel& model, const std::string& from) {
   };
   for (const auto& adapter : model.adapters) line("ADAPTER", adapter.string());
   for (const auto& projector : model.projectors) line("FROM", projector.string());
+  if (!model.draft.empty()) line("DRAFT", model.draft.string());
   if (model.template_text) line("TEMPLATE", *model.template_text);
   if (model.system) line("SYSTEM", *model.system);
   for (const char* key : {"renderer", "parser"}) {

@@ -147,20 +147,27 @@ Status Quantize(const gguf::File& file, const FileType* type, const QuantizeOpti
     writer.Set(std::string(kVersionKey), kQuantizationVersion);
     if (type->number) writer.Set(std::string(kFileTypeKey), *type->number);
   }
-  if (options.imatrix != nullptr) DescribeImatrix(options, &writer);
   const std::vector<TensorSource> sources = SourcesOf(file);
-  const std::vector<TensorShape> shapes = ShapesOf(file);
-  std::vector<std::vector<float>> importance(types.size());
+  return WriteWithTypes(&writer, sources, types, options, progress, out);
+}
+
+Status WriteWithTypes(gguf::StreamWriter* writer, std::span<const TensorSource> sources,
+                      std::span<const quant::TensorType> types, const QuantizeOptions& options,
+                      const WriteProgress& progress, AtomicFile* out) {
+  if (options.imatrix != nullptr) DescribeImatrix(options, writer);
+  std::vector<std::vector<float>> importance(sources.size());
   std::vector<TensorTarget> targets;
-  for (size_t i = 0; i < types.size(); ++i) {
-    if (types[i] != shapes[i].type) {
-      PUNA_ASSIGN_OR_RETURN(const Imatrix::Entry* entry, EntryFor(shapes[i], options.imatrix));
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const TensorSource& source = sources[i];
+    if (types[i] != source.type) {
+      PUNA_ASSIGN_OR_RETURN(const Imatrix::Entry* entry,
+                            EntryFor({source.name, source.dims, source.type}, options.imatrix));
       if (entry != nullptr) importance[i] = ImportanceOf(*entry);
     }
     targets.push_back({types[i], importance[i]});
   }
   const int threads = options.threads > 0 ? options.threads : DefaultThreads();
-  return WriteModel(&writer, sources, targets, threads, progress, out);
+  return WriteModel(writer, sources, targets, threads, progress, out);
 }
 
 }  // namespace puna::store

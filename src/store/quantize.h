@@ -3,6 +3,7 @@
 #define PUNA_STORE_QUANTIZE_H_
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,13 @@ Result<std::vector<quant::TensorType>> PlanQuantization(const gguf::File& file,
 // `file` must be one that File::Open opened.
 Status Quantize(const gguf::File& file, const FileType* type, const QuantizeOptions& options,
                 const WriteProgress& progress, AtomicFile* out);
+
+// Writes `sources` with `types` (one for each) after the metadata in `writer`, without committing
+// `out`: what all ways to a model file end in. Of the options it uses the threads and the
+// importance matrix, which it also describes in the metadata.
+Status WriteWithTypes(gguf::StreamWriter* writer, std::span<const TensorSource> sources,
+                      std::span<const quant::TensorType> types, const QuantizeOptions& options,
+                      const WriteProgress& progress, AtomicFile* out);
 
 // A file type by name, or what there is instead. kInvalidArgument.
 Result<const FileType*> FindWritableFileType(std::string_view name);

@@ -72,6 +72,8 @@ Status ReadLayer(const Layer& layer, const fs::path& blob, InstalledModel* model
     model->projectors.push_back(blob);
   } else if (type == kAdapterType) {
     model->adapters.push_back(blob);
+  } else if (type == kDraftType) {
+    model->draft = blob;
   } else if (type == kTemplateType || type == kPromptType) {
     PUNA_ASSIGN_OR_RETURN(model->template_text, ReadFile(blob, kMaxSmallLayerBytes));
   } else if (type == kSystemType) {

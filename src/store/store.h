@@ -49,6 +49,7 @@ struct InstalledModel {
   std::vector<Layer> layers;
   std::filesystem::path weights;  // empty if there is no model layer
   std::vector<std::filesystem::path> projectors, adapters;
+  std::filesystem::path draft;  // a smaller model that Ollama guesses ahead with; may be empty
   std::optional<std::string> template_text;
   std::optional<std::string> system;
   Json parameters = Json::object();
@@ -73,6 +74,11 @@ struct CreateRequest {
   std::vector<Message> messages;
   std::string renderer, parser, requires_version;
   std::string quantize;  // "", or the file type to convert to
+  // The importance matrix to quantize with: its file's name and the digest of the uploaded blob.
+  std::vector<std::pair<std::string, std::string>> imatrix;
+  // A draft model, which is stored beside the model, and the file type to convert it to.
+  std::vector<std::pair<std::string, std::string>> drafts;
+  std::string draft_quantize;
 };
 
 // Progress of long work: a status line, and bytes if it has any. Returning false cancels.

@@ -312,12 +312,22 @@ def create_copy_delete(server):
         reply = server.post("/api/create", dict({"model": "x", "from": "mini"}, **fields))
         equal(status, reply.status)
         return reply.json()["error"]
-    contains("draft models (DRAFT) are not supported", refused(400, draft_files={"d.gguf": digest}))
+    contains("has not been uploaded", refused(400, stream=False, draft_files={"d.gguf": "sha256:" + "0" * 64}))
+    contains("needs a type to quantize to", refused(400, imatrix={"m.gguf": digest}))
     equal("--draft-quantize requires a DRAFT model", refused(400, draft_quantize="Q8_0"))
     contains("ollama cloud is disabled", refused(403, remote_host="https://ollama.com"))
     equal("DRAFT cannot be used with remote models", refused(400, remote_host="https://ollama.com",
                                                              draft_files={"d.gguf": digest}))
     contains("quantiz", refused(400, quantization="Q9_9"))
+    # A draft model becomes a layer of its own, which a model that is made of this one inherits.
+    contains(server.request("POST", f"/api/blobs/{digest}", data).status, (200, 201))
+    lines = server.post("/api/create", {"model": "drafted", "from": "mini", "draft_files": {"d.gguf": digest}}).lines()
+    contains("the draft model is kept", "".join(line["status"] for line in lines))
+    server.post("/api/create", {"model": "heir", "from": "drafted", "system": "Be brief."}).lines()
+    for model in ("drafted", "heir"):
+        contains(f"DRAFT {server.folder}/models/blobs/{digest.replace(':', '-')}",
+                 server.post("/api/show", {"model": model}).json()["modelfile"])
+        equal(200, server.request("DELETE", "/api/delete", {"model": model}).status)
 
 
 def progress_and_the_error_behind_it(server):

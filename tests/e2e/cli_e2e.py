@@ -121,12 +121,15 @@ def test_version_and_help(puna):
     for command in ("serve", "run", "create", "show", "list", "ps", "stop", "cp", "rm", "eval", "bench", "synth"):
         check(re.search(rf"^\s+{command}\b", help_text, re.M), "no", command, "in the help")
         puna.ok(command, "--help")
+    check(puna.ok("help") == help_text and puna.ok("help", "run") == puna.ok("run", "--help"), "help is a command too")
     serve_help = puna.ok("serve", "--help")
     check("PUNA_HOST, OLLAMA_HOST" in serve_help and "PUNA_THREADS" in serve_help, "settings are missing")
 
 
 def test_unknown_arguments(puna):
-    puna.error("frobnicate")
+    equal_to = "Error: unknown command \"frobnicate\"; 'puna help' lists them"
+    check(puna.error("frobnicate") == equal_to, puna.error("frobnicate"))
+    check("no command" in puna.error("help", "frobnicate"), "help of nothing")
     puna.error("list", "--frobnicate")
     puna.error("run")
     puna.error("show", "mini", "--system", "--template")
@@ -201,6 +204,30 @@ def test_create_from_gguf(puna):
     check(puna.ok("run", "from-gguf", "--option", "num_predict=4", "hello") is not None, "cannot run")
 
 
+def test_create_with_draft(puna):
+    tiny_model(puna)
+    draft = tiny_model(puna, "draft.gguf", kind="F16")
+    (puna.folder / "Modelfile.draft").write_text("FROM ./tiny.gguf\nDRAFT ./draft.gguf\n")
+    for options, size in (((), draft.stat().st_size), (("--draft-quantize", "Q8_0"), None)):
+        code, _, err = puna.run("create", "drafted", "-f", puna.folder / "Modelfile.draft", *options)
+        check(code == 0 and "the draft model is kept for Ollama" in err, err)
+        manifest = json.loads(next((puna.models / "manifests").glob("*/*/drafted/latest")).read_bytes())
+        layers = [layer for layer in manifest["layers"] if layer["mediaType"] == "application/vnd.ollama.image.draft"]
+        check(len(layers) == 1, manifest)
+        blob = puna.models / "blobs" / layers[0]["digest"].replace(":", "-")
+        check(f"DRAFT {blob}" in puna.ok("show", "drafted", "--modelfile"), "show tells of it")
+        check(size in (None, blob.stat().st_size), blob.stat().st_size)
+        config = json.loads((puna.models / "blobs" / manifest["config"]["digest"].replace(":", "-")).read_bytes())
+        check(config["draft"]["model_format"] == "gguf" and config["file_type"] == "Q4_K_M", config)
+    check(blob.stat().st_size < draft.stat().st_size, "it was quantized")
+    check("FROM itself" in puna.error("create", "x", "-f", "-", cwd=puna.folder, stdin="FROM ./tiny.gguf\nDRAFT ./tiny.gguf\n"),
+          "a draft that is the model")
+    check("DRAFT ./none.gguf: there is no file" in puna.error("create", "x", "-f", "-", stdin="FROM mini\nDRAFT ./none.gguf\n"),
+          "a draft that is not there")
+    check("requires a DRAFT model" in puna.error("create", "x", "-f", "-", "--draft-quantize", "Q8_0", stdin="FROM mini\n"),
+          "nothing to quantize")
+
+
 def test_create_uploads_to_a_server_with_another_store(puna):
     model = tiny_model(puna, "other.gguf", kind="Q8_0")
     puna.ok("create", "uploaded", "-f", model, env={"PUNA_MODELS": str(puna.folder / "elsewhere")})
@@ -221,6 +248,10 @@ def test_create_errors(puna):
         huge.write("FROM mini\n" + "SYSTEM x\n" * 11_000_000)
     message = puna.error("create", "x", "-f", puna.folder / "Huge")
     check("99000010 bytes, the limit is 16777216" in message, message)
+    message = puna.error("create", "x", "-f", "-", stdin="FROM mini\n" + "SYSTEM x\n" * 2_000_000)
+    check("standard input has more than 16777216 bytes" in message, message)
+    check("--imatrix requires --quantize" in puna.error("create", "x", "-f", "-", "--imatrix", "m", stdin="FROM mini\n"),
+          "nothing to weigh")
     check("x:latest" not in puna.ok("list"), "nothing is listed")
 
 
@@ -510,7 +541,7 @@ def test_golden_model(puna):
 if __name__ == "__main__":
     main((Puna, (test_version_and_help, test_unknown_arguments, test_list, test_run_one_prompt,
                  test_run_reads_standard_input, test_run_errors, test_create_from_model, test_create_from_gguf,
-                 test_create_uploads_to_a_server_with_another_store, test_create_errors, test_show, test_ps_and_stop,
+                 test_create_with_draft, test_create_uploads_to_a_server_with_another_store, test_create_errors, test_show, test_ps_and_stop,
                  test_cp_and_rm, test_chat_in_a_terminal, test_chat_keys, test_interrupting_an_answer,
                  test_address_in_use, test_sigterm_ends_the_server)),
          (without_server, (test_run_starts_its_own_server, test_run_a_file_in_place, test_run_at_another_machine,

@@ -178,6 +178,33 @@ def create_with_quantize(server):
     contains("is only supported for F16, BF16 and F32", problem(**{"from": "mini", "quantize": "Q4_K_M"}))
 
 
+def create_with_importance(server):
+    """`create` weighs errors as `quantize` does, whatever the model is made of."""
+    source, matrix, text = float_mini(server), server.folder / "weights.gguf", server.folder / "words.txt"
+    text.write_bytes((ROOT / "README.md").read_bytes())
+    puna(server, "imatrix", source, text, "-o", matrix, "--ctx", 128, "--windows", 4)
+
+    def created(name, base):
+        (server.folder / "Modelfile").write_text(f"FROM {base}\n")
+        puna(server, "create", name, "-q", "Q4_K_M", "--imatrix", matrix, "-f", server.folder / "Modelfile")
+        path = server.post("/api/show", {"model": name}).json()["modelfile"].split("\nFROM ")[1].splitlines()[0]
+        return pathlib.Path(path).read_bytes()
+
+    code, _, problem = server.run("quantize", source, "expected.gguf", "Q4_K_M", "--imatrix", matrix.name, cwd=server.folder)
+    equal(0, code, problem)
+    expected = (server.folder / "expected.gguf").read_bytes()
+    equal(True, created("weighed", "./mini-f16.gguf") == expected, "from a GGUF file")
+    puna(server, "create", "wide", "-f", source)
+    equal(True, created("weighed2", "wide") == expected, "from a model")
+    published_mini(server, server.folder / "hf-weighed")
+    install(server, "hf-wide", server.folder / "hf-weighed")
+    from_folder = created("weighed3", "./hf-weighed")
+    equal(True, from_folder == created("weighed4", "hf-wide"), "from safetensors")
+    equal(False, from_folder == created("weighed5", "./mini-f16.gguf"), "another source, another file")
+    contains("neither a GGUF file nor an importance matrix",
+             refusal(server, "create", "x", "-q", "Q4_0", "--imatrix", text, "-f", source))
+
+
 # --- models as Hugging Face publishes them
 
 # Recorded model, how it is published, and how its tokens become a vector.
@@ -509,5 +536,5 @@ def memory_of_large_models(server):
 
 
 if __name__ == "__main__":
-    main((Server, (quantize_files, importance, interrupted, create_with_quantize, families, published_model, other_types,
+    main((Server, (quantize_files, importance, interrupted, create_with_quantize, create_with_importance, families, published_model, other_types,
                    split_files, peft_adapters, bad_checkpoints, memory_of_large_models)))

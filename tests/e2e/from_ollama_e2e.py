@@ -114,7 +114,7 @@ def the_same_commands(puna):
     """Every command of Ollama's that docs/from-ollama.md promises, with its flags."""
     flags = {"serve": [], "run": ["--keepalive", "--verbose", "--insecure", "--nowordwrap", "--format", "--think",
                                   "--hidethinking", "--truncate", "--dimensions"],
-             "create": ["--file", "--quantize"], "pull": ["--insecure"], "push": ["--insecure"], "list": [], "ps": [],
+             "create": ["--file", "--quantize", "--draft-quantize"], "pull": ["--insecure"], "push": ["--insecure"], "list": [], "ps": [],
              "show": ["--license", "--modelfile", "--parameters", "--template", "--system", "--verbose"], "stop": [],
              "cp": [], "rm": []}
     for command, names in flags.items():
@@ -153,6 +153,7 @@ def the_key_stays(puna):
     with serving(puna, home) as (_, command):
         with contextlib.suppress(AssertionError):
             command("pull", "--insecure", f"127.0.0.1:{registry.server_port}/library/x")
+        check(f"ssh-ed25519 {public}" in command("signin"), "it is printed for the pages of registries")
     registry.shutdown()
     check(seen == [public], seen, public)
     check(not (home / ".puna" / "id_ed25519").exists(), "a second key")

@@ -111,7 +111,7 @@ Result<Conversion> PlanConversion(const ModelFiles& files) {
   return conversion;
 }
 
-Status WriteConversion(Conversion conversion, const FileType* type, int threads,
+Status WriteConversion(Conversion conversion, const FileType* type, const QuantizeOptions& options,
                        const WriteProgress& progress, AtomicFile* out) {
   const FileType& wanted = type == nullptr ? *conversion.stored_type : *type;
   std::vector<TensorShape> shapes;
@@ -121,13 +121,11 @@ Status WriteConversion(Conversion conversion, const FileType* type, int threads,
   const bool as_stored = type == nullptr && wanted.main == TensorType::kMXFP4;
   std::vector<TensorType> types(shapes.size());
   for (size_t i = 0; i < shapes.size(); ++i) types[i] = shapes[i].type;
+  conversion.shape.weighted = options.imatrix != nullptr;
   if (!as_stored) types = ChooseTypes(wanted, conversion.shape, shapes);
-  std::vector<TensorTarget> targets;
-  for (const TensorType target : types) targets.push_back({target, {}});
   conversion.metadata.Set("general.quantization_version", uint32_t{2});
   conversion.metadata.Set("general.file_type", *wanted.number);
-  return WriteModel(&conversion.metadata, conversion.tensors, targets,
-                    threads > 0 ? threads : DefaultThreads(), progress, out);
+  return WriteWithTypes(&conversion.metadata, conversion.tensors, types, options, progress, out);
 }
 
 }  // namespace puna::store

@@ -14,6 +14,7 @@
 #include "store/convert/checkpoint.h"
 #include "store/convert/model_writer.h"
 #include "store/file_type.h"
+#include "store/quantize.h"
 
 namespace puna::store {
 
@@ -32,7 +33,7 @@ struct Conversion {
 Result<Conversion> PlanConversion(const ModelFiles& files);
 
 // Writes the converted model to `out`, without committing it. `type`: null for the stored one.
-Status WriteConversion(Conversion conversion, const FileType* type, int threads,
+Status WriteConversion(Conversion conversion, const FileType* type, const QuantizeOptions& options,
                        const WriteProgress& progress, AtomicFile* out);
 
 // True if `files` hold a model or an adapter in safetensors.
