@@ -5,6 +5,7 @@
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS build
+ARG LANG=C.UTF-8
 WORKDIR /src
 COPY . .
 RUN scripts/build
