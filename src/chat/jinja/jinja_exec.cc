@@ -158,12 +158,9 @@ void Interpreter::RunLoop(const Stmt& statement, const FramePtr& frame, const Va
     meter_.Pin(loop);
     loop->outer = frame;
   }
-  if (loop->items.empty()) {
-    ExecBody(statement.else_body, std::make_shared<Frame>(frame), out);
-    return;
-  }
   const Value loop_value = Value::Native(loop);
   const size_t count = loop->items.size();  // the items stay as they are; only the position moves
+  bool any_complete = false;
   FramePtr inner;
   for (size_t i = 0; i < count; ++i) {
     loop->index0 = i;
@@ -176,8 +173,13 @@ void Interpreter::RunLoop(const Stmt& statement, const FramePtr& frame, const Va
     inner->Set(program_.loop_name, loop_value);
     Assign(statement.target, loop->items[i], inner);
     if (meter_.failed()) return;
-    if (ExecBody(statement.body, inner, out) == Flow::kBreak) return;
+    const Flow flow = ExecBody(statement.body, inner, out);
+    any_complete |= flow == Flow::kNext;
+    if (flow == Flow::kBreak) break;
   }
+  // In Python too, a loop none of whose turns came to its end counts as empty.
+  if (!any_complete && !meter_.failed())
+    ExecBody(statement.else_body, std::make_shared<Frame>(frame), out);
 }
 
 void Interpreter::Assign(const Target& target, const Value& value, const FramePtr& frame) {
@@ -260,7 +262,13 @@ void Interpreter::ExecFilterBlock(const Stmt& statement, const FramePtr& frame, 
   if (meter_.failed()) return;
   const Value input = Value::String(meter_, std::move(text), autoescape_);
   const Value filtered = EvalFilter(*statement.expr, frame, &input);
-  if (!meter_.failed()) Append(ToStr(meter_, filtered), out);
+  if (meter_.failed()) return;
+  // Python joins the pieces of a template as they are.
+  if (!filtered.is_string()) {
+    Fail("a filter block gives {}, expected str", TypeName(filtered));
+    return;
+  }
+  Append(filtered.text(), out);
 }
 
 Interpreter::Flow Interpreter::ExecWith(const Stmt& statement, const FramePtr& frame,

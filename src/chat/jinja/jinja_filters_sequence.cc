@@ -83,21 +83,24 @@ Value Sort(Interpreter& interpreter, const Value& input, Arguments& arguments) {
   if (!Bind(meter, "sort", arguments, {"reverse", "case_sensitive", "attribute"}, 0, &given))
     return Value();
   if (!Iterate(meter, input, &items)) return Value();
+  // As in Python, a key is a list with a part for each attribute, also where there is only one; so
+  // what has none of them equals its like.
+  std::vector<Value> paths;
+  if (given[2] != nullptr && given[2]->is_string()) {
+    for (const std::string_view path : SplitBy(given[2]->text(), ",", -1))
+      paths.push_back(Value::String(meter, std::string(path)));
+  } else {
+    paths.push_back(given[2] != nullptr ? *given[2] : Value::None());
+  }
   std::vector<Value> keys;
-  if (given[2] != nullptr && given[2]->is_string() &&
-      given[2]->text().find(',') != std::string::npos) {
-    for (const Value& item : items) {  // several attributes: a list of keys
-      std::vector<Value> parts;
-      for (const std::string_view path : SplitBy(given[2]->text(), ",", -1)) {
-        const Value attribute = Value::String(meter, std::string(path));
-        const Value part = LookUpPath(interpreter, item, &attribute);
-        parts.push_back(Flag(given[1]) ? part : IgnoreCase(interpreter, part));
-        if (meter.failed()) return Value();
-      }
-      keys.push_back(Value::List(meter, std::move(parts)));
+  for (const Value& item : items) {
+    std::vector<Value> parts;
+    for (const Value& path : paths) {
+      const Value part = LookUpPath(interpreter, item, &path);
+      parts.push_back(Flag(given[1]) ? part : IgnoreCase(interpreter, part));
+      if (meter.failed()) return Value();
     }
-  } else if (!SortKeys(interpreter, items, given[2], Flag(given[1]), &keys)) {
-    return Value();
+    keys.push_back(Value::List(meter, std::move(parts)));
   }
   std::vector<Value> sorted;
   for (const size_t position : SortedPositions(meter, keys, Flag(given[0])))

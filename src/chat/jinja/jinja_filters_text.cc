@@ -16,6 +16,17 @@ Value Text(Interpreter& interpreter, std::string text, bool markup = false) {
   return Value::String(interpreter.meter(), std::move(text), markup);
 }
 
+// Whether a filter that uses its input as text can; unlike most it prints nothing first.
+bool IsText(Interpreter& interpreter, std::string_view filter, const Value& input) {
+  if (input.is_string()) return true;
+  if (input.is_undefined()) {
+    interpreter.Fail("{}", input.why_undefined());
+  } else {
+    interpreter.Fail("{}() needs a str, got {}", filter, TypeName(input));
+  }
+  return false;
+}
+
 // A filter that is the string method of the same name on the printed input.
 Value CallMethod(Interpreter& interpreter, std::string_view method, const Value& input,
                  Arguments& arguments) {
@@ -118,10 +129,11 @@ Value IndentFilter(Interpreter& interpreter, const Value& input, Arguments& argu
       return interpreter.Fail("indent() takes at most 100000, not {}", given[0]->AsInt());
     indentation.assign(static_cast<size_t>(std::max<int64_t>(given[0]->AsInt(), 0)), ' ');
   }
+  if (!IsText(interpreter, "indent", input)) return Value();
   const bool first = given[1] != nullptr && Truthy(*given[1]);
   const bool blank = given[2] != nullptr && Truthy(*given[2]);
   const std::string text =
-      ToStr(meter, input) + "\n";  // as in Jinja, so that a final newline makes an empty line
+      input.text() + "\n";  // as in Jinja, so that a final newline makes an empty line
   const std::vector<std::string_view> lines = SplitLines(text, false);
   if (!meter.CanAllocate(text.size() + lines.size() * indentation.size())) return Value();
   std::string out;
@@ -149,8 +161,11 @@ Value TruncateFilter(Interpreter& interpreter, const Value& input, Arguments& ar
   if (length < end_length)
     return interpreter.Fail("expected length >= {}, got {}", end_length, length);
   if (leeway < 0) return interpreter.Fail("expected leeway >= 0, got {}", leeway);
-  const std::string text = ToStr(meter, input);
-  if (CountCodepoints(text) - leeway <= length) return Text(interpreter, text);
+  int64_t input_length = 0;
+  if (!Length(meter, input, &input_length)) return Value();
+  if (input_length - leeway <= length) return input;
+  if (!IsText(interpreter, "truncate", input)) return Value();
+  const std::string& text = input.text();
   std::string_view kept = SliceCodepoints(text, 0, length - end_length);
   if (given[1] == nullptr || !Truthy(*given[1]))
     kept = kept.substr(0, std::min(kept.rfind(' '), kept.size()));
@@ -225,7 +240,8 @@ Value WordWrapFilter(Interpreter& interpreter, const Value& input, Arguments& ar
   const bool break_long = given[1] == nullptr || Truthy(*given[1]);
   const std::string separator =
       given[2] != nullptr && given[2]->is_string() ? given[2]->text() : "\n";
-  const std::string text = ToStr(meter, input);
+  if (!IsText(interpreter, "wordwrap", input)) return Value();
+  const std::string& text = input.text();
   if (separator.size() > 1000)
     return interpreter.Fail("wordwrap() got a wrapstring longer than 1000 bytes");
   std::string out;

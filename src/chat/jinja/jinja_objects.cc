@@ -289,7 +289,7 @@ Value Macro::Call(Interpreter& interpreter, Arguments& arguments) {
 bool Macro::Attribute(Interpreter& interpreter, std::string_view name, Value* value) {
   Meter& meter = interpreter.meter();
   if (name == "name") {
-    *value = Value::String(meter, syntax.name);
+    *value = syntax.name.empty() ? Value::None() : Value::String(meter, syntax.name);
   } else if (name == "arguments") {
     std::vector<Value> names;
     for (const Parameter& parameter : syntax.parameters)

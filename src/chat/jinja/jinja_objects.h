@@ -27,7 +27,9 @@ struct Macro final : NativeObject {
   Macro(const MacroSyntax& syntax, FramePtr closure)
       : syntax(syntax), closure(std::move(closure)) {}
   std::string TypeName() const override { return "Macro"; }
-  std::string Print() const override { return fmt::format("<Macro '{}'>", syntax.name); }
+  std::string Print() const override {
+    return syntax.name.empty() ? "<Macro anonymous>" : fmt::format("<Macro '{}'>", syntax.name);
+  }
   bool IsCallable() const override { return true; }
   Value Call(Interpreter& interpreter, Arguments& arguments) override;
   bool Attribute(Interpreter& interpreter, std::string_view name, Value* value) override;

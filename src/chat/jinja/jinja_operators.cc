@@ -86,6 +86,8 @@ Value FloatOperation(Interpreter& interpreter, BinaryOp op, double a, double b) 
     case BinaryOp::kPower:
       if (a == 0 && b < 0) return interpreter.Fail("0.0 cannot be raised to a negative power");
       if (a < 0 && b != std::floor(b)) return interpreter.Fail("complex numbers are not supported");
+      if (std::isinf(std::pow(a, b)) && std::isfinite(a) && std::isfinite(b))
+        return interpreter.Fail("the result is too large for a float");
       return Value::Float(std::pow(a, b));
     default:
       break;

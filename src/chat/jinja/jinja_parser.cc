@@ -260,7 +260,7 @@ class Parser : private ExpressionParser {
 
   StmtPtr ParseCallBlock() {
     StmtPtr statement = NewStmt(StmtKind::kCallBlock);
-    statement->macro.name = "caller";
+    statement->macro.name.clear();  // as in Python, where only its variable is called caller
     if (IsOp("(")) ParseParameters(&statement->macro);
     statement->expr = ParseExpression();
     if (statement->expr->kind != ExprKind::kCall) Fail("a call block needs a call");

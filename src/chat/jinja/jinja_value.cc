@@ -383,7 +383,7 @@ bool Iterate(Meter& meter, const Value& value, std::vector<Value>* items) {
       const auto characters = SplitCharacters(value.text());
       if (!meter.CanAllocate(characters.size() * 160)) return false;
       for (const std::string_view character : characters) {
-        items->push_back(Value::String(meter, std::string(character), value.is_markup()));
+        items->push_back(Value::String(meter, std::string(character)));
       }
       return !meter.failed();
     }

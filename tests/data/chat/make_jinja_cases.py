@@ -152,6 +152,9 @@ s is not defined, not s is defined, s is not string
 n > 3 and n < 10, n > 3 and not n == 5, 1 if n else 2 if s else 3
 'a,b'.split(',')[0], 'a b'.split()[-1], s.split(',')[0].strip().upper()
 joiner('-')() ~ joiner()() ~ 'x'
+list|sort(attribute='age'), [true, false]|sort(attribute=0), words|sort(attribute='x,y')
+'abc'|forceescape|list, '<b>'|escape|list|last
+[5, 6]|truncate(8), zzz|truncate, {}|truncate(3)
 """.strip()
 
 ERRORS = r"""
@@ -242,6 +245,17 @@ dict(1)
 'x'|default(1, 2, 3, 4)
 2 ** 'a'
 1 if
+5|indent
+[1]|indent
+zzz|indent
+5|truncate
+none|truncate
+words|truncate(5, leeway=0, end='')
+5|wordwrap
+zzz|wordwrap
+1e10 ** 100
+people|sort(attribute='city')
+list|groupby('age')|list
 """.strip()
 
 TEMPLATES = [
@@ -306,6 +320,11 @@ TEMPLATES = [
     "{% for age, group in people|groupby('age') %}{{ age }}:{{ group|map(attribute='name')|join(',') }} {% endfor %}",
     "{% for x, y in {'a': 1}|items %}{{ x }}{{ y }}{% endfor %}{% for x in zzz|items %}{% endfor %}",
     "{% break %}", "{% if true %}{% continue %}{% endif %}",
+    "{% for x in list %}{% continue %}{% else %}none{% endfor %}", "{% for x in list %}{% break %}{% else %}none{% endfor %}",
+    "{% for x in list %}{% if x != 1 %}{% continue %}{% endif %}{{ x }}{% else %}none{% endfor %}",
+    "{% for x in list %}{{ x }}{% if loop.last %}{% break %}{% endif %}{% else %}none{% endfor %}",
+    "{% filter length %}abc{% endfilter %}", "{% filter list %}abc{% endfilter %}",
+    "{% macro f() %}{{ kwargs }}{% endmacro %}{% call f() %}{% endcall %}", "{% macro f() %}{{ caller.name }}{% endmacro %}{% call f() %}{% endcall %}",
     # Assignments.
     "{% set a = 1 %}{% set b, c = 2, 3 %}{{ a }}{{ b }}{{ c }}",
     "{% set a %}x {{ n }} y{% endset %}[{{ a }}]",
