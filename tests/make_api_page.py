@@ -18,7 +18,8 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "api.md"
-SCRIPTS = ["api_e2e", "openai_e2e", "anthropic_e2e", "access_e2e", "registry_e2e", "load_e2e", "files_e2e"]
+OPTIONS = "#/components/schemas/Options"
+SCRIPTS = ["fields_e2e", "openai_e2e", "anthropic_e2e", "load_e2e", "registry_e2e", "files_e2e", "access_e2e", "api_e2e"]
 HEAD = """# The HTTP API
 
 Made by `tests/make_api_page.py` from [openapi.yaml](openapi.yaml), against which the tests check every answer of the server. Behind
@@ -47,38 +48,38 @@ def resolve(description, node):
     return node
 
 
-def fields_of(description, operation):
-    """(name, schema, required) of the fields of a request; those of options come after it."""
+def request_schema(description, operation):
     body = operation.get("requestBody")
-    if not body:
-        return
-    schema = resolve(description, body["content"]["application/json"]["schema"])
-    for name, field in schema.get("properties", {}).items():
-        yield name, dict(resolve(description, field), **{k: v for k, v in field.items() if k != "$ref"}), name in schema.get("required", [])
-        if name == "options" and operation["summary"] == "Goes on from a prompt":
-            for option, inner in resolve(description, field)["properties"].items():
-                yield f"options.{option}", inner, False
+    return resolve(description, body["content"]["application/json"]["schema"]) if body else {}
 
 
-def described(description, node, path="", above=()):
-    """(path, schema) of what an answer may hold: a.b is in an object, a[].b in each of a list. Parts that repeat within
-    themselves are described once, and those that only requests have are left out."""
+def fields_of(description, operation):
+    """(name, schema, required) of the fields of a request; those of options are described once, with /api/generate."""
+    schema = request_schema(description, operation)
+    above = () if operation["summary"] == "Goes on from a prompt" else (OPTIONS,)
+    for path, field in described(description, schema, above=above, of_request=True):
+        yield path, field, path in schema.get("required", [])
+
+
+def described(description, node, path="", above=(), of_request=False):
+    """(path, schema) of what an answer or a request may hold: a.b is in an object, a[].b in each of a list. Parts that repeat
+    within themselves are described once, and those that only requests have are left out of answers."""
     name = node.get("$ref")
     if name in above:
         return
     above = above + (name,) if name else above
     node = resolve(description, node)
     for part in node.get("allOf", []) + node.get("anyOf", []) + node.get("oneOf", []):
-        yield from described(description, part, path, above)
+        yield from described(description, part, path, above, of_request)
     if isinstance(node.get("items"), dict):
-        yield from described(description, node["items"], path + "[]", above)
+        yield from described(description, node["items"], path + "[]", above, of_request)
     for key, field in node.get("properties", {}).items():
         full = dict(resolve(description, field), **{k: v for k, v in field.items() if k != "$ref"})
-        if full.get("writeOnly"):
+        if full.get("writeOnly") and not of_request:
             continue
         inner = f"{path}.{key}" if path else key
         yield inner, full
-        yield from described(description, field, inner, above)
+        yield from described(description, field, inner, above, of_request)
 
 
 def answer_fields(description, operation):
@@ -111,6 +112,13 @@ def render(description, tests):
             default = "required" if required else json.dumps(field["default"]) if "default" in field else ""
             meaning = field.get("description", "").replace("|", "\\|")
             out.append(f"| `{name}` | {type_of(field)} | {default} | {meaning} | {tests.get(f'{key}|{name}', 'none')} |\n")
+        schema = request_schema(description, operation)
+        ignored = [*schema.get("x-ignored", ())]
+        if operation["summary"] == "Goes on from a prompt":
+            ignored += [f"options.{name}" for name in description["components"]["schemas"]["Options"]["x-ignored"]]
+        if ignored:
+            names = ", ".join(f"`{name}`" for name in ignored)
+            out.append(f"\nIgnored on purpose: {names} (fields_e2e.ignored_fields_change_nothing).\n")
         answers = answer_fields(description, operation)
         if answers:
             out.append("\n| in the answer | type | meaning | test |\n|---|---|---|---|\n")
@@ -152,7 +160,11 @@ def main():
         for key, success, test in seen:
             if success == wanted:
                 tests.setdefault(key, test)
-    PAGE.write_text(render(yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text()), tests))
+    page = render(yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text()), tests)
+    uncovered = [line for line in page.splitlines() if line.endswith(("| none |", "Test: none"))]
+    if uncovered:
+        sys.exit("no test uses:\n" + "\n".join(uncovered))
+    PAGE.write_text(page)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,21 @@ namespace {
 
 constexpr std::string_view kOwner = "MessagesRequest";
 
+// "messages" name the place of a block that is not what it should be.
+Error WrongBlock(std::string_view what) {
+  return {ErrorCode::kInvalidArgument, fmt::format("messages.content: {}", what)};
+}
+
+// The text of a block; it must be one.
+Result<std::string> TextOf(const Json& block, const char* field) {
+  const Json text = block.value(field, Json());
+  if (!text.is_string()) {
+    return tl::unexpected(WrongBlock(fmt::format(
+        "\"{}\" of a block of type \"{}\" must be a string", field, JsonString(block, "type"))));
+  }
+  return text.get<std::string>();
+}
+
 void AppendText(const std::string& text, std::string* to) {
   if (!to->empty() && !text.empty()) *to += "\n";
   *to += text;
@@ -37,6 +52,14 @@ Status ReadDocument(const Json& block, std::string* text) {
   return {};
 }
 
+// What was found somewhere: its title and texts.
+Status ReadSearchResult(const Json& block, std::string* text) {
+  AppendText(JsonString(block, "title"), text);
+  const Json content = block.value("content", Json());
+  for (const Json& part : content) AppendText(JsonString(part, "text"), text);
+  return {};
+}
+
 // "content" of a tool_result: a text or blocks of text and images.
 Status ReadToolResult(const Json& block, const std::vector<chat::Message>& earlier,
                       chat::Message* message) {
@@ -52,10 +75,17 @@ Status ReadToolResult(const Json& block, const std::vector<chat::Message>& earli
     message->content = content.get<std::string>();
     return {};
   }
+  if (!content.is_array() && !content.is_null())
+    return tl::unexpected(WrongBlock("content of a tool_result must be a string or a list"));
   for (const Json& part : content) {
+    if (!part.is_object()) return tl::unexpected(WrongBlock("blocks must be objects"));
     const std::string type = JsonString(part, "type");
-    if (type == "text") AppendText(JsonString(part, "text"), &message->content);
+    if (type == "text") {
+      PUNA_ASSIGN_OR_RETURN(const std::string text, TextOf(part, "text"));
+      AppendText(text, &message->content);
+    }
     if (type == "document") PUNA_RETURN_IF_ERROR(ReadDocument(part, &message->content));
+    if (type == "search_result") PUNA_RETURN_IF_ERROR(ReadSearchResult(part, &message->content));
     if (type != "image") continue;
     PUNA_ASSIGN_OR_RETURN(std::string bytes, ReadImage(part));
     message->images.push_back(std::move(bytes));
@@ -80,7 +110,9 @@ Result<chat::ToolCall> ReadToolUse(const Json& block, size_t index) {
 Status ReadTurn(const Json& turn, std::vector<chat::Message>* messages) {
   if (!turn.is_object()) return MakeError(ErrorCode::kInvalidArgument, "messages must be objects");
   chat::Message message;
-  message.role = JsonString(turn, "role");
+  Fields fields(turn, "MessagesRequest.messages");
+  fields.Read("role", &message.role);
+  PUNA_RETURN_IF_ERROR(fields.status());
   const Json content = turn.value("content", Json());
   if (content.is_string()) {
     message.content = content.get<std::string>();
@@ -93,6 +125,7 @@ Status ReadTurn(const Json& turn, std::vector<chat::Message>* messages) {
   }
   bool only_results = true;
   for (const Json& block : content) {
+    if (!block.is_object()) return tl::unexpected(WrongBlock("blocks must be objects"));
     const std::string type = JsonString(block, "type");
     if (type == "tool_result") {
       chat::Message result;
@@ -102,12 +135,15 @@ Status ReadTurn(const Json& turn, std::vector<chat::Message>* messages) {
     }
     only_results = false;
     if (type == "text") {
-      AppendText(JsonString(block, "text"), &message.content);
+      PUNA_ASSIGN_OR_RETURN(const std::string text, TextOf(block, "text"));
+      AppendText(text, &message.content);
     } else if (type == "image") {
       PUNA_ASSIGN_OR_RETURN(std::string bytes, ReadImage(block));
       message.images.push_back(std::move(bytes));
     } else if (type == "document") {
       PUNA_RETURN_IF_ERROR(ReadDocument(block, &message.content));
+    } else if (type == "search_result") {
+      PUNA_RETURN_IF_ERROR(ReadSearchResult(block, &message.content));
     } else if (type == "thinking") {
       AppendText(JsonString(block, "thinking"), &message.thinking);
     } else if (type == "tool_use") {
@@ -124,8 +160,14 @@ Status ReadConversation(const Json& json, std::vector<chat::Message>* messages) 
   const Json written = json.value("system", Json());
   if (written.is_string()) {
     system = written.get<std::string>();
+  } else if (written.is_array() || written.is_null()) {
+    for (const Json& block : written) {
+      if (!block.is_object() || !block.value("text", Json()).is_string())
+        return MakeError(ErrorCode::kInvalidArgument, "system: blocks must have a text");
+      AppendText(JsonString(block, "text"), &system);
+    }
   } else {
-    for (const Json& block : written) AppendText(JsonString(block, "text"), &system);
+    return MakeError(ErrorCode::kInvalidArgument, "system must be a string or a list of blocks");
   }
   if (!system.empty()) {
     chat::Message& message = messages->emplace_back();
@@ -139,10 +181,10 @@ Status ReadConversation(const Json& json, std::vector<chat::Message>* messages) 
   return {};
 }
 
-Status ReadToolList(const Json& json, std::vector<chat::Tool>* tools) {
-  const Json list = json.value("tools", Json());
-  for (const Json& tool : list) {
-    if (!tool.is_object()) return MakeError(ErrorCode::kInvalidArgument, "tools must be objects");
+Status ReadToolList(Fields* fields, std::vector<chat::Tool>* tools) {
+  PUNA_ASSIGN_OR_RETURN(const Json* list, fields->FindObjects("tools", "anthropic.Tool"));
+  if (list == nullptr) return {};
+  for (const Json& tool : *list) {
     const std::string type = JsonString(tool, "type", "custom");
     // Searched by a service that puna does not use: the model is not told of it.
     if (type.starts_with("web_search")) continue;
@@ -233,7 +275,7 @@ Result<MessagesRequest> ReadMessagesRequest(const Json& json, bool counting) {
     return MakeError(ErrorCode::kInvalidArgument, "max_tokens is required and must be positive");
   }
   PUNA_RETURN_IF_ERROR(ReadConversation(json, &request.messages));
-  PUNA_RETURN_IF_ERROR(ReadToolList(json, &request.tools));
+  PUNA_RETURN_IF_ERROR(ReadToolList(&fields, &request.tools));
   PUNA_RETURN_IF_ERROR(ReadToolChoice(json.value("tool_choice", Json()), &request));
   PUNA_RETURN_IF_ERROR(ReadThinking(json, &request));
   PUNA_RETURN_IF_ERROR(ReadSampling(json, &fields, &out));

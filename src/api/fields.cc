@@ -88,6 +88,24 @@ const Json* Fields::Find(std::string_view name) const {
   return it == object_.end() || it->is_null() ? nullptr : &*it;
 }
 
+Result<const Json*> Fields::FindObject(std::string_view name, std::string_view type) {
+  const Json* found = Find(name);
+  if (found != nullptr && !found->is_object()) Mismatch(name, *found, type);
+  PUNA_RETURN_IF_ERROR(status_);
+  return found;
+}
+
+Result<const Json*> Fields::FindObjects(std::string_view name, std::string_view type) {
+  const Json* list = Find(name);
+  if (list == nullptr) return nullptr;
+  if (!list->is_array()) Mismatch(name, *list, fmt::format("[]{}", type));
+  for (const Json& item : *list) {
+    if (!item.is_object()) Mismatch(name, item, type);
+  }
+  PUNA_RETURN_IF_ERROR(status_);
+  return list;
+}
+
 void Fields::Mismatch(std::string_view name, const Json& found, std::string_view type) {
   if (!status_) return;
   status_ = MakeError(ErrorCode::kInvalidArgument,

@@ -45,6 +45,10 @@ class Fields {
 
   // Null if absent or null.
   const Json* Find(std::string_view name) const;
+  // The same for objects and lists of objects; what is none is an error, elements included. `type`
+  // is what messages call an object.
+  Result<const Json*> FindObject(std::string_view name, std::string_view type);
+  Result<const Json*> FindObjects(std::string_view name, std::string_view type);
   // Notes that `name` is not of `type` ("string", "[]api.Message").
   void Mismatch(std::string_view name, const Json& found, std::string_view type);
   const Status& status() const { return status_; }

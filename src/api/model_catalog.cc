@@ -69,19 +69,42 @@ Result<Source> SourceOf(std::string_view written) {
   return source;
 }
 
+// What a config says itself. What this version cannot do is left out, whoever claims it.
+ModelSummary SummaryOfConfig(const Json& config) {
+  ModelSummary out;
+  const Json capabilities = config.value("capabilities", Json());
+  for (const Json& one : capabilities) {
+    const std::string name = one.is_string() ? one.get<std::string>() : "";
+    if (name == "completion" || name == "tools" || name == "insert" || name == "thinking" ||
+        name == "embedding") {
+      out.capabilities.push_back(name);
+    }
+  }
+  const auto length = [&](const char* key) -> int64_t {
+    const Json value = config.value(key, Json());
+    return value.is_number_integer() ? value.get<int64_t>() : 0;
+  };
+  out.context_length = length("context_length");
+  out.embedding_length = length("embedding_length");
+  return out;
+}
+
 }  // namespace
 
-std::vector<std::string> ModelEntry::Capabilities() const {
-  std::vector<std::string> out;
-  if (embedding) {
-    out.emplace_back("embedding");
-    return out;
-  }
-  out.emplace_back("completion");
+ModelSummary ModelEntry::Summary() const {
+  ModelSummary out = SummaryOfConfig(installed.config);
+  std::vector<std::string> known = {embedding ? "embedding" : "completion"};
   const chat::Capabilities& from_template = prompt_template->capabilities();
-  if (from_template.tools) out.emplace_back("tools");
-  if (from_template.insert) out.emplace_back("insert");
-  if (from_template.thinking) out.emplace_back("thinking");
+  if (!embedding && from_template.tools) known.emplace_back("tools");
+  if (!embedding && from_template.insert) known.emplace_back("insert");
+  if (!embedding && from_template.thinking) known.emplace_back("thinking");
+  for (std::string& more : out.capabilities) {
+    if (std::find(known.begin(), known.end(), more) == known.end())
+      known.push_back(std::move(more));
+  }
+  out.capabilities = std::move(known);
+  if (out.context_length == 0) out.context_length = context_length;
+  if (out.embedding_length == 0) out.embedding_length = embedding_length;
   return out;
 }
 
@@ -107,20 +130,28 @@ scheduler::ModelReference ModelEntry::Reference(bool embeddings,
 
 ModelCatalog::ModelCatalog(store::Store* store) : store_(store) {}
 
-Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(
-    store::InstalledModel installed) const {
+Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(store::InstalledModel installed,
+                                                              bool with_tokenizer) const {
+  if (IsRemote(installed)) {
+    return MakeError(ErrorCode::kPermissionDenied,
+                     "ollama cloud is disabled: '{}' is a model at {}, puna works on this machine "
+                     "only",
+                     installed.name.ShortName(), JsonString(installed.config, "remote_host"));
+  }
   auto entry = std::make_shared<ModelEntry>();
   entry->installed = std::move(installed);
   PUNA_ASSIGN_OR_RETURN(entry->file, store_->OpenWeights(entry->installed));
   PUNA_ASSIGN_OR_RETURN(entry->adapters, store_->OpenAdapters(entry->installed));
   const gguf::File& file = *entry->file;
-  auto tokenizer = tokenizer::Tokenizer::FromGguf(file);
-  if (tokenizer) {
-    entry->tokenizer = *std::move(tokenizer);
-    entry->control_texts = std::make_shared<ControlTexts>(*entry->tokenizer);
-    entry->constraints = std::make_shared<ConstraintCache>(entry->tokenizer);
-  } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
-    return tl::unexpected(std::move(tokenizer).error());
+  if (with_tokenizer) {
+    auto tokenizer = tokenizer::Tokenizer::FromGguf(file);
+    if (tokenizer) {
+      entry->tokenizer = *std::move(tokenizer);
+      entry->control_texts = std::make_shared<ControlTexts>(*entry->tokenizer);
+      entry->constraints = std::make_shared<ConstraintCache>(entry->tokenizer);
+    } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
+      return tl::unexpected(std::move(tokenizer).error());
+    }
   }
   PUNA_ASSIGN_OR_RETURN(const auto architecture, file.GetString("general.architecture"));
   const std::string prefix = std::string(architecture.value_or("")) + ".";
@@ -133,6 +164,20 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(
   entry->ranks = pooling.value_or(0) == kRankPooling;
   PUNA_ASSIGN_OR_RETURN(entry->prompt_template, ChooseTemplate(*entry));
   return entry;
+}
+
+ModelSummary ModelCatalog::SummaryOf(const store::InstalledModel& installed) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = summaries_.find(installed.digest);
+    if (it != summaries_.end()) return it->second;
+  }
+  const auto entry = Build(installed, /*with_tokenizer=*/false);
+  if (!entry) return SummaryOfConfig(installed.config);
+  constexpr size_t kMostSummaries = 10000;  // those of deleted models count too
+  const std::lock_guard lock(mutex_);
+  if (summaries_.size() >= kMostSummaries) summaries_.clear();
+  return summaries_[installed.digest] = (*entry)->Summary();
 }
 
 Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Get(std::string_view written) {
@@ -164,21 +209,29 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Get(std::string_view wri
       return recent_.front();
     }
   }
-  PUNA_ASSIGN_OR_RETURN(auto entry, Build(*std::move(installed)));
+  PUNA_ASSIGN_OR_RETURN(auto entry, Build(*std::move(installed), /*with_tokenizer=*/true));
   const std::lock_guard lock(mutex_);
   recent_.push_front(entry);
   if (recent_.size() > kKeptModels) recent_.pop_back();
   return entry;
 }
 
-Json ModelDetails(const store::InstalledModel& model) {
+bool IsRemote(const store::InstalledModel& model) {
+  return model.weights.empty() && !model.bundled &&
+         !JsonString(model.config, "remote_host").empty();
+}
+
+Json ModelDetails(const store::InstalledModel& model, const ModelSummary& summary) {
   Json families = model.config.contains("model_families") ? model.config["model_families"] : Json();
-  return {{"parent_model", model.parent_model},
-          {"format", JsonString(model.config, "model_format")},
-          {"family", JsonString(model.config, "model_family")},
-          {"families", std::move(families)},
-          {"parameter_size", JsonString(model.config, "model_type")},
-          {"quantization_level", JsonString(model.config, "file_type")}};
+  Json details = {{"parent_model", model.parent_model},
+                  {"format", JsonString(model.config, "model_format")},
+                  {"family", JsonString(model.config, "model_family")},
+                  {"families", std::move(families)},
+                  {"parameter_size", JsonString(model.config, "model_type")},
+                  {"quantization_level", JsonString(model.config, "file_type")}};
+  if (summary.context_length > 0) details["context_length"] = summary.context_length;
+  if (summary.embedding_length > 0) details["embedding_length"] = summary.embedding_length;
+  return details;
 }
 
 }  // namespace puna::api

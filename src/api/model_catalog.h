@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,6 +24,15 @@
 
 namespace puna::api {
 
+// What lists say of a model beyond its manifest.
+struct ModelSummary {
+  // "completion", "tools", "thinking", "insert", "embedding", in Ollama's order, then what the
+  // config adds to them.
+  std::vector<std::string> capabilities;
+  int64_t context_length = 0;  // in tokens; 0: unknown
+  int64_t embedding_length = 0;
+};
+
 struct ModelEntry {
   store::InstalledModel installed;
   std::shared_ptr<const gguf::File> file;
@@ -36,8 +46,7 @@ struct ModelEntry {
   int64_t context_length = 0;  // as trained, in tokens
   int64_t embedding_length = 0;
 
-  // "completion", "tools", "thinking", "insert", "embedding", "vision", in Ollama's order.
-  std::vector<std::string> Capabilities() const;
+  ModelSummary Summary() const;
   // What the scheduler needs to know of it. Of the options, where it is to be computed.
   scheduler::ModelReference Reference(bool embeddings, const GenerationOptions& options) const;
 };
@@ -50,15 +59,24 @@ class ModelCatalog {
   // unknown one is kNotFound "model '<as written>' not found".
   Result<std::shared_ptr<const ModelEntry>> Get(std::string_view name);
 
+  // The same that Get's entry says, without its tokenizer; kept for every model. What cannot be
+  // read says nothing.
+  ModelSummary SummaryOf(const store::InstalledModel& installed);
+
  private:
-  Result<std::shared_ptr<const ModelEntry>> Build(store::InstalledModel installed) const;
+  Result<std::shared_ptr<const ModelEntry>> Build(store::InstalledModel installed,
+                                                  bool with_tokenizer) const;
   store::Store* store_;
   std::mutex mutex_;
   std::list<std::shared_ptr<const ModelEntry>> recent_;  // most recently used first
+  std::map<std::string, ModelSummary> summaries_;        // by the digest of the manifest
 };
 
+// Whether a manifest only names a model at another host: there are no weights.
+bool IsRemote(const store::InstalledModel& model);
+
 // "details" of a model in tags, show and ps.
-Json ModelDetails(const store::InstalledModel& model);
+Json ModelDetails(const store::InstalledModel& model, const ModelSummary& summary);
 
 }  // namespace puna::api
 

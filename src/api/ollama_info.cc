@@ -89,8 +89,15 @@ std::string ParameterLines(const Json& parameters) {
   return out;
 }
 
-Json ShowJson(const ModelEntry& entry, bool verbose) {
-  const store::InstalledModel& model = entry.installed;
+void AddRemote(const store::InstalledModel& model, Json* out) {
+  for (const char* field : {"remote_model", "remote_host"}) {
+    if (const std::string value = JsonString(model.config, field); !value.empty())
+      (*out)[field] = value;
+  }
+}
+
+// What is said of a model without its weights.
+Json ManifestJson(const store::InstalledModel& model, const ModelSummary& summary) {
   Json out = Json::object();
   if (!model.licenses.empty()) {
     std::string all;
@@ -99,32 +106,71 @@ Json ShowJson(const ModelEntry& entry, bool verbose) {
   }
   out["modelfile"] = store::ModelfileOf(model, model.weights.string());
   if (!model.parameters.empty()) out["parameters"] = ParameterLines(model.parameters);
-  out["template"] = entry.prompt_template->source();
   if (model.system) out["system"] = *model.system;
-  out["details"] = ModelDetails(model);
+  out["details"] = ModelDetails(model, summary);
   if (!model.messages.empty()) {
     out["messages"] = Json::array();
     for (const store::Message& message : model.messages) {
       out["messages"].push_back({{"role", message.role}, {"content", message.content}});
     }
   }
-  out["model_info"] = ModelInfo(*entry.file, verbose);
-  out["tensors"] = TensorList(*entry.file);
-  out["capabilities"] = entry.Capabilities();
+  AddRemote(model, &out);
+  out["capabilities"] = summary.capabilities;
   out["modified_at"] = FormatRfc3339(model.modified_at);
   if (const std::string version = JsonString(model.config, "requires"); !version.empty())
     out["requires"] = version;
   return out;
 }
 
-Json TagJson(const store::InstalledModel& model) {
+Result<Json> ShowJson(const ModelEntry& entry, bool verbose, const Json& options) {
+  store::InstalledModel model = entry.installed;
+  model.parameters.update(options);
+  Json out = ManifestJson(model, entry.Summary());
+  out["template"] = entry.prompt_template->source();
+  out["model_info"] = ModelInfo(*entry.file, verbose);
+  if (!model.projectors.empty()) {
+    PUNA_ASSIGN_OR_RETURN(const auto projector, gguf::File::Open(model.projectors[0]));
+    out["projector_info"] = ModelInfo(*projector, verbose);
+  }
+  out["tensors"] = TensorList(*entry.file);
+  return out;
+}
+
+// A model at another host: its config is all that there is.
+Json ShowRemoteJson(store::InstalledModel model, const ModelSummary& summary, const Json& options) {
+  model.parameters.update(options);
+  Json out = ManifestJson(model, summary);
+  out["template"] = model.template_text.value_or("");
+  out["model_info"] = {{"general.architecture", JsonString(model.config, "model_family")}};
+  return out;
+}
+
+Json TagJson(const store::InstalledModel& model, const ModelSummary& summary) {
   const std::string name = model.name.ShortName();
-  return {{"name", name},
-          {"model", name},
-          {"modified_at", FormatRfc3339(model.modified_at)},
-          {"size", model.size_bytes},
-          {"digest", model.digest},
-          {"details", ModelDetails(model)}};
+  Json tag = {{"name", name},
+              {"model", name},
+              {"modified_at", FormatRfc3339(model.modified_at)},
+              {"size", model.size_bytes},
+              {"digest", model.digest},
+              {"details", ModelDetails(model, summary)}};
+  AddRemote(model, &tag);
+  if (!summary.capabilities.empty()) tag["capabilities"] = summary.capabilities;
+  return tag;
+}
+
+Result<Json> ShowModel(Services& services, const std::string& model, bool verbose,
+                       const Json& options) {
+  const auto name = store::ModelName::Parse(model);
+  if (name) {
+    const auto installed = services.store->Find(*name);
+    if (installed && IsRemote(*installed))
+      return ShowRemoteJson(*installed, services.catalog->SummaryOf(*installed), options);
+  }
+  const auto entry = services.catalog->Get(model);
+  if (!entry && entry.error().code == ErrorCode::kNotFound && name)
+    return MakeError(ErrorCode::kNotFound, "model '{}' not found", name->ShortName());
+  if (!entry) return tl::unexpected(entry.error());
+  return ShowJson(**entry, verbose, options);
 }
 
 }  // namespace
@@ -144,7 +190,7 @@ http::Task<void> HandleTags(Call& call) {
   Json body = co_await OnBlockingPool(call.services, [&] {
     Json models = Json::array();
     for (const store::InstalledModel& model : call.services.store->List())
-      models.push_back(TagJson(model));
+      models.push_back(TagJson(model, call.services.catalog->SummaryOf(model)));
     return Json{{"models", std::move(models)}};
   });
   co_await SendJson(call, 200, std::move(body));
@@ -155,11 +201,16 @@ http::Task<void> HandleShow(Call& call) {
   if (!json) co_return co_await SendError(call, json.error());
   std::string model, name, system;
   bool verbose = false;
+  Json options = Json::object();
   Fields fields(*json, "ShowRequest");
   fields.Read("model", &model);
   fields.Read("name", &name);
   fields.Read("verbose", &verbose);
   fields.Read("system", &system);
+  if (const Json* shown = fields.Find("options"); shown != nullptr) {
+    if (!shown->is_object()) fields.Mismatch("options", *shown, "map[string]interface {}");
+    options = *shown;
+  }
   if (!fields.status()) co_return co_await SendError(call, fields.status().error());
   if (model.empty()) model = name;
   if (model.empty()) {
@@ -167,13 +218,7 @@ http::Task<void> HandleShow(Call& call) {
     co_return co_await SendError(call, std::move(missing));
   }
   Result<Json> shown = co_await OnBlockingPool(call.services, [&]() -> Result<Json> {
-    const auto entry = call.services.catalog->Get(model);
-    if (!entry && entry.error().code == ErrorCode::kNotFound) {
-      if (const auto known = store::ModelName::Parse(model))
-        return MakeError(ErrorCode::kNotFound, "model '{}' not found", known->ShortName());
-    }
-    if (!entry) return tl::unexpected(entry.error());
-    Json out = ShowJson(**entry, verbose);
+    PUNA_ASSIGN_OR_RETURN(Json out, ShowModel(call.services, model, verbose, options));
     if (!system.empty()) out["system"] = system;
     // That client looks here for the name to ask for.
     if (call.request.Header("user-agent").starts_with("GitHubCopilotChat/"))
@@ -197,7 +242,7 @@ http::Task<void> HandlePs(Call& call) {
               name ? call.services.store->Find(*name)
                    : Result<store::InstalledModel>(tl::unexpected(name.error()))) {
         model["digest"] = installed->digest;
-        model["details"] = ModelDetails(*installed);
+        model["details"] = ModelDetails(*installed, call.services.catalog->SummaryOf(*installed));
       }
       const bool never = resident.expires_at == system_clock::time_point::max();
       const bool stopping = resident.state == scheduler::ModelState::kStopping;

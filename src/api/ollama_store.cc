@@ -1,4 +1,6 @@
 // Changing the store over the native API: create, pull, push, copy, delete, blobs.
+#include <algorithm>
+
 #include "api/errors.h"
 #include "api/progress_stream.h"
 #include "api/routes.h"
@@ -7,6 +9,9 @@ namespace puna::api {
 namespace {
 
 using store::ModelName;
+
+Error Invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
+Error NotFound(std::string message) { return {ErrorCode::kNotFound, std::move(message)}; }
 
 // "model", or "name" as older clients say.
 Result<std::string> ReadModelField(const Json& json, std::string_view owner) {
@@ -37,15 +42,53 @@ Status ReadFileMap(Fields* fields, std::string_view name,
 }
 
 Status ReadMessages(Fields* fields, std::vector<store::Message>* out) {
-  const Json* messages = fields->Find("messages");
+  PUNA_ASSIGN_OR_RETURN(const Json* messages, fields->FindObjects("messages", "api.Message"));
   if (messages == nullptr) return {};
-  if (!messages->is_array()) {
-    fields->Mismatch("messages", *messages, "[]api.Message");
-    return fields->status();
+  for (const Json& message : *messages) {
+    Fields inner(message, fields->OwnerOf("messages"));
+    store::Message& read = out->emplace_back();
+    inner.Read("role", &read.role);
+    inner.Read("content", &read.content);
+    PUNA_RETURN_IF_ERROR(inner.status());
   }
-  for (const Json& message : *messages)
-    out->push_back({JsonString(message, "role"), JsonString(message, "content")});
   return {};
+}
+
+// "info": what the model's config shall say instead of what the files say.
+Result<Json> ReadInfo(Fields* fields) {
+  Json config = Json::object();
+  PUNA_ASSIGN_OR_RETURN(const Json* info, fields->FindObject("info", "map[string]any"));
+  if (info == nullptr) return config;
+  for (const auto& [field, key] : {std::pair{"model_family", "model_family"},
+                                   {"base_name", "base_name"},
+                                   {"quantization_level", "file_type"},
+                                   {"parameter_size", "model_type"}}) {
+    const Json value = info->value(field, Json());
+    if (value.is_null()) continue;
+    if (!value.is_string())
+      return tl::unexpected(Invalid(fmt::format("info field \"{}\" must be a string", field)));
+    config[key] = value;
+  }
+  if (config.contains("model_family"))
+    config["model_families"] = Json::array({config["model_family"]});
+  for (const char* field : {"context_length", "embedding_length"}) {
+    const Json value = info->value(field, Json());
+    if (value.is_null()) continue;
+    if (!value.is_number())
+      return tl::unexpected(Invalid(fmt::format("info field \"{}\" must be a number", field)));
+    if (!value.is_number_integer() || value < 0 || value > INT32_MAX) {
+      return tl::unexpected(
+          Invalid(fmt::format("info field \"{}\" must be a non-negative integer", field)));
+    }
+    config[field] = value;
+  }
+  const Json capabilities = info->value("capabilities", Json());
+  if (capabilities.is_null()) return config;
+  const auto is_text = [](const Json& one) { return one.is_string(); };
+  if (!capabilities.is_array() || !std::all_of(capabilities.begin(), capabilities.end(), is_text))
+    return tl::unexpected(Invalid("info field \"capabilities\" must be a list of strings"));
+  config["capabilities"] = capabilities;
+  return config;
 }
 
 // What Ollama makes of remote_host needs ollama.com.
@@ -88,6 +131,7 @@ Result<store::CreateRequest> ReadCreateRequest(const Json& json) {
   PUNA_RETURN_IF_ERROR(ReadFileMap(&fields, "imatrix", &out.imatrix));
   PUNA_RETURN_IF_ERROR(ReadDraft(&fields, &out));
   PUNA_RETURN_IF_ERROR(ReadMessages(&fields, &out.messages));
+  PUNA_ASSIGN_OR_RETURN(out.config, ReadInfo(&fields));
   if (const Json* parameters = fields.Find("parameters"); parameters != nullptr) {
     if (!parameters->is_object()) fields.Mismatch("parameters", *parameters, "map[string]any");
     PUNA_RETURN_IF_ERROR(fields.status());
@@ -95,9 +139,6 @@ Result<store::CreateRequest> ReadCreateRequest(const Json& json) {
   }
   return out;
 }
-
-Error Invalid(std::string message) { return {ErrorCode::kInvalidArgument, std::move(message)}; }
-Error NotFound(std::string message) { return {ErrorCode::kNotFound, std::move(message)}; }
 
 }  // namespace
 

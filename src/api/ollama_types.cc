@@ -40,10 +40,9 @@ Result<chat::ToolCall> ReadToolCall(const Json& json, std::string_view owner) {
   chat::ToolCall call;
   Fields fields(json, owner);
   fields.Read("id", &call.id);
-  const Json* function = fields.Find("function");
+  PUNA_ASSIGN_OR_RETURN(const Json* function,
+                        fields.FindObject("function", "api.ToolCallFunction"));
   if (function == nullptr) return call;
-  if (!function->is_object()) fields.Mismatch("function", *function, "api.ToolCallFunction");
-  PUNA_RETURN_IF_ERROR(fields.status());
   Fields inner(*function, fields.OwnerOf("function"));
   inner.Read("name", &call.name);
   if (const Json* arguments = inner.Find("arguments"); arguments != nullptr) {
@@ -53,20 +52,6 @@ Result<chat::ToolCall> ReadToolCall(const Json& json, std::string_view owner) {
   }
   PUNA_RETURN_IF_ERROR(inner.status());
   return call;
-}
-
-// The elements of a list of objects; null if the field is not there.
-Result<const Json*> FindObjects(Fields* fields, std::string_view name, std::string_view list_type,
-                                std::string_view type) {
-  const Json* list = fields->Find(name);
-  if (list != nullptr && !list->is_array()) fields->Mismatch(name, *list, list_type);
-  PUNA_RETURN_IF_ERROR(fields->status());
-  if (list == nullptr) return nullptr;
-  for (const Json& item : *list) {
-    if (!item.is_object()) fields->Mismatch(name, item, type);
-    PUNA_RETURN_IF_ERROR(fields->status());
-  }
-  return list;
 }
 
 Result<chat::Message> ReadMessage(const Json& json, std::string_view owner) {
@@ -82,8 +67,7 @@ Result<chat::Message> ReadMessage(const Json& json, std::string_view owner) {
   if (const Json* images = fields.Find("images"); images != nullptr) {
     PUNA_ASSIGN_OR_RETURN(message.images, ReadImages(*images));
   }
-  PUNA_ASSIGN_OR_RETURN(const Json* calls,
-                        FindObjects(&fields, "tool_calls", "[]api.ToolCall", "api.ToolCall"));
+  PUNA_ASSIGN_OR_RETURN(const Json* calls, fields.FindObjects("tool_calls", "api.ToolCall"));
   if (calls == nullptr) return message;
   for (const Json& item : *calls) {
     PUNA_ASSIGN_OR_RETURN(chat::ToolCall call, ReadToolCall(item, fields.OwnerOf("tool_calls")));
@@ -116,17 +100,14 @@ Status ReadCommonFields(const Json& json, Fields* fields, GenerationRequest* req
 
 Status ReadNativeExtras(const Json& json, Fields* fields, GenerationRequest* request) {
   PUNA_ASSIGN_OR_RETURN(request->keep_alive, ReadKeepAlive(json));
-  const Json* options = fields->Find("options");
-  if (options == nullptr) return {};
-  if (!options->is_object()) fields->Mismatch("options", *options, "map[string]interface {}");
-  PUNA_RETURN_IF_ERROR(fields->status());
-  request->options = *options;
+  PUNA_ASSIGN_OR_RETURN(const Json* options,
+                        fields->FindObject("options", "map[string]interface {}"));
+  if (options != nullptr) request->options = *options;
   return {};
 }
 
 Status ReadMessages(Fields* fields, std::vector<chat::Message>* messages) {
-  PUNA_ASSIGN_OR_RETURN(const Json* list,
-                        FindObjects(fields, "messages", "[]api.Message", "api.Message"));
+  PUNA_ASSIGN_OR_RETURN(const Json* list, fields->FindObjects("messages", "api.Message"));
   if (list == nullptr) return {};
   for (const Json& item : *list) {
     PUNA_ASSIGN_OR_RETURN(chat::Message message, ReadMessage(item, fields->OwnerOf("messages")));
@@ -136,9 +117,24 @@ Status ReadMessages(Fields* fields, std::vector<chat::Message>* messages) {
 }
 
 Status ReadTools(Fields* fields, std::vector<chat::Tool>* tools) {
-  PUNA_ASSIGN_OR_RETURN(const Json* list, FindObjects(fields, "tools", "api.Tools", "api.Tool"));
+  PUNA_ASSIGN_OR_RETURN(const Json* list, fields->FindObjects("tools", "api.Tool"));
   if (list == nullptr) return {};
-  for (const Json& item : *list) tools->push_back({item});
+  for (const Json& item : *list) {
+    Fields tool(item, fields->OwnerOf("tools"));
+    std::string text;
+    tool.Read("type", &text);
+    PUNA_ASSIGN_OR_RETURN(const Json* function, tool.FindObject("function", "api.ToolFunction"));
+    if (function != nullptr) {
+      Fields inner(*function, tool.OwnerOf("function"));
+      inner.Read("name", &text);
+      inner.Read("description", &text);
+      PUNA_ASSIGN_OR_RETURN(const Json* parameters,
+                            inner.FindObject("parameters", "api.ToolFunctionParameters"));
+      static_cast<void>(parameters);
+      PUNA_RETURN_IF_ERROR(inner.status());
+    }
+    tools->push_back({item});
+  }
   return {};
 }
 

@@ -10,29 +10,24 @@ namespace {
 
 constexpr std::string_view kOwner = "ChatCompletionRequest";
 
-Result<std::vector<chat::ToolCall>> ReadToolCalls(const Json& calls) {
-  std::vector<chat::ToolCall> out;
-  if (calls.is_null()) return out;
-  if (!calls.is_array())
-    return MakeError(ErrorCode::kInvalidArgument, "messages.tool_calls must be a list");
-  for (const Json& item : calls) {
-    const Json function =
-        item.is_object() ? item.value("function", Json::object()) : Json::object();
-    chat::ToolCall call;
-    call.id = JsonString(item, "id");
-    call.index = static_cast<int>(out.size());
-    call.name = JsonString(function, "name");
-    PUNA_ASSIGN_OR_RETURN(call.arguments, ParseToolArguments(JsonString(function, "arguments")));
-    out.push_back(std::move(call));
+Result<chat::ToolCall> ReadToolCall(const Json& json, std::string_view owner) {
+  chat::ToolCall call;
+  std::string arguments;
+  Fields fields(json, owner);
+  fields.Read("id", &call.id);
+  PUNA_ASSIGN_OR_RETURN(const Json* function, fields.FindObject("function", "openai.ToolCall"));
+  if (function != nullptr) {
+    Fields inner(*function, fields.OwnerOf("function"));
+    inner.Read("name", &call.name);
+    inner.Read("arguments", &arguments);
+    PUNA_RETURN_IF_ERROR(inner.status());
   }
-  return out;
+  PUNA_ASSIGN_OR_RETURN(call.arguments, ParseToolArguments(arguments));
+  return call;
 }
 
-// The name of the tool that a "tool" message answers: its own field, or that of the call with its
-// id.
-std::string ToolNameOf(const Json& json, const std::vector<chat::Message>& earlier) {
-  if (std::string name = JsonString(json, "name"); !name.empty()) return name;
-  const std::string id = JsonString(json, "tool_call_id");
+// The name of the call that a "tool" message answers.
+std::string NameOfCall(const std::string& id, const std::vector<chat::Message>& earlier) {
   for (const chat::Message& message : earlier) {
     for (const chat::ToolCall& call : message.tool_calls) {
       if (call.id == id) return call.name;
@@ -41,20 +36,52 @@ std::string ToolNameOf(const Json& json, const std::vector<chat::Message>& earli
   return "";
 }
 
-Status ReadMessageList(const Json& json, std::vector<chat::Message>* messages) {
-  const Json list = json.value("messages", Json());
-  if (!list.is_array() || list.empty())
+Result<chat::Message> ReadMessage(const Json& json, std::string_view owner,
+                                  const std::vector<chat::Message>& earlier) {
+  chat::Message message;
+  std::string name;
+  Fields fields(json, owner);
+  fields.Read("role", &message.role);
+  fields.Read("reasoning_content", &message.thinking);
+  fields.Read("reasoning", &message.thinking);
+  fields.Read("tool_call_id", &message.tool_call_id);
+  fields.Read("name", &name);
+  PUNA_RETURN_IF_ERROR(fields.status());
+  if (message.role == "developer") message.role = "system";
+  if (message.role == "tool")
+    message.tool_name = name.empty() ? NameOfCall(message.tool_call_id, earlier) : name;
+  PUNA_RETURN_IF_ERROR(RefuseFields(json, {{"function_call", "use tool_calls"}}));
+  PUNA_RETURN_IF_ERROR(ReadOpenAiContent(json.value("content", Json()), &message));
+  PUNA_ASSIGN_OR_RETURN(const Json* calls, fields.FindObjects("tool_calls", "openai.ToolCall"));
+  if (calls == nullptr) return message;
+  for (const Json& item : *calls) {
+    PUNA_ASSIGN_OR_RETURN(chat::ToolCall call, ReadToolCall(item, fields.OwnerOf("tool_calls")));
+    call.index = static_cast<int>(message.tool_calls.size());
+    message.tool_calls.push_back(std::move(call));
+  }
+  return message;
+}
+
+Status ReadMessageList(Fields* fields, std::vector<chat::Message>* messages) {
+  PUNA_ASSIGN_OR_RETURN(const Json* list, fields->FindObjects("messages", "openai.Message"));
+  if (list == nullptr || list->empty())
     return MakeError(ErrorCode::kInvalidArgument, "[] is too short - 'messages'");
-  for (const Json& item : list) {
-    if (!item.is_object()) return MakeError(ErrorCode::kInvalidArgument, "invalid message format");
-    chat::Message message;
-    message.role = ReadOpenAiRole(item);
-    message.thinking = JsonString(item, "reasoning", JsonString(item, "reasoning_content"));
-    message.tool_call_id = JsonString(item, "tool_call_id");
-    if (message.role == "tool") message.tool_name = ToolNameOf(item, *messages);
-    PUNA_RETURN_IF_ERROR(ReadOpenAiContent(item.value("content", Json()), &message));
-    PUNA_ASSIGN_OR_RETURN(message.tool_calls, ReadToolCalls(item.value("tool_calls", Json())));
+  for (const Json& item : *list) {
+    PUNA_ASSIGN_OR_RETURN(chat::Message message,
+                          ReadMessage(item, fields->OwnerOf("messages"), *messages));
     messages->push_back(std::move(message));
+  }
+  return {};
+}
+
+// What would change the answer and cannot be had.
+Status RefuseUnsupported(const Json& json) {
+  PUNA_RETURN_IF_ERROR(
+      RefuseFields(json, {{"functions", "use tools"}, {"function_call", "use tool_choice"}}));
+  const Json modalities = json.value("modalities", Json());
+  for (const Json& one : modalities) {
+    if (one != "text")
+      return MakeError(ErrorCode::kUnsupported, "modalities: only \"text\" is supported");
   }
   return {};
 }
@@ -86,10 +113,13 @@ Result<GenerationRequest> ReadRequest(const Json& json, StreamFields* stream) {
   if (request.top_logprobs < 0 || request.top_logprobs > 20) {
     return MakeError(ErrorCode::kInvalidArgument, "top_logprobs must be between 0 and 20");
   }
-  PUNA_RETURN_IF_ERROR(ReadMessageList(json, &request.messages));
+  PUNA_RETURN_IF_ERROR(RefuseUnsupported(json));
+  PUNA_RETURN_IF_ERROR(ReadMessageList(&fields, &request.messages));
   PUNA_RETURN_IF_ERROR(ReadChatTools(json, &fields, &request));
-  const std::string nested = JsonString(json.value("reasoning", Json()), "effort");
-  PUNA_RETURN_IF_ERROR(ReadEffort(JsonString(json, "reasoning_effort", nested), &request.think));
+  PUNA_ASSIGN_OR_RETURN(std::string effort, ReadNestedEffort(&fields));
+  fields.Read("reasoning_effort", &effort);
+  PUNA_RETURN_IF_ERROR(fields.status());
+  PUNA_RETURN_IF_ERROR(ReadEffort(effort, &request.think));
   PUNA_RETURN_IF_ERROR(ReadOpenAiFormat("response_format", json.value("response_format", Json()),
                                         &request.constraint));
   PUNA_RETURN_IF_ERROR(

@@ -26,8 +26,11 @@ chat::Message& AssistantTurn(std::vector<chat::Message>* messages) {
 // text.
 std::string ThinkingOf(const Json& item) {
   std::string text;
-  const Json summary = item.value("summary", Json::array());
-  for (const Json& part : summary) text += JsonString(part, "text");
+  for (const char* field : {"content", "summary"}) {
+    const Json parts = item.value(field, Json::array());
+    for (const Json& part : parts) text += JsonString(part, "text");
+    if (!text.empty()) break;
+  }
   return JsonString(item, "encrypted_content", text);
 }
 
@@ -59,7 +62,15 @@ Status ReadMessageItem(const Json& item, std::vector<chat::Message>* messages) {
 Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
   if (!item.is_object())
     return MakeError(ErrorCode::kInvalidArgument, "input items must be objects");
-  const std::string type = JsonString(item, "type", item.contains("role") ? "message" : "");
+  std::string type = item.contains("role") ? "message" : "";
+  std::string role, name, call_id, arguments;
+  Fields fields(item, "ResponsesRequest.input");
+  fields.Read("type", &type);
+  fields.Read("role", &role);
+  fields.Read("name", &name);
+  fields.Read("call_id", &call_id);
+  fields.Read("arguments", &arguments);
+  PUNA_RETURN_IF_ERROR(fields.status());
   if (type == "message") return ReadMessageItem(item, messages);
   if (type == "reasoning") {
     AssistantTurn(messages).thinking += ThinkingOf(item);
@@ -67,9 +78,9 @@ Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
   }
   if (type == "function_call") {
     chat::ToolCall call;
-    call.id = JsonString(item, "call_id");
-    call.name = JsonString(item, "name");
-    PUNA_ASSIGN_OR_RETURN(call.arguments, ParseToolArguments(JsonString(item, "arguments")));
+    call.id = call_id;
+    call.name = name;
+    PUNA_ASSIGN_OR_RETURN(call.arguments, ParseToolArguments(arguments));
     chat::Message& turn = AssistantTurn(messages);
     call.index = static_cast<int>(turn.tool_calls.size());
     turn.tool_calls.push_back(std::move(call));
@@ -78,7 +89,7 @@ Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
   if (type == "function_call_output") {
     chat::Message message;
     message.role = "tool";
-    message.tool_call_id = JsonString(item, "call_id");
+    message.tool_call_id = call_id;
     message.tool_name = NameOfCall(*messages, message.tool_call_id);
     PUNA_RETURN_IF_ERROR(ReadOpenAiContent(item.value("output", Json()), &message));
     messages->push_back(std::move(message));
@@ -88,8 +99,9 @@ Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
   return MakeError(ErrorCode::kInvalidArgument, "input item of type \"{}\" is not supported", type);
 }
 
-Status ReadInput(const Json& json, std::vector<chat::Message>* messages) {
-  if (const std::string instructions = JsonString(json, "instructions"); !instructions.empty()) {
+Status ReadInput(const Json& json, const std::string& instructions,
+                 std::vector<chat::Message>* messages) {
+  if (!instructions.empty()) {
     chat::Message& system = messages->emplace_back();
     system.role = "system";
     system.content = instructions;
@@ -136,13 +148,10 @@ Status ReadTool(const Json& tool, const std::string& prefix, std::vector<chat::T
 }
 
 Status RefuseStoredState(const Json& json) {
-  for (const char* field : {"previous_response_id", "conversation", "prompt"}) {
-    if (json.contains(field) && !json[field].is_null()) {
-      return MakeError(ErrorCode::kUnsupported,
-                       "{} is not supported: responses are not stored, send the whole input",
-                       field);
-    }
-  }
+  constexpr const char* kNotStored = "responses are not stored, send the whole input";
+  PUNA_RETURN_IF_ERROR(RefuseFields(json, {{"previous_response_id", kNotStored},
+                                           {"conversation", kNotStored},
+                                           {"prompt", kNotStored}}));
   if (json.value("background", Json()) == true)
     return MakeError(ErrorCode::kUnsupported, "background responses are not supported");
   return {};
@@ -174,6 +183,20 @@ Json EchoedFields(const Json& json) {
 
 Json EmptyPart() { return {{"type", "output_text"}, {"text", ""}, {"annotations", Json::array()}}; }
 
+// "auto": a prompt that is too long loses its oldest part; "disabled": it is an error.
+Status ReadTruncation(Fields* fields, GenerationRequest* request) {
+  std::string truncation;
+  fields->Read("truncation", &truncation);
+  PUNA_RETURN_IF_ERROR(fields->status());
+  if (truncation.empty()) return {};
+  if (truncation != "auto" && truncation != "disabled") {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "truncation is \"{}\", expected \"auto\" or \"disabled\"", truncation);
+  }
+  request->truncate = truncation == "auto";
+  return {};
+}
+
 }  // namespace
 
 Result<ResponsesRequest> ReadResponsesRequest(const Json& json) {
@@ -190,20 +213,28 @@ Result<ResponsesRequest> ReadResponsesRequest(const Json& json) {
   PUNA_RETURN_IF_ERROR(RefuseStoredState(json));
   if (request.top_logprobs < 0 || request.top_logprobs > 20)
     return MakeError(ErrorCode::kInvalidArgument, "top_logprobs must be between 0 and 20");
-  const Json include = json.value("include", Json());
+  std::vector<std::string> include;
+  std::string instructions;
+  fields.Read("include", &include);
+  fields.Read("instructions", &instructions);
+  PUNA_RETURN_IF_ERROR(fields.status());
   request.logprobs =
       std::find(include.begin(), include.end(), "message.output_text.logprobs") != include.end();
-  PUNA_RETURN_IF_ERROR(ReadInput(json, &request.messages));
-  const Json tools = json.value("tools", Json());
-  for (const Json& tool : tools) PUNA_RETURN_IF_ERROR(ReadTool(tool, "", &request.tools));
+  PUNA_RETURN_IF_ERROR(ReadTruncation(&fields, &request));
+  PUNA_RETURN_IF_ERROR(ReadInput(json, instructions, &request.messages));
+  PUNA_ASSIGN_OR_RETURN(const Json* tools, fields.FindObjects("tools", "responses.Tool"));
+  if (tools != nullptr) {
+    for (const Json& tool : *tools) PUNA_RETURN_IF_ERROR(ReadTool(tool, "", &request.tools));
+  }
   PUNA_ASSIGN_OR_RETURN(request.tool_choice,
                         ReadOpenAiToolChoice(json.value("tool_choice", Json()), &request.tools));
-  const std::string effort = JsonString(json.value("reasoning", Json()), "effort");
+  PUNA_ASSIGN_OR_RETURN(const std::string effort, ReadNestedEffort(&fields));
   PUNA_RETURN_IF_ERROR(ReadEffort(effort, &request.think));
-  const Json text = json.value("text", Json());
-  if (text.is_object())
+  PUNA_ASSIGN_OR_RETURN(const Json* text, fields.FindObject("text", "responses.Text"));
+  if (text != nullptr) {
     PUNA_RETURN_IF_ERROR(
-        ReadOpenAiFormat("text.format", text.value("format", Json()), &request.constraint));
+        ReadOpenAiFormat("text.format", text->value("format", Json()), &request.constraint));
+  }
   PUNA_RETURN_IF_ERROR(ReadOpenAiSampling(json, &fields, {"max_output_tokens"}, &request));
   out.echo = EchoedFields(json);
   return out;

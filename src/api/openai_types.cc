@@ -20,8 +20,16 @@ Result<std::string> ReadImageUrl(const Json& image) {
 Status ReadPart(const Json& part, chat::Message* message) {
   const std::string type = JsonString(part, "type");
   if (type == "text" || type == "input_text" || type == "output_text" || type == "refusal") {
+    const char* field = type == "refusal" ? "refusal" : "text";
+    const Json text = part.value(field, Json());
+    if (!text.is_string()) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "invalid message format: \"{}\" of a content part of type \"{}\" must be a "
+                       "string",
+                       field, type);
+    }
     if (!message->content.empty()) message->content += "\n";
-    message->content += JsonString(part, type == "refusal" ? "refusal" : "text");
+    message->content += text.get<std::string>();
     return {};
   }
   if (type == "image_url" || type == "input_image") {
@@ -105,13 +113,21 @@ Status ReadOpenAiSampling(const Json& json, Fields* fields,
 Status ReadStreamFields(Fields* fields, std::string_view owner, StreamFields* out) {
   fields->Read("stream", &out->stream);
   PUNA_RETURN_IF_ERROR(fields->status());
-  const Json* options = fields->Find("stream_options");
+  PUNA_ASSIGN_OR_RETURN(const Json* options,
+                        fields->FindObject("stream_options", "openai.StreamOptions"));
   if (options == nullptr) return {};
-  if (!options->is_object()) fields->Mismatch("stream_options", *options, "openai.StreamOptions");
-  PUNA_RETURN_IF_ERROR(fields->status());
   Fields nested(*options, fmt::format("{}.stream_options", owner));
   nested.Read("include_usage", &out->include_usage);
   return nested.status();
+}
+
+Status RefuseFields(const Json& json, std::initializer_list<RefusedField> fields) {
+  for (const auto& [name, reason] : fields) {
+    const auto found = json.find(name);
+    if (found != json.end() && !found->is_null())
+      return MakeError(ErrorCode::kUnsupported, "{} is not supported: {}", name, reason);
+  }
+  return {};
 }
 
 Status ReadOpenAiContent(const Json& content, chat::Message* message) {
@@ -177,9 +193,21 @@ Status ReadEffort(const std::string& effort, chat::Think* think) {
   return MakeError(ErrorCode::kInvalidArgument, "invalid reasoning value: '{}'", effort);
 }
 
+Result<std::string> ReadNestedEffort(Fields* fields) {
+  std::string effort;
+  PUNA_ASSIGN_OR_RETURN(const Json* reasoning, fields->FindObject("reasoning", "openai.Reasoning"));
+  if (reasoning == nullptr) return effort;
+  Fields inner(*reasoning, fields->OwnerOf("reasoning"));
+  inner.Read("effort", &effort);
+  PUNA_RETURN_IF_ERROR(inner.status());
+  return effort;
+}
+
 Status ReadOpenAiFormat(std::string_view field, const Json& format,
                         std::optional<grammar::Part>* constraint) {
   if (format.is_null()) return {};
+  if (!format.is_object())
+    return MakeError(ErrorCode::kInvalidArgument, "{} must be an object", field);
   const std::string type = JsonString(format, "type");
   if (type == "text") return {};
   if (type == "json_object") {

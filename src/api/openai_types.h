@@ -27,6 +27,13 @@ struct StreamFields {
 };
 Status ReadStreamFields(Fields* fields, std::string_view owner, StreamFields* out);
 
+// A field that is not honoured and may not be ignored: an error if it is there.
+struct RefusedField {
+  const char* name;
+  const char* reason;  // "use tools"
+};
+Status RefuseFields(const Json& json, std::initializer_list<RefusedField> fields);
+
 // A message's "content": a text, or parts of the types "text", "input_text", "output_text",
 // "refusal", "image_url" and "input_image".
 Status ReadOpenAiContent(const Json& content, chat::Message* message);
@@ -39,6 +46,8 @@ std::string ReadOpenAiRole(const Json& message);
 Result<ToolChoice> ReadOpenAiToolChoice(const Json& choice, std::vector<chat::Tool>* tools);
 // An effort: "none", "minimal", "low", ...
 Status ReadEffort(const std::string& effort, chat::Think* think);
+// The effort in "reasoning": {"effort"}; "" where there is none.
+Result<std::string> ReadNestedEffort(Fields* fields);
 // {"type": "text" | "json_object" | "json_schema", ...}; the schema stands in "json_schema" or
 // beside the type. `field` is its path in messages.
 Status ReadOpenAiFormat(std::string_view field, const Json& format,

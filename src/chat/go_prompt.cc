@@ -35,7 +35,21 @@ GoValue Anything(const Json* json) {
   return json != nullptr ? GoValue::FromJson(*json) : GoValue();
 }
 
-// Properties of a schema as Ollama's ToolProperty, which knows these keywords and no others.
+// What Ollama's types have no fields for, behind what they have: there it is lost, here the model
+// sees the whole definition.
+std::vector<GoField> WithOthers(std::vector<GoField> known, const Json* json) {
+  if (json == nullptr || !json->is_object()) return known;
+  const size_t fields = known.size();
+  for (const auto& [key, value] : json->items()) {
+    const auto is_key = [&key = key](const GoField& field) { return field.json_name == key; };
+    const auto end = known.begin() + static_cast<std::ptrdiff_t>(fields);
+    if (std::none_of(known.begin(), end, is_key))
+      known.push_back({key, GoValue::FromJson(value), key});
+  }
+  return known;
+}
+
+// Properties of a schema as Ollama's ToolProperty.
 GoValue Properties(const Json* properties);
 
 GoValue Property(const Json& json) {
@@ -47,13 +61,15 @@ GoValue Property(const Json& json) {
   }
   GoValue value = GoValue::Struct(
       "api.ToolProperty",
-      {{"AnyOf", GoValue::List(std::move(alternatives)), "anyOf", true},
-       {"Type", type != nullptr && type->is_array() ? Anything(type) : Text(type), "type", true},
-       {"Items", Anything(Member(&json, "items")), "items", true},
-       {"Description", Text(Member(&json, "description")), "description", true},
-       {"Enum", Anything(Member(&json, "enum")), "enum", true},
-       {"Properties", Properties(Member(&json, "properties")), "properties", true},
-       {"Required", Anything(Member(&json, "required")), "required", true}});
+      WithOthers({{"AnyOf", GoValue::List(std::move(alternatives)), "anyOf", true},
+                  {"Type", type != nullptr && type->is_array() ? Anything(type) : Text(type),
+                   "type", true},
+                  {"Items", Anything(Member(&json, "items")), "items", true},
+                  {"Description", Text(Member(&json, "description")), "description", true},
+                  {"Enum", Anything(Member(&json, "enum")), "enum", true},
+                  {"Properties", Properties(Member(&json, "properties")), "properties", true},
+                  {"Required", Anything(Member(&json, "required")), "required", true}},
+                 &json));
   return value.WithTypeScript(gotemplate::TypeScriptType(json));
 }
 
@@ -69,18 +85,22 @@ GoValue ToolToGo(const Tool& tool) {
   const Json* function = Member(&tool.definition, "function");
   const Json* parameters = Member(function, "parameters");
   const GoValue schema =
-      GoValue::Struct("api.ToolFunctionParameters",
-                      {{"Type", Text(Member(parameters, "type")), "type"},
-                       {"Defs", Anything(Member(parameters, "$defs")), "$defs", true},
-                       {"Items", Anything(Member(parameters, "items")), "items", true},
-                       {"Required", Anything(Member(parameters, "required")), "required", true},
-                       {"Properties", Properties(Member(parameters, "properties")), "properties"}})
+      GoValue::Struct(
+          "api.ToolFunctionParameters",
+          WithOthers({{"Type", Text(Member(parameters, "type")), "type"},
+                      {"Defs", Anything(Member(parameters, "$defs")), "$defs", true},
+                      {"Items", Anything(Member(parameters, "items")), "items", true},
+                      {"Required", Anything(Member(parameters, "required")), "required", true},
+                      {"Properties", Properties(Member(parameters, "properties")), "properties"}},
+                     parameters))
           .PrintedAsJson();
   const GoValue described =
-      GoValue::Struct("api.ToolFunction",
-                      {{"Name", Text(Member(function, "name")), "name"},
-                       {"Description", Text(Member(function, "description")), "description"},
-                       {"Parameters", schema, "parameters"}})
+      GoValue::Struct(
+          "api.ToolFunction",
+          WithOthers({{"Name", Text(Member(function, "name")), "name"},
+                      {"Description", Text(Member(function, "description")), "description"},
+                      {"Parameters", schema, "parameters"}},
+                     function))
           .PrintedAsJson();
   return GoValue::Struct("api.Tool",
                          {{"Type", Text(Member(&tool.definition, "type")), "type"},

@@ -332,6 +332,45 @@ TEST(OutputParser, CallsOfTheFamilies) {
   }
 }
 
+// What models write that their templates do not.
+TEST(OutputParser, CallsBesideTheTemplates) {
+  struct Case {
+    const char *format, *text, *expected;
+  };
+  const Case cases[] = {
+      {"harmony", "<|channel|>commentary to=functions.add json<|message|>{\"a\": 1}<|call|>",
+       R"(||0:add({"a":1}))"},
+      {"harmony",
+       "<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>analysis "
+       "to=functions.add code<|message|>{\"a\": 1}<|call|>",
+       R"(x||0:add({"a":1}))"},
+      {"harmony",
+       "<|start|>assistant to=functions.add<|channel|>commentary json<|message|>{\"a\": 1}",
+       R"(||0:add({"a":1}))"},
+      {"harmony",
+       "<|start|>assistant to=functions.add<|channel|>commentary <|constrain|>json<|message|>{}",
+       "||0:add({})"},
+      {"harmony", "<|channel|>commentary to=functions.add json<|message|>not an object",
+       "|<|channel|>commentary to=functions.add json<|message|>not an object|"},
+      {"granite3", "<|tool_call|> [{\"name\": \"add\", \"arguments\": {}}]<|/tool_call|>",
+       "||0:add({})"},
+      {"gemma", "```tool_code\nprint(add(a=1))\n```", R"(||0:add({"a":1}))"},
+      {"json", "```json\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n```",
+       R"(||0:add({"a":1}))"},
+      {"json", "```json\n{\"a\": 1}\n```", "|```json\n{\"a\": 1}\n```|"},
+      // Cut off by a limit: within an escape, a tag, a surrogate pair.
+      {"hermes", "<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"\\ud83d\\u",
+       "|<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"\\ud83d\\u|"},
+      {"hermes",
+       "<tool_call>{\"name\": \"add\", \"arguments\": {\"s\": \"} ]{ \\\"\\ud83d\\ude00\"}}</too",
+       "||0:add({\"s\":\"} ]{ \\\"\xF0\x9F\x98\x80\"})"},
+      {"qwen3-coder", "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</func",
+       "|<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</func|"},
+  };
+  for (const auto& [format, text, expected] : cases)
+    EXPECT_EQ(ParseAllWays(With(format), text), expected) << format << ": " << text;
+}
+
 TEST(OutputParser, GoTemplateTags) {
   const std::pair<const char*, const char*> tagged[] = {
       {"Well <tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>",

@@ -413,7 +413,10 @@ bool PatternReader::TakeName(std::string text) {
     static constexpr std::string_view kNamespace = "functions.";
     if (name.starts_with(kNamespace)) name.remove_prefix(kNamespace.size());
     if (const size_t end = name.find_first_of(" \n\t\r<["); end != std::string_view::npos) {
-      if (!Trimmed(name.substr(end)).starts_with("<|")) return false;
+      // Behind it Harmony may name the language of the arguments, with a mark or without.
+      const std::string_view rest = Trimmed(name.substr(end));
+      const bool is_word = rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == rest.npos;
+      if (!rest.starts_with("<|") && !(is_word && IsDeclared(name.substr(0, end)))) return false;
       name = name.substr(0, end);
     }
     if (program_.declared_only && !IsDeclared(name)) return false;

@@ -21,7 +21,7 @@ Tool Weather() {
   return {Json::parse(
       R"({"type": "function", "function": {"name": "get_weather", "description": "Weather <now>",
       "parameters": {"type": "object", "required": ["town"], "properties":
-        {"town": {"type": "string", "description": "Where", "title": "dropped"}, "days": {"type": ["integer", "null"]}}}}})")};
+        {"town": {"type": "string", "description": "Where", "title": "T"}, "days": {"type": ["integer", "null"]}}}}})")};
 }
 
 Message Call(Json arguments) {
@@ -162,7 +162,7 @@ TEST(GoPrompt, ToolsPrintAsOllamasJson) {
       Go("{{ json .Tools }}{{ if .Messages }}{{ end }}", request),
       R"([{"type":"function","function":{"name":"get_weather","description":"Weather \u003cnow\u003e","parameters":)"
       R"({"type":"object","required":["town"],"properties":{"days":{"type":["integer","null"]},)"
-      R"("town":{"type":"string","description":"Where"}}}}}])");
+      R"("town":{"type":"string","description":"Where","title":"T"}}}}}])");
   EXPECT_EQ(Go("{{ range .Tools }}{{ range $n, $p := .Function.Parameters.Properties }}{{ $n }}:{{ "
                "toTypeScriptType $p }},{{ end }}{{ end }}"
                "{{ if .Messages }}{{ end }}",

@@ -392,6 +392,7 @@ Status Creation::AddSmallLayers() {
   if (!request_.renderer.empty()) config_["renderer"] = request_.renderer;
   if (!request_.parser.empty()) config_["parser"] = request_.parser;
   if (!request_.requires_version.empty()) config_["requires"] = request_.requires_version;
+  for (const auto& [key, value] : request_.config.items()) config_[key] = value;
   return {};
 }
 

@@ -73,7 +73,8 @@ struct CreateRequest {
   Json parameters = Json::object();
   std::vector<Message> messages;
   std::string renderer, parser, requires_version;
-  std::string quantize;  // "", or the file type to convert to
+  Json config = Json::object();  // fields of the config, instead of what the files say
+  std::string quantize;          // "", or the file type to convert to
   // The importance matrix to quantize with: its file's name and the digest of the uploaded blob.
   std::vector<std::pair<std::string, std::string>> imatrix;
   // A draft model, which is stored beside the model, and the file type to convert it to.

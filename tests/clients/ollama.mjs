@@ -57,6 +57,9 @@ await check('ollama: abort in the middle', async () => {
 });
 
 await check('ollama: embeddings', async () => {
+  const { embeddings } = await ollama.embed({ model: 'embedder', input: ['Hello', 'Good night'] });
+  assert.equal(embeddings.length, 2);
+  assert.ok(Math.abs(Math.hypot(...embeddings[0]) - 1) < 1e-4);
   await assert.rejects(ollama.embed({ model: 'mini', input: 'x' }), /does not support embeddings/);
 });
 
@@ -73,7 +76,7 @@ await check('ollama: lists and manages models', async () => {
   await ollama.delete({ model: 'yours' });
   await assert.rejects(ollama.show({ model: 'mine' }), /not found/);
   await ollama.generate({ model: 'mini', prompt: '' });
-  assert.deepEqual((await ollama.ps()).models.map((model) => model.name), ['mini:latest']);
+  assert.ok((await ollama.ps()).models.some((model) => model.name === 'mini:latest'));
   assert.match((await ollama.version()).version, /^\d+\.\d+\.\d+/);
 });
 

@@ -72,6 +72,11 @@ await check('openai: responses with a tool', async () => {
 });
 
 await check('openai: embeddings', async () => {
+  const { data } = await openai.embeddings.create({ model: 'embedder', input: ['Hello', 'Good night'] });
+  assert.deepEqual(data.map((one) => one.index), [0, 1]);
+  assert.ok(Math.abs(Math.hypot(...data[0].embedding) - 1) < 1e-4);
+  const floats = await openai.embeddings.create({ model: 'embedder', input: 'Hello', encoding_format: 'float', dimensions: 8 });
+  assert.equal(floats.data[0].embedding.length, 8);
   await assert.rejects(openai.embeddings.create({ model: 'mini', input: 'x' }), /does not support embeddings/);
 });
 

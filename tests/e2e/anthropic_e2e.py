@@ -151,4 +151,4 @@ def models_in_anthropics_form(server):
 
 if __name__ == "__main__":
     main((Server, (whole, stop_sequences, stream, counts_tokens, blocks, fields, tool_choice_forces_calls,
-                   every_field_is_taken, browsers_may_call, models_in_anthropics_form)))
+                   browsers_may_call, models_in_anthropics_form, every_field_is_taken)))

@@ -1,8 +1,7 @@
 """docs/openapi.yaml as a test sees it: answers are checked against it, and which test uses what is written down.
 
 With PUNA_RECORD_API=FILE a script appends a JSON line for every operation and request field that a test used, with whether it was
-answered with success;
-tests/make_api_page.py makes docs/api.md of them.
+answered with success; tests/make_api_page.py makes docs/api.md of them.
 """
 import json
 import os
@@ -20,7 +19,7 @@ DESCRIPTION = ROOT / "docs" / "openapi.yaml"
 
 
 def paths_of(value, path=""):
-    """What make_api_page.py calls the parts of an answer."""
+    """What make_api_page.py calls the parts of a request or an answer."""
     if isinstance(value, list):
         for part in value:
             yield from paths_of(part, path + "[]")
@@ -39,6 +38,7 @@ class Contract:
         self.test = None
         self.operation = None  # whose answer is looked at
         self.seen = {}
+        self.unproven = set()  # fields that a script uses without a look at what they do
         if self.description:
             # {model} may have slashes; more literal paths come first.
             paths = sorted(self.description["paths"], key=lambda path: ("{" in path, path))
@@ -97,27 +97,29 @@ class Contract:
         name = self.schema_name(operation, template, reply.status, reply.headers.get("content-type", ""))
         if not name or not reply.body:
             return
-        error = {"OllamaError", "OpenAiError", "AnthropicError"}
-        kind = reply.headers.get("content-type", "")
+        self.check_body(name, reply.headers.get("content-type", ""), reply.body.decode())
+
+    def check_body(self, name, kind, body):
+        """A stream may end with an error in the form of its dialect."""
         if kind.startswith("application/x-ndjson"):
-            for line in reply.lines():
-                self.validate("OllamaError" if "error" in line and name not in error and "status" not in line else name, line)
+            for line in filter(None, body.splitlines()):
+                line = json.loads(line)
+                self.validate("OllamaError" if "error" in line and "status" not in line else name, line)
         elif kind.startswith("text/event-stream"):
-            for block in reply.body.decode().split("\n\n"):
+            for block in body.split("\n\n"):
                 data = block.rpartition("data: ")[2]
                 if data and data != "[DONE]":
-                    self.validate(name, json.loads(data))
+                    data = json.loads(data)
+                    self.validate("OpenAiError" if list(data) == ["error"] else name, data)
         else:
-            self.validate(name, reply.json())
+            self.validate(name, json.loads(body))
 
     def record(self, operation, template, request, status):
         if self.test is None:
             return
-        fields = [""]
-        if isinstance(request, dict):
-            options = request.get("options")
-            fields += list(request) + [f"options.{name}" for name in (options if isinstance(options, dict) else {})]
-        for field in fields:
+        for field in ["", *(paths_of(request) if isinstance(request, dict) else ())]:
+            if field in self.unproven:
+                continue
             key = (f"{operation.upper()} {template}|{field}", status < 400)
             self.seen.setdefault(key, self.test)
 

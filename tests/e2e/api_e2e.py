@@ -674,6 +674,7 @@ if __name__ == "__main__":
                    progress_and_the_error_behind_it, access,
                    a_client_that_leaves_stops_its_work, many_at_once, golden, embeddings_need_an_embedding_model,
                    structured_output, structured_output_for_openai, images_are_refused, wrong_types_name_the_field,
-                   sampling_options, tokenize_and_back, every_option_is_taken, fields_of_generate,
+                   sampling_options, tokenize_and_back, fields_of_generate,
                    tools_in_conversations, fields_of_create, watching,
-                   reranking_needs_a_rank_head, cloud_features_say_so, logprobs_are_the_models, sigterm_ends_well)))
+                   reranking_needs_a_rank_head, cloud_features_say_so, logprobs_are_the_models, every_option_is_taken,
+                   sigterm_ends_well)))

@@ -170,7 +170,7 @@ def structured_output(server):
               "additionalProperties": False}
     chat_format = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": schema}}
     contains(json.loads(text_of(chat(server, max_tokens=60, response_format=chat_format)))["n"], (3, 4, 5))
-    answer = respond(server, max_output_tokens=60, text={"format": {"type": "json_schema", "name": "n", "schema": schema}})
+    answer = respond(server, max_output_tokens=60, text={"format": {"type": "json_schema", "name": "n", "strict": True, "schema": schema}})
     contains(json.loads(answer.json()["output"][0]["content"][0]["text"])["n"], (3, 4, 5))
     contains("text.format.type", error_of(respond(server, text={"format": {"type": "yaml"}}), 400))
 
@@ -450,7 +450,7 @@ def responses_stream(server):
 
 
 if __name__ == "__main__":
-    main((Server, (every_field_is_taken, tool_choice_forces_calls, structured_output, chat_choices,
+    main((Server, (tool_choice_forces_calls, structured_output, chat_choices,
                    chat_limits_and_stops, chat_logprobs, chat_logit_bias, chat_tools, chat_roles, chat_reasoning,
                    chat_images, completions, compressed_bodies, embeddings_errors, embeddings, embeddings_say_when_they_cut, models,
-                   responses, responses_stream)), (contextlib.nullcontext, (logprobs_are_those_of_the_reference,)))
+                   responses, responses_stream, every_field_is_taken)), (contextlib.nullcontext, (logprobs_are_those_of_the_reference,)))

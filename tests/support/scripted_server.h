@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -43,7 +45,20 @@ class ScriptedServer : public ::testing::Test {
     const auto answer =
         http::Fetch({.method = "POST", .url = server_->url() + path, .body = std::move(body)});
     EXPECT_TRUE(answer) << answer.error().message;
-    return answer ? answer->body : "";
+    if (!answer) return "";
+    Record(path, *answer);
+    return answer->body;
+  }
+
+  // tests/e2e/answers_e2e.py checks what it finds there against docs/openapi.yaml.
+  static void Record(const std::string& path, const http::ClientResponse& answer) {
+    const char* file = std::getenv("PUNA_RECORD_ANSWERS");
+    if (file == nullptr) return;
+    std::ofstream(file, std::ios::app) << DumpJson({{"path", path},
+                                                    {"status", answer.status},
+                                                    {"content_type", answer.Header("content-type")},
+                                                    {"body", answer.body}})
+                                       << "\n";
   }
 
   // The next answer, whichever model gives it. `tokenizer` is that model's.
