@@ -219,8 +219,10 @@ void Sampling(Bench& bench) {
 
 void TextsAtOnce(Bench& bench) {
   const std::string text = bench.Text(25000, 1100).substr(0, 100000);
-  const Reply tokens =
-      PostOne(bench.target(), "/tokenize", {{"content", text}, {"model", bench.target().model}});
+  const std::string& model = bench.target().model;
+  Reply tokens = PostOne(bench.target(), "/tokenize", {{"content", text}, {"model", model}});
+  if (tokens.status == 404)
+    tokens = PostOne(bench.target(), "/api/tokenize", {{"text", text}, {"model", model}});
   if (tokens.status == 200) {
     bench.Note(fmt::format("S11 tokenize: {} bytes in {:.1f} ms, {:.1f} MB/s", text.size(),
                            1000 * tokens.seconds,

@@ -15,9 +15,8 @@ namespace puna::sampler {
 
 inline constexpr size_t kExponentials = 64;
 
-// Each number becomes its exponential; below -708 that is 0. REQUIRES: all are at most 0, none is
-// NaN.
-inline void TakeExponentials(std::array<double, kExponentials>* numbers) {
+// Each number becomes its exponential, and 0 if it is below -708, above 0 or none. Returns the sum.
+inline double TakeExponentials(std::array<double, kExponentials>* numbers) {
   constexpr double kLeast = -708;
   constexpr double kLog2E = 1.4426950408889634;
   // ln 2 in two parts; the first has so few bits that its products with exponents are exact.
@@ -41,34 +40,45 @@ inline void TakeExponentials(std::array<double, kExponentials>* numbers) {
                                1.0};
   using Pair = double __attribute__((vector_size(16)));
   using PairBits = int64_t __attribute__((vector_size(16)));
-  // Each step waits for the one before; several pairs side by side keep the processor busy.
-  constexpr size_t kPairs = 4;
+  // Each step waits for the one before; two pairs side by side, and even and odd powers apart, keep
+  // the processor busy.
+  constexpr size_t kPairs = 2;
+  Pair sums[kPairs] = {};
   for (size_t begin = 0; begin < kExponentials; begin += 2 * kPairs) {
-    Pair rest[kPairs], power[kPairs];
-    PairBits scale[kPairs], vanishes[kPairs];
-#pragma GCC unroll 4
+    Pair rest[kPairs], odd[kPairs], even[kPairs];
+    PairBits scale[kPairs], counts[kPairs];
+#pragma GCC unroll 2
     for (size_t i = 0; i < kPairs; ++i) {
       Pair number;
       std::memcpy(&number, numbers->data() + begin + 2 * i, sizeof(number));
-      vanishes[i] = number < kLeast;
-      number = vanishes[i] ? Pair{kLeast, kLeast} : number;
+      counts[i] = (number >= kLeast) & (number <= 0);
+      number = counts[i] ? number : Pair{kLeast, kLeast};
       const Pair shifted = number * kLog2E + kRounder;
       const Pair exponent = shifted - kRounder;
       rest[i] = (number - exponent * kLn2High) - exponent * kLn2Low;
       scale[i] = std::bit_cast<PairBits>(shifted) << 52;
-      power[i] = Pair{kTerms[0], kTerms[0]};
+      odd[i] = Pair{kTerms[0], kTerms[0]};
+      even[i] = Pair{kTerms[1], kTerms[1]};
     }
-#pragma GCC unroll 16
-    for (size_t term = 1; term < std::size(kTerms); ++term) {
-#pragma GCC unroll 4
-      for (size_t i = 0; i < kPairs; ++i) power[i] = power[i] * rest[i] + kTerms[term];
+#pragma GCC unroll 8
+    for (size_t term = 2; term < std::size(kTerms); term += 2) {
+#pragma GCC unroll 2
+      for (size_t i = 0; i < kPairs; ++i) {
+        const Pair square = rest[i] * rest[i];
+        odd[i] = odd[i] * square + kTerms[term];
+        even[i] = even[i] * square + kTerms[term + 1];
+      }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 2
     for (size_t i = 0; i < kPairs; ++i) {
-      const PairBits bits = (std::bit_cast<PairBits>(power[i]) + scale[i]) & ~vanishes[i];
+      const Pair power = odd[i] * rest[i] + even[i];
+      const PairBits bits = (std::bit_cast<PairBits>(power) + scale[i]) & counts[i];
+      sums[i] += std::bit_cast<Pair>(bits);
       std::memcpy(numbers->data() + begin + 2 * i, &bits, sizeof(bits));
     }
   }
+  const Pair sum = sums[0] + sums[1];
+  return sum[0] + sum[1];
 }
 
 }  // namespace puna::sampler

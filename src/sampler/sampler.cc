@@ -322,29 +322,32 @@ void Sampler::CollectNucleus(std::span<const float> logits) {
 double Sampler::SumOfWeights(std::span<const float> logits, float largest) const {
   static_assert(kExponentials == 64);
   std::array<double, kExponentials> weights;
-  std::array<double, 4> sums{};
+  double sum = 0;
   auto adjusted = adjusted_.begin();
   for (size_t begin = 0; begin < logits.size(); begin += weights.size()) {
     const size_t count = std::min(weights.size(), logits.size() - begin);
-    if (count < weights.size()) weights.fill(-HUGE_VAL);
-    for (size_t i = 0; i < count; ++i)
-      weights[i] = static_cast<double>(logits[begin + i]) - largest;
+    const float* block = logits.data() + begin;
+    if (count == weights.size()) {  // a loop of fixed length becomes vector instructions
+      for (size_t i = 0; i < kExponentials; ++i)
+        weights[i] = static_cast<double>(block[i]) - largest;
+    } else {
+      weights.fill(-HUGE_VAL);
+      for (size_t i = 0; i < count; ++i) weights[i] = static_cast<double>(block[i]) - largest;
+    }
     for (; adjusted != adjusted_.end() && std::cmp_less(adjusted->first, begin + count);
          ++adjusted) {
       weights[static_cast<size_t>(adjusted->first) - begin] =
           static_cast<double>(adjusted->second) - largest;
     }
-    for (double& weight : weights) weight = weight <= 0 ? weight : -HUGE_VAL;  // not finite
     if (!allowed_.empty()) {
       const uint64_t word = begin / 64 < allowed_.size() ? allowed_[begin / 64] : 0;
       for (size_t i = 0; i < weights.size(); ++i) {
         if (((word >> i) & 1) == 0) weights[i] = -HUGE_VAL;
       }
     }
-    TakeExponentials(&weights);
-    for (size_t i = 0; i < weights.size(); ++i) sums[i % sums.size()] += weights[i];
+    sum += TakeExponentials(&weights);  // those that are not finite count as 0
   }
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  return sum;
 }
 
 // The candidates' probabilities become the softmax's numerators; returns their sum. Differences to
@@ -355,15 +358,12 @@ double Sampler::SetWeights(float largest, double temperature) {
   double sum = 0;
   for (size_t begin = 0; begin < candidates_.size(); begin += weights.size()) {
     const size_t count = std::min(weights.size(), candidates_.size() - begin);
-    weights.fill(0);
+    weights.fill(-HUGE_VAL);
     for (size_t i = 0; i < count; ++i) {
       weights[i] = (static_cast<double>(candidates_[begin + i].logit) - largest) / temperature;
     }
-    TakeExponentials(&weights);
-    for (size_t i = 0; i < count; ++i) {
-      candidates_[begin + i].probability = weights[i];
-      sum += weights[i];
-    }
+    sum += TakeExponentials(&weights);
+    for (size_t i = 0; i < count; ++i) candidates_[begin + i].probability = weights[i];
   }
   return sum;
 }

@@ -412,12 +412,18 @@ TEST(Sampler, ExponentialsAreThoseOfTheStandardLibrary) {
     numbers[3] = 0;
     numbers[7] = -708 - round;
     numbers[9] = -kInfinity;
+    numbers[11] = kNan;
+    numbers[13] = 2;
     std::array<double, kExponentials> powers = numbers;
-    TakeExponentials(&powers);
+    const double sum = TakeExponentials(&powers);
+    double expected_sum = 0;
     for (size_t i = 0; i < numbers.size(); ++i) {
-      const double expected = numbers[i] < -708 ? 0 : std::exp(numbers[i]);
+      const bool counts = numbers[i] >= -708 && numbers[i] <= 0;
+      const double expected = counts ? std::exp(numbers[i]) : 0;
       ASSERT_NEAR(powers[i], expected, expected * 0x1p-51) << numbers[i];
+      expected_sum += expected;
     }
+    ASSERT_NEAR(sum, expected_sum, expected_sum * 1e-14);
   }
 }
 
