@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/plan_access.h"
 #include "backend/vulkan/plan_compiler.h"
 
 namespace puna::backend::vulkan {
@@ -17,35 +18,71 @@ constexpr uint32_t kThreads = 128;
 
 uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + size - 1) / size); }
 
-// Few rows: each weight is decoded once and meets them in registers; many: tiles in shared memory.
-Status RecordProduct(Recorder* to, uint32_t record, uint32_t type, uint32_t kind, bool aligned,
-                     uint32_t rows, uint32_t tokens, uint32_t heads) {
+}  // namespace
+
+// What the commands of a product depend on beside its record.
+struct PlanCompiler::Product {
+  uint32_t record = 0;
+  uint32_t type = 0;
+  uint32_t kind = kPlain;
+  bool aligned = false;  // input rows begin at multiples of 16 bytes
+  bool units = false;    // the matrix can be read a unit at a time (decode.glsl)
+  uint32_t rows = 0, heads = 1, per_row = 1;
+};
+
+namespace {
+
+using Product = PlanCompiler::Product;
+
+// Few rows: each weight is decoded once and meets them in registers. A gated pair has half the
+// rows of each matrix, and then an activation.
+Status RecordVector(Recorder* to, const Product& product, uint32_t tokens,
+                    const GatedOp* pair = nullptr) {
+  uint32_t at_once = 1;
+  while (product.kind != kChosen && at_once < tokens) at_once *= 2;
+  const uint32_t rows = pair != nullptr ? kVectorRows / 2 : kVectorRows;
+  const uint32_t constants[] = {
+      kVectorThreads,
+      product.type,
+      at_once,
+      product.kind,
+      product.aligned ? 1u : 0u,
+      product.units ? 1u : 0u,
+      rows,
+      pair != nullptr ? 1u : 0u,
+      pair != nullptr ? static_cast<uint32_t>(pair->activation) : 0u,
+      pair != nullptr && pair->clamp_activated ? 1u : 0u,
+  };
+  return to->Dispatch(
+      "matvec", constants, product.record,
+      {std::min(Groups(product.rows, rows), kMostGroups), Groups(tokens, at_once), product.heads},
+      tokens);
+}
+
+// Many rows: tiles in shared memory.
+Status RecordProduct(Recorder* to, const Product& product, uint32_t tokens) {
   if (tokens == 0) return {};
-  if (kind == kChosen || tokens <= kMostVectorTokens) {
-    uint32_t at_once = 1;
-    while (kind != kChosen && at_once < tokens) at_once *= 2;
-    const uint32_t constants[] = {kVectorThreads, type, at_once, kind, aligned ? 1u : 0u};
-    return to->Dispatch(
-        "matvec", constants, record,
-        {std::min(Groups(rows, kVectorRows), kMostGroups), Groups(tokens, at_once), heads}, tokens);
-  }
-  const uint32_t constants[] = {kTileThreads, type, 0, kind};
-  return to->Dispatch("matmul", constants, record,
-                      {Groups(rows, kTileRows), Groups(tokens, kTileTokens), heads}, tokens);
+  if (product.kind == kChosen || tokens <= kMostVectorTokens)
+    return RecordVector(to, product, tokens);
+  const uint32_t constants[] = {kTileThreads, product.type, 0, product.kind};
+  return to->Dispatch("matmul", constants, product.record,
+                      {Groups(product.rows, kTileRows), Groups(tokens, kTileTokens), product.heads},
+                      tokens);
 }
 
 // What the adapters of the rows add to a product that was just recorded.
-Status RecordAdapters(Recorder* to, const PassShape& shape, uint32_t record, RowKind rows,
-                      uint32_t kind, uint32_t out_rows, uint32_t count, uint32_t heads) {
+Status RecordAdapters(Recorder* to, const PassShape& shape, const Product& product, RowKind rows,
+                      uint32_t count) {
   if (count == 0) return {};
-  const uint32_t constants[] = {kVectorThreads, static_cast<uint32_t>(rows), kind};
+  const uint32_t record = product.record, heads = product.heads;
+  const uint32_t constants[] = {kVectorThreads, static_cast<uint32_t>(rows), product.kind};
   for (uint32_t i = 0; i < shape.adapters; ++i) {
     to->Barrier();
     PUNA_RETURN_IF_ERROR(
         to->Dispatch("low_rank_in", constants, record, {shape.most_rank, count, heads}, i));
     to->Barrier();
     PUNA_RETURN_IF_ERROR(to->Dispatch("low_rank_out", constants, record,
-                                      {Groups(out_rows, kVectorThreads), count, heads}, i));
+                                      {Groups(product.rows, kVectorThreads), count, heads}, i));
   }
   return {};
 }
@@ -54,8 +91,9 @@ bool Aligned(const Matrix& m) { return m.offset % 4 == 0 && m.stride % 4 == 0; }
 
 }  // namespace
 
-Status PlanCompiler::AddProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
-                                const View& source, const View& result) {
+Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightId bias,
+                                                        uint32_t kind, ProductParams params,
+                                                        const View& source, const View& result) {
   const Weight& shape = plan_->weights[static_cast<size_t>(weight)];
   PUNA_ASSIGN_OR_RETURN(const DeviceMatrix matrix, weights_->Matrix(weight));
   PUNA_ASSIGN_OR_RETURN(params.bias, weights_->Floats(bias));
@@ -67,25 +105,137 @@ Status PlanCompiler::AddProduct(WeightId weight, WeightId bias, uint32_t kind, P
   params.rows = static_cast<uint>(shape.rows);
   params.row_bytes = matrix.row_bytes;
   params.weight_id = static_cast<uint>(weight);
-  const RowKind rows = rows_;
-  const uint32_t record = Record(params), type = static_cast<uint32_t>(matrix.type);
-  const uint32_t heads = kind == kHeads ? static_cast<uint32_t>(shape.experts) : 1;
-  const uint32_t per_row = kind == kChosen ? params.used : 1;
-  const bool aligned = Aligned(params.source) && params.in_stride % 4 == 0;
-  compiled_.steps.push_back({.record = [=](Recorder* to, const PassShape& shape_of_pass) -> Status {
-                               const uint32_t count = shape_of_pass.rows(rows) * per_row;
-                               PUNA_RETURN_IF_ERROR(RecordProduct(to, record, type, kind, aligned,
-                                                                  params.rows, count, heads));
-                               return RecordAdapters(to, shape_of_pass, record, rows, kind,
-                                                     params.rows, count, heads);
-                             },
-                             .reads = {source},
-                             .writes = {result},
-                             .hidden = kind == kChosen,
-                             .narrow = true});
+  Product product;
+  product.record = Record(params);
+  product.type = static_cast<uint32_t>(matrix.type);
+  product.kind = kind;
+  product.aligned = Aligned(params.source) && params.in_stride % 4 == 0;
+  product.units = product.aligned && shape.cols % 32 == 0 && matrix.row_bytes % 16 == 0;
+  product.rows = params.rows;
+  product.heads = kind == kHeads ? static_cast<uint32_t>(shape.experts) : 1;
+  product.per_row = kind == kChosen ? params.used : 1;
   compiled_.narrow_per_token =
-      std::max<int64_t>(compiled_.narrow_per_token, int64_t{per_row} * heads);
+      std::max<int64_t>(compiled_.narrow_per_token, int64_t{product.per_row} * product.heads);
+  return product;
+}
+
+Status PlanCompiler::AddProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
+                                const View& source, const View& result,
+                                std::initializer_list<View> also_read) {
+  PUNA_ASSIGN_OR_RETURN(const Product product,
+                        MakeProduct(weight, bias, kind, params, source, result));
+  const RowKind rows = rows_;
+  Step step{.record = [=](Recorder* to, const PassShape& shape) -> Status {
+              const uint32_t count = shape.rows(rows) * product.per_row;
+              PUNA_RETURN_IF_ERROR(RecordProduct(to, product, count));
+              return RecordAdapters(to, shape, product, rows, count);
+            },
+            .reads = {source},
+            .writes = {result},
+            .hidden = kind == kChosen,
+            .narrow = true};
+  step.reads.insert(step.reads.end(), also_read);
+  compiled_.steps.push_back(std::move(step));
   return {};
+}
+
+bool PlanCompiler::DeadBehind(size_t op, const View& view) const {
+  for (size_t i = op + 1; i < plan_->ops.size(); ++i) {
+    const OpAccess access = AccessOf(plan_->ops[i]);
+    const auto overlaps = [&](const View& other) { return Overlap(other, view); };
+    if (std::ranges::any_of(access.reads, overlaps)) return false;
+    for (const View& written : access.writes) {
+      if (written.buffer == view.buffer && written.offset <= view.offset &&
+          written.offset + written.width >= view.offset + view.width)
+        return true;
+    }
+  }
+  return !Overlap(plan_->output, view);
+}
+
+// out = a + product, where the product is used for nothing else.
+Result<bool> PlanCompiler::AddSumOfProduct(size_t first) {
+  const auto* product = std::get_if<MatMulOp>(&plan_->ops[first]);
+  const auto* sum =
+      first + 1 < plan_->ops.size() ? std::get_if<AddOp>(&plan_->ops[first + 1]) : nullptr;
+  if (product == nullptr || sum == nullptr || sum->scale != 1) return false;
+  View other = sum->a;
+  if (Same(sum->a, product->out)) {
+    other = sum->b;
+  } else if (!Same(sum->b, product->out)) {
+    return false;
+  }
+  // What a workgroup reads of `in` another must not have written.
+  if (Overlap(other, product->out) || Overlap(sum->out, product->in)) return false;
+  if (!Same(sum->out, other) && Overlap(sum->out, other)) return false;
+  if (!Same(sum->out, product->out) &&
+      (Overlap(sum->out, product->out) || !DeadBehind(first + 1, product->out)))
+    return false;
+  ProductParams params{.residual = MatrixOf(other)};
+  PUNA_RETURN_IF_ERROR(
+      AddProduct(product->weight, product->bias, kPlain, params, product->in, sum->out, {other}));
+  return true;
+}
+
+// out = f(gate) * up, where gate and up are products of the same rows and used for nothing else.
+Result<bool> PlanCompiler::AddGatedPair(size_t first) {
+  if (first + 2 >= plan_->ops.size()) return false;
+  const auto* one = std::get_if<MatMulOp>(&plan_->ops[first]);
+  const auto* two = std::get_if<MatMulOp>(&plan_->ops[first + 1]);
+  const auto* gated = std::get_if<GatedOp>(&plan_->ops[first + 2]);
+  if (one == nullptr || two == nullptr || gated == nullptr || !Same(one->in, two->in)) return false;
+  if (Same(gated->gate, two->out)) std::swap(one, two);
+  if (!Same(gated->gate, one->out) || !Same(gated->up, two->out)) return false;
+  if (Overlap(one->out, two->out) || Overlap(gated->out, one->in)) return false;
+  for (const View* part : {&one->out, &two->out}) {
+    if (Overlap(*part, one->in)) return false;
+    if (!Same(*part, gated->out) && (Overlap(*part, gated->out) || !DeadBehind(first + 2, *part)))
+      return false;
+  }
+  PUNA_ASSIGN_OR_RETURN(const DeviceMatrix gate_matrix, weights_->Matrix(one->weight));
+  PUNA_ASSIGN_OR_RETURN(const DeviceMatrix up_matrix, weights_->Matrix(two->weight));
+  if (gate_matrix.type != up_matrix.type) return false;
+
+  PUNA_ASSIGN_OR_RETURN(const Product gate,
+                        MakeProduct(one->weight, one->bias, kPlain, {}, one->in, one->out));
+  PUNA_ASSIGN_OR_RETURN(const Product up,
+                        MakeProduct(two->weight, two->bias, kPlain, {}, two->in, two->out));
+  ProductParams params{
+      .up_weight = up_matrix.address, .limit = gated->limit, .alpha = gated->alpha};
+  PUNA_ASSIGN_OR_RETURN(params.up_bias, weights_->Floats(two->bias));
+  PUNA_ASSIGN_OR_RETURN(const Product pair,
+                        MakeProduct(one->weight, one->bias, kPlain, params, one->in, gated->out));
+  // The three ops one after the other, for many rows and with adapters.
+  const size_t apart = compiled_.steps.size();
+  PUNA_RETURN_IF_ERROR(Add(*gated));
+  const auto activate = std::move(compiled_.steps.back().record);
+  compiled_.steps.resize(apart);
+  const RowKind rows = rows_;
+  compiled_.steps.push_back(
+      {.record = [=, gated = *gated](Recorder* to, const PassShape& shape) -> Status {
+         const uint32_t count = shape.rows(rows);
+         if (count == 0) return {};
+         if (count <= kMostVectorTokens && shape.adapters == 0)
+           return RecordVector(to, pair, count, &gated);
+         for (const Product& product : {gate, up}) {
+           PUNA_RETURN_IF_ERROR(RecordProduct(to, product, count));
+           PUNA_RETURN_IF_ERROR(RecordAdapters(to, shape, product, rows, count));
+           if (shape.adapters > 0) to->Barrier();  // both use the same memory for narrow products
+         }
+         to->Barrier();
+         return activate(to, shape);
+       },
+       .reads = {one->in},
+       .writes = {one->out, two->out, gated->out},
+       .narrow = true});
+  return true;
+}
+
+Result<size_t> PlanCompiler::AddJoined(size_t first) {
+  PUNA_ASSIGN_OR_RETURN(const bool pair, AddGatedPair(first));
+  if (pair) return 3;
+  PUNA_ASSIGN_OR_RETURN(const bool sum, AddSumOfProduct(first));
+  return sum ? 2 : 0;
 }
 
 Status PlanCompiler::Add(const MatMulOp& op) {
@@ -93,7 +243,7 @@ Status PlanCompiler::Add(const MatMulOp& op) {
 }
 
 Status PlanCompiler::Add(const HeadMatMulOp& op) {
-  ProductParams params;
+  ProductParams params{};
   params.in_stride = static_cast<uint>(op.in_stride);
   params.out_stride = static_cast<uint>(op.out_stride);
   return AddProduct(op.weight, kNoWeight, kHeads, params, op.in, op.out);
@@ -148,7 +298,7 @@ Status PlanCompiler::Add(const ExpertsOp& op) {
         NewSlot({.row_floats = (width + 3) / 4 * 4, .kind = rows_, .rows_per_row = used}), width);
   };
   const View up = pair_slot(hidden), down = pair_slot(op.out.width);
-  ProductParams params;
+  ProductParams params{};
   params.chosen_slot = static_cast<uint>(chosen_slots_[route]);
   params.weight_slot = static_cast<uint>(weight_slots_[route]);
   params.used = static_cast<uint>(used);

@@ -139,6 +139,12 @@ struct ProductParams {
   uint weight_id;
   uint shared_input;  // of chosen: the `used` rows of a token have one input
   uint weigh;         // of chosen: multiply the product by the weight of the expert
+  Matrix residual;    // of plain ones: added to the product; width 0: none
+  // Of a gated pair: result = f(product of weight) * product of up_weight, in the same type.
+  uint64_t up_weight;
+  uint64_t up_bias;
+  float limit;
+  float alpha;
 };
 
 struct RouteParams {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <variant>
 
+#include "backend/plan_access.h"
 #include "base/check.h"
 
 namespace puna::backend::vulkan {
@@ -33,10 +34,6 @@ enum SelectKind : uint32_t { kSelect, kSelectInPlace, kPool, kAnswer, kAnswerRow
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + size - 1) / size); }
-
-bool Overlap(const View& a, const View& b) {
-  return a.buffer == b.buffer && a.offset < b.offset + b.width && b.offset < a.offset + a.width;
-}
 
 }  // namespace
 
@@ -73,7 +70,10 @@ Result<CompiledPlan> PlanCompiler::Compile() {
       AddInput();
     }
     const size_t first = compiled_.steps.size();
-    PUNA_RETURN_IF_ERROR(std::visit([this](const auto& op) { return Add(op); }, plan_->ops[i]));
+    PUNA_ASSIGN_OR_RETURN(const size_t joined, AddJoined(i));
+    if (joined == 0) {
+      PUNA_RETURN_IF_ERROR(std::visit([this](const auto& op) { return Add(op); }, plan_->ops[i]));
+    }
     for (size_t s = first; s < compiled_.steps.size(); ++s) {
       for (const auto* views : {&compiled_.steps[s].reads, &compiled_.steps[s].writes}) {
         for (const View& view : *views) {
@@ -82,6 +82,7 @@ Result<CompiledPlan> PlanCompiler::Compile() {
         }
       }
     }
+    if (joined > 0) i += joined - 1;
     if (std::holds_alternative<SelectRowsOp>(plan_->ops[i])) {
       compiled_.slots[static_cast<size_t>(std::get<SelectRowsOp>(plan_->ops[i]).in.buffer)].kind =
           RowKind::kTokens;

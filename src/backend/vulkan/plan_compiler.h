@@ -99,6 +99,8 @@ class PlanCompiler {
   PlanCompiler(const Plan* plan, const CompileOptions& options, WeightUpload* weights);
   Result<CompiledPlan> Compile();
 
+  struct Product;  // one product of a step
+
  private:
   // One per op kind; a kind without one does not compile.
   Status Add(const EmbedOp& op);
@@ -153,8 +155,17 @@ class PlanCompiler {
                   Activation activation = Activation::kIdentity, bool clamp_activated = false);
   void AddReduce(uint32_t kind, const ReduceParams& params, int64_t runs,
                  std::initializer_list<View> reads, const View& result);
+  Result<Product> MakeProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
+                              const View& source, const View& result);
   Status AddProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
-                    const View& source, const View& result);
+                    const View& source, const View& result,
+                    std::initializer_list<View> also_read = {});
+  // Ops from `first` on that one step can do; how many it took, 0: none.
+  Result<size_t> AddJoined(size_t first);
+  Result<bool> AddSumOfProduct(size_t first);
+  Result<bool> AddGatedPair(size_t first);
+  // Whether what `op` leaves in a view is read by no later one.
+  bool DeadBehind(size_t op, const View& view) const;
   void AddStore(const View& k, const View& v, const CacheParams& cache, int64_t kv_heads,
                 int64_t k_size, int64_t v_size, bool half);
   CacheParams CacheOf(int64_t offset, int64_t kv_heads, int64_t k_size, int64_t v_size,

@@ -17,24 +17,59 @@ constexpr int64_t kChunkBytes = int64_t{256} << 20;
 // Rows are gathered and decoded so many bytes at a time.
 constexpr int64_t kBatchBytes = int64_t{8} << 20;
 
-constexpr TensorType kDecodedByShaders[] = {
-    TensorType::kF32,  TensorType::kF16,    TensorType::kBF16,   TensorType::kQ4_0,
-    TensorType::kQ4_1, TensorType::kQ5_0,   TensorType::kQ5_1,   TensorType::kQ8_0,
-    TensorType::kQ2_K, TensorType::kQ3_K,   TensorType::kQ4_K,   TensorType::kQ5_K,
-    TensorType::kQ6_K, TensorType::kIQ4_NL, TensorType::kIQ4_XS, TensorType::kMXFP4};
+// A type that the shaders decode. Of each block `body` bytes from `body_offset` on come first; they
+// are at one end of the block, and decode.glsl knows the same numbers. 0: a type without blocks.
+struct DeviceType {
+  TensorType type;
+  int64_t body_offset = 0, body = 0;
+};
+constexpr DeviceType kDeviceTypes[] = {
+    {TensorType::kF32},          {TensorType::kF16},           {TensorType::kBF16},
+    {TensorType::kQ4_0, 2, 16},  {TensorType::kQ4_1, 4, 16},   {TensorType::kQ5_0, 6, 16},
+    {TensorType::kQ5_1, 8, 16},  {TensorType::kQ8_0, 2, 32},   {TensorType::kQ2_K, 0, 80},
+    {TensorType::kQ3_K, 0, 96},  {TensorType::kQ4_K, 0, 144},  {TensorType::kQ5_K, 0, 176},
+    {TensorType::kQ6_K, 0, 208}, {TensorType::kIQ4_NL, 2, 16}, {TensorType::kIQ4_XS, 8, 128},
+    {TensorType::kMXFP4, 1, 16}};
+
+const DeviceType* FindDeviceType(TensorType type) {
+  const auto* found = std::ranges::find(kDeviceTypes, type, &DeviceType::type);
+  return found == std::end(kDeviceTypes) ? nullptr : found;
+}
 
 TensorType TypeOnDevice(TensorType type) {
-  if (std::ranges::find(kDecodedByShaders, type) != std::end(kDecodedByShaders)) return type;
+  if (FindDeviceType(type) != nullptr) return type;
   return type == TensorType::kF64 ? TensorType::kF32 : TensorType::kF16;
 }
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+int64_t RowBytesOnDevice(TensorType type, int64_t cols) {
+  const int64_t bytes = quant::BytesFor(type, cols);
+  return FindDeviceType(type)->body == 0 ? bytes : RoundUp(bytes, 16);
+}
+
+void SplitBlocks(const uint8_t* row, int64_t cols, const DeviceType& type, uint8_t* out) {
+  const quant::TypeTraits& traits = quant::TraitsOf(type.type);
+  const int64_t blocks = cols / traits.block_elements, rest = traits.block_bytes - type.body;
+  const int64_t rest_offset = type.body_offset == 0 ? type.body : 0;
+  uint8_t* rests = out + blocks * type.body;
+  for (int64_t b = 0; b < blocks; ++b) {
+    const uint8_t* block = row + b * traits.block_bytes;
+    std::memcpy(out + b * type.body, block + type.body_offset, static_cast<size_t>(type.body));
+    std::memcpy(rests + b * rest, block + rest_offset, static_cast<size_t>(rest));
+  }
+}
+
 // One row of `weight` in the type that it has on the device.
 void ConvertRow(const uint8_t* row, const Weight& weight, TensorType type,
                 std::vector<float>* values, uint8_t* out) {
   if (weight.type == type) {
-    std::memcpy(out, row, static_cast<size_t>(weight.RowBytes()));
+    const DeviceType& device = *FindDeviceType(type);
+    if (device.body != 0) {
+      SplitBlocks(row, weight.cols, device, out);
+    } else {
+      std::memcpy(out, row, static_cast<size_t>(weight.RowBytes()));
+    }
     return;
   }
   values->resize(static_cast<size_t>(weight.cols));
@@ -88,7 +123,7 @@ Result<uint64_t> WeightUpload::PlaceWeight(const Weight& weight, TensorType type
   const Key key{weight.data, weight.cols, weight.rows * weight.experts, stride, type};
   const auto found = placed_.find(key);
   if (found != placed_.end()) return found->second;
-  const int64_t bytes = weight.experts * weight.rows * quant::BytesFor(type, weight.cols);
+  const int64_t bytes = weight.experts * weight.rows * RowBytesOnDevice(type, weight.cols);
   PUNA_ASSIGN_OR_RETURN(const uint64_t address, Place({.weight = &weight, .type = type}, bytes));
   placed_.emplace(key, address);
   return address;
@@ -98,7 +133,7 @@ Result<DeviceMatrix> WeightUpload::Matrix(WeightId id) {
   const Weight& weight = plan_->weights[static_cast<size_t>(id)];
   DeviceMatrix matrix;
   matrix.type = TypeOnDevice(weight.type);
-  matrix.row_bytes = static_cast<uint32_t>(quant::BytesFor(matrix.type, weight.cols));
+  matrix.row_bytes = static_cast<uint32_t>(RowBytesOnDevice(matrix.type, weight.cols));
   matrix.expert_bytes = static_cast<uint64_t>(weight.rows) * matrix.row_bytes;
   PUNA_ASSIGN_OR_RETURN(matrix.address, PlaceWeight(weight, matrix.type));
   return matrix;
@@ -116,7 +151,7 @@ Result<uint64_t> WeightUpload::Constants(std::vector<float> values) {
 
 Status WeightUpload::UploadRows(const Request& request, std::vector<uint8_t>* rows) {
   const Weight& weight = *request.weight;
-  const int64_t row_bytes = quant::BytesFor(request.type, weight.cols);
+  const int64_t row_bytes = RowBytesOnDevice(request.type, weight.cols);
   const int64_t at_once = std::max<int64_t>(1, kBatchBytes / row_bytes);
   const int64_t all = weight.experts * weight.rows;
   std::vector<float> values;
@@ -146,7 +181,7 @@ Status WeightUpload::Upload(const std::function<bool(int64_t, int64_t)>& progres
     }
     PUNA_RETURN_IF_ERROR(UploadRows(request, &rows));
     done += RoundUp(request.weight->experts * request.weight->rows *
-                        quant::BytesFor(request.type, request.weight->cols),
+                        RowBytesOnDevice(request.type, request.weight->cols),
                     kAlignment);
     if (progress && !progress(std::min(done, bytes_), bytes_))
       return MakeError(ErrorCode::kCancelled, "loading was cancelled");

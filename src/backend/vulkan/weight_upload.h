@@ -1,5 +1,8 @@
-// The weights of a plan on the device. A matrix keeps the blocks of its file; types that the
-// shaders do not decode become float16 (float64: float32). Vectors become float32.
+// The weights of a plan on the device. A matrix keeps its quantized values, in an order that is
+// read 16 bytes at a time: of each block of a row first the part whose length is a multiple of 16,
+// block after block; behind all of them what is left of each (mostly scales), block after block;
+// then up to 15 bytes, so that the next row is aligned. Types that the shaders do not decode become
+// float16 (float64: float32). Vectors become float32.
 #ifndef PUNA_BACKEND_VULKAN_WEIGHT_UPLOAD_H_
 #define PUNA_BACKEND_VULKAN_WEIGHT_UPLOAD_H_
 

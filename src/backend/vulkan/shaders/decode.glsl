@@ -1,63 +1,260 @@
-// Eight consecutive values of a weight row. The blocks are those of GGUF, byte for byte (the folders
-// of quant/ describe them). The type is a specialization constant: one module serves all, and a
-// pipeline contains the one it needs.
+// Weight values. The blocks are those of GGUF (the folders of quant/ describe them), but in a row
+// their bodies come first, 16-byte aligned, and what is left of each behind them (weight_upload.h).
+// The type is a specialization constant: one module serves all, and a pipeline contains the one it
+// needs.
 layout(constant_id = 1) const uint kType = 0;  // as in GGUF
 
 const uint kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ4_1 = 3, kQ5_0 = 6, kQ5_1 = 7, kQ8_0 = 8, kQ2_K = 10, kQ3_K = 11,
            kQ4_K = 12, kQ5_K = 13, kQ6_K = 14, kIQ4_NL = 20, kIQ4_XS = 23, kBF16 = 30, kMXFP4 = 39;
 
+const bool kPlainType = kType == kF32 || kType == kF16 || kType == kBF16;
+const bool kHasLevels = kType == kIQ4_NL || kType == kIQ4_XS || kType == kMXFP4;
+const uint kBlock = kType >= kQ2_K && kType <= kQ6_K || kType == kIQ4_XS ? 256 : 32;
+// Bytes of a block's body, and of the rest.
+const uint kBody = kType == kQ8_0     ? 32
+                   : kType == kQ2_K   ? 80
+                   : kType == kQ3_K   ? 96
+                   : kType == kQ4_K   ? 144
+                   : kType == kQ5_K   ? 176
+                   : kType == kQ6_K   ? 208
+                   : kType == kIQ4_XS ? 128
+                                      : 16;
+const uint kRest = kType == kQ4_1 || kType == kQ2_K       ? 4
+                   : kType == kQ5_0                       ? 6
+                   : kType == kQ5_1 || kType == kIQ4_XS   ? 8
+                   : kType == kQ3_K                       ? 14
+                   : kType == kQ4_K || kType == kQ5_K     ? 0
+                   : kType == kMXFP4                      ? 1
+                                                          : 2;
+
+layout(buffer_reference, scalar, buffer_reference_align = 8) readonly buffer Pairs { uvec2 v[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer Quads { uvec4 v[]; };
+
+uint64_t BodyOf(uint64_t row, uint block) { return row + uint64_t(block * kBody); }
+uint64_t RestOf(uint64_t row, uint block, uint columns) {
+  return row + uint64_t(columns / kBlock * kBody + block * kRest);
+}
+
+// The levels of 4-bit types that have a table; in shared memory, because invocations look up
+// different ones.
+shared float levels[16];
 const float kIq4Levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 const float kFp4Levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+// To be called by all invocations before anything is decoded.
+void PrepareDecode() {
+  if (!kHasLevels) return;
+  if (gl_LocalInvocationIndex == 0) {
+    [[unroll]] for (uint i = 0; i < 16; ++i) levels[i] = kType == kMXFP4 ? kFp4Levels[i] : kIq4Levels[i];
+  }
+  barrier();
+}
+
+uint Byte(uint64_t address, uint i) { return uint(Bytes(address).v[i]); }
+uint ByteOf(uvec2 bytes, uint i) { return (i < 4 ? bytes.x >> 8 * i : bytes.y >> 8 * (i - 4)) & 255; }
+vec4 FloatsOf(uint bytes) { return vec4(bytes & 255, bytes >> 8 & 255, bytes >> 16 & 255, bytes >> 24); }
+vec4 SignedFloatsOf(uint bytes) {
+  const int b = int(bytes);
+  return vec4(bitfieldExtract(b, 0, 8), bitfieldExtract(b, 8, 8), bitfieldExtract(b, 16, 8), bitfieldExtract(b, 24, 8));
+}
+vec4 LevelsOf(uint bytes) {
+  return vec4(levels[bytes & 15], levels[bytes >> 8 & 15], levels[bytes >> 16 & 15], levels[bytes >> 24 & 15]);
+}
+// Four bits, each as bit 4 of a byte.
+uint SpreadBits(uint four) { return (four * 0x00204081u & 0x01010101u) << 4; }
+
+// 32 weights that lie together: value i of q[j] is scale[j / 2] * q[j][i] + offset[j / 2], for column
+// UnitColumn(unit, j) + i.
+struct Unit {
+  vec4 q[8];
+  vec4 scale, offset;
+};
+const bool kHasOffset = !(kPlainType || kHasLevels || kType == kQ8_0);
+
+uint UnitColumn(uint unit, uint j) {
+  if (kType == kQ4_K || kType == kQ5_K) return unit / 2 * 64 + unit % 2 * 16 + j / 4 * 32 + j % 4 * 4;
+  if (kType == kQ2_K || kType == kQ3_K || kType == kQ6_K) return unit / 4 * 128 + unit % 4 * 8 + j / 2 * 32 + j % 2 * 4;
+  return unit * 32 + j * 4;
+}
+
+Unit PlainUnit(uint64_t row, uint unit) {
+  Unit u;
+  u.scale = vec4(1);
+  u.offset = vec4(0);
+  [[unroll]] for (uint j = 0; j < 8; ++j) {
+    if (kType == kF32) {
+      u.q[j] = Vectors(row).v[unit * 8 + j];
+    } else if (j % 2 == 0) {
+      const uvec4 b = Quads(row).v[unit * 4 + j / 2];
+      u.q[j] = kType == kF16 ? vec4(unpackHalf2x16(b.x), unpackHalf2x16(b.y))
+                             : uintBitsToFloat(uvec4(b.x << 16, b.x & 0xffff0000u, b.y << 16, b.y & 0xffff0000u));
+      u.q[j + 1] = kType == kF16 ? vec4(unpackHalf2x16(b.z), unpackHalf2x16(b.w))
+                                 : uintBitsToFloat(uvec4(b.z << 16, b.z & 0xffff0000u, b.w << 16, b.w & 0xffff0000u));
+    }
+  }
+  return u;
+}
+
+float Fp4Scale(uint e) { return uintBitsToFloat(e < 2 ? 0x00200000u << e : (e - 1) << 23); }  // 2^(e - 128)
+
+Unit SmallUnit(uint64_t row, uint unit, uint columns) {
+  const uint64_t body = BodyOf(row, unit), rest = RestOf(row, unit, columns);
+  Unit u;
+  u.offset = vec4(0);
+  if (kType == kMXFP4) {
+    u.scale = vec4(Fp4Scale(Byte(rest, 0)));
+  } else {
+    u.scale = vec4(HalfAt(rest));
+  }
+  const uvec4 b = Quads(body).v[0];
+  if (kType == kQ8_0) {
+    const uvec4 c = Quads(body).v[1];
+    [[unroll]] for (uint j = 0; j < 4; ++j) {
+      u.q[j] = SignedFloatsOf(b[j]);
+      u.q[j + 4] = SignedFloatsOf(c[j]);
+    }
+    return u;
+  }
+  uint fifth = 0;
+  if (kType == kQ5_0 || kType == kQ5_1) {
+    const uint64_t bits = rest + (kType == kQ5_0 ? 2 : 4);
+    fifth = uint(Halves(bits).v[0]) | uint(Halves(bits).v[1]) << 16;
+  }
+  [[unroll]] for (uint j = 0; j < 4; ++j) {
+    uint low = b[j] & 0x0f0f0f0fu, high = b[j] >> 4 & 0x0f0f0f0fu;
+    if (kHasLevels) {
+      u.q[j] = LevelsOf(low);
+      u.q[j + 4] = LevelsOf(high);
+      continue;
+    }
+    if (kType == kQ5_0 || kType == kQ5_1) {
+      low |= SpreadBits(fifth >> 4 * j & 15);
+      high |= SpreadBits(fifth >> (16 + 4 * j) & 15);
+    }
+    u.q[j] = FloatsOf(low);
+    u.q[j + 4] = FloatsOf(high);
+  }
+  if (kType == kQ4_0) u.offset = -8 * u.scale;
+  if (kType == kQ5_0) u.offset = -16 * u.scale;
+  if (kType == kQ4_1 || kType == kQ5_1) u.offset = vec4(HalfAt(rest + 2));
+  return u;
+}
+
+// Scales and minima of sub-blocks 2 * chunk and 2 * chunk + 1, of the head of a Q4_K or Q5_K block.
+uvec4 ScalesAndMinima(uvec4 head, uint chunk) {
+  uint scales = head.y & 0x3f3f3f3fu, minima = head.z & 0x3f3f3f3fu;
+  if (chunk >= 2) {
+    scales = head.w & 0x0f0f0f0fu | head.y >> 2 & 0x30303030u;
+    minima = head.w >> 4 & 0x0f0f0f0fu | head.z >> 2 & 0x30303030u;
+  }
+  const uint shift = chunk % 2 * 16;
+  return uvec4(scales >> shift & 255, scales >> (shift + 8) & 255, minima >> shift & 255, minima >> (shift + 8) & 255);
+}
+
+// Of Q4_K and Q5_K: both nibbles of 16 bytes.
+Unit NibbleUnit(uint64_t row, uint unit) {
+  const uint64_t body = BodyOf(row, unit / 8);
+  const uint chunk = unit % 8 / 2, part = unit % 2;
+  const uvec4 head = Quads(body).v[0];
+  const uvec4 b = Quads(body).v[(kType == kQ5_K ? 3 : 1) + chunk * 2 + part];
+  uvec4 low = b & 0x0f0f0f0fu, high = b >> 4 & 0x0f0f0f0fu;
+  if (kType == kQ5_K) {
+    const uvec4 fifth = Quads(body).v[1 + part] >> 2 * chunk;
+    low |= (fifth & 0x01010101u) << 4;
+    high |= (fifth >> 1 & 0x01010101u) << 4;
+  }
+  Unit u;
+  [[unroll]] for (uint j = 0; j < 4; ++j) {
+    u.q[j] = FloatsOf(low[j]);
+    u.q[j + 4] = FloatsOf(high[j]);
+  }
+  const vec2 d = unpackHalf2x16(head.x);
+  const vec4 sm = vec4(ScalesAndMinima(head, chunk));
+  u.scale = d.x * sm.xxyy;
+  u.offset = -d.y * sm.zzww;
+  return u;
+}
+
+// The scale of sub-block `i` of Q3_K.
+float Q3Scale(uint64_t rest, uint i) {
+  const uint four = i < 8 ? Byte(rest, i) & 15 : Byte(rest, i - 8) >> 4;
+  const uint two = Byte(rest + 8, i % 4) >> (i / 4 * 2) & 3;
+  return float(int(four | two << 4) - 32);
+}
+
+// Of Q2_K, Q3_K and Q6_K: eight columns in each quarter of half a block.
+Unit QuarterUnit(uint64_t row, uint unit, uint columns) {
+  const uint block = unit / 8, part = unit % 8 / 4, eighth = unit % 4;
+  const uint64_t body = BodyOf(row, block), rest = RestOf(row, block, columns);
+  Unit u;
+  uvec2 words[4];
+  if (kType == kQ6_K) {
+    const uvec2 a = Pairs(body).v[part * 8 + eighth], b = Pairs(body).v[part * 8 + 4 + eighth];
+    const uvec2 high = Pairs(body).v[16 + part * 4 + eighth];
+    words = uvec2[4](a & 0x0f0f0f0fu | (high & 0x03030303u) << 4, b & 0x0f0f0f0fu | (high >> 2 & 0x03030303u) << 4,
+                     a >> 4 & 0x0f0f0f0fu | (high >> 4 & 0x03030303u) << 4,
+                     b >> 4 & 0x0f0f0f0fu | (high >> 6 & 0x03030303u) << 4);
+    const uvec2 scales = Pairs(body).v[24 + part];
+    const float d = HalfAt(rest);
+    [[unroll]] for (uint q = 0; q < 4; ++q)
+      u.scale[q] = d * float(bitfieldExtract(int(ByteOf(scales, 2 * q + eighth / 2)), 0, 8));
+    u.offset = -32 * u.scale;
+  } else if (kType == kQ2_K) {
+    const uvec2 a = Pairs(body).v[2 + part * 4 + eighth], scales = Pairs(body).v[part];
+    const vec2 d = unpackHalf2x16(Uints(rest).v[0]);
+    [[unroll]] for (uint q = 0; q < 4; ++q) {
+      const uint scale = ByteOf(scales, 2 * q + eighth / 2);
+      words[q] = a >> 2 * q & 0x03030303u;
+      u.scale[q] = d.x * float(scale & 15);
+      u.offset[q] = -d.y * float(scale >> 4);
+    }
+  } else {
+    const uvec2 a = Pairs(body).v[4 + part * 4 + eighth], high = Pairs(body).v[eighth] >> 4 * part;
+    const float d = HalfAt(rest + 12);
+    [[unroll]] for (uint q = 0; q < 4; ++q) {
+      words[q] = a >> 2 * q & 0x03030303u | (high >> q & 0x01010101u) << 2;
+      u.scale[q] = d * Q3Scale(rest, part * 8 + 2 * q + eighth / 2);
+    }
+    u.offset = -4 * u.scale;
+  }
+  [[unroll]] for (uint q = 0; q < 4; ++q) {
+    u.q[2 * q] = FloatsOf(words[q].x);
+    u.q[2 * q + 1] = FloatsOf(words[q].y);
+  }
+  return u;
+}
+
+float Iq4XsScale(uint64_t rest, uint sub) {
+  const uint low = Byte(rest + 4, sub / 2) >> (sub % 2 * 4) & 15, high = uint(Halves(rest + 2).v[0]) >> (2 * sub) & 3;
+  return HalfAt(rest) * float(int(low | high << 4) - 32);
+}
+
+Unit Iq4XsUnit(uint64_t row, uint unit, uint columns) {
+  const uint64_t rest = RestOf(row, unit / 8, columns);
+  const uint sub = unit % 8;
+  const uvec4 b = Quads(BodyOf(row, unit / 8)).v[sub];
+  Unit u;
+  u.scale = vec4(Iq4XsScale(rest, sub));
+  u.offset = vec4(0);
+  [[unroll]] for (uint j = 0; j < 4; ++j) {
+    u.q[j] = LevelsOf(b[j]);
+    u.q[j + 4] = LevelsOf(b[j] >> 4);
+  }
+  return u;
+}
+
+// REQUIRES: the row is 16-byte aligned (of types with blocks all are) and `columns` a multiple of 32.
+Unit UnitAt(uint64_t row, uint unit, uint columns) {
+  if (kPlainType) return PlainUnit(row, unit);
+  if (kType == kQ4_K || kType == kQ5_K) return NibbleUnit(row, unit);
+  if (kType == kQ2_K || kType == kQ3_K || kType == kQ6_K) return QuarterUnit(row, unit, columns);
+  if (kType == kIQ4_XS) return Iq4XsUnit(row, unit, columns);
+  return SmallUnit(row, unit, columns);
+}
 
 struct Eight {
   vec4 low, high;
 };
-
-uint Byte(uint64_t address, uint i) { return uint(Bytes(address).v[i]); }
-
-// Eight bytes; the names say how the address is aligned.
-uvec2 Load1(uint64_t address) {
-  Bytes b = Bytes(address);
-  return uvec2(uint(b.v[0]) | uint(b.v[1]) << 8 | uint(b.v[2]) << 16 | uint(b.v[3]) << 24,
-               uint(b.v[4]) | uint(b.v[5]) << 8 | uint(b.v[6]) << 16 | uint(b.v[7]) << 24);
-}
-uvec2 Load2(uint64_t address) {
-  Halves h = Halves(address);
-  return uvec2(uint(h.v[0]) | uint(h.v[1]) << 16, uint(h.v[2]) | uint(h.v[3]) << 16);
-}
-uvec2 Load4(uint64_t address) { return uvec2(Uints(address).v[0], Uints(address).v[1]); }
-
-// Of each byte the `mask` bits from `shift` on.
-Eight Fields(uvec2 bytes, uint shift, uint mask) {
-  const uvec4 shifts = uvec4(0, 8, 16, 24) + shift;
-  return Eight(vec4((uvec4(bytes.x) >> shifts) & mask), vec4((uvec4(bytes.y) >> shifts) & mask));
-}
-uvec4 Low(uvec2 bytes, uint shift, uint mask) { return (uvec4(bytes.x) >> (uvec4(0, 8, 16, 24) + shift)) & mask; }
-uvec4 High(uvec2 bytes, uint shift, uint mask) { return (uvec4(bytes.y) >> (uvec4(0, 8, 16, 24) + shift)) & mask; }
-
-Eight Scaled(Eight e, float scale, float offset) { return Eight(e.low * scale + offset, e.high * scale + offset); }
-
-Eight Levels16(uvec4 low, uvec4 high, float scale) {
-  return Eight(vec4(kIq4Levels[low.x], kIq4Levels[low.y], kIq4Levels[low.z], kIq4Levels[low.w]) * scale,
-               vec4(kIq4Levels[high.x], kIq4Levels[high.y], kIq4Levels[high.z], kIq4Levels[high.w]) * scale);
-}
-Eight LevelsFp4(uvec4 low, uvec4 high, float scale) {
-  return Eight(vec4(kFp4Levels[low.x], kFp4Levels[low.y], kFp4Levels[low.z], kFp4Levels[low.w]) * scale,
-               vec4(kFp4Levels[high.x], kFp4Levels[high.y], kFp4Levels[high.z], kFp4Levels[high.w]) * scale);
-}
-
-// One bit of `bits` for each of the eight values, the first from `first` on.
-Eight Bits(uint bits, uint first) {
-  const uvec4 shifts = uvec4(0, 1, 2, 3) + first;
-  return Eight(vec4((uvec4(bits) >> shifts) & 1), vec4((uvec4(bits) >> (shifts + 4)) & 1));
-}
-
-// Scale and minimum of sub-block `i` of Q4_K and Q5_K, of the twelve bytes at `scales`.
-uvec2 ScaleAndMin(uint64_t scales, uint i) {
-  if (i < 4) return uvec2(Byte(scales, i) & 63, Byte(scales, i + 4) & 63);
-  return uvec2(Byte(scales, i + 4) & 15 | Byte(scales, i - 4) >> 6 << 4,
-               Byte(scales, i + 4) >> 4 | Byte(scales, i) >> 6 << 4);
-}
 
 float F32Or16(uint64_t row, uint column) {
   if (kType == kF32) return Floats(row).v[column];
@@ -75,101 +272,72 @@ Eight DecodePlain(uint64_t row, uint column, uint columns) {
   return e;
 }
 
+Eight Scaled(vec4 low, vec4 high, float scale, float offset) {
+  return Eight(low * scale + offset, high * scale + offset);
+}
+
 // Of the types with blocks of 32.
-Eight DecodeSmallBlock(uint64_t row, uint column) {
-  const uint block = column / 32, at = column % 16, shift = (column % 32) / 16 * 4;
-  if (kType == kQ4_0) {
-    const uint64_t b = row + block * 18;
-    const float d = HalfAt(b);
-    return Scaled(Fields(Load2(b + 2 + at), shift, 15), d, -8 * d);
-  }
-  if (kType == kQ4_1) {
-    const uint64_t b = row + block * 20;
-    return Scaled(Fields(Load4(b + 4 + at), shift, 15), HalfAt(b), HalfAt(b + 2));
-  }
-  if (kType == kQ5_0 || kType == kQ5_1) {
-    const uint64_t b = row + block * (kType == kQ5_0 ? 22 : 24);
-    const uint64_t high = b + (kType == kQ5_0 ? 2 : 4);
-    const uint bits = uint(Halves(high).v[0]) | uint(Halves(high).v[1]) << 16;
-    const Eight e = Fields(Load2(high + 4 + at), shift, 15), fifth = Bits(bits, column % 32);
-    const float d = HalfAt(b);
-    return Scaled(Eight(e.low + 16 * fifth.low, e.high + 16 * fifth.high), d,
-                  kType == kQ5_0 ? -16 * d : HalfAt(b + 2));
-  }
+Eight DecodeSmall(uint64_t row, uint column, uint columns) {
+  const uint block = column / 32, at = column % 32;
+  const uint64_t body = BodyOf(row, block), rest = RestOf(row, block, columns);
   if (kType == kQ8_0) {
-    const uint64_t b = row + block * 34;
-    const uvec2 bytes = Load2(b + 2 + column % 32);
-    const ivec4 low = ivec4(bitfieldExtract(int(bytes.x), 0, 8), bitfieldExtract(int(bytes.x), 8, 8),
-                            bitfieldExtract(int(bytes.x), 16, 8), bitfieldExtract(int(bytes.x), 24, 8));
-    const ivec4 high = ivec4(bitfieldExtract(int(bytes.y), 0, 8), bitfieldExtract(int(bytes.y), 8, 8),
-                             bitfieldExtract(int(bytes.y), 16, 8), bitfieldExtract(int(bytes.y), 24, 8));
-    return Scaled(Eight(vec4(low), vec4(high)), HalfAt(b), 0);
+    const uvec2 b = Pairs(body).v[at / 8];
+    return Scaled(SignedFloatsOf(b.x), SignedFloatsOf(b.y), HalfAt(rest), 0);
   }
-  if (kType == kIQ4_NL) {
-    const uint64_t b = row + block * 18;
-    const uvec2 bytes = Load2(b + 2 + at);
-    return Levels16(Low(bytes, shift, 15), High(bytes, shift, 15), HalfAt(b));
+  uvec2 b = Pairs(body).v[at % 16 / 8] >> at / 16 * 4 & 0x0f0f0f0fu;
+  if (kType == kMXFP4) return Scaled(LevelsOf(b.x), LevelsOf(b.y), Fp4Scale(Byte(rest, 0)), 0);
+  const float d = HalfAt(rest);
+  if (kType == kIQ4_NL) return Scaled(LevelsOf(b.x), LevelsOf(b.y), d, 0);
+  if (kType == kQ5_0 || kType == kQ5_1) {
+    const uint64_t bits = rest + (kType == kQ5_0 ? 2 : 4);
+    const uint fifth = (uint(Halves(bits).v[0]) | uint(Halves(bits).v[1]) << 16) >> at;
+    b |= uvec2(SpreadBits(fifth & 15), SpreadBits(fifth >> 4 & 15));
   }
-  // MXFP4: the levels are doubled, so the scale is 2^(e - 128).
-  const uint64_t b = row + block * 17;
-  const uvec2 bytes = Load1(b + 1 + at);
-  const uint e = Byte(b, 0);
-  const float d = uintBitsToFloat(e < 2 ? 0x00200000u << e : (e - 1) << 23);
-  return LevelsFp4(Low(bytes, shift, 15), High(bytes, shift, 15), d);
+  float offset = kType == kQ4_0 ? -8 * d : -16 * d;
+  if (kType == kQ4_1 || kType == kQ5_1) offset = HalfAt(rest + 2);
+  return Scaled(FloatsOf(b.x), FloatsOf(b.y), d, offset);
 }
 
 // Of the types with blocks of 256.
-Eight DecodeLargeBlock(uint64_t row, uint column) {
-  const uint block = column / 256, e = column % 256;
-  const uint part = e / 128, quarter = e % 128 / 32, l = e % 32;  // of those with 2 bits in a byte
-  if (kType == kQ2_K) {
-    const uint64_t b = row + block * 84;
-    const uint scale = Byte(b, e / 16);
-    return Scaled(Fields(Load4(b + 16 + part * 32 + l), 2 * quarter, 3), HalfAt(b + 80) * float(scale & 15),
-                  -HalfAt(b + 82) * float(scale >> 4));
-  }
-  if (kType == kQ3_K) {
-    const uint64_t b = row + block * 110;
-    const uint i = e / 16;
-    const uint four = i < 8 ? Byte(b + 96, i) & 15 : Byte(b + 96, i - 8) >> 4;
-    const uint two = Byte(b + 104, i % 4) >> (i / 4 * 2) & 3;
-    const Eight low = Fields(Load2(b + 32 + part * 32 + l), 2 * quarter, 3);
-    const Eight high = Fields(Load2(b + l), part * 4 + quarter, 1);
-    const float d = HalfAt(b + 108) * float(int(four | two << 4) - 32);
-    return Scaled(Eight(low.low + 4 * high.low, low.high + 4 * high.high), d, -4 * d);
-  }
+Eight DecodeLarge(uint64_t row, uint column, uint columns) {
+  const uint block = column / 256, e = column % 256, eighth = e % 32 / 8;
+  const uint part = e / 128, quarter = e % 128 / 32;
+  const uint64_t body = BodyOf(row, block), rest = RestOf(row, block, columns);
   if (kType == kQ4_K || kType == kQ5_K) {
-    const bool five = kType == kQ5_K;
-    const uint64_t b = row + block * (five ? 176 : 144);
-    const uint chunk = e / 64, half_of = e % 64 / 32;
-    const uvec2 sm = ScaleAndMin(b + 4, e / 32);
-    Eight q = Fields(Load4(b + (five ? 48 : 16) + chunk * 32 + l), half_of * 4, 15);
-    if (five) {
-      const Eight fifth = Fields(Load4(b + 16 + l), e / 32, 1);
-      q = Eight(q.low + 16 * fifth.low, q.high + 16 * fifth.high);
-    }
-    return Scaled(q, HalfAt(b) * float(sm.x), -HalfAt(b + 2) * float(sm.y));
+    const uint chunk = e / 64, high = e % 64 / 32;
+    const uvec4 head = Quads(body).v[0];
+    uvec2 b = Pairs(body).v[(kType == kQ5_K ? 6 : 2) + chunk * 4 + eighth] >> 4 * high & 0x0f0f0f0fu;
+    if (kType == kQ5_K) b |= (Pairs(body).v[2 + eighth] >> e / 32 & 0x01010101u) << 4;
+    const uvec4 sm = ScalesAndMinima(head, chunk);
+    const vec2 d = unpackHalf2x16(head.x);
+    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d.x * float(high == 0 ? sm.x : sm.y), -d.y * float(high == 0 ? sm.z : sm.w));
   }
   if (kType == kQ6_K) {
-    const uint64_t b = row + block * 210;
-    const Eight low = Fields(Load2(b + part * 64 + quarter % 2 * 32 + l), quarter / 2 * 4, 15);
-    const Eight high = Fields(Load2(b + 128 + part * 32 + l), 2 * quarter, 3);
-    const float d = HalfAt(b + 208) * float(bitfieldExtract(int(Byte(b + 192, e / 16)), 0, 8));
-    return Scaled(Eight(low.low + 16 * high.low, low.high + 16 * high.high), d, -32 * d);
+    const uvec2 low = Pairs(body).v[part * 8 + quarter % 2 * 4 + eighth] >> quarter / 2 * 4 & 0x0f0f0f0fu;
+    const uvec2 b = low | (Pairs(body).v[16 + part * 4 + eighth] >> 2 * quarter & 0x03030303u) << 4;
+    const float d = HalfAt(rest) * float(bitfieldExtract(int(Byte(body + 192, e / 16)), 0, 8));
+    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d, -32 * d);
   }
-  // IQ4_XS
-  const uint64_t b = row + block * 136;
+  if (kType == kQ2_K) {
+    const uvec2 b = Pairs(body).v[2 + part * 4 + eighth] >> 2 * quarter & 0x03030303u;
+    const uint scale = Byte(body, e / 16);
+    const vec2 d = unpackHalf2x16(Uints(rest).v[0]);
+    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d.x * float(scale & 15), -d.y * float(scale >> 4));
+  }
+  if (kType == kQ3_K) {
+    const uvec2 high = Pairs(body).v[eighth] >> (4 * part + quarter) & 0x01010101u;
+    const uvec2 b = Pairs(body).v[4 + part * 4 + eighth] >> 2 * quarter & 0x03030303u | high << 2;
+    const float d = HalfAt(rest + 12) * Q3Scale(rest, e / 16);
+    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d, -4 * d);
+  }
   const uint sub = e / 32;
-  const uint stored = Byte(b + 4, sub / 2) >> (sub % 2 * 4) & 15 | (uint(Halves(b + 2).v[0]) >> (2 * sub) & 3) << 4;
-  const uvec2 bytes = Load4(b + 8 + sub * 16 + e % 16);
-  const uint shift = e % 32 / 16 * 4;
-  return Levels16(Low(bytes, shift, 15), High(bytes, shift, 15), HalfAt(b) * float(int(stored) - 32));
+  const uvec2 b = Pairs(body).v[sub * 2 + e % 16 / 8] >> e % 32 / 16 * 4;
+  return Scaled(LevelsOf(b.x), LevelsOf(b.y), Iq4XsScale(rest, sub), 0);
 }
 
 // Values [column, column + 8) of a row of `columns`; column is a multiple of 8.
 Eight Decode(uint64_t row, uint column, uint columns) {
-  if (kType == kF32 || kType == kF16 || kType == kBF16) return DecodePlain(row, column, columns);
-  if (kType == kQ2_K || kType == kQ3_K || kType == kQ4_K || kType == kQ5_K || kType == kQ6_K || kType == kIQ4_XS)
-    return DecodeLargeBlock(row, column);
-  return DecodeSmallBlock(row, column);
+  if (kPlainType) return DecodePlain(row, column, columns);
+  if (kBlock == 256) return DecodeLarge(row, column, columns);
+  return DecodeSmall(row, column, columns);
 }

@@ -9,6 +9,7 @@ layout(constant_id = 3) const bool kAdds = false;
 OP_RECORD(EmbedParams);
 
 void main() {
+  PrepareDecode();
   const EmbedParams p = EmbedParamsRecord(push.op).p;
   const uint column = gl_GlobalInvocationID.x * 8, token = gl_WorkGroupID.y;
   if (column >= p.result.width) return;

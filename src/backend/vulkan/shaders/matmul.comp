@@ -4,6 +4,7 @@
 // output values, y: tiles of input rows, z: heads.
 #include "common.glsl"
 #include "decode.glsl"
+#include "products.glsl"
 
 layout(constant_id = 3) const uint kKind = 0;
 const uint kHeads = 1;
@@ -37,6 +38,7 @@ void LoadInputs(ProductParams p, uint first_token, uint tokens, uint offset, uin
 }
 
 void main() {
+  PrepareDecode();
   const ProductParams p = ProductParamsRecord(push.op).p;
   const uint first_row = gl_WorkGroupID.x * kRows, first_token = gl_WorkGroupID.y * kTokens;
   const uint head = gl_WorkGroupID.z, tokens = push.number;
@@ -66,9 +68,7 @@ void main() {
   [[unroll]] for (uint t = 0; t < 4; ++t) {
     [[unroll]] for (uint r = 0; r < 4; ++r) {
       if (first_row + r0 + r >= p.rows || first_token + t0 + t >= tokens) continue;
-      float sum = sums[r][t];
-      if (p.bias != 0) sum += Floats(p.bias).v[head * p.rows + first_row + r0 + r];
-      Row(p.result, first_token + t0 + t).v[offset + first_row + r0 + r] = sum;
+      PutProduct(p, first_token + t0 + t, offset, head, first_row + r0 + r, sums[r][t]);
     }
   }
 }
