@@ -10,11 +10,13 @@ namespace {
 
 // As in matvec.comp and matmul.comp.
 enum ProductKind : uint32_t { kPlain, kHeads, kChosen };
-constexpr uint32_t kVectorThreads = 64, kVectorRows = 2, kMostVectorTokens = 8;
+constexpr uint32_t kVectorThreads = 128, kVectorRows = 2, kMostVectorTokens = 8;
+// Of most devices; a workgroup with other subgroups takes more or fewer rows.
+constexpr uint32_t kUsualSubgroup = 32;
 constexpr uint32_t kTileThreads = 128, kTileRows = 64, kTileTokens = 32;
 // What every device allows in each direction of a grid.
 constexpr uint32_t kMostGroups = 65535;
-constexpr uint32_t kThreads = 128;
+constexpr uint32_t kThreads = 128, kLowRankThreads = 64;
 
 uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + size - 1) / size); }
 
@@ -41,6 +43,7 @@ Status RecordVector(Recorder* to, const Product& product, uint32_t tokens,
   uint32_t at_once = 1;
   while (product.kind != kChosen && at_once < tokens) at_once *= 2;
   const uint32_t rows = pair != nullptr ? kVectorRows / 2 : kVectorRows;
+  const uint32_t of_group = rows * kVectorThreads / kUsualSubgroup;
   const uint32_t constants[] = {
       kVectorThreads,
       product.type,
@@ -52,11 +55,12 @@ Status RecordVector(Recorder* to, const Product& product, uint32_t tokens,
       pair != nullptr ? 1u : 0u,
       pair != nullptr ? static_cast<uint32_t>(pair->activation) : 0u,
       pair != nullptr && pair->clamp_activated ? 1u : 0u,
+      at_once == 1 ? 2u : 1u,
   };
-  return to->Dispatch(
-      "matvec", constants, product.record,
-      {std::min(Groups(product.rows, rows), kMostGroups), Groups(tokens, at_once), product.heads},
-      tokens);
+  return to->Dispatch("matvec", constants, product.record,
+                      {std::min(Groups(product.rows, of_group), kMostGroups),
+                       Groups(tokens, at_once), product.heads},
+                      tokens);
 }
 
 // Many rows: tiles in shared memory.
@@ -75,19 +79,19 @@ Status RecordAdapters(Recorder* to, const PassShape& shape, const Product& produ
                       uint32_t count) {
   if (count == 0) return {};
   const uint32_t record = product.record, heads = product.heads;
-  const uint32_t constants[] = {kVectorThreads, static_cast<uint32_t>(rows), product.kind};
+  const uint32_t constants[] = {kLowRankThreads, static_cast<uint32_t>(rows), product.kind};
   for (uint32_t i = 0; i < shape.adapters; ++i) {
     to->Barrier();
     PUNA_RETURN_IF_ERROR(
         to->Dispatch("low_rank_in", constants, record, {shape.most_rank, count, heads}, i));
     to->Barrier();
     PUNA_RETURN_IF_ERROR(to->Dispatch("low_rank_out", constants, record,
-                                      {Groups(product.rows, kVectorThreads), count, heads}, i));
+                                      {Groups(product.rows, kLowRankThreads), count, heads}, i));
   }
   return {};
 }
 
-bool Aligned(const Matrix& m) { return m.offset % 4 == 0 && m.stride % 4 == 0; }
+bool Aligned(const Matrix& m) { return m.address % 16 == 0 && m.stride % 4 == 0; }
 
 }  // namespace
 

@@ -11,10 +11,10 @@ namespace puna::backend::vulkan {
 using uint = uint32_t;
 #endif
 
-// Columns [offset, offset + width) of buffer `slot`, whose rows are `stride` floats apart.
+// `width` columns of a buffer whose rows are `stride` floats apart. The address of its first value
+// is put in when memory is taken (PlanCompiler::Record).
 struct Matrix {
-  uint slot;
-  uint offset;
+  uint64_t address;
   uint stride;
   uint width;
 };

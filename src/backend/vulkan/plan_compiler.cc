@@ -2,6 +2,7 @@
 #include "backend/vulkan/plan_compiler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 #include <variant>
@@ -14,6 +15,8 @@ namespace {
 
 constexpr uint32_t kThreads = 128;
 constexpr int64_t kRecordAlignment = 16;
+// What every device of today allows, and more than Vulkan demands (128): Open checks.
+constexpr uint32_t kMostReduceThreads = 512;
 
 // As in element.comp, reduce.comp and select.comp.
 enum ElementKind : uint32_t {
@@ -121,8 +124,9 @@ void PlanCompiler::AddOutput() {
 Matrix PlanCompiler::MatrixOf(const View& view) const {
   if (view.buffer < 0) return {};
   const Slot& slot = compiled_.slots[static_cast<size_t>(view.buffer)];
-  return {static_cast<uint>(view.buffer), static_cast<uint>(view.offset),
-          static_cast<uint>(slot.row_floats), static_cast<uint>(view.width)};
+  return {
+      static_cast<uint64_t>(view.buffer) << 40 | static_cast<uint64_t>(view.offset) * sizeof(float),
+      static_cast<uint>(slot.row_floats), static_cast<uint>(view.width)};
 }
 
 int PlanCompiler::NewSlot(Slot slot) {
@@ -167,9 +171,12 @@ void PlanCompiler::AddReduce(uint32_t kind, const ReduceParams& params, int64_t 
                              std::initializer_list<View> reads, const View& result) {
   const RowKind rows = rows_;
   const uint32_t record = Record(params);
+  // Few values for each invocation: one row has no other work to hide their latency behind.
+  const uint32_t threads =
+      std::clamp<uint32_t>(std::bit_ceil(params.group / 8), 32, kMostReduceThreads);
   compiled_.steps.push_back({.record = [=](Recorder* to, const PassShape& shape) -> Status {
                                if (shape.rows(rows) == 0) return {};
-                               const uint32_t constants[] = {kThreads, kind};
+                               const uint32_t constants[] = {threads, kind};
                                return to->Dispatch("reduce", constants, record,
                                                    {static_cast<uint32_t>(runs), shape.rows(rows)},
                                                    0);

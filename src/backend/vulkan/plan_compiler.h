@@ -3,6 +3,8 @@
 #ifndef PUNA_BACKEND_VULKAN_PLAN_COMPILER_H_
 #define PUNA_BACKEND_VULKAN_PLAN_COMPILER_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -75,11 +77,37 @@ struct RopeTable {
   uint32_t first = 0;  // value per token, among those of all tables
 };
 
+// Where a record holds the address of a slot.
+struct Relocation {
+  uint32_t at = 0;  // byte in CompiledPlan::records
+  uint32_t slot = 0;
+  uint64_t offset = 0;  // bytes from the start of the slot
+};
+
+// The matrices of a record.
+inline auto MatricesOf(EmbedParams* p) { return std::array{&p->result}; }
+inline auto MatricesOf(ReduceParams* p) { return std::array{&p->source, &p->result, &p->like}; }
+inline auto MatricesOf(ElementParams* p) { return std::array{&p->a, &p->b, &p->result}; }
+inline auto MatricesOf(RopeParams* p) { return std::array{&p->inout_rows}; }
+inline auto MatricesOf(ProductParams* p) {
+  return std::array{&p->source, &p->result, &p->residual};
+}
+inline auto MatricesOf(RouteParams* p) { return std::array{&p->logits}; }
+inline auto MatricesOf(CombineParams* p) { return std::array{&p->source, &p->result}; }
+inline auto MatricesOf(SelectParams* p) { return std::array{&p->source, &p->result}; }
+inline auto MatricesOf(StoreParams* p) { return std::array{&p->k, &p->v}; }
+inline auto MatricesOf(AttentionParams* p) { return std::array{&p->q, &p->result}; }
+inline auto MatricesOf(IndexParams* p) { return std::array{&p->q, &p->weights}; }
+inline auto MatricesOf(RecurrentParams* p) {
+  return std::array{&p->a, &p->b, &p->c, &p->d, &p->e, &p->f, &p->result};
+}
+
 // A plan without memory, but for that of the weights.
 struct CompiledPlan {
   std::vector<Step> steps;
   size_t encoder_steps = 0;
   std::vector<uint8_t> records;
+  std::vector<Relocation> relocations;
   std::vector<Slot> slots;  // those of the plan first
   std::vector<RopeTable> ropes;
   uint32_t rope_values = 0;                           // of all tables, per token
@@ -137,12 +165,27 @@ class PlanCompiler {
   void LayOut();
   void AddInput();
   void AddOutput();
+  // Its address is the slot, and below bit 40 the offset in it.
   Matrix MatrixOf(const View& view) const;
   int NewSlot(Slot slot);
   View SlotView(int slot, int64_t width) const { return {slot, 0, width}; }
+  // The place of a copy of `params`, whose matrices get their addresses when slots have some.
   template <typename Params>
-  uint32_t Record(const Params& params) {
-    return RecordBytes(&params, sizeof(params));
+  uint32_t Record(Params params) {
+    std::vector<Relocation> relocations;
+    for (Matrix* matrix : MatricesOf(&params)) {
+      if (matrix->width == 0) continue;
+      const auto at = reinterpret_cast<uint8_t*>(matrix) - reinterpret_cast<uint8_t*>(&params);
+      relocations.push_back({static_cast<uint32_t>(at + offsetof(Matrix, address)),
+                             static_cast<uint32_t>(matrix->address >> 40),
+                             matrix->address & ((uint64_t{1} << 40) - 1)});
+    }
+    const uint32_t record = RecordBytes(&params, sizeof(params));
+    for (Relocation& relocation : relocations) {
+      relocation.at += record;
+      compiled_.relocations.push_back(relocation);
+    }
+    return record;
   }
   uint32_t RecordBytes(const void* bytes, size_t size);
 

@@ -59,6 +59,11 @@ namespace puna::backend::vulkan {
   X(CmdDispatch)                    \
   X(CmdPipelineBarrier)             \
   X(CmdCopyBuffer)                  \
+  X(CreateQueryPool)                \
+  X(DestroyQueryPool)               \
+  X(GetQueryPoolResults)            \
+  X(CmdResetQueryPool)              \
+  X(CmdWriteTimestamp)              \
   X(CreateFence)                    \
   X(DestroyFence)                   \
   X(ResetFences)                    \

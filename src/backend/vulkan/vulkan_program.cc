@@ -1,7 +1,7 @@
 // Commands name addresses of records and of the pass block only, so they stay good while buffers
-// grow: the pass block lists where buffers are. They are recorded anew for a new shape: other
-// numbers of rows, another number of parts of the keys. A barrier stands only between steps of
-// which one writes what the other touches.
+// grow: the records and the pass block say where buffers are. They are recorded anew for a new
+// shape: other numbers of rows, another number of parts of the keys. A barrier stands only between
+// steps of which one writes what the other touches.
 #include "backend/vulkan/vulkan_program.h"
 
 #include <algorithm>
@@ -160,12 +160,12 @@ Status VulkanProgram::Prepare() {
   PUNA_RETURN_IF_ERROR(weights_.Upload(options_.progress));
   PUNA_ASSIGN_OR_RETURN(records_, device_->Allocate(static_cast<int64_t>(compiled_.records.size()),
                                                     MemoryKind::kDevice));
-  PUNA_RETURN_IF_ERROR(device_->Write(records_, 0, compiled_.records));
   slots_.resize(compiled_.slots.size());
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = compiled_.slots[i];
     PUNA_RETURN_IF_ERROR(GrowSlot(i, SlotBytes(slot, FirstRows(slot, options_), 0)));
   }
+  PUNA_RETURN_IF_ERROR(WriteRecords());
   pages_ = std::make_unique<PageMemory>(device_.get(), options_.kv_pages, compiled_.page_bytes);
   states_ =
       std::make_unique<PageMemory>(device_.get(), options_.state_slots, compiled_.state_bytes);
@@ -176,6 +176,7 @@ Status VulkanProgram::Prepare() {
       device_->api().CreateCommandPool(device_->handle(), &pool, nullptr, &pool_);
   if (result != VK_SUCCESS) return VulkanError(result, "creating a command pool");
   PUNA_ASSIGN_OR_RETURN(copy_commands_, NewCommands());
+  if (PassTimes::wanted()) times_ = std::make_unique<PassTimes>(device_.get());
   return {};
 }
 
@@ -208,14 +209,26 @@ Status VulkanProgram::GrowSlot(size_t slot, int64_t bytes) {
   return Grow(&slots_[slot], bytes, MemoryKind::kDevice);
 }
 
+Status VulkanProgram::WriteRecords() {
+  std::vector<uint8_t> bytes = compiled_.records;
+  for (const Relocation& relocation : compiled_.relocations) {
+    const uint64_t address = slots_[relocation.slot].address() + relocation.offset;
+    std::memcpy(bytes.data() + relocation.at, &address, sizeof(address));
+  }
+  return device_->Write(records_, 0, bytes);
+}
+
 Status VulkanProgram::MakeRoom(const PassShape& shape, int64_t scratch_pages) {
+  bool moved = false;
   for (size_t i = 0; i < slots_.size(); ++i) {
     const Slot& slot = compiled_.slots[i];
     const int64_t needed = SlotBytes(slot, shape.rows(slot.kind), scratch_pages);
-    if (needed > slots_[i].size_bytes())
-      PUNA_RETURN_IF_ERROR(
-          GrowSlot(i, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(needed)))));
+    if (needed <= slots_[i].size_bytes()) continue;
+    PUNA_RETURN_IF_ERROR(
+        GrowSlot(i, static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(needed)))));
+    moved = true;
   }
+  if (moved) PUNA_RETURN_IF_ERROR(WriteRecords());
   const int64_t rows = plan_->pooled ? shape.segments : shape.outputs;
   PUNA_RETURN_IF_ERROR(
       Grow(&answer_, rows * plan_->output.width * int64_t{sizeof(float)}, MemoryKind::kAnswer));
@@ -367,8 +380,9 @@ void VulkanProgram::ForgetCommands() {
 
 class VulkanProgram::CommandRecorder final : public Recorder {
  public:
-  CommandRecorder(Device* device, VkCommandBuffer commands, uint64_t records, uint64_t pass)
-      : device_(device), commands_(commands), records_(records), pass_(pass) {}
+  CommandRecorder(Device* device, VkCommandBuffer commands, uint64_t records, uint64_t pass,
+                  PassTimes* times = nullptr)
+      : device_(device), commands_(commands), records_(records), pass_(pass), times_(times) {}
 
   Status Dispatch(std::string_view shader, std::span<const uint32_t> constants, uint32_t record,
                   Grid grid, uint32_t number) override {
@@ -383,6 +397,12 @@ class VulkanProgram::CommandRecorder final : public Recorder {
     api.CmdPushConstants(commands_, device_->layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(push),
                          &push);
     api.CmdDispatch(commands_, grid.x, grid.y, grid.z);
+    if (times_ != nullptr) {
+      std::string name(shader);
+      for (const uint32_t c : constants) name += " " + std::to_string(c);
+      name += fmt::format(" [{} {} {}]", grid.x, grid.y, grid.z);
+      times_->Add(commands_, std::move(name));
+    }
     return {};
   }
 
@@ -403,6 +423,7 @@ class VulkanProgram::CommandRecorder final : public Recorder {
   Device* device_;
   VkCommandBuffer commands_;
   uint64_t records_, pass_;
+  PassTimes* times_;
   VkPipeline bound_ = VK_NULL_HANDLE;
 };
 
@@ -411,7 +432,9 @@ Status VulkanProgram::RecordPass(VkCommandBuffer commands, const PassShape& shap
   const VkCommandBufferBeginInfo begin{.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
   VkResult result = api.BeginCommandBuffer(commands, &begin);
   if (result != VK_SUCCESS) return VulkanError(result, "recording a pass");
-  CommandRecorder recorder(device_.get(), commands, records_.address(), pass_.address());
+  CommandRecorder recorder(device_.get(), commands, records_.address(), pass_.address(),
+                           times_.get());
+  if (times_ != nullptr) times_->Begin(commands);
   if (pass_.mapped() == nullptr) {
     const VkBufferCopy copy{0, 0, shape.pass_bytes};
     api.CmdCopyBuffer(commands, upload_.handle(), pass_.handle(), 1, &copy);
@@ -431,6 +454,7 @@ Status VulkanProgram::RecordPass(VkCommandBuffer commands, const PassShape& shap
   }
   recorder.Wait(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
                 VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+  if (times_ != nullptr) recorded_names_[commands] = times_->TakeNames();
   result = api.EndCommandBuffer(commands);
   if (result != VK_SUCCESS) return VulkanError(result, "recording a pass");
   return {};
@@ -472,6 +496,7 @@ Status VulkanProgram::RunPass(const Batch& batch, std::span<float> out) {
   PUNA_ASSIGN_OR_RETURN(const PassShape shape, WritePass(batch));
   PUNA_ASSIGN_OR_RETURN(const VkCommandBuffer commands, CommandsFor(shape));
   PUNA_RETURN_IF_ERROR(device_->Run(commands));
+  if (times_ != nullptr) times_->Read(recorded_names_[commands], shape.tokens);
   if (!out.empty()) std::memcpy(out.data(), answer_.mapped(), out.size_bytes());
   return {};
 }

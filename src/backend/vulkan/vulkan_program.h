@@ -5,6 +5,7 @@
 #define PUNA_BACKEND_VULKAN_VULKAN_PROGRAM_H_
 
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "backend/vulkan/adapter_memory.h"
 #include "backend/vulkan/device.h"
 #include "backend/vulkan/page_memory.h"
+#include "backend/vulkan/pass_times.h"
 #include "backend/vulkan/plan_compiler.h"
 #include "backend/vulkan/weight_upload.h"
 
@@ -48,6 +50,8 @@ class VulkanProgram final : public Program {
   // Makes the slots, the answer and the buffers for chosen keys large enough for a pass.
   Status MakeRoom(const PassShape& shape, int64_t scratch_pages);
   Status GrowSlot(size_t slot, int64_t bytes);
+  // Puts the addresses of the slots into the records.
+  Status WriteRecords();
   Status Grow(Buffer* buffer, int64_t bytes, MemoryKind kind);
   Result<std::vector<SegmentInfo>> DescribeSegments(const Batch& batch,
                                                     std::vector<uint64_t>* pages,
@@ -75,6 +79,8 @@ class VulkanProgram final : public Program {
   Buffer narrow_, selections_, index_scores_, index_order_;
   std::vector<PageCopy> copies_;  // to be done before the next pass
   Status failure_;
+  std::unique_ptr<PassTimes> times_;
+  std::map<VkCommandBuffer, std::vector<std::string>> recorded_names_;
 
   VkCommandPool pool_ = VK_NULL_HANDLE;
   VkCommandBuffer copy_commands_ = VK_NULL_HANDLE;

@@ -32,7 +32,7 @@ layout(buffer_reference, scalar, buffer_reference_align = 8) readonly buffer Sta
 uint64_t BufferAt(uint slot) { return Addresses(Pass(push.pass).h.buffers).v[slot]; }
 
 uint64_t RowAddress(Matrix m, uint row) {
-  return BufferAt(m.slot) + 4ul * (uint64_t(row) * m.stride + m.offset);
+  return m.address + 4ul * (uint64_t(row) * m.stride);
 }
 Floats Row(Matrix m, uint row) { return Floats(RowAddress(m, row)); }
 

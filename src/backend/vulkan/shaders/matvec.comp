@@ -1,7 +1,7 @@
 #version 460
 // Products for few input rows: the weights are read once and decoded in registers. x: groups of
-// kRows output values, y: groups of kTokens input rows, z: heads. A workgroup shares the columns of
-// its rows and adds up at the end. A gated pair computes the same rows of two matrices, gate and up,
+// output values, y: groups of kTokens input rows, z: heads. A subgroup shares the columns of kRows
+// values at a time, and adds up at the end. A gated pair computes the same rows of two matrices, gate and up,
 // and writes f(gate) * up.
 #include "common.glsl"
 #include "decode.glsl"
@@ -16,12 +16,11 @@ layout(constant_id = 6) const uint kRows = 2;
 layout(constant_id = 7) const bool kPair = false;
 layout(constant_id = 8) const uint kActivation = 0;
 layout(constant_id = 9) const bool kClampActivated = false;
+layout(constant_id = 10) const uint kAtOnce = 1;  // units whose loads an invocation has under way
 const uint kPlain = 0, kHeads = 1, kChosen = 2;
 const uint kMatrixRows = kPair ? 2 * kRows : kRows;  // of both matrices
 
 OP_RECORD(ProductParams);
-
-shared float partial[kMatrixRows * kTokens][kThreads];  // by sum and subgroup
 
 Eight Input(uint64_t row, uint column, uint columns) {
   if (kAligned && column + 8 <= columns) {
@@ -35,20 +34,9 @@ Eight Input(uint64_t row, uint column, uint columns) {
   return e;
 }
 
-float Total(uint sum) {
-  float total = 0;
-  for (uint i = 0; i < gl_NumSubgroups; ++i) total += partial[sum][i];
-  return total;
-}
-
-// Adds up one of the sums, and puts it where it belongs.
-void Finish(ProductParams p, uint first, uint first_token, uint tokens, uint head, uint expert) {
-  const uint r = gl_LocalInvocationID.x / kTokens, t = gl_LocalInvocationID.x % kTokens;
-  const uint row = first + r, token = first_token + t;
-  if (row >= p.rows || token >= tokens) return;
-  float sum = Total(gl_LocalInvocationID.x);
+// Puts a sum where it belongs; `up`: that of the other matrix of a pair.
+void Finish(ProductParams p, uint row, uint token, uint head, uint expert, float sum, float up) {
   if (kPair) {
-    float up = Total(kRows * kTokens + gl_LocalInvocationID.x);
     if (p.bias != 0) sum += Floats(p.bias).v[row];
     if (p.up_bias != 0) up += Floats(p.up_bias).v[row];
     Row(p.result, token).v[row] = Gate(kActivation, kClampActivated, p.limit, p.alpha, sum, up);
@@ -71,7 +59,9 @@ void main() {
     if (kKind == kChosen && p.shared_input != 0) row /= p.used;
     inputs[t] = RowAddress(p.source, row) + (kKind == kHeads ? 4ul * head * p.in_stride : 0ul);
   }
-  for (uint first = gl_WorkGroupID.x * kRows; first < p.rows; first += gl_NumWorkGroups.x * kRows) {
+  const uint lane = gl_SubgroupInvocationID, subgroups = gl_NumWorkGroups.x * gl_NumSubgroups;
+  for (uint first = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * kRows; first < p.rows;
+       first += subgroups * kRows) {
     uint64_t rows[kMatrixRows];
     float sums[kMatrixRows][kTokens];
     [[unroll]] for (uint r = 0; r < kMatrixRows; ++r) {
@@ -79,23 +69,31 @@ void main() {
       [[unroll]] for (uint t = 0; t < kTokens; ++t) sums[r][t] = 0;
     }
     if (kUnits) {
-      for (uint unit = gl_LocalInvocationID.x; unit < p.cols / 32; unit += kThreads) {
-        Unit w[kMatrixRows];
-        [[unroll]] for (uint r = 0; r < kMatrixRows; ++r) w[r] = UnitAt(rows[r], unit, p.cols);
-        [[unroll]] for (uint t = 0; t < kTokens; ++t) {
-          [[unroll]] for (uint g = 0; g < 4; ++g) {
-            const vec4 a = Vectors(inputs[t]).v[UnitColumn(unit, 2 * g) / 4];
-            const vec4 b = Vectors(inputs[t]).v[UnitColumn(unit, 2 * g + 1) / 4];
-            const float all = kHasOffset ? dot(a + b, vec4(1)) : 0;
-            [[unroll]] for (uint r = 0; r < kMatrixRows; ++r) {
-              sums[r][t] += w[r].scale[g] * (dot(w[r].q[2 * g], a) + dot(w[r].q[2 * g + 1], b));
-              if (kHasOffset) sums[r][t] += w[r].offset[g] * all;
+      const uint units = p.cols / 32;
+      for (uint unit = lane; unit < units; unit += kAtOnce * gl_SubgroupSize) {
+        Unit w[kAtOnce][kMatrixRows];
+        [[unroll]] for (uint i = 0; i < kAtOnce; ++i) {
+          [[unroll]] for (uint r = 0; r < kMatrixRows; ++r)
+            w[i][r] = UnitAt(rows[r], min(unit + i * gl_SubgroupSize, units - 1), p.cols);
+        }
+        [[unroll]] for (uint i = 0; i < kAtOnce; ++i) {
+          const uint at = unit + i * gl_SubgroupSize;
+          if (i > 0 && at >= units) break;
+          [[unroll]] for (uint t = 0; t < kTokens; ++t) {
+            [[unroll]] for (uint g = 0; g < 4; ++g) {
+              const vec4 a = Vectors(inputs[t]).v[UnitColumn(at, 2 * g) / 4];
+              const vec4 b = Vectors(inputs[t]).v[UnitColumn(at, 2 * g + 1) / 4];
+              const float all = kHasOffset ? dot(a + b, vec4(1)) : 0;
+              [[unroll]] for (uint r = 0; r < kMatrixRows; ++r) {
+                sums[r][t] += w[i][r].scale[g] * (dot(w[i][r].q[2 * g], a) + dot(w[i][r].q[2 * g + 1], b));
+                if (kHasOffset) sums[r][t] += w[i][r].offset[g] * all;
+              }
             }
           }
         }
       }
     } else {
-      for (uint column = gl_LocalInvocationID.x * 8; column < p.cols; column += kThreads * 8) {
+      for (uint column = lane * 8; column < p.cols; column += gl_SubgroupSize * 8) {
         Eight x[kTokens];
         [[unroll]] for (uint t = 0; t < kTokens; ++t) x[t] = Input(inputs[t], column, p.cols);
         [[unroll]] for (uint r = 0; r < kMatrixRows; ++r) {
@@ -104,14 +102,21 @@ void main() {
         }
       }
     }
+    // All invocations get all sums, and each puts away its share of them.
     [[unroll]] for (uint r = 0; r < kMatrixRows; ++r) {
-      [[unroll]] for (uint t = 0; t < kTokens; ++t) {
-        const float sum = subgroupAdd(sums[r][t]);
-        if (subgroupElect()) partial[r * kTokens + t][gl_SubgroupID] = sum;
-      }
+      [[unroll]] for (uint t = 0; t < kTokens; ++t) sums[r][t] = subgroupAdd(sums[r][t]);
     }
-    barrier();
-    if (gl_LocalInvocationID.x < kRows * kTokens) Finish(p, first, first_token, tokens, head, expert);
-    barrier();
+    for (uint i = lane; i < kRows * kTokens; i += gl_SubgroupSize) {
+      float sum = 0, up = 0;
+      [[unroll]] for (uint r = 0; r < kRows; ++r) {
+        [[unroll]] for (uint t = 0; t < kTokens; ++t) {
+          if (i != r * kTokens + t) continue;
+          sum = sums[r][t];
+          if (kPair) up = sums[r + kMatrixRows - kRows][t];
+        }
+      }
+      const uint row = first + i / kTokens, token = first_token + i % kTokens;
+      if (row < p.rows && token < tokens) Finish(p, row, token, head, expert, sum, up);
+    }
   }
 }
