@@ -38,6 +38,7 @@ std::string Lacks(const VkPhysicalDeviceProperties& properties,
   require(features12.storageBuffer8BitAccess == VK_TRUE, "8-bit storage");
   require(features12.scalarBlockLayout == VK_TRUE, "scalar block layout");
   require(features12.bufferDeviceAddress == VK_TRUE, "buffer device addresses");
+  require(properties.limits.maxComputeWorkGroupInvocations >= 512, "workgroups of 512");
   require((subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0 &&
               (subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT) != 0,
           "subgroup arithmetic");

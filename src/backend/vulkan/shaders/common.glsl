@@ -18,6 +18,7 @@ layout(push_constant, scalar) uniform PushBlock { Push push; };
 
 layout(buffer_reference, scalar, buffer_reference_align = 4) buffer Floats { float v[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer Vectors { vec4 v[]; };
+layout(buffer_reference, scalar, buffer_reference_align = 16) buffer WritableVectors { vec4 v[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 4) buffer Uints { uint v[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 2) buffer Halves { uint16_t v[]; };
 layout(buffer_reference, scalar, buffer_reference_align = 1) readonly buffer Bytes { uint8_t v[]; };
