@@ -12,20 +12,23 @@
 
 namespace puna::testing {
 
-inline Result<std::unique_ptr<backend::Backend>> OpenVulkanDevice() {
+inline Result<backend::vulkan::DeviceInfo> VulkanDeviceForTests() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return MakeError(ErrorCode::kUnsupported, "drivers are not built for sanitizers");
 #endif
   PUNA_ASSIGN_OR_RETURN(const auto devices, backend::vulkan::ListDevices());
   for (const bool software : {false, true}) {
     for (const backend::vulkan::DeviceInfo& device : devices) {
-      if (device.software != software || !device.unfit.empty()) continue;
-      return backend::vulkan::CreateVulkanBackend(
-          {.name = "vulkan:" + std::to_string(device.index)});
+      if (device.software == software && device.unfit.empty()) return device;
     }
   }
   return MakeError(ErrorCode::kNotFound, "none of {} Vulkan devices runs the shaders",
                    devices.size());
+}
+
+inline Result<std::unique_ptr<backend::Backend>> OpenVulkanDevice() {
+  PUNA_ASSIGN_OR_RETURN(const backend::vulkan::DeviceInfo device, VulkanDeviceForTests());
+  return backend::vulkan::CreateVulkanBackend({.name = "vulkan:" + std::to_string(device.index)});
 }
 
 inline const Result<std::unique_ptr<backend::Backend>>& VulkanBackendForTests() {

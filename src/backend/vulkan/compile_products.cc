@@ -29,6 +29,7 @@ struct PlanCompiler::Product {
   uint32_t kind = kPlain;
   bool aligned = false;  // input rows begin at multiples of 16 bytes
   bool units = false;    // the matrix can be read a unit at a time (decode.glsl)
+  bool halves = false;   // the source is there as float16, too
   uint32_t rows = 0, heads = 1, per_row = 1;
 };
 
@@ -63,11 +64,25 @@ Status RecordVector(Recorder* to, const Product& product, uint32_t tokens,
                       tokens);
 }
 
+// Whether products of so many input rows run on matrix units, if it can be.
+bool UsesMatrices(const Recorder& to, uint32_t tokens) {
+  return to.matrices() && tokens > kMostVectorTokens;
+}
+
+Status RecordMatrixProduct(Recorder* to, const Product& product, uint32_t tokens) {
+  const MatrixUnit& unit = to->matrices();
+  const TileShape tile = *TileFor(unit, product.rows, tokens, product.heads);
+  return to->Dispatch(
+      unit.shader(), MatrixConstants(unit, tile, product.type, product.kind), product.record,
+      {Groups(product.rows, tile.rows), Groups(tokens, tile.tokens), product.heads}, tokens);
+}
+
 // Many rows: tiles in shared memory.
 Status RecordProduct(Recorder* to, const Product& product, uint32_t tokens) {
   if (tokens == 0) return {};
   if (product.kind == kChosen || tokens <= kMostVectorTokens)
     return RecordVector(to, product, tokens);
+  if (product.halves && UsesMatrices(*to, tokens)) return RecordMatrixProduct(to, product, tokens);
   const uint32_t constants[] = {kTileThreads, product.type, 0, product.kind};
   return to->Dispatch("matmul", constants, product.record,
                       {Groups(product.rows, kTileRows), Groups(tokens, kTileTokens), product.heads},
@@ -95,6 +110,36 @@ bool Aligned(const Matrix& m) { return m.address % 16 == 0 && m.stride % 4 == 0;
 
 }  // namespace
 
+int PlanCompiler::Halves(const View& source) {
+  const auto overlaps = [&](const View& view) { return Overlap(view, source); };
+  const std::span<const Step> later = std::span(compiled_.steps).subspan(halves_.step);
+  const bool stale = std::ranges::any_of(
+      later, [&](const Step& step) { return std::ranges::any_of(step.writes, overlaps); });
+  if (halves_slot_ >= 0 && !stale && Same(halves_.source, source) && halves_.rows == rows_ &&
+      halves_.step >= compiled_.encoder_steps) {
+    return halves_slot_;
+  }
+  if (halves_slot_ < 0) halves_slot_ = NewSlot({});
+  const HalveParams params{.source = MatrixOf(source),
+                           .halves_slot = static_cast<uint>(halves_slot_),
+                           .row_bytes = HalvesBytes(static_cast<uint32_t>(source.width))};
+  Slot& slot = compiled_.slots[static_cast<size_t>(halves_slot_)];
+  slot.row_floats = std::max<int64_t>(slot.row_floats, params.row_bytes / sizeof(float));
+  halves_ = {source, rows_, compiled_.steps.size()};
+  const RowKind rows = rows_;
+  const uint32_t record = Record(params);
+  compiled_.steps.push_back(
+      {.record = [=](Recorder* to, const PassShape& shape) -> Status {
+         const uint32_t constants[] = {kThreads};
+         return to->Dispatch("halve", constants, record, {shape.rows(rows)}, 0);
+       },
+       .reads = {source},
+       .writes = {SlotView(halves_slot_, 1)},
+       .needed = [=](const Recorder& to,
+                     const PassShape& shape) { return UsesMatrices(to, shape.rows(rows)); }});
+  return halves_slot_;
+}
+
 Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightId bias,
                                                         uint32_t kind, ProductParams params,
                                                         const View& source, const View& result) {
@@ -110,7 +155,6 @@ Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightI
   params.row_bytes = matrix.row_bytes;
   params.weight_id = static_cast<uint>(weight);
   Product product;
-  product.record = Record(params);
   product.type = static_cast<uint32_t>(matrix.type);
   product.kind = kind;
   product.aligned = Aligned(params.source) && params.in_stride % 4 == 0;
@@ -118,6 +162,14 @@ Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightI
   product.rows = params.rows;
   product.heads = kind == kHeads ? static_cast<uint32_t>(shape.experts) : 1;
   product.per_row = kind == kChosen ? params.used : 1;
+  // Weights of float32 keep their precision; units of eight values must begin at the heads.
+  product.halves =
+      kind != kChosen && matrix.type != quant::TensorType::kF32 && params.in_stride % 8 == 0;
+  if (product.halves) {
+    params.halves_slot = static_cast<uint>(Halves(source));
+    params.halves_bytes = HalvesBytes(params.source.width);
+  }
+  product.record = Record(params);
   compiled_.narrow_per_token =
       std::max<int64_t>(compiled_.narrow_per_token, int64_t{product.per_row} * product.heads);
   return product;
@@ -138,6 +190,7 @@ Status PlanCompiler::AddProduct(WeightId weight, WeightId bias, uint32_t kind, P
             .writes = {result},
             .hidden = kind == kChosen,
             .narrow = true};
+  if (product.halves) step.reads.push_back(SlotView(halves_slot_, 1));
   step.reads.insert(step.reads.end(), also_read);
   compiled_.steps.push_back(std::move(step));
   return {};
@@ -232,6 +285,7 @@ Result<bool> PlanCompiler::AddGatedPair(size_t first) {
        .reads = {one->in},
        .writes = {one->out, two->out, gated->out},
        .narrow = true});
+  if (gate.halves) compiled_.steps.back().reads.push_back(SlotView(halves_slot_, 1));
   return true;
 }
 

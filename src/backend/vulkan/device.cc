@@ -139,15 +139,21 @@ Status Device::CreateLogical(VkPhysicalDevice physical) {
     // To be enabled where it exists (MoltenVK).
     if (name == "VK_KHR_portability_subset") wanted.push_back("VK_KHR_portability_subset");
   }
+  matrices_ = FindMatrixUnit(api_, physical);
+  const MatrixFeatures matrix_features(matrices_);
+  wanted.insert(wanted.end(), matrix_features.extensions.begin(), matrix_features.extensions.end());
   VkPhysicalDeviceVulkan11Features features11{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
+      .pNext = matrix_features.chain,
       .storageBuffer16BitAccess = VK_TRUE};
   VkPhysicalDeviceVulkan12Features features12{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
       .pNext = &features11,
       .storageBuffer8BitAccess = VK_TRUE,
+      .shaderFloat16 = matrices_ ? VK_TRUE : VK_FALSE,
       .scalarBlockLayout = VK_TRUE,
-      .bufferDeviceAddress = VK_TRUE};
+      .bufferDeviceAddress = VK_TRUE,
+      .vulkanMemoryModel = matrices_ ? VK_TRUE : VK_FALSE};
   const VkPhysicalDeviceFeatures2 features{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                                            .pNext = &features12,
                                            .features = {.shaderInt64 = VK_TRUE}};
@@ -352,13 +358,23 @@ Result<VkPipeline> Device::MakePipeline(ShaderId id, std::span<const uint32_t> c
     entries.push_back({i, i * static_cast<uint32_t>(sizeof(uint32_t)), sizeof(uint32_t)});
   const VkSpecializationInfo values{static_cast<uint32_t>(entries.size()), entries.data(),
                                     constants.size_bytes(), constants.data()};
+  const bool sized = matrices_.requires_subgroup && shader.name == matrices_.shader();
+  VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{
+      .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+      .requiredSubgroupSize = matrices_.subgroup};
   const VkComputePipelineCreateInfo pipeline{
       .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-      .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                .module = module,
-                .pName = "main",
-                .pSpecializationInfo = &values},
+      .stage =
+          {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+           .pNext = sized ? &subgroup : nullptr,
+           .flags =
+               sized
+                   ? VkPipelineShaderStageCreateFlags{VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT}
+                   : 0,
+           .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+           .module = module,
+           .pName = "main",
+           .pSpecializationInfo = &values},
       .layout = layout_};
   VkPipeline made = VK_NULL_HANDLE;
   result = api_.CreateComputePipelines(handle_, cache_, 1, &pipeline, nullptr, &made);

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/vulkan/matrix_unit.h"
 #include "backend/vulkan/vulkan_api.h"
 #include "backend/vulkan/vulkan_backend.h"
 #include "base/result.h"
@@ -78,6 +79,9 @@ class Device : public std::enable_shared_from_this<Device> {
   VkDevice handle() const { return handle_; }
   VkPipelineLayout layout() const { return layout_; }
   uint32_t queue_family() const { return queue_family_; }
+  const MatrixUnit& matrices() const { return matrices_; }
+  // Before anything is recorded.
+  void set_matrices(const MatrixUnit& unit) { matrices_ = unit; }
 
   // Bytes that may still be taken, some head-room kept.
   int64_t AvailableBytes() const;
@@ -112,6 +116,7 @@ class Device : public std::enable_shared_from_this<Device> {
   DeviceInfo info_;
   VkPhysicalDeviceMemoryProperties memory_ = {};
   bool has_budget_ = false;
+  MatrixUnit matrices_;
   VkDevice handle_ = VK_NULL_HANDLE;
   uint32_t queue_family_ = 0;
   VkQueue queue_ = VK_NULL_HANDLE;

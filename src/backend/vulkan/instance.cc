@@ -144,8 +144,10 @@ DeviceInfo Describe(const Api& api, VkPhysicalDevice physical, int index) {
 Result<std::vector<DeviceInfo>> ListDevices() {
   PUNA_ASSIGN_OR_RETURN(const std::shared_ptr<Instance> instance, Instance::Get());
   std::vector<DeviceInfo> devices;
-  for (const VkPhysicalDevice physical : instance->devices)
+  for (const VkPhysicalDevice physical : instance->devices) {
     devices.push_back(Describe(instance->api, physical, static_cast<int>(devices.size())));
+    devices.back().matrices = FindMatrixUnit(instance->api, physical).Describe();
+  }
   return devices;
 }
 

@@ -13,6 +13,8 @@ tl::unexpected<Error> NotBuilt() {
 
 Result<std::vector<DeviceInfo>> ListDevices() { return NotBuilt(); }
 
-Result<std::unique_ptr<Backend>> CreateVulkanBackend(const BackendOptions&) { return NotBuilt(); }
+Result<std::unique_ptr<Backend>> CreateVulkanBackend(const BackendOptions&, const MatrixOptions&) {
+  return NotBuilt();
+}
 
 }  // namespace puna::backend::vulkan

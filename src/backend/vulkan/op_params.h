@@ -139,12 +139,21 @@ struct ProductParams {
   uint weight_id;
   uint shared_input;  // of chosen: the `used` rows of a token have one input
   uint weigh;         // of chosen: multiply the product by the weight of the expert
+  uint halves_slot;   // the source as HalveParams makes it
+  uint halves_bytes;  // per row
   Matrix residual;    // of plain ones: added to the product; width 0: none
   // Of a gated pair: result = f(product of weight) * product of up_weight, in the same type.
   uint64_t up_weight;
   uint64_t up_bias;
   float limit;
   float alpha;
+};
+
+// Rows as float16 (shaders/halves.glsl).
+struct HalveParams {
+  Matrix source;
+  uint halves_slot;
+  uint row_bytes;
 };
 
 struct RouteParams {

@@ -50,6 +50,8 @@ class Recorder {
                           uint32_t record, Grid grid, uint32_t number) = 0;
   // Everything dispatched before is done before what is dispatched after.
   virtual void Barrier() = 0;
+  // Of the device; without a make: none.
+  virtual const MatrixUnit& matrices() const = 0;
 };
 
 struct Step {
@@ -58,6 +60,8 @@ struct Step {
   std::vector<View> reads, writes;
   bool hidden = false;
   bool narrow = false;  // with adapters: uses the memory for narrow products
+  // Whether this pass needs the step; null: every pass does.
+  std::function<bool(const Recorder&, const PassShape&)> needed;
 };
 
 // A buffer of the plan, or one of this backend's own.
@@ -85,6 +89,7 @@ struct Relocation {
 };
 
 // The matrices of a record.
+inline auto MatricesOf(HalveParams* p) { return std::array{&p->source}; }
 inline auto MatricesOf(EmbedParams* p) { return std::array{&p->result}; }
 inline auto MatricesOf(ReduceParams* p) { return std::array{&p->source, &p->result, &p->like}; }
 inline auto MatricesOf(ElementParams* p) { return std::array{&p->a, &p->b, &p->result}; }
@@ -198,6 +203,9 @@ class PlanCompiler {
                   Activation activation = Activation::kIdentity, bool clamp_activated = false);
   void AddReduce(uint32_t kind, const ReduceParams& params, int64_t runs,
                  std::initializer_list<View> reads, const View& result);
+  // The slot with the rows of a source as float16. They are converted once for all products that
+  // read the same values.
+  int Halves(const View& source);
   Result<Product> MakeProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
                               const View& source, const View& result);
   Status AddProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
@@ -227,6 +235,13 @@ class PlanCompiler {
   std::vector<int> chosen_slots_, weight_slots_;  // by route
   std::vector<int64_t> route_used_;
   int partial_slot_ = -1, scratch_slot_ = -1;
+  int halves_slot_ = -1;
+  // What is in it, until a later step writes to the source.
+  struct {
+    View source;
+    RowKind rows = RowKind::kTokens;
+    size_t step = 0;
+  } halves_;
   CompiledPlan compiled_;
 };
 

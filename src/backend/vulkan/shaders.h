@@ -15,6 +15,8 @@ struct Shader {
 
 std::span<const Shader> Shaders();
 
+// Whether this build has it; some need a newer glslc.
+bool HasShader(std::string_view name);
 // Index of a shader, found when the program is compiled. A name that does not exist does not
 // compile a plan: it is a CHECK.
 int ShaderByName(std::string_view name);

@@ -10,21 +10,46 @@
 
 #include "base/result.h"
 
+// Headers older than the extension (1.3.255) lack it.
+#ifndef VK_KHR_cooperative_matrix
+struct VkCooperativeMatrixPropertiesKHR {
+  VkStructureType sType;
+  void* pNext;
+  uint32_t MSize, NSize, KSize;
+  uint32_t AType, BType, CType, ResultType;
+  VkBool32 saturatingAccumulation;
+  uint32_t scope;
+};
+struct VkPhysicalDeviceCooperativeMatrixFeaturesKHR {
+  VkStructureType sType;
+  void* pNext;
+  VkBool32 cooperativeMatrix, cooperativeMatrixRobustBufferAccess;
+};
+using PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR =
+    VkResult(VKAPI_PTR*)(VkPhysicalDevice, uint32_t*, VkCooperativeMatrixPropertiesKHR*);
+#endif
+
 namespace puna::backend::vulkan {
+
+inline constexpr auto kCooperativeMatrixFeaturesKhr = static_cast<VkStructureType>(1000506000);
+inline constexpr auto kCooperativeMatrixPropertiesKhr = static_cast<VkStructureType>(1000506001);
 
 #define PUNA_VK_GLOBAL_FUNCTIONS(X) \
   X(CreateInstance)                 \
   X(EnumerateInstanceVersion)
 
-#define PUNA_VK_INSTANCE_FUNCTIONS(X)       \
-  X(DestroyInstance)                        \
-  X(EnumeratePhysicalDevices)               \
-  X(EnumerateDeviceExtensionProperties)     \
-  X(GetPhysicalDeviceProperties2)           \
-  X(GetPhysicalDeviceFeatures2)             \
-  X(GetPhysicalDeviceMemoryProperties2)     \
-  X(GetPhysicalDeviceQueueFamilyProperties) \
-  X(CreateDevice)                           \
+// Those of extensions are null where the driver lacks them.
+#define PUNA_VK_INSTANCE_FUNCTIONS(X)                \
+  X(DestroyInstance)                                 \
+  X(EnumeratePhysicalDevices)                        \
+  X(EnumerateDeviceExtensionProperties)              \
+  X(GetPhysicalDeviceProperties2)                    \
+  X(GetPhysicalDeviceFeatures2)                      \
+  X(GetPhysicalDeviceMemoryProperties2)              \
+  X(GetPhysicalDeviceQueueFamilyProperties)          \
+  X(GetPhysicalDeviceCooperativeMatrixPropertiesNV)  \
+  X(GetPhysicalDeviceCooperativeMatrixPropertiesKHR) \
+  X(CreateDevice)                                    \
   X(GetDeviceProcAddr)
 
 #define PUNA_VK_DEVICE_FUNCTIONS(X) \

@@ -9,10 +9,20 @@
 namespace puna::backend::vulkan {
 namespace {
 
+Result<std::shared_ptr<Device>> OpenDevice(int index, const std::filesystem::path& cache_folder,
+                                           const MatrixOptions& matrices) {
+  PUNA_ASSIGN_OR_RETURN(std::shared_ptr<Device> device, Device::Open(index, cache_folder));
+  PUNA_ASSIGN_OR_RETURN(const MatrixUnit unit,
+                        Adjust(device->matrices(), device->info(), matrices));
+  device->set_matrices(unit);
+  return device;
+}
+
 class VulkanBackend final : public Backend {
  public:
-  VulkanBackend(std::shared_ptr<Device> device, std::filesystem::path cache_folder)
-      : cache_folder_(std::move(cache_folder)), device_(std::move(device)) {}
+  VulkanBackend(std::shared_ptr<Device> device, std::filesystem::path cache_folder,
+                const MatrixOptions& matrices)
+      : cache_folder_(std::move(cache_folder)), matrices_(matrices), device_(std::move(device)) {}
   std::string_view name() const override { return "vulkan"; }
 
   Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
@@ -38,12 +48,13 @@ class VulkanBackend final : public Backend {
   Result<std::shared_ptr<Device>> WorkingDevice() {
     const std::lock_guard lock(mutex_);
     if (!device_->failure()) {
-      PUNA_ASSIGN_OR_RETURN(device_, Device::Open(device_->info().index, cache_folder_));
+      PUNA_ASSIGN_OR_RETURN(device_, OpenDevice(device_->info().index, cache_folder_, matrices_));
     }
     return device_;
   }
 
   const std::filesystem::path cache_folder_;
+  const MatrixOptions matrices_;
   mutable std::mutex mutex_;
   std::shared_ptr<Device> device_;
 };
@@ -64,10 +75,11 @@ Result<int> IndexOf(std::string_view name) {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> CreateVulkanBackend(const BackendOptions& options) {
+Result<std::unique_ptr<Backend>> CreateVulkanBackend(const BackendOptions& options,
+                                                     const MatrixOptions& matrices) {
   PUNA_ASSIGN_OR_RETURN(const int index, IndexOf(options.name));
-  PUNA_ASSIGN_OR_RETURN(auto device, Device::Open(index, options.cache_folder));
-  return std::make_unique<VulkanBackend>(std::move(device), options.cache_folder);
+  PUNA_ASSIGN_OR_RETURN(auto device, OpenDevice(index, options.cache_folder, matrices));
+  return std::make_unique<VulkanBackend>(std::move(device), options.cache_folder, matrices);
 }
 
 }  // namespace puna::backend::vulkan

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,16 +31,38 @@ struct DeviceInfo {
   int64_t largest_binding_bytes = 0;
   int subgroup_size = 0;
   int64_t shared_memory_bytes = 0;
+  // Of ListDevices: its matrix units, "16x16x16 (extension)"; empty: none that puna uses.
+  std::string matrices;
 };
 
 // All devices that the loader knows, in its order. kUnsupported if there is no loader, or this
 // build has no Vulkan.
 Result<std::vector<DeviceInfo>> ListDevices();
 
+// One tile of a product on matrix units: rows x tokens sums, over depth columns at a time; the
+// subgroups of its workgroup share it in row_parts x token_parts. `buffers` (1 or 2): how many of
+// them shared memory holds at a time.
+struct TileShape {
+  uint32_t rows = 0, tokens = 0, depth = 0, row_parts = 0, token_parts = 0, buffers = 0;
+};
+
+// How products of many input rows are computed. Only tests and benchmarks wish for something else
+// than what the device does best.
+struct MatrixOptions {
+  enum class Unit {
+    kDevice,  // what it has
+    kNone,    // float32 tiles
+    kPlain,   // the kernel for matrix units, computed without one
+  };
+  Unit unit = Unit::kDevice;
+  std::optional<TileShape> tile;  // for all products
+};
+
 // `options.name`: "vulkan" for the first device that is no software device, "vulkan:N" for one of
 // ListDevices. kInvalidArgument if it is neither, kNotFound if there is no such device,
 // kUnsupported if it cannot run the shaders or this build has no Vulkan.
-Result<std::unique_ptr<Backend>> CreateVulkanBackend(const BackendOptions& options);
+Result<std::unique_ptr<Backend>> CreateVulkanBackend(const BackendOptions& options,
+                                                     const MatrixOptions& matrices = {});
 
 }  // namespace puna::backend::vulkan
 

@@ -406,6 +406,8 @@ class VulkanProgram::CommandRecorder final : public Recorder {
     return {};
   }
 
+  const MatrixUnit& matrices() const override { return device_->matrices(); }
+
   void Barrier() override {
     Wait(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
          VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
@@ -445,6 +447,7 @@ Status VulkanProgram::RecordPass(VkCommandBuffer commands, const PassShape& shap
   Hazards hazards(shape.adapters > 0);
   for (const Step& step :
        shape.encodes ? all.first(compiled_.encoder_steps) : all.subspan(compiled_.encoder_steps)) {
+    if (step.needed && !step.needed(recorder, shape)) continue;
     if (hazards.NeedsBarrier(step)) {
       recorder.Barrier();
       hazards.Clear();

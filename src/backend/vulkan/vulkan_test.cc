@@ -216,6 +216,139 @@ TEST_F(Vulkan, CopiedAndReleasedPages) {
   }
 }
 
+// Products of many input rows on matrix units, whose inputs and weights are float16: on those of
+// the device, or with plain code in their place, which every device runs.
+class VulkanMatrices : public Vulkan, public ::testing::WithParamInterface<MatrixOptions::Unit> {
+ protected:
+  void SetUp() override {
+    const auto device = testing::VulkanDeviceForTests();
+    if (!device) GTEST_SKIP() << device.error().message;
+    if (GetParam() == MatrixOptions::Unit::kDevice && device->matrices.empty())
+      GTEST_SKIP() << device->name << " has no cooperative matrices";
+    name_ = "vulkan:" + std::to_string(device->index);
+    Use({});
+  }
+
+  // False if the device has no room for such a tile.
+  bool Use(std::optional<TileShape> tile) {
+    auto backend = CreateVulkanBackend({.name = name_}, {.unit = GetParam(), .tile = tile});
+    if (!backend) return false;
+    own_ = *std::move(backend);
+    backend_ = own_.get();
+    return true;
+  }
+
+  // Both factors of a product are rounded by up to 2^-11 of themselves. What is not rounded at all
+  // did not run on the kernel in question.
+  void ExpectHalfPrecision(double nmse, const std::string& what) {
+    EXPECT_GT(nmse, 1e-9) << what;
+    EXPECT_LT(nmse, std::pow(2 * std::pow(2, -11), 2)) << what;
+  }
+
+  std::string name_;
+  std::unique_ptr<Backend> own_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Units, VulkanMatrices,
+                         ::testing::Values(MatrixOptions::Unit::kDevice,
+                                           MatrixOptions::Unit::kPlain),
+                         [](const auto& info) {
+                           return info.param == MatrixOptions::Unit::kDevice ? "Device" : "Plain";
+                         });
+
+// Two products of the same rows, one of a part of them, and one of what the first wrote over them.
+std::shared_ptr<const Plan> ProductPlan(quant::TensorType type, int64_t cols, int64_t rows,
+                                        float scale, bool biased = true) {
+  PlanBuilder b(static_cast<uint32_t>(rows));
+  b.plan().vocabulary = 50;
+  const View in = b.Buffer(cols), all = b.Buffer(4 * rows);
+  b.Do(EmbedOp{b.Add(1, 50, cols, 1.0f), in, scale});
+  for (int64_t i = 0; i < 4; ++i) {
+    const View part{in.buffer, 0, i == 2 ? cols / 2 / 32 * 32 : cols};
+    const View source = part.width == 0 ? in : part;
+    b.Do(MatMulOp{source,
+                  {all.buffer, i * rows, rows},
+                  b.Matrix(rows, source.width, type),
+                  i == 1 && biased ? b.Vector(rows) : kNoWeight});
+    if (i == 2) b.Do(ScaleOp{in, -0.5f, 0, 0, 0, b.Vector(cols)});
+  }
+  return b.Finish(all);
+}
+
+TEST_P(VulkanMatrices, WeightTypes) {
+  for (const quant::TypeTraits& traits : quant::AllTypes()) {
+    if (traits.decode == nullptr || traits.encode == nullptr) continue;
+    using enum quant::TensorType;
+    if (traits.type == kF32 || traits.type == kF64) continue;
+    // How each type is decoded is tested above.
+    if (GetParam() == MatrixOptions::Unit::kPlain && traits.type != kF16 && traits.type != kQ8_0 &&
+        traits.type != kQ6_K) {
+      continue;
+    }
+    const int64_t cols = traits.block_elements == 1 ? 101 : 2 * traits.block_elements;
+    ExpectHalfPrecision(Compare(ProductPlan(traits.type, cols, 37, 1), {{{0, 45}}}, Options()),
+                        std::string(traits.name));
+  }
+}
+
+TEST_P(VulkanMatrices, Shapes) {
+  for (const int64_t rows : {1, 64, 130}) {
+    for (const int64_t cols : {8, 40, 200}) {
+      const auto plan = ProductPlan(quant::TensorType::kF16, cols, rows, 1);
+      ExpectHalfPrecision(Compare(plan, {{{0, 9}}, {{0, 3}, {1, 30}}, {{2, 130}}}, Options()),
+                          fmt::format("{} x {}", rows, cols));
+    }
+  }
+}
+
+// Inputs far outside of what float16 holds.
+TEST_P(VulkanMatrices, Ranges) {
+  for (const float scale : {1e-20f, 1e-6f, 1e7f, 1e20f}) {
+    const auto plan = ProductPlan(quant::TensorType::kQ8_0, 64, 40, scale, false);
+    ExpectHalfPrecision(Compare(plan, {{{0, 20}}}, Options()), std::to_string(scale));
+  }
+}
+
+TEST_P(VulkanMatrices, Heads) {
+  for (const int64_t stride : {24, 32}) {
+    PlanBuilder b(5);
+    b.plan().vocabulary = 50;
+    const View in = b.Buffer(3 * stride), out = b.Buffer(3 * 20);
+    b.Do(EmbedOp{b.Add(1, 50, in.width, 1.0f), in});
+    b.Do(HeadMatMulOp{{in.buffer, 0, 2 * stride + 24},
+                      {out.buffer, 0, 2 * 20 + 17},
+                      stride,
+                      20,
+                      b.Add(3, 17, 24, 0.2f, 0, quant::TensorType::kF16)});
+    const View written = b.Buffer(3 * 17);
+    for (int64_t head = 0; head < 3; ++head)
+      b.Do(
+          CopyHeadsOp{{out.buffer, head * 20, 17}, {written.buffer, head * 17, 17}, 1, 17, 17, 17});
+    ExpectHalfPrecision(Compare(b.Finish(written), {{{0, 21}}}, Options()), std::to_string(stride));
+  }
+}
+
+TEST_P(VulkanMatrices, Tiles) {
+  int used = 0;
+  const bool plain = GetParam() == MatrixOptions::Unit::kPlain;
+  const std::vector<TileShape> tiles =
+      plain ? std::vector<TileShape>{{64, 32, 64, 2, 2, 2},
+                                     {32, 64, 32, 2, 2, 1},
+                                     {64, 16, 128, 4, 1, 1}}
+            : std::vector<TileShape>{{128, 128, 32, 2, 4, 2}, {128, 128, 64, 2, 4, 1},
+                                     {128, 64, 32, 4, 2, 2},  {64, 64, 64, 2, 2, 1},
+                                     {64, 64, 64, 4, 2, 1},   {64, 32, 64, 2, 2, 2},
+                                     {64, 16, 128, 4, 1, 1},  {32, 32, 32, 2, 1, 2}};
+  for (const TileShape& tile : tiles) {
+    if (!Use(tile)) continue;
+    ++used;
+    const auto plan = ProductPlan(quant::TensorType::kQ4_K, 512, 70, 1);
+    ExpectHalfPrecision(Compare(plan, {{{0, 75}}}, Options()),
+                        fmt::format("{}x{}x{}", tile.rows, tile.tokens, tile.depth));
+  }
+  EXPECT_GE(used, 2);
+}
+
 TEST(VulkanNames, AreChecked) {
   for (const char* name : {"vulkan:", "vulkan:x", "vulkan:-1", "vulkan:1x"}) {
     const auto wrong = CreateBackend({.name = name});

@@ -1,0 +1,253 @@
+#include "backend/vulkan/matrix_unit.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "backend/vulkan/shaders.h"
+
+namespace puna::backend::vulkan {
+namespace {
+
+constexpr uint32_t kDeepestTile = 128;
+// A device is busy with so many workgroups; fewer large tiles would leave parts of it idle.
+constexpr uint32_t kEnoughGroups = 96;
+
+// From large to small: a large tile decodes and reads everything less often.
+constexpr TileShape kTiles[] = {
+    {128, 128, 32, 2, 4, 2}, {128, 64, 32, 4, 2, 2}, {64, 64, 64, 2, 2, 1},
+    {64, 32, 64, 2, 2, 2},   {64, 16, 128, 4, 1, 1},
+};
+// Of plain code, whose subgroups may be small: more sums for each invocation.
+constexpr TileShape kPlainTiles[] = {{64, 32, 32, 4, 2, 2}, {32, 32, 32, 2, 2, 1}};
+
+bool HasExtension(const std::vector<VkExtensionProperties>& extensions, std::string_view name) {
+  return std::ranges::any_of(
+      extensions, [&](const VkExtensionProperties& e) { return name == e.extensionName; });
+}
+
+bool Usable(uint32_t m, uint32_t n, uint32_t k) {
+  const auto good = [](uint32_t size) { return size == 8 || size == 16; };
+  return good(m) && good(n) && (good(k) || k == 32);
+}
+
+// The properties of both extensions have the same names.
+template <typename Properties, typename Get>
+bool ChooseShape(VkPhysicalDevice physical, VkStructureType type, Get get, MatrixUnit* unit) {
+  uint32_t count = 0;
+  if (get == nullptr || get(physical, &count, nullptr) != VK_SUCCESS) return false;
+  Properties empty{};
+  empty.sType = type;
+  std::vector<Properties> all(count, empty);
+  if (get(physical, &count, all.data()) != VK_SUCCESS) return false;
+  constexpr int kFloat16 = 0, kFloat32 = 1, kSubgroupScope = 3;
+  uint32_t best = 0;
+  for (const Properties& p : all) {
+    int result_type = 0;
+    if constexpr (requires { p.ResultType; }) {
+      result_type = static_cast<int>(p.ResultType);
+    } else {
+      result_type = static_cast<int>(p.DType);
+    }
+    if (static_cast<int>(p.AType) != kFloat16 || static_cast<int>(p.BType) != kFloat16 ||
+        static_cast<int>(p.CType) != kFloat32 || result_type != kFloat32 ||
+        static_cast<int>(p.scope) != kSubgroupScope || !Usable(p.MSize, p.NSize, p.KSize)) {
+      continue;
+    }
+    const uint32_t size = p.MSize * p.NSize * p.KSize;
+    if (size <= best) continue;
+    best = size;
+    unit->m = p.MSize;
+    unit->n = p.NSize;
+    unit->k = p.KSize;
+  }
+  return best > 0;
+}
+
+// The size of subgroups must be known. False if the device chooses it by itself.
+bool SettleSubgroup(const Api& api, VkPhysicalDevice physical, bool has_control, MatrixUnit* unit) {
+  VkPhysicalDeviceSubgroupSizeControlProperties sizes{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+  VkPhysicalDeviceSubgroupProperties subgroup{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
+      .pNext = has_control ? &sizes : nullptr};
+  VkPhysicalDeviceProperties2 all{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                  .pNext = &subgroup};
+  api.GetPhysicalDeviceProperties2(physical, &all);
+  unit->subgroup = subgroup.subgroupSize;
+  unit->shared_bytes = all.properties.limits.maxComputeSharedMemorySize;
+  if (!has_control) return false;
+  if (sizes.minSubgroupSize == sizes.maxSubgroupSize) return true;
+  VkPhysicalDeviceSubgroupSizeControlFeatures control{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
+  VkPhysicalDeviceFeatures2 features{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                     .pNext = &control};
+  api.GetPhysicalDeviceFeatures2(physical, &features);
+  unit->requires_subgroup = control.subgroupSizeControl == VK_TRUE &&
+                            control.computeFullSubgroups == VK_TRUE &&
+                            (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
+  return unit->requires_subgroup;
+}
+
+}  // namespace
+
+std::string_view MatrixUnit::shader() const {
+  switch (make) {
+    case Make::kKhr:
+      return "matmul_matrix_khr";
+    case Make::kPlain:
+      return "matmul_matrix_plain";
+    default:
+      return "matmul_matrix";
+  }
+}
+
+std::string MatrixUnit::Describe() const {
+  if (make == Make::kNone) return "";
+  return fmt::format("{}x{}x{} ({})", m, n, k,
+                     make == Make::kNv    ? VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME
+                     : make == Make::kKhr ? "VK_KHR_cooperative_matrix"
+                                          : "plain code");
+}
+
+MatrixUnit FindMatrixUnit(const Api& api, VkPhysicalDevice physical) {
+  uint32_t count = 0;
+  api.EnumerateDeviceExtensionProperties(physical, nullptr, &count, nullptr);
+  std::vector<VkExtensionProperties> extensions(count);
+  api.EnumerateDeviceExtensionProperties(physical, nullptr, &count, extensions.data());
+  const bool khr = HasExtension(extensions, "VK_KHR_cooperative_matrix") &&
+                   HasShader(MatrixUnit{.make = MatrixUnit::Make::kKhr}.shader());
+  const bool nv = HasExtension(extensions, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
+  if (!khr && !nv) return {};
+
+  VkPhysicalDeviceCooperativeMatrixFeaturesKHR khr_features{.sType = kCooperativeMatrixFeaturesKhr};
+  VkPhysicalDeviceCooperativeMatrixFeaturesNV nv_features{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV};
+  VkPhysicalDeviceVulkan12Features features12{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES};
+  if (khr) {
+    khr_features.pNext = std::exchange(features12.pNext, &khr_features);
+  }
+  if (nv) {
+    nv_features.pNext = std::exchange(features12.pNext, &nv_features);
+  }
+  VkPhysicalDeviceFeatures2 features{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                     .pNext = &features12};
+  api.GetPhysicalDeviceFeatures2(physical, &features);
+  if (features12.shaderFloat16 != VK_TRUE || features12.vulkanMemoryModel != VK_TRUE) return {};
+  MatrixUnit unit;
+  if (!SettleSubgroup(api, physical,
+                      HasExtension(extensions, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME),
+                      &unit)) {
+    return {};
+  }
+  if (khr_features.cooperativeMatrix == VK_TRUE &&
+      ChooseShape<VkCooperativeMatrixPropertiesKHR>(
+          physical, kCooperativeMatrixPropertiesKhr,
+          api.GetPhysicalDeviceCooperativeMatrixPropertiesKHR, &unit)) {
+    unit.make = MatrixUnit::Make::kKhr;
+  } else if (nv_features.cooperativeMatrix == VK_TRUE &&
+             ChooseShape<VkCooperativeMatrixPropertiesNV>(
+                 physical, VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV,
+                 api.GetPhysicalDeviceCooperativeMatrixPropertiesNV, &unit)) {
+    unit.make = MatrixUnit::Make::kNv;
+  }
+  return unit;
+}
+
+Result<MatrixUnit> Adjust(const MatrixUnit& found, const DeviceInfo& device,
+                          const MatrixOptions& options) {
+  if (options.unit == MatrixOptions::Unit::kNone) return MatrixUnit{};
+  MatrixUnit unit = found;
+  if (options.unit == MatrixOptions::Unit::kPlain) {
+    unit = {.make = MatrixUnit::Make::kPlain,
+            .m = 16,
+            .n = 8,
+            .k = 8,
+            .subgroup = static_cast<uint32_t>(device.subgroup_size),
+            .shared_bytes = device.shared_memory_bytes};
+  }
+  unit.tile = options.tile;
+  if (unit.tile && (!unit || !Fits(unit, *unit.tile))) {
+    const TileShape& t = *unit.tile;
+    return MakeError(ErrorCode::kUnsupported,
+                     "a tile of {}x{}x{} in {}x{} parts, {} times, does not fit device vulkan:{}",
+                     t.rows, t.tokens, t.depth, t.row_parts, t.token_parts, t.buffers,
+                     device.index);
+  }
+  return unit;
+}
+
+MatrixFeatures::MatrixFeatures(const MatrixUnit& unit)
+    : nv_{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV,
+          .cooperativeMatrix = VK_TRUE},
+      khr_{.sType = kCooperativeMatrixFeaturesKhr, .cooperativeMatrix = VK_TRUE},
+      subgroup_{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+                .subgroupSizeControl = VK_TRUE,
+                .computeFullSubgroups = VK_TRUE} {
+  if (unit.make == MatrixUnit::Make::kKhr) {
+    extensions.push_back("VK_KHR_cooperative_matrix");
+    chain = &khr_;
+  } else if (unit.make == MatrixUnit::Make::kNv) {
+    extensions.push_back(VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    chain = &nv_;
+  }
+  if (unit.requires_subgroup) {
+    extensions.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    subgroup_.pNext = chain;
+    chain = &subgroup_;
+  }
+}
+
+bool Fits(const MatrixUnit& unit, const TileShape& tile) {
+  const uint32_t parts = tile.row_parts * tile.token_parts;
+  const int64_t shared =
+      int64_t{16} * tile.buffers * (tile.rows + tile.tokens) * (tile.depth / 8 + 1) +
+      int64_t{4} * parts * unit.m * unit.n;
+  return parts > 0 && parts * unit.subgroup <= 1024 && shared <= unit.shared_bytes &&
+         tile.depth <= kDeepestTile && tile.rows % (tile.row_parts * unit.m) == 0 &&
+         tile.tokens % (tile.token_parts * unit.n) == 0 && tile.depth % unit.k == 0 &&
+         tile.depth > 0 && tile.rows > 0 && tile.tokens > 0 &&
+         (tile.buffers == 1 || tile.buffers == 2);
+}
+
+std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t rows, uint32_t tokens,
+                                 uint32_t heads) {
+  if (unit.tile) return unit.tile;
+  std::optional<TileShape> best;
+  const bool plain = unit.make == MatrixUnit::Make::kPlain;
+  for (const TileShape& tile : plain ? std::span<const TileShape>(kPlainTiles) : kTiles) {
+    if (!Fits(unit, tile)) continue;
+    // A tile of which half would be empty is too large.
+    if (best && tokens <= tile.tokens / 2) continue;
+    const uint32_t down = (rows + tile.rows - 1) / tile.rows,
+                   across = (tokens + tile.tokens - 1) / tile.tokens;
+    best = tile;
+    if (tokens > tile.tokens / 2 && down * across * heads >= kEnoughGroups) break;
+  }
+  return best;
+}
+
+std::vector<uint32_t> MatrixConstants(const MatrixUnit& unit, const TileShape& tile, uint32_t type,
+                                      uint32_t kind) {
+  return {tile.row_parts * tile.token_parts * unit.subgroup,
+          type,
+          tile.tokens,
+          kind,
+          tile.rows,
+          tile.depth,
+          tile.row_parts,
+          tile.token_parts,
+          tile.buffers,
+          unit.m,
+          unit.n,
+          unit.k,
+          unit.subgroup};
+}
+
+uint32_t HalvesBytes(uint32_t columns) {
+  constexpr uint32_t kHeader = 16;
+  return kHeader + 2 * ((columns + kDeepestTile - 1) / kDeepestTile + 1) * kDeepestTile;
+}
+
+}  // namespace puna::backend::vulkan

@@ -1,0 +1,71 @@
+// Cooperative matrices: what a device has of them, and the tiles that products are cut into.
+#ifndef PUNA_BACKEND_VULKAN_MATRIX_UNIT_H_
+#define PUNA_BACKEND_VULKAN_MATRIX_UNIT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/vulkan/vulkan_api.h"
+#include "backend/vulkan/vulkan_backend.h"
+
+namespace puna::backend::vulkan {
+
+// Products of float16 matrices of m x k and k x n values, added up in float32.
+struct MatrixUnit {
+  enum class Make {
+    kNone,
+    kNv,     // VK_NV_cooperative_matrix
+    kKhr,    // VK_KHR_cooperative_matrix
+    kPlain,  // no unit: the same kernel with its matrices computed in plain code, for tests
+  };
+  Make make = Make::kNone;
+  uint32_t m = 16, n = 16, k = 16;
+  uint32_t subgroup = 32;            // invocations
+  bool requires_subgroup = false;    // pipelines must ask for that size
+  int64_t shared_bytes = 32 * 1024;  // of a workgroup
+  std::optional<TileShape> tile;     // instead of what TileFor would choose
+
+  explicit operator bool() const { return make != Make::kNone; }
+  std::string_view shader() const;
+  std::string Describe() const;  // "16x16x16 (VK_NV_cooperative_matrix)"
+};
+
+// What the device has and this build has a shader for.
+MatrixUnit FindMatrixUnit(const Api& api, VkPhysicalDevice physical);
+// What is wished for instead of `found`. kUnsupported if there is none, or it cannot make the tile.
+Result<MatrixUnit> Adjust(const MatrixUnit& found, const DeviceInfo& device,
+                          const MatrixOptions& options);
+
+// What a logical device must be created with; `next` becomes the end of its chain.
+struct MatrixFeatures {
+  explicit MatrixFeatures(const MatrixUnit& unit);
+  MatrixFeatures(const MatrixFeatures&) = delete;
+
+  std::vector<const char*> extensions;
+  void* chain = nullptr;
+
+ private:
+  VkPhysicalDeviceCooperativeMatrixFeaturesNV nv_;
+  VkPhysicalDeviceCooperativeMatrixFeaturesKHR khr_;
+  VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_;
+};
+
+// Null if no tile fits the device.
+std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t rows, uint32_t tokens,
+                                 uint32_t heads);
+// Whether the kernel can work with it.
+bool Fits(const MatrixUnit& unit, const TileShape& tile);
+// The specialization constants of a product's pipeline.
+std::vector<uint32_t> MatrixConstants(const MatrixUnit& unit, const TileShape& tile, uint32_t type,
+                                      uint32_t kind);
+
+// The length of an input row as float16 (shaders/halves.glsl), with room for the deepest tile that
+// begins in it.
+uint32_t HalvesBytes(uint32_t columns);
+
+}  // namespace puna::backend::vulkan
+
+#endif  // PUNA_BACKEND_VULKAN_MATRIX_UNIT_H_

@@ -1,0 +1,136 @@
+#version 460
+// Products for many input rows on a device with matrix units. A workgroup makes a tile of kRows output
+// values x kTokens input rows, kDepth columns at a time: decoded weights and inputs (halve.comp) go to
+// shared memory as float16, and each subgroup multiplies its own part of the tile. While it does, the
+// next columns are on their way to registers. x: tiles of output values, y: tiles of input rows, z: heads.
+#if defined(PUNA_KHR_MATRIX)
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_cooperative_matrix : require
+#elif !defined(PUNA_PLAIN_MATRIX)
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_NV_cooperative_matrix : require
+#endif
+#include "common.glsl"
+#include "decode.glsl"
+#include "halves.glsl"
+#include "products.glsl"
+
+layout(constant_id = 2) const uint kTokens = 128;
+layout(constant_id = 3) const uint kKind = 0;
+layout(constant_id = 4) const uint kRows = 128;
+layout(constant_id = 5) const uint kDepth = 32;
+layout(constant_id = 6) const uint kRowParts = 2;    // subgroups along the output values,
+layout(constant_id = 7) const uint kTokenParts = 4;  // and along the input rows
+layout(constant_id = 8) const uint kBuffers = 2;     // of tiles in shared memory
+#include "matrix.glsl"
+
+const uint kHeads = 1;
+
+OP_RECORD(ProductParams);
+
+const uint kLine = kDepth / 8;  // units in a line of a tile
+// One unit more between lines: neighbours begin in other banks.
+const uint kPitch = kLine + 1;
+const uint kBufferUnits = (kRows + kTokens) * kPitch;
+shared uvec4 tiles[kBuffers * kBufferUnits];
+shared float stage[kRowParts * kTokenParts * kM * kN];
+
+// What one invocation brings to a tile.
+const uint kWeightUnits = (kRows * kLine + kThreads - 1) / kThreads;
+const uint kInputUnits = (kTokens * kLine + kThreads - 1) / kThreads;
+// Matrices of one subgroup.
+const uint kDown = kRows / (kRowParts * kM), kAcross = kTokens / (kTokenParts * kN);
+
+void main() {
+  PrepareDecode();
+  const ProductParams p = ProductParamsRecord(push.op).p;
+  const uint first_row = gl_WorkGroupID.x * kRows, first_token = gl_WorkGroupID.y * kTokens;
+  const uint head = gl_WorkGroupID.z, tokens = push.number;
+  const uint64_t halves = BufferAt(p.halves_slot);
+
+  // Rows behind the last are read as the last, and not written.
+  uint64_t weights[kWeightUnits], inputs[kInputUnits];
+  [[unroll]] for (uint i = 0; i < kWeightUnits; ++i) {
+    const uint row = min(first_row + (gl_LocalInvocationID.x + i * kThreads) / kLine, p.rows - 1);
+    weights[i] = p.weight + head * p.expert_bytes + uint64_t(row) * p.row_bytes;
+  }
+  [[unroll]] for (uint i = 0; i < kInputUnits; ++i) {
+    const uint token = min(first_token + (gl_LocalInvocationID.x + i * kThreads) / kLine, tokens - 1);
+    inputs[i] = halves + uint64_t(token) * p.halves_bytes + kHalvesHeader + 2ul * head * p.in_stride;
+  }
+
+  const uint down = gl_SubgroupID % kRowParts * kDown * kM, across = gl_SubgroupID / kRowParts * kAcross * kN;
+  MatrixSums sums[kDown][kAcross];
+  [[unroll]] for (uint i = 0; i < kDown; ++i) {
+    [[unroll]] for (uint j = 0; j < kAcross; ++j) {
+      CLEAR(sums[i][j]);
+    }
+  }
+
+  uvec4 next_weights[kWeightUnits], next_inputs[kInputUnits];
+  uint buffer_begin = 0;
+  // One turn more than there are tiles: a turn brings the next one and multiplies the one before.
+  for (uint column = 0; column < p.cols + kDepth; column += kDepth) {
+    const bool more = column < p.cols;
+    if (more) {
+      [[unroll]] for (uint i = 0; i < kInputUnits; ++i) {
+        const uint c = column / 8 + (gl_LocalInvocationID.x + i * kThreads) % kLine;
+        next_inputs[i] = Units(inputs[i]).v[c];
+      }
+      [[unroll]] for (uint i = 0; i < kWeightUnits; ++i) {
+        const uint c = column + (gl_LocalInvocationID.x + i * kThreads) % kLine * 8;
+        next_weights[i] = c < p.cols ? ToUnit(Decode(weights[i], c, p.cols)) : uvec4(0);
+      }
+    }
+    if (column > 0) {
+      const uint weight_tile = buffer_begin + down * kPitch;
+      const uint input_tile = buffer_begin + (kRows + across) * kPitch;
+      [[unroll]] for (uint k = 0; k < kDepth; k += kK) {
+        MatrixB b[kAcross];
+        [[unroll]] for (uint j = 0; j < kAcross; ++j) LOAD_B(b[j], input_tile + j * kN * kPitch + k / 8, kPitch);
+        [[unroll]] for (uint i = 0; i < kDown; ++i) {
+          MatrixA a;
+          LOAD_A(a, weight_tile + i * kM * kPitch + k / 8, kPitch);
+          [[unroll]] for (uint j = 0; j < kAcross; ++j) {
+            MULTIPLY_ADD(sums[i][j], a, b[j]);
+          }
+        }
+      }
+      if (kBuffers == 1) {
+        barrier();
+      } else {
+        buffer_begin = kBufferUnits - buffer_begin;
+      }
+    }
+    if (more) {
+      [[unroll]] for (uint i = 0; i < kWeightUnits; ++i) {
+        const uint unit = gl_LocalInvocationID.x + i * kThreads;
+        if (unit < kRows * kLine) tiles[buffer_begin + unit / kLine * kPitch + unit % kLine] = next_weights[i];
+      }
+      [[unroll]] for (uint i = 0; i < kInputUnits; ++i) {
+        const uint unit = gl_LocalInvocationID.x + i * kThreads;
+        if (unit < kTokens * kLine)
+          tiles[buffer_begin + (kRows + unit / kLine) * kPitch + unit % kLine] = next_inputs[i];
+      }
+    }
+    barrier();
+  }
+
+  const uint own = gl_SubgroupID * kM * kN;
+  const uint offset = kKind == kHeads ? head * p.out_stride : 0;
+  [[unroll]] for (uint i = 0; i < kDown; ++i) {
+    [[unroll]] for (uint j = 0; j < kAcross; ++j) {
+      STORE_SUMS(sums[i][j], own);
+      barrier();
+      for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += kSubgroup) {
+        const uint row = first_row + down + i * kM + e % kM, token = first_token + across + j * kN + e / kM;
+        if (row >= p.rows || token >= tokens) continue;
+        const float sum = stage[own + e] * Floats(halves + uint64_t(token) * p.halves_bytes).v[0];
+        PutProduct(p, token, offset, head, row, sum);
+      }
+      barrier();
+    }
+  }
+}
