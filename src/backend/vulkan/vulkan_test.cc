@@ -106,8 +106,14 @@ TEST_F(Vulkan, StreamOps) {
   }
 }
 
-// Products of every type of weights, for all numbers of rows that have a path of their own.
+// Products of every type of weights, for all numbers of rows that have a path of their own; without
+// matrix units, which round.
 TEST_F(Vulkan, WeightTypes) {
+  const std::string device = std::to_string(testing::VulkanDeviceForTests()->index);
+  const auto exact =
+      CreateVulkanBackend({.name = "vulkan:" + device}, {.unit = MatrixOptions::Unit::kNone});
+  ASSERT_TRUE(exact) << exact.error().message;
+  backend_ = exact->get();
   for (const quant::TypeTraits& traits : quant::AllTypes()) {
     if (traits.decode == nullptr || traits.encode == nullptr) continue;
     PlanBuilder b(11);
