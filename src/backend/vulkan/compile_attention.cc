@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "backend/vulkan/attention_tiles.h"
 #include "backend/vulkan/plan_compiler.h"
 
 namespace puna::backend::vulkan {
@@ -16,12 +17,109 @@ uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + siz
 // Beyond so many tokens all keys have one row of a position bias (RelativeBucket).
 constexpr int64_t kBiasReach = 129;
 
+constexpr int64_t kMostThreads = 256;
+// Partial results of split attention.
+constexpr int64_t kPartialBytes = 16 << 20, kMostRecords = 1024;
+// A tile of many queries has at least so many tokens, if its heads have to be divided for it.
+constexpr int64_t kLeastTokens = 4;
+
+int64_t Group(const AttentionOp& op) { return op.heads / op.kv_heads; }
+
+// What both kernels have in shared memory, in floats for a query.
+int64_t FloatsOfQuery(const AttentionOp& op, const KernelSizes& kernel, int64_t planes) {
+  return op.k_size + planes * kernel.tile + kernel.tile / 4 + 4;
+}
+
+int64_t BytesOfFew(const AttentionOp& op, const KernelSizes& kernel) {
+  const int64_t splits = kernel.threads / kernel.tile, subsets = kernel.threads * 8 / op.v_size;
+  const int64_t round = op.k_size > 128 ? 1 : std::min<int64_t>(kernel.queries, 4);
+  const int64_t floats = kernel.queries * (FloatsOfQuery(op, kernel, splits + 1) + subsets) +
+                         round * subsets * op.v_size;
+  return floats * int64_t{sizeof(float)};
+}
+
+int64_t BytesOfMany(const AttentionOp& op, const KernelSizes& kernel, bool half) {
+  return kernel.queries * FloatsOfQuery(op, kernel, 1) * int64_t{sizeof(float)} +
+         kernel.tile * std::max(op.k_size, op.v_size) * (half ? 2 : 4);
+}
+
+// Both kernels take eight values at a time.
+bool InEights(const AttentionOp& op) { return op.k_size % 8 == 0 && op.v_size % 8 == 0; }
+
+// What attention_few.comp is compiled for; without queries it cannot take the op.
+KernelSizes FewFor(const AttentionOp& op, const AttentionTuning& tuning) {
+  KernelSizes kernel = tuning.few;
+  // Long values take more invocations and fewer keys at a time: an invocation holds the values of
+  // eight columns and up to eight keys in registers.
+  while (op.v_size / 8 > kernel.threads / 4) kernel.threads *= 2;
+  while (kernel.tile > 16 && kernel.tile * op.v_size > 64 * kernel.threads) kernel.tile /= 2;
+  if (!InEights(op) || kernel.threads > kMostThreads) return {};
+  while (kernel.queries > 0 && BytesOfFew(op, kernel) > tuning.shared_bytes) --kernel.queries;
+  return kernel;
+}
+
+// The same of attention_many.comp.
+KernelSizes ManyFor(const AttentionOp& op, const AttentionTuning& tuning, bool half) {
+  KernelSizes kernel = tuning.many;
+  if (!InEights(op) || op.v_in_k || op.v_size / 8 > kernel.threads) return {};
+  while (kernel.queries >= 8) {
+    for (kernel.tile = tuning.many.tile; kernel.tile >= 16; kernel.tile /= 2) {
+      if (BytesOfMany(op, kernel, half) <= tuning.shared_bytes) return kernel;
+    }
+    kernel.queries /= 2;
+  }
+  return {};
+}
+
+// How many tokens a tile should have for a kernel.
+int64_t TokensFor(const AttentionOp& op, const KernelSizes& kernel) {
+  const int64_t queries = kernel.queries;
+  return std::max(std::min(queries, kLeastTokens), queries / Group(op));
+}
+
+// How the query heads of a key/value head are divided among workgroups.
+struct HeadSplit {
+  uint32_t heads;   // of a workgroup, at most
+  uint32_t groups;  // workgroups, for all key/value heads
+};
+
+HeadSplit SplitHeads(const AttentionOp& op, int64_t most_queries, int64_t tokens) {
+  const int64_t most = std::max<int64_t>(1, most_queries / tokens);
+  const int64_t splits = Groups(Group(op), most);
+  return {Groups(Group(op), splits), static_cast<uint32_t>(op.kv_heads * splits)};
+}
+
 }  // namespace
+
+bool PlanCompiler::HalfOf(const AttentionOp& op) const {
+  return op.cache >= 0 && options_.kv_type != KvType::kF32;
+}
+
+// The tiles are those of all ops, so they have the tokens that suit each.
+void PlanCompiler::LayOutAttention() {
+  AttentionNeeds& needs = compiled_.attention;
+  int64_t tokens = INT64_MAX, record = 0, groups = INT64_MAX;
+  for (const Op& any : plan_->ops) {
+    const auto* op = std::get_if<AttentionOp>(&any);
+    if (op == nullptr) continue;
+    const KernelSizes few = FewFor(*op, tuning_), many = ManyFor(*op, tuning_, HalfOf(*op));
+    if (few.queries == 0) continue;
+    tokens = std::min(tokens, TokensFor(*op, many.queries > 0 ? many : few));
+    groups = std::min<int64_t>(groups, SplitHeads(*op, few.queries, 1).groups);
+    record = std::max<int64_t>(record, op->heads * (op->v_size + 2) * int64_t{sizeof(float)});
+    needs.tile = std::max(needs.tile, few.tile);
+  }
+  if (record == 0) return;
+  needs.groups_per_tile = static_cast<uint32_t>(groups);
+  needs.tile_tokens = static_cast<uint32_t>(tokens);
+  needs.most_records = std::min(kMostRecords, kPartialBytes / record);
+  partial_slot_ = NewSlot({.fixed_bytes = needs.most_records * record});
+}
 
 CacheParams PlanCompiler::CacheOf(int64_t offset, int64_t kv_heads, int64_t k_size, int64_t v_size,
                                   bool half) const {
   const int64_t value_bytes = half ? 2 : 4;
-  const int64_t key_head = (k_size + 3) / 4 * 4 * kPage * value_bytes;
+  const int64_t key_head = (k_size + 7) / 8 * 8 * kPage * value_bytes;
   const int64_t value_head = v_size * kPage * value_bytes;
   CacheParams cache{};
   cache.key_offset = static_cast<uint>(offset);
@@ -113,11 +211,6 @@ Status PlanCompiler::Add(const AttentionOp& op) {
   const int64_t cached_v = op.v_in_k ? 0 : op.v_size;
   const CacheParams cache = CacheFor(op.cache, op.kv_heads, op.k_size, cached_v, &half);
   if (op.k.buffer >= 0) AddStore(op.k, op.v, cache, op.kv_heads, op.k_size, cached_v, half);
-  if (partial_slot_ < 0) partial_slot_ = NewSlot({});
-  Slot& partial = compiled_.slots[static_cast<size_t>(partial_slot_)];
-  partial.fixed_bytes =
-      std::max<int64_t>(partial.fixed_bytes, int64_t{kMostSplitTokens} * kMostParts * op.heads *
-                                                 (op.v_size + 2) * int64_t{sizeof(float)});
   AttentionParams params{.q = MatrixOf(op.q),
                          .result = MatrixOf(op.out),
                          .cache = cache,
@@ -128,30 +221,60 @@ Status PlanCompiler::Add(const AttentionOp& op) {
                          .causal = op.causal ? 1u : 0u,
                          .is_cross = op.cross ? 1u : 0u,
                          .selection = static_cast<uint>(op.selection + 1),
-                         .partial_slot = static_cast<uint>(partial_slot_),
+                         .partial_slot = static_cast<uint>(std::max(partial_slot_, 0)),
                          .scale = op.scale,
                          .softcap = op.softcap};
   PUNA_ASSIGN_OR_RETURN(params.sinks, weights_->Floats(op.sinks));
   PUNA_ASSIGN_OR_RETURN(params.slopes, Slopes(op));
   PUNA_ASSIGN_OR_RETURN(params.bias, PositionBias(op, &params.bias_reach));
-  const uint32_t record = Record(params), heads = params.heads;
-  const uint32_t k_size = static_cast<uint32_t>(op.k_size),
-                 v_size = static_cast<uint32_t>(op.v_size);
-  const uint32_t in_keys = op.v_in_k ? 1 : 0;
-  compiled_.steps.push_back(
-      {.record = [=](Recorder* to, const PassShape& shape) -> Status {
-         const uint32_t constants[] = {kThreads, half ? 1u : 0u, k_size, v_size, in_keys};
-         PUNA_RETURN_IF_ERROR(
-             to->Dispatch("attention", constants, record, {heads, shape.tokens, shape.parts}, 0));
-         if (shape.parts == 1) return {};
-         to->Barrier();
-         return to->Dispatch("attention_merge", constants, record, {heads, shape.tokens},
-                             shape.parts);
-       },
-       .reads = {op.q},
-       .writes = {op.out},
-       .hidden = true});
+  AddAttention(op, Record(params), half);
   return {};
+}
+
+void PlanCompiler::AddAttention(const AttentionOp& op, uint32_t record, bool half) {
+  const uint32_t sizes[] = {half ? 1u : 0u, static_cast<uint32_t>(op.k_size),
+                            static_cast<uint32_t>(op.v_size), op.v_in_k ? 1u : 0u};
+  const auto heads = static_cast<uint32_t>(op.heads);
+  const KernelSizes few = FewFor(op, tuning_);
+  Step step{.reads = {op.q}, .writes = {op.out}, .hidden = true};
+  if (few.queries == 0) {
+    step.record = [=](Recorder* to, const PassShape& shape) -> Status {
+      const uint32_t constants[] = {kThreads, sizes[0], sizes[1], sizes[2], sizes[3]};
+      return to->Dispatch("attention", constants, record, {heads, shape.tokens}, 0);
+    };
+    compiled_.steps.push_back(std::move(step));
+    return;
+  }
+  KernelSizes many = ManyFor(op, tuning_, half);
+  const char* const several = many.queries > 0 ? "attention_many" : "attention_few";
+  if (many.queries == 0) many = few;
+  const uint32_t tokens = compiled_.attention.tile_tokens;
+  const HeadSplit one = SplitHeads(op, few.queries, 1), some = SplitHeads(op, many.queries, tokens);
+  step.record = [=](Recorder* to, const PassShape& shape) -> Status {
+    const TileCounts& tiles = shape.tiles;
+    const auto attend = [&](const char* shader, const KernelSizes& kernel, uint32_t first,
+                            uint32_t count, uint32_t rows, const HeadSplit& split) -> Status {
+      if (count == 0) return {};
+      const uint32_t constants[] = {kernel.threads, sizes[0],    sizes[1], sizes[2],
+                                    sizes[3],       kernel.tile, rows,     split.heads};
+      return to->Dispatch(shader, constants, record, {count, split.groups}, first);
+    };
+    const auto merge = [&](const KernelSizes& kernel, uint32_t first, uint32_t count,
+                           uint32_t rows) -> Status {
+      if (count == 0) return {};
+      const uint32_t constants[] = {kMostParts, sizes[0], sizes[1],
+                                    sizes[2],   sizes[3], kernel.tile};
+      return to->Dispatch("attention_merge", constants, record, {heads, count, rows}, first);
+    };
+    PUNA_RETURN_IF_ERROR(attend("attention_few", few, 0, tiles.single, 1, one));
+    PUNA_RETURN_IF_ERROR(attend(several, many, tiles.single, tiles.several, tokens, some));
+    if (tiles.split_single + tiles.split_several == 0) return {};
+    to->Barrier();
+    const uint32_t split = tiles.single + tiles.several;
+    PUNA_RETURN_IF_ERROR(merge(few, split, tiles.split_single, 1));
+    return merge(many, split + tiles.split_single, tiles.split_several, tokens);
+  };
+  compiled_.steps.push_back(std::move(step));
 }
 
 Status PlanCompiler::Add(const IndexOp& op) {

@@ -30,21 +30,23 @@ struct PassHeader {
   uint tokens;
   uint outputs;
   uint segments;
-  uint selection_words;    // per token
-  uint64_t buffers;        // uint64_t [slots]: address of each buffer
-  uint64_t token_ids;      // uint [tokens]
-  uint64_t positions;      // uint [tokens]
-  uint64_t row_segments;   // uint [tokens]
-  uint64_t output_rows;    // uint [outputs]
-  uint64_t segment_infos;  // SegmentInfo [segments]
-  uint64_t pages;          // uint64_t: address of each page, segment after segment
-  uint64_t state_writes;   // StateWriteInfo
-  uint64_t ropes;          // float: cosines and sines of each table
-  uint64_t selections;     // uint [slots][tokens][selection_words]
-  uint64_t index_scores;   // float [tokens][32 * selection_words]
-  uint64_t index_order;    // uint, likewise
-  uint64_t low_rank;       // LowRankEntry [weights][segments][adapters]
-  uint64_t narrow;         // float [rows][heads][most_rank]
+  uint selection_words;      // per token
+  uint64_t buffers;          // uint64_t [slots]: address of each buffer
+  uint64_t token_ids;        // uint [tokens]
+  uint64_t positions;        // uint [tokens]
+  uint64_t row_segments;     // uint [tokens]
+  uint64_t output_rows;      // uint [outputs]
+  uint64_t segment_infos;    // SegmentInfo [segments]
+  uint64_t pages;            // uint64_t: address of each page, segment after segment
+  uint64_t state_writes;     // StateWriteInfo
+  uint64_t ropes;            // float: cosines and sines of each table
+  uint64_t selections;       // uint [slots][tokens][selection_words]
+  uint64_t index_scores;     // float [tokens][32 * selection_words]
+  uint64_t index_order;      // uint, likewise
+  uint64_t low_rank;         // LowRankEntry [weights][segments][adapters]
+  uint64_t narrow;           // float [rows][heads][most_rank]
+  uint64_t attention_tiles;  // AttentionTile: those of one token, those of several, and the split
+                             // ones of both, each list filled up with tiles of no rows
   uint adapters;
   uint most_rank;
   uint64_t given;   // float [tokens][width of Plan::input]
@@ -61,6 +63,17 @@ struct SegmentInfo {
   uint first_write;   // in PassHeader::state_writes
   uint writes;
   uint64_t state;  // where its states are read from; 0: it begins
+};
+
+// Query rows of one segment that a workgroup takes together, and which part of their keys.
+struct AttentionTile {
+  SegmentInfo segment;
+  uint first_row;  // of the batch
+  uint rows;
+  uint position;  // of the first row
+  uint part;
+  uint parts;
+  uint partial;  // with several parts: row r and part i have record partial + r * parts + i
 };
 
 struct StateWriteInfo {
@@ -188,7 +201,7 @@ struct SelectParams {
 };
 
 // Where a cache layer lies in a page: keys of head h from key_offset + h * key_head on, as
-// [k_size / 4][16 tokens][4], values from value_offset + h * value_head on, as [16][v_size]. In
+// [k_size / 8][16 tokens][8], values from value_offset + h * value_head on, as [16][v_size]. In
 // bytes.
 struct CacheParams {
   uint key_offset;
@@ -224,7 +237,7 @@ struct AttentionParams {
   uint causal;
   uint is_cross;
   uint selection;     // slot + 1; 0: none
-  uint partial_slot;  // of split attention
+  uint partial_slot;  // float [records][heads][v_size + 2]: sums, largest score, denominator
   float scale;
   float softcap;
 };

@@ -41,8 +41,9 @@ uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + siz
 
 }  // namespace
 
-PlanCompiler::PlanCompiler(const Plan* plan, const CompileOptions& options, WeightUpload* weights)
-    : plan_(plan), options_(options), weights_(weights) {
+PlanCompiler::PlanCompiler(const Plan* plan, const CompileOptions& options, WeightUpload* weights,
+                           const AttentionTuning& tuning)
+    : plan_(plan), options_(options), weights_(weights), tuning_(tuning) {
   chosen_slots_.resize(static_cast<size_t>(plan->routes), -1);
   weight_slots_.resize(static_cast<size_t>(plan->routes), -1);
   route_used_.resize(static_cast<size_t>(plan->routes), 0);
@@ -64,6 +65,7 @@ void PlanCompiler::LayOut() {
     floats += RoundUp(layer.values, 4);
   }
   compiled_.state_bytes = RoundUp(floats * static_cast<int64_t>(sizeof(float)), 256);
+  LayOutAttention();
 }
 
 Result<CompiledPlan> PlanCompiler::Compile() {

@@ -14,6 +14,7 @@
 
 #include "backend/backend.h"
 #include "backend/plan.h"
+#include "backend/vulkan/attention_tiles.h"
 #include "backend/vulkan/device.h"
 #include "backend/vulkan/op_params.h"
 #include "backend/vulkan/weight_upload.h"
@@ -25,7 +26,7 @@ enum class RowKind { kTokens, kOutputs, kSegments };
 // All that the commands of a pass depend on.
 struct PassShape {
   uint32_t tokens = 0, outputs = 0, segments = 0;
-  uint32_t parts = 1;       // of the keys in split attention
+  TileCounts tiles;         // of attention
   uint32_t most_keys = 0;   // of IndexOp, rounded up
   uint32_t pass_bytes = 0;  // of what is copied to the device first, rounded up
   uint32_t adapters = 0;    // the most of a segment
@@ -120,16 +121,15 @@ struct CompiledPlan {
   int64_t page_bytes = 0, state_bytes = 0;
   RowKind output_rows = RowKind::kTokens;
   bool selects_keys = false;
+  AttentionNeeds attention;
   int64_t narrow_per_token = 0;  // the most values of a rank that a step needs for a token
   int64_t answer_record = 0;
 };
 
-// The most tokens and parts that attention is split for.
-inline constexpr uint32_t kMostSplitTokens = 16, kMostParts = 16;
-
 class PlanCompiler {
  public:
-  PlanCompiler(const Plan* plan, const CompileOptions& options, WeightUpload* weights);
+  PlanCompiler(const Plan* plan, const CompileOptions& options, WeightUpload* weights,
+               const AttentionTuning& tuning);
   Result<CompiledPlan> Compile();
 
   struct Product;  // one product of a step
@@ -169,6 +169,7 @@ class PlanCompiler {
 
   void LayOut();
   void AddInput();
+  void LayOutAttention();
   void AddOutput();
   // Its address is the slot, and below bit 40 the offset in it.
   Matrix MatrixOf(const View& view) const;
@@ -219,6 +220,8 @@ class PlanCompiler {
   bool DeadBehind(size_t op, const View& view) const;
   void AddStore(const View& k, const View& v, const CacheParams& cache, int64_t kv_heads,
                 int64_t k_size, int64_t v_size, bool half);
+  bool HalfOf(const AttentionOp& op) const;
+  void AddAttention(const AttentionOp& op, uint32_t record, bool half);
   CacheParams CacheOf(int64_t offset, int64_t kv_heads, int64_t k_size, int64_t v_size,
                       bool half) const;
   // Of a cache layer, or of pages for the op alone.
@@ -231,6 +234,7 @@ class PlanCompiler {
   const Plan* plan_;
   const CompileOptions& options_;
   WeightUpload* weights_;
+  const AttentionTuning tuning_;
   RowKind rows_ = RowKind::kTokens;
   std::vector<int> chosen_slots_, weight_slots_;  // by route
   std::vector<int64_t> route_used_;

@@ -18,23 +18,37 @@ Result<std::shared_ptr<Device>> OpenDevice(int index, const std::filesystem::pat
   return device;
 }
 
+// A workgroup that takes more leaves too little for others beside it.
+constexpr int64_t kMostSharedBytes = 48 << 10;
+
+// What is unrolled for many queries takes a software device long to compile, and gains it nothing.
+AttentionTuning TuningFor(const DeviceInfo& info) {
+  AttentionTuning tuning;
+  tuning.shared_bytes = std::min(info.shared_memory_bytes, kMostSharedBytes);
+  if (info.software) tuning.few.queries = 4;
+  return tuning;
+}
+
 class VulkanBackend final : public Backend {
  public:
   VulkanBackend(std::shared_ptr<Device> device, std::filesystem::path cache_folder,
                 const MatrixOptions& matrices)
-      : cache_folder_(std::move(cache_folder)), matrices_(matrices), device_(std::move(device)) {}
+      : cache_folder_(std::move(cache_folder)),
+        matrices_(matrices),
+        tuning_(TuningFor(device->info())),
+        device_(std::move(device)) {}
   std::string_view name() const override { return "vulkan"; }
 
   Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
                                            const CompileOptions& options) override {
     PUNA_ASSIGN_OR_RETURN(auto device, WorkingDevice());
-    PUNA_ASSIGN_OR_RETURN(auto program,
-                          VulkanProgram::Load(std::move(plan), options, std::move(device)));
+    PUNA_ASSIGN_OR_RETURN(
+        auto program, VulkanProgram::Load(std::move(plan), options, std::move(device), tuning_));
     return std::unique_ptr<Program>(std::move(program));
   }
 
   MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
-    return PredictMemory(plan, options).value_or(MemoryUse{});
+    return PredictMemory(plan, options, tuning_).value_or(MemoryUse{});
   }
 
   std::vector<DeviceMemory> devices() const override {
@@ -55,6 +69,7 @@ class VulkanBackend final : public Backend {
 
   const std::filesystem::path cache_folder_;
   const MatrixOptions matrices_;
+  const AttentionTuning tuning_;
   mutable std::mutex mutex_;
   std::shared_ptr<Device> device_;
 };

@@ -1,6 +1,6 @@
 // Commands name addresses of records and of the pass block only, so they stay good while buffers
 // grow: the records and the pass block say where buffers are. They are recorded anew for a new
-// shape: other numbers of rows, another number of parts of the keys. A barrier stands only between
+// shape: other numbers of rows, other numbers of tiles of attention. A barrier stands only between
 // steps of which one writes what the other touches.
 #include "backend/vulkan/vulkan_program.h"
 
@@ -20,8 +20,6 @@ namespace {
 // and most passes want few.
 constexpr int64_t kFirstOutputRows = 64;
 constexpr size_t kMostRecorded = 16;
-// Keys that one part of split attention takes, or more.
-constexpr int64_t kKeysPerPart = 256;
 constexpr uint32_t kPassUnit = 4096;
 constexpr int64_t kPageKeys = kPageTokens;
 constexpr uint32_t kMostRows = 65535;  // what every device allows in each direction of a grid
@@ -108,7 +106,7 @@ class PassBlock {
     for (uint64_t* offset :
          {&header.buffers, &header.token_ids, &header.positions, &header.row_segments,
           &header.output_rows, &header.segment_infos, &header.pages, &header.state_writes,
-          &header.low_rank, &header.ropes, &header.given}) {
+          &header.low_rank, &header.ropes, &header.given, &header.attention_tiles}) {
       *offset += base;
     }
     std::memcpy(bytes_.data(), &header, sizeof(header));
@@ -121,24 +119,27 @@ class PassBlock {
 
 }  // namespace
 
-Result<MemoryUse> PredictMemory(const Plan& plan, const CompileOptions& options) {
+Result<MemoryUse> PredictMemory(const Plan& plan, const CompileOptions& options,
+                                const AttentionTuning& tuning) {
   WeightUpload weights(&plan, nullptr, 0);
   PUNA_ASSIGN_OR_RETURN(const CompiledPlan compiled,
-                        PlanCompiler(&plan, options, &weights).Compile());
+                        PlanCompiler(&plan, options, &weights, tuning).Compile());
   return MemoryOf(compiled, weights, options);
 }
 
 VulkanProgram::VulkanProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options,
-                             std::shared_ptr<Device> device)
+                             std::shared_ptr<Device> device, const AttentionTuning& tuning)
     : plan_(std::move(plan)),
       options_(options),
+      tuning_(tuning),
       device_(std::move(device)),
       weights_(plan_.get(), device_.get(), 0),
       adapters_(device_.get()) {}
 
 Result<std::unique_ptr<VulkanProgram>> VulkanProgram::Load(std::shared_ptr<const Plan> plan,
                                                            const CompileOptions& options,
-                                                           std::shared_ptr<Device> device) {
+                                                           std::shared_ptr<Device> device,
+                                                           const AttentionTuning& tuning) {
   if (options.max_batch_tokens < 1 || options.max_batch_tokens > kMostRows ||
       options.kv_pages < 0 || options.kv_pages > INT32_MAX || options.state_slots < 0 ||
       options.state_slots > INT32_MAX) {
@@ -146,16 +147,17 @@ Result<std::unique_ptr<VulkanProgram>> VulkanProgram::Load(std::shared_ptr<const
                      "a batch of {} tokens with {} cache pages and {} state slots is out of range",
                      options.max_batch_tokens, options.kv_pages, options.state_slots);
   }
-  PUNA_ASSIGN_OR_RETURN(const MemoryUse memory, PredictMemory(*plan, options));
+  PUNA_ASSIGN_OR_RETURN(const MemoryUse memory, PredictMemory(*plan, options, tuning));
   std::unique_ptr<VulkanProgram> program(
-      new VulkanProgram(std::move(plan), options, std::move(device)));
+      new VulkanProgram(std::move(plan), options, std::move(device), tuning));
   program->weights_ = WeightUpload(program->plan_.get(), program->device_.get(), memory.weights);
   PUNA_RETURN_IF_ERROR(program->Prepare());
   return program;
 }
 
 Status VulkanProgram::Prepare() {
-  PUNA_ASSIGN_OR_RETURN(compiled_, PlanCompiler(plan_.get(), options_, &weights_).Compile());
+  PUNA_ASSIGN_OR_RETURN(compiled_,
+                        PlanCompiler(plan_.get(), options_, &weights_, tuning_).Compile());
   memory_ = MemoryOf(compiled_, weights_, options_);
   PUNA_RETURN_IF_ERROR(weights_.Upload(options_.progress));
   PUNA_ASSIGN_OR_RETURN(records_, device_->Allocate(static_cast<int64_t>(compiled_.records.size()),
@@ -320,11 +322,8 @@ Result<PassShape> VulkanProgram::WritePass(const Batch& batch) {
     row_segments.resize(positions.size(), static_cast<uint32_t>(s));
     most_keys = std::max<int64_t>(most_keys, info.start_position + info.tokens);
   }
-  if (shape.tokens <= kMostSplitTokens) {
-    shape.parts = std::min<uint32_t>(
-        std::bit_ceil(static_cast<uint32_t>((most_keys + kKeysPerPart - 1) / kKeysPerPart)),
-        kMostParts);
-  }
+  const TileList tiles = TilesFor(infos, compiled_.attention, tuning_);
+  shape.tiles = tiles.counts;
   shape.most_keys = compiled_.selects_keys
                         ? std::bit_ceil(static_cast<uint32_t>(std::max<int64_t>(most_keys, 256)))
                         : 0;
@@ -349,6 +348,7 @@ Result<PassShape> VulkanProgram::WritePass(const Batch& batch) {
   header.output_rows = block.Add<int32_t>(batch.output_rows);
   header.segment_infos = block.Add<SegmentInfo>(infos);
   header.pages = block.Add<uint64_t>(pages);
+  header.attention_tiles = block.Add<AttentionTile>(tiles.tiles);
   header.state_writes = block.Add<StateWriteInfo>(writes);
   header.ropes = block.Add<float>(RopeValues(batch));
   header.low_rank = block.Add<LowRankEntry>(low_rank.entries);

@@ -22,13 +22,15 @@
 namespace puna::backend::vulkan {
 
 // Without a device: what a program would take.
-Result<MemoryUse> PredictMemory(const Plan& plan, const CompileOptions& options);
+Result<MemoryUse> PredictMemory(const Plan& plan, const CompileOptions& options,
+                                const AttentionTuning& tuning = {});
 
 class VulkanProgram final : public Program {
  public:
   static Result<std::unique_ptr<VulkanProgram>> Load(std::shared_ptr<const Plan> plan,
                                                      const CompileOptions& options,
-                                                     std::shared_ptr<Device> device);
+                                                     std::shared_ptr<Device> device,
+                                                     const AttentionTuning& tuning = {});
   ~VulkanProgram() override;
 
   Status Run(const Batch& batch, std::span<float> out) override;
@@ -44,7 +46,7 @@ class VulkanProgram final : public Program {
   class CommandRecorder;
 
   VulkanProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options,
-                std::shared_ptr<Device> device);
+                std::shared_ptr<Device> device, const AttentionTuning& tuning);
   Status Prepare();
   Result<VkCommandBuffer> NewCommands();
   // Makes the slots, the answer and the buffers for chosen keys large enough for a pass.
@@ -67,6 +69,7 @@ class VulkanProgram final : public Program {
 
   std::shared_ptr<const Plan> plan_;
   CompileOptions options_;
+  AttentionTuning tuning_;
   std::shared_ptr<Device> device_;
   WeightUpload weights_;
   AdapterMemory adapters_;

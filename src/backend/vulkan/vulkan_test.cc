@@ -156,7 +156,7 @@ TEST_F(Vulkan, Networks) {
   EXPECT_LT(Compare(Decoder(s), kMixed, Options(KvType::kF16)), 1e-6);
 }
 
-// Long enough that the keys of one token are split.
+// Long enough that keys are split, of tokens by themselves and of a few together.
 TEST_F(Vulkan, SplitKeys) {
   Shape s;
   s.sinks = true;
@@ -164,6 +164,35 @@ TEST_F(Vulkan, SplitKeys) {
   const std::vector<std::vector<Piece>> batches = {
       {{0, 200}}, {{0, 200}}, {{0, 200}}, {{0, 100}, {1, 3}}, {{0, 1}}, {{0, 2}, {1, 1}}};
   EXPECT_LT(Compare(Decoder(s), batches, Options()), kFloatTolerance);
+}
+
+// Heads of many sizes and groups, on the fast kernels and, where a size is odd, on the general one.
+TEST_F(Vulkan, AttentionShapes) {
+  struct Heads {
+    int64_t heads, kv_heads, k_size, v_size, window = 0;
+    KvType kv = KvType::kF32;
+  };
+  const std::vector<std::vector<Piece>> batches = {
+      {{0, 130}}, {{0, 1}, {1, 20}}, {{1, 1}, {0, 1}, {2, 1}, {3, 5}}, {{3, 5}, {0, 2}}};
+  for (const Heads& h : std::initializer_list<Heads>{{4, 1, 32, 32},
+                                                     {3, 3, 16, 24, 50},
+                                                     {20, 2, 8, 8, 30, KvType::kF16},
+                                                     {4, 2, 136, 16},
+                                                     {9, 1, 24, 72, 0, KvType::kF16},
+                                                     {4, 2, 12, 16, 20}}) {
+    Shape s;
+    s.layers = 1;
+    s.heads = h.heads;
+    s.kv_heads = h.kv_heads;
+    s.k_size = h.k_size;
+    s.v_size = h.v_size;
+    s.window = h.window;
+    s.softcap = h.window > 0 ? 7 : 0;
+    s.sinks = h.window > 0;
+    EXPECT_LT(Compare(Decoder(s), batches, Options(h.kv)),
+              h.kv == KvType::kF32 ? kFloatTolerance : 1e-6)
+        << h.heads << "x" << h.kv_heads << "x" << h.k_size << "/" << h.v_size;
+  }
 }
 
 TEST_F(Vulkan, Experts) {

@@ -1,25 +1,36 @@
 #version 460
-// Joins the parts of attention.comp. x: heads, y: tokens; push.number: parts.
-#include "common.glsl"
+// Joins the parts of a tile. x: heads, y: tiles from push.number on, z: rows of a tile.
+#include "attention.glsl"
+#include "reduce.glsl"
 
-layout(constant_id = 3) const uint kValueSize = 64;
-const float kHidden = -3.0e38;
+layout(constant_id = 5) const uint kTile = 64;  // as in the kernel that made the parts
+const uint kMostParts = 128;                    // at most kThreads
 
-OP_RECORD(AttentionParams);
+shared float factors[kMostParts];
 
 void main() {
   const AttentionParams p = AttentionParamsRecord(push.op).p;
-  const uint head = gl_WorkGroupID.x, row = gl_WorkGroupID.y, parts = push.number, size = kValueSize + 2;
-  Floats partial = Floats(BufferAt(p.partial_slot) + 4ul * (uint64_t(row) * p.heads + head) * parts * size);
-  float largest = p.sinks != 0 ? Floats(p.sinks).v[head] : kHidden;
-  for (uint i = 0; i < parts; ++i) largest = max(largest, partial.v[i * size + kValueSize]);
-  float denominator = p.sinks != 0 ? exp(Floats(p.sinks).v[head] - largest) : 0;
-  for (uint i = 0; i < parts; ++i)
-    denominator += partial.v[i * size + kValueSize + 1] * exp(partial.v[i * size + kValueSize] - largest);
-  Floats result = Row(p.result, row);
+  const AttentionTile t = TileAt(push.number + gl_WorkGroupID.y);
+  const uint head = gl_WorkGroupID.x, row = gl_WorkGroupID.z, part = gl_LocalInvocationID.x;
+  if (row >= t.rows) return;
+  const uvec2 seen = VisibleToTile(p, t);
+  const uint length = PartLength(seen, t.parts, kTile), parts = (seen.y - seen.x + length - 1) / length;
+  float largest = kHidden, denominator = 0;
+  if (part < parts) {
+    Floats own = PartialAt(p, t, row, part, head);
+    largest = own.v[kValueSize];
+    denominator = own.v[kValueSize + 1];
+  }
+  const float sink = p.sinks != 0 ? Floats(p.sinks).v[head] : kHidden;
+  const float all = max(sink, GroupMax(largest)), factor = exp(largest - all);
+  if (part < parts) factors[part] = factor;
+  denominator = GroupSum(denominator * factor);  // its barriers also stand between factors and sums
+  if (p.sinks != 0) denominator += exp(sink - all);
+  Floats partial = PartialAt(p, t, row, 0, head), result = Row(p.result, t.first_row + row);
+  const uint stride = p.heads * (kValueSize + 2);
   for (uint d = gl_LocalInvocationID.x; d < kValueSize; d += kThreads) {
     float sum = 0;
-    for (uint i = 0; i < parts; ++i) sum += partial.v[i * size + d] * exp(partial.v[i * size + kValueSize] - largest);
+    for (uint i = 0; i < parts; ++i) sum += partial.v[i * stride + d] * factors[i];
     result.v[head * kValueSize + d] = sum / denominator;
   }
 }

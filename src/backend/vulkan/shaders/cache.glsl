@@ -22,7 +22,34 @@ void SetCached(uint64_t address, uint i, float value) {
   }
 }
 
-uint KeyIndex(uint slot, uint d) { return (d / 4 * kPageTokens + slot) * 4 + d % 4; }
+uint KeyIndex(uint slot, uint d) { return (d / 8 * kPageTokens + slot) * 8 + d % 8; }
+
+layout(buffer_reference, scalar, buffer_reference_align = 16) readonly buffer Quads { uvec4 v[]; };
+
+// Eight values as they are stored: float16 in `low` alone.
+struct StoredEight {
+  uvec4 low, high;
+};
+
+StoredEight LoadEight(uint64_t address, uint eight) {
+  StoredEight e;
+  if (kHalf) {
+    e.low = Quads(address).v[eight];
+    e.high = uvec4(0);
+  } else {
+    e.low = Quads(address).v[2 * eight];
+    e.high = Quads(address).v[2 * eight + 1];
+  }
+  return e;
+}
+
+vec4 LowOf(StoredEight e) {
+  return kHalf ? vec4(unpackHalf2x16(e.low.x), unpackHalf2x16(e.low.y)) : uintBitsToFloat(e.low);
+}
+
+vec4 HighOf(StoredEight e) {
+  return kHalf ? vec4(unpackHalf2x16(e.low.z), unpackHalf2x16(e.low.w)) : uintBitsToFloat(e.high);
+}
 
 // The index within what PageAt counts of the key at `position`.
 uint KeyOf(CacheParams c, SegmentInfo s, uint position) {
