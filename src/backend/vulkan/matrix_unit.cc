@@ -152,6 +152,7 @@ MatrixUnit FindMatrixUnit(const Api& api, VkPhysicalDevice physical) {
                  api.GetPhysicalDeviceCooperativeMatrixPropertiesNV, &unit)) {
     unit.make = MatrixUnit::Make::kNv;
   }
+  if (!TileFor(unit, 1, 1, 1)) return {};
   return unit;
 }
 

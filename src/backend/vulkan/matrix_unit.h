@@ -53,7 +53,7 @@ struct MatrixFeatures {
   VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_;
 };
 
-// Null if no tile fits the device.
+// Null if no tile fits the device; a unit that FindMatrixUnit or Adjust gave has one.
 std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t rows, uint32_t tokens,
                                  uint32_t heads);
 // Whether the kernel can work with it.
