@@ -158,7 +158,7 @@ Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightI
   product.type = static_cast<uint32_t>(matrix.type);
   product.kind = kind;
   product.aligned = Aligned(params.source) && params.in_stride % 4 == 0;
-  product.units = product.aligned && shape.cols % 32 == 0 && matrix.row_bytes % 16 == 0;
+  product.units = product.aligned && shape.cols % 128 == 0 && matrix.row_bytes % 16 == 0;
   product.rows = params.rows;
   product.heads = kind == kHeads ? static_cast<uint32_t>(shape.experts) : 1;
   product.per_row = kind == kChosen ? params.used : 1;

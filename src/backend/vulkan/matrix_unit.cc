@@ -9,7 +9,7 @@
 namespace puna::backend::vulkan {
 namespace {
 
-constexpr uint32_t kDeepestTile = 128;
+constexpr uint32_t kDeepestTile = 256;
 // A device is busy with so many workgroups; fewer large tiles would leave parts of it idle.
 constexpr uint32_t kEnoughGroups = 96;
 
@@ -202,11 +202,14 @@ MatrixFeatures::MatrixFeatures(const MatrixUnit& unit)
 
 bool Fits(const MatrixUnit& unit, const TileShape& tile) {
   const uint32_t parts = tile.row_parts * tile.token_parts;
-  const int64_t shared =
-      int64_t{16} * tile.buffers * (tile.rows + tile.tokens) * (tile.depth / 8 + 1) +
-      int64_t{4} * parts * unit.m * unit.n;
-  return parts > 0 && parts * unit.subgroup <= 1024 && shared <= unit.shared_bytes &&
-         tile.depth <= kDeepestTile && tile.rows % (tile.row_parts * unit.m) == 0 &&
+  // The tiles, whose memory takes the sums in the end, and the levels of decode.glsl.
+  const int64_t tiles =
+      int64_t{16} * tile.buffers * (tile.rows + tile.tokens) * (tile.depth / 8 + 1);
+  const int64_t sums = int64_t{4} * parts * unit.m * unit.n;
+  const int64_t shared = tiles + 64;
+  return parts > 0 && sums <= tiles && parts * unit.subgroup <= 1024 &&
+         shared <= unit.shared_bytes && tile.depth <= kDeepestTile &&
+         tile.rows % (tile.row_parts * unit.m) == 0 &&
          tile.tokens % (tile.token_parts * unit.n) == 0 && tile.depth % unit.k == 0 &&
          tile.depth > 0 && tile.rows > 0 && tile.tokens > 0 &&
          (tile.buffers == 1 || tile.buffers == 2);

@@ -63,29 +63,35 @@ vec4 LevelsOf(uint bytes) {
 // Four bits, each as bit 4 of a byte.
 uint SpreadBits(uint four) { return (four * 0x00204081u & 0x01010101u) << 4; }
 
-// 32 weights that lie together: value i of q[j] is scale[j / 2] * q[j][i] + offset[j / 2], for column
-// UnitColumn(unit, j) + i.
+// 32 weights of one invocation: value i of q[j] is scale[j / 2] * q[j][i] + offset[j / 2], for column
+// UnitColumn(unit, j) + i. Units next to each other take turns every 8 columns, so that invocations
+// next to each other load inputs, and mostly weights, that lie next to each other.
 struct Unit {
   vec4 q[8];
   vec4 scale, offset;
 };
 const bool kHasOffset = !(kPlainType || kHasLevels || kType == kQ8_0);
+// Blocks of 32 with both halves in the nibbles of 16 bytes; IQ4_XS is made of such.
+const bool kNibbles32 = kType == kQ4_0 || kType == kQ4_1 || kType == kQ5_0 || kType == kQ5_1 || kHasLevels;
 
 uint UnitColumn(uint unit, uint j) {
-  if (kType == kQ4_K || kType == kQ5_K) return unit / 2 * 64 + unit % 2 * 16 + j / 4 * 32 + j % 4 * 4;
-  if (kType == kQ2_K || kType == kQ3_K || kType == kQ6_K) return unit / 4 * 128 + unit % 4 * 8 + j / 2 * 32 + j % 2 * 4;
-  return unit * 32 + j * 4;
+  if (kType == kQ4_K || kType == kQ5_K)
+    return unit / 4 * 128 + unit % 4 * 8 + j / 4 * 64 + j / 2 % 2 * 32 + j % 2 * 4;
+  if (kNibbles32) return unit / 2 * 64 + unit % 2 * 8 + j / 4 * 32 + j / 2 % 2 * 16 + j % 2 * 4;
+  return unit / 4 * 128 + unit % 4 * 8 + j / 2 * 32 + j % 2 * 4;
 }
 
 Unit PlainUnit(uint64_t row, uint unit) {
   Unit u;
   u.scale = vec4(1);
   u.offset = vec4(0);
-  [[unroll]] for (uint j = 0; j < 8; ++j) {
+  [[unroll]] for (uint j = 0; j < 8; j += 2) {
+    const uint column = UnitColumn(unit, j);
     if (kType == kF32) {
-      u.q[j] = Vectors(row).v[unit * 8 + j];
-    } else if (j % 2 == 0) {
-      const uvec4 b = Quads(row).v[unit * 4 + j / 2];
+      u.q[j] = Vectors(row).v[column / 4];
+      u.q[j + 1] = Vectors(row).v[column / 4 + 1];
+    } else {
+      const uvec4 b = Quads(row).v[column / 8];
       u.q[j] = kType == kF16 ? vec4(unpackHalf2x16(b.x), unpackHalf2x16(b.y))
                              : uintBitsToFloat(uvec4(b.x << 16, b.x & 0xffff0000u, b.y << 16, b.y & 0xffff0000u));
       u.q[j + 1] = kType == kF16 ? vec4(unpackHalf2x16(b.z), unpackHalf2x16(b.w))
@@ -97,81 +103,93 @@ Unit PlainUnit(uint64_t row, uint unit) {
 
 float Fp4Scale(uint e) { return uintBitsToFloat(e < 2 ? 0x00200000u << e : (e - 1) << 23); }  // 2^(e - 128)
 
-Unit SmallUnit(uint64_t row, uint unit, uint columns) {
-  const uint64_t body = BodyOf(row, unit), rest = RestOf(row, unit, columns);
+float Iq4XsScale(uint64_t rest, uint sub) {
+  const uint low = Byte(rest + 4, sub / 2) >> (sub % 2 * 4) & 15, high = uint(Halves(rest + 2).v[0]) >> (2 * sub) & 3;
+  return HalfAt(rest) * float(int(low | high << 4) - 32);
+}
+
+Unit Q8Unit(uint64_t row, uint unit, uint columns) {
   Unit u;
   u.offset = vec4(0);
-  if (kType == kMXFP4) {
-    u.scale = vec4(Fp4Scale(Byte(rest, 0)));
-  } else {
-    u.scale = vec4(HalfAt(rest));
+  [[unroll]] for (uint q = 0; q < 4; ++q) {
+    const uint block = unit / 4 * 4 + q;
+    const uvec2 b = Pairs(BodyOf(row, block)).v[unit % 4];
+    u.q[2 * q] = SignedFloatsOf(b.x);
+    u.q[2 * q + 1] = SignedFloatsOf(b.y);
+    u.scale[q] = HalfAt(RestOf(row, block, columns));
   }
-  const uvec4 b = Quads(body).v[0];
-  if (kType == kQ8_0) {
-    const uvec4 c = Quads(body).v[1];
-    [[unroll]] for (uint j = 0; j < 4; ++j) {
-      u.q[j] = SignedFloatsOf(b[j]);
-      u.q[j + 4] = SignedFloatsOf(c[j]);
-    }
-    return u;
-  }
-  uint fifth = 0;
-  if (kType == kQ5_0 || kType == kQ5_1) {
-    const uint64_t bits = rest + (kType == kQ5_0 ? 2 : 4);
-    fifth = uint(Halves(bits).v[0]) | uint(Halves(bits).v[1]) << 16;
-  }
-  [[unroll]] for (uint j = 0; j < 4; ++j) {
-    uint low = b[j] & 0x0f0f0f0fu, high = b[j] >> 4 & 0x0f0f0f0fu;
-    if (kHasLevels) {
-      u.q[j] = LevelsOf(low);
-      u.q[j + 4] = LevelsOf(high);
-      continue;
-    }
-    if (kType == kQ5_0 || kType == kQ5_1) {
-      low |= SpreadBits(fifth >> 4 * j & 15);
-      high |= SpreadBits(fifth >> (16 + 4 * j) & 15);
-    }
-    u.q[j] = FloatsOf(low);
-    u.q[j + 4] = FloatsOf(high);
-  }
-  if (kType == kQ4_0) u.offset = -8 * u.scale;
-  if (kType == kQ5_0) u.offset = -16 * u.scale;
-  if (kType == kQ4_1 || kType == kQ5_1) u.offset = vec4(HalfAt(rest + 2));
   return u;
 }
 
-// Scales and minima of sub-blocks 2 * chunk and 2 * chunk + 1, of the head of a Q4_K or Q5_K block.
-uvec4 ScalesAndMinima(uvec4 head, uint chunk) {
-  uint scales = head.y & 0x3f3f3f3fu, minima = head.z & 0x3f3f3f3fu;
-  if (chunk >= 2) {
-    scales = head.w & 0x0f0f0f0fu | head.y >> 2 & 0x30303030u;
-    minima = head.w >> 4 & 0x0f0f0f0fu | head.z >> 2 & 0x30303030u;
+// Eight bytes of each of two blocks.
+Unit Nibbles32Unit(uint64_t row, uint unit, uint columns) {
+  Unit u;
+  u.offset = vec4(0);
+  [[unroll]] for (uint i = 0; i < 2; ++i) {
+    const uint block = unit / 2 * 2 + i, part = unit % 2;  // of 32 values
+    const uint64_t rest = RestOf(row, kType == kIQ4_XS ? block / 8 : block, columns);
+    // The 16 bytes of a block lie behind each other in all of these types.
+    const uvec2 b = Pairs(row).v[block * 2 + part];
+    uvec2 low = b & 0x0f0f0f0fu, high = b >> 4 & 0x0f0f0f0fu;
+    float scale = 0, offset = 0;
+    if (kType == kMXFP4) {
+      scale = Fp4Scale(Byte(rest, 0));
+    } else if (kType == kIQ4_XS) {
+      scale = Iq4XsScale(rest, block % 8);
+    } else {
+      scale = HalfAt(rest);
+    }
+    if (kType == kQ4_0) offset = -8 * scale;
+    if (kType == kQ5_0) offset = -16 * scale;
+    if (kType == kQ4_1 || kType == kQ5_1) offset = HalfAt(rest + 2);
+    if (kType == kQ5_0 || kType == kQ5_1) {
+      const uint64_t bits = rest + (kType == kQ5_0 ? 2 : 4);
+      const uint fifth = (uint(Halves(bits).v[0]) | uint(Halves(bits).v[1]) << 16) >> 8 * part;
+      low |= uvec2(SpreadBits(fifth & 15), SpreadBits(fifth >> 4 & 15));
+      high |= uvec2(SpreadBits(fifth >> 16 & 15), SpreadBits(fifth >> 20 & 15));
+    }
+    u.q[4 * i] = kHasLevels ? LevelsOf(low.x) : FloatsOf(low.x);
+    u.q[4 * i + 1] = kHasLevels ? LevelsOf(low.y) : FloatsOf(low.y);
+    u.q[4 * i + 2] = kHasLevels ? LevelsOf(high.x) : FloatsOf(high.x);
+    u.q[4 * i + 3] = kHasLevels ? LevelsOf(high.y) : FloatsOf(high.y);
+    u.scale[2 * i] = u.scale[2 * i + 1] = scale;
+    u.offset[2 * i] = u.offset[2 * i + 1] = offset;
   }
-  const uint shift = chunk % 2 * 16;
-  return uvec4(scales >> shift & 255, scales >> (shift + 8) & 255, minima >> shift & 255, minima >> (shift + 8) & 255);
+  return u;
 }
 
-// Of Q4_K and Q5_K: both nibbles of 16 bytes.
-Unit NibbleUnit(uint64_t row, uint unit) {
+// Scales (x) and minima (y) of sub-blocks 4 * half_of to 4 * half_of + 3, a byte each, of the head of
+// a Q4_K or Q5_K block.
+uvec2 ScalesAndMinima(uvec4 head, uint half_of) {
+  if (half_of == 0) return head.yz & 0x3f3f3f3fu;
+  return uvec2(head.w & 0x0f0f0f0fu | head.y >> 2 & 0x30303030u, head.w >> 4 & 0x0f0f0f0fu | head.z >> 2 & 0x30303030u);
+}
+
+// Of Q4_K and Q5_K: eight bytes of each of two chunks of 64 values.
+Unit Nibbles64Unit(uint64_t row, uint unit) {
   const uint64_t body = BodyOf(row, unit / 8);
-  const uint chunk = unit % 8 / 2, part = unit % 2;
+  const uint half_of = unit % 8 / 4, eighth = unit % 4;
   const uvec4 head = Quads(body).v[0];
-  const uvec4 b = Quads(body).v[(kType == kQ5_K ? 3 : 1) + chunk * 2 + part];
-  uvec4 low = b & 0x0f0f0f0fu, high = b >> 4 & 0x0f0f0f0fu;
-  if (kType == kQ5_K) {
-    const uvec4 fifth = Quads(body).v[1 + part] >> 2 * chunk;
-    low |= (fifth & 0x01010101u) << 4;
-    high |= (fifth >> 1 & 0x01010101u) << 4;
-  }
+  uvec2 fifth = uvec2(0);
+  if (kType == kQ5_K) fifth = Pairs(body).v[2 + eighth];
   Unit u;
-  [[unroll]] for (uint j = 0; j < 4; ++j) {
-    u.q[j] = FloatsOf(low[j]);
-    u.q[j + 4] = FloatsOf(high[j]);
+  [[unroll]] for (uint i = 0; i < 2; ++i) {
+    const uint chunk = half_of * 2 + i;
+    const uvec2 b = Pairs(body).v[(kType == kQ5_K ? 6 : 2) + chunk * 4 + eighth];
+    uvec2 low = b & 0x0f0f0f0fu, high = b >> 4 & 0x0f0f0f0fu;
+    if (kType == kQ5_K) {
+      low |= (fifth >> 2 * chunk & 0x01010101u) << 4;
+      high |= (fifth >> (2 * chunk + 1) & 0x01010101u) << 4;
+    }
+    u.q[4 * i] = FloatsOf(low.x);
+    u.q[4 * i + 1] = FloatsOf(low.y);
+    u.q[4 * i + 2] = FloatsOf(high.x);
+    u.q[4 * i + 3] = FloatsOf(high.y);
   }
   const vec2 d = unpackHalf2x16(head.x);
-  const vec4 sm = vec4(ScalesAndMinima(head, chunk));
-  u.scale = d.x * sm.xxyy;
-  u.offset = -d.y * sm.zzww;
+  const uvec2 sm = ScalesAndMinima(head, half_of);
+  u.scale = d.x * FloatsOf(sm.x);
+  u.offset = -d.y * FloatsOf(sm.y);
   return u;
 }
 
@@ -224,32 +242,13 @@ Unit QuarterUnit(uint64_t row, uint unit, uint columns) {
   return u;
 }
 
-float Iq4XsScale(uint64_t rest, uint sub) {
-  const uint low = Byte(rest + 4, sub / 2) >> (sub % 2 * 4) & 15, high = uint(Halves(rest + 2).v[0]) >> (2 * sub) & 3;
-  return HalfAt(rest) * float(int(low | high << 4) - 32);
-}
-
-Unit Iq4XsUnit(uint64_t row, uint unit, uint columns) {
-  const uint64_t rest = RestOf(row, unit / 8, columns);
-  const uint sub = unit % 8;
-  const uvec4 b = Quads(BodyOf(row, unit / 8)).v[sub];
-  Unit u;
-  u.scale = vec4(Iq4XsScale(rest, sub));
-  u.offset = vec4(0);
-  [[unroll]] for (uint j = 0; j < 4; ++j) {
-    u.q[j] = LevelsOf(b[j]);
-    u.q[j + 4] = LevelsOf(b[j] >> 4);
-  }
-  return u;
-}
-
-// REQUIRES: the row is 16-byte aligned (of types with blocks all are) and `columns` a multiple of 32.
+// REQUIRES: the row is 16-byte aligned (of types with blocks all are) and `columns` a multiple of 128.
 Unit UnitAt(uint64_t row, uint unit, uint columns) {
   if (kPlainType) return PlainUnit(row, unit);
-  if (kType == kQ4_K || kType == kQ5_K) return NibbleUnit(row, unit);
-  if (kType == kQ2_K || kType == kQ3_K || kType == kQ6_K) return QuarterUnit(row, unit, columns);
-  if (kType == kIQ4_XS) return Iq4XsUnit(row, unit, columns);
-  return SmallUnit(row, unit, columns);
+  if (kType == kQ4_K || kType == kQ5_K) return Nibbles64Unit(row, unit);
+  if (kNibbles32) return Nibbles32Unit(row, unit, columns);
+  if (kType == kQ8_0) return Q8Unit(row, unit, columns);
+  return QuarterUnit(row, unit, columns);
 }
 
 struct Eight {
@@ -272,72 +271,131 @@ Eight DecodePlain(uint64_t row, uint column, uint columns) {
   return e;
 }
 
+// Eight consecutive values as they are in memory, so that other work can be done while they are on
+// their way. What the words mean depends on the type.
+struct RawEight {
+  uvec4 head;
+  uvec2 q, more;
+};
+
+uint HalfBits(uint64_t address) { return uint(Halves(address).v[0]); }
+
+RawEight LoadSmall(uint64_t row, uint column, uint columns) {
+  const uint block = column / 32, at = column % 32;
+  const uint64_t body = BodyOf(row, block), rest = RestOf(row, block, columns);
+  RawEight raw;
+  raw.q = Pairs(body).v[kType == kQ8_0 ? at / 8 : at % 16 / 8];
+  raw.head.x = kType == kMXFP4 ? Byte(rest, 0) : HalfBits(rest);
+  if (kType == kQ4_1 || kType == kQ5_1) raw.head.y = HalfBits(rest + 2);
+  if (kType == kQ5_0 || kType == kQ5_1) {
+    const uint64_t bits = rest + (kType == kQ5_0 ? 2 : 4);
+    raw.more.x = HalfBits(bits) | HalfBits(bits + 2) << 16;
+  }
+  return raw;
+}
+
+RawEight LoadLarge(uint64_t row, uint column, uint columns) {
+  const uint block = column / 256, e = column % 256, eighth = e % 32 / 8;
+  const uint part = e / 128, quarter = e % 128 / 32;
+  const uint64_t body = BodyOf(row, block), rest = RestOf(row, block, columns);
+  RawEight raw;
+  if (kType == kQ4_K || kType == kQ5_K) {
+    raw.head = Quads(body).v[0];
+    raw.q = Pairs(body).v[(kType == kQ5_K ? 6 : 2) + e / 64 * 4 + eighth];
+    if (kType == kQ5_K) raw.more = Pairs(body).v[2 + eighth];
+  } else if (kType == kQ6_K) {
+    raw.q = Pairs(body).v[part * 8 + quarter % 2 * 4 + eighth];
+    raw.more = Pairs(body).v[16 + part * 4 + eighth];
+    raw.head.xy = uvec2(HalfBits(rest), Byte(body + 192, e / 16));
+  } else if (kType == kQ2_K) {
+    raw.q = Pairs(body).v[2 + part * 4 + eighth];
+    raw.head.xy = uvec2(Uints(rest).v[0], Byte(body, e / 16));
+  } else if (kType == kQ3_K) {
+    raw.q = Pairs(body).v[4 + part * 4 + eighth];
+    raw.more = Pairs(body).v[eighth];
+    raw.head.xy = floatBitsToUint(vec2(HalfAt(rest + 12), Q3Scale(rest, e / 16)));
+  } else {
+    raw.q = Pairs(body).v[e / 32 * 2 + e % 16 / 8];
+    raw.head.x = floatBitsToUint(Iq4XsScale(rest, e / 32));
+  }
+  return raw;
+}
+
 Eight Scaled(vec4 low, vec4 high, float scale, float offset) {
   return Eight(low * scale + offset, high * scale + offset);
 }
 
-// Of the types with blocks of 32.
-Eight DecodeSmall(uint64_t row, uint column, uint columns) {
-  const uint block = column / 32, at = column % 32;
-  const uint64_t body = BodyOf(row, block), rest = RestOf(row, block, columns);
-  if (kType == kQ8_0) {
-    const uvec2 b = Pairs(body).v[at / 8];
-    return Scaled(SignedFloatsOf(b.x), SignedFloatsOf(b.y), HalfAt(rest), 0);
-  }
-  uvec2 b = Pairs(body).v[at % 16 / 8] >> at / 16 * 4 & 0x0f0f0f0fu;
-  if (kType == kMXFP4) return Scaled(LevelsOf(b.x), LevelsOf(b.y), Fp4Scale(Byte(rest, 0)), 0);
-  const float d = HalfAt(rest);
+Eight DecodeSmall(RawEight raw, uint at) {
+  if (kType == kQ8_0) return Scaled(SignedFloatsOf(raw.q.x), SignedFloatsOf(raw.q.y), unpackHalf2x16(raw.head.x).x, 0);
+  uvec2 b = raw.q >> at / 16 * 4 & 0x0f0f0f0fu;
+  if (kType == kMXFP4) return Scaled(LevelsOf(b.x), LevelsOf(b.y), Fp4Scale(raw.head.x), 0);
+  const float d = unpackHalf2x16(raw.head.x).x;
   if (kType == kIQ4_NL) return Scaled(LevelsOf(b.x), LevelsOf(b.y), d, 0);
   if (kType == kQ5_0 || kType == kQ5_1) {
-    const uint64_t bits = rest + (kType == kQ5_0 ? 2 : 4);
-    const uint fifth = (uint(Halves(bits).v[0]) | uint(Halves(bits).v[1]) << 16) >> at;
+    const uint fifth = raw.more.x >> at;
     b |= uvec2(SpreadBits(fifth & 15), SpreadBits(fifth >> 4 & 15));
   }
   float offset = kType == kQ4_0 ? -8 * d : -16 * d;
-  if (kType == kQ4_1 || kType == kQ5_1) offset = HalfAt(rest + 2);
+  if (kType == kQ4_1 || kType == kQ5_1) offset = unpackHalf2x16(raw.head.y).x;
   return Scaled(FloatsOf(b.x), FloatsOf(b.y), d, offset);
 }
 
-// Of the types with blocks of 256.
-Eight DecodeLarge(uint64_t row, uint column, uint columns) {
-  const uint block = column / 256, e = column % 256, eighth = e % 32 / 8;
+Eight DecodeLarge(RawEight raw, uint e) {
   const uint part = e / 128, quarter = e % 128 / 32;
-  const uint64_t body = BodyOf(row, block), rest = RestOf(row, block, columns);
   if (kType == kQ4_K || kType == kQ5_K) {
-    const uint chunk = e / 64, high = e % 64 / 32;
-    const uvec4 head = Quads(body).v[0];
-    uvec2 b = Pairs(body).v[(kType == kQ5_K ? 6 : 2) + chunk * 4 + eighth] >> 4 * high & 0x0f0f0f0fu;
-    if (kType == kQ5_K) b |= (Pairs(body).v[2 + eighth] >> e / 32 & 0x01010101u) << 4;
-    const uvec4 sm = ScalesAndMinima(head, chunk);
-    const vec2 d = unpackHalf2x16(head.x);
-    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d.x * float(high == 0 ? sm.x : sm.y), -d.y * float(high == 0 ? sm.z : sm.w));
+    const uint sub = e / 32;
+    uvec2 b = raw.q >> 4 * (sub % 2) & 0x0f0f0f0fu;
+    if (kType == kQ5_K) b |= (raw.more >> sub & 0x01010101u) << 4;
+    const uvec2 sm = ScalesAndMinima(raw.head, sub / 4) >> 8 * (sub % 4) & 255;
+    const vec2 d = unpackHalf2x16(raw.head.x);
+    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d.x * float(sm.x), -d.y * float(sm.y));
   }
   if (kType == kQ6_K) {
-    const uvec2 low = Pairs(body).v[part * 8 + quarter % 2 * 4 + eighth] >> quarter / 2 * 4 & 0x0f0f0f0fu;
-    const uvec2 b = low | (Pairs(body).v[16 + part * 4 + eighth] >> 2 * quarter & 0x03030303u) << 4;
-    const float d = HalfAt(rest) * float(bitfieldExtract(int(Byte(body + 192, e / 16)), 0, 8));
+    const uvec2 b = raw.q >> quarter / 2 * 4 & 0x0f0f0f0fu | (raw.more >> 2 * quarter & 0x03030303u) << 4;
+    const float d = unpackHalf2x16(raw.head.x).x * float(bitfieldExtract(int(raw.head.y), 0, 8));
     return Scaled(FloatsOf(b.x), FloatsOf(b.y), d, -32 * d);
   }
   if (kType == kQ2_K) {
-    const uvec2 b = Pairs(body).v[2 + part * 4 + eighth] >> 2 * quarter & 0x03030303u;
-    const uint scale = Byte(body, e / 16);
-    const vec2 d = unpackHalf2x16(Uints(rest).v[0]);
-    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d.x * float(scale & 15), -d.y * float(scale >> 4));
+    const uvec2 b = raw.q >> 2 * quarter & 0x03030303u;
+    const vec2 d = unpackHalf2x16(raw.head.x);
+    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d.x * float(raw.head.y & 15), -d.y * float(raw.head.y >> 4));
   }
   if (kType == kQ3_K) {
-    const uvec2 high = Pairs(body).v[eighth] >> (4 * part + quarter) & 0x01010101u;
-    const uvec2 b = Pairs(body).v[4 + part * 4 + eighth] >> 2 * quarter & 0x03030303u | high << 2;
-    const float d = HalfAt(rest + 12) * Q3Scale(rest, e / 16);
+    const uvec2 b = raw.q >> 2 * quarter & 0x03030303u | (raw.more >> (4 * part + quarter) & 0x01010101u) << 2;
+    const float d = uintBitsToFloat(raw.head.x) * uintBitsToFloat(raw.head.y);
     return Scaled(FloatsOf(b.x), FloatsOf(b.y), d, -4 * d);
   }
-  const uint sub = e / 32;
-  const uvec2 b = Pairs(body).v[sub * 2 + e % 16 / 8] >> e % 32 / 16 * 4;
-  return Scaled(LevelsOf(b.x), LevelsOf(b.y), Iq4XsScale(rest, sub), 0);
+  const uvec2 b = raw.q >> e % 32 / 16 * 4;
+  return Scaled(LevelsOf(b.x), LevelsOf(b.y), uintBitsToFloat(raw.head.x), 0);
 }
 
-// Values [column, column + 8) of a row of `columns`; column is a multiple of 8.
+// Values [column, column + 8) of a row of `columns`; column is a multiple of 8. Of types without blocks
+// only 16-bit ones in aligned rows of whole eights are loaded ahead.
+bool LoadsAhead(uint64_t row, uint columns) {
+  return !kPlainType || kType != kF32 && (uint(row) & 15) == 0 && columns % 8 == 0;
+}
+RawEight LoadEight(uint64_t row, uint column, uint columns) {
+  if (kPlainType) {
+    RawEight raw;
+    raw.head = Quads(row).v[column / 8];
+    return raw;
+  }
+  if (kBlock == 256) return LoadLarge(row, column, columns);
+  return LoadSmall(row, column, columns);
+}
+Eight DecodeEight(RawEight raw, uint column) {
+  if (kType == kF16) {
+    return Eight(vec4(unpackHalf2x16(raw.head.x), unpackHalf2x16(raw.head.y)),
+                 vec4(unpackHalf2x16(raw.head.z), unpackHalf2x16(raw.head.w)));
+  }
+  if (kType == kBF16) {
+    const uvec4 low = raw.head << 16, high = raw.head & 0xffff0000u;
+    return Eight(uintBitsToFloat(uvec4(low.x, high.x, low.y, high.y)), uintBitsToFloat(uvec4(low.z, high.z, low.w, high.w)));
+  }
+  if (kBlock == 256) return DecodeLarge(raw, column % 256);
+  return DecodeSmall(raw, column % 32);
+}
 Eight Decode(uint64_t row, uint column, uint columns) {
-  if (kPlainType) return DecodePlain(row, column, columns);
-  if (kBlock == 256) return DecodeLarge(row, column, columns);
-  return DecodeSmall(row, column, columns);
+  if (kPlainType && !LoadsAhead(row, columns)) return DecodePlain(row, column, columns);
+  return DecodeEight(LoadEight(row, column, columns), column);
 }

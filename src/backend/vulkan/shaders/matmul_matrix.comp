@@ -2,7 +2,7 @@
 // Products for many input rows on a device with matrix units. A workgroup makes a tile of kRows output
 // values x kTokens input rows, kDepth columns at a time: decoded weights and inputs (halve.comp) go to
 // shared memory as float16, and each subgroup multiplies its own part of the tile. While it does, the
-// next columns are on their way to registers. x: tiles of output values, y: tiles of input rows, z: heads.
+// next columns are on their way to registers, as they are in memory. x: tiles of output values, y: tiles of input rows, z: heads.
 #if defined(PUNA_KHR_MATRIX)
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #extension GL_KHR_memory_scope_semantics : require
@@ -35,7 +35,6 @@ const uint kLine = kDepth / 8;  // units in a line of a tile
 const uint kPitch = kLine + 1;
 const uint kBufferUnits = (kRows + kTokens) * kPitch;
 shared uvec4 tiles[kBuffers * kBufferUnits];
-shared float stage[kRowParts * kTokenParts * kM * kN];
 
 // What one invocation brings to a tile.
 const uint kWeightUnits = (kRows * kLine + kThreads - 1) / kThreads;
@@ -69,7 +68,9 @@ void main() {
     }
   }
 
-  uvec4 next_weights[kWeightUnits], next_inputs[kInputUnits];
+  RawEight next_weights[kWeightUnits];
+  uvec4 next_inputs[kInputUnits];
+  const bool ahead = LoadsAhead(p.weight | p.row_bytes | p.expert_bytes, p.cols);
   uint buffer_begin = 0;
   // One turn more than there are tiles: a turn brings the next one and multiplies the one before.
   for (uint column = 0; column < p.cols + kDepth; column += kDepth) {
@@ -81,7 +82,8 @@ void main() {
       }
       [[unroll]] for (uint i = 0; i < kWeightUnits; ++i) {
         const uint c = column + (gl_LocalInvocationID.x + i * kThreads) % kLine * 8;
-        next_weights[i] = c < p.cols ? ToUnit(Decode(weights[i], c, p.cols)) : uvec4(0);
+        // Columns behind the last are read as the first, and then count as zeros.
+        if (ahead) next_weights[i] = LoadEight(weights[i], c < p.cols ? c : 0, p.cols);
       }
     }
     if (column > 0) {
@@ -106,8 +108,10 @@ void main() {
     }
     if (more) {
       [[unroll]] for (uint i = 0; i < kWeightUnits; ++i) {
-        const uint unit = gl_LocalInvocationID.x + i * kThreads;
-        if (unit < kRows * kLine) tiles[buffer_begin + unit / kLine * kPitch + unit % kLine] = next_weights[i];
+        const uint unit = gl_LocalInvocationID.x + i * kThreads, c = column + unit % kLine * 8;
+        uvec4 decoded = uvec4(0);
+        if (c < p.cols) decoded = ToUnit(ahead ? DecodeEight(next_weights[i], c) : Decode(weights[i], c, p.cols));
+        if (unit < kRows * kLine) tiles[buffer_begin + unit / kLine * kPitch + unit % kLine] = decoded;
       }
       [[unroll]] for (uint i = 0; i < kInputUnits; ++i) {
         const uint unit = gl_LocalInvocationID.x + i * kThreads;
@@ -118,6 +122,7 @@ void main() {
     barrier();
   }
 
+  // The tiles are done with, and their memory takes the sums.
   const uint own = gl_SubgroupID * kM * kN;
   const uint offset = kKind == kHeads ? head * p.out_stride : 0;
   [[unroll]] for (uint i = 0; i < kDown; ++i) {
@@ -127,7 +132,7 @@ void main() {
       for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += kSubgroup) {
         const uint row = first_row + down + i * kM + e % kM, token = first_token + across + j * kN + e / kM;
         if (row >= p.rows || token >= tokens) continue;
-        const float sum = stage[own + e] * Floats(halves + uint64_t(token) * p.halves_bytes).v[0];
+        const float sum = uintBitsToFloat(tiles[(own + e) / 4][e % 4]) * Floats(halves + uint64_t(token) * p.halves_bytes).v[0];
         PutProduct(p, token, offset, head, row, sum);
       }
       barrier();

@@ -1,6 +1,7 @@
 // Matrices that a subgroup holds together: A of kM x kK and B of kK x kN float16 values, and sums of
 // kM x kN float32 values. A and B are read from `tiles`, shared memory in units of eight values (A by
-// rows, B by columns, `pitch` units from one to the next), sums are written to `stage` by columns.
+// rows, B by columns, `pitch` units from one to the next). Sums are written there, too, by columns, from
+// float `to` on.
 // Three makes of the same: VK_NV_cooperative_matrix, VK_KHR_cooperative_matrix (PUNA_KHR_MATRIX), and
 // one that needs neither and computes the same slowly, for tests (PUNA_PLAIN_MATRIX).
 layout(constant_id = 9) const uint kM = 16;
@@ -34,7 +35,7 @@ struct MatrixSums {
 #define STORE_SUMS(m, to)                                         \
   [[dont_unroll]] for (uint e = 0; e < kSumsEach; ++e) {          \
     const uint own_sum = e * kSubgroup + gl_SubgroupInvocationID; \
-    if (own_sum < kM * kN) stage[to + own_sum] = m.v[e];          \
+    if (own_sum < kM * kN) tiles[(to + own_sum) / 4][own_sum % 4] = floatBitsToUint(m.v[e]); \
   }
 
 #define HalfIn(m, line, k) \
@@ -49,7 +50,7 @@ struct MatrixSums {
 #define LOAD_B(m, from, pitch) coopMatLoad(m, tiles, from, pitch, gl_CooperativeMatrixLayoutColumnMajor)
 #define CLEAR(m) m = MatrixSums(0.0)
 #define MULTIPLY_ADD(sums, a, b) sums = coopMatMulAdd(a, b, sums)
-#define STORE_SUMS(m, to) coopMatStore(m, stage, to, kM, gl_CooperativeMatrixLayoutColumnMajor)
+#define STORE_SUMS(m, to) coopMatStore(m, tiles, (to) / 4, kM / 4, gl_CooperativeMatrixLayoutColumnMajor)
 
 #else
 
@@ -60,6 +61,6 @@ struct MatrixSums {
 #define LOAD_B(m, from, pitch) coopMatLoadNV(m, tiles, from, pitch, true)
 #define CLEAR(m) m = MatrixSums(0.0)
 #define MULTIPLY_ADD(sums, a, b) sums = coopMatMulAddNV(a, b, sums)
-#define STORE_SUMS(m, to) coopMatStoreNV(m, stage, to, kM, true)
+#define STORE_SUMS(m, to) coopMatStoreNV(m, tiles, (to) / 4, kM / 4, true)
 
 #endif
