@@ -71,7 +71,7 @@ bool UsesMatrices(const Recorder& to, uint32_t tokens) {
 
 Status RecordMatrixProduct(Recorder* to, const Product& product, uint32_t tokens) {
   const MatrixUnit& unit = to->matrices();
-  const TileShape tile = *TileFor(unit, product.rows, tokens, product.heads);
+  const TileShape tile = *TileFor(unit, tokens);
   return to->Dispatch(
       unit.shader(), MatrixConstants(unit, tile, product.type, product.kind), product.record,
       {Groups(product.rows, tile.rows), Groups(tokens, tile.tokens), product.heads}, tokens);

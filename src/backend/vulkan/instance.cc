@@ -137,6 +137,7 @@ DeviceInfo Describe(const Api& api, VkPhysicalDevice physical, int index) {
   info.largest_binding_bytes = properties.limits.maxStorageBufferRange;
   info.subgroup_size = static_cast<int>(subgroup.subgroupSize);
   info.shared_memory_bytes = properties.limits.maxComputeSharedMemorySize;
+  info.timestamp_ns = static_cast<double>(properties.limits.timestampPeriod);
   DescribeMemory(api, physical, &info);
   return info;
 }

@@ -10,14 +10,13 @@ namespace puna::backend::vulkan {
 namespace {
 
 constexpr uint32_t kDeepestTile = 256;
-// A device is busy with so many workgroups; fewer large tiles would leave parts of it idle.
-constexpr uint32_t kEnoughGroups = 96;
 
-// From large to small: a large tile decodes and reads everything less often.
-constexpr TileShape kTiles[] = {
-    {128, 128, 32, 2, 4, 2}, {128, 64, 32, 4, 2, 2}, {64, 64, 64, 2, 2, 1},
-    {64, 32, 64, 2, 2, 2},   {64, 16, 128, 4, 1, 1},
-};
+// One matrix of sums for each subgroup. Larger parts would load less from shared memory for each
+// product, but with several matrices of sums an H200 did 33 TFLOP/s at most, whatever the tile, the
+// extension and the type in shared memory were; with one it does 57 (Q4_K) to 65 (F16).
+constexpr TileShape kTile = {32, 32, 128, 2, 2, 1};
+// Few input rows, few workgroups: each has more of the weights under way.
+constexpr TileShape kTileOfFew = {32, 32, 256, 2, 2, 1};
 // Of plain code, whose subgroups may be small: more sums for each invocation.
 constexpr TileShape kPlainTiles[] = {{64, 32, 32, 4, 2, 2}, {32, 32, 32, 2, 2, 1}};
 
@@ -152,7 +151,7 @@ MatrixUnit FindMatrixUnit(const Api& api, VkPhysicalDevice physical) {
                  api.GetPhysicalDeviceCooperativeMatrixPropertiesNV, &unit)) {
     unit.make = MatrixUnit::Make::kNv;
   }
-  if (!TileFor(unit, 1, 1, 1)) return {};
+  if (!TileFor(unit, 1)) return {};
   return unit;
 }
 
@@ -215,21 +214,19 @@ bool Fits(const MatrixUnit& unit, const TileShape& tile) {
          (tile.buffers == 1 || tile.buffers == 2);
 }
 
-std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t rows, uint32_t tokens,
-                                 uint32_t heads) {
+std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t tokens) {
   if (unit.tile) return unit.tile;
-  std::optional<TileShape> best;
-  const bool plain = unit.make == MatrixUnit::Make::kPlain;
-  for (const TileShape& tile : plain ? std::span<const TileShape>(kPlainTiles) : kTiles) {
-    if (!Fits(unit, tile)) continue;
-    // A tile of which half would be empty is too large.
-    if (best && tokens <= tile.tokens / 2) continue;
-    const uint32_t down = (rows + tile.rows - 1) / tile.rows,
-                   across = (tokens + tile.tokens - 1) / tile.tokens;
-    best = tile;
-    if (tokens > tile.tokens / 2 && down * across * heads >= kEnoughGroups) break;
+  std::vector<TileShape> candidates;
+  if (unit.make == MatrixUnit::Make::kPlain) {
+    candidates.assign(std::begin(kPlainTiles), std::end(kPlainTiles));
+  } else {
+    if (tokens <= kTileOfFew.tokens) candidates.push_back(kTileOfFew);
+    candidates.push_back(kTile);
   }
-  return best;
+  const auto fits =
+      std::ranges::find_if(candidates, [&](const TileShape& tile) { return Fits(unit, tile); });
+  if (fits == candidates.end()) return std::nullopt;
+  return *fits;
 }
 
 std::vector<uint32_t> MatrixConstants(const MatrixUnit& unit, const TileShape& tile, uint32_t type,

@@ -54,8 +54,7 @@ struct MatrixFeatures {
 };
 
 // Null if no tile fits the device; a unit that FindMatrixUnit or Adjust gave has one.
-std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t rows, uint32_t tokens,
-                                 uint32_t heads);
+std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t tokens);
 // Whether the kernel can work with it.
 bool Fits(const MatrixUnit& unit, const TileShape& tile);
 // The specialization constants of a product's pipeline.

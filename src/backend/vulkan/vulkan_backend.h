@@ -31,6 +31,7 @@ struct DeviceInfo {
   int64_t largest_binding_bytes = 0;
   int subgroup_size = 0;
   int64_t shared_memory_bytes = 0;
+  double timestamp_ns = 1;  // of a tick of the device's clock
   // Of ListDevices: its matrix units, "16x16x16 (extension)"; empty: none that puna uses.
   std::string matrices;
 };
