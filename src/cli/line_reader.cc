@@ -155,12 +155,20 @@ struct LineReader::State {
   }
 };
 
+// Whom other programs ask for an editor.
+static std::string UsualEditor() {
+  for (const char* name : {"VISUAL", "EDITOR"}) {
+    if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return value;
+  }
+  return "vi";
+}
+
 LineReader::LineReader(const fs::path& history_file, std::string editor)
     : state_(std::make_unique<State>()) {
   UseUtf8();
   State& s = *state_;
   s.history_file = history_file;
-  s.editor = std::move(editor);
+  s.editor = editor.empty() ? UsualEditor() : std::move(editor);
   s.edit = el_init("puna", stdin, stdout, stderr);
   s.history = history_init();
   HistEvent event;

@@ -191,12 +191,14 @@ def editor(session):
     script = session.folder / "editor"
     script.write_text('#!/bin/sh\nprintf "%s, edited\\nin two lines\\n" "$(cat "$1")" > "$1.new"\nmv "$1.new" "$1"\n')
     script.chmod(0o755)
-    chat = session.chat(env={"OLLAMA_EDITOR": str(script)})
-    chat.type("typed\x07")
-    chat.read_until("in two lines")
-    ask(chat, "!")
-    equal("typed, edited\nin two lines!", session.stand_in.last()["messages"][-1]["content"])
-    leave(chat)
+    nobody = {name: "" for name in ("PUNA_EDITOR", "OLLAMA_EDITOR", "VISUAL", "EDITOR")}
+    for names in (("OLLAMA_EDITOR",), ("VISUAL",), ("EDITOR",)):
+        chat = session.chat(env={**nobody, **{name: str(script) for name in names}})
+        chat.type("typed\x07")
+        chat.read_until("in two lines")
+        ask(chat, "!")
+        equal("typed, edited\nin two lines!", session.stand_in.last()["messages"][-1]["content"])
+        leave(chat)
 
 
 def suspended(session):
