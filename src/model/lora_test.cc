@@ -11,6 +11,7 @@
 #include "tests/support/editable_model.h"
 #include "tests/support/oracle.h"
 #include "tests/support/shared_data.h"
+#include "tests/support/sharing_backend.h"
 #include "tests/support/vulkan_device.h"
 
 namespace puna::testing {
@@ -185,13 +186,19 @@ class AdapterOracles : public ::testing::TestWithParam<const char*> {
       backend_ = device;
       return;
     }
-    own_ = *backend::CreateBackend({.name = GetParam()});
+    if (std::string_view(GetParam()) == "shared") {
+      auto shared = std::make_unique<SharingBackend>(std::vector{reference_.get()});
+      shared->layers = 1;
+      own_ = std::move(shared);
+    } else {
+      own_ = *backend::CreateBackend({.name = GetParam()});
+    }
     backend_ = own_.get();
   }
 
+  std::unique_ptr<backend::Backend> reference_ = *backend::CreateBackend({.name = "reference"});
   std::unique_ptr<backend::Backend> own_;
   backend::Backend* backend_ = nullptr;
-  std::unique_ptr<backend::Backend> reference_ = *backend::CreateBackend({.name = "reference"});
   const double tolerance_ = std::string_view(GetParam()) == "reference" ? 1e-9 : 1e-7;
 };
 
@@ -259,7 +266,8 @@ TEST_P(AdapterOracles, OfLatentAttention) {
   EXPECT_GT(checked, 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Backends, AdapterOracles, ::testing::Values("reference", "cpu", "vulkan"),
+INSTANTIATE_TEST_SUITE_P(Backends, AdapterOracles,
+                         ::testing::Values("reference", "cpu", "vulkan", "shared"),
                          [](const auto& info) { return std::string(info.param); });
 
 class BadAdapter : public ::testing::Test {

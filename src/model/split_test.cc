@@ -7,61 +7,15 @@
 
 #include "backend/backend.h"
 #include "backend/plan_split.h"
-#include "backend/split_backend.h"
 #include "tests/support/oracle.h"
 #include "tests/support/shared_data.h"
+#include "tests/support/sharing_backend.h"
 #include "tests/support/vulkan_device.h"
 
 namespace puna::testing {
 namespace {
 
 using backend::Backend;
-using backend::CompileOptions;
-using backend::MemoryUse;
-using backend::Plan;
-using backend::Program;
-
-// Somebody else's backend as a device that everything fits on.
-class Roomy final : public Backend {
- public:
-  explicit Roomy(Backend* inner) : inner_(inner) {}
-  std::string_view name() const override { return inner_->name(); }
-  Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
-                                           const CompileOptions& options) override {
-    return inner_->Compile(std::move(plan), options);
-  }
-  MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
-    return inner_->Predict(plan, options);
-  }
-  std::vector<backend::DeviceMemory> devices() const override { return {{int64_t{1} << 40}}; }
-
- private:
-  Backend* inner_;
-};
-
-// Compiles with so many layers on its devices.
-class Sharing final : public Backend {
- public:
-  explicit Sharing(const std::vector<Backend*>& devices) {
-    std::vector<std::unique_ptr<Backend>> all;
-    for (Backend* device : devices) all.push_back(std::make_unique<Roomy>(device));
-    inner_ = CreateSplitBackend(std::move(all), *backend::CreateBackend({.name = "cpu"}));
-  }
-  int64_t layers = 0;
-  std::string_view name() const override { return "sharing"; }
-  Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
-                                           const CompileOptions& options) override {
-    CompileOptions own = options;
-    own.share.layers = layers;
-    return inner_->Compile(std::move(plan), own);
-  }
-  MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
-    return inner_->Predict(plan, options);
-  }
-
- private:
-  std::unique_ptr<Backend> inner_;
-};
 
 double NmseOf(const Oracle& oracle, const LoadedModel& model) {
   model::PagePool pool = model.NewPool();
@@ -83,7 +37,7 @@ double NmseOf(const Oracle& oracle, const LoadedModel& model) {
 // Every border of every network of a folder. `least`: so many networks have one.
 void CheckFolder(const std::filesystem::path& folder, const std::vector<Backend*>& devices,
                  backend::KvType kv_type, double tolerance, int least) {
-  Sharing sharing(devices);
+  SharingBackend sharing(devices);
   int networks = 0, borders = 0;
   std::string whole;
   for (const Oracle& oracle : LoadOracles(folder)) {

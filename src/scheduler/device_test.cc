@@ -23,6 +23,8 @@ using engine::TokenId;
 using engine::TokenStream;
 
 constexpr int64_t kLayers = 4;
+// Two heads of 8 values, keys and values, as float16.
+constexpr int64_t kPageBytes = kLayers * 2 * 8 * 2 * 2 * backend::kPageTokens;
 
 struct Controls {
   std::atomic<int64_t> available = int64_t{1} << 40;
@@ -192,17 +194,57 @@ TEST_F(DeviceTest, ARunningAnswerIsFinishedWhereItBegan) {
 TEST_F(DeviceTest, ASmallDeviceGetsTheLayersThatFit) {
   Start();
   const std::vector<TokenId> expected = Run(model_).tokens;
-  const int64_t whole = Listed().size_vram_bytes;
+  const ResidentModel before = Listed();
+  // A smaller cache, and all layers.
   scheduler_.reset();
-  controls_->available = whole * 2;  // most of it would be the cache
+  controls_->available = before.size_bytes + before.pages * kPageBytes / 2;
   Start();
   EXPECT_EQ(Run(model_).tokens, expected);
-  EXPECT_LE(Listed().size_vram_bytes, controls_->available);
+  EXPECT_EQ(Listed().size_vram_bytes, Listed().size_bytes);
+  EXPECT_LT(Listed().pages, before.pages);
+  EXPECT_GE(Listed().pages * backend::kPageTokens, 256);
+  // Somewhere between all and nothing.
+  bool shared = false;
+  for (int percent = 100; percent > 0 && !shared; percent -= 5) {
+    scheduler_.reset();
+    controls_->available = before.size_bytes * percent / 100;
+    Start();
+    EXPECT_EQ(Run(model_).tokens, expected);
+    const ResidentModel model = Listed();
+    EXPECT_LE(model.size_vram_bytes, controls_->available);
+    shared = model.size_vram_bytes > 0 && model.size_vram_bytes < model.size_bytes;
+  }
+  EXPECT_TRUE(shared);
   controls_->available = 1000;
   scheduler_.reset();
   Start();
   EXPECT_EQ(Run(model_).tokens, expected);
   EXPECT_EQ(Listed().size_vram_bytes, 0);
+}
+
+// The cache of the first is not written yet, so the driver calls its memory free.
+TEST_F(DeviceTest, WhatOneModelWasPromisedIsNotGivenToAnother) {
+  Start();
+  Run(model_);
+  const ResidentModel first = Listed();
+  scheduler_.reset();
+  controls_->available = first.size_bytes + first.pages * kPageBytes * 2;
+  Start();
+  Run(model_);
+  ASSERT_EQ(Listed().size_vram_bytes, Listed().size_bytes);
+  ModelReference second = model_;
+  second.name = "second";
+  second.weights = directory_.path() / "second.gguf";
+  std::filesystem::copy_file(model_.weights, second.weights);
+  controls_->available = first.size_bytes + first.pages * kPageBytes / 2;
+  EXPECT_EQ(Run(second).tokens.size(), 40u);
+  for (const ResidentModel& model : scheduler_->List()) {
+    if (model.name == "second") {
+      EXPECT_LT(model.size_vram_bytes, model.size_bytes);
+    } else {
+      EXPECT_EQ(model.size_vram_bytes, model.size_bytes);
+    }
+  }
 }
 
 TEST_F(DeviceTest, AFullDeviceGivesLayersBackInTheMiddleOfAnswers) {

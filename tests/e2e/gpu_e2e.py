@@ -6,10 +6,12 @@ import os
 import pathlib
 import re
 import subprocess
+import tempfile
 
 from puna_server import Server, Skip, contains, equal, main
 
 LAYER = "VK_LAYER_KHRONOS_validation"
+CACHE = tempfile.TemporaryDirectory(prefix="puna-shaders-")  # of all servers, so that shaders are compiled once
 QUESTION = {"model": "mini", "stream": False, "options": {"temperature": 0, "num_predict": 8},
             "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -52,6 +54,10 @@ def doctor_names_devices_and_choice(build):
     equal(True, entry["memory_bytes"] > 0 and entry["largest_binding_bytes"] > 0 and entry["subgroup_size"] > 0)
     text = puna(build, "doctor", PUNA_DEVICE=device).stdout
     contains(entry["name"], text)
+    contains("used: PUNA_DEVICE names it", text)
+    equal((True, "PUNA_DEVICE names it"), (entry["used"], entry["why"]))
+    without = json.loads(puna(build, "doctor", "--json", PUNA_DEVICE="cpu").stdout)["devices"]
+    equal([False] * len(without), [other["used"] for other in without])
 
 
 def a_device_that_is_not_there_is_named(build):
@@ -62,7 +68,7 @@ def a_device_that_is_not_there_is_named(build):
 
 @contextlib.contextmanager
 def device_server(build):
-    with Server(build, PUNA_DEVICE=device_of(build)) as server:
+    with Server(build, PUNA_DEVICE=device_of(build), PUNA_CACHE_DIR=CACHE.name) as server:
         yield server
 
 
@@ -75,5 +81,44 @@ def answers_and_tells_its_memory(server):
     equal(model["size"], model["size_vram"])
 
 
+def memory_of(server, **options):
+    """Size and size_vram of the model after an answer with these options."""
+    answer = server.post("/api/chat", {**QUESTION, "options": {"temperature": 0, "num_predict": 2, **options}})
+    equal(200, answer.status)
+    equal(2, answer.json()["eval_count"])
+    model = server.request("GET", "/api/ps").json()["models"][0]
+    return model["size"], model["size_vram"]
+
+
+def layers_go_where_the_request_says(server):
+    size, on_device = memory_of(server, num_gpu=1)
+    equal(True, 0 < on_device < size, f"{on_device} of {size}")
+    size, on_device = memory_of(server)
+    equal(True, 0 < on_device < size, f"as it is: {on_device} of {size}")
+    equal(0, memory_of(server, num_gpu=0)[1])
+    size, on_device = memory_of(server, num_gpu=999)
+    equal(size, on_device)
+    code, text, _ = server.run("doctor")
+    equal(0, code)
+    contains("loaded        mini", text)
+
+
+@contextlib.contextmanager
+def two_device_server(build):
+    device = device_of(build)
+    with Server(build, PUNA_DEVICE=f"{device},{device}", PUNA_CACHE_DIR=CACHE.name) as server:
+        yield server
+
+
+def one_of_two_devices(server):
+    for options in ({}, {"main_gpu": 1}, {"main_gpu": 1, "num_gpu": 1}):
+        size, on_device = memory_of(server, **options)
+        equal(True, 0 < on_device <= size, f"{options}: {on_device} of {size}")
+    answer = server.post("/api/chat", {**QUESTION, "options": {"main_gpu": 2}})
+    equal(400, answer.status)
+    contains("there is no device 2, only 2 in use", answer.json()["error"])
+
+
 main((contextlib.nullcontext, (doctor_names_devices_and_choice, a_device_that_is_not_there_is_named, the_layer_is_content)),
-     (device_server, (answers_and_tells_its_memory,)))
+     (device_server, (answers_and_tells_its_memory, layers_go_where_the_request_says)),
+     (two_device_server, (one_of_two_devices,)))

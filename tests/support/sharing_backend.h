@@ -1,0 +1,61 @@
+// For tests: networks divided between devices and the CPU at a border of the test's choice.
+#ifndef TESTS_SUPPORT_SHARING_BACKEND_H_
+#define TESTS_SUPPORT_SHARING_BACKEND_H_
+
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/split_backend.h"
+
+namespace puna::testing {
+
+// Somebody else's backend as a device that everything fits on.
+class RoomyDevice final : public backend::Backend {
+ public:
+  explicit RoomyDevice(backend::Backend* inner) : inner_(inner) {}
+  std::string_view name() const override { return inner_->name(); }
+  Result<std::unique_ptr<backend::Program>> Compile(
+      std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
+    return inner_->Compile(std::move(plan), options);
+  }
+  backend::MemoryUse Predict(const backend::Plan& plan,
+                             const backend::CompileOptions& options) const override {
+    return inner_->Predict(plan, options);
+  }
+  std::vector<backend::DeviceMemory> devices() const override { return {{int64_t{1} << 40}}; }
+
+ private:
+  backend::Backend* inner_;
+};
+
+// Compiles with so many layers on its devices.
+class SharingBackend final : public backend::Backend {
+ public:
+  explicit SharingBackend(const std::vector<backend::Backend*>& devices) {
+    std::vector<std::unique_ptr<backend::Backend>> all;
+    for (backend::Backend* device : devices) all.push_back(std::make_unique<RoomyDevice>(device));
+    inner_ = backend::CreateSplitBackend(std::move(all), *backend::CreateBackend({.name = "cpu"}));
+  }
+  int64_t layers = 0;
+  std::string_view name() const override { return "sharing"; }
+  Result<std::unique_ptr<backend::Program>> Compile(
+      std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
+    backend::CompileOptions own = options;
+    own.share.layers = layers;
+    return inner_->Compile(std::move(plan), own);
+  }
+  backend::MemoryUse Predict(const backend::Plan& plan,
+                             const backend::CompileOptions& options) const override {
+    return inner_->Predict(plan, options);
+  }
+
+ private:
+  std::unique_ptr<backend::Backend> inner_;
+};
+
+}  // namespace puna::testing
+
+#endif  // TESTS_SUPPORT_SHARING_BACKEND_H_
