@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "engine/engine.h"
@@ -40,6 +41,7 @@ bool Engine::State::Recover() {
     }
   }
   prefixes.ShrinkTo(0);
+  CHECK(prefixes.pages() == 0) << "somebody holds pages of a program that is gone";
   disk.reset();
   parts.unsettled = nullptr;
   parts.program.reset();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -267,6 +268,29 @@ TEST_F(DeviceTest, AFullDeviceGivesLayersBackInTheMiddleOfAnswers) {
   EXPECT_EQ(controls_->full_passes, 0);
   EXPECT_EQ(controls_->compiled, 3);
   EXPECT_LT(Listed().size_vram_bytes, Listed().size_bytes);
+}
+
+TEST_F(DeviceTest, TextsAreEmbeddedWhereverThereIsRoom) {
+  Start();
+  model_ = {.name = "bert",
+            .weights = testing::SourcePath("tests/data/oracles/bert-dense-pool1.gguf"),
+            .embeddings = true};
+  const auto embed = [&] {
+    std::promise<Result<Scheduler::Embeddings>> embedded;
+    scheduler_->Embed(model_, {{1, 2, 3}, {4}},
+                      [&](auto result) { embedded.set_value(std::move(result)); });
+    return embedded.get_future().get();
+  };
+  const auto expected = embed();
+  ASSERT_TRUE(expected) << expected.error().message;
+  controls_->full_passes = 1;
+  const auto full = embed();
+  ASSERT_TRUE(full) << full.error().message;
+  EXPECT_EQ(full->vectors, expected->vectors);
+  EXPECT_EQ(controls_->full_passes, 0);
+  controls_->lost_passes = 1;
+  EXPECT_EQ(embed().error().message, "the device is lost");
+  EXPECT_EQ(embed()->vectors, expected->vectors);
 }
 
 TEST_F(DeviceTest, ALostDeviceEndsTheRequestsOfThePassAndIsOpenedAnew) {
