@@ -59,7 +59,9 @@ struct Meddling {
 class MeddledProgram : public backend::Program {
  public:
   MeddledProgram(std::unique_ptr<backend::Program> inner, std::shared_ptr<Meddling> meddling)
-      : inner_(std::move(inner)), meddling_(std::move(meddling)) {
+      : inner_(std::move(inner)),
+        meddling_(std::move(meddling)),
+        weights_bytes_(meddling_->weights_bytes) {
     ++meddling_->programs;
   }
   ~MeddledProgram() override { --meddling_->programs; }
@@ -82,7 +84,7 @@ class MeddledProgram : public backend::Program {
   }
   backend::MemoryUse memory_use() const override {
     backend::MemoryUse use = inner_->memory_use();
-    if (meddling_->weights_bytes > 0) use.weights = meddling_->weights_bytes;
+    if (weights_bytes_ > 0) use.weights = weights_bytes_;
     return use;
   }
   bool Settle(double) override {
@@ -94,6 +96,7 @@ class MeddledProgram : public backend::Program {
  private:
   std::unique_ptr<backend::Program> inner_;
   std::shared_ptr<Meddling> meddling_;
+  int64_t weights_bytes_;  // as it was when this was compiled
 };
 
 class MeddledBackend : public backend::Backend {
