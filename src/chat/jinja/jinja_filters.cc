@@ -104,7 +104,9 @@ Value ToInt(Interpreter& interpreter, const Value& input, Arguments& arguments) 
   } else {
     return fallback;
   }
-  return std::fabs(real) < 9.2e18 ? Value::Int(static_cast<int64_t>(real)) : fallback;
+  if (std::fabs(real) < 9.2e18) return Value::Int(static_cast<int64_t>(real));
+  if (std::isnan(real) || (std::isinf(real) && input.is_string())) return fallback;
+  return interpreter.Fail("the result does not fit a 64-bit integer");
 }
 
 Value ToFloat(Interpreter& interpreter, const Value& input, Arguments& arguments) {

@@ -300,12 +300,12 @@ Value FormatMethod(Interpreter& interpreter, const Value& self, Arguments& argum
   return BraceFormat(interpreter, self, arguments);
 }
 
-// True if there is a character and `holds` for all of them.
-template <bool (*Holds)(char32_t)>
+// Whether `Holds` for all characters; kOfNone where there are none.
+template <bool (*Holds)(char32_t), bool kOfNone = false>
 Value AllMethod(Interpreter& interpreter, const Value& self, Arguments& arguments) {
   Given given;
   if (!Bind(interpreter.meter(), "str method", arguments, {}, 0, &given)) return Value();
-  bool all = !self.text().empty();
+  bool all = kOfNone || !self.text().empty();
   for (const std::string_view character : SplitCharacters(self.text()))
     all &= Holds(DecodeOne(character));
   return Value::Bool(all);
@@ -338,10 +338,6 @@ Value IsTitleMethod(Interpreter&, const Value& self, Arguments&) {
     inside_word = upper || lower;
   }
   return Value::Bool(found);
-}
-
-Value IsAsciiMethod(Interpreter& interpreter, const Value& self, Arguments& arguments) {
-  return self.text().empty() ? Value::Bool(true) : AllMethod<IsAscii>(interpreter, self, arguments);
 }
 
 Value IsIdentifierMethod(Interpreter&, const Value& self, Arguments&) {
@@ -487,13 +483,13 @@ constexpr Method kStringMethods[] = {
     {"index", FindTextMethod<false, true>},
     {"isalnum", AllMethod<IsAlnum>},
     {"isalpha", AllMethod<IsPyAlpha>},
-    {"isascii", IsAsciiMethod},
+    {"isascii", AllMethod<IsAscii, true>},
     {"isdecimal", AllMethod<IsPyDecimal>},
     {"isdigit", AllMethod<IsPyDigit>},
     {"isidentifier", IsIdentifierMethod},
     {"islower", CaseMethod<IsPyLower, IsPyUpper>},
     {"isnumeric", AllMethod<IsPyNumeric>},
-    {"isprintable", AllMethod<IsPyPrintable>},
+    {"isprintable", AllMethod<IsPyPrintable, true>},
     {"isspace", AllMethod<IsPySpace>},
     {"istitle", IsTitleMethod},
     {"isupper", CaseMethod<IsPyUpper, IsPyLower>},

@@ -155,6 +155,8 @@ joiner('-')() ~ joiner()() ~ 'x'
 list|sort(attribute='age'), [true, false]|sort(attribute=0), words|sort(attribute='x,y')
 'abc'|forceescape|list, '<b>'|escape|list|last
 [5, 6]|truncate(8), zzz|truncate, {}|truncate(3)
+''.isprintable(), ''.isascii(), 'a b'.isprintable(), ''.isdigit()
+'1e400'|int(7), 'nan'|float|int(7)
 """.strip()
 
 ERRORS = r"""
@@ -254,6 +256,7 @@ words|truncate(5, leeway=0, end='')
 5|wordwrap
 zzz|wordwrap
 1e10 ** 100
+'inf'|float|int
 people|sort(attribute='city')
 list|groupby('age')|list
 """.strip()
