@@ -367,10 +367,12 @@ TEST_P(VulkanMatrices, Tiles) {
   int used = 0;
   const bool plain = GetParam() == MatrixOptions::Unit::kPlain;
   const std::vector<TileShape> tiles =
-      plain ? std::vector<TileShape>{{64, 32, 64, 2, 2, 2},
-                                     {32, 64, 32, 2, 2, 1},
+      plain ? std::vector<TileShape>{{32, 32, 256, 2, 2, 1},
+                                     {32, 32, 128, 2, 2, 1},
+                                     {64, 32, 64, 2, 2, 2},
                                      {64, 16, 128, 4, 1, 1}}
-            : std::vector<TileShape>{{128, 128, 32, 2, 4, 2}, {128, 128, 64, 2, 4, 1},
+            : std::vector<TileShape>{{32, 32, 256, 2, 2, 1},  {32, 32, 128, 2, 2, 1},
+                                     {128, 128, 32, 2, 4, 2}, {128, 128, 64, 2, 4, 1},
                                      {128, 64, 32, 4, 2, 2},  {64, 64, 64, 2, 2, 1},
                                      {64, 64, 64, 4, 2, 1},   {64, 32, 64, 2, 2, 2},
                                      {64, 16, 128, 4, 1, 1},  {32, 32, 32, 2, 1, 2}};
