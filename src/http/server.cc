@@ -519,9 +519,10 @@ asio::any_io_executor Server::executor() { return state_->context.get_executor()
 void Server::Drain(SteadyTime deadline) {
   const auto shared = state_->shared;
   shared->draining = true;
-  asio::post(state_->context, [state = state_] {
+  // What was not run any more dies with the context, so it must not keep the context alive.
+  asio::post(state_->context, [acceptor = &state_->acceptor] {
     error_code ignored;
-    state->acceptor.close(ignored);
+    acceptor->close(ignored);
   });
   const auto close_all = [&](bool now) {
     // The last reference to a connection must not die under the lock, which its destructor takes.

@@ -55,6 +55,7 @@ void DecodeInt8(const uint8_t* in, std::span<float> values) {
 }
 
 void Encode(KvType type, std::span<const float> values, uint8_t* out) {
+  if (values.empty()) return;  // keys that hold the values
   switch (type) {
     case KvType::kF32:
       std::memcpy(out, values.data(), values.size_bytes());
