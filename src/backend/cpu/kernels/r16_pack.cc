@@ -48,7 +48,7 @@ void SetBits(const uint8_t* in, uint8_t mask, uint8_t* out) {
   const Lanes value = *reinterpret_cast<const Lanes*>(in);
   Lanes bits = {};
   if constexpr (kOr) bits = *reinterpret_cast<const Lanes*>(out);
-  AddBits<kShift>(value, mask, &bits);
+  AddBits<kShift, kWidth>(value, mask, &bits);
   *reinterpret_cast<Lanes*>(out) = bits;
 }
 template <int kWidth, int kShift>

@@ -27,9 +27,11 @@ PUNA_PLANES(4);
 #undef PUNA_PLANES
 
 // out |= the bits `mask` of each byte of value * 2^shift. No processor shifts bytes; lanes do, and
-// the mask drops what strays in.
-template <int kShift, typename Lanes>
-inline __attribute__((always_inline)) void AddBits(const Lanes& value, uint8_t mask, Lanes* out) {
+// the mask drops what strays in. (A deduced type of `value` would forget that it may lie anywhere.)
+template <int kShift, int kWidth>
+inline __attribute__((always_inline)) void AddBits(const typename Planes<kWidth>::Lanes& value,
+                                                   uint8_t mask,
+                                                   typename Planes<kWidth>::Lanes* out) {
   if constexpr (kShift >= 0) {
     *out |= (value << kShift) & (mask * 0x01010101u);
   } else {
@@ -50,11 +52,11 @@ inline __attribute__((always_inline)) typename Planes<kWidth>::Lanes PlaneVector
       kNibbles ? 4 : 0;  // plane vectors before the others, and the bits that they hold
   Lanes level = {};
   if constexpr (kBits == 8) level = in(v);
-  if constexpr (kNibbles) AddBits < v<4 ? 0 : -4>(in(v % 4), 15, &level);
+  if constexpr (kNibbles) AddBits<(v < 4 ? 0 : -4), kWidth>(in(v % 4), 15, &level);
   if constexpr (kBits == 6 || kBits < 4)
-    AddBits<kNext - 2 * (v % 4)>(in(kNext + v / 4), 3 << kNext, &level);
-  if constexpr (kBits == 5) AddBits<4 - v>(in(4), 1 << 4, &level);
-  if constexpr (kBits == 3) AddBits<2 - v>(in(2), 1 << 2, &level);
+    AddBits<kNext - 2 * (v % 4), kWidth>(in(kNext + v / 4), 3 << kNext, &level);
+  if constexpr (kBits == 5) AddBits<4 - v, kWidth>(in(4), 1 << 4, &level);
+  if constexpr (kBits == 3) AddBits<2 - v, kWidth>(in(2), 1 << 2, &level);
   return level;
 }
 
@@ -87,7 +89,7 @@ inline __attribute__((always_inline)) void AddToPlane(const uint8_t* levels, uin
   using Lanes = typename Planes<64>::Lanes;
   const Lanes level = *reinterpret_cast<const Lanes*>(levels);
   Lanes sum = *reinterpret_cast<const Lanes*>(plane);
-  AddBits<kShift>(level, mask, &sum);
+  AddBits<kShift, 64>(level, mask, &sum);
   *reinterpret_cast<Lanes*>(plane) = sum;
 }
 
