@@ -392,6 +392,10 @@ TEST(VulkanNames, AreChecked) {
     ASSERT_FALSE(wrong.has_value()) << name;
     EXPECT_THAT(wrong.error().message, HasSubstr("vulkan"));
   }
+}
+
+// Needs the driver, and so do the tests of Vulkan.
+TEST_F(Vulkan, ThereAreNotSoManyDevices) {
   EXPECT_FALSE(CreateBackend({.name = "vulkan:9999"}).has_value());
 }
 
