@@ -3,22 +3,24 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <vector>
 
 #include "api/version.h"
 #include "base/log.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/menu.h"
 
 namespace puna::cli {
 namespace {
 
 // The order is that of `puna --help`.
 constexpr Registration kCommands[] = {
-    AddServe,  AddRun,      AddCreate,  AddShow,     AddPull,      AddPush,
-    AddList,   AddPs,       AddStop,    AddCopy,     AddRemove,    AddSearch,
-    AddExport, AddImport,   AddImatrix, AddQuantize, AddDiskUsage, AddPrune,
-    AddVerify, AddLogs,     AddDoctor,  AddSignIn,   AddHelp,      AddCompletion,
-    AddManual, AddComplete, AddEval,    AddBench,    AddSynth};
+    AddServe,   AddRun,      AddCreate,    AddShow,   AddPull,       AddPush,   AddList,
+    AddPs,      AddStop,     AddCopy,      AddRemove, AddSearch,     AddExport, AddImport,
+    AddImatrix, AddQuantize, AddDiskUsage, AddPrune,  AddVerify,     AddLogs,   AddDoctor,
+    AddLaunch,  AddSignIn,   AddSignOut,   AddHelp,   AddCompletion, AddManual, AddComplete,
+    AddEval,    AddBench,    AddSynth};
 
 // The version of this program, and that of the server where it is another.
 void PrintVersion(const Context& context) {
@@ -61,6 +63,24 @@ int Perform(const Action& action, const Context& context) {
   }
 }
 
+// What the menu ends in is a command like any other, and shown, so that next time it can be typed.
+int RunChosenCommand(const Settings& settings, char* program, std::vector<std::string> chat_flags) {
+  std::vector<std::string> arguments = AskForCommand(settings);
+  if (arguments.empty()) return 0;
+  if (arguments[0] == "run")
+    std::move(chat_flags.begin(), chat_flags.end(), std::back_inserter(arguments));
+  std::printf("\n$ puna");
+  std::vector<char*> argv = {program};
+  for (std::string& argument : arguments) {
+    std::printf(" %s", argument.c_str());
+    argv.push_back(argument.data());
+  }
+  std::printf("\n");
+  std::fflush(stdout);
+  argv.push_back(nullptr);
+  return Main(static_cast<int>(argv.size()) - 1, argv.data());
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
@@ -73,8 +93,11 @@ int Main(int argc, char** argv) {
       "puna");
   app.require_subcommand(0, 1);
   app.failure_message(CLI::FailureMessage::simple);
-  bool version = false;
+  bool version = false, verbose = false, no_word_wrap = false;
   app.add_flag("-v,--version", version, "Show the version");
+  app.add_flag("--verbose", verbose, "Of the menu's chat: print times and token counts");
+  app.add_flag("--nowordwrap", no_word_wrap,
+               "Of the menu's chat: do not break lines at the width of the terminal");
   Action chosen;
   for (const Registration add : kCommands) add(app, context, &chosen);
 
@@ -94,6 +117,10 @@ int Main(int argc, char** argv) {
     return 0;
   }
   if (!chosen) {
+    std::vector<std::string> flags;
+    if (verbose) flags.emplace_back("--verbose");
+    if (no_word_wrap) flags.emplace_back("--nowordwrap");
+    if (CanAsk()) return RunChosenCommand(context.settings, argv[0], std::move(flags));
     std::printf("%s", app.help().c_str());
     return 0;
   }

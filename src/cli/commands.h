@@ -47,6 +47,8 @@ void AddVerify(CLI::App& app, Context& context, Action* chosen);
 void AddLogs(CLI::App& app, Context& context, Action* chosen);
 void AddDoctor(CLI::App& app, Context& context, Action* chosen);
 void AddSignIn(CLI::App& app, Context& context, Action* chosen);
+void AddSignOut(CLI::App& app, Context& context, Action* chosen);
+void AddLaunch(CLI::App& app, Context& context, Action* chosen);
 void AddHelp(CLI::App& app, Context& context, Action* chosen);
 void AddCompletion(CLI::App& app, Context& context, Action* chosen);
 void AddManual(CLI::App& app, Context& context, Action* chosen);

@@ -61,12 +61,32 @@ Status Push(const Context& context, const TransferOptions& options) {
 }
 
 Status SignIn() {
-  PUNA_ASSIGN_OR_RETURN(const std::string key, registry::PublicKeyLine(registry::DefaultKeyFile()));
+  const std::string file = registry::DefaultKeyFile().string();
+  PUNA_ASSIGN_OR_RETURN(const std::string key, registry::PublicKeyLine(file));
   std::printf(
       "This is who you are to a registry:\n\n\t%s\n\nAdd it at https://ollama.com/settings/keys to "
       "push under your name, and at\nhttps://huggingface.co/settings/keys to pull private "
-      "models.\n",
-      key.c_str());
+      "models. The private half is %s\nand signs what registries ask to be signed; puna keeps no "
+      "other login.\n",
+      key.c_str(), file.c_str());
+  return {};
+}
+
+Status SignOut() {
+  const std::string file = registry::DefaultKeyFile().string();
+  std::error_code error;
+  if (!std::filesystem::exists(file, error)) {
+    std::printf("You are not signed in: there is no key %s\n", file.c_str());
+    return {};
+  }
+  PUNA_ASSIGN_OR_RETURN(const std::string key, registry::PublicKeyLine(file));
+  std::printf(
+      "puna keeps no login that could be ended here: a registry knows you by a key. Remove\n\n\t%s"
+      "\n\nat https://ollama.com/settings/keys and https://huggingface.co/settings/keys, where you "
+      "added it. To be\nsomebody else from now on, move %s and its .pub away; the next pull or "
+      "push "
+      "makes new ones.\n",
+      key.c_str(), file.c_str());
   return {};
 }
 
@@ -99,6 +119,13 @@ void AddSignIn(CLI::App& app, Context&, Action* chosen) {
       "signin", "Print the key that a registry knows you by, and where to add it");
   command->alias("login");
   command->callback([chosen] { *chosen = SignIn; });
+}
+
+void AddSignOut(CLI::App& app, Context&, Action* chosen) {
+  CLI::App* command =
+      app.add_subcommand("signout", "Tell where the key of signin has to be removed");
+  command->alias("logout");
+  command->callback([chosen] { *chosen = SignOut; });
 }
 
 void AddPush(CLI::App& app, Context& context, Action* chosen) {
