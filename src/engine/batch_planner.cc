@@ -26,7 +26,7 @@ int64_t StepPlan::TakeRows(int64_t wanted, int64_t depth) {
 
 double StepPlan::SecondsAllowed() const {
   if (plain_.rows == 0) return std::max(kUnwatchedSeconds, budget_seconds_);
-  return std::max(budget_seconds_, 2 * cost_->Seconds(plain_));
+  return std::max(budget_seconds_, 2 * cost_->Seconds(plain_)) / cost_->Overrun();
 }
 
 int64_t StepPlan::TakeChunk(int64_t wanted, int64_t depth) {

@@ -16,7 +16,7 @@ namespace puna::engine {
 class StepPlan {
  public:
   // A step beside readers lasts at most `budget_seconds` or twice as long as it does without
-  // prompts, whichever is longer.
+  // prompts, whichever is longer; it is planned shorter by what such steps overran their plans.
   StepPlan(const CostModel* cost, int64_t max_rows, double budget_seconds)
       : cost_(cost), rows_left_(max_rows), budget_seconds_(budget_seconds) {}
 
@@ -33,6 +33,8 @@ class StepPlan {
   int64_t TakeDraft(double acceptance, int64_t available, int64_t depth);
 
   const StepWork& work() const { return work_; }
+  // Part of a prompt was cut to fit beside readers.
+  bool bounded() const { return chunk_taken_ && plain_.rows > 0; }
 
  private:
   double SecondsAllowed() const;

@@ -25,6 +25,23 @@ TEST(StepPlan, PromptsGetWhatTheBudgetLeaves) {
   EXPECT_NEAR(cost.Seconds(plan.work()), 0.150, 0.003);
 }
 
+TEST(StepPlan, StepsThatOverranAreFollowedByShorterOnes) {
+  CostModel cost = Taught();
+  const StepWork planned = {65, 0};
+  for (int i = 0; i < 64; ++i)  // every eighth takes a tenth longer
+    cost.ObservePlanned(planned, 0.150 * (i % 8 == 0 ? 1.1 : 1));
+  StepPlan plan(&cost, 512, 0.150);
+  EXPECT_FALSE(plan.bounded());
+  plan.TakeRows(1, 0);
+  plan.TakeChunk(1000, 0);
+  EXPECT_TRUE(plan.bounded());
+  EXPECT_LT(1.08 * cost.Seconds(plan.work()), 0.150);
+  EXPECT_GT(1.15 * cost.Seconds(plan.work()), 0.150);
+  StepPlan unwatched(&cost, 512, 0.150);
+  EXPECT_GT(unwatched.TakeChunk(1000, 0), 400);
+  EXPECT_FALSE(unwatched.bounded());
+}
+
 TEST(StepPlan, ASlowModelGetsTwiceAPlainStep) {
   CostModel cost;
   for (const int64_t rows : {1, 2, 8, 100})

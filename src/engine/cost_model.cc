@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <optional>
+#include <vector>
 
 namespace puna::engine {
 namespace {
@@ -21,6 +23,8 @@ using Matrix = std::array<Vector, 3>;
 // A summary follows changes (a neighbour on the machine, a deeper context) within about this many
 // steps.
 constexpr double kMemory = 10;
+// What takes longer was interrupted; to plan for that would slow down every prompt for nothing.
+constexpr double kMostOverrun = 2;
 constexpr double kRidge = 1e-7;  // keeps terms that the observations cannot tell apart finite
 
 // Solves for the terms in `used`, the others being 0. Nothing if the terms depend on each other.
@@ -96,6 +100,29 @@ void CostModel::Fit() {
     best = error;
     cost_ = *x;
   }
+}
+
+void CostModel::ObservePlanned(const StepWork& work, double seconds) {
+  if (const double foretold = Seconds(work); foretold > 0 && seconds > 0)
+    overruns_[planned_++ % overruns_.size()] = static_cast<float>(seconds / foretold);
+  Observe(work, seconds);
+}
+
+double CostModel::Overrun() const {
+  // The largest of the last `count` but for so many.
+  const auto last = [&](size_t count, size_t beyond) {
+    std::vector<float> values;
+    for (size_t i = planned_ - count; i < planned_; ++i)
+      values.push_back(overruns_[i % overruns_.size()]);
+    std::sort(values.begin(), values.end(), std::greater<>());
+    return values[beyond];
+  };
+  const size_t known = std::min(planned_, overruns_.size());
+  if (known == 0) return 1;
+  double overrun = last(known, known / 32);
+  // When the machine has become slower, the fit follows within some ten steps; this within two.
+  if (known >= 8) overrun = std::max<double>(overrun, last(8, 1));
+  return std::clamp<double>(overrun, 1, kMostOverrun);
 }
 
 double CostModel::Seconds(const StepWork& work) const {

@@ -1,7 +1,8 @@
 // How long a step takes, learned from the steps that ran. Time is taken as a fixed part (reading
 // the weights), a part per row (multiplying) and a part per position that rows look back at
 // (attention). Nothing is configured: the first prompt of a model teaches the cost of rows before
-// anybody can wait for it.
+// anybody can wait for it, and steps that were planned to stay within a time teach how much shorter
+// they have to be planned for that.
 #ifndef PUNA_ENGINE_COST_MODEL_H_
 #define PUNA_ENGINE_COST_MODEL_H_
 
@@ -26,9 +27,14 @@ struct StepWork {
 class CostModel {
  public:
   void Observe(const StepWork& work, double seconds);
+  // The same of a step that was planned to stay within a time.
+  void ObservePlanned(const StepWork& work, double seconds);
+  // A step takes at most so many times as long as Seconds says, but for one in 32: what the last 64
+  // planned steps took, or two of the last eight. From 1, also as long as there were none, to 2.
+  double Overrun() const;
   // 0 before the first observation.
   double Seconds(const StepWork& work) const;
-  // The most rows, up to `wanted`, that can join `work` at `depth` so that the step stays within
+  // The most rows, up to `wanted`, that can join `work` at `depth` so that Seconds stays within
   // `seconds`; may be 0.
   int64_t RowsWithin(double seconds, const StepWork& work, int64_t wanted, int64_t depth) const;
 
@@ -43,7 +49,9 @@ class CostModel {
 
   static constexpr size_t kRowClasses = 24, kDepthClasses = 4;
   std::array<Summary, kRowClasses * kDepthClasses> summaries_{};
-  std::array<double, 3> cost_{};  // fixed, per row, per attended position; none is negative
+  std::array<float, 64> overruns_{};  // of planned steps, the oldest replaced by the next
+  size_t planned_ = 0;                // steps so far
+  std::array<double, 3> cost_{};      // fixed, per row, per attended position; none is negative
 };
 
 }  // namespace puna::engine

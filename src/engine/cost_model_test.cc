@@ -56,6 +56,33 @@ TEST(CostModel, OneInterruptedStepIsNotBelieved) {
   EXPECT_NEAR(cost.Seconds({1, 0}), 0.08, 0.01);
 }
 
+TEST(CostModel, OverrunIsWhatPlannedStepsTookLonger) {
+  CostModel cost;
+  const auto teach = [&] {
+    for (const int64_t rows : {1, 2, 8, 100, 400}) cost.Observe({rows, 0}, Truth({rows, 0}));
+  };
+  teach();
+  EXPECT_EQ(cost.Overrun(), 1);
+  cost.ObservePlanned({40, 0}, 0.8 * Truth({40, 0}));  // sooner than foretold is no reason
+  EXPECT_EQ(cost.Overrun(), 1);
+  std::mt19937 random(5);
+  std::uniform_real_distribution<double> noise(0.95, 1.05);
+  int later = 0;
+  for (int i = 0; i < 640; ++i) {
+    const double seconds = Truth({40, 0}) * noise(random);
+    later += i >= 64 && seconds > cost.Seconds({40, 0}) * cost.Overrun();
+    cost.ObservePlanned({40, 0}, seconds);
+  }
+  EXPECT_NEAR(cost.Overrun(), 1.05, 0.03);
+  EXPECT_LT(later, 576 / 16);        // about one in 32
+  cost.ObservePlanned({40, 0}, 30);  // one interruption
+  EXPECT_NEAR(cost.Overrun(), 1.05, 0.03);
+  for (int i = 0; i < 2; ++i) cost.ObservePlanned({40, 0}, 1.3 * cost.Seconds({40, 0}));
+  EXPECT_NEAR(cost.Overrun(), 1.3, 0.03);
+  for (int i = 0; i < 64; ++i) cost.ObservePlanned({40, 0}, 30 + i * 30);
+  EXPECT_LE(cost.Overrun(), 2);
+}
+
 TEST(CostModel, RowsWithinIsTheMostThatFit) {
   CostModel cost;
   for (const int64_t rows : {1, 2, 8, 100, 400}) {

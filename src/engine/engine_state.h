@@ -79,6 +79,7 @@ struct Engine::State {
   bool GrowOrPreempt(Sequence* sequence, int64_t rows);
   void Preempt();
   void Deliver();
+  void Learn(double seconds);
   void Remember(Sequence* sequence, bool still_running);
   void LimitPrefixes();
 
@@ -103,6 +104,7 @@ struct Engine::State {
   StepBatch batch;
   std::vector<int64_t> rows;  // of the batch, for each of `running`
   StepWork work;              // of the batch
+  bool bounded = false;       // StepPlan::bounded() of it
   // Rows of the outputs that running[i] gets; 0: none.
   std::vector<int64_t> outputs_of;
   int64_t most_pages = 0;  // that were ever in use at once

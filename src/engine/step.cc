@@ -56,6 +56,7 @@ double SecondsBetween(Sequence::Clock::time_point from, Sequence::Clock::time_po
 bool Engine::Step() {
   State& s = *state_;
   if (idle() || !s.failure) return false;
+  const double round_begin = s.parts.clock();
   s.DropUnwanted();
   s.Admit();
   s.failure = s.Encode();
@@ -68,14 +69,23 @@ bool Engine::Step() {
   if (!s.failure) return s.Recover();
   s.proved = true;
   const double seconds = s.parts.clock() - begin;
-  s.cost.Observe(s.work, seconds);
   steps.Add();
   step_seconds.Observe(seconds);
   step_rows.Observe(static_cast<double>(s.batch.tokens.size()));
   step_sequences.Observe(static_cast<double>(s.batch.segments.size()));
   s.Deliver();
+  s.Learn(s.parts.clock() - round_begin);
   if (!s.batch.output_rows.empty()) s.Settle(std::max(seconds, kLeastSettleSeconds));
   return true;
+}
+
+// What readers wait for is the whole round: choosing tokens is part of it.
+void Engine::State::Learn(double seconds) {
+  if (bounded) {
+    cost.ObservePlanned(work, seconds);
+  } else {
+    cost.Observe(work, seconds);
+  }
 }
 
 const Status& Engine::failure() const { return state_->failure; }
@@ -240,6 +250,7 @@ void Engine::State::PlanRows() {
   }
   PlanDrafts(&plan);
   work = plan.work();
+  bounded = plan.bounded();
 }
 
 // What the step has width left for is filled with guesses. They must not cost anybody pages or
