@@ -55,12 +55,13 @@ class Build:
         def options(name, words):
             file = ROOT / "tests" / "sanitizers" / f"{name}.supp"
             return ":".join([words] * bool(words) + [f"suppressions={file}"] * file.exists())
+        no_drivers = {"VK_DRIVER_FILES": os.devnull}  # drivers are not built for sanitizers, and keep memory of their own
         sanitizers = {
             "": {},
-            "address": {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+            "address": {**no_drivers, "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
                         "LSAN_OPTIONS": options("leak", "print_suppressions=0"),
                         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"},
-            "thread": {"TSAN_OPTIONS": options("thread", "second_deadlock_stack=1:history_size=5:print_suppressions=0")},
+            "thread": {**no_drivers, "TSAN_OPTIONS": options("thread", "second_deadlock_stack=1:history_size=5:print_suppressions=0")},
         }
         return {**os.environ, **sanitizers[self.sanitizer], **more}
 

@@ -103,8 +103,9 @@ class Session:
         self.puna = str(build / "bin" / "puna")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="puna-terminal-"))
         self.stand_in = StandIn()
-        self.env = {"HOME": str(self.folder), "PUNA_HOST": f"127.0.0.1:{self.stand_in.server.server_port}", "PATH": os.environ["PATH"],
-                    "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        kept = {name: value for name, value in os.environ.items() if name == "PATH" or name.endswith("SAN_OPTIONS")}
+        self.env = {**kept, "HOME": str(self.folder), "PUNA_HOST": f"127.0.0.1:{self.stand_in.server.server_port}", "TERM": "xterm",
+                    "LC_ALL": "C.UTF-8"}
 
     def chat(self, *arguments, env=None):
         terminal = Terminal(self, "run", "stand-in", *arguments, env=env)

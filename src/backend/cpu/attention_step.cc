@@ -140,7 +140,8 @@ class AttentionStep final : public Step {
       }
       if (d.splits > max_splits_) d.splits = 1;
     }
-    d.alone = d.splits == 1 && head_parts_ == 1 &&
+    // Without a cache, the keys of several segments may lie in one page, which is read whole.
+    d.alone = cached_ && d.splits == 1 && head_parts_ == 1 &&
               d.blocks == static_cast<int64_t>(pass.batch->segments.size());
     return d;
   }
