@@ -347,6 +347,29 @@ TEST_P(GemmTest, RoundingOfTheInputIsSmall) {
                                                                         : 7e-5);
 }
 
+TEST_P(GemmTest, RoundingOfTheInputBeatsTheUsualScale) {
+  const int64_t cols = 8 * 256, tokens = 16;
+  const RandomMatrix matrix(type(), 16, cols, 13);
+  const PackedMatrix packed = Pack({&matrix.weight()}, isa());
+  if (packed.input == InputFormat::kF32) return;
+  const std::vector<float> in = RandomInput(tokens * cols, 14);
+  const std::vector<float> held =
+      DecodeInput(packed, Prepare(packed, in.data(), cols, tokens), tokens);
+  const size_t block = packed.input == InputFormat::kInt8Block32 ? 32 : 256;
+  double error = 0, usual = 0;
+  for (size_t begin = 0; begin < in.size(); begin += block) {
+    float largest = 0;
+    for (size_t i = begin; i < begin + block; ++i) largest = std::max(largest, std::abs(in[i]));
+    const double step = static_cast<double>(largest) / 127;
+    for (size_t i = begin; i < begin + block; ++i) {
+      const double rounded = std::nearbyint(in[i] / step) * step;
+      usual += (in[i] - rounded) * (in[i] - rounded);
+      error += (in[i] - held[i]) * (in[i] - held[i]);
+    }
+  }
+  EXPECT_LE(error, usual * (block == 32 ? 0.95 : 0.99));
+}
+
 TEST_P(GemmTest, PackedSizeIsPredictedAndCloseToTheFile) {
   const int64_t cols = 8 * 256, rows = 64;
   const RandomMatrix matrix(type(), rows, cols, 15);

@@ -2,8 +2,8 @@
 // results are the same bit for bit; a unit that includes this compiles it with its own flags.
 // Internal linkage for that reason.
 //
-// Rounding is to the nearest level of a symmetric int8 scale, largest absolute value / 127, as
-// GGUF's Q8_0 and Q8_K do.
+// Rounding is to the nearest level of a symmetric int8 scale: largest absolute value / 127, as
+// GGUF's Q8_0 and Q8_K have it, or a slightly larger one if that leaves less error.
 #ifndef PUNA_BACKEND_CPU_KERNELS_PREPARE_INPUT_H_
 #define PUNA_BACKEND_CPU_KERNELS_PREPARE_INPUT_H_
 
@@ -34,11 +34,13 @@ inline float LargestMagnitude(const float* values, int count) {
   return FloatOfBits(static_cast<uint32_t>(largest));
 }
 
-// Rounds values * inverse to int8. Adding 1.5 * 2^23 leaves the nearest integer in the low bits of
-// the float.
+// Adding this leaves the nearest integer in the low bits of a float: 1.5 * 2^23.
+constexpr float kRoundingShift = 12582912.0f;
+
+// Rounds values * inverse to int8.
 inline void RoundToInt8(const float* values, int count, float inverse, int8_t* out) {
   for (int i = 0; i < count; ++i) {
-    const float shifted = values[i] * inverse + 12582912.0f;
+    const float shifted = values[i] * inverse + kRoundingShift;
     int32_t bits;
     std::memcpy(&bits, &shifted, sizeof(bits));
     out[i] = static_cast<int8_t>(bits);
@@ -54,12 +56,48 @@ inline int32_t Sum(const int8_t* values, int count) {
 // Scales below this are taken as zero: 1 / scale must be finite.
 constexpr float kSmallestMagnitude = 1e-35f;
 
-// Returns the scale.
+// The sum of the squares of what RoundToInt8 leaves, in units of its levels. REQUIRES: count is a
+// multiple of 16.
+inline float RoundingError(const float* values, int count, float inverse) {
+  constexpr int kLanes = 16;
+  float sums[kLanes] = {};
+  for (int i = 0; i < count; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const float scaled = values[i + lane] * inverse;
+      const float rest = scaled - ((scaled + kRoundingShift) - kRoundingShift);
+      sums[lane] += rest * rest;
+    }
+  }
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int lane = 0; lane < half; ++lane) sums[lane] += sums[lane + half];
+  }
+  return sums[0];
+}
+
+// Returns the scale. The largest magnitude becomes 127 or one of the levels below it, kCandidates
+// in all, whichever leaves the least error: errors are random, and for normally distributed values
+// the better of two is 8 % below the average of blocks of 32, the best of three 3 % below that of
+// 256 (in squares).
+template <int kCandidates>
 inline float QuantizeInt8(const float* values, int count, int8_t* out) {
   const float largest = LargestMagnitude(values, count);
-  const bool zero = largest < kSmallestMagnitude;
-  RoundToInt8(values, count, zero ? 0.0f : 127.0f / largest, out);
-  return zero ? 0.0f : largest / 127.0f;
+  if (largest < kSmallestMagnitude) {
+    RoundToInt8(values, count, 0.0f, out);
+    return 0.0f;
+  }
+  const float unit = 1.0f / largest;
+  float level = 127, least = 0;
+  for (int c = 0; c < kCandidates; ++c) {
+    const auto candidate = static_cast<float>(127 - c);
+    const float error =
+        RoundingError(values, count, candidate * unit) * (1.0f / (candidate * candidate));
+    if (c == 0 || error < least) {
+      level = candidate;
+      least = error;
+    }
+  }
+  RoundToInt8(values, count, level * unit, out);
+  return largest / level;
 }
 
 // The columns of (token, chunk), padded with zeros to 256.
@@ -99,7 +137,7 @@ void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t 
       auto* start = reinterpret_cast<int32_t*>(prepared + planes.start) + index * 8;
       auto* scaled_sum = reinterpret_cast<float*>(prepared + planes.scaled_sum) + index * 8;
       for (int b = 0; b < 8; ++b) {
-        scale[b] = QuantizeInt8(values + b * 32, 32, out + b * 32);
+        scale[b] = QuantizeInt8<2>(values + b * 32, 32, out + b * 32);
         const int32_t sum = Sum(out + b * 32, 32);
         start[b] = -128 * sum;
         scaled_sum[b] = scale[b] * static_cast<float>(sum);
@@ -117,7 +155,8 @@ void PrepareInt8Block256(const float* in, int64_t stride, int64_t begin, int64_t
       const float* values = padded.Load(in + t * stride, cols, chunk);
       const int64_t index = chunk * tokens + t;
       auto* out = reinterpret_cast<int8_t*>(prepared + index * kChunk);
-      reinterpret_cast<float*>(prepared + planes.scale)[index] = QuantizeInt8(values, kChunk, out);
+      reinterpret_cast<float*>(prepared + planes.scale)[index] =
+          QuantizeInt8<3>(values, kChunk, out);
       auto* start16 = reinterpret_cast<int32_t*>(prepared + planes.start16) + index * 16;
       auto* start32 = reinterpret_cast<int32_t*>(prepared + planes.start32) + index * 8;
       auto* sum16 = reinterpret_cast<int16_t*>(prepared + planes.sum16) + index * 16;
