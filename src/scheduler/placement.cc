@@ -19,6 +19,7 @@
 #include "model/config.h"
 #include "scheduler/memory.h"
 #include "scheduler/scheduler_state.h"
+#include "tokenizer/table_bytes.h"
 
 namespace puna::scheduler {
 namespace {
@@ -167,7 +168,8 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
   const int64_t context = std::max<int64_t>(1, config.context_length);
   const int64_t least_tokens = std::min(context, kLeastContext);
   const int64_t least_slots = use.state_slot > 0 ? engine::kLeastStateSlots : 0;
-  const int64_t fixed = use.fixed();
+  const int64_t tokenizer = tokenizer::TableBytes(*placement.file);
+  const int64_t fixed = use.fixed() + tokenizer;
   PUNA_ASSIGN_OR_RETURN(const int64_t available,
                         MakeRoom(resident, fixed + use.kv_page * PagesFor(least_tokens) +
                                                use.state_slot * least_slots));
@@ -197,6 +199,7 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
   std::lock_guard lock(mutex);
   resident->placed = true;
   resident->fixed_bytes = fixed;
+  resident->tokenizer_bytes = tokenizer;
   resident->planned_pool_bytes = pool_bytes;
   resident->planned_device_bytes = use.on_device.fixed() +
                                    use.on_device.kv_page * PagesFor(engine.kv_tokens) +

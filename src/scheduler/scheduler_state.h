@@ -80,7 +80,8 @@ struct Resident {
   std::chrono::system_clock::time_point expires_at;  // while idle
 
   // Published by the worker.
-  int64_t fixed_bytes = 0;           // weights and activations; before loading as predicted
+  int64_t fixed_bytes = 0;  // weights, activations and tokenizer; before loading as predicted
+  int64_t tokenizer_bytes = 0;
   int64_t packed_bytes = 0;          // while loading: of the weights
   int64_t planned_pool_bytes = 0;    // while loading: of the key/value cache
   int64_t planned_device_bytes = 0;  // while loading: of all that, in the memory of devices

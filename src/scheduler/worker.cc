@@ -116,7 +116,10 @@ Status Scheduler::State::Serve(Resident* resident, engine::Engine* engine) {
 
 void Scheduler::State::Publish(const engine::Engine& engine, Resident* resident) {
   const backend::MemoryUse memory = engine.memory_use();  // it changes when a device gives up
-  resident->fixed_bytes = memory.fixed();
+  // Clients take a model for wholly on devices if its size there is its whole size; so what the
+  // tokenizer holds beside it is not told.
+  const bool on_devices = memory.on_device.fixed() == memory.fixed();
+  resident->fixed_bytes = memory.fixed() + (on_devices ? 0 : resident->tokenizer_bytes);
   resident->page_bytes = memory.kv_page;
   resident->slot_bytes = memory.state_slot;
   resident->on_device = memory.on_device;

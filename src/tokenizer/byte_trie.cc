@@ -36,6 +36,8 @@ ByteTrie::ByteTrie(const std::vector<std::pair<std::string_view, int32_t>>& entr
     }
     nodes_[node].child_count = static_cast<int32_t>(nodes_.size()) - nodes_[node].first_child;
   }
+  nodes_.shrink_to_fit();
+  labels_.shrink_to_fit();
 }
 
 ByteTrie::Match ByteTrie::Longest(std::string_view text) const {
