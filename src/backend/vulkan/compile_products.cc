@@ -71,9 +71,9 @@ bool UsesMatrices(const Recorder& to, uint32_t tokens) {
 
 Status RecordMatrixProduct(Recorder* to, const Product& product, uint32_t tokens) {
   const MatrixUnit& unit = to->matrices();
-  const TileShape tile = *TileFor(unit, tokens);
+  const TileShape tile = *TileFor(unit, product.rows, tokens);
   return to->Dispatch(
-      unit.shader(), MatrixConstants(unit, tile, product.type, product.kind), product.record,
+      unit.shader(tile), MatrixConstants(unit, tile, product.type, product.kind), product.record,
       {Groups(product.rows, tile.rows), Groups(tokens, tile.tokens), product.heads}, tokens);
 }
 

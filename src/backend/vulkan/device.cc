@@ -358,7 +358,7 @@ Result<VkPipeline> Device::MakePipeline(ShaderId id, std::span<const uint32_t> c
     entries.push_back({i, i * static_cast<uint32_t>(sizeof(uint32_t)), sizeof(uint32_t)});
   const VkSpecializationInfo values{static_cast<uint32_t>(entries.size()), entries.data(),
                                     constants.size_bytes(), constants.data()};
-  const bool sized = matrices_.requires_subgroup && shader.name == matrices_.shader();
+  const bool sized = matrices_.requires_subgroup && shader.name.starts_with("matmul_matrix");
   VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup{
       .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
       .requiredSubgroupSize = matrices_.subgroup};

@@ -10,10 +10,17 @@ namespace puna::backend::vulkan {
 namespace {
 
 constexpr uint32_t kDeepestTile = 256;
+constexpr uint32_t kMostThreads = 512;  // as instance.cc asks for
 
-// One matrix of sums for each subgroup. Larger parts would load less from shared memory for each
-// product, but with several matrices of sums an H200 did 33 TFLOP/s at most, whatever the tile, the
-// extension and the type in shared memory were; with one it does 57 (Q4_K) to 65 (F16).
+// Large tiles load least for each product, but a device needs workgroups enough to be busy: on an
+// H100 the first did 150 TFLOP/s (Q4_K, 4096 x 4096, 512 tokens), the second 115 and the last 62;
+// with 1024 x 4096, where the first makes 32 workgroups, 37 and the second 64.
+struct LargeTile {
+  TileShape shape;
+  uint32_t least_tokens;
+};
+constexpr LargeTile kLargeTiles[] = {{{128, 128, 64, 4, 4, 1}, 65}, {{64, 64, 64, 2, 2, 1}, 1}};
+constexpr uint32_t kBusyWorkgroups = 96;
 constexpr TileShape kTile = {32, 32, 128, 2, 2, 1};
 // Few input rows, few workgroups: each has more of the weights under way.
 constexpr TileShape kTileOfFew = {32, 32, 256, 2, 2, 1};
@@ -90,15 +97,10 @@ bool SettleSubgroup(const Api& api, VkPhysicalDevice physical, bool has_control,
 
 }  // namespace
 
-std::string_view MatrixUnit::shader() const {
-  switch (make) {
-    case Make::kKhr:
-      return "matmul_matrix_khr";
-    case Make::kPlain:
-      return "matmul_matrix_plain";
-    default:
-      return "matmul_matrix";
-  }
+std::string MatrixUnit::shader(const TileShape& tile) const {
+  const char* suffix = make == Make::kKhr ? "_khr" : make == Make::kPlain ? "_plain" : "";
+  return fmt::format("matmul_matrix{}_{}x{}", suffix, tile.rows / (tile.row_parts * m),
+                     tile.tokens / (tile.token_parts * n));
 }
 
 std::string MatrixUnit::Describe() const {
@@ -114,8 +116,8 @@ MatrixUnit FindMatrixUnit(const Api& api, VkPhysicalDevice physical) {
   api.EnumerateDeviceExtensionProperties(physical, nullptr, &count, nullptr);
   std::vector<VkExtensionProperties> extensions(count);
   api.EnumerateDeviceExtensionProperties(physical, nullptr, &count, extensions.data());
-  const bool khr = HasExtension(extensions, "VK_KHR_cooperative_matrix") &&
-                   HasShader(MatrixUnit{.make = MatrixUnit::Make::kKhr}.shader());
+  const bool khr =
+      HasExtension(extensions, "VK_KHR_cooperative_matrix") && HasShader("matmul_matrix_khr_1x1");
   const bool nv = HasExtension(extensions, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
   if (!khr && !nv) return {};
 
@@ -151,7 +153,7 @@ MatrixUnit FindMatrixUnit(const Api& api, VkPhysicalDevice physical) {
                  api.GetPhysicalDeviceCooperativeMatrixPropertiesNV, &unit)) {
     unit.make = MatrixUnit::Make::kNv;
   }
-  if (!TileFor(unit, 1)) return {};
+  if (!TileFor(unit, 1, 1)) return {};
   return unit;
 }
 
@@ -206,20 +208,26 @@ bool Fits(const MatrixUnit& unit, const TileShape& tile) {
       int64_t{16} * tile.buffers * (tile.rows + tile.tokens) * (tile.depth / 8 + 1);
   const int64_t sums = int64_t{4} * parts * unit.m * unit.n;
   const int64_t shared = tiles + 64;
-  return parts > 0 && sums <= tiles && parts * unit.subgroup <= 1024 &&
+  return parts > 0 && sums <= tiles && parts * unit.subgroup <= kMostThreads &&
          shared <= unit.shared_bytes && tile.depth <= kDeepestTile &&
          tile.rows % (tile.row_parts * unit.m) == 0 &&
          tile.tokens % (tile.token_parts * unit.n) == 0 && tile.depth % unit.k == 0 &&
          tile.depth > 0 && tile.rows > 0 && tile.tokens > 0 &&
-         (tile.buffers == 1 || tile.buffers == 2);
+         (tile.buffers == 1 || tile.buffers == 2) && HasShader(unit.shader(tile));
 }
 
-std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t tokens) {
+std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t rows, uint32_t tokens) {
   if (unit.tile) return unit.tile;
   std::vector<TileShape> candidates;
   if (unit.make == MatrixUnit::Make::kPlain) {
     candidates.assign(std::begin(kPlainTiles), std::end(kPlainTiles));
   } else {
+    const auto groups = [](uint32_t n, uint32_t size) { return uint64_t{(n + size - 1) / size}; };
+    for (const LargeTile& large : kLargeTiles) {
+      if (tokens >= large.least_tokens &&
+          groups(rows, large.shape.rows) * groups(tokens, large.shape.tokens) >= kBusyWorkgroups)
+        candidates.push_back(large.shape);
+    }
     if (tokens <= kTileOfFew.tokens) candidates.push_back(kTileOfFew);
     candidates.push_back(kTile);
   }

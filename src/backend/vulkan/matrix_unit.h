@@ -29,7 +29,8 @@ struct MatrixUnit {
   std::optional<TileShape> tile;     // instead of what TileFor would choose
 
   explicit operator bool() const { return make != Make::kNone; }
-  std::string_view shader() const;
+  // For a tile; the modules of one make differ in how many matrices of sums a subgroup has.
+  std::string shader(const TileShape& tile) const;
   std::string Describe() const;  // "16x16x16 (VK_NV_cooperative_matrix)"
 };
 
@@ -53,8 +54,9 @@ struct MatrixFeatures {
   VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_;
 };
 
-// Null if no tile fits the device; a unit that FindMatrixUnit or Adjust gave has one.
-std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t tokens);
+// For a product of so many output values and input rows. Null if no tile fits the device; a unit
+// that FindMatrixUnit or Adjust gave has one.
+std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t rows, uint32_t tokens);
 // Whether the kernel can work with it.
 bool Fits(const MatrixUnit& unit, const TileShape& tile);
 // The specialization constants of a product's pipeline.

@@ -39,8 +39,34 @@ shared uvec4 tiles[kBuffers * kBufferUnits];
 // What one invocation brings to a tile.
 const uint kWeightUnits = (kRows * kLine + kThreads - 1) / kThreads;
 const uint kInputUnits = (kTokens * kLine + kThreads - 1) / kThreads;
-// Matrices of one subgroup.
-const uint kDown = kRows / (kRowParts * kM), kAcross = kTokens / (kTokenParts * kN);
+
+// Matrices of sums of one subgroup: PUNA_DOWN x PUNA_ACROSS, one or two each way. Each is a variable of its own, as are the factors:
+// a driver keeps an array of them in memory, and no loop over them can be unrolled before constants are known.
+const uint kDown = PUNA_DOWN, kAcross = PUNA_ACROSS;
+
+#if PUNA_DOWN == 1
+#define EACH_DOWN(DO) DO(0)
+#else
+#define EACH_DOWN(DO) DO(0) DO(1)
+#endif
+#if PUNA_ACROSS == 1
+#define EACH_ACROSS(DO) DO(0)
+#define EACH_OF_ROW(DO, i) DO(i, 0)
+#else
+#define EACH_ACROSS(DO) DO(0) DO(1)
+#define EACH_OF_ROW(DO, i) DO(i, 0) DO(i, 1)
+#endif
+
+// Writes matrix i, j of this subgroup's sums, which is in shared memory from float `own` on.
+void PutSums(ProductParams p, uint own, uint first_row, uint first_token, uint offset, uint head, uint tokens,
+             uint64_t halves) {
+  for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += kSubgroup) {
+    const uint row = first_row + e % kM, token = first_token + e / kM;
+    if (row >= p.rows || token >= tokens) continue;
+    const float sum = uintBitsToFloat(tiles[(own + e) / 4][e % 4]) * Floats(halves + uint64_t(token) * p.halves_bytes).v[0];
+    PutProduct(p, token, offset, head, row, sum);
+  }
+}
 
 void main() {
   PrepareDecode();
@@ -61,12 +87,11 @@ void main() {
   }
 
   const uint down = gl_SubgroupID % kRowParts * kDown * kM, across = gl_SubgroupID / kRowParts * kAcross * kN;
-  MatrixSums sums[kDown][kAcross];
-  [[unroll]] for (uint i = 0; i < kDown; ++i) {
-    [[unroll]] for (uint j = 0; j < kAcross; ++j) {
-      CLEAR(sums[i][j]);
-    }
-  }
+#define CLEAR_SUM(i, j)    \
+  MatrixSums sum##i##j; \
+  CLEAR(sum##i##j);
+#define CLEAR_ROW(i) EACH_OF_ROW(CLEAR_SUM, i)
+  EACH_DOWN(CLEAR_ROW)
 
   RawEight next_weights[kWeightUnits];
   uvec4 next_inputs[kInputUnits];
@@ -90,15 +115,16 @@ void main() {
       const uint weight_tile = buffer_begin + down * kPitch;
       const uint input_tile = buffer_begin + (kRows + across) * kPitch;
       [[unroll]] for (uint k = 0; k < kDepth; k += kK) {
-        MatrixB b[kAcross];
-        [[unroll]] for (uint j = 0; j < kAcross; ++j) LOAD_B(b[j], input_tile + j * kN * kPitch + k / 8, kPitch);
-        [[unroll]] for (uint i = 0; i < kDown; ++i) {
-          MatrixA a;
-          LOAD_A(a, weight_tile + i * kM * kPitch + k / 8, kPitch);
-          [[unroll]] for (uint j = 0; j < kAcross; ++j) {
-            MULTIPLY_ADD(sums[i][j], a, b[j]);
-          }
-        }
+#define TAKE_B(j) \
+  MatrixB b##j;   \
+  LOAD_B(b##j, input_tile + j * kN * kPitch + k / 8, kPitch);
+#define ADD_PRODUCT(i, j) MULTIPLY_ADD(sum##i##j, a##i, b##j);
+#define TAKE_A(i) \
+  MatrixA a##i;   \
+  LOAD_A(a##i, weight_tile + i * kM * kPitch + k / 8, kPitch);
+#define ADD_ROW(i) TAKE_A(i) EACH_OF_ROW(ADD_PRODUCT, i)
+        EACH_ACROSS(TAKE_B)
+        EACH_DOWN(ADD_ROW)
       }
       if (kBuffers == 1) {
         barrier();
@@ -125,17 +151,11 @@ void main() {
   // The tiles are done with, and their memory takes the sums.
   const uint own = gl_SubgroupID * kM * kN;
   const uint offset = kKind == kHeads ? head * p.out_stride : 0;
-  [[unroll]] for (uint i = 0; i < kDown; ++i) {
-    [[unroll]] for (uint j = 0; j < kAcross; ++j) {
-      STORE_SUMS(sums[i][j], own);
-      barrier();
-      for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += kSubgroup) {
-        const uint row = first_row + down + i * kM + e % kM, token = first_token + across + j * kN + e / kM;
-        if (row >= p.rows || token >= tokens) continue;
-        const float sum = uintBitsToFloat(tiles[(own + e) / 4][e % 4]) * Floats(halves + uint64_t(token) * p.halves_bytes).v[0];
-        PutProduct(p, token, offset, head, row, sum);
-      }
-      barrier();
-    }
-  }
+#define PUT_SUM(i, j)                                                                                                  \
+  STORE_SUMS(sum##i##j, own);                                                                                           \
+  barrier();                                                                                                            \
+  PutSums(p, own, first_row + down + i * kM, first_token + across + j * kN, offset, head, tokens, halves);              \
+  barrier();
+#define PUT_ROW(i) EACH_OF_ROW(PUT_SUM, i)
+  EACH_DOWN(PUT_ROW)
 }
