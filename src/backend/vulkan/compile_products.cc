@@ -30,7 +30,9 @@ struct PlanCompiler::Product {
   bool aligned = false;  // input rows begin at multiples of 16 bytes
   bool units = false;    // the matrix can be read a unit at a time (decode.glsl)
   bool halves = false;   // the source is there as float16, too
-  uint32_t rows = 0, heads = 1, per_row = 1;
+  uint32_t rows = 0, cols = 0, heads = 1, per_row = 1;
+  uint64_t partial_floats = 0;  // of the slot for sums of shares of the columns
+  int partial_slot = -1;
 };
 
 namespace {
@@ -71,10 +73,17 @@ bool UsesMatrices(const Recorder& to, uint32_t tokens) {
 
 Status RecordMatrixProduct(Recorder* to, const Product& product, uint32_t tokens) {
   const MatrixUnit& unit = to->matrices();
-  const TileShape tile = *TileFor(unit, product.rows, tokens);
-  return to->Dispatch(
+  const TileShape tile =
+      *TileFor(unit, {product.rows, tokens, product.cols, product.partial_floats});
+  PUNA_RETURN_IF_ERROR(to->Dispatch(
       unit.shader(tile), MatrixConstants(unit, tile, product.type, product.kind), product.record,
-      {Groups(product.rows, tile.rows), Groups(tokens, tile.tokens), product.heads}, tokens);
+      {Groups(product.rows, tile.rows), Groups(tokens, tile.tokens), product.heads * tile.splits},
+      tokens));
+  if (tile.splits == 1) return {};
+  to->Barrier();
+  const uint32_t constants[] = {kThreads, tile.splits};
+  return to->Dispatch("matmul_merge", constants, product.record,
+                      {Groups(product.rows, kThreads), tokens}, tokens);
 }
 
 // Many rows: tiles in shared memory.
@@ -140,6 +149,17 @@ int PlanCompiler::Halves(const View& source) {
   return halves_slot_;
 }
 
+// Products that do not wait for each other have slots of their own: a layer has up to three at a
+// time.
+int PlanCompiler::PartialSums(int64_t floats) {
+  int& slot = partial_slots_[next_partial_slot_];
+  next_partial_slot_ = (next_partial_slot_ + 1) % partial_slots_.size();
+  if (slot < 0) slot = NewSlot({.row_floats = 1});
+  int64_t& bytes = compiled_.slots[static_cast<size_t>(slot)].fixed_bytes;
+  bytes = std::max(bytes, floats * int64_t{sizeof(float)});
+  return slot;
+}
+
 Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightId bias,
                                                         uint32_t kind, ProductParams params,
                                                         const View& source, const View& result) {
@@ -160,6 +180,7 @@ Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightI
   product.aligned = Aligned(params.source) && params.in_stride % 4 == 0;
   product.units = product.aligned && shape.cols % 128 == 0 && matrix.row_bytes % 16 == 0;
   product.rows = params.rows;
+  product.cols = params.cols;
   product.heads = kind == kHeads ? static_cast<uint32_t>(shape.experts) : 1;
   product.per_row = kind == kChosen ? params.used : 1;
   // Weights of float32 keep their precision; units of eight values must begin at the heads.
@@ -168,6 +189,12 @@ Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightI
   if (product.halves) {
     params.halves_slot = static_cast<uint>(Halves(source));
     params.halves_bytes = HalvesBytes(params.source.width);
+  }
+  if (product.halves && kind == kPlain) {
+    product.partial_floats =
+        static_cast<uint64_t>(MostPartialFloats(shape.rows, options_.max_batch_tokens));
+    product.partial_slot = PartialSums(static_cast<int64_t>(product.partial_floats));
+    params.partial_slot = static_cast<uint>(product.partial_slot);
   }
   product.record = Record(params);
   compiled_.narrow_per_token =
@@ -191,6 +218,7 @@ Status PlanCompiler::AddProduct(WeightId weight, WeightId bias, uint32_t kind, P
             .hidden = kind == kChosen,
             .narrow = true};
   if (product.halves) step.reads.push_back(SlotView(halves_slot_, 1));
+  if (product.partial_slot >= 0) step.writes.push_back(SlotView(product.partial_slot, 1));
   step.reads.insert(step.reads.end(), also_read);
   compiled_.steps.push_back(std::move(step));
   return {};
@@ -286,6 +314,10 @@ Result<bool> PlanCompiler::AddGatedPair(size_t first) {
        .writes = {one->out, two->out, gated->out},
        .narrow = true});
   if (gate.halves) compiled_.steps.back().reads.push_back(SlotView(halves_slot_, 1));
+  for (const Product& product : {gate, up}) {
+    if (product.partial_slot >= 0)
+      compiled_.steps.back().writes.push_back(SlotView(product.partial_slot, 1));
+  }
   return true;
 }
 

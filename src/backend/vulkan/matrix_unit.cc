@@ -21,6 +21,10 @@ struct LargeTile {
 };
 constexpr LargeTile kLargeTiles[] = {{{128, 128, 64, 4, 4, 1}, 65}, {{64, 64, 64, 2, 2, 1}, 1}};
 constexpr uint32_t kBusyWorkgroups = 96;
+// Of few input rows, all that read the weights at the same time count: so many, each with two tiles
+// of columns at least.
+constexpr uint32_t kManyWorkgroups = 512, kMostSplits = 8, kMostSplitTokens = 128;
+constexpr int64_t kMostPartialFloats = int64_t{2} << 20;
 constexpr TileShape kTile = {32, 32, 128, 2, 2, 1};
 // Few input rows, few workgroups: each has more of the weights under way.
 constexpr TileShape kTileOfFew = {32, 32, 256, 2, 2, 1};
@@ -153,7 +157,7 @@ MatrixUnit FindMatrixUnit(const Api& api, VkPhysicalDevice physical) {
                  api.GetPhysicalDeviceCooperativeMatrixPropertiesNV, &unit)) {
     unit.make = MatrixUnit::Make::kNv;
   }
-  if (!TileFor(unit, 1, 1)) return {};
+  if (!TileFor(unit, {})) return {};
   return unit;
 }
 
@@ -213,28 +217,49 @@ bool Fits(const MatrixUnit& unit, const TileShape& tile) {
          tile.rows % (tile.row_parts * unit.m) == 0 &&
          tile.tokens % (tile.token_parts * unit.n) == 0 && tile.depth % unit.k == 0 &&
          tile.depth > 0 && tile.rows > 0 && tile.tokens > 0 &&
-         (tile.buffers == 1 || tile.buffers == 2) && HasShader(unit.shader(tile));
+         (tile.buffers == 1 || tile.buffers == 2) && tile.splits > 0 &&
+         HasShader(unit.shader(tile));
 }
 
-std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t rows, uint32_t tokens) {
-  if (unit.tile) return unit.tile;
+int64_t MostPartialFloats(int64_t rows, int64_t most_tokens) {
+  return std::min(rows * std::min<int64_t>(most_tokens, kMostSplitTokens) * kMostSplits,
+                  kMostPartialFloats);
+}
+
+std::optional<TileShape> TileFor(const MatrixUnit& unit, const ProductSize& size) {
+  const auto fits_in = [&](uint32_t splits) {
+    return uint64_t{size.rows} * size.tokens * splits <= size.partial_floats;
+  };
+  if (unit.tile) {
+    TileShape tile = *unit.tile;
+    if (!fits_in(tile.splits)) tile.splits = 1;
+    return tile;
+  }
   std::vector<TileShape> candidates;
+  const auto workgroups = [&](const TileShape& tile) {
+    const auto groups = [](uint32_t n, uint32_t of) { return uint64_t{(n + of - 1) / of}; };
+    return groups(size.rows, tile.rows) * groups(size.tokens, tile.tokens);
+  };
   if (unit.make == MatrixUnit::Make::kPlain) {
     candidates.assign(std::begin(kPlainTiles), std::end(kPlainTiles));
   } else {
-    const auto groups = [](uint32_t n, uint32_t size) { return uint64_t{(n + size - 1) / size}; };
     for (const LargeTile& large : kLargeTiles) {
-      if (tokens >= large.least_tokens &&
-          groups(rows, large.shape.rows) * groups(tokens, large.shape.tokens) >= kBusyWorkgroups)
+      if (size.tokens >= large.least_tokens && workgroups(large.shape) >= kBusyWorkgroups)
         candidates.push_back(large.shape);
     }
-    if (tokens <= kTileOfFew.tokens) candidates.push_back(kTileOfFew);
+    if (size.tokens <= kTileOfFew.tokens) candidates.push_back(kTileOfFew);
     candidates.push_back(kTile);
   }
   const auto fits =
       std::ranges::find_if(candidates, [&](const TileShape& tile) { return Fits(unit, tile); });
   if (fits == candidates.end()) return std::nullopt;
-  return *fits;
+  TileShape tile = *fits;
+  if (unit.make == MatrixUnit::Make::kPlain || size.tokens > kMostSplitTokens) return tile;
+  while (tile.splits < kMostSplits && workgroups(tile) * tile.splits < kManyWorkgroups &&
+         size.cols >= 4 * tile.splits * tile.depth && fits_in(2 * tile.splits)) {
+    tile.splits *= 2;
+  }
+  return tile;
 }
 
 std::vector<uint32_t> MatrixConstants(const MatrixUnit& unit, const TileShape& tile, uint32_t type,
@@ -251,7 +276,8 @@ std::vector<uint32_t> MatrixConstants(const MatrixUnit& unit, const TileShape& t
           unit.m,
           unit.n,
           unit.k,
-          unit.subgroup};
+          unit.subgroup,
+          tile.splits};
 }
 
 uint32_t HalvesBytes(uint32_t columns) {

@@ -54,9 +54,14 @@ struct MatrixFeatures {
   VkPhysicalDeviceSubgroupSizeControlFeatures subgroup_;
 };
 
-// For a product of so many output values and input rows. Null if no tile fits the device; a unit
-// that FindMatrixUnit or Adjust gave has one.
-std::optional<TileShape> TileFor(const MatrixUnit& unit, uint32_t rows, uint32_t tokens);
+struct ProductSize {
+  uint32_t rows = 1, tokens = 1, cols = 1;
+  uint64_t partial_floats = 0;  // room for the sums of shares of the columns
+};
+// Null if no tile fits the device; a unit that FindMatrixUnit or Adjust gave has one.
+std::optional<TileShape> TileFor(const MatrixUnit& unit, const ProductSize& size);
+// What `partial_floats` of a product should be.
+int64_t MostPartialFloats(int64_t rows, int64_t most_tokens);
 // Whether the kernel can work with it.
 bool Fits(const MatrixUnit& unit, const TileShape& tile);
 // The specialization constants of a product's pipeline.

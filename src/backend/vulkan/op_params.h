@@ -154,6 +154,7 @@ struct ProductParams {
   uint weigh;         // of chosen: multiply the product by the weight of the expert
   uint halves_slot;   // the source as HalveParams makes it
   uint halves_bytes;  // per row
+  uint partial_slot;  // float [splits][tokens][rows]: sums of shares of the columns
   Matrix residual;    // of plain ones: added to the product; width 0: none
   // Of a gated pair: result = f(product of weight) * product of up_weight, in the same type.
   uint64_t up_weight;

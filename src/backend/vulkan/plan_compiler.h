@@ -207,6 +207,7 @@ class PlanCompiler {
   // The slot with the rows of a source as float16. They are converted once for all products that
   // read the same values.
   int Halves(const View& source);
+  int PartialSums(int64_t floats);
   Result<Product> MakeProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
                               const View& source, const View& result);
   Status AddProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
@@ -240,6 +241,8 @@ class PlanCompiler {
   std::vector<int64_t> route_used_;
   int partial_slot_ = -1, scratch_slot_ = -1;
   int halves_slot_ = -1;
+  std::array<int, 4> partial_slots_ = {-1, -1, -1, -1};
+  size_t next_partial_slot_ = 0;
   // What is in it, until a later step writes to the source.
   struct {
     View source;

@@ -2,11 +2,11 @@
 //   product_bench [--device N] [--unit device|none|plain] [--types q4_k,f16] [--shapes
 //   4096x4096,...]
 //                 [--tokens 1,2,...] [--tiles 128x128x32/2x4/2,...] [--seconds S]
-// A tile is rows x tokens x depth / row parts x token parts / buffers; "auto" is what the device
-// would choose, and "plain:64x32x32/4x2/2" one on another unit; "--tiles all" are those worth a
-// try. What a tile computes is compared with float32 tiles first. One pass runs many products of
-// the same input, each with weights of its own, so that they come from memory and not from a cache;
-// passes of one product are subtracted.
+// A tile is rows x tokens x depth / row parts x token parts / buffers [/ splits]; "auto" is what
+// the device would choose, and "plain:64x32x32/4x2/2" one on another unit; "--tiles all" are those
+// worth a try. What a tile computes is compared with float32 tiles first. One pass runs many
+// products of the same input, each with weights of its own, so that they come from memory and not
+// from a cache; passes of one product are subtracted.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -59,8 +59,21 @@ uint32_t Number(std::string_view text) {
 }
 
 const char* const kAllTiles[] = {
-    "auto",           "32x32x256/2x2/1", "32x32x128/2x2/1",  "64x64x64/4x4/1",   "64x64x64/2x2/1",
-    "64x64x32/2x2/2", "128x64x64/4x2/1", "128x128x32/4x4/2", "128x128x64/4x4/1",
+    "auto",
+    "32x32x256/2x2/1",
+    "32x32x256/2x2/1/4",
+    "32x32x256/2x2/1/8",
+    "32x32x128/2x2/1",
+    "32x32x128/2x2/1/4",
+    "64x64x64/4x4/1",
+    "64x64x64/2x2/1",
+    "64x64x64/2x2/1/2",
+    "64x64x64/2x2/1/4",
+    "64x64x64/2x2/1/8",
+    "64x64x32/2x2/2",
+    "128x64x64/4x2/1",
+    "128x128x32/4x4/2",
+    "128x128x64/4x4/1",
 };
 
 MatrixOptions::Unit UnitNamed(std::string_view name) {
@@ -75,8 +88,14 @@ std::optional<TileShape> TileOf(const std::string& text) {
   for (const std::string& part : Split(text, '/')) {
     for (const std::string& number : Split(part, 'x')) numbers.push_back(Number(number));
   }
-  numbers.resize(6);
-  return TileShape{numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]};
+  numbers.resize(7);
+  return TileShape{numbers[0],
+                   numbers[1],
+                   numbers[2],
+                   numbers[3],
+                   numbers[4],
+                   numbers[5],
+                   std::max(numbers[6], 1u)};
 }
 
 const quant::TypeTraits* TypeNamed(std::string_view name) {

@@ -45,6 +45,7 @@ Result<std::vector<DeviceInfo>> ListDevices();
 // them shared memory holds at a time.
 struct TileShape {
   uint32_t rows = 0, tokens = 0, depth = 0, row_parts = 0, token_parts = 0, buffers = 0;
+  uint32_t splits = 1;  // workgroups that share the columns, and whose sums are added up
 };
 
 // How products of many input rows are computed. Only tests and benchmarks wish for something else

@@ -2,7 +2,8 @@
 // Products for many input rows on a device with matrix units. A workgroup makes a tile of kRows output
 // values x kTokens input rows, kDepth columns at a time: decoded weights and inputs (halve.comp) go to
 // shared memory as float16, and each subgroup multiplies its own part of the tile. While it does, the
-// next columns are on their way to registers, as they are in memory. x: tiles of output values, y: tiles of input rows, z: heads.
+// next columns are on their way to registers, as they are in memory. x: tiles of output values, y: tiles of input rows, z: heads,
+// or splits of the columns.
 #if defined(PUNA_KHR_MATRIX)
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #extension GL_KHR_memory_scope_semantics : require
@@ -24,6 +25,8 @@ layout(constant_id = 5) const uint kDepth = 32;
 layout(constant_id = 6) const uint kRowParts = 2;    // subgroups along the output values,
 layout(constant_id = 7) const uint kTokenParts = 4;  // and along the input rows
 layout(constant_id = 8) const uint kBuffers = 2;     // of tiles in shared memory
+// The columns are shared by so many workgroups, whose sums matmul_merge.comp adds up.
+layout(constant_id = 13) const uint kSplits = 1;
 #include "matrix.glsl"
 
 const uint kHeads = 1;
@@ -60,10 +63,16 @@ const uint kDown = PUNA_DOWN, kAcross = PUNA_ACROSS;
 // Writes matrix i, j of this subgroup's sums, which is in shared memory from float `own` on.
 void PutSums(ProductParams p, uint own, uint first_row, uint first_token, uint offset, uint head, uint tokens,
              uint64_t halves) {
+  const uint split = gl_WorkGroupID.z % kSplits;
   for (uint e = gl_SubgroupInvocationID; e < kM * kN; e += kSubgroup) {
     const uint row = first_row + e % kM, token = first_token + e / kM;
     if (row >= p.rows || token >= tokens) continue;
-    const float sum = uintBitsToFloat(tiles[(own + e) / 4][e % 4]) * Floats(halves + uint64_t(token) * p.halves_bytes).v[0];
+    const float plain = uintBitsToFloat(tiles[(own + e) / 4][e % 4]);
+    if (kSplits > 1) {
+      Floats(BufferAt(p.partial_slot)).v[(split * tokens + token) * p.rows + row] = plain;
+      continue;
+    }
+    const float sum = plain * Floats(halves + uint64_t(token) * p.halves_bytes).v[0];
     PutProduct(p, token, offset, head, row, sum);
   }
 }
@@ -72,7 +81,7 @@ void main() {
   PrepareDecode();
   const ProductParams p = ProductParamsRecord(push.op).p;
   const uint first_row = gl_WorkGroupID.x * kRows, first_token = gl_WorkGroupID.y * kTokens;
-  const uint head = gl_WorkGroupID.z, tokens = push.number;
+  const uint head = gl_WorkGroupID.z / kSplits, tokens = push.number;
   const uint64_t halves = BufferAt(p.halves_slot);
 
   // Rows behind the last are read as the last, and not written.
@@ -97,9 +106,11 @@ void main() {
   uvec4 next_inputs[kInputUnits];
   const bool ahead = LoadsAhead(p.weight | p.row_bytes | p.expert_bytes, p.cols);
   uint buffer_begin = 0;
+  const uint share = (p.cols + kDepth * kSplits - 1) / (kDepth * kSplits) * kDepth;
+  const uint begin = gl_WorkGroupID.z % kSplits * share, end = min(p.cols, begin + share);
   // One turn more than there are tiles: a turn brings the next one and multiplies the one before.
-  for (uint column = 0; column < p.cols + kDepth; column += kDepth) {
-    const bool more = column < p.cols;
+  for (uint column = begin; column < end + kDepth; column += kDepth) {
+    const bool more = column < end;
     if (more) {
       [[unroll]] for (uint i = 0; i < kInputUnits; ++i) {
         const uint c = column / 8 + (gl_LocalInvocationID.x + i * kThreads) % kLine;
@@ -111,7 +122,7 @@ void main() {
         if (ahead) next_weights[i] = LoadEight(weights[i], c < p.cols ? c : 0, p.cols);
       }
     }
-    if (column > 0) {
+    if (column > begin) {
       const uint weight_tile = buffer_begin + down * kPitch;
       const uint input_tile = buffer_begin + (kRows + across) * kPitch;
       [[unroll]] for (uint k = 0; k < kDepth; k += kK) {
