@@ -19,11 +19,13 @@ struct LargeTile {
   TileShape shape;
   uint32_t least_tokens;
 };
-constexpr LargeTile kLargeTiles[] = {{{128, 128, 64, 4, 4, 1}, 65}, {{64, 64, 64, 2, 2, 1}, 1}};
+constexpr LargeTile kLargeTiles[] = {{{128, 128, 64, 4, 4, 1}, 129}, {{64, 64, 64, 2, 2, 1}, 1}};
 constexpr uint32_t kBusyWorkgroups = 96;
-// Of few input rows, all that read the weights at the same time count: so many, each with two tiles
-// of columns at least.
-constexpr uint32_t kManyWorkgroups = 512, kMostSplits = 8, kMostSplitTokens = 128;
+// Few input rows make few workgroups, which then share the columns, each with two tiles of them at
+// least, until there are so many: on an H100, 32 tokens by 4096 x 14336 (Q4_K) took 226 us in tiles
+// of 64, 96 in tiles of 32 and 77 in 256 workgroups of tiles of 64; with 14336 x 4096, 224
+// workgroups took 79 and 896 took 96.
+constexpr uint32_t kManyWorkgroups = 192, kMostSplits = 8, kMostSplitTokens = 128;
 constexpr int64_t kMostPartialFloats = int64_t{2} << 20;
 constexpr TileShape kTile = {32, 32, 128, 2, 2, 1};
 // Few input rows, few workgroups: each has more of the weights under way.
@@ -240,26 +242,29 @@ std::optional<TileShape> TileFor(const MatrixUnit& unit, const ProductSize& size
     const auto groups = [](uint32_t n, uint32_t of) { return uint64_t{(n + of - 1) / of}; };
     return groups(size.rows, tile.rows) * groups(size.tokens, tile.tokens);
   };
+  const auto split = [&](TileShape tile) {
+    while (size.tokens <= kMostSplitTokens && tile.splits < kMostSplits &&
+           workgroups(tile) * tile.splits < kManyWorkgroups &&
+           size.cols >= 4 * tile.splits * tile.depth && fits_in(2 * tile.splits)) {
+      tile.splits *= 2;
+    }
+    return tile;
+  };
   if (unit.make == MatrixUnit::Make::kPlain) {
     candidates.assign(std::begin(kPlainTiles), std::end(kPlainTiles));
   } else {
     for (const LargeTile& large : kLargeTiles) {
-      if (size.tokens >= large.least_tokens && workgroups(large.shape) >= kBusyWorkgroups)
-        candidates.push_back(large.shape);
+      const TileShape tile = split(large.shape);
+      if (size.tokens >= large.least_tokens && workgroups(tile) * tile.splits >= kBusyWorkgroups)
+        candidates.push_back(tile);
     }
-    if (size.tokens <= kTileOfFew.tokens) candidates.push_back(kTileOfFew);
-    candidates.push_back(kTile);
+    if (size.tokens <= kTileOfFew.tokens) candidates.push_back(split(kTileOfFew));
+    candidates.push_back(split(kTile));
   }
   const auto fits =
       std::ranges::find_if(candidates, [&](const TileShape& tile) { return Fits(unit, tile); });
   if (fits == candidates.end()) return std::nullopt;
-  TileShape tile = *fits;
-  if (unit.make == MatrixUnit::Make::kPlain || size.tokens > kMostSplitTokens) return tile;
-  while (tile.splits < kMostSplits && workgroups(tile) * tile.splits < kManyWorkgroups &&
-         size.cols >= 4 * tile.splits * tile.depth && fits_in(2 * tile.splits)) {
-    tile.splits *= 2;
-  }
-  return tile;
+  return *fits;
 }
 
 std::vector<uint32_t> MatrixConstants(const MatrixUnit& unit, const TileShape& tile, uint32_t type,
