@@ -29,21 +29,21 @@ struct AgentCall {
 };
 
 struct Agent {
-  const char* name;   // of the program, too
-  const char* title;  // as its makers write it
-  const char* alias;  // "": none
+  const char* name;        // of the program, too
+  const char* title;       // as its makers write it
+  const char* alias = "";  // "": none
   const char* how_to_install;
-  std::vector<const char*> places;  // folders below the home folder, beside PATH
+  std::vector<const char*> places = {};  // folders below the home folder, beside PATH
   AgentCall (*call)(const AgentTarget& target);
   // The file that makes the settings last, below a folder that `folder_variable` can name instead
   // of `folder` in the home folder. "": it has none.
-  const char* folder_variable;
-  const char* folder;
-  const char* file;
+  const char* folder_variable = "";
+  const char* folder = "";
+  const char* file = "";
   // The content of that file, made from the one before ("": there is none). kCorrupt if that is not
   // understood.
-  Result<std::string> (*edit)(const std::string& before, const AgentTarget& target);
-  bool needs_file;  // the call alone does not say enough
+  Result<std::string> (*edit)(const std::string& before, const AgentTarget& target) = nullptr;
+  bool needs_file = false;  // the call alone does not say enough
 };
 
 std::span<const Agent> Agents();
