@@ -12,7 +12,6 @@
 #include <functional>
 #include <limits>
 #include <optional>
-#include <vector>
 
 namespace puna::engine {
 namespace {
@@ -111,11 +110,12 @@ void CostModel::ObservePlanned(const StepWork& work, double seconds) {
 double CostModel::Overrun() const {
   // The largest of the last `count` but for so many.
   const auto last = [&](size_t count, size_t beyond) {
-    std::vector<float> values;
-    for (size_t i = planned_ - count; i < planned_; ++i)
-      values.push_back(overruns_[i % overruns_.size()]);
-    std::sort(values.begin(), values.end(), std::greater<>());
-    return values[beyond];
+    auto values = overruns_;
+    for (size_t i = 0; i < count; ++i) values[i] = overruns_[(planned_ - 1 - i) % overruns_.size()];
+    const auto nth = values.begin() + static_cast<ptrdiff_t>(beyond);
+    std::nth_element(values.begin(), nth, values.begin() + static_cast<ptrdiff_t>(count),
+                     std::greater<>());
+    return *nth;
   };
   const size_t known = std::min(planned_, overruns_.size());
   if (known == 0) return 1;
