@@ -21,9 +21,6 @@
 #include "base/sha256.h"
 #include "http/client.h"
 #include "http/server.h"
-#include "registry/identity.h"
-#include "registry/partial_file.h"
-#include "registry/remote_files.h"
 #include "store/manifest.h"
 #include "tests/support/shared_data.h"
 
@@ -57,6 +54,7 @@ struct Faults {
   int wrong_bytes_left = 1 << 30;  // so many answers have it
   bool shifted_ranges = false;     // sends other bytes than were asked for
   bool crawls_once = false;        // the first answer hardly moves, the others take their time
+  bool halts = false;              // large answers wait after 1000 bytes until Heal, or 20 seconds
   std::string redirect_to;         // instead of the blob
   int64_t claimed_size = -1;       // of the first layer, in the manifest
 };
@@ -103,6 +101,7 @@ class FakeRegistry {
   void Heal() {
     const std::lock_guard lock(mutex_);
     faults_.fail_after = -1;
+    halted_ = false;
   }
   std::atomic<int64_t> bytes_sent = 0;
   std::atomic<int> token_requests = 0, proxied_requests = 0;
@@ -218,6 +217,10 @@ class FakeRegistry {
         faults_.wrong_bytes_left-- > 0) {
       part[wrong - begin] ^= 1;
     }
+    if (faults_.halts && part.size() > 1000) {
+      co_await SendHalting(status, std::move(part), writer);
+      co_return;
+    }
     if (faults_.crawls_once && part.size() > 1000) {
       co_await SendSlowly(status, std::move(part), writer);
       co_return;
@@ -244,6 +247,18 @@ class FakeRegistry {
       timer.expires_after(std::chrono::milliseconds(50));
       co_await timer.async_wait(boost::asio::use_awaitable);
     }
+    co_await writer.Finish();
+  }
+
+  http::Task<void> SendHalting(int status, std::string bytes, http::ResponseWriter& writer) {
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+    co_await writer.StartStream(status, "application/octet-stream");
+    co_await writer.Write(bytes.substr(0, 1000));
+    for (int i = 0; halted_ && i < 2000; ++i) {
+      timer.expires_after(std::chrono::milliseconds(10));
+      co_await timer.async_wait(boost::asio::use_awaitable);
+    }
+    co_await writer.Write(bytes.substr(1000));
     co_await writer.Finish();
   }
 
@@ -276,7 +291,7 @@ class FakeRegistry {
   Faults faults_;
   std::map<std::string, std::string> blobs_, files_;
   std::string manifest_, upload_;
-  std::atomic<bool> crawled_ = false;
+  std::atomic<bool> crawled_ = false, halted_ = true;
   std::atomic<int> broken_so_far_ = 0;
   std::unique_ptr<http::Server> server_;
 };
@@ -444,6 +459,24 @@ TEST_F(RegistryTest, AConnectionThatCrawlsIsMadeAnew) {
   ASSERT_TRUE(done) << done.error().message;
   // The part of 8 MiB alone would have taken seven minutes.
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+}
+
+TEST_F(RegistryTest, FewBytesAreNotKeptFromTheFile) {
+  FakeRegistry peer({.halts = true});
+  peer.AddModel({weights_});
+  bool arrived_alone = false;
+  const Status pulled =
+      registry_->Pull(Name(peer), /*insecure=*/true, [&](const store::Progress& progress) {
+        if (progress.total_bytes > 1000 && progress.completed_bytes > 0 &&
+            progress.completed_bytes < 100000) {
+          arrived_alone = true;
+          peer.Heal();
+        }
+        return true;
+      });
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_TRUE(arrived_alone);
+  ExpectBlob(weights_);
 }
 
 TEST_F(RegistryTest, OtherBytesThanAskedForAreRefused) {
@@ -614,36 +647,6 @@ TEST_F(RegistryTest, APullGoesOnWhenAFullDiskHasRoomAgain) {
   ExpectBlob(weights_);
 }
 
-TEST(ShardsTest, TheCompleteSetThatTheTagNamesIsChosen) {
-  Json listing = Json::array();
-  const auto add = [&](const std::string& path, char digit) {
-    listing.push_back({{"type", "file"},
-                       {"path", path},
-                       {"size", 100},
-                       {"lfs", {{"oid", std::string(64, digit)}, {"size", 100}}}});
-  };
-  add("README.md", '0');
-  add("Q8_0/m-Q8_0-00002-of-00002.gguf", '2');
-  add("Q8_0/m-Q8_0-00001-of-00002.gguf", '1');
-  add("m-Q4_K_M-00001-of-00002.gguf", '3');  // the second is missing
-  add("m-IQ4_K_M-00001-of-00001.gguf", '4');
-  listing.push_back({{"path", "m-Q5_K_M-00001-of-00001.gguf"}});
-  listing.push_back("text");
-  const auto chosen = ChooseShards(listing, "q8_0");
-  ASSERT_TRUE(chosen) << chosen.error().message;
-  ASSERT_EQ(chosen->size(), 2u);
-  EXPECT_EQ((*chosen)[0].layer.digest, "sha256:" + std::string(64, '1'));
-  EXPECT_EQ((*chosen)[1].name, "m-Q8_0-00002-of-00002.gguf");
-  EXPECT_EQ(ChooseShards(listing, "latest")->size(), 2u) << "Q4_K_M is not complete";
-  EXPECT_FALSE(ChooseShards(listing, "Q4_K_M"));
-  EXPECT_FALSE(ChooseShards(listing, "Q5_K_M"));
-  EXPECT_FALSE(ChooseShards(Json::object(), "latest"));
-  EXPECT_THAT(
-      SplitUrls("https://h/a-00001-of-00002.gguf?x=1"),
-      ElementsAre("https://h/a-00001-of-00002.gguf?x=1", "https://h/a-00002-of-00002.gguf?x=1"));
-  EXPECT_THAT(SplitUrls("https://h/a.gguf"), ElementsAre("https://h/a.gguf"));
-}
-
 TEST_F(RegistryTest, TwoPullsShareOneTransfer) {
   FakeRegistry peer({});
   peer.AddModel({weights_});
@@ -718,49 +721,6 @@ TEST_F(RegistryTest, ReplacedLayersGo) {
   ASSERT_TRUE(Pull(peer));
   EXPECT_FALSE(*store_->HasBlob(DigestOf(weights_)));
   ExpectBlob("other");
-}
-
-TEST(PartialFileTest, StatesThatDoNotFitAreNotBelieved) {
-  const fs::path folder = fs::temp_directory_path() / fmt::format("puna-partial-{}", ::getpid());
-  fs::create_directories(folder);
-  const fs::path blob = folder / "sha256-x";
-  for (const char* state :
-       {"", "[]", "{}", R"({"size":100})", R"({"size":100,"parts":[[50,0]]})",
-        R"({"size":100,"parts":[[200,0]]})", R"({"size":100,"parts":[[100,101]]})",
-        R"({"size":100,"parts":[[-1,0],[101,0]]})", R"({"size":100,"parts":[[100,"x"]]})",
-        R"({"size":99,"parts":[[99,99]]})", R"({"size":100,"parts":{"a":1}})"}) {
-    ASSERT_TRUE(WriteFileAtomically(blob.string() + "-partial-state", state));
-    auto file = PartialFile::Open(blob, 100, 4);
-    ASSERT_TRUE(file && *file);
-    EXPECT_EQ((*file)->Done(), 0) << state;
-    EXPECT_EQ((*file)->Contiguous(), 0) << state;
-    EXPECT_EQ(*PartialFile::Open(blob, 100, 4), nullptr) << "it is held";
-  }
-  fs::remove_all(folder);
-}
-
-TEST(IdentityTest, IsMadeOnceAndKept) {
-  const fs::path folder = fs::temp_directory_path() / fmt::format("puna-identity-{}", ::getpid());
-  fs::remove_all(folder);
-  auto made = Identity::LoadOrCreate(folder / "id_ed25519");
-  ASSERT_TRUE(made) << made.error().message;
-  auto again = Identity::LoadOrCreate(folder / "id_ed25519");
-  ASSERT_TRUE(again) << again.error().message;
-  EXPECT_EQ(made->PublicKey(), again->PublicKey());
-  EXPECT_EQ(*made->Sign("text"), *again->Sign("text"));
-  EXPECT_NE(*made->Sign("text"), *again->Sign("texts"));
-  EXPECT_EQ(fs::status(folder / "id_ed25519").permissions() & fs::perms::all,
-            fs::perms::owner_read | fs::perms::owner_write);
-  const std::string pub = *ReadFile(folder / "id_ed25519.pub");
-  EXPECT_EQ(pub, "ssh-ed25519 " + made->PublicKey() + "\n");
-  for (const char* bad : {"", "x",
-                          "-----BEGIN OPENSSH PRIVATE KEY-----\n-----END OPENSSH PRIVATE "
-                          "KEY-----\n",
-                          "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE "
-                          "KEY-----\n"}) {
-    EXPECT_FALSE(Identity::Parse(bad));
-  }
-  fs::remove_all(folder);
 }
 
 }  // namespace

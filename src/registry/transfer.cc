@@ -14,6 +14,11 @@ constexpr int kTries = 6;  // of a part, without a byte of progress in between
 constexpr double kSlowShare = 0.1;
 constexpr int kMaxCuts = 3;  // of one part; then it is the server that is slow
 
+// curl hands over 16 KB at a time, and file systems take ten times as much in hardly more time; but
+// what has come is not kept from the file, and so from the state of the transfer, for long.
+constexpr int64_t kWriteBytes = 512 << 10;
+constexpr auto kMaxWait = std::chrono::milliseconds(100);
+
 Status Cancelled() { return MakeError(ErrorCode::kCancelled, "cancelled"); }
 
 // Would trying again be no use?
@@ -28,6 +33,46 @@ bool IsExpectedRange(std::string_view content_range, int64_t begin, int64_t size
 }
 
 }  // namespace
+
+// The pieces that one connection gets, made larger.
+class Transfer::Collector {
+ public:
+  // `at`: of the first byte.
+  Collector(Transfer& transfer, Part& part, int64_t at)
+      : transfer_(transfer), part_(part), begin_(at) {
+    bytes_.reserve(static_cast<size_t>(std::min(kWriteBytes, part.begin + part.size - at)));
+  }
+
+  Status Add(std::string_view piece) {
+    if (bytes_.empty()) first_ = steady_clock::now();
+    while (!piece.empty()) {
+      // Writes begin where pages do, but for the first.
+      const size_t space = static_cast<size_t>(kWriteBytes - begin_ % kWriteBytes) - bytes_.size();
+      bytes_.append(piece.substr(0, space));
+      if (piece.size() < space) break;
+      PUNA_RETURN_IF_ERROR(Flush());
+      piece.remove_prefix(space);
+    }
+    return {};
+  }
+  Status FlushOld() {
+    return !bytes_.empty() && steady_clock::now() - first_ > kMaxWait ? Flush() : Status();
+  }
+  Status Flush() {
+    if (bytes_.empty()) return {};
+    PUNA_RETURN_IF_ERROR(transfer_.Take(part_, begin_, bytes_));
+    begin_ += static_cast<int64_t>(bytes_.size());
+    bytes_.clear();
+    return {};
+  }
+
+ private:
+  Transfer& transfer_;
+  Part& part_;
+  int64_t begin_;
+  std::string bytes_;
+  steady_clock::time_point first_;  // when the oldest of them came
+};
 
 Transfer::Transfer(Session& session, const Source& source, const RegistryOptions& options,
                    PartialFile& file)
@@ -77,8 +122,12 @@ Status Transfer::FetchRest(Part& part) {
   int64_t at = source.ranges ? begin : 0;
   Status written;
   std::string wrong_range;
+  Collector collector(*this, part, begin);
   http::ClientRequest request = session_.RangeRequest(source, begin, end);
-  request.cancelled = [&] { return stopping() || part.cut.load(std::memory_order_relaxed); };
+  request.cancelled = [&] {
+    if (written) written = collector.FlushOld();
+    return !written || stopping() || part.cut.load(std::memory_order_relaxed);
+  };
   request.on_head = [&](const http::ClientResponse& head) {
     if (head.status != (source.ranges ? 206 : 200)) return false;
     const std::string_view range = head.Header("content-range");
@@ -90,13 +139,13 @@ Status Transfer::FetchRest(Part& part) {
     if (request.cancelled()) return false;
     const int64_t skip = std::clamp<int64_t>(begin - at, 0, static_cast<int64_t>(piece.size()));
     const int64_t take =
-        std::min<int64_t>(static_cast<int64_t>(piece.size()) - skip, end - at - skip);
-    if (take > 0)
-      written = Take(part, at + skip, std::span(piece.data() + skip, static_cast<size_t>(take)));
+        std::clamp<int64_t>(end - at - skip, 0, static_cast<int64_t>(piece.size()) - skip);
+    written = collector.Add(piece.substr(static_cast<size_t>(skip), static_cast<size_t>(take)));
     at += static_cast<int64_t>(piece.size());
     return written && at < end;  // more than was asked for is not wanted
   };
   const auto response = session_.SendTo(source, request);
+  if (written) written = collector.Flush();
   if (!written) return written;
   if (part.done.load() == part.size) return {};
   if (stopping()) return Cancelled();

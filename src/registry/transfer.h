@@ -52,6 +52,8 @@ class Transfer {
     bool whole_window = false;
   };
 
+  class Collector;
+
   void Work(size_t slot);
   Part* NextPart(size_t slot);
   Status FetchPart(Part& part);
