@@ -129,10 +129,10 @@ TEST(ShowViewTest, SectionsOnlyWhereThereIsSomething) {
                      {"parameters", "stop                           \"<end>\"\ntemperature 0.5"},
                      {"license", "\nLicence\n\nline 2\nline 3\n"}};
   const std::string text = FormatModelInfo(show, false);
-  EXPECT_THAT(text, HasSubstr("  Model\n    architecture      llama    \n"));
-  EXPECT_THAT(text, HasSubstr("    context length    1024     \n"));
-  EXPECT_THAT(text, HasSubstr("  Parameters\n    stop           \"<end>\"    \n"));
-  EXPECT_THAT(text, HasSubstr("  License\n    Licence    \n    line 2     \n    ...        \n"));
+  EXPECT_THAT(text, HasSubstr("  Model\n    architecture      llama\n"));
+  EXPECT_THAT(text, HasSubstr("    context length    1024\n"));
+  EXPECT_THAT(text, HasSubstr("  Parameters\n    stop           \"<end>\"\n"));
+  EXPECT_THAT(text, HasSubstr("  License\n    Licence\n    line 2\n    ...\n"));
   EXPECT_EQ(text.find("System"), std::string::npos);
   EXPECT_EQ(text.find("Metadata"), std::string::npos);
   EXPECT_THAT(FormatModelInfo(show, true), HasSubstr("[\"a\", \"b\", \"c\", ...+2 more]"));

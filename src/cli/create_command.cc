@@ -23,6 +23,7 @@ constexpr uint64_t kMaxModelfileBytes = uint64_t{16} << 20;
 
 struct CreateOptions {
   std::string model, file, quantize, draft_quantize, imatrix;
+  bool experimental = false;
 };
 
 struct ModelfileText {
@@ -124,6 +125,8 @@ Status Create(const Context& context, const CreateOptions& options) {
   PUNA_ASSIGN_OR_RETURN(const store::Modelfile modelfile, store::ParseModelfile(text.text));
   for (const std::string& warning : modelfile.warnings)
     std::fprintf(stderr, "Warning: %s\n", warning.c_str());
+  if (options.experimental)
+    std::fprintf(stderr, "Warning: --experimental changes nothing; models become GGUF\n");
   PUNA_RETURN_IF_ERROR(CheckOptions(options, modelfile));
   PUNA_ASSIGN_OR_RETURN(const ModelSources sources, FindSources(modelfile, text.folder));
 
@@ -205,6 +208,9 @@ void AddCreate(CLI::App& app, Context& context, Action* chosen) {
                       "by how much meets them");
   command->add_option("--draft-quantize", options->draft_quantize,
                       "Type to convert the DRAFT model to");
+  command->add_flag("--experimental", options->experimental,
+                    "Changes nothing: safetensors, which Ollama then keeps as they are for MLX, "
+                    "become GGUF");
   command->callback([&context, options, chosen] {
     *chosen = [&context, options] { return Create(context, *options); };
   });

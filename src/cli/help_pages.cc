@@ -4,23 +4,30 @@
 
 #include "api/version.h"
 #include "base/settings.h"
+#include "cli/agents.h"
+#include "store/file_type.h"
 
 namespace puna::cli {
 namespace {
 
-// What the shell offers for an argument that is no option.
-enum class Completes { kModels, kFiles };
+// What the shell offers for an argument.
+struct Offer {
+  bool models = false, files = false;
+  std::string words;  // between blanks
+};
 
 struct Flag {
-  std::string long_name, short_name, description;  // without dashes; one of the names may be empty
+  std::vector<std::string> names;  // with dashes
+  std::string description;
   bool takes_value = false;
+  Offer value;
 };
 
 struct Command {
   std::vector<std::string> names;  // with its aliases
   std::string description;
   std::vector<Flag> flags;
-  Completes arguments = Completes::kFiles;
+  Offer arguments;
 };
 
 std::vector<const CLI::Option*> VisibleOptions(const CLI::App& app) {
@@ -31,6 +38,8 @@ std::vector<const CLI::Option*> VisibleOptions(const CLI::App& app) {
   }
   for (const CLI::App* group : groups) {
     for (const CLI::Option* option : group->get_options()) {
+      // A group has a --help of its own, which is that of the command.
+      if (group != &app && option == group->get_help_ptr()) continue;
       if (!option->get_group().empty()) options.push_back(option);
     }
   }
@@ -43,26 +52,58 @@ std::vector<const CLI::App*> VisibleCommands(const CLI::App& app) {
   });
 }
 
-bool IsModelArgument(const CLI::Option& option) {
-  const std::string name = option.get_name(true);
-  return name == "MODEL" || name == "MODELS" || name == "SOURCE";
+std::string Join(const std::vector<std::string>& words, const char* between) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
+  return text;
 }
 
-Command Describe(const CLI::App& app) {
+// By the name of the option, which means the same in every command.
+Offer OfferOf(const CLI::App& program, const CLI::Option& option) {
+  const std::string name = option.get_positional() ? option.get_name(true) : option.get_lnames()[0];
+  Offer offer;
+  if (name == "MODEL" || name == "MODELS" || name == "SOURCE") {
+    offer.models = offer.files = true;
+  } else if (name == "model" || name == "PREFIX") {
+    offer.models = true;
+  } else if (name == "AGENT") {
+    for (const Agent& agent : Agents()) offer.words += fmt::format("{} ", agent.name);
+  } else if (name == "COMMAND") {
+    offer.words = Join(CommandNames(program), " ");
+  } else if (name == "SHELL") {
+    offer.words = "bash zsh fish";
+  } else if (name == "TYPE" || name == "quantize" || name == "draft-quantize") {
+    offer.words = store::WritableFileTypes();
+    std::erase(offer.words, ',');
+  } else if (name == "kv-type") {
+    offer.words = "f32 f16 q8_0";
+  } else if (name == "format") {
+    offer.words = "json";
+  } else {
+    offer.files = name != "ARGS" && name != "DESTINATION" && name != "WORDS";
+  }
+  return offer;
+}
+
+Command Describe(const CLI::App& program, const CLI::App& app) {
   Command command;
   command.names = app.get_aliases();
   command.names.insert(command.names.begin(), app.get_name());
   command.description = app.get_description();
   for (const CLI::Option* option : VisibleOptions(app)) {
     if (option->get_positional()) {
-      if (IsModelArgument(*option)) command.arguments = Completes::kModels;
+      const Offer offer = OfferOf(program, *option);
+      command.arguments.models |= offer.models;
+      command.arguments.files |= offer.files;
+      command.arguments.words += offer.words;
       continue;
     }
     Flag flag;
-    if (!option->get_lnames().empty()) flag.long_name = option->get_lnames()[0];
-    if (!option->get_snames().empty()) flag.short_name = option->get_snames()[0];
+    for (const std::string& name : option->get_lnames()) flag.names.push_back("--" + name);
+    for (const std::string& name : option->get_snames()) flag.names.push_back("-" + name);
     flag.description = option->get_description();
     flag.takes_value = option->get_items_expected_min() > 0;
+    if (flag.takes_value && !option->get_lnames().empty()) flag.value = OfferOf(program, *option);
     command.flags.push_back(std::move(flag));
   }
   return command;
@@ -70,14 +111,8 @@ Command Describe(const CLI::App& app) {
 
 std::vector<Command> DescribeAll(const CLI::App& app) {
   std::vector<Command> commands;
-  for (const CLI::App* command : VisibleCommands(app)) commands.push_back(Describe(*command));
+  for (const CLI::App* command : VisibleCommands(app)) commands.push_back(Describe(app, *command));
   return commands;
-}
-
-std::string Join(const std::vector<std::string>& words, const char* between) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
-  return text;
 }
 
 std::string AllNames(const std::vector<Command>& commands) {
@@ -88,11 +123,31 @@ std::string AllNames(const std::vector<Command>& commands) {
 
 std::string FlagWords(const Command& command) {
   std::vector<std::string> words;
-  for (const Flag& flag : command.flags) {
-    if (!flag.long_name.empty()) words.push_back("--" + flag.long_name);
-    if (!flag.short_name.empty()) words.push_back("-" + flag.short_name);
-  }
+  for (const Flag& flag : command.flags)
+    words.insert(words.end(), flag.names.begin(), flag.names.end());
   return Join(words, " ");
+}
+
+// Assignments of an offer, for bash ("words='...'") and zsh ("words=(...)").
+std::string Assign(const Offer& offer, const char* quotes) {
+  return fmt::format("offered={}{}{} models={} files={}", quotes[0], offer.words, quotes[1],
+                     offer.models ? "1" : "", offer.files ? "1" : "");
+}
+
+// The lines of a "case COMMAND:FLAG" that say what may follow a flag.
+std::string FlagValueCases(const std::vector<Command>& commands, const char* quotes) {
+  std::string cases;
+  for (const Command& command : commands) {
+    for (const Flag& flag : command.flags) {
+      if (!flag.takes_value) continue;
+      std::vector<std::string> patterns;
+      for (const std::string& flag_name : flag.names) {
+        for (const std::string& name : command.names) patterns.push_back(name + ":" + flag_name);
+      }
+      cases += fmt::format("    {}) {} ;;\n", Join(patterns, "|"), Assign(flag.value, quotes));
+    }
+  }
+  return cases;
 }
 
 // bash splits words at colons, which model names have: the word is taken from the line itself, and
@@ -101,27 +156,27 @@ std::string BashScript(const std::vector<Command>& commands) {
   std::string script =
       "# Completion of puna for bash: source <(puna completion bash)\n"
       "_puna() {\n"
-      "  local line=${COMP_LINE:0:COMP_POINT} words= options= models= word\n"
-      "  local current=${line##* }\n"
-      "  read -ra words <<< \"$line\"\n"
-      "  local command=${words[1]}\n"
-      "  [[ ${#words[@]} -lt 2 || ( ${#words[@]} -eq 2 && -n $current ) ]] && command=\n"
+      "  local line=${COMP_LINE:0:COMP_POINT} typed= options= offered= models= files= word\n"
+      "  local current=${line##* } before=${line% *}\n"
+      "  read -ra typed <<< \"$line\"\n"
+      "  local command=${typed[1]}\n"
+      "  [[ ${#typed[@]} -lt 2 || ( ${#typed[@]} -eq 2 && -n $current ) ]] && command=\n"
       "  case $command in\n";
   script += "    '') options='" + AllNames(commands) + " --help --version' ;;\n";
   for (const Command& command : commands) {
-    script +=
-        fmt::format("    {}) options='{}'{} ;;\n", Join(command.names, "|"), FlagWords(command),
-                    command.arguments == Completes::kModels ? " models=1" : "");
+    script += fmt::format("    {}) options='{}' {} ;;\n", Join(command.names, "|"),
+                          FlagWords(command), Assign(command.arguments, "''"));
   }
+  script += "  esac\n  case $command:${before##* } in\n" + FlagValueCases(commands, "''");
   script +=
       "  esac\n"
       "  COMPREPLY=()\n"
       "  if [[ $current == -* || -z $command ]]; then\n"
       "    COMPREPLY=($(compgen -W \"$options\" -- \"$current\"))\n"
       "  else\n"
-      "    [[ -n $models ]] && COMPREPLY=($(compgen -W \"$(puna complete 2>/dev/null)\" -- "
-      "\"$current\"))\n"
-      "    COMPREPLY+=($(compgen -f -- \"$current\"))\n"
+      "    [[ -n $models ]] && offered+=\" $(puna complete 2>/dev/null)\"\n"
+      "    COMPREPLY=($(compgen -W \"$offered\" -- \"$current\"))\n"
+      "    [[ -n $files ]] && COMPREPLY+=($(compgen -f -- \"$current\"))\n"
       "  fi\n"
       "  if [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then\n"
       "    word=${current%\"${current##*:}\"}\n"
@@ -138,8 +193,8 @@ std::string ZshScript(const std::vector<Command>& commands) {
       "# Completion of puna for zsh: put it into a folder of $fpath as _puna, or\n"
       "# source <(puna completion zsh)\n"
       "_puna() {\n"
-      "  local -a flags\n"
-      "  local models=\n"
+      "  local -a flags offered\n"
+      "  local models= files=\n"
       "  if (( CURRENT == 2 )); then\n"
       "    compadd -- " +
       AllNames(commands) +
@@ -148,16 +203,18 @@ std::string ZshScript(const std::vector<Command>& commands) {
       "  fi\n"
       "  case $words[2] in\n";
   for (const Command& command : commands) {
-    script += fmt::format("    {}) flags=({}){} ;;\n", Join(command.names, "|"), FlagWords(command),
-                          command.arguments == Completes::kModels ? "; models=1" : "");
+    script += fmt::format("    {}) flags=({}) {} ;;\n", Join(command.names, "|"),
+                          FlagWords(command), Assign(command.arguments, "()"));
   }
+  script += "  esac\n  case $words[2]:$words[CURRENT-1] in\n" + FlagValueCases(commands, "()");
   script +=
       "  esac\n"
       "  if [[ $PREFIX == -* ]]; then\n"
       "    compadd -- $flags\n"
       "  else\n"
+      "    (( $#offered )) && compadd -- $offered\n"
       "    [[ -n $models ]] && compadd -- ${(f)\"$(puna complete 2>/dev/null)\"}\n"
-      "    _files\n"
+      "    [[ -n $files ]] && _files\n"
       "  fi\n"
       "}\n"
       "if [[ $funcstack[1] == _puna ]]; then _puna \"$@\"; else compdef _puna puna; fi\n";
@@ -173,6 +230,13 @@ std::string FishQuote(const std::string& text) {
   return out + "'";
 }
 
+// The options of fish's complete that say the same; "" where files are all.
+std::string FishOffer(const Offer& offer) {
+  std::string words = offer.models ? "(puna complete)" : "";
+  words += (words.empty() || offer.words.empty() ? "" : " ") + offer.words;
+  return (offer.files ? "" : " -f") + (words.empty() ? "" : " -a " + FishQuote(words));
+}
+
 std::string FishScript(const std::vector<Command>& commands) {
   std::string script =
       "# Completion of puna for fish: puna completion fish | source\n"
@@ -184,13 +248,13 @@ std::string FishScript(const std::vector<Command>& commands) {
                           command.names[0], FishQuote(command.description));
     for (const Flag& flag : command.flags) {
       script += "complete -c puna -n " + seen;
-      if (!flag.long_name.empty()) script += " -l " + flag.long_name;
-      if (!flag.short_name.empty()) script += " -s " + flag.short_name;
-      if (flag.takes_value) script += " -r";
+      for (const std::string& name : flag.names)
+        script += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
+      if (flag.takes_value) script += " -r" + FishOffer(flag.value);
       script += " -d " + FishQuote(flag.description) + "\n";
     }
-    if (command.arguments == Completes::kModels)
-      script += "complete -c puna -n " + seen + " -a '(puna complete)'\n";
+    if (const std::string offer = FishOffer(command.arguments); !offer.empty())
+      script += "complete -c puna -n " + seen + offer + "\n";
   }
   return script;
 }

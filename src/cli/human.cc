@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "cli/word_wrap.h"
+
 namespace puna::cli {
 
 using std::chrono::system_clock;
@@ -72,15 +74,22 @@ std::optional<system_clock::time_point> ParseRfc3339(std::string_view text) {
   return system_clock::from_time_t(seconds);
 }
 
-std::string FormatTable(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
+std::string FormatTable(const std::vector<std::vector<std::string>>& rows,
+                        std::string_view indent) {
+  std::vector<int> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], DisplayWidth(row[i]));
   }
   std::string out;
   for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) out += fmt::format("{:<{}}", row[i], widths[i] + 4);
+    out += indent;
+    for (size_t i = 0; i < row.size(); ++i) {
+      out += row[i];
+      // Blanks at the end would be lines of their own in a narrow terminal.
+      if (i + 1 < row.size())
+        out.append(static_cast<size_t>(widths[i] + 4 - DisplayWidth(row[i])), ' ');
+    }
     out += '\n';
   }
   return out;

@@ -21,8 +21,9 @@ std::string HumanTime(std::optional<std::chrono::system_clock::time_point> time,
 // Reads RFC 3339; nothing if it is none.
 std::optional<std::chrono::system_clock::time_point> ParseRfc3339(std::string_view text);
 
-// Left-aligned columns, four spaces apart; the first row is the heading.
-std::string FormatTable(const std::vector<std::vector<std::string>>& rows);
+// Left-aligned columns, four spaces apart, each line after `indent`.
+std::string FormatTable(const std::vector<std::vector<std::string>>& rows,
+                        std::string_view indent = "");
 
 }  // namespace puna::cli
 

@@ -57,7 +57,8 @@ TEST(HumanTest, ReadsRfc3339WithFractionAndZone) {
 
 TEST(HumanTest, TableColumnsAlign) {
   EXPECT_EQ(FormatTable({{"NAME", "SIZE"}, {"mini:latest", "9 MB"}}),
-            "NAME           SIZE    \nmini:latest    9 MB    \n");
+            "NAME           SIZE\nmini:latest    9 MB\n");
+  EXPECT_EQ(FormatTable({{"ä", "x"}, {"日本", "y"}}, "  "), "  ä       x\n  日本    y\n");
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/word_wrap.h"
+#include "cli/human.h"
 
 namespace puna::cli {
 namespace {
@@ -14,20 +14,7 @@ using Rows = std::vector<std::vector<std::string>>;
 
 void AddSection(const std::string& title, const Rows& rows, std::string* out) {
   if (rows.empty()) return;
-  std::vector<int> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], DisplayWidth(row[i]));
-  }
-  *out += "  " + title + "\n";
-  for (const auto& row : rows) {
-    std::string line = "    ";
-    for (size_t i = 0; i < row.size(); ++i) {
-      line += row[i];
-      line.append(static_cast<size_t>(widths[i] + 4 - DisplayWidth(row[i])), ' ');
-    }
-    *out += line + "\n";
-  }
+  *out += "  " + title + "\n" + FormatTable(rows, "    ");
   *out += "\n";
 }
 

@@ -29,7 +29,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::Contains;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string DigestOf(std::string_view bytes) { return "sha256:" + Sha256Hex(bytes); }

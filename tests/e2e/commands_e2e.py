@@ -168,6 +168,13 @@ def test_completion(puna):
     check("--num-ctx" in completed(puna, "puna run --n"), "flags")
     check(completed(puna, "puna show --js") == ["--json"], "flags of another command")
     check("served/" in completed(puna, "puna import se") or "served" in completed(puna, "puna import se"), "files")
+    check({"claude", "codex"} <= set(completed(puna, "puna launch ")), "agents", completed(puna, "puna launch "))
+    check("served" not in completed(puna, "puna launch "), "no files")
+    check(set(completed(puna, "puna launch claude --model mi")) == {"mini:latest", "mine:v2"}, "models of a flag")
+    check(completed(puna, "puna create x -q Q4_K_") == ["Q4_K_S", "Q4_K_M"], completed(puna, "puna create x -q Q4_K_"))
+    check({"served", "Q4_K_M"} <= set(completed(puna, "puna quantize ")), "files and types")
+    check(completed(puna, "puna completion z") == ["zsh"], "shells")
+    check(completed(puna, "puna man quan") == ["quantize"], "commands")
     check("not one of" in puna.error("completion", "tcsh"), "unknown shell")
 
 
@@ -188,9 +195,11 @@ def test_completion_of_zsh(puna):
 def test_completion_of_fish(puna):
     script = shell_accepts(puna, "fish", "--no-execute")
     path = os.pathsep.join([str(pathlib.Path(puna.puna).parent), puna.env["PATH"]])
-    done = subprocess.run(["fish", "-c", f"source {script}; complete -C 'puna run mini'"],
-                          env={**puna.env, "PATH": path}, capture_output=True, check=False)
-    check("mini:latest" in done.stdout.decode(), done.stdout, done.stderr)
+    for line, wanted in (("puna run mini", "mini:latest"), ("puna launch cl", "claude"), ("puna launch claude --model mi", "mini:latest"),
+                         ("puna create x -q Q4_K_", "Q4_K_M"), ("puna completion z", "zsh")):
+        done = subprocess.run(["fish", "-c", f"source {script}; complete -C '{line}'"], env={**puna.env, "PATH": path},
+                              capture_output=True, check=False)
+        check(wanted in done.stdout.decode(), line, done.stdout, done.stderr)
 
 
 def test_manual_pages(puna):

@@ -114,7 +114,8 @@ def the_same_commands(puna):
     """Every command of Ollama's that docs/from-ollama.md promises, with its flags."""
     flags = {"serve": [], "run": ["--keepalive", "--verbose", "--insecure", "--nowordwrap", "--format", "--think",
                                   "--hidethinking", "--truncate", "--dimensions"],
-             "create": ["--file", "--quantize", "--draft-quantize"], "pull": ["--insecure"], "push": ["--insecure"], "list": [], "ps": [],
+             "create": ["--file", "--quantize", "--draft-quantize", "--experimental"], "pull": ["--insecure"],
+             "push": ["--insecure"], "list": [], "ps": [],
              "show": ["--license", "--modelfile", "--parameters", "--template", "--system", "--verbose"], "stop": [],
              "cp": [], "rm": []}
     for command, names in flags.items():
