@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "backend/auto_backend.h"
 #include "backend/cpu/cpu_backend.h"
+#include "backend/device_choice.h"
 #include "backend/input_observer.h"
 #include "backend/reference/reference.h"
 #include "backend/split_backend.h"
@@ -22,6 +24,18 @@ struct KvTypeRow {
 constexpr KvTypeRow kKvTypes[] = {
     {KvType::kF32, "f32"}, {KvType::kF16, "f16"}, {KvType::kQ8_0, "q8_0"}};
 
+DeviceAccess AccessThroughDrivers(const BackendOptions& options) {
+  return {[]() -> Result<std::vector<vulkan::DeviceInfo>> {
+            if (!MayHaveDiscreteGpu()) return std::vector<vulkan::DeviceInfo>();
+            return vulkan::ListDevices();
+          },
+          [options](int index) {
+            BackendOptions one = options;
+            one.name = fmt::format("vulkan:{}", index);
+            return vulkan::CreateVulkanBackend(one);
+          }};
+}
+
 struct BackendRow {
   std::string_view name;
   bool numbered;  // "name:N" says which of several devices, "name:N,name:M" means more of them
@@ -29,6 +43,13 @@ struct BackendRow {
                                              InputObserver* observer);
 };
 constexpr BackendRow kBackends[] = {
+    {"auto", false,
+     [](const BackendOptions& options,
+        InputObserver* observer) -> Result<std::unique_ptr<Backend>> {
+       PUNA_ASSIGN_OR_RETURN(auto cpu, cpu::CreateCpuBackend(options, observer));
+       if (observer != nullptr) return cpu;
+       return CreateAutoBackend(AccessThroughDrivers(options), std::move(cpu));
+     }},
     {"cpu", false,
      [](const BackendOptions& options, InputObserver* observer) {
        return cpu::CreateCpuBackend(options, observer);

@@ -170,7 +170,8 @@ class Backend {
 
 struct BackendOptions {
   // "cpu", "reference", "vulkan" (the first GPU), "vulkan:N", or several of these two with commas
-  // between: their layers are divided by what is free on each.
+  // between: their layers are divided by what is free on each. "auto": the discrete GPUs, which are
+  // looked for when something is first asked of the backend; the CPU without them.
   std::string name = "cpu";
   int threads = 0;  // 0: the cores that this process may use (affinity and cgroup quota)
   std::string isa;  // "": the best; "scalar", "avx2", "avx512vnni", "neon" force one; unknown or

@@ -186,14 +186,16 @@ constexpr Row kRows[] = {
        s->isa = text;
        return {};
      }},
-    {"DEVICE", false, "cpu",
-     "What computes: cpu, vulkan (the first GPU), vulkan:N (`puna doctor` lists them), several of "
-     "these with commas between, or reference (slow and exact)",
+    {"DEVICE", false, "auto",
+     "What computes: auto (discrete GPUs with a Vulkan driver, and the CPU), cpu, vulkan (the "
+     "first "
+     "GPU), vulkan:N (`puna doctor` lists them), several of these two with commas between, or "
+     "reference (slow and exact)",
      [](const std::string& text, Settings* s) -> Status {
-       if (text != "cpu" && text != "reference" && text != "vulkan" &&
+       if (text != "auto" && text != "cpu" && text != "reference" && text != "vulkan" &&
            !text.starts_with("vulkan:") && !text.starts_with("vulkan,")) {
          return MakeError(ErrorCode::kInvalidArgument,
-                          "\"{}\" is not one of cpu, vulkan, vulkan:N, reference", text);
+                          "\"{}\" is not one of auto, cpu, vulkan, vulkan:N, reference", text);
        }
        s->device = text;
        return {};

@@ -33,7 +33,7 @@ struct Settings {
   int64_t threads = 0;                // compute threads; 0: the cores that this process may use
   std::string kv_cache_type = "f16";  // f32, f16 or q8_0
   std::string isa;                  // forces an instruction set of the cpu backend; empty: the best
-  std::string device = "cpu";       // backend::BackendOptions::name
+  std::string device = "auto";      // backend::BackendOptions::name
   int64_t num_gpu = -1;             // most layers on devices; -1: as many as fit
   int64_t main_gpu = -1;            // the only one of them to use; -1: all
   std::filesystem::path cache_dir;  // for what can be made again; empty: nowhere

@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <sstream>
 
 #include "api/version.h"
 #include "backend/cpu/gemm.h"
+#include "backend/device_choice.h"
 #include "backend/vulkan/vulkan_backend.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
@@ -20,6 +20,7 @@ namespace puna::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using backend::DeviceChoice;
 using backend::cpu::Isa;
 using backend::vulkan::DeviceInfo;
 
@@ -66,25 +67,27 @@ std::string ServerText(const Settings& settings) {
                      client.base_url());
 }
 
-// Whether PUNA_DEVICE takes a device, and why.
-struct DeviceChoice {
-  bool used = false;
-  std::string why;
-};
-
-DeviceChoice ChoiceOf(const DeviceInfo& device, const std::vector<DeviceInfo>& devices,
-                      const std::string& setting) {
-  if (!device.unfit.empty()) return {false, "cannot be used: " + device.unfit};
-  std::istringstream names(setting);
-  for (std::string name; std::getline(names, name, ',');) {
-    if (name == fmt::format("vulkan:{}", device.index)) return {true, "PUNA_DEVICE names it"};
-    const auto first = std::find_if(devices.begin(), devices.end(),
-                                    [](const DeviceInfo& other) { return !other.software; });
-    if (name == "vulkan" && first != devices.end() && first->index == device.index)
-      return {true, "the first GPU"};
+// What the setting takes of `devices`, as the server decides it.
+std::vector<DeviceChoice> ChoicesOf(const std::string& setting,
+                                    const std::vector<DeviceInfo>& devices) {
+  std::vector<DeviceChoice> choices = backend::ChooseDevices(setting, devices);
+  if (setting != "auto" || backend::MayHaveDiscreteGpu()) return choices;
+  for (DeviceChoice& choice : choices) {
+    if (choice.used) choice = {false, "auto did not look: the system shows no GPU on its bus"};
   }
-  if (device.software) return {false, "a software device, no faster than the CPU"};
-  return {false, fmt::format("PUNA_DEVICE is {}", setting)};
+  return choices;
+}
+
+// "cpu", "vulkan:0,vulkan:2", "auto: the CPU".
+std::string ComputesOn(const std::string& setting, const std::vector<DeviceInfo>& devices,
+                       const std::vector<DeviceChoice>& choices) {
+  if (setting != "auto") return setting;
+  std::string taken;
+  for (size_t i = 0; i < devices.size(); ++i) {
+    if (choices[i].used)
+      taken += fmt::format("{}vulkan:{}", taken.empty() ? "" : ",", devices[i].index);
+  }
+  return "auto: " + (taken.empty() ? "the CPU, there is no discrete GPU that can be used" : taken);
 }
 
 Json DeviceJson(const DeviceInfo& device, const DeviceChoice& choice) {
@@ -104,10 +107,9 @@ Json DeviceJson(const DeviceInfo& device, const DeviceChoice& choice) {
           {"why", choice.why}};
 }
 
-Json DevicesJson(const std::vector<DeviceInfo>& devices, const std::string& setting) {
+Json DevicesJson(const std::vector<DeviceInfo>& devices, const std::vector<DeviceChoice>& choices) {
   Json list = Json::array();
-  for (const DeviceInfo& device : devices)
-    list.push_back(DeviceJson(device, ChoiceOf(device, devices, setting)));
+  for (size_t i = 0; i < devices.size(); ++i) list.push_back(DeviceJson(devices[i], choices[i]));
   return list;
 }
 
@@ -135,11 +137,14 @@ Json LoadedModels(const Settings& settings) {
 // What could be done with the GPUs of this machine, if anything.
 std::string GpuAdvice(const Machine& machine, const std::vector<DeviceInfo>& devices,
                       const std::string& chosen) {
-  const bool usable = std::any_of(devices.begin(), devices.end(), [](const DeviceInfo& device) {
-    return !device.software && device.unfit.empty();
-  });
-  if (usable && chosen == "cpu") return "there is a GPU; PUNA_DEVICE=vulkan computes on it";
-  if (!usable && !machine.gpus.empty()) return "there is a GPU without a Vulkan driver that fits";
+  const auto usable = [&](bool discrete) {
+    return std::any_of(devices.begin(), devices.end(), [&](const DeviceInfo& device) {
+      return !device.software && device.unfit.empty() && (!discrete || device.kind == "discrete");
+    });
+  };
+  if (usable(true) && chosen == "cpu") return "there is a GPU; PUNA_DEVICE=auto computes on it";
+  if (!usable(false) && !machine.gpus.empty())
+    return "there is a GPU without a Vulkan driver that fits";
   return "";
 }
 
@@ -151,6 +156,7 @@ Status Doctor(const Context& context, bool json) {
   std::vector<std::string> advice = Advice(machine, isa_name, settings.threads);
   const auto listed = backend::vulkan::ListDevices();
   const std::vector<DeviceInfo> devices = listed.value_or(std::vector<DeviceInfo>());
+  const std::vector<DeviceChoice> choices = ChoicesOf(settings.device, devices);
   const std::string gpu_advice = GpuAdvice(machine, devices, settings.device);
   if (!gpu_advice.empty()) advice.push_back(gpu_advice);
   const std::vector<std::string> changed = ChangedSettings();
@@ -170,7 +176,8 @@ Status Doctor(const Context& context, bool json) {
                    {"memory_limit_bytes", machine.memory_limit},
                    {"gpus", machine.gpus},
                    {"device", settings.device},
-                   {"devices", DevicesJson(devices, settings.device)},
+                   {"computes_on", ComputesOn(settings.device, devices, choices)},
+                   {"devices", DevicesJson(devices, choices)},
                    {"loaded", loaded},
                    {"models", settings.models.string()},
                    {"model_count", usage.models.size()},
@@ -200,10 +207,9 @@ Status Doctor(const Context& context, bool json) {
                            usage.models.size(), HumanBytes(usage.blob_bytes), HumanBytes(free)));
   for (const std::string& setting : changed) row("setting", setting);
   for (const std::string& gpu : machine.gpus) row("GPU", gpu);
-  row("computes on", settings.device);
-  for (const DeviceInfo& device : devices)
-    row(fmt::format("vulkan:{}", device.index).c_str(),
-        DeviceText(device, ChoiceOf(device, devices, settings.device)));
+  row("computes on", ComputesOn(settings.device, devices, choices));
+  for (size_t i = 0; i < devices.size(); ++i)
+    row(fmt::format("vulkan:{}", devices[i].index).c_str(), DeviceText(devices[i], choices[i]));
   if (!listed) row("vulkan", "none: " + listed.error().message);
   for (const Json& model : loaded) {
     row("loaded", fmt::format("{}: {}, of it {} on devices", JsonString(model, "name"),

@@ -141,8 +141,10 @@ Result<Scheduler::State::Placement> Scheduler::State::PlaceInTurn(Resident* resi
 }
 
 Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) {
+  const size_t opened = backend->devices().size();
   {
     std::lock_guard lock(mutex);
+    devices = opened;
     PUNA_RETURN_IF_ERROR(CheckWanted(resident));
   }
   Placement placement;
@@ -225,7 +227,7 @@ int64_t Scheduler::State::TokensBesideLayers(const backend::MemoryUse& use,
 }
 
 int64_t Scheduler::State::DeviceBytes(const backend::DeviceShare& share) const {
-  if (devices == 0 || share.layers == 0) return 0;
+  if (devices == 0u || share.layers == 0) return 0;
   const std::vector<backend::DeviceMemory> memory = backend->devices();
   int64_t bytes = 0;
   for (size_t i = 0; i < memory.size(); ++i) {
@@ -254,7 +256,7 @@ int64_t Scheduler::State::AvailableBytes(const Resident* newcomer) const {
   for (const auto& other : residents) {
     if (other.get() != newcomer) available -= other->reserved_bytes();
   }
-  if (devices == 0) return available;
+  if (devices == 0u) return available;
   const std::vector<backend::DeviceMemory> memory = backend->devices();
   const bool systems = std::all_of(memory.begin(), memory.end(),
                                    [](const auto& device) { return device.is_systems; });

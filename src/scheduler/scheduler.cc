@@ -70,7 +70,6 @@ std::unique_ptr<Scheduler> Scheduler::WithBackend(const SchedulerOptions& option
   auto state = std::make_shared<State>();
   state->options = options;
   state->backend = std::move(backend);
-  state->devices = state->backend->devices().size();
   return std::unique_ptr<Scheduler>(new Scheduler(std::move(state)));
 }
 
@@ -92,15 +91,18 @@ backend::DeviceShare Scheduler::State::ShareOf(const ModelReference& model) cons
   backend::DeviceShare share = options.share;
   if (model.device_layers) share.layers = *model.device_layers;
   if (model.device) share.device = *model.device;
-  if (devices == 1 && share.device == 0) share.device = -1;  // the same
   return share;
 }
 
 // What a request does not say is as it is.
 bool Scheduler::State::IsPlacedAs(const Resident& resident, const ModelReference& model) const {
+  if (devices == 0u) return true;
   const backend::DeviceShare wanted = ShareOf(model);
-  return devices == 0 || ((!model.device_layers || wanted.layers == resident.share.layers) &&
-                          (!model.device || wanted.device == resident.share.device));
+  const backend::DeviceShare& has = resident.share;
+  // Of one device, the first and all of them are the same.
+  const bool same_device =
+      wanted.device == has.device || (devices == 1u && std::max(wanted.device, has.device) == 0);
+  return (!model.device_layers || wanted.layers == has.layers) && (!model.device || same_device);
 }
 
 Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
@@ -124,7 +126,7 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
   resident->tokenizer = model.tokenizer;
   resident->embeddings = model.embeddings;
   resident->keep_alive = options.keep_alive;
-  if (devices > 0) resident->share = ShareOf(model);
+  resident->share = ShareOf(model);
   residents.push_back(resident);
   try {
     resident->thread = std::thread(&State::Work, self, resident);

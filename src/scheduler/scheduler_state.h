@@ -127,11 +127,11 @@ struct Resident {
 struct Scheduler::State {
   SchedulerOptions options;
   std::unique_ptr<backend::Backend> backend;
-  size_t devices = 0;  // of the backend
 
   mutable std::mutex mutex;
   std::condition_variable changed;  // a resident left or is loaded, a turn ended, or `aborting`
   std::vector<std::shared_ptr<Resident>> residents;
+  std::optional<size_t> devices;  // of the backend, which opens them when a model is first placed
   std::vector<std::thread> finished;             // threads that have nothing more to do than end
   uint64_t next_ticket = 0, serving_ticket = 0;  // models are placed one at a time, in order
   bool shutting_down = false;                    // no new requests

@@ -60,10 +60,48 @@ def doctor_names_devices_and_choice(build):
     equal([False] * len(without), [other["used"] for other in without])
 
 
+def doctor_says_what_auto_takes_and_why(build):
+    device_of(build)
+    told = json.loads(puna(build, "doctor", "--json", PUNA_DEVICE="").stdout)
+    equal("auto", told["device"])
+    used = [entry["device"] for entry in told["devices"] if entry["used"]]
+    equal("auto: " + (",".join(used) or "the CPU, there is no discrete GPU that can be used"), told["computes_on"])
+    for entry in told["devices"]:
+        equal(True, bool(entry["why"]))
+        if entry["kind"] != "discrete":
+            equal(False, entry["used"])
+        if entry["kind"] == "software" and not entry["lacks"]:
+            equal("a software device, no faster than the CPU", entry["why"])
+    contains("computes on   " + told["computes_on"], puna(build, "doctor", PUNA_DEVICE="").stdout)
+
+
 def a_device_that_is_not_there_is_named(build):
     done = puna(build, "serve", PUNA_DEVICE="vulkan:9999", PUNA_HOST="127.0.0.1:1")
     equal(True, done.returncode != 0)
     contains("9999", done.stdout + device_of(build))
+
+
+@contextlib.contextmanager
+def auto_server(build):
+    with Server(build, PUNA_DEVICE="auto", PUNA_CACHE_DIR=CACHE.name) as server:
+        yield server
+
+
+def auto_computes_where_doctor_says(server):
+    answer = server.post("/api/chat", QUESTION)
+    equal(200, answer.status)
+    equal(True, len(answer.json()["message"]["content"]) > 0)
+    model = server.request("GET", "/api/ps").json()["models"][0]
+    code, told, _ = server.run("doctor", "--json")
+    equal(0, code)
+    cpu = "the CPU" in json.loads(told)["computes_on"]
+    equal(0 if cpu else model["size"], model["size_vram"])
+    code, table, _ = server.run("ps")
+    equal(0, code)
+    contains("100% CPU" if cpu else "100% GPU", table)
+    equal([], re.findall(r"^.*(?:warn|error).*$", server.log_text(), re.M | re.I))
+    equal(200, server.post("/api/chat", {**QUESTION, "options": {"num_gpu": 0, "num_predict": 2}}).status)
+    equal(0, server.request("GET", "/api/ps").json()["models"][0]["size_vram"])
 
 
 @contextlib.contextmanager
@@ -119,6 +157,7 @@ def one_of_two_devices(server):
     contains("there is no device 2, only 2 in use", answer.json()["error"])
 
 
-main((contextlib.nullcontext, (doctor_names_devices_and_choice, a_device_that_is_not_there_is_named, the_layer_is_content)),
+main((contextlib.nullcontext, (doctor_names_devices_and_choice, doctor_says_what_auto_takes_and_why, a_device_that_is_not_there_is_named, the_layer_is_content)),
+     (auto_server, (auto_computes_where_doctor_says,)),
      (device_server, (answers_and_tells_its_memory, layers_go_where_the_request_says)),
      (two_device_server, (one_of_two_devices,)))

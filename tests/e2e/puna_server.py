@@ -96,6 +96,7 @@ class Server:
         self.port = free_port()
         self.env = dict(os.environ, HOME=str(self.folder), PUNA_HOST=f"127.0.0.1:{self.port}",
                         PUNA_MODELS=str(self.folder / "models"), **settings)
+        self.env.setdefault("PUNA_DEVICE", "cpu")  # the same on every machine
         self.tls = None
         if tls_folder is not None:
             self.env.update(PUNA_TLS_CERT=str(tls_folder / "cert.pem"), PUNA_TLS_KEY=str(tls_folder / "key.pem"))

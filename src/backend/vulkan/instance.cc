@@ -110,8 +110,10 @@ DeviceInfo Describe(const Api& api, VkPhysicalDevice physical, int index) {
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &maintenance};
   VkPhysicalDeviceDriverProperties driver{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &subgroup};
+  VkPhysicalDeviceIDProperties ids{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
+                                   .pNext = &driver};
   VkPhysicalDeviceProperties2 all{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-                                  .pNext = &driver};
+                                  .pNext = &ids};
   api.GetPhysicalDeviceProperties2(physical, &all);
   VkPhysicalDeviceVulkan11Features features11{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES};
@@ -128,6 +130,7 @@ DeviceInfo Describe(const Api& api, VkPhysicalDevice physical, int index) {
   info.driver = fmt::format("{} {}", driver.driverName, driver.driverInfo);
   info.kind = KindName(properties.deviceType);
   info.software = properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+  for (const uint8_t byte : ids.deviceUUID) info.id += fmt::format("{:02x}", byte);
   info.api_version = fmt::format("{}.{}.{}", VK_API_VERSION_MAJOR(properties.apiVersion),
                                  VK_API_VERSION_MINOR(properties.apiVersion),
                                  VK_API_VERSION_PATCH(properties.apiVersion));

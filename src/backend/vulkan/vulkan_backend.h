@@ -24,6 +24,7 @@ struct DeviceInfo {
   std::string kind;             // "discrete", "integrated", "virtual", "software", "other"
   std::string api_version;      // "1.3.230"
   bool software = false;        // computes on the CPU; never chosen unless named
+  std::string id;               // the same of two drivers of one GPU
   std::string unfit;            // what the shaders need and it lacks; empty: nothing
   int64_t memory_bytes = 0;     // of the heap that weights go to
   int64_t available_bytes = 0;  // what the driver lets this process take of it now
