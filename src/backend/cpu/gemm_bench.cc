@@ -123,7 +123,7 @@ void BM_Pack(benchmark::State& state, Isa isa, quant::TensorType type) {
       const std::string prefix =
           std::string(IsaName(isa)) + "/" + std::string(quant::TraitsOf(type).name);
       for (Shape shape : {Shape{2048, 2048}, Shape{8192, 2048}, Shape{2048, 8192}}) {
-        for (int64_t tokens : {1, 2, 4, 8, 16, 64, 512}) {
+        for (int64_t tokens : {1, 2, 4, 8, 10, 16, 24, 64, 512}) {
           benchmark::RegisterBenchmark((prefix + "/" + std::to_string(shape.rows) + "x" +
                                         std::to_string(shape.cols) + "/" + std::to_string(tokens))
                                            .c_str(),

@@ -237,7 +237,8 @@ TEST_P(GemmTest, ResultOfATokenDoesNotDependOnTheOthers) {
   std::vector<Product> alone;
   for (int64_t t = 0; t < 40; ++t)
     alone.push_back(Compute(packed, Prepare(packed, in.data() + t * cols, cols, 1), 1));
-  for (int64_t tokens : {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17, 24, 40, 70, int(most)}) {
+  for (int64_t tokens :
+       {2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 17, 24, 25, 40, 70, int(most)}) {
     const Product many = Compute(packed, Prepare(packed, in.data(), cols, tokens), tokens);
     for (int64_t t = 0; t < std::min<int64_t>(tokens, 40); ++t) {
       for (int64_t r = 0; r < rows; ++r) {

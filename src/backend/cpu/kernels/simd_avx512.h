@@ -149,12 +149,17 @@ struct TilesAvx512 {
   }
 };
 
-constexpr int kMaxStreamTokens = 8;
+// 12 tokens take 12 integer and 12 float sums, and leave registers to unpack in. Beyond two such
+// tiles, unpacking once for all tokens and sharing each broadcast between two groups is faster.
+constexpr int kMaxTileTokens = 12;
+constexpr int kMaxStreamTokens = 2 * kMaxTileTokens;
 
 template <const R16Format& format>
 void MultiplyAvx512(const MultiplyTask& task) {
+  if (task.tokens <= kMaxTileTokens)
+    return MultiplyStream<format, StreamTile, kMaxTileTokens>(task);
   if (task.tokens <= kMaxStreamTokens)
-    return MultiplyStream<format, StreamTile, kMaxStreamTokens>(task);
+    return RunStreamTiles<format, StreamTile, kMaxTileTokens, kMaxStreamTokens>(task);
   MultiplyR16<format, VectorKernel<format, SimdAvx512, TilesAvx512>>(task);
 }
 template <const R16Format& format>

@@ -29,6 +29,14 @@ constexpr int StartShift() {
   return shift;
 }
 
+// sums[token][16] of the group that begins with `row`.
+inline void StoreGroup(const MultiplyTask& task, int64_t row, const float* sums) {
+  const int64_t rows = task.rows - row < kGroupRows ? task.rows - row : kGroupRows;
+  for (int64_t t = 0; t < task.tokens; ++t) {
+    std::memcpy(task.out + t * task.out_stride + row, sums + t * kGroupRows, rows * sizeof(float));
+  }
+}
+
 template <const R16Format& format, template <const R16Format&, int> typename Tile, int kTokens>
 void RunStream(const MultiplyTask& task) {
   using TileOfTokens = Tile<format, kTokens>;
@@ -44,16 +52,51 @@ void RunStream(const MultiplyTask& task) {
       chunk += format.chunk_bytes(kChunk);
       Advance<TileOfTokens::kShape>(kTokens, &input);
     }
-    const int64_t rows = task.rows - row < kGroupRows ? task.rows - row : kGroupRows;
-    for (int64_t t = 0; t < kTokens; ++t) {
-      std::memcpy(task.out + t * task.out_stride + row, sums + t * kGroupRows,
-                  rows * sizeof(float));
-    }
+    StoreGroup(task, row, sums);
   }
 }
 
-// REQUIRES: task.tokens <= kMaxTokens, the most that a unit has a tile for. With more the panel
-// pays: its unpacking is shared by all tokens, and its tiles share each broadcast of the input.
+// Tile::Run for so many tokens, at most kMaxTokens.
+template <const R16Format& format, template <const R16Format&, int> typename Tile, int kMaxTokens>
+auto StreamTileFor(int64_t tokens) {
+  if constexpr (kMaxTokens > 1) {
+    if (tokens < kMaxTokens) return StreamTileFor<format, Tile, kMaxTokens - 1>(tokens);
+  }
+  return &Tile<format, kMaxTokens>::Run;
+}
+
+// More tokens than a tile has: tiles of nearly equal size, one after the other on each chunk, which
+// the first of them has brought into the first-level cache.
+template <const R16Format& format, template <const R16Format&, int> typename Tile, int kMaxTokens,
+          int kMostTokens>
+void RunStreamTiles(const MultiplyTask& task) {
+  static constexpr TileShape kShape = Tile<format, kMaxTokens>::kShape;
+  alignas(64) float sums[kMostTokens * kGroupRows];
+  const int64_t tiles = (task.tokens + kMaxTokens - 1) / kMaxTokens;
+  const int64_t least = task.tokens / tiles, larger = task.tokens % tiles;
+  const auto run = StreamTileFor<format, Tile, kMaxTokens>(least);
+  const auto run_larger = StreamTileFor<format, Tile, kMaxTokens>(least + 1);
+  const int64_t chunks = ChunkCount(task.cols);
+  for (int64_t row = 0; row < task.rows; row += kGroupRows) {
+    const uint8_t* chunk = task.groups + row / kGroupRows * task.group_bytes;
+    std::memset(sums, 0, task.tokens * kGroupRows * sizeof(float));
+    for (int64_t c = 0; c < chunks; ++c) {
+      const int64_t cols = c + 1 < chunks ? kChunk : task.cols - c * kChunk;
+      ChunkInput input = InputOf<kShape>(task.input, task.tokens, task.cols, c, 0);
+      float* at = sums;
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        const int64_t count = least + (tile < larger);
+        (tile < larger ? run_larger : run)(chunk, cols, input, at);
+        Advance<kShape>(count, &input);
+        at += count * kGroupRows;
+      }
+      chunk += format.chunk_bytes(kChunk);
+    }
+    StoreGroup(task, row, sums);
+  }
+}
+
+// REQUIRES: task.tokens <= kMaxTokens, the most that a unit has a tile for.
 template <const R16Format& format, template <const R16Format&, int> typename Tile, int kMaxTokens>
 void MultiplyStream(const MultiplyTask& task) {
   if constexpr (kMaxTokens > 1) {
