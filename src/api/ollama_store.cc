@@ -4,6 +4,7 @@
 #include "api/errors.h"
 #include "api/progress_stream.h"
 #include "api/routes.h"
+#include "chat/chat.h"
 
 namespace puna::api {
 namespace {
@@ -123,6 +124,10 @@ Result<store::CreateRequest> ReadCreateRequest(const Json& json) {
   fields.Read("renderer", &out.renderer);
   fields.Read("parser", &out.parser);
   fields.Read("requires", &out.requires_version);
+  PUNA_RETURN_IF_ERROR(fields.status());
+  // One that nobody can execute would be found out by the first request.
+  if (auto parsed = chat::PromptTemplate::FromGo(out.template_text.value_or("")); !parsed)
+    return WithContext(std::move(parsed).error(), "template error");
   fields.Read("quantization", &out.quantize);
   fields.Read("quantize", &out.quantize);
   PUNA_RETURN_IF_ERROR(fields.status());

@@ -127,6 +127,29 @@ std::string_view TakeWord(std::string_view* text) {
   return word;
 }
 
+// MAJOR[.MINOR[.PATCH[-PRERELEASE][+BUILD]]], with or without a v in front, as semver.org and Go
+// have it.
+bool IsSemanticVersion(std::string_view text) {
+  if (text.starts_with('v')) text.remove_prefix(1);
+  const std::string_view numbers = text.substr(0, text.find_first_of("-+"));
+  int parts = 0;
+  for (std::string_view rest = numbers;;) {
+    const size_t end = std::min(rest.find('.'), rest.size());
+    const std::string_view number = rest.substr(0, end);
+    const bool digits = std::all_of(number.begin(), number.end(),
+                                    [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (number.empty() || !digits || (number.size() > 1 && number[0] == '0')) return false;
+    ++parts;
+    if (end == rest.size()) break;
+    rest.remove_prefix(end + 1);
+  }
+  const std::string_view extra = text.substr(numbers.size());
+  const bool plain = std::all_of(extra.begin(), extra.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '+' || c == '.';
+  });
+  return parts <= 3 && plain && (extra.empty() || (parts == 3 && extra.size() > 1));
+}
+
 struct Command {
   size_t line = 0;
   std::string name;      // lower case
@@ -150,6 +173,11 @@ Status Apply(const Command& command, Modelfile* out) {
   } else if (command.name == "parser") {
     out->parser = command.value;
   } else if (command.name == "requires") {
+    if (!IsSemanticVersion(command.value)) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "(line {}): requires must be a version such as 0.14.0, not \"{}\"",
+                       command.line, command.value);
+    }
     out->requires_version = command.value;
   } else if (command.name == "draft") {
     out->draft = command.value;

@@ -42,6 +42,19 @@ ADAPTER ./lora.gguf
   EXPECT_THAT(file->adapters, ElementsAre("./lora.gguf"));
 }
 
+TEST(Modelfile, RequiresAVersion) {
+  for (const char* version : {"0.14.0", "v1.2.3", "1", "1.2", "0.6.0-rc1", "1.0.0+build.5"}) {
+    const auto file = ParseModelfile(fmt::format("FROM a\nREQUIRES {}", version));
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_EQ(version, file->requires_version);
+  }
+  for (const char* version : {"abc", "1.", "1.2.3.4", "01.2.3", "1.2-rc", "1.2.3-", "1.2.3 beta"}) {
+    const auto file = ParseModelfile(fmt::format("FROM a\nREQUIRES {}", version));
+    ASSERT_FALSE(file) << version;
+    EXPECT_THAT(file.error().message, HasSubstr("(line 2): requires must be a version"));
+  }
+}
+
 TEST(Modelfile, LineEndsAndEncodings) {
   for (const std::string& text :
        {std::string("FROM a\r\nSYSTEM b\r\n"), std::string("FROM a\rSYSTEM b"),

@@ -315,6 +315,7 @@ def create_copy_delete(server):
     contains("has not been uploaded", refused(400, stream=False, draft_files={"d.gguf": "sha256:" + "0" * 64}))
     contains("needs a type to quantize to", refused(400, imatrix={"m.gguf": digest}))
     equal("--draft-quantize requires a DRAFT model", refused(400, draft_quantize="Q8_0"))
+    contains("template error: line 1", refused(400, template="{{ .Prompt"))
     contains("ollama cloud is disabled", refused(403, remote_host="https://ollama.com"))
     equal("DRAFT cannot be used with remote models", refused(400, remote_host="https://ollama.com",
                                                              draft_files={"d.gguf": digest}))
