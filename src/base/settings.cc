@@ -91,6 +91,19 @@ constexpr Row kRows[] = {
        PUNA_ASSIGN_OR_RETURN(s->idle_timeout, ParseKeepAlive(text));
        return {};
      }},
+    {"DRAIN_TIMEOUT", false, "30s",
+     "How long running answers may go on after SIGTERM or SIGINT, such as 10s or 5m; then they are "
+     "cut off",
+     [](const std::string& text, Settings* s) -> Status {
+       PUNA_ASSIGN_OR_RETURN(s->drain_timeout, ParseKeepAlive(text));
+       return {};
+     }},
+    {"STUCK_AFTER", false, "2m",
+     "A pass through a model that takes longer is reported by /health with status 503",
+     [](const std::string& text, Settings* s) -> Status {
+       PUNA_ASSIGN_OR_RETURN(s->stuck_after, ParseKeepAlive(text));
+       return {};
+     }},
     {"PREFIX_CACHE_TOKENS", false, "0",
      "Most tokens of earlier requests that one model keeps computed; 0: as many as its cache has "
      "room for",

@@ -24,7 +24,9 @@ struct Settings {
   int64_t max_loaded_models = 0;  // 0: as many as fit
   int64_t max_queue = 512;        // waiting requests; more are answered 503
   std::chrono::nanoseconds request_timeout{};  // of one request, waiting included; 0: none
-  std::chrono::nanoseconds idle_timeout = std::chrono::minutes(5);  // of a connection; 0: none
+  std::chrono::nanoseconds idle_timeout = std::chrono::minutes(5);    // of a connection; 0: none
+  std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);  // of answers after SIGTERM
+  std::chrono::nanoseconds stuck_after = std::chrono::minutes(2);     // /health reports such passes
   int64_t prefix_cache_tokens =
       0;  // most that the prefix cache keeps; 0: what the pool has room for
   std::filesystem::path prefix_cache_dir;  // keeps shared prompts across restarts; empty: nothing

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -22,8 +23,6 @@
 
 namespace puna::cli {
 namespace {
-
-constexpr auto kDrain = std::chrono::seconds(30);
 
 std::string VariablesOf(const SettingDescription& setting, const char* quote) {
   std::string names = fmt::format("{}PUNA_{}{}", quote, setting.name, quote);
@@ -117,12 +116,15 @@ Status Serve(Settings settings, const std::string& log_file) {
           settings.models.string());
   int signal = 0;
   ::sigwait(&signals, &signal);
+  const std::chrono::nanoseconds drain =
+      std::clamp<std::chrono::nanoseconds>(settings.drain_timeout, {}, std::chrono::hours(1000));
   LogInfo("{}: no new requests, running ones may take {} s more",
-          signal == SIGINT ? "interrupted" : "asked to end", kDrain.count());
+          signal == SIGINT ? "interrupted" : "asked to end",
+          std::chrono::duration<double>(drain).count());
   ::signal(SIGINT, SIG_DFL);
   ::signal(SIGTERM, SIG_DFL);
   ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  (*server)->Shutdown(std::chrono::steady_clock::now() + kDrain);
+  (*server)->Shutdown(std::chrono::steady_clock::now() + drain);
   LogInfo("stopped");
   return {};
 }

@@ -13,6 +13,8 @@ import time
 from puna_server import ENDLESS, ROOT, Server, contains, equal, main, soon
 
 LONG = {"num_predict": 400, "temperature": 1, "seed": 3}
+# Goes on long after any test has looked, reader or not.
+FOREVER = {"num_predict": 50000, "num_ctx": 512, "grammar": ENDLESS}
 
 
 def running(server):
@@ -30,6 +32,10 @@ def raw_request(body, length=None):
     head = (f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(text) if length is None else length}\r\n\r\n")
     return head.encode() + text
+
+
+def request_forever(prompt="Tell me a story"):
+    return raw_request({"model": "mini", "prompt": prompt, "options": FOREVER})
 
 
 def connect(server, data=b""):
@@ -110,18 +116,47 @@ def clients_that_leave(server):
     reset.recv(300)
     reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
     reset.close()
-    half = connect(server, b"POST /api/generate HTTP/1.1\r\nHost: loc")  # stays half open
+    half = [connect(server, b"POST /api/generate HTTP/1.1\r\nHost: loc"),  # stay half open
+            connect(server, raw_request(body, length=100000))]
     equal(200, generate(server, "Hello").status)
     soon(lambda: running(server) == 0, "the end of abandoned requests")
-    half.close()
+    for connection in half:
+        connection.close()
+
+
+def clients_that_leave_while_they_wait(build):
+    """While the model loads, in a queue, and while a prompt is computed: those who stay go on."""
+    with Server(build, PUNA_NUM_PARALLEL="1") as server:
+        connect(server, request_forever()).close()
+        reader = connect(server, request_forever())
+        contains(b"200", reader.recv(30))
+        queue = [connect(server, request_forever()) for _ in range(3)]
+        soon(lambda: running(server) == 4, "a queue of three")
+        for connection in queue:
+            connection.close()
+        soon(lambda: running(server) == 1, "the end of the queue")
+        long_prompt = connect(server, request_forever("Tell me a story. " * 20))
+        reader.close()
+        soon(lambda: running(server) == 1, "the turn of the next")
+        long_prompt.close()
+        soon(lambda: running(server) == 0, "the end of the last")
+        equal(200, generate(server, "Hello").status)
 
 
 def a_slow_reader_stalls_nobody(server):
     slow = connect(server)
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.sendall(raw_request({"model": "mini", "prompt": "Tell me a story", "options": LONG}))
-    for _ in range(5):  # not at all, if they waited for the slow reader
+    never = connect(server, request_forever())  # is not read at all
+    soon(lambda: running(server) >= 1, "the answer that nobody reads")
+    for _ in range(5):  # not at all, if they waited for the slow readers
         equal(200, generate(server, "Hello").status)
+    pieces = server.post("/api/generate", {"model": "mini", "prompt": "Hello", "options": {
+        "num_predict": 200, "grammar": ENDLESS}}).lines()
+    equal((200, "length"), (pieces[-1]["eval_count"], pieces[-1]["done_reason"]))
+    if running(server) < 1:
+        raise AssertionError("the answer that nobody reads has ended")
+    never.close()
     answer = b""
     while b'"done":true' not in answer:
         piece = slow.recv(256)
@@ -129,6 +164,7 @@ def a_slow_reader_stalls_nobody(server):
             raise AssertionError("the slow reader's answer ends early")
         answer += piece
     slow.close()
+    soon(lambda: running(server) == 0, "the end of the answer that nobody reads")
 
 
 def ten_megabytes(server):
@@ -256,6 +292,51 @@ def a_draining_server_ends_its_answers(build):
         equal(0, server.process.wait(60))
 
 
+def a_draining_server_cuts_off_what_takes_too_long(build):
+    with Server(build, PUNA_DRAIN_TIMEOUT="200ms") as server:
+        answer = connect(server, request_forever())
+        text = answer.recv(1000)
+        server.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ConnectionResetError):
+            while piece := answer.recv(65536):
+                text += piece
+        if b'"done":true' in text:
+            raise AssertionError(text[-500:])
+        equal(0, server.process.wait(120))
+        contains("stopped", server.log_text())
+
+
+def a_second_signal_ends_at_once(build):
+    with Server(build, PUNA_DRAIN_TIMEOUT="1000h") as server:
+        answer = connect(server, request_forever())
+        answer.recv(1000)
+        server.process.send_signal(signal.SIGTERM)
+        soon(lambda: "no new requests" in server.log_text(), "draining")
+        with contextlib.suppress(OSError):  # refused, or closed unheard
+            reply = server.request("GET", "/ready")
+            raise AssertionError(f"a draining server takes new connections: {reply.status}")
+        server.process.send_signal(signal.SIGTERM)
+        equal(-signal.SIGTERM, server.process.wait(120))
+
+
+def a_stuck_pass_shows_in_health(build):
+    """For a limit that every pass exceeds."""
+    with Server(build, PUNA_STUCK_AFTER="1ns") as server:
+        def refused(path):
+            reply = server.request("GET", path)
+            return reply if reply.status == 503 else None
+
+        equal(200, server.request("GET", "/health").status)
+        answer = connect(server, request_forever())
+        health = soon(lambda: refused("/health"), "a stuck pass").json()
+        equal(("stuck", 1), (health["status"], len(health["stuck"])))
+        contains("mini", health["stuck"][0])
+        equal("stuck", soon(lambda: refused("/ready"), "a stuck pass").json()["status"])
+        answer.close()
+        soon(lambda: not refused("/health"), "the end of the passes")
+        soon(lambda: not refused("/ready"), "the end of the passes")
+
+
 def killed_while_it_loads(build):
     with Server(build) as server:
         connect(server, raw_request({"model": "mini", "prompt": "Hello", "options": LONG}))
@@ -357,7 +438,9 @@ if __name__ == "__main__":
                    clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options,
                    too_long_prompts_are_cut_only_where_the_client_set_the_limit, chats_lose_their_oldest_messages,
                    a_full_context_shifts_only_where_the_client_set_the_limit)),
-         (contextlib.nullcontext, (a_full_queue_is_refused, a_request_has_its_time, a_draining_server_ends_its_answers,
+         (contextlib.nullcontext, (a_full_queue_is_refused, a_request_has_its_time, clients_that_leave_while_they_wait,
+                                   a_draining_server_ends_its_answers, a_draining_server_cuts_off_what_takes_too_long,
+                                   a_second_signal_ends_at_once, a_stuck_pass_shows_in_health,
                                    killed_while_it_loads, prompts_on_disk_survive_restarts,
                                    killed_while_it_writes_prompts, a_full_disk_stops_nobody,
                                    no_memory_for_a_model)))
