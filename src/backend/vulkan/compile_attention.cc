@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "backend/plan_access.h"
 #include "backend/vulkan/attention_tiles.h"
 #include "backend/vulkan/plan_compiler.h"
 
@@ -148,13 +149,21 @@ CacheParams PlanCompiler::CacheFor(int cache, int64_t kv_heads, int64_t k_size, 
 }
 
 void PlanCompiler::AddStore(const View& k, const View& v, const CacheParams& cache,
-                            int64_t kv_heads, int64_t k_size, int64_t v_size, bool half) {
-  const uint32_t record = Record(StoreParams{.k = MatrixOf(k),
-                                             .v = MatrixOf(v),
-                                             .cache = cache,
-                                             .kv_heads = static_cast<uint>(kv_heads),
-                                             .k_size = static_cast<uint>(k_size),
-                                             .v_size = static_cast<uint>(v_size)});
+                            int64_t kv_heads, int64_t k_size, int64_t v_size, bool half,
+                            const RopeOp* rope) {
+  StoreParams params{.k = MatrixOf(k),
+                     .v = MatrixOf(v),
+                     .cache = cache,
+                     .kv_heads = static_cast<uint>(kv_heads),
+                     .k_size = static_cast<uint>(k_size),
+                     .v_size = static_cast<uint>(v_size)};
+  if (rope != nullptr) {
+    params.rope_table = RopeTableOf(*rope);
+    params.rope_pairs = static_cast<uint>(rope->inverse_frequency.size());
+    params.rope_offset = static_cast<uint>(rope->head_offset);
+    params.rope_interleaved = rope->kind == RopeKind::kInterleaved ? 1 : 0;
+  }
+  const uint32_t record = Record(params);
   const int64_t columns = kv_heads * (k_size + v_size);
   if (v_size > 0) {
     AddColumns("store", {kThreads, half ? 1u : 0u}, record, columns, {k, v}, {}, true);
@@ -206,11 +215,28 @@ Result<uint64_t> PlanCompiler::PositionBias(const AttentionOp& op, uint32_t* rea
   return weights_->Constants(std::move(biases));
 }
 
-Status PlanCompiler::Add(const AttentionOp& op) {
+// The rope of keys that nobody but the cache sees afterwards. One wait less in a layer: the rope of
+// the queries is not waited for by the store.
+Result<bool> PlanCompiler::AddRotatedKeys(size_t first) {
+  if (first + 1 >= plan_->ops.size()) return false;
+  const auto* rope = std::get_if<RopeOp>(&plan_->ops[first]);
+  const auto* attention = std::get_if<AttentionOp>(&plan_->ops[first + 1]);
+  if (rope == nullptr || attention == nullptr || !Same(rope->inout, attention->k) ||
+      rope->head_size != attention->k_size)
+    return false;
+  for (const View& other : {attention->q, attention->v, attention->out}) {
+    if (Overlap(other, rope->inout)) return false;
+  }
+  if (!DeadBehind(first + 1, rope->inout)) return false;
+  PUNA_RETURN_IF_ERROR(Add(*attention, rope));
+  return true;
+}
+
+Status PlanCompiler::Add(const AttentionOp& op, const RopeOp* rope) {
   bool half = false;
   const int64_t cached_v = op.v_in_k ? 0 : op.v_size;
   const CacheParams cache = CacheFor(op.cache, op.kv_heads, op.k_size, cached_v, &half);
-  if (op.k.buffer >= 0) AddStore(op.k, op.v, cache, op.kv_heads, op.k_size, cached_v, half);
+  if (op.k.buffer >= 0) AddStore(op.k, op.v, cache, op.kv_heads, op.k_size, cached_v, half, rope);
   AttentionParams params{.q = MatrixOf(op.q),
                          .result = MatrixOf(op.out),
                          .cache = cache,

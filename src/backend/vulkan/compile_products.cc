@@ -325,7 +325,9 @@ Result<size_t> PlanCompiler::AddJoined(size_t first) {
   PUNA_ASSIGN_OR_RETURN(const bool pair, AddGatedPair(first));
   if (pair) return 3;
   PUNA_ASSIGN_OR_RETURN(const bool sum, AddSumOfProduct(first));
-  return sum ? 2 : 0;
+  if (sum) return 2;
+  PUNA_ASSIGN_OR_RETURN(const bool rotated, AddRotatedKeys(first));
+  return rotated ? 2 : 0;
 }
 
 Status PlanCompiler::Add(const MatMulOp& op) {

@@ -221,6 +221,11 @@ struct StoreParams {
   uint kv_heads;
   uint k_size;
   uint v_size;
+  // As in RopeParams, of the keys: they are rotated on their way. No pairs: they are not.
+  uint rope_table;
+  uint rope_pairs;
+  uint rope_offset;
+  uint rope_interleaved;
 };
 
 struct AttentionParams {

@@ -374,19 +374,23 @@ Status PlanCompiler::Add(const MixOp& op) {
 }
 
 // Layers mostly share their frequencies; equal tables are made once per pass.
-Status PlanCompiler::Add(const RopeOp& op) {
-  const auto pairs = static_cast<uint32_t>(op.inverse_frequency.size());
+uint32_t PlanCompiler::RopeTableOf(const RopeOp& op) {
   auto table = std::ranges::find_if(compiled_.ropes, [&](const RopeTable& t) {
     return t.magnitude == op.magnitude && t.inverse_frequency == op.inverse_frequency;
   });
   if (table == compiled_.ropes.end()) {
     compiled_.ropes.push_back({op.inverse_frequency, op.magnitude, compiled_.rope_values});
-    compiled_.rope_values += 2 * pairs;
+    compiled_.rope_values += 2 * static_cast<uint32_t>(op.inverse_frequency.size());
     table = compiled_.ropes.end() - 1;
   }
+  return table->first;
+}
+
+Status PlanCompiler::Add(const RopeOp& op) {
+  const auto pairs = static_cast<uint32_t>(op.inverse_frequency.size());
   const uint32_t record =
       Record(RopeParams{.inout_rows = MatrixOf(op.inout),
-                        .table = table->first,
+                        .table = RopeTableOf(op),
                         .pairs = pairs,
                         .head_size = static_cast<uint>(op.head_size),
                         .head_offset = static_cast<uint>(op.head_offset),

@@ -141,7 +141,8 @@ class PlanCompiler {
   Status Add(const NormOp& op);
   Status Add(const MatMulOp& op);
   Status Add(const RopeOp& op);
-  Status Add(const AttentionOp& op);
+  // `rope`: of the keys, done where they are stored.
+  Status Add(const AttentionOp& op, const RopeOp* rope = nullptr);
   Status Add(const UnaryOp& op);
   Status Add(const GatedOp& op);
   Status Add(const AddOp& op);
@@ -217,10 +218,13 @@ class PlanCompiler {
   Result<size_t> AddJoined(size_t first);
   Result<bool> AddSumOfProduct(size_t first);
   Result<bool> AddGatedPair(size_t first);
+  Result<bool> AddRotatedKeys(size_t first);
   // Whether what `op` leaves in a view is read by no later one.
   bool DeadBehind(size_t op, const View& view) const;
   void AddStore(const View& k, const View& v, const CacheParams& cache, int64_t kv_heads,
-                int64_t k_size, int64_t v_size, bool half);
+                int64_t k_size, int64_t v_size, bool half, const RopeOp* rope = nullptr);
+  // First value of the table of a rope, among those of all tables.
+  uint32_t RopeTableOf(const RopeOp& op);
   bool HalfOf(const AttentionOp& op) const;
   void AddAttention(const AttentionOp& op, uint32_t record, bool half);
   CacheParams CacheOf(int64_t offset, int64_t kv_heads, int64_t k_size, int64_t v_size,

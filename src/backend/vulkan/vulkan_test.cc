@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "backend/cpu/test_networks.h"
+#include "backend/vulkan/plan_compiler.h"
 #include "tests/support/vulkan_device.h"
 
 namespace puna::backend::vulkan {
@@ -249,6 +250,52 @@ TEST_F(Vulkan, CopiedAndReleasedPages) {
     again.Fork(0, 0, 40);
     EXPECT_EQ(again.Run({{0, 1}}), original);
   }
+}
+
+struct KeyRope {
+  RopeKind kind = RopeKind::kHalves;
+  int64_t pairs = 8, offset = 0;
+  bool keys_are_read = false;  // after the attention, too
+};
+
+// One layer of attention over rotated keys, whose heads have 16 values.
+std::shared_ptr<const Plan> RotatedPlan(const KeyRope& rope) {
+  PlanBuilder b(5);
+  b.plan().vocabulary = 50;
+  const int64_t size = 16, heads = 4, kv_heads = 2, width = 40;
+  const View x = b.Buffer(width), q = b.Buffer(heads * size), k = b.Buffer(kv_heads * size);
+  const View v = b.Buffer(kv_heads * size), out = b.Buffer(heads * size);
+  b.Do(EmbedOp{b.Add(1, 50, width, 1.0f), x});
+  for (const View& view : {q, k, v}) b.Do(MatMulOp{x, view, b.Matrix(view.width, width)});
+  for (const View& view : {q, k})
+    b.Do(RopeOp{rope.kind, view, size, rope.offset, b.Frequencies(rope.pairs), 1.3f});
+  b.plan().cache_layers.push_back({kv_heads, size, size, 0});
+  b.Do(AttentionOp{q, k, v, out, 0, heads, kv_heads, size, size, 0.4f});
+  if (!rope.keys_are_read) return b.Finish(out);
+  const View both = b.Buffer(out.width + k.width);
+  b.Do(CopyHeadsOp{out, {both.buffer, 0, out.width}, 1, out.width, out.width, out.width});
+  b.Do(CopyHeadsOp{k, {both.buffer, out.width, k.width}, 1, k.width, k.width, k.width});
+  return b.Finish(both);
+}
+
+size_t Steps(const Plan& plan, const CompileOptions& options) {
+  WeightUpload weights(&plan, nullptr, 0);
+  return PlanCompiler(&plan, options, &weights, {}).Compile()->steps.size();
+}
+
+TEST_F(Vulkan, KeysAreRotatedWhereTheyAreStored) {
+  for (const RopeKind kind : {RopeKind::kInterleaved, RopeKind::kHalves}) {
+    for (const auto& [pairs, offset] : {std::pair(8, 0), {5, 0}, {3, 6}, {2, 12}}) {
+      for (const bool keys_are_read : {false, true}) {
+        const auto plan = RotatedPlan({kind, pairs, offset, keys_are_read});
+        EXPECT_LT(Compare(plan, kMixed, Options()), kFloatTolerance)
+            << int(kind) << " " << pairs << " " << offset << " " << keys_are_read;
+      }
+    }
+  }
+  // Keys that are read take a step for their rope, beside two copies.
+  EXPECT_EQ(Steps(*RotatedPlan({}), Options()) + 3,
+            Steps(*RotatedPlan({.keys_are_read = true}), Options()));
 }
 
 // Products of many input rows on matrix units, whose inputs and weights are float16: on those of
