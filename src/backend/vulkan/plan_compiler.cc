@@ -33,7 +33,7 @@ enum ElementKind : uint32_t {
   kMix
 };
 enum ReduceKind : uint32_t { kRms, kLayer, kL2, kSoftmax, kMatchLength, kCutBelow };
-enum SelectKind : uint32_t { kSelect, kSelectInPlace, kPool, kAnswer, kAnswerRows, kInput };
+enum SelectKind : uint32_t { kSelect, kSelectInPlace, kPool, kAnswer, kInput };
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -107,21 +107,20 @@ void PlanCompiler::AddInput() {
   compiled_.slots[static_cast<size_t>(input.buffer)].kind = RowKind::kTokens;
 }
 
+// Rows that are all wanted are copied by the program (VulkanProgram::RecordAnswer).
 void PlanCompiler::AddOutput() {
   compiled_.output_rows = rows_;
+  if (rows_ != RowKind::kTokens) return;
   const uint32_t record = Record(SelectParams{.source = MatrixOf(plan_->output)});
-  const int64_t columns = plan_->output.width;
-  const uint32_t kind = rows_ == RowKind::kTokens ? kAnswerRows : kAnswer;
-  const RowKind rows = rows_ == RowKind::kSegments ? RowKind::kSegments : RowKind::kOutputs;
-  compiled_.steps.push_back({.record = [=](Recorder* to, const PassShape& shape) -> Status {
-                               if (shape.rows(rows) == 0) return {};
-                               const uint32_t constants[] = {kThreads, kind};
-                               return to->Dispatch("select", constants, record,
-                                                   {Groups(columns, kThreads), shape.rows(rows)},
-                                                   0);
-                             },
-                             .reads = {plan_->output},
-                             .hidden = true});
+  const uint32_t groups = Groups(plan_->output.width, kThreads);
+  compiled_.steps.push_back(
+      {.record = [=](Recorder* to, const PassShape& shape) -> Status {
+         if (shape.outputs == 0) return {};
+         const uint32_t constants[] = {kThreads, kAnswer};
+         return to->Dispatch("select", constants, record, {groups, shape.outputs}, 0);
+       },
+       .reads = {plan_->output},
+       .hidden = true});
 }
 
 Matrix PlanCompiler::MatrixOf(const View& view) const {

@@ -123,7 +123,6 @@ struct CompiledPlan {
   bool selects_keys = false;
   AttentionNeeds attention;
   int64_t narrow_per_token = 0;  // the most values of a rank that a step needs for a token
-  int64_t answer_record = 0;
 };
 
 class PlanCompiler {

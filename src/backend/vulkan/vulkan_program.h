@@ -63,6 +63,8 @@ class VulkanProgram final : public Program {
   Result<PassShape> WritePass(const Batch& batch);
   Result<VkCommandBuffer> CommandsFor(const PassShape& shape);
   Status RecordPass(VkCommandBuffer commands, const PassShape& shape);
+  // Copies the outputs to where the host reads them, if no step does.
+  void RecordAnswer(CommandRecorder* recorder, VkCommandBuffer commands, const PassShape& shape);
   Status RunPass(const Batch& batch, std::span<float> out);
   Status FlushCopies();
   void ForgetCommands();

@@ -4,9 +4,9 @@
 
 layout(constant_id = 1) const uint kKind = 0;
 // In place: one invocation per column moves its values to lower rows, one after the other.
-// kAnswer and kAnswerRows: the outputs leave the device, all rows or those of output_rows. kInput: what
-// another device computed comes in.
-const uint kSelect = 0, kSelectInPlace = 1, kPool = 2, kAnswer = 3, kAnswerRows = 4, kInput = 5;
+// kAnswer: the outputs, rows of all tokens, leave the device. kInput: what another device computed
+// comes in.
+const uint kSelect = 0, kSelectInPlace = 1, kPool = 2, kAnswer = 3, kInput = 4;
 const uint kFirst = 2, kLast = 3;
 
 OP_RECORD(SelectParams);
@@ -40,7 +40,6 @@ void main() {
   } else if (kKind == kPool) {
     Row(p.result, row).v[column] = Pool(p, SegmentAt(row), column);
   } else {
-    const uint from = kKind == kAnswer ? row : rows.v[row];
-    Floats(h.answer + 4ul * row * p.source.width).v[column] = Row(p.source, from).v[column];
+    Floats(h.answer + 4ul * row * p.source.width).v[column] = Row(p.source, rows.v[row]).v[column];
   }
 }
