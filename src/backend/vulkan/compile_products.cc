@@ -1,5 +1,6 @@
 // Matrix products, and mixtures of experts.
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "backend/plan_access.h"
@@ -17,6 +18,7 @@ constexpr uint32_t kTileThreads = 128, kTileRows = 64, kTileTokens = 32;
 // What every device allows in each direction of a grid.
 constexpr uint32_t kMostGroups = 65535;
 constexpr uint32_t kThreads = 128, kLowRankThreads = 64;
+constexpr uint32_t kMostHalveThreads = 512, kMostHeldUnits = 8;
 
 uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + size - 1) / size); }
 
@@ -117,6 +119,20 @@ Status RecordAdapters(Recorder* to, const PassShape& shape, const Product& produ
 
 bool Aligned(const Matrix& m) { return m.address % 16 == 0 && m.stride % 4 == 0; }
 
+// How halve.comp reads rows: units of eight values that an invocation holds, 0: value by value.
+struct HeldUnits {
+  uint32_t threads = kThreads;
+  uint32_t units = 0;
+};
+
+HeldUnits HoldUnits(const Matrix& source, uint32_t row_bytes) {
+  if (!Aligned(source) || source.width % 8 != 0) return {};
+  const uint32_t units = row_bytes / 16;  // the header is one more
+  const uint32_t threads = std::clamp<uint32_t>(std::bit_ceil(units / 4), 32, kMostHalveThreads);
+  const uint32_t held = Groups(units, threads);
+  return held <= kMostHeldUnits ? HeldUnits{threads, held} : HeldUnits{};
+}
+
 }  // namespace
 
 int PlanCompiler::Halves(const View& source) {
@@ -137,9 +153,10 @@ int PlanCompiler::Halves(const View& source) {
   halves_ = {source, rows_, compiled_.steps.size()};
   const RowKind rows = rows_;
   const uint32_t record = Record(params);
+  const HeldUnits held = HoldUnits(params.source, params.row_bytes);
   compiled_.steps.push_back(
       {.record = [=](Recorder* to, const PassShape& shape) -> Status {
-         const uint32_t constants[] = {kThreads};
+         const uint32_t constants[] = {held.threads, 0, held.units};
          return to->Dispatch("halve", constants, record, {shape.rows(rows)}, 0);
        },
        .reads = {source},

@@ -391,6 +391,30 @@ TEST_P(VulkanMatrices, Ranges) {
   }
 }
 
+// Rows that an invocation holds in registers on their way to float16, and the same rows where they
+// are not aligned and read value by value. (Products per head, because lavapipe leaves loops after
+// 65535 turns, so that those of plain code must be short.)
+TEST_P(VulkanMatrices, HeldRows) {
+  for (const auto& [heads, size] : {std::pair(1, 8), {1, 520}, {8, 512}, {40, 512}}) {
+    PlanBuilder b(9);
+    b.plan().vocabulary = 50;
+    const int64_t width = heads * size, rows = 5;
+    const View in = b.Buffer(width), apart = b.Buffer(width + 1), out = b.Buffer(2 * heads * rows);
+    const View same{apart.buffer, 1, width};
+    b.Do(EmbedOp{b.Add(1, 50, width, 1.0f), in});
+    b.Do(CopyHeadsOp{in, same, 1, width, width, width});
+    const WeightId weight = b.Add(heads, rows, size, 0.2f, 0, quant::TensorType::kF16);
+    b.Do(HeadMatMulOp{in, {out.buffer, 0, heads * rows}, size, rows, weight});
+    b.Do(HeadMatMulOp{same, {out.buffer, heads * rows, heads * rows}, size, rows, weight});
+    const auto plan = b.Finish(out);
+    ExpectHalfPrecision(Compare(plan, {{{0, 17}}}, Options()), std::to_string(width));
+    const std::vector<float> values = Runner(backend_, plan, Options()).Run({{0, 17}});
+    const auto half = static_cast<size_t>(heads * rows);
+    for (size_t i = 0; i < values.size(); ++i)
+      ASSERT_EQ(values[i], values[i / (2 * half) * (2 * half) + i % half]) << width << " at " << i;
+  }
+}
+
 TEST_P(VulkanMatrices, Heads) {
   for (const int64_t stride : {24, 32}) {
     PlanBuilder b(5);
