@@ -71,6 +71,10 @@ bool IsMixer(const Op& op) {
          std::holds_alternative<DeltaOp>(op) || std::holds_alternative<WkvOp>(op);
 }
 
+bool IsLookup(const Op& op) {
+  return std::holds_alternative<EmbedOp>(op) || std::holds_alternative<AddRowOp>(op);
+}
+
 bool ChangesRows(const Op& op) {
   return std::holds_alternative<SelectRowsOp>(op) || std::holds_alternative<PoolOp>(op);
 }
@@ -226,7 +230,8 @@ int64_t CountLayers(const Plan& plan) {
 }
 
 std::vector<std::optional<PlanCut>> FindCuts(const Plan& plan) {
-  std::vector<std::optional<PlanCut>> cuts(static_cast<size_t>(CountLayers(plan)));
+  const auto layers = static_cast<size_t>(CountLayers(plan));
+  std::vector<std::optional<PlanCut>> cuts(layers + 1);
   if (plan.encoder_ops > 0) return cuts;
   std::vector<bool> shared(plan.ops.size() + 1);
   MarkShared(plan, CacheOf, &shared);
@@ -238,12 +243,12 @@ std::vector<std::optional<PlanCut>> FindCuts(const Plan& plan) {
   for (size_t i = plan.ops.size(); i-- > 0;) {
     live.StepOver(plan.ops[i]);
     behind += IsMixer(plan.ops[i]) ? 1 : 0;
-    if (behind == 0 || behind >= cuts.size() || i > last_border || shared[i] || !live.only_views())
-      continue;
+    if (behind == 0 || i > last_border || shared[i] || !live.only_views()) continue;
     std::vector<View> views = live.views();
     std::optional<PlanCut>& best = cuts[behind];
-    if (!views.empty() && (!best || WidthOf(views) < WidthOf(best->crossing)))
-      best = {i, std::move(views)};
+    if (views.empty()) continue;
+    if (behind == layers && (best || i == 0 || !IsLookup(plan.ops[i - 1]))) continue;
+    if (!best || WidthOf(views) < WidthOf(best->crossing)) best = {i, std::move(views)};
   }
   return cuts;
 }

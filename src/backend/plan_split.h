@@ -26,8 +26,8 @@ int64_t CountLayers(const Plan& plan);
 // cuts[k] leaves k of `CountLayers` layers behind the border, where the least crosses. Nullopt
 // where there is no such border: a cache layer is used on both sides (encoders beside decoders,
 // layers that read the keys of others), experts or keys would be chosen on one side for the other,
-// or the rows are not those of the batch any more. As many entries as there are layers, cuts[0] is
-// none.
+// or the rows are not those of the batch any more. cuts[0] is none, and the last one leaves all
+// layers behind the last op in front of them that looks up a row.
 std::vector<std::optional<PlanCut>> FindCuts(const Plan& plan);
 
 // The parts between the borders, which ascend and are of FindCuts. Weights keep their numbers,

@@ -1,6 +1,10 @@
 // What is on the devices is decided when a plan is compiled: from all layers downwards, the first
 // share whose weights, activations and whole cache fit into what the drivers say is free. If memory
 // runs short all the same, because others took it, a smaller share is tried.
+//
+// The order in which weights leave the devices is that of the bytes of them that a token reads: one
+// row of the embeddings, all of an ordinary layer. The output matrix is read as a layer is, but has
+// no part of the cache, which takes memory before it is read; so it is the last to go.
 #include "backend/split_backend.h"
 
 #include <algorithm>
@@ -94,9 +98,10 @@ class SplitProgram final : public Program {
   std::string Describe() const override {
     if (stages_.size() == 1) return stages_[0].program->Describe();
     std::string text = "layers:";
-    for (const auto& [part, program] : stages_)
-      text += fmt::format("{} {} on {}", text.back() == ':' ? "" : ",", part.layers,
-                          program->Describe());
+    for (const auto& [part, program] : stages_) {
+      const std::string what = part.layers > 0 ? std::to_string(part.layers) : "embeddings";
+      text += fmt::format("{} {} on {}", text.back() == ':' ? "" : ",", what, program->Describe());
+    }
     return text;
   }
 
@@ -119,16 +124,18 @@ class Divider {
   int64_t layers() const { return layers_; }
 
   // The last layers on the devices, counts[d] on device d in their order, those before on the CPU.
-  // Empty if the plan cannot be cut there.
-  std::vector<Part> Divide(const std::vector<int64_t>& counts) const {
+  // `lookups_apart`: if all layers are on devices, what they look up is not. Empty if the plan
+  // cannot be cut there.
+  std::vector<Part> Divide(const std::vector<int64_t>& counts, bool lookups_apart) const {
     std::vector<Part> parts;
     int64_t left = std::accumulate(counts.begin(), counts.end(), int64_t{0});
-    if (left < layers_) parts.push_back({kCpu, layers_ - left, nullptr});
+    if (left < layers_ || lookups_apart) parts.push_back({kCpu, layers_ - left, nullptr});
     std::vector<PlanCut> borders;
     for (size_t d = 0; d < counts.size(); ++d) {
       if (counts[d] == 0) continue;
       if (!parts.empty()) {
-        if (!cuts_[static_cast<size_t>(left)]) return {};
+        if (std::cmp_greater_equal(left, cuts_.size()) || !cuts_[static_cast<size_t>(left)])
+          return {};
         borders.push_back(*cuts_[static_cast<size_t>(left)]);
       }
       parts.push_back({static_cast<int>(d), counts[d], nullptr});
@@ -198,7 +205,7 @@ class SplitBackend final : public Backend {
     const Divider divider(std::shared_ptr<const Plan>(std::shared_ptr<const Plan>(), &plan));
     const std::vector<int64_t> room = Room(options.share);
     for (int64_t most = MostLayers(options.share, divider); most > 0; --most) {
-      const std::vector<Part> parts = divider.Divide(WholeOn(Roomiest(room), most));
+      const std::vector<Part> parts = divider.Divide(WholeOn(Roomiest(room), most), false);
       if (parts.empty()) continue;
       MemoryUse sum;
       for (const Part& part : parts)
@@ -266,9 +273,9 @@ class SplitBackend final : public Backend {
   // layers.)
   std::vector<Part> Balance(const Divider& divider, const CompileOptions& options,
                             const std::vector<int64_t>& room, std::vector<int64_t> counts,
-                            int64_t most_moved) const {
+                            int64_t most_moved, bool lookups_apart) const {
     for (int64_t moved = 0; moved <= most_moved; ++moved) {
-      std::vector<Part> parts = divider.Divide(counts);
+      std::vector<Part> parts = divider.Divide(counts, lookups_apart);
       std::vector<int64_t> spare = room;
       for (const Part& part : parts) {
         if (part.device == kCpu) continue;
@@ -289,11 +296,14 @@ class SplitBackend final : public Backend {
                            int64_t most) const {
     const std::vector<int64_t> room = Room(options.share);
     for (int64_t layers = most; layers > 0; --layers) {
-      std::vector<Part> parts =
-          Balance(divider, options, room, WholeOn(Roomiest(room), layers), /*most_moved=*/0);
-      if (parts.empty() && devices_.size() > 1)
-        parts = Balance(divider, options, room, ByRoom(layers, room), layers);
-      if (DeviceLayers(parts) > 0) return parts;
+      for (const bool lookups_apart : {false, true}) {
+        if (lookups_apart && layers < divider.layers()) continue;
+        std::vector<Part> parts = Balance(divider, options, room, WholeOn(Roomiest(room), layers),
+                                          /*most_moved=*/0, lookups_apart);
+        if (parts.empty() && devices_.size() > 1)
+          parts = Balance(divider, options, room, ByRoom(layers, room), layers, lookups_apart);
+        if (DeviceLayers(parts) > 0) return parts;
+      }
     }
     return {};
   }

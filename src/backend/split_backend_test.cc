@@ -138,6 +138,40 @@ TEST(SplitBackend, TakesAsManyLayersAsFit) {
   }
 }
 
+// Of the embeddings a token reads a row, of everything else all: they are the first to go to the
+// CPU. The output matrix is the last.
+TEST(SplitBackend, EmbeddingsLeaveTheDeviceFirstAndTheOutputMatrixLast) {
+  const Shape shape = FourLayers();
+  const auto plan = Decoder(shape), tied = Decoder([&] {
+                                      Shape one = shape;
+                                      one.tied = true;
+                                      return one;
+                                    }());
+  const auto reference = MakeBackend("reference");
+  const int64_t whole = BytesOf(*plan), layers_alone = Need(*plan, 4);
+  const int64_t table = plan->weights[0].rows * plan->weights[0].RowBytes();
+  EXPECT_EQ(LayersOnDevice(Split(whole).get(), plan), 4);
+  const auto split = Split(whole - 1);
+  Runner expected(reference.get(), plan, Options()), actual(split.get(), plan, Options());
+  EXPECT_THAT(actual.program().Describe(), StartsWith("layers: embeddings on cpu"));
+  EXPECT_THAT(actual.program().Describe(), HasSubstr(", 4 on reference"));
+  const MemoryUse use = actual.program().memory_use();
+  EXPECT_EQ(use.on_device.layers, 4);
+  EXPECT_EQ(use.on_device.kv_page, use.kv_page);
+  const int64_t row = plan->weights[0].RowBytes();  // that is left of what a part does not have
+  EXPECT_EQ(use.on_device.weights, reference->Predict(*plan, Options()).weights - table + row);
+  for (const std::vector<Piece>& batch : kMixed)
+    EXPECT_LT(Nmse(actual.Run(batch), expected.Run(batch)), 1e-11);
+  EXPECT_EQ(LayersOnDevice(Split(layers_alone).get(), plan), 4);
+  EXPECT_EQ(LayersOnDevice(Split(layers_alone - 1).get(), plan), 3);
+  // One table for both: the device needs it all the same.
+  EXPECT_EQ(LayersOnDevice(Split(BytesOf(*tied) - table).get(), tied), 3);
+  // The smallest share has the output matrix.
+  const std::vector<Plan> parts = SplitPlan(*plan, {&*FindCuts(*plan)[1], 1});
+  EXPECT_EQ(parts[0].weights.back().rows, 1);
+  EXPECT_EQ(parts[1].weights.back().rows, plan->weights.back().rows);
+}
+
 TEST(SplitBackend, SeveralDevicesShareByWhatIsFree) {
   const auto plan = Decoder(FourLayers());
   const int64_t one = Need(*plan, 1), two = Need(*plan, 2), three = Need(*plan, 3);
@@ -234,8 +268,9 @@ TEST(SplitBackend, SeveralViewsCrossSideBySide) {
 TEST(PlanSplit, WhatCrossesIsWhatIsReadBehind) {
   const auto plan = TwoStreams();
   const auto cuts = FindCuts(*plan);
-  ASSERT_EQ(cuts.size(), 3u);
-  ASSERT_TRUE(cuts[1] && cuts[2]);
+  ASSERT_EQ(cuts.size(), 4u);
+  ASSERT_TRUE(cuts[1] && cuts[2] && cuts[3]);
+  EXPECT_EQ(cuts[3]->op, 3u);  // behind what is looked up
   int64_t width = 0;
   for (const View& view : cuts[1]->crossing) width += view.width;
   EXPECT_EQ(width, 8 + 8 + 20);  // two streams, and of the wide one what is read
@@ -274,7 +309,7 @@ TEST(PlanSplit, NotWhereACacheLayerIsUsedOnBothSides) {
     b.Do(AddOp{a, out, a});
   }
   const auto cuts = FindCuts(*b.Finish(a));
-  ASSERT_EQ(cuts.size(), 3u);
+  ASSERT_EQ(cuts.size(), 4u);
   EXPECT_TRUE(cuts[1].has_value());
   EXPECT_FALSE(cuts[2].has_value());
 }

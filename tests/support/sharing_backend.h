@@ -12,10 +12,11 @@
 
 namespace puna::testing {
 
-// Somebody else's backend as a device that everything fits on.
+// Somebody else's backend as a device that everything fits on, if it is not told otherwise.
 class RoomyDevice final : public backend::Backend {
  public:
   explicit RoomyDevice(backend::Backend* inner) : inner_(inner) {}
+  int64_t room = kPlenty;
   std::string_view name() const override { return inner_->name(); }
   Result<std::unique_ptr<backend::Program>> Compile(
       std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
@@ -25,7 +26,9 @@ class RoomyDevice final : public backend::Backend {
                              const backend::CompileOptions& options) const override {
     return inner_->Predict(plan, options);
   }
-  std::vector<backend::DeviceMemory> devices() const override { return {{int64_t{1} << 40}}; }
+  std::vector<backend::DeviceMemory> devices() const override { return {{room}}; }
+
+  static constexpr int64_t kPlenty = int64_t{1} << 40;
 
  private:
   backend::Backend* inner_;
@@ -36,15 +39,26 @@ class SharingBackend final : public backend::Backend {
  public:
   explicit SharingBackend(const std::vector<backend::Backend*>& devices) {
     std::vector<std::unique_ptr<backend::Backend>> all;
-    for (backend::Backend* device : devices) all.push_back(std::make_unique<RoomyDevice>(device));
+    for (backend::Backend* device : devices) {
+      auto roomy = std::make_unique<RoomyDevice>(device);
+      devices_.push_back(roomy.get());
+      all.push_back(std::move(roomy));
+    }
     inner_ = backend::CreateSplitBackend(std::move(all), *backend::CreateBackend({.name = "cpu"}));
   }
   int64_t layers = 0;
+  bool short_of_a_byte = false;  // no device has room for all
   std::string_view name() const override { return "sharing"; }
   Result<std::unique_ptr<backend::Program>> Compile(
       std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
     backend::CompileOptions own = options;
     own.share.layers = layers;
+    for (RoomyDevice* device : devices_) {
+      const backend::MemoryUse use = device->Predict(*plan, own);
+      device->room = short_of_a_byte ? use.fixed() + use.kv_page * own.kv_pages +
+                                           use.state_slot * own.state_slots - 1
+                                     : RoomyDevice::kPlenty;
+    }
     return inner_->Compile(std::move(plan), own);
   }
   backend::MemoryUse Predict(const backend::Plan& plan,
@@ -53,6 +67,7 @@ class SharingBackend final : public backend::Backend {
   }
 
  private:
+  std::vector<RoomyDevice*> devices_;  // of inner_
   std::unique_ptr<backend::Backend> inner_;
 };
 
