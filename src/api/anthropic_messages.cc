@@ -12,7 +12,7 @@
 namespace puna::api {
 namespace {
 
-constexpr std::string_view kOwner = "MessagesRequest";
+constexpr std::string_view kMessagesRequest = "MessagesRequest";
 
 // "messages" name the place of a block that is not what it should be.
 Error WrongBlock(std::string_view what) {
@@ -264,7 +264,7 @@ Result<MessagesRequest> ReadMessagesRequest(const Json& json, bool counting) {
   GenerationRequest& request = out.generation;
   request.is_chat = true;
   int64_t max_tokens = 0;
-  Fields fields(json, kOwner);
+  Fields fields(json, kMessagesRequest);
   fields.Read("model", &request.model);
   fields.Read("stream", &out.stream);
   fields.Read("max_tokens", &max_tokens);

@@ -6,7 +6,7 @@
 namespace puna::api {
 namespace {
 
-Result<GenerationRequest> ReadRequest(const Json& json, bool* stream) {
+Result<GenerationRequest> ReadChat(const Json& json, bool* stream) {
   GenerationRequest request;
   request.is_chat = true;
   Fields fields(json, "ChatRequest");
@@ -19,7 +19,7 @@ Result<GenerationRequest> ReadRequest(const Json& json, bool* stream) {
   return request;
 }
 
-Json ResponseJson(const std::string& model, const GenerationDelta& delta, bool done) {
+Json ChatResponse(const std::string& model, const GenerationDelta& delta, bool done) {
   Json message = {{"role", "assistant"}, {"content", delta.content}};
   if (!delta.thinking.empty()) message["thinking"] = delta.thinking;
   if (!delta.tool_calls.empty()) message["tool_calls"] = ToolCallsJson(delta.tool_calls);
@@ -37,10 +37,10 @@ http::Task<void> HandleChat(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
   bool stream = true;
-  Result<GenerationRequest> request = ReadRequest(*json, &stream);
+  Result<GenerationRequest> request = ReadChat(*json, &stream);
   if (!request) co_return co_await SendError(call, request.error());
   DeltaToJson to_json = [model = request->model](const GenerationDelta& delta, bool done) {
-    return ResponseJson(model, delta, done);
+    return ChatResponse(model, delta, done);
   };
   const bool load_only = request->messages.empty();
   if (load_only) co_return co_await AnswerLoad(call, *std::move(request), std::move(to_json));

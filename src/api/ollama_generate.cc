@@ -6,7 +6,7 @@
 namespace puna::api {
 namespace {
 
-Result<GenerationRequest> ReadRequest(const Json& json, bool* stream) {
+Result<GenerationRequest> ReadGenerate(const Json& json, bool* stream) {
   GenerationRequest request;
   Fields fields(json, "GenerateRequest");
   PUNA_RETURN_IF_ERROR(ReadCommonFields(json, &fields, &request));
@@ -40,7 +40,7 @@ Result<GenerationRequest> ReadRequest(const Json& json, bool* stream) {
   return request;
 }
 
-Json ResponseJson(const std::string& model, const GenerationDelta& delta, bool done) {
+Json GenerateResponse(const std::string& model, const GenerationDelta& delta, bool done) {
   Json json = {
       {"model", model}, {"created_at", CreatedAt()}, {"response", delta.content}, {"done", done}};
   if (!delta.thinking.empty()) json["thinking"] = delta.thinking;
@@ -54,10 +54,10 @@ http::Task<void> HandleGenerate(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
   bool stream = true;
-  Result<GenerationRequest> request = ReadRequest(*json, &stream);
+  Result<GenerationRequest> request = ReadGenerate(*json, &stream);
   if (!request) co_return co_await SendError(call, request.error());
   DeltaToJson to_json = [model = request->model](const GenerationDelta& delta, bool done) {
-    return ResponseJson(model, delta, done);
+    return GenerateResponse(model, delta, done);
   };
   const bool load_only = request->prompt.empty() && !request->render_only;
   if (load_only) co_return co_await AnswerLoad(call, *std::move(request), std::move(to_json));

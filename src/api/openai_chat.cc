@@ -8,7 +8,7 @@
 namespace puna::api {
 namespace {
 
-constexpr std::string_view kOwner = "ChatCompletionRequest";
+constexpr std::string_view kChatCompletionRequest = "ChatCompletionRequest";
 
 Result<chat::ToolCall> ReadToolCall(const Json& json, std::string_view owner) {
   chat::ToolCall call;
@@ -100,15 +100,15 @@ Status ReadChatTools(const Json& json, Fields* fields, GenerationRequest* reques
   return fields->status();
 }
 
-Result<GenerationRequest> ReadRequest(const Json& json, StreamFields* stream) {
+Result<GenerationRequest> ReadChatCompletion(const Json& json, StreamFields* stream) {
   GenerationRequest request;
   request.is_chat = true;
-  Fields fields(json, kOwner);
+  Fields fields(json, kChatCompletionRequest);
   fields.Read("model", &request.model);
   fields.Read("logprobs", &request.logprobs);
   fields.Read("top_logprobs", &request.top_logprobs);
   fields.Read("_debug_render_only", &request.render_only);
-  PUNA_RETURN_IF_ERROR(ReadStreamFields(&fields, kOwner, stream));
+  PUNA_RETURN_IF_ERROR(ReadStreamFields(&fields, kChatCompletionRequest, stream));
   PUNA_RETURN_IF_ERROR(ReadChoices(&fields, &request.choices));
   if (request.top_logprobs < 0 || request.top_logprobs > 20) {
     return MakeError(ErrorCode::kInvalidArgument, "top_logprobs must be between 0 and 20");
@@ -127,7 +127,7 @@ Result<GenerationRequest> ReadRequest(const Json& json, StreamFields* stream) {
   return request;
 }
 
-std::string FinishReasonOf(const Generation& generation, size_t choice) {
+std::string ChatFinishReason(const Generation& generation, size_t choice) {
   return OpenAiFinishReason(generation.stats(choice).reason, generation.any_tool_calls(choice));
 }
 
@@ -173,7 +173,7 @@ http::Task<void> AnswerStream(Call& call, Generation& generation, AnswerHead hea
     begun[delta.choice] = true;
     if (delta.finished) {
       chunks.push_back(Chunk(head, ChunkChoice(delta.choice, Json::object(),
-                                               FinishReasonOf(generation, delta.choice))));
+                                               ChatFinishReason(generation, delta.choice))));
     }
     return chunks;
   };
@@ -185,7 +185,7 @@ Json WholeChoice(const Generation& generation, const GenerationDelta& all) {
   if (!all.thinking.empty()) message["reasoning"] = all.thinking;
   if (!all.tool_calls.empty()) message["tool_calls"] = OpenAiToolCalls(all.tool_calls);
   Json choice = {{"index", all.choice}, {"message", std::move(message)}};
-  choice["finish_reason"] = FinishReasonOf(generation, all.choice);
+  choice["finish_reason"] = ChatFinishReason(generation, all.choice);
   if (!all.logprobs.empty()) choice["logprobs"]["content"] = OpenAiLogprobs(all.logprobs);
   return choice;
 }
@@ -206,7 +206,7 @@ http::Task<void> HandleChatCompletions(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
   StreamFields stream;
-  Result<GenerationRequest> request = ReadRequest(*json, &stream);
+  Result<GenerationRequest> request = ReadChatCompletion(*json, &stream);
   if (!request) co_return co_await SendError(call, request.error());
   AnswerHead head = MakeAnswerHead(
       "chatcmpl-", stream.stream ? "chat.completion.chunk" : "chat.completion", request->model);

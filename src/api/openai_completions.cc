@@ -10,7 +10,7 @@
 namespace puna::api {
 namespace {
 
-constexpr std::string_view kOwner = "CompletionRequest";
+constexpr std::string_view kCompletionRequest = "CompletionRequest";
 constexpr size_t kMaxPrompts = 256;
 
 struct CompletionsRequest {
@@ -21,7 +21,7 @@ struct CompletionsRequest {
   bool logprobs = false;
 };
 
-Result<std::vector<tokenizer::TokenId>> ReadTokens(const Json& list) {
+Result<std::vector<tokenizer::TokenId>> ReadPromptTokens(const Json& list) {
   std::vector<tokenizer::TokenId> ids;
   for (const Json& id : list) {
     if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
@@ -48,7 +48,7 @@ Result<std::vector<GenerationRequest>> ReadPrompts(const Json& prompt,
     if (one.is_string()) {
       request.prompt = one.get<std::string>();
     } else if (one.is_array() && !one.empty()) {
-      PUNA_ASSIGN_OR_RETURN(request.prompt_tokens, ReadTokens(one));
+      PUNA_ASSIGN_OR_RETURN(request.prompt_tokens, ReadPromptTokens(one));
     } else if (!one.is_null()) {
       return MakeError(ErrorCode::kInvalidArgument,
                        "prompt must be a string, a list of strings, a list of token ids or a list "
@@ -58,10 +58,10 @@ Result<std::vector<GenerationRequest>> ReadPrompts(const Json& prompt,
   return out;
 }
 
-Result<CompletionsRequest> ReadRequest(const Json& json) {
+Result<CompletionsRequest> ReadCompletion(const Json& json) {
   CompletionsRequest out;
   GenerationRequest common;
-  Fields fields(json, kOwner);
+  Fields fields(json, kCompletionRequest);
   fields.Read("model", &common.model);
   fields.Read("suffix", &common.suffix);
   fields.Read("raw", &common.raw);
@@ -70,7 +70,7 @@ Result<CompletionsRequest> ReadRequest(const Json& json) {
   std::optional<int64_t> top_logprobs, best_of;
   fields.Read("logprobs", &top_logprobs);
   fields.Read("best_of", &best_of);
-  PUNA_RETURN_IF_ERROR(ReadStreamFields(&fields, kOwner, &out.stream));
+  PUNA_RETURN_IF_ERROR(ReadStreamFields(&fields, kCompletionRequest, &out.stream));
   PUNA_RETURN_IF_ERROR(ReadChoices(&fields, &out.choices));
   PUNA_RETURN_IF_ERROR(ReadOpenAiSampling(json, &fields, {"max_tokens"}, &common));
   common.choices = best_of.value_or(out.choices);
@@ -171,7 +171,7 @@ Json TextChoice(size_t index, TextPart part, Json finish_reason) {
   return choice;
 }
 
-std::string FinishReasonOf(const Generation& generation, size_t choice) {
+std::string TextFinishReason(const Generation& generation, size_t choice) {
   return OpenAiFinishReason(generation.stats(choice).reason, /*tool_calls=*/false);
 }
 
@@ -185,7 +185,7 @@ http::Task<void> AnswerStream(Call& call, Generation& generation, AnswerHead hea
         PartOf(request, generation, delta, !begun[delta.choice], &offsets[delta.choice]);
     begun[delta.choice] = true;
     Json finish_reason;
-    if (delta.finished) finish_reason = FinishReasonOf(generation, delta.choice);
+    if (delta.finished) finish_reason = TextFinishReason(generation, delta.choice);
     if (part.text.empty() && part.logprobs.is_null() && finish_reason.is_null()) return chunks;
     Json choices = Json::array();
     choices.push_back(TextChoice(delta.choice, std::move(part), std::move(finish_reason)));
@@ -223,7 +223,7 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, AnswerHead head
       size_t offset = 0;
       choices.push_back(TextChoice(prompt * wanted + i,
                                    PartOf(request, generation, answer, /*first=*/true, &offset),
-                                   FinishReasonOf(generation, answer.choice)));
+                                   TextFinishReason(generation, answer.choice)));
     }
   }
   Json body = head.Envelope(std::move(choices));
@@ -236,7 +236,7 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, AnswerHead head
 http::Task<void> HandleCompletions(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
-  Result<CompletionsRequest> request = ReadRequest(*json);
+  Result<CompletionsRequest> request = ReadCompletion(*json);
   if (!request) co_return co_await SendError(call, request.error());
   AnswerHead head = MakeAnswerHead("cmpl-", "text_completion", request->prompts[0].model);
   auto generation = co_await Generation::Start(call.services, request->prompts);

@@ -13,7 +13,7 @@ tl::unexpected<Error> InvalidInput() {
   return MakeError(ErrorCode::kInvalidArgument, "invalid input");
 }
 
-Result<EmbeddingInput> ReadTokens(const Json& list) {
+Result<EmbeddingInput> ReadInputTokens(const Json& list) {
   EmbeddingInput input;
   for (const Json& id : list) {
     if (!id.is_number_integer() || id < 0 || id > INT32_MAX) return InvalidInput();
@@ -31,7 +31,7 @@ Status ReadInput(const Json& json, std::vector<EmbeddingInput>* inputs) {
     if (one.is_string()) {
       inputs->push_back({one.get<std::string>(), {}});
     } else if (one.is_array() && !one.empty()) {
-      PUNA_ASSIGN_OR_RETURN(EmbeddingInput input, ReadTokens(one));
+      PUNA_ASSIGN_OR_RETURN(EmbeddingInput input, ReadInputTokens(one));
       inputs->push_back(std::move(input));
     } else {
       return InvalidInput();
@@ -40,7 +40,7 @@ Status ReadInput(const Json& json, std::vector<EmbeddingInput>* inputs) {
   return {};
 }
 
-Result<EmbeddingRequest> ReadRequest(const Json& json, bool* base64) {
+Result<EmbeddingRequest> ReadEmbeddings(const Json& json, bool* base64) {
   EmbeddingRequest request;
   std::string format = "float";
   Fields fields(json, "EmbedRequest");
@@ -75,7 +75,7 @@ http::Task<void> HandleOpenAiEmbeddings(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
   bool base64 = false;
-  Result<EmbeddingRequest> request = ReadRequest(*json, &base64);
+  Result<EmbeddingRequest> request = ReadEmbeddings(*json, &base64);
   if (!request) co_return co_await SendError(call, request.error());
   const std::string model = request->model;
   Result<EmbeddingResult> result = co_await ComputeEmbeddings(call.services, *std::move(request));

@@ -12,7 +12,7 @@
 namespace puna::api {
 namespace {
 
-constexpr std::string_view kOwner = "ResponsesRequest";
+constexpr std::string_view kResponsesRequest = "ResponsesRequest";
 
 // The turn of the assistant that an item belongs to: the last message, or a new one.
 chat::Message& AssistantTurn(std::vector<chat::Message>* messages) {
@@ -203,7 +203,7 @@ Result<ResponsesRequest> ReadResponsesRequest(const Json& json) {
   ResponsesRequest out;
   GenerationRequest& request = out.generation;
   request.is_chat = true;
-  Fields fields(json, kOwner);
+  Fields fields(json, kResponsesRequest);
   fields.Read("model", &request.model);
   fields.Read("stream", &out.stream);
   fields.Read("parallel_tool_calls", &request.parallel_tool_calls);

@@ -21,7 +21,7 @@ struct RerankRequest {
   EmbeddingRequest embedding;
 };
 
-Result<RerankRequest> ReadRequest(const Json& json) {
+Result<RerankRequest> ReadRerank(const Json& json) {
   RerankRequest request;
   Fields fields(json, "RerankRequest");
   fields.Read("model", &request.model);
@@ -122,7 +122,7 @@ Json ResultsJson(const RerankRequest& request, const EmbeddingResult& result) {
 http::Task<void> HandleRerank(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
-  Result<RerankRequest> request = ReadRequest(*json);
+  Result<RerankRequest> request = ReadRerank(*json);
   if (!request) co_return co_await SendError(call, request.error());
   const Status prepared =
       co_await OnBlockingPool(call.services, [&] { return Prepare(call.services, &*request); });

@@ -13,7 +13,6 @@ namespace {
 
 constexpr size_t kMaxNesting = 200;
 
-bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 bool IsNumberByte(char c) {
   return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
 }
@@ -56,7 +55,7 @@ JsonScanner::State JsonScanner::Feed(char c) {
       break;
   }
   text_ += c;
-  if (IsSpace(c) && expect_ != Expect::kStart) return State::kMore;
+  if (IsJsonSpace(c) && expect_ != Expect::kStart) return State::kMore;
   switch (expect_) {
     case Expect::kStart:
       return c == '{' || c == '[' ? Value(c, false) : State::kInvalid;

@@ -8,6 +8,9 @@
 
 namespace puna::chat {
 
+// White space between the parts of a JSON text (RFC 8259).
+inline bool IsJsonSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
 // Objects and arrays only. Constant work per byte; nesting beyond 200 is refused. Accepts what
 // models write and parsers refuse: raw control characters inside strings, which text() has escaped.
 class JsonScanner {

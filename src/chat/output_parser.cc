@@ -11,7 +11,7 @@
 namespace puna::chat {
 namespace {
 
-bool IsSpace(char c) {
+bool IsWhiteSpace(char c) {
   return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
 }
 
@@ -50,14 +50,14 @@ class ThinkSplitter {
         BeforeTag(c, rest);
         break;
       case State::kBeforeThinking:
-        if (IsSpace(c)) break;
+        if (IsWhiteSpace(c)) break;
         state_ = State::kThinking;
         [[fallthrough]];
       case State::kThinking:
         Thinking(c, thinking);
         break;
       case State::kAfterThinking:
-        if (IsSpace(c)) break;
+        if (IsWhiteSpace(c)) break;
         state_ = State::kDone;
         [[fallthrough]];
       case State::kDone:
@@ -69,7 +69,7 @@ class ThinkSplitter {
   void BeforeTag(char c, std::string* rest) {
     held_ += c;
     const size_t spaces = std::min(leading_spaces_, held_.size());
-    if (spaces + 1 == held_.size() && IsSpace(c)) {
+    if (spaces + 1 == held_.size() && IsWhiteSpace(c)) {
       ++leading_spaces_;
       return;
     }
@@ -107,7 +107,7 @@ class ThinkSplitter {
 };
 
 std::string_view TrimRight(std::string_view text) {
-  while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
+  while (!text.empty() && IsWhiteSpace(text.back())) text.remove_suffix(1);
   return text;
 }
 

@@ -17,7 +17,6 @@ constexpr size_t kMaxNameBytes = 512;
 // Around values that hold what would else end them.
 constexpr std::string_view kCdataOpen = "<![CDATA[", kCdataClose = "]]>";
 
-bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 bool InWord(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-';
 }
@@ -29,8 +28,8 @@ bool MayBegin(Slot slot, char c) {
 }
 
 std::string_view Trimmed(std::string_view text) {
-  while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
-  while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
+  while (!text.empty() && IsJsonSpace(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsJsonSpace(text.back())) text.remove_suffix(1);
   return text;
 }
 
@@ -213,12 +212,13 @@ PatternReader::Step PatternReader::FeedOnce(char c, std::vector<ToolCall>* calls
   const Operation& operation = program_.operations[at_];
   switch (operation.kind) {
     case Kind::kLiteral:
-      if (matched_ == 0 && IsSpace(c) && !IsSpace(operation.text[0])) return State::kReading;
+      if (matched_ == 0 && IsJsonSpace(c) && !IsJsonSpace(operation.text[0]))
+        return State::kReading;
       if (c != operation.text[matched_]) return State::kBroken;
       if (++matched_ < operation.text.size()) return State::kReading;
       return GoTo(at_ + 1, calls);
     case Kind::kWord:
-      if (captured_.empty() && IsSpace(c)) return State::kReading;
+      if (captured_.empty() && IsJsonSpace(c)) return State::kReading;
       if (InWord(c) && captured_.size() < kMaxNameBytes) {
         captured_ += c;
         return State::kReading;
@@ -265,7 +265,7 @@ PatternReader::Step PatternReader::Capture(char c, std::vector<ToolCall>* calls)
 
 PatternReader::Step PatternReader::Branch(char c, std::vector<ToolCall>* calls) {
   const Operation& operation = program_.operations[at_];
-  if (seen_.empty() && IsSpace(c)) return State::kReading;
+  if (seen_.empty() && IsJsonSpace(c)) return State::kReading;
   seen_ += c;
   bool may_grow = false;
   const PatternProgram::Branch* whole = nullptr;
@@ -296,7 +296,7 @@ PatternReader::Step PatternReader::Branch(char c, std::vector<ToolCall>* calls) 
 PatternReader::Step PatternReader::Value(char c, std::vector<ToolCall>* calls) {
   const Operation& operation = program_.operations[at_];
   if (!in_value_) {
-    if (IsSpace(c)) return State::kReading;
+    if (IsJsonSpace(c)) return State::kReading;
     if (!MayBegin(operation.slot, c)) return State::kBroken;
     json_.Reset();
     plain_ = operation.slot == Slot::kPython ? PlainScanner::OfPythonCalls()

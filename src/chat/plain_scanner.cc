@@ -5,6 +5,8 @@
 #include <cctype>
 #include <utility>
 
+#include "chat/json_scanner.h"
+
 #include "base/hex.h"
 #include "base/utf8.h"
 
@@ -14,7 +16,6 @@ namespace {
 constexpr size_t kMaxNesting = 100;
 constexpr size_t kMaxHeadBytes = 512;
 
-bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 bool BeginsName(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 bool InName(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '.' || c == '-';
@@ -89,7 +90,7 @@ class ValueParser {
 
  private:
   void SkipSpace() {
-    while (!rest_.empty() && IsSpace(rest_[0])) rest_.remove_prefix(1);
+    while (!rest_.empty() && IsJsonSpace(rest_[0])) rest_.remove_prefix(1);
   }
 
   bool Key(std::string* key) {
@@ -200,7 +201,7 @@ class ValueParser {
       ++size;
     std::string_view word = rest_.substr(0, size);
     rest_.remove_prefix(size);
-    while (!word.empty() && IsSpace(word.back())) word.remove_suffix(1);
+    while (!word.empty() && IsJsonSpace(word.back())) word.remove_suffix(1);
     if (word == "True" || word == "true") {
       *out = true;
     } else if (word == "False" || word == "false") {
@@ -253,8 +254,8 @@ PlainScanner::State PlainScanner::FeedHead(char c) {
     return State::kMore;
   }
   const bool begins = name.find_first_not_of(" \n\t\r") == name.size() - 1;
-  if (IsSpace(c) && open_.empty()) return State::kInvalid;
-  if (!IsSpace(c) && !(begins ? BeginsName(c) : InName(c))) return State::kInvalid;
+  if (IsJsonSpace(c) && open_.empty()) return State::kInvalid;
+  if (!IsJsonSpace(c) && !(begins ? BeginsName(c) : InName(c))) return State::kInvalid;
   return text_.size() > kMaxHeadBytes ? State::kInvalid : State::kMore;
 }
 

@@ -8,12 +8,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "chat/json_scanner.h"
+
 namespace puna::chat {
-namespace {
-
-bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
-
-}  // namespace
 
 ToolScanner::ToolScanner(ScannerRules rules) : rules_(std::move(rules)) {}
 
@@ -35,7 +32,7 @@ void ToolScanner::Given(std::string_view prefix) {
 
 void ToolScanner::Emit(std::string_view text, OutputDelta* delta) {
   for (const char c : text) {
-    if (IsSpace(c)) {
+    if (IsJsonSpace(c)) {
       if (!after_call_) spaces_ += c;
       continue;
     }

@@ -137,4 +137,11 @@ Status ApiClient::UploadBlob(const std::string& digest, const std::filesystem::p
   return {};
 }
 
+bool HasCapability(const Json& model, std::string_view capability) {
+  for (const Json& one : model.value("capabilities", Json::array())) {
+    if (one == capability) return true;
+  }
+  return false;
+}
+
 }  // namespace puna::cli

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -42,6 +43,10 @@ class ApiClient {
   std::string base_url_;
   std::string key_;  // shown to servers that ask for one; "": none
 };
+
+// Is `capability` ("completion", "vision", ...) among those that /api/show or /api/tags tell of a
+// model?
+bool HasCapability(const Json& model, std::string_view capability);
 
 }  // namespace puna::cli
 

@@ -49,20 +49,13 @@ Status NotInstalled(const Agent& agent) {
                    agent.title, agent.name, agent.how_to_install);
 }
 
-bool Has(const Json& model, const char* capability) {
-  for (const Json& one : model.value("capabilities", Json::array())) {
-    if (one == capability) return true;
-  }
-  return false;
-}
-
 // The model that the user names or picks among those that write text.
 Result<std::string> PickModel(const ApiClient& client, const LaunchOptions& options) {
   if (!options.model.empty()) return options.model;
   PUNA_ASSIGN_OR_RETURN(const Json tags, client.Get("/api/tags"));
   std::vector<std::string> names;
   for (const Json& model : tags.value("models", Json::array())) {
-    const bool writes = !model.contains("capabilities") || Has(model, "completion");
+    const bool writes = !model.contains("capabilities") || HasCapability(model, "completion");
     if (writes) names.push_back(JsonString(model, "name"));
   }
   if (names.empty())
@@ -104,7 +97,7 @@ Result<AgentTarget> MakeTarget(const Settings& settings, const ApiClient& client
   PUNA_ASSIGN_OR_RETURN(target.model, PickModel(client, options));
   PUNA_ASSIGN_OR_RETURN(const Json show, Describe(client, target.model, options.yes));
   target.context = ContextOf(show);
-  if (!Has(show, "tools")) {
+  if (!HasCapability(show, "tools")) {
     std::fprintf(stderr,
                  "Warning: %s was not made for calling tools, which agents need to read and change "
                  "files\n",

@@ -59,13 +59,6 @@ Result<RunOptions> CheckArguments(const RunArguments& arguments) {
   return options;
 }
 
-bool Has(const Json& show, const char* capability) {
-  for (const Json& one : show.value("capabilities", Json::array())) {
-    if (one == capability) return true;
-  }
-  return false;
-}
-
 // A model that is not there is pulled.
 Result<Json> ShowModel(const ApiClient& client, const std::string& model, bool insecure) {
   auto shown = client.Post("/api/show", {{"model", model}});
@@ -146,8 +139,8 @@ Status Run(const Settings& settings, RunOptions options) {
                                  : ServerAccess::Connect(settings));
   const ApiClient& client = server.client();
   PUNA_ASSIGN_OR_RETURN(const Json show, ShowModel(client, options.model, options.insecure));
-  if (options.think.empty() && Has(show, "thinking")) options.think = "true";
-  if (Has(show, "embedding") && !Has(show, "completion")) {
+  if (options.think.empty() && HasCapability(show, "thinking")) options.think = "true";
+  if (HasCapability(show, "embedding") && !HasCapability(show, "completion")) {
     if (prompt.empty()) {
       return MakeError(ErrorCode::kInvalidArgument,
                        "embedding models require input text. Usage: puna run {} \"your text here\"",

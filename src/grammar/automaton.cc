@@ -11,8 +11,6 @@
 namespace puna::grammar {
 namespace {
 
-size_t Index(int32_t id) { return static_cast<size_t>(id); }
-
 // Lists of things by state, built in two passes.
 class ByState {
  public:

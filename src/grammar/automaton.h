@@ -20,6 +20,9 @@ namespace puna::grammar {
 using StateId = int32_t;
 using RuleId = int32_t;
 
+// An id that is not -1, as an index.
+inline size_t Index(int32_t id) { return static_cast<size_t>(id); }
+
 // What is known of a state that reads the characters of a string or of free text: the shortcut that
 // keeps most of a vocabulary out of the walk (see mask_cache.h).
 struct TextRun {

@@ -8,11 +8,10 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "grammar/automaton.h"
 
 namespace puna::grammar {
 namespace {
-
-size_t Index(int32_t id) { return static_cast<size_t>(id); }
 
 tl::unexpected<Error> TooLarge() {
   return MakeError(ErrorCode::kInvalidArgument,

@@ -17,8 +17,8 @@
 namespace puna::grammar {
 namespace {
 
-constexpr size_t kMaxBytes = size_t{1} << 20;
-constexpr int kMaxDepth = 200;
+constexpr size_t kMaxGbnfBytes = size_t{1} << 20;
+constexpr int kMaxGbnfDepth = 200;
 constexpr int64_t kMaxCount = 1'000'000'000;
 
 bool IsNameChar(char c) {
@@ -31,9 +31,9 @@ class GbnfReader {
   GbnfReader(std::string_view text, Expressions* out) : text_(text), out_(out) {}
 
   Result<ExprId> Run() {
-    if (text_.size() > kMaxBytes) {
+    if (text_.size() > kMaxGbnfBytes) {
       return MakeError(ErrorCode::kInvalidArgument, "the grammar has {} bytes, the limit is {}",
-                       text_.size(), kMaxBytes);
+                       text_.size(), kMaxGbnfBytes);
     }
     SkipSpace(true);
     while (!AtEnd()) PUNA_RETURN_IF_ERROR(ReadRule());
@@ -122,7 +122,7 @@ class GbnfReader {
   }
 
   Result<ExprId> ReadChoice(int depth, bool nested) {
-    if (depth > kMaxDepth) return Fail("more than {} levels of parentheses", kMaxDepth);
+    if (depth > kMaxGbnfDepth) return Fail("more than {} levels of parentheses", kMaxGbnfDepth);
     std::vector<ExprId> choices;
     while (true) {
       PUNA_ASSIGN_OR_RETURN(const ExprId sequence, ReadSequence(depth, nested));

@@ -16,8 +16,8 @@
 namespace puna::grammar {
 namespace {
 
-constexpr int64_t kMaxWork = 20'000'000;
-constexpr size_t kMaxDepth = 500;
+constexpr int64_t kMaxOrderWork = 20'000'000;
+constexpr size_t kMaxOrderDepth = 500;
 // The search keeps a little of the stack for every value.
 constexpr int kMaxValues = 4000;
 
@@ -76,7 +76,7 @@ class ValueReader : public nlohmann::json_sax<Json> {
     return &open_.back()->members.back().second;
   }
   bool Open(Value::Kind kind) {
-    if (open_.size() >= kMaxDepth) {
+    if (open_.size() >= kMaxOrderDepth) {
       error_ = "nested too deeply";
       return false;
     }
@@ -111,7 +111,7 @@ class Search {
     });
     return accepted;
   }
-  bool gave_up() const { return stepper_.work() > kMaxWork || stepper_.overflowed(); }
+  bool gave_up() const { return stepper_.work() > kMaxOrderWork || stepper_.overflowed(); }
 
  private:
   // Called with the configurations behind what was written; true ends the search.

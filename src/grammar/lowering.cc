@@ -38,7 +38,7 @@ std::string Utf8(char32_t c) {
 }
 
 // Expressions nested deeper than this come from hostile input only; readers have tighter limits.
-constexpr int kMaxDepth = 2000;
+constexpr int kMaxLoweringDepth = 2000;
 
 class Lowering {
  public:
@@ -56,7 +56,7 @@ class Lowering {
     }
     if (too_deep_) {
       return MakeError(ErrorCode::kInvalidArgument, "the grammar is nested deeper than {} levels",
-                       kMaxDepth);
+                       kMaxLoweringDepth);
     }
     return out_.Build(start);
   }
@@ -81,7 +81,7 @@ class Lowering {
 
   // Makes every text of `id` lead from `from` to `to`.
   void Build(ExprId id, StateId from, StateId to, int depth) {
-    if (depth > kMaxDepth) too_deep_ = true;
+    if (depth > kMaxLoweringDepth) too_deep_ = true;
     if (too_deep_ || out_.too_large()) return;
     const Expressions::Node& node = expressions_.node(id);
     switch (node.kind) {

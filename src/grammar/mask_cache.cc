@@ -7,13 +7,13 @@
 namespace puna::grammar {
 namespace {
 
-constexpr size_t kMaxBytes = size_t{64} << 20;
+constexpr size_t kMaxMaskBytes = size_t{64} << 20;
 // Local sets beyond this many have no table: they are computed again each time.
 constexpr size_t kMaxTables = 16'384;
 // With more places than this behind a few letters, walking is no slower than looking ahead.
 constexpr size_t kMaxWordPlaces = 100;
 // A mask that is not made after so many configurations would take seconds.
-constexpr int64_t kMaxWork = 50'000'000;
+constexpr int64_t kMaxMaskWork = 50'000'000;
 // Beyond this many tokens a mask is smaller than a list.
 constexpr size_t kLongestList = 2048;
 // The set of both roots, which is where every token begins.
@@ -166,7 +166,7 @@ void MaskCache::Walk(TokenTrie::NodeId node, LocalId start, std::vector<TokenRan
     }
     const Closure& closure = locals_[static_cast<size_t>(local)].closure;
     if (closure.complete) rests->push_back(n);
-    if (closure.reading.empty() || stepper_.work() > kMaxWork) {
+    if (closure.reading.empty() || stepper_.work() > kMaxMaskWork) {
       n = after;
       continue;
     }
@@ -272,7 +272,7 @@ const MaskCache::Partial& MaskCache::Find(SetId set, StateId state) {
 Status MaskCache::AddAllowed(std::span<const Config> kernel, const Frames& frames,
                              std::span<uint64_t> mask) {
   const std::lock_guard lock(mutex_);
-  if (bytes_ > kMaxBytes || stepper_.work() > kMaxWork / 2) Forget();
+  if (bytes_ > kMaxMaskBytes || stepper_.work() > kMaxMaskWork / 2) Forget();
   struct Task {
     SetId set;
     Config config;
@@ -292,7 +292,7 @@ Status MaskCache::AddAllowed(std::span<const Config> kernel, const Frames& frame
     tasks.push_back(
         {partial.rests, {frames.then(task.config.frame), frames.below(task.config.frame)}});
   }
-  if (stepper_.overflowed() || stepper_.work() > kMaxWork) {
+  if (stepper_.overflowed() || stepper_.work() > kMaxMaskWork) {
     Forget();
     return MakeError(ErrorCode::kResourceExhausted,
                      "the grammar is too ambiguous: too many ways to read the text at once");

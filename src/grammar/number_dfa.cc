@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
+#include "grammar/automaton.h"
+
 namespace puna::grammar {
 namespace {
-
-size_t Index(int32_t id) { return static_cast<size_t>(id); }
 
 // States by a key of three numbers, made when first asked for.
 class DfaBuilder {

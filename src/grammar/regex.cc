@@ -16,8 +16,8 @@
 namespace puna::grammar {
 namespace {
 
-constexpr size_t kMaxBytes = 64 * 1024;
-constexpr int kMaxDepth = 200;
+constexpr size_t kMaxPatternBytes = 64 * 1024;
+constexpr int kMaxPatternDepth = 200;
 constexpr size_t kMaxNfaStates = 200'000;
 constexpr int64_t kMaxCount = 1'000'000'000;
 
@@ -60,9 +60,9 @@ class RegexReader {
   explicit RegexReader(std::string_view text) : text_(text) {}
 
   Result<size_t> Run() {
-    if (text_.size() > kMaxBytes) {
+    if (text_.size() > kMaxPatternBytes) {
       return MakeError(ErrorCode::kInvalidArgument, "the pattern has {} bytes, the limit is {}",
-                       text_.size(), kMaxBytes);
+                       text_.size(), kMaxPatternBytes);
     }
     PUNA_ASSIGN_OR_RETURN(const size_t root, ReadChoice(0));
     if (!AtEnd()) return Fail("unmatched \")\"");
@@ -111,7 +111,7 @@ class RegexReader {
   }
 
   Result<size_t> ReadChoice(int depth) {
-    if (depth > kMaxDepth) return Fail("more than {} levels of parentheses", kMaxDepth);
+    if (depth > kMaxPatternDepth) return Fail("more than {} levels of parentheses", kMaxPatternDepth);
     std::vector<size_t> choices;
     while (true) {
       std::vector<size_t> parts;

@@ -11,8 +11,8 @@ namespace puna::grammar {
 namespace {
 
 constexpr size_t kMaxCases = 500;
-constexpr int64_t kMaxWork = 200'000;
-constexpr int kMaxDepth = 200;
+constexpr int64_t kMaxCaseWork = 200'000;
+constexpr int kMaxCaseDepth = 200;
 
 constexpr std::string_view kAnnotations[] = {
     "$schema",       "$id",      "$anchor",     "$defs",           "definitions",
@@ -87,7 +87,7 @@ Result<Cases> SchemaCases::Multiply(const Cases& a, const Cases& b) {
     for (const Case& y : b) {
       ++work_;
       if (auto both = Both(x, y)) out.push_back(*std::move(both));
-      if (out.size() > kMaxCases || work_ > kMaxWork) {
+      if (out.size() > kMaxCases || work_ > kMaxCaseWork) {
         return MakeError(ErrorCode::kInvalidArgument,
                          "the schema is too complex: its alternatives multiply to more than {}",
                          kMaxCases);
@@ -116,7 +116,7 @@ Result<Cases> SchemaCases::OfLiteral(Literal literal, int depth) {
     return MakeError(ErrorCode::kInvalidArgument, "schema, {}: expected an object, true or false",
                      document_->PlaceOf(schema));
   }
-  if (depth > kMaxDepth)
+  if (depth > kMaxCaseDepth)
     return MakeError(ErrorCode::kInvalidArgument, "the schema combines schemas too deeply");
   if (std::find(open_.begin(), open_.end(), literal) != open_.end()) {
     return MakeError(ErrorCode::kInvalidArgument, "schema, {}: a reference leads back to itself",
@@ -138,7 +138,7 @@ Result<Cases> SchemaCases::OfObject(const Json& schema, int depth) {
                   [&](std::string_view keyword) { return schema.contains(std::string(keyword)); });
   const ScopedCount collecting(asks ? &collecting_ : nullptr);
   for (const auto& [keyword, value] : schema.items()) {
-    if (++work_ > kMaxWork)
+    if (++work_ > kMaxCaseWork)
       return MakeError(ErrorCode::kInvalidArgument, "the schema is too complex");
     // Another vocabulary could give the keywords another meaning.
     if (keyword == "$schema" &&

@@ -8,10 +8,6 @@
 namespace puna::model {
 namespace {
 
-void Unary(PlanBuilder* plan, Activation activation, View inout) {
-  plan->Add(backend::UnaryOp{.activation = activation, .in = inout, .out = inout});
-}
-
 // Queries and keys of length 1.
 void UnitHeads(PlanBuilder* plan, int64_t size, View inout) {
   plan->Add(backend::NormOp{.kind = NormKind::kL2,
@@ -86,7 +82,7 @@ void ProjectRates(PlanBuilder* plan, int64_t layer, const DeltaNetConfig& config
     plan->Linear(plan->Name(layer, "ssm_beta"), in, beta, false);
     plan->Linear(plan->Name(layer, "ssm_alpha"), in, decay, false);
   }
-  Unary(plan, Activation::kSigmoid, beta);
+  ActivateInPlace(plan, Activation::kSigmoid, beta);
   plan->Add(
       backend::AffineOp{.in = decay,
                         .out = decay,
@@ -117,7 +113,7 @@ View KimiPart(PlanBuilder* plan, int64_t layer, const DeltaNetConfig& config, co
   const View out = plan->Scratch(fmt::format("delta_{}", name), width);
   Convolve(plan, plan->Name(layer, fmt::format("ssm_conv1d_{}", name)), {config.kernel, 1, width},
            config.kernel, projected, out);
-  Unary(plan, Activation::kSilu, out);
+  ActivateInPlace(plan, Activation::kSilu, out);
   return out;
 }
 
@@ -142,7 +138,7 @@ View KimiDelta(PlanBuilder* plan, int64_t layer, const DeltaNetConfig& config, V
       .in = op.decay, .out = op.decay, .bias = plan->Vector(bias, op.decay.width)});
   op.beta = plan->Scratch("delta_beta", config.heads);
   plan->Linear(plan->Name(layer, "ssm_beta"), in, op.beta, false);
-  Unary(plan, Activation::kSigmoid, op.beta);
+  ActivateInPlace(plan, Activation::kSigmoid, op.beta);
   op.rate = plan->FlatMatrix(plan->Name(layer, "ssm_a"), 1, config.heads);
   const View out = Attend(plan, config, op);
   const View gate = ThroughNarrow(plan, layer, config, 'g', in);
@@ -163,7 +159,7 @@ View DeltaNetBlock(PlanBuilder* plan, int64_t layer, const DeltaNetConfig& confi
   const View qkv = plan->Scratch("delta_qkv", qkv_in.width);
   Convolve(plan, plan->Name(layer, "ssm_conv1d"), {config.kernel, qkv.width}, config.kernel, qkv_in,
            qkv);
-  Unary(plan, Activation::kSilu, qkv);
+  ActivateInPlace(plan, Activation::kSilu, qkv);
   op.q = {qkv.buffer, 0, keys};
   op.k = {qkv.buffer, keys, keys};
   op.v = {qkv.buffer, 2 * keys, values};

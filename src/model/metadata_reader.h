@@ -28,6 +28,7 @@ inline constexpr IntegerRange kHiddenRange = {1, int64_t{1} << 24};    // feed_f
 inline constexpr IntegerRange kHeadRange = {1, int64_t{1} << 14};      // heads
 inline constexpr IntegerRange kHeadSizeRange = {1, int64_t{1} << 14};  // values per head
 inline constexpr IntegerRange kExpertRange = {0, int64_t{1} << 14};
+inline constexpr IntegerRange kConvolutionRange = {2, 1024};  // tokens that a convolution sees
 inline constexpr IntegerRange kContextRange = {1, int64_t{1} << 31};  // tokens
 inline constexpr IntegerRange kVocabularyRange = {1, int64_t{1} << 26};
 

@@ -79,4 +79,8 @@ void Convolve(PlanBuilder* plan, const std::string& name, std::initializer_list<
   plan->Add(op);
 }
 
+void ActivateInPlace(PlanBuilder* plan, Activation activation, View inout) {
+  plan->Add(backend::UnaryOp{.activation = activation, .in = inout, .out = inout});
+}
+
 }  // namespace puna::model

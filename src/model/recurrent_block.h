@@ -35,6 +35,8 @@ void ChannelMix(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& confi
 // `dims`, with "<name>.bias" if it exists. Input and output lie apart.
 void Convolve(PlanBuilder* plan, const std::string& name, std::initializer_list<int64_t> dims,
               int64_t kernel, View in, View out);
+// inout = activation(inout)
+void ActivateInPlace(PlanBuilder* plan, Activation activation, View inout);
 
 }  // namespace puna::model
 

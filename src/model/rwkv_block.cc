@@ -25,10 +25,6 @@ void Lerp(PlanBuilder* plan, View in, View difference, WeightId weight, View out
   plan->Add(backend::AddOp{.a = out, .b = in, .out = out});
 }
 
-void Unary(PlanBuilder* plan, Activation activation, View inout) {
-  plan->Add(backend::UnaryOp{.activation = activation, .in = inout, .out = inout});
-}
-
 WeightId MixtureBias(PlanBuilder* plan, int64_t layer, int64_t index, int64_t width) {
   const std::string fused = plan->Name(layer, "time_mix_lerp_fused.weight");
   if (plan->Has(fused))
@@ -47,7 +43,7 @@ View Mixtures(PlanBuilder* plan, int64_t layer, const RwkvConfig& config, View i
        mixed);
   const View narrow = plan->Scratch("rwkv_narrow", 5 * config.mix_rank);
   plan->Linear(plan->Name(layer, "time_mix_w1"), mixed, narrow);
-  Unary(plan, Activation::kTanh, narrow);
+  ActivateInPlace(plan, Activation::kTanh, narrow);
   const View all = plan->Scratch("rwkv_mixtures", 5 * width);
   for (int64_t i = 0; i < 5; ++i) {
     const View out{all.buffer, i * width, width};
@@ -68,7 +64,7 @@ View Mixtures(PlanBuilder* plan, int64_t layer, const RwkvConfig& config, View i
 View Decay(PlanBuilder* plan, int64_t layer, const RwkvConfig& config, View in) {
   const View narrow = plan->Scratch("rwkv_decay_narrow", config.decay_rank);
   plan->Linear(plan->Name(layer, "time_mix_decay_w1"), in, narrow);
-  Unary(plan, Activation::kTanh, narrow);
+  ActivateInPlace(plan, Activation::kTanh, narrow);
   const View decay = plan->Scratch("rwkv_decay", in.width);
   plan->Add(backend::MatMulOp{
       .in = narrow,
@@ -76,9 +72,9 @@ View Decay(PlanBuilder* plan, int64_t layer, const RwkvConfig& config, View in) 
       .weight =
           plan->Matrix(plan->Name(layer, "time_mix_decay_w2.weight"), config.decay_rank, in.width),
       .bias = plan->Vector(plan->Name(layer, "time_mix_decay.weight"), in.width)});
-  Unary(plan, Activation::kExp, decay);
+  ActivateInPlace(plan, Activation::kExp, decay);
   plan->Add(backend::ScaleOp{.inout = decay, .scale = -1});
-  Unary(plan, Activation::kExp, decay);
+  ActivateInPlace(plan, Activation::kExp, decay);
   return decay;
 }
 
@@ -130,7 +126,7 @@ void ChannelMix(PlanBuilder* plan, int64_t layer, const FeedForwardConfig& confi
        mixed);
   const View hidden = plan->Scratch("gate_up", config.hidden);
   plan->Linear(plan->Name(layer, "channel_mix_key"), mixed, hidden);
-  Unary(plan, Activation::kReluSquared, hidden);
+  ActivateInPlace(plan, Activation::kReluSquared, hidden);
   plan->Linear(plan->Name(layer, "channel_mix_value"), hidden, out);
   plan->Add(
       backend::GatedOp{.activation = Activation::kSigmoid, .gate = gate, .up = out, .out = out});

@@ -14,7 +14,7 @@ namespace puna::registry {
 namespace {
 
 constexpr int64_t kChunkBytes = 100 << 20;
-constexpr int kTries = 6;
+constexpr int kPushTries = 6;
 
 std::string Md5(std::string_view bytes) {
   std::string digest(16, '\0');
@@ -183,7 +183,7 @@ Status Registry::Push(const store::ModelName& name, bool insecure,
     PUNA_ASSIGN_OR_RETURN(const std::filesystem::path blob, store_->BlobPath(layer.digest));
     Status sent;
     // An upload that broke is begun anew: registries forget what came of it.
-    for (int i = 0; i < kTries; ++i) {
+    for (int i = 0; i < kPushTries; ++i) {
       sent = BlobUpload(session, layer, blob, progress).Run();
       if (sent || sent.error().code != ErrorCode::kUnavailable) break;
     }

@@ -8,7 +8,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr int kTries = 6;  // of a part, without a byte of progress in between
+constexpr int kPartTries = 6;  // of a part, without a byte of progress in between
 // A connection with less than this share of what the others get is made anew, so that one bad route
 // does not hold up the end.
 constexpr double kSlowShare = 0.1;
@@ -177,7 +177,7 @@ Status Transfer::FetchPart(Part& part) {
     // A cut by our own hand looks like a cancelled transfer.
     if (stopping() || (IsFinal(fetched.error()) && failures > 0)) return fetched;
     failures = part.done.load() > before ? 0 : failures + 1;
-    if (failures == kTries) return fetched;
+    if (failures == kPartTries) return fetched;
     if (!Sleep(options_.retry_unit * (1 << std::min(failures, 5)))) return Cancelled();
     // Not found and denied are what an expired address answers, so one new look is worth it.
     if (const auto renewed = Renew(generation); !renewed && IsFinal(renewed.error()))

@@ -5,14 +5,12 @@
 namespace puna::model::arch {
 namespace {
 
-constexpr IntegerRange kKernelRange = {2, 1024};
-
 DeltaNetConfig ReadDeltaNet(MetadataReader& in) {
   DeltaNetConfig net;
   net.heads = in.Integer("ssm.time_step_rank", kHeadRange);
   net.k_heads = in.Integer("ssm.group_count", kHeadRange);
   net.size = in.Integer("ssm.state_size", kHeadSizeRange);
-  net.kernel = in.Integer("ssm.conv_kernel", kKernelRange);
+  net.kernel = in.Integer("ssm.conv_kernel", kConvolutionRange);
   const int64_t inner = in.Integer("ssm.inner_size", kHiddenRange);
   if (in.ok() && inner != net.heads * net.size) {
     in.Fail({ErrorCode::kCorrupt,
@@ -72,7 +70,7 @@ ModelConfig KimiLinear(MetadataReader& in) {
   DeltaNetConfig net;
   net.heads = net.k_heads = config.layers[0].attention.heads;
   net.size = in.Integer("kda.head_dim", kHeadSizeRange);
-  net.kernel = in.Integer("ssm.conv_kernel", kKernelRange);
+  net.kernel = in.Integer("ssm.conv_kernel", kConvolutionRange);
   net.decay_per_key = true;
   for (LayerConfig& layer : config.layers) {
     AttentionConfig& attention = layer.attention;

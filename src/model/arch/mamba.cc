@@ -8,12 +8,11 @@ namespace {
 // Larger than anything that exists; products of two fit int64.
 constexpr IntegerRange kInnerRange = {1, int64_t{1} << 20};
 constexpr IntegerRange kStateRange = {1, int64_t{1} << 16};
-constexpr IntegerRange kKernelRange = {2, 1024};
 
 MambaConfig ReadMamba(MetadataReader& in) {
   MambaConfig mamba;
   mamba.inner = mamba.heads = in.Integer("ssm.inner_size", kInnerRange);
-  mamba.kernel = in.Integer("ssm.conv_kernel", kKernelRange);
+  mamba.kernel = in.Integer("ssm.conv_kernel", kConvolutionRange);
   mamba.state = in.Integer("ssm.state_size", kStateRange);
   mamba.rank = in.Integer("ssm.time_step_rank", kInnerRange);
   return mamba;
@@ -24,7 +23,7 @@ Mamba2Config ReadMamba2(MetadataReader& in) {
   mamba.inner = in.Integer("ssm.inner_size", kInnerRange);
   mamba.heads = in.Integer("ssm.time_step_rank", kInnerRange);
   mamba.groups = in.Integer("ssm.group_count", kInnerRange);
-  mamba.kernel = in.Integer("ssm.conv_kernel", kKernelRange);
+  mamba.kernel = in.Integer("ssm.conv_kernel", kConvolutionRange);
   mamba.state = in.Integer("ssm.state_size", kStateRange);
   return mamba;
 }
@@ -135,7 +134,8 @@ ModelConfig Plamo2(MetadataReader& in) {
 // A convolution of a few tokens in place of the attention.
 ModelConfig Lfm2Moe(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves, .optional_blocks = true});
-  ReplaceHeadless(ShortConvolutionConfig{in.Integer("shortconv.l_cache", kKernelRange)}, &config);
+  ReplaceHeadless(ShortConvolutionConfig{in.Integer("shortconv.l_cache", kConvolutionRange)},
+                  &config);
   RequireHeadNorms(&config);
   // Files of Ollama's own converter use the usual name.
   if (in.file().FindTensor("token_embd_norm.weight") != nullptr)

@@ -23,9 +23,9 @@ struct Field {
 };
 
 // Walks through the fields of a message. Groups, which nobody writes any more, are errors.
-class Message {
+class WireMessage {
  public:
-  explicit Message(std::string_view bytes) : rest_(bytes) {}
+  explicit WireMessage(std::string_view bytes) : rest_(bytes) {}
   bool done() const { return rest_.empty(); }
 
   Result<Field> Next() {
@@ -80,7 +80,7 @@ Status ReadPiece(std::string_view bytes, TokenizerDraft* draft) {
   std::string text;
   float score = 0;
   uint64_t type = 1;
-  for (Message piece(bytes); !piece.done();) {
+  for (WireMessage piece(bytes); !piece.done();) {
     PUNA_ASSIGN_OR_RETURN(const Field field, piece.Next());
     if (field.number == 1) text = field.bytes;
     if (field.number == 2) {
@@ -102,7 +102,7 @@ Status ReadTrainer(std::string_view bytes, TokenizerDraft* draft) {
       {40, "unknown"}, {41, "bos"}, {42, "eos"}, {43, "padding"}};
   constexpr uint64_t kModelType = 3, kUnigram = 1;
   uint64_t type = kUnigram;
-  for (Message trainer(bytes); !trainer.done();) {
+  for (WireMessage trainer(bytes); !trainer.done();) {
     PUNA_ASSIGN_OR_RETURN(const Field field, trainer.Next());
     if (field.number == kModelType) type = field.value;
     for (const auto& [number, name] : kIds) {
@@ -116,7 +116,7 @@ Status ReadTrainer(std::string_view bytes, TokenizerDraft* draft) {
 }
 
 Status ReadNormalizer(std::string_view bytes, TokenizerDraft* draft) {
-  for (Message normalizer(bytes); !normalizer.done();) {
+  for (WireMessage normalizer(bytes); !normalizer.done();) {
     PUNA_ASSIGN_OR_RETURN(const Field field, normalizer.Next());
     if (field.number == 2) draft->charsmap.assign(field.bytes.begin(), field.bytes.end());
     if (field.number == 3) draft->flags["add_space_prefix"] = field.value != 0;
@@ -132,7 +132,7 @@ Result<TokenizerDraft> ParseSentencePiece(std::string_view bytes) {
   draft.model = "t5";
   draft.ids = {{"unknown", 0}, {"bos", 1}, {"eos", 2}};  // the defaults of the format
   draft.flags = {{"add_space_prefix", true}, {"remove_extra_whitespaces", true}};
-  for (Message model(bytes); !model.done();) {
+  for (WireMessage model(bytes); !model.done();) {
     PUNA_ASSIGN_OR_RETURN(const Field field, model.Next());
     if (field.number == 1) PUNA_RETURN_IF_ERROR(ReadPiece(field.bytes, &draft));
     if (field.number == 2) PUNA_RETURN_IF_ERROR(ReadTrainer(field.bytes, &draft));
