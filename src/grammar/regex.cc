@@ -111,7 +111,8 @@ class RegexReader {
   }
 
   Result<size_t> ReadChoice(int depth) {
-    if (depth > kMaxPatternDepth) return Fail("more than {} levels of parentheses", kMaxPatternDepth);
+    if (depth > kMaxPatternDepth)
+      return Fail("more than {} levels of parentheses", kMaxPatternDepth);
     std::vector<size_t> choices;
     while (true) {
       std::vector<size_t> parts;
