@@ -111,9 +111,8 @@ Status CheckGgufs(std::vector<fs::path>* files) {
     const bool belongs = path.extension() == ".safetensors" || path.extension() == ".json" ||
                          path.extension() == ".jinja" || path.extension() == ".model";
     if (!belongs) {
-      auto file = gguf::File::Open(path);
-      if (!file) return WithContext(std::move(file).error(), path.string());
-      PUNA_ASSIGN_OR_RETURN(parts, PartsOf(path, **file));
+      PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
+      PUNA_ASSIGN_OR_RETURN(parts, PartsOf(path, *file));
     }
     for (const fs::path& part : parts) {
       if (std::find(all.begin(), all.end(), part) == all.end()) all.push_back(part);

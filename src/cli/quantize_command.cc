@@ -61,19 +61,18 @@ Status Run(QuantizeCommand command) {
     command.options.imatrix_file = command.imatrix;
   }
   PUNA_ASSIGN_OR_RETURN(const store::FileType* type, store::FindWritableFileType(command.type));
-  auto file = gguf::File::Open(command.in);
-  if (!file) return WithContext(std::move(file).error(), command.in);
-  if (command.dry_run) return PrintPlan(**file, *type, command.options);
+  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(command.in));
+  if (command.dry_run) return PrintPlan(*file, *type, command.options);
   PUNA_RETURN_IF_ERROR(CheckDifferent(command.in, command.out));
 
   const auto started = std::chrono::steady_clock::now();
   ProgressLines progress;
   const InterruptScope interrupt;
   const std::string status =
-      fmt::format("quantizing {} model to {}", store::FileTypeName(**file), type->name);
+      fmt::format("quantizing {} model to {}", store::FileTypeName(*file), type->name);
   PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(command.out));
   PUNA_RETURN_IF_ERROR(store::Quantize(
-      **file, type, command.options,
+      *file, type, command.options,
       [&](uint64_t done, uint64_t total) {
         progress.Show(status, static_cast<int64_t>(done), static_cast<int64_t>(total));
         return !interrupt.interrupted();
@@ -87,7 +86,7 @@ Status Run(QuantizeCommand command) {
   std::printf("wrote %s: %s, %s from %s, in %.1f s\n", command.out.c_str(),
               std::string(type->name).c_str(),
               HumanBytes(static_cast<int64_t>(fs::file_size(command.out, error))).c_str(),
-              HumanBytes(static_cast<int64_t>((*file)->file_bytes())).c_str(), seconds);
+              HumanBytes(static_cast<int64_t>(file->file_bytes())).c_str(), seconds);
   return {};
 }
 

@@ -250,6 +250,11 @@ def test_create_errors(puna):
     check("99000010 bytes, the limit is 16777216" in message, message)
     message = puna.error("create", "x", "-f", "-", stdin="FROM mini\n" + "SYSTEM x\n" * 2_000_000)
     check("standard input has more than 16777216 bytes" in message, message)
+    broken = puna.folder / "broken.gguf"
+    broken.write_text("garbage")
+    for command in (("quantize", broken, puna.folder / "out.gguf", "Q8_0"), ("create", "broken", "-f", broken)):
+        error = puna.error(*command)
+        check(error.count("broken.gguf") == 1 and "expected 'GGUF'" in error, command, error)
     check("--imatrix requires --quantize" in puna.error("create", "x", "-f", "-", "--imatrix", "m", stdin="FROM mini\n"),
           "nothing to weigh")
     check("x:latest" not in puna.ok("list"), "nothing is listed")
