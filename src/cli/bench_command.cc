@@ -315,7 +315,7 @@ void AddBench(CLI::App& app, Context& context, Action* chosen) {
   command->add_option("--kv-type", options->kv_type, "Numbers of the key/value cache")
       ->check(CLI::IsMember({"f32", "f16", "q8_0"}))
       ->capture_default_str();
-  command->add_option("--backend", options->backend, "cpu, reference, vulkan or vulkan:N")
+  command->add_option("--backend", options->backend, "cpu, auto, reference, vulkan or vulkan:N")
       ->capture_default_str();
   command->add_option("--isa", options->isa, "Kernels of one instruction set, as PUNA_ISA");
   command->add_flag("!--no-warm-up", options->warm_up, "Count the first repetition too");

@@ -15,7 +15,7 @@ void AddModelOptions(CLI::App* command, EvalModelOptions* options) {
   command->add_option("MODEL", options->model, "GGUF file or installed model")->required();
   command
       ->add_option("--backend", options->backend,
-                   "cpu, reference (slow and exact), vulkan or vulkan:N")
+                   "cpu, auto, reference (slow and exact), vulkan or vulkan:N")
       ->capture_default_str();
   command->add_option("--kv-type", options->kv_type, "Numbers of the key/value cache")
       ->check(CLI::IsMember({"f32", "f16", "q8_0"}))

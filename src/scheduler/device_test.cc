@@ -31,6 +31,7 @@ struct Controls {
   std::atomic<int64_t> available = int64_t{1} << 40;
   std::atomic<int> full_passes = 0, lost_passes = 0;  // so many of the next ones fail
   std::atomic<int> compiled = 0;
+  std::atomic<int> looked_at = 0;
 };
 
 class FakeProgram final : public backend::Program {
@@ -74,7 +75,10 @@ class FakeDevice final : public backend::Backend {
                              const backend::CompileOptions& options) const override {
     return inner_->Predict(plan, options);
   }
-  std::vector<backend::DeviceMemory> devices() const override { return {{controls_->available}}; }
+  std::vector<backend::DeviceMemory> devices() const override {
+    ++controls_->looked_at;
+    return {{controls_->available}};
+  }
 
  private:
   std::unique_ptr<backend::Backend> inner_ = *backend::CreateBackend({.name = "reference"});
@@ -181,6 +185,16 @@ TEST_F(DeviceTest, AnotherNumberOfLayersLoadsAnewAndNoneTakesItAsItIs) {
   EXPECT_EQ(controls_->compiled, 2);
   first.device = 1;
   EXPECT_EQ(Run(first).error, "there is no device 1, only 1 in use");
+}
+
+// Opening them takes a while, and a server that computes nothing needs none.
+TEST_F(DeviceTest, DevicesAreLookedAtWhenTheFirstModelIsLoaded) {
+  Start();
+  EXPECT_TRUE(scheduler_->List().empty());
+  EXPECT_TRUE(scheduler_->health().accepting);
+  EXPECT_EQ(controls_->looked_at, 0);
+  EXPECT_EQ(Run(WithLayers(2)).tokens.size(), 40u);
+  EXPECT_GT(controls_->looked_at, 0);
 }
 
 TEST_F(DeviceTest, ARunningAnswerIsFinishedWhereItBegan) {
