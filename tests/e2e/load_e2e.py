@@ -249,22 +249,18 @@ def a_full_context_shifts_only_where_the_client_set_the_limit(server):
 def a_full_queue_is_refused(build):
     with Server(build, PUNA_MAX_QUEUE="2", PUNA_NUM_PARALLEL="1") as server:
         generate(server, "Hello")
-        body = {"model": "mini", "prompt": "Tell me a story", "options": {**LONG, "num_predict": 1500, "num_ctx": 4096}}
+        body = {"model": "mini", "prompt": "Hello", "options": FOREVER}
         open_connections = [connect(server, raw_request(body))]
         open_connections[0].recv(10)
         for _ in range(5):
             open_connections.append(connect(server, raw_request(body)))
-        refused = []
-
-        def is_refused():
-            reply = generate(server, "Hello", num_predict=1)
-            refused.append(reply)
-            return reply.status == 503
-
-        soon(is_refused, "a refusal")
-        contains("maximum pending requests exceeded", refused[-1].json()["error"])
-        if int(refused[-1].headers["retry-after"]) < 1:
-            raise AssertionError(refused[-1].headers)
+        # One runs and two wait; until they are seen, a request would wait with them.
+        soon(lambda: server.metric("puna_model_waiting_requests") == 2, "a full queue")
+        refused = generate(server, "Hello", num_predict=1)
+        equal(503, refused.status)
+        contains("maximum pending requests exceeded", refused.json()["error"])
+        if int(refused.headers["retry-after"]) < 1:
+            raise AssertionError(refused.headers)
         for connection in open_connections:
             connection.close()
         soon(lambda: running(server) == 0, "the end of abandoned requests")
