@@ -193,7 +193,8 @@ constexpr Row kRows[] = {
     {"THREADS", false, "0", "Compute threads; 0: the cores that this process may use",
      [](const std::string& text, Settings* s) { return SetInteger(text, &s->threads); }},
     {"ISA", false, "",
-     "Forces the kernels of one instruction set: scalar, avx2, avxvnni, avx512vnni, amx, neon or "
+     "Forces the kernels of one instruction set: scalar, avx2, avxvnni, avx512vnni, avx512bf16, "
+     "amx, neon or "
      "dotprod",
      [](const std::string& text, Settings* s) -> Status {
        s->isa = text;

@@ -6,6 +6,7 @@
 #include "backend/cpu/gemm.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "backend/cpu/kernels/kernel_table.h"
 #include "base/check.h"
@@ -166,6 +167,9 @@ int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols) {
     case InputFormat::kInt8Block256:
       size = Int8Block256Planes(chunks, tokens).end;
       break;
+    case InputFormat::kBf16:
+      size = chunks * tokens * kChunk * static_cast<int64_t>(sizeof(uint16_t));
+      break;
   }
   // A tile kernel may read (and not use) up to 15 tokens past the last.
   return (size + 15 * kChunk + 63) / 64 * 64;
@@ -184,6 +188,10 @@ float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens,
   const int64_t chunk_token = col / kChunk * tokens + token;
   const int64_t index = chunk_token * kChunk + col % kChunk;
   if (format == InputFormat::kF32) return reinterpret_cast<const float*>(prepared)[index];
+  if (format == InputFormat::kBf16) {
+    const uint32_t half = reinterpret_cast<const uint16_t*>(prepared)[index];
+    return std::bit_cast<float>(half << 16);
+  }
   const auto value = static_cast<float>(reinterpret_cast<const int8_t*>(prepared)[index]);
   if (format == InputFormat::kInt8Block32) {
     const Int8Block32Planes planes(ChunkCount(cols), tokens);

@@ -3,8 +3,8 @@
 //
 // A matrix is packed once, at load, into the layout that the kernels of one instruction set like
 // (rows interleaved so that a SIMD lane is an output row and nothing is ever summed across lanes).
-// Activations are brought into the form that the weight type wants (float32, or int8 with a scale
-// per 32 or 256 values) once per distinct input, then multiplied.
+// Activations are brought into the form that the weight type wants (float32, bfloat16, or int8 with
+// a scale per 32 or 256 values) once per distinct input, then multiplied.
 //
 //   PackedMatrix w = *AllocatePacked({&weight}, isa);               // at load
 //   PackGroups({&weight}, expert, 0, w.groups(), &w);               // threads share the row groups
@@ -27,9 +27,9 @@
 namespace puna::backend::cpu {
 
 // Instruction sets with kernels of their own, from plain to wide.
-enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAmx, kNeon, kDotprod };
-std::string_view IsaName(
-    Isa isa);  // "scalar", "avx2", "avxvnni", "avx512vnni", "amx", "neon", "dotprod"
+enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Bf16, kAmx, kNeon, kDotprod };
+// "scalar", "avx2", "avxvnni", "avx512vnni", "avx512bf16", "amx", "neon", "dotprod"
+std::string_view IsaName(Isa isa);
 // Does this machine (and its operating system) run it?
 bool IsaAvailable(Isa isa);
 // The best available one, or the one that `forced` names; unknown or unavailable: kInvalidArgument
@@ -41,6 +41,7 @@ enum class InputFormat {
   kF32,
   kInt8Block32,   // int8, one float32 scale per 32 values, and what the kernels need of sums
   kInt8Block256,  // int8, one float32 scale per 256 values, and sums per 16 or 32
+  kBf16,          // the upper halves of float32, rounded to nearest even
 };
 
 struct GemmKernels;  // one row of an instruction set's table: pack, prepare, multiply for one

@@ -12,8 +12,8 @@
 namespace puna::backend::cpu {
 namespace {
 
-constexpr std::array kOrder = {Isa::kScalar,  Isa::kNeon,       Isa::kDotprod, Isa::kAvx2,
-                               Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx};
+constexpr std::array kOrder = {Isa::kScalar,  Isa::kNeon,       Isa::kDotprod,    Isa::kAvx2,
+                               Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx};
 
 std::string Choices() {
   std::string choices;
@@ -39,6 +39,8 @@ std::string_view IsaName(Isa isa) {
       return "amx";
     case Isa::kAvx512Vnni:
       return "avx512vnni";
+    case Isa::kAvx512Bf16:
+      return "avx512bf16";
     case Isa::kNeon:
       return "neon";
     case Isa::kDotprod:

@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 std::vector<Isa> AvailableIsas() {
   std::vector<Isa> isas;
   for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kDotprod, Isa::kAvx2, Isa::kAvxVnni,
-                  Isa::kAvx512Vnni, Isa::kAmx}) {
+                  Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx}) {
     if (IsaAvailable(isa)) isas.push_back(isa);
   }
   return isas;
@@ -342,17 +342,16 @@ TEST_P(GemmTest, RoundingOfTheInputIsSmall) {
     signal += in[i] * in[i];
   }
   // Normal values in int8 with the scale of their own 32 or 256: step = largest / 127, error =
-  // step^2 / 12.
-  EXPECT_LE(error / signal, packed.input == InputFormat::kF32           ? 0
-                            : packed.input == InputFormat::kInt8Block32 ? 4e-5
-                                                                        : 7e-5);
+  // step^2 / 12. In bfloat16 a step is 1/128 of the power of two below the value.
+  const double bounds[] = {0, 4e-5, 7e-5, 1.0 / 128 / 128 / 12};
+  EXPECT_LE(error / signal, bounds[static_cast<int>(packed.input)]);
 }
 
 TEST_P(GemmTest, RoundingOfTheInputBeatsTheUsualScale) {
   const int64_t cols = 8 * 256, tokens = 16;
   const RandomMatrix matrix(type(), 16, cols, 13);
   const PackedMatrix packed = Pack({&matrix.weight()}, isa());
-  if (packed.input == InputFormat::kF32) return;
+  if (packed.input == InputFormat::kF32 || packed.input == InputFormat::kBf16) return;
   const std::vector<float> in = RandomInput(tokens * cols, 14);
   const std::vector<float> held =
       DecodeInput(packed, Prepare(packed, in.data(), cols, tokens), tokens);
@@ -393,11 +392,13 @@ TEST(GemmTable, WhichKernelRuns) {
                        std::count(with_kernels.begin(), with_kernels.end(), type) > 0;
       // Dot products and tiles add nothing for floats, which take the rows of the instruction set
       // below; what has no kernel takes its generic one.
-      const Isa from = !floats && own         ? isa
-                       : isa == Isa::kAvxVnni ? Isa::kAvx2
-                       : isa == Isa::kAmx     ? Isa::kAvx512Vnni
-                       : isa == Isa::kDotprod ? Isa::kNeon
-                                              : isa;
+      const bool tiles = isa == Isa::kAmx, pairs = isa == Isa::kAvx512Bf16;
+      const Isa from = (tiles || pairs) && type == TensorType::kBF16 ? Isa::kAvx512Bf16
+                       : !floats && own && !pairs                    ? isa
+                       : isa == Isa::kAvxVnni                        ? Isa::kAvx2
+                       : tiles || pairs                              ? Isa::kAvx512Vnni
+                       : isa == Isa::kDotprod                        ? Isa::kNeon
+                                                                     : isa;
       std::string name(own ? quant::TraitsOf(type).name : "generic");
       for (char& c : name) c = static_cast<char>(std::tolower(c));
       const RandomMatrix matrix(type, 16, 256, 16);

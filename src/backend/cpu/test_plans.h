@@ -104,8 +104,8 @@ class PlanBuilder {
 // Names of the instruction sets that this machine can run.
 inline std::vector<std::string> AvailableIsas() {
   std::vector<std::string> names;
-  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAmx,
-                        Isa::kNeon, Isa::kDotprod}) {
+  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAvx512Bf16,
+                        Isa::kAmx, Isa::kNeon, Isa::kDotprod}) {
     if (IsaAvailable(isa)) names.emplace_back(IsaName(isa));
   }
   return names;

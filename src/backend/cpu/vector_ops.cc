@@ -42,6 +42,7 @@ const VectorOps& VectorOpsOf(Isa isa) {
     case Isa::kAvxVnni:
       return Avx2VectorOps();
     case Isa::kAvx512Vnni:
+    case Isa::kAvx512Bf16:
     case Isa::kAmx:
       return Avx512VectorOps();
 #elif defined(__aarch64__)

@@ -22,6 +22,7 @@ inline __m256 Load(const Bfloat16Bits* from) {
 
 // One group, in two halves, x 6 tokens: 12 sums, 2 vectors of weights and a broadcast.
 struct FloatTilesAvx2 {
+  using Input = float;
   static constexpr int kMaxTokens = 6;
 
   template <typename Element, int kTokens>

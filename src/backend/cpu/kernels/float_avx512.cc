@@ -19,6 +19,7 @@ inline __m512 Load(const Bfloat16Bits* from) {
 
 // 2 groups x 12 tokens: 24 sums, 2 vectors of weights and a broadcast.
 struct FloatTilesAvx512 {
+  using Input = float;
   static constexpr int kMaxTokens = 12;
 
   template <typename Element, int kGroups, int kTokens>

@@ -20,6 +20,7 @@ inline float32x4_t Load(const Bfloat16Bits* from) {
 
 // One group x 4 tokens: 16 sums, four registers of weights and a broadcast.
 struct FloatTilesNeon {
+  using Input = float;
   static constexpr int kMaxTokens = 4;
 
   template <typename Element, int kTokens>

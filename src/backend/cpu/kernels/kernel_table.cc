@@ -22,6 +22,9 @@ const IsaKernels& KernelsOf(Isa isa) {
     case Isa::kAvx512Vnni:
       found = Avx512Kernels();
       break;
+    case Isa::kAvx512Bf16:
+      found = Avx512Bf16Kernels();
+      break;
     case Isa::kAmx:
       found = AmxKernels();
       break;

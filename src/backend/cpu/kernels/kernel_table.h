@@ -76,7 +76,7 @@ struct IsaKernels {
   const GemmKernels* generic;    // any type that quant decodes
   const TypeList* const* types;  // the types with kernels of their own, unit by unit
   int64_t type_lists;
-  PrepareFn prepare[3];  // by InputFormat
+  PrepareFn prepare[4];  // by InputFormat
   // Does rounds of the instruction that the int8 kernels are made of, on registers, with enough
   // independent sums to hide its latency, and returns the multiply-adds; for MeasureMachine. May be
   // null.
@@ -88,6 +88,7 @@ const IsaKernels& ScalarKernels();
 const IsaKernels* Avx2Kernels();
 const IsaKernels* AvxVnniKernels();
 const IsaKernels* Avx512Kernels();
+const IsaKernels* Avx512Bf16Kernels();
 const IsaKernels* AmxKernels();
 const IsaKernels* NeonKernels();
 const IsaKernels* DotprodKernels();

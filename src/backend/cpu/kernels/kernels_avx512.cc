@@ -1,5 +1,5 @@
-// AVX-512 with VNNI: the table, the preparation of inputs, and the float32 panel product of the
-// generic kernel.
+// AVX-512 with VNNI: the tables of it, with products of bfloat16 and with tiles, the preparation of
+// inputs, and the float32 panel product of the generic kernel.
 #include "backend/cpu/kernels/kernels_avx512.h"
 
 #include <immintrin.h>
@@ -12,7 +12,8 @@
 namespace puna::backend::cpu {
 namespace {
 
-bool Available() { return GetCpuFeatures().avx512_vnni; }
+bool VectorAvailable() { return GetCpuFeatures().avx512_vnni; }
+bool Bf16Available() { return GetCpuFeatures().avx512_bf16; }
 
 template <int kTokens>
 void PanelTile(const float* panel, int64_t count, const float* input, float* sums) {
@@ -64,28 +65,35 @@ constexpr GemmKernels kGeneric = {
 };
 
 constexpr const TypeList* kVectorLists[] = {&kFloatAvx512, &kLegacyAvx512, &kKAvx512};
-constexpr const TypeList* kTileLists[] = {&kFloatAvx512, &kLegacyAmx, &kKAmx};
+// The first list that has a type wins.
+constexpr const TypeList* kBf16Lists[] = {&kFloatAvx512Bf16, &kFloatAvx512, &kLegacyAvx512,
+                                          &kKAvx512};
+constexpr const TypeList* kTileLists[] = {&kFloatAvx512Bf16, &kFloatAvx512, &kLegacyAmx, &kKAmx};
 
+template <int64_t kLists>
 constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
-                           const TypeList* const (&lists)[3]) {
+                           const TypeList* const (&lists)[kLists]) {
   return {
       .isa = isa,
       .name = name,
       .available = available,
       .generic = &kGeneric,
       .types = lists,
-      .type_lists = 3,
-      .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
+      .type_lists = kLists,
+      .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256, &PrepareBf16},
       .spin_dots = &SpinDots,
   };
 }
 
-constexpr IsaKernels kVector = Table(Isa::kAvx512Vnni, "avx512vnni", &Available, kVectorLists);
+constexpr IsaKernels kVector =
+    Table(Isa::kAvx512Vnni, "avx512vnni", &VectorAvailable, kVectorLists);
+constexpr IsaKernels kBf16 = Table(Isa::kAvx512Bf16, "avx512bf16", &Bf16Available, kBf16Lists);
 constexpr IsaKernels kTile = Table(Isa::kAmx, "amx", &RequestTiles, kTileLists);
 
 }  // namespace
 
 const IsaKernels* Avx512Kernels() { return &kVector; }
+const IsaKernels* Avx512Bf16Kernels() { return &kBf16; }
 const IsaKernels* AmxKernels() { return &kTile; }
 
 }  // namespace puna::backend::cpu

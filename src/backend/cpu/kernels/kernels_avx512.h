@@ -7,6 +7,7 @@
 namespace puna::backend::cpu {
 
 extern const TypeList kFloatAvx512;
+extern const TypeList kFloatAvx512Bf16;  // BF16 only
 extern const TypeList kLegacyAvx512;
 extern const TypeList kKAvx512;
 

@@ -41,7 +41,7 @@ constexpr IsaKernels kScalar = {
     .generic = &kGeneric,
     .types = nullptr,
     .type_lists = 0,
-    .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256},
+    .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256, &PrepareBf16},
 };
 
 }  // namespace

@@ -124,6 +124,29 @@ void PrepareF32(const float* in, int64_t stride, int64_t begin, int64_t end, int
   }
 }
 
+// Rounds the upper half of the bits by the lower, to nearest and to even; NaN stays NaN.
+inline uint16_t Bf16OfBits(uint32_t bits) {
+  const uint32_t rounded = bits + 0x7fff + (bits >> 16 & 1);
+  const bool nan = (bits & 0x7fffffff) > 0x7f800000;
+  return static_cast<uint16_t>((nan ? bits | 0x400000 : rounded) >> 16);
+}
+
+void PrepareBf16(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
+                 int64_t cols, uint8_t* prepared) {
+  PaddedChunk padded;
+  for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
+    for (int64_t t = begin; t < end; ++t) {
+      const float* values = padded.Load(in + t * stride, cols, chunk);
+      auto* out = reinterpret_cast<uint16_t*>(prepared) + (chunk * tokens + t) * kChunk;
+      for (int64_t i = 0; i < kChunk; ++i) {
+        uint32_t bits;
+        std::memcpy(&bits, values + i, sizeof(bits));
+        out[i] = Bf16OfBits(bits);
+      }
+    }
+  }
+}
+
 void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
                         int64_t cols, uint8_t* prepared) {
   const Int8Block32Planes planes(ChunkCount(cols), tokens);

@@ -1,11 +1,12 @@
 // Weights that are floating-point numbers: packed as [column][16 rows] in their own width,
-// multiplied in float32 with the unrounded input. Portable packing in r16_float_pack.cc; the driver
-// below is compiled by each instruction set's unit, hence internal linkage. `Tiles` brings
+// multiplied in float32 with the unrounded input; or as [column / 2][16 rows][2] for products of
+// pairs with an input of the same width. Portable packing in r16_float_pack.cc; the driver below is
+// compiled by each instruction set's unit, hence internal linkage. `Tiles` brings
+//   using Input = ...;  // an element of the prepared input
 //   template <typename Element, int kGroups> static void Run(int tokens, const Element* const*
 //   groups, int64_t count,
-//                                                            const float* input, float* sums);
-// sums[t][g][r] += sum over k < count of groups[g][k][r] * input[t][k], fused multiply-adds in the
-// order of k.
+//                                                            const Input* input, float* sums);
+// sums[t][g][r] += sum over k < count of groups[g][k][r] * input[t][k], in the order of k.
 #ifndef PUNA_BACKEND_CPU_KERNELS_R16_FLOAT_H_
 #define PUNA_BACKEND_CPU_KERNELS_R16_FLOAT_H_
 
@@ -24,6 +25,10 @@ struct HalfBits {
   uint16_t bits;
 };
 struct Bfloat16Bits {
+  uint16_t bits;
+};
+// A Bfloat16Bits whose columns are packed in pairs; the second of an odd last column is zero.
+struct PairedBfloat16Bits {
   uint16_t bits;
 };
 
@@ -45,7 +50,8 @@ void MultiplyFloat(const MultiplyTask& task) {
   constexpr int64_t kTileRows = kGroups * kGroupRows;
   constexpr int kMax = Tiles::kMaxTokens;
   alignas(64) float sums[kTokenBlock * kTileRows];
-  const auto* inputs = reinterpret_cast<const float*>(task.input);
+  using Input = typename Tiles::Input;
+  const auto* inputs = reinterpret_cast<const Input*>(task.input);
   for (int64_t first = 0; first < task.tokens; first += kTokenBlock) {
     const int64_t tokens = task.tokens - first < kTokenBlock ? task.tokens - first : kTokenBlock;
     for (int64_t row = 0; row < task.rows; row += kTileRows) {
@@ -55,7 +61,7 @@ void MultiplyFloat(const MultiplyTask& task) {
       for (int64_t chunk = 0; chunk < ChunkCount(task.cols); ++chunk) {
         const int64_t count =
             task.cols - chunk * kChunk < kChunk ? task.cols - chunk * kChunk : kChunk;
-        const float* input = inputs + (chunk * task.tokens + first) * kChunk;
+        const Input* input = inputs + (chunk * task.tokens + first) * kChunk;
         const Element* elements[kGroups];
         for (int g = 0; g < kGroups; ++g) {
           elements[g] = reinterpret_cast<const Element*>(group + g * task.group_bytes) +
@@ -65,7 +71,7 @@ void MultiplyFloat(const MultiplyTask& task) {
         for (int64_t tiles = (tokens + kMax - 1) / kMax; tiles > 0; --tiles) {
           const int64_t now = (left + tiles - 1) / tiles;
           float* at = sums + (tokens - left) * kTileRows;
-          const float* values = input + (tokens - left) * kChunk;
+          const Input* values = input + (tokens - left) * kChunk;
           if (rows > kGroupRows) {
             Tiles::template Run<Element, 2>(static_cast<int>(now), elements, count, values, at);
           } else {
@@ -84,11 +90,12 @@ void MultiplyFloat(const MultiplyTask& task) {
 
 // The table's row of a type.
 template <typename Element, typename Tiles>
-constexpr TypeKernels FloatRow(quant::TensorType type, const char* name) {
+constexpr TypeKernels FloatRow(quant::TensorType type, const char* name,
+                               InputFormat input = InputFormat::kF32) {
   return {.type = type,
           .kernels = {
               .name = name,
-              .input = InputFormat::kF32,
+              .input = input,
               .group_bytes = &FloatPacking<Element>::GroupBytes,
               .pack = &FloatPacking<Element>::Pack,
               .unpack = &FloatPacking<Element>::Unpack,
