@@ -81,6 +81,14 @@ def a_device_that_is_not_there_is_named(build):
     contains("9999", done.stdout + device_of(build))
 
 
+def model_that_answers(server):
+    """What /api/ps says of it."""
+    answer = server.post("/api/chat", QUESTION)
+    equal(200, answer.status)
+    equal(True, len(answer.json()["message"]["content"]) > 0)
+    return server.request("GET", "/api/ps").json()["models"][0]
+
+
 @contextlib.contextmanager
 def auto_server(build):
     with Server(build, PUNA_DEVICE="auto", PUNA_CACHE_DIR=CACHE.name) as server:
@@ -88,10 +96,7 @@ def auto_server(build):
 
 
 def auto_computes_where_doctor_says(server):
-    answer = server.post("/api/chat", QUESTION)
-    equal(200, answer.status)
-    equal(True, len(answer.json()["message"]["content"]) > 0)
-    model = server.request("GET", "/api/ps").json()["models"][0]
+    model = model_that_answers(server)
     code, told, _ = server.run("doctor", "--json")
     equal(0, code)
     cpu = "the CPU" in json.loads(told)["computes_on"]
@@ -111,10 +116,7 @@ def device_server(build):
 
 
 def answers_and_tells_its_memory(server):
-    answer = server.post("/api/chat", QUESTION)
-    equal(200, answer.status)
-    equal(True, len(answer.json()["message"]["content"]) > 0)
-    model = server.request("GET", "/api/ps").json()["models"][0]
+    model = model_that_answers(server)
     equal(True, model["size"] > 0)
     equal(model["size"], model["size_vram"])
 
