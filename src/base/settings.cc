@@ -202,9 +202,8 @@ constexpr Row kRows[] = {
      }},
     {"DEVICE", false, "auto",
      "What computes: auto (discrete GPUs with a Vulkan driver, and the CPU), cpu, vulkan (the "
-     "first "
-     "GPU), vulkan:N (`puna doctor` lists them), several of these two with commas between, or "
-     "reference (slow and exact)",
+     "first GPU), vulkan:N (`puna doctor` lists them), several of these two with commas between, "
+     "or reference (slow and exact)",
      [](const std::string& text, Settings* s) -> Status {
        if (text != "auto" && text != "cpu" && text != "reference" && text != "vulkan" &&
            !text.starts_with("vulkan:") && !text.starts_with("vulkan,")) {
