@@ -33,6 +33,16 @@ Status OpenRegularFile(const fs::path& path, Descriptor* descriptor, uint64_t* s
   return {};
 }
 
+fs::path FolderOf(const fs::path& file) {
+  return file.has_parent_path() ? file.parent_path() : fs::path(".");
+}
+
+// So that a new name survives a crash. Not every file system can.
+void SyncFolderOf(const fs::path& file) {
+  Descriptor directory{::open(FolderOf(file).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.value >= 0) ::fsync(directory.value);
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::Open(const fs::path& path) {
@@ -78,9 +88,9 @@ Result<std::string> ReadFile(const fs::path& path, uint64_t max_bytes) {
   return content;
 }
 
-Result<AtomicFile> AtomicFile::Create(const fs::path& final_path) {
+Result<AtomicFile> AtomicFile::Create(const fs::path& final_path, mode_t mode) {
   std::error_code error;
-  const fs::path folder = final_path.has_parent_path() ? final_path.parent_path() : fs::path(".");
+  const fs::path folder = FolderOf(final_path);
   fs::create_directories(folder, error);
   if (error) return ErrnoError(error.value(), "create folder " + folder.string());
   AtomicFile file;
@@ -89,7 +99,7 @@ Result<AtomicFile> AtomicFile::Create(const fs::path& final_path) {
   if (file.descriptor_ < 0) return ErrnoError(errno, "create " + pattern);
   file.temporary_path_ = pattern;
   file.final_path_ = final_path;
-  if (::fchmod(file.descriptor_, 0644) != 0) return ErrnoError(errno, "chmod " + pattern);
+  if (::fchmod(file.descriptor_, mode) != 0) return ErrnoError(errno, "chmod " + pattern);
   return file;
 }
 
@@ -149,16 +159,24 @@ Status AtomicFile::CommitAs(const fs::path& final_path) {
   return {};
 }
 
-Status RenameSynced(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) return ErrnoError(errno, "rename to " + to.string());
-  const fs::path folder = to.has_parent_path() ? to.parent_path() : fs::path(".");
-  Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.value >= 0) ::fsync(directory.value);
+Status AtomicFile::CommitNew() {
+  if (::fsync(descriptor_) != 0) return ErrnoError(errno, "sync " + final_path_.string());
+  // Renaming would replace; a second name for the file can not.
+  if (::link(temporary_path_.c_str(), final_path_.c_str()) != 0)
+    return ErrnoError(errno, final_path_.string());
+  Discard();
+  SyncFolderOf(final_path_);
   return {};
 }
 
-Status WriteFileAtomically(const fs::path& path, std::string_view content) {
-  PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+Status RenameSynced(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return ErrnoError(errno, "rename to " + to.string());
+  SyncFolderOf(to);
+  return {};
+}
+
+Status WriteFileAtomically(const fs::path& path, std::string_view content, mode_t mode) {
+  PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path, mode));
   PUNA_RETURN_IF_ERROR(file.Write(content));
   return file.Commit();
 }

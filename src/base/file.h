@@ -3,6 +3,8 @@
 #ifndef PUNA_BASE_FILE_H_
 #define PUNA_BASE_FILE_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -48,8 +50,10 @@ Result<std::string> ReadFile(const std::filesystem::path& path,
 // in the same folder; the destructor removes it. Not thread safe.
 class AtomicFile {
  public:
-  // Creates missing parent folders (mode 0755). The file gets mode 0644.
-  static Result<AtomicFile> Create(const std::filesystem::path& final_path);
+  static constexpr mode_t kPublic = 0644, kPrivate = 0600;
+  // Creates missing parent folders (mode 0755). At no time can more people read the file than
+  // `mode` says.
+  static Result<AtomicFile> Create(const std::filesystem::path& final_path, mode_t mode = kPublic);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&& other) noexcept;
   ~AtomicFile();
@@ -60,7 +64,10 @@ class AtomicFile {
   Status WriteAt(uint64_t offset_bytes, std::span<const uint8_t> bytes);
   // Syncs, renames over `final_path`, and syncs the folder. Afterwards the object is spent.
   Status Commit();
-  // The same under another final path in the same file system, for content whose name is its own
+  // The same, but what bears the final name already stays: kAlreadyExists. Of several who try, one
+  // succeeds.
+  Status CommitNew();
+  // As Commit under another final path in the same file system, for content whose name is its own
   // hash.
   Status CommitAs(const std::filesystem::path& final_path);
   const std::filesystem::path& temporary_path() const { return temporary_path_; }
@@ -74,7 +81,8 @@ class AtomicFile {
 };
 
 // AtomicFile in one call.
-Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content);
+Status WriteFileAtomically(const std::filesystem::path& path, std::string_view content,
+                           mode_t mode = AtomicFile::kPublic);
 
 // Renames within a file system and syncs the folder, so that the new name survives a crash.
 Status RenameSynced(const std::filesystem::path& from, const std::filesystem::path& to);

@@ -2,12 +2,9 @@
 // here), the public key, and a section with the private one, padded with 1, 2, 3, ...
 #include "registry/identity.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <memory>
 #include <optional>
 
@@ -83,17 +80,11 @@ KeyPointer PrivateKey(const std::array<unsigned char, kSeedBytes>& seed) {
       EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size()));
 }
 
-// Writes a file that only its owner can read; kAlreadyExists of somebody faster is no loss.
+// A file that only its owner can read. kAlreadyExists: somebody was faster.
 Status WritePrivate(const fs::path& path, std::string_view text) {
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (file < 0) return ErrnoError(errno, path.string());
-  const ssize_t wrote = ::write(file, text.data(), text.size());
-  const int error = errno;
-  const bool synced = ::fsync(file) == 0;
-  ::close(file);
-  if (wrote == static_cast<ssize_t>(text.size()) && synced) return {};
-  ::unlink(path.c_str());
-  return ErrnoError(error, "write " + path.string());
+  PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path, AtomicFile::kPrivate));
+  PUNA_RETURN_IF_ERROR(file.Write(text));
+  return file.CommitNew();
 }
 
 }  // namespace
@@ -169,7 +160,6 @@ Result<Identity> Identity::LoadOrCreate(const fs::path& path) {
     if (RAND_bytes(reinterpret_cast<unsigned char*>(seed.data()), kSeedBytes) != 1)
       return MakeError(ErrorCode::kInternal, "no random numbers");
     PUNA_ASSIGN_OR_RETURN(const Identity made, FromSeed(seed));
-    fs::create_directories(path.parent_path(), error);
     const Status written = WritePrivate(path, made.ToPem());
     if (written) {
       PUNA_RETURN_IF_ERROR(WriteFileAtomically(
@@ -177,7 +167,7 @@ Result<Identity> Identity::LoadOrCreate(const fs::path& path) {
       return made;
     }
     // Another process may have been faster; then its key is the one.
-    if (!fs::exists(path, error)) return tl::unexpected(written.error());
+    if (written.error().code != ErrorCode::kAlreadyExists) return tl::unexpected(written.error());
   }
   PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, 64 << 10));
   auto identity = Parse(text);

@@ -1,0 +1,50 @@
+#include "base/file.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace puna {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FileTest : public testing::Test {
+ protected:
+  ~FileTest() override { fs::remove_all(folder_); }
+  fs::perms ModeOf(const fs::path& path) { return fs::status(path).permissions() & fs::perms::all; }
+  const fs::path folder_ = fs::temp_directory_path() / fmt::format("puna-file-{}", ::getpid());
+};
+
+TEST_F(FileTest, HasItsModeAsSoonAsItIsThere) {
+  for (const auto& [mode, perms] : {std::pair(AtomicFile::kPublic, fs::perms(0644)),
+                                    std::pair(AtomicFile::kPrivate, fs::perms(0600)),
+                                    std::pair(mode_t{0640}, fs::perms(0640))}) {
+    auto file = AtomicFile::Create(folder_ / "a" / "b", mode);
+    ASSERT_TRUE(file) << file.error().message;
+    EXPECT_EQ(ModeOf(file->temporary_path()), perms);
+    ASSERT_TRUE(file->Write("text"));
+    ASSERT_TRUE(file->Commit());
+    EXPECT_EQ(ModeOf(folder_ / "a" / "b"), perms);
+  }
+}
+
+TEST_F(FileTest, CommitReplacesAndCommitNewDoesNot) {
+  const fs::path path = folder_ / "file";
+  for (const bool first : {true, false}) {
+    auto file = AtomicFile::Create(path);
+    ASSERT_TRUE(file && file->Write(first ? "old" : "new"));
+    const Status done = file->CommitNew();
+    ASSERT_EQ(done.has_value(), first);
+    if (!first) {
+      EXPECT_EQ(done.error().code, ErrorCode::kAlreadyExists);
+    }
+  }
+  EXPECT_EQ(*ReadFile(path), "old");
+  ASSERT_TRUE(WriteFileAtomically(path, "new"));
+  EXPECT_EQ(*ReadFile(path), "new");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1)
+      << "temporary files are left";
+}
+
+}  // namespace
+}  // namespace puna
