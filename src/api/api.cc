@@ -22,6 +22,8 @@
 namespace puna::api {
 namespace {
 
+// For answers that were cut off at the end of a drain to say so.
+constexpr std::chrono::seconds kLastWords{1};
 constexpr size_t kMaxTransfers = 16;  // pulls, pushes and creations at once; more wait
 
 registry::RegistryOptions RegistryOptionsOf() {
@@ -228,7 +230,11 @@ std::string ApiServer::url() const { return state_->url; }
 void ApiServer::Shutdown(std::chrono::steady_clock::time_point deadline) {
   // Connections first: they hold requests whose answers the scheduler is still computing.
   state_->stopping.store(true);
-  state_->server->Drain(deadline);
+  if (!state_->server->Drain(deadline)) {
+    state_->scheduler->Abort();
+    state_->server->Drain(std::chrono::steady_clock::now() + kLastWords);
+  }
+  state_->server->CloseAll();
   state_->scheduler->Shutdown(deadline);
   state_->transfers.Join();
   state_->blocking.join();

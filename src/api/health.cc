@@ -41,21 +41,25 @@ std::string Gauges(const scheduler::Scheduler& scheduler) {
   return text;
 }
 
+Json Body(const scheduler::Scheduler::Health& health, const char* status) {
+  Json body = Json::object();
+  body["status"] = status;
+  if (!health.stuck.empty()) body["stuck"] = health.stuck;
+  return body;
+}
+
 }  // namespace
 
 http::Task<void> HandleHealth(Call& call) {
   const scheduler::Scheduler::Health health = call.services.scheduler->health();
-  Json body = Json::object();
-  body["status"] = health.stuck.empty() ? "ok" : "stuck";
-  if (!health.stuck.empty()) body["stuck"] = health.stuck;
+  Json body = Body(health, health.stuck.empty() ? "ok" : "stuck");
   co_await SendJson(call, health.stuck.empty() ? 200 : 503, std::move(body));
 }
 
 http::Task<void> HandleReady(Call& call) {
   const scheduler::Scheduler::Health health = call.services.scheduler->health();
   const bool ready = health.accepting && health.stuck.empty();
-  Json body = Json::object();
-  body["status"] = ready ? "ready" : health.accepting ? "stuck" : "shutting down";
+  Json body = Body(health, ready ? "ready" : health.accepting ? "stuck" : "shutting down");
   co_await SendJson(call, ready ? 200 : 503, std::move(body));
 }
 

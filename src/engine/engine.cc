@@ -304,12 +304,7 @@ void Engine::Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream
                                                    &s.pool));
     return {};
   };
-  if (Status status = admit(); !status) {
-    StreamEvent event;
-    event.kind = StreamEvent::Kind::kFailed;
-    event.error = std::move(status).error();
-    stream->Push(std::move(event));
-  }
+  if (Status status = admit(); !status) stream->Fail(std::move(status).error());
 }
 
 Status Engine::PrepareAdapters(const std::vector<AdapterReference>& adapters) {

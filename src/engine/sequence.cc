@@ -293,10 +293,7 @@ void Sequence::Finish(FinishReason reason) {
 
 void Sequence::Fail(const Error& error) {
   failed.Add();
-  StreamEvent event;
-  event.kind = StreamEvent::Kind::kFailed;
-  event.error = error;
-  stream_->Push(std::move(event));
+  stream_->Fail(error);
 }
 
 }  // namespace puna::engine

@@ -25,6 +25,21 @@ void TokenStream::SetNotify(std::function<void()> notify) {
 
 void TokenStream::Push(StreamEvent event) {
   std::lock_guard lock(mutex_);
+  PushLocked(std::move(event));
+}
+
+void TokenStream::Fail(Error error) {
+  Cancel();
+  StreamEvent event;
+  event.kind = StreamEvent::Kind::kFailed;
+  event.error = std::move(error);
+  std::lock_guard lock(mutex_);
+  PushLocked(std::move(event));
+}
+
+void TokenStream::PushLocked(StreamEvent event) {
+  if (ended_) return;
+  ended_ = event.kind != StreamEvent::Kind::kDelta;
   events_.push_back(std::move(event));
   if (events_.size() > 1) return;
   arrived_.notify_all();

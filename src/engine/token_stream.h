@@ -77,13 +77,19 @@ class TokenStream {
 
   // --- producer
   void Push(StreamEvent event);
+  // Ends the stream from any thread: this failure is its last event, whatever the producer pushes
+  // from now on, and the producer sees it as cancelled. Nothing happens to a stream that has ended.
+  void Fail(Error error);
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
  private:
+  void PushLocked(StreamEvent event);
+
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::vector<StreamEvent> events_;
   std::function<void()> notify_;
+  bool ended_ = false;  // the last event was pushed
   std::atomic<bool> cancelled_{false};
 };
 

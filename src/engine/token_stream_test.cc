@@ -45,6 +45,25 @@ TEST(TokenStream, NotifiesOnlyWhenItStopsBeingEmpty) {
   EXPECT_EQ(others, 1);
 }
 
+TEST(TokenStream, AFailureFromOutsideIsTheLastEvent) {
+  TokenStream stream;
+  stream.Push(Token(1));
+  EXPECT_FALSE(stream.cancelled());
+  stream.Fail({ErrorCode::kUnavailable, "first"});
+  EXPECT_TRUE(stream.cancelled());
+  stream.Push(Token(2));
+  stream.Fail({ErrorCode::kInternal, "second"});
+  const auto events = stream.Take();
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[1].error.message, "first");
+  TokenStream done;
+  StreamEvent end;
+  end.kind = StreamEvent::Kind::kFinished;
+  done.Push(end);
+  done.Fail({ErrorCode::kUnavailable, "late"});
+  EXPECT_EQ(done.Take().size(), 1u);
+}
+
 TEST(TokenStream, EveryEventArrivesOnceAndInOrder) {
   TokenStream stream;
   constexpr int kEvents = 20000;

@@ -57,6 +57,11 @@ struct Shared {
   std::condition_variable all_closed;
   std::map<Connection*, std::weak_ptr<Connection>> connections;
   std::atomic<bool> draining{false};
+
+  // Those that wait for a request, or all.
+  void CloseConnections(bool all);
+  // False if some are left at `deadline`.
+  bool AwaitNoConnections(SteadyTime deadline);
 };
 
 // One client connection: reads requests one after another and has the handler answer them.
@@ -139,6 +144,24 @@ class Connection : public BodyReader,
   uint64_t watch_ = 0;  // number of the latest watch; earlier ones are void
   bool client_gone_ = false;
 };
+
+void Shared::CloseConnections(bool all) {
+  // The last reference to a connection must not die under the lock, which its destructor takes.
+  std::vector<std::shared_ptr<Connection>> open;
+  {
+    const std::lock_guard lock(mutex);
+    for (const auto& [pointer, weak] : connections) open.push_back(weak.lock());
+  }
+  for (const auto& connection : open) {
+    if (connection)
+      asio::post(connection->executor(), [connection, all] { connection->Close(all); });
+  }
+}
+
+bool Shared::AwaitNoConnections(SteadyTime deadline) {
+  std::unique_lock lock(mutex);
+  return all_closed.wait_until(lock, deadline, [&] { return connections.empty(); });
+}
 
 Task<void> Connection::Serve() {
   const auto self = shared_from_this();
@@ -503,7 +526,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Hand
 Server::Server(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Server::~Server() {
-  Drain(std::chrono::steady_clock::now());
+  CloseAll();
   state_->work.reset();
   state_->context.stop();
   for (std::thread& thread : state_->threads) thread.join();
@@ -516,7 +539,7 @@ uint16_t Server::port() const {
 
 asio::any_io_executor Server::executor() { return state_->context.get_executor(); }
 
-void Server::Drain(SteadyTime deadline) {
+bool Server::Drain(SteadyTime deadline) {
   const auto shared = state_->shared;
   shared->draining = true;
   // What was not run any more dies with the context, so it must not keep the context alive.
@@ -524,26 +547,14 @@ void Server::Drain(SteadyTime deadline) {
     error_code ignored;
     acceptor->close(ignored);
   });
-  const auto close_all = [&](bool now) {
-    // The last reference to a connection must not die under the lock, which its destructor takes.
-    std::vector<std::shared_ptr<Connection>> open;
-    {
-      const std::lock_guard lock(shared->mutex);
-      for (const auto& [pointer, weak] : shared->connections) open.push_back(weak.lock());
-    }
-    for (const auto& connection : open) {
-      if (connection)
-        asio::post(connection->executor(), [connection, now] { connection->Close(now); });
-    }
-  };
-  close_all(false);
-  std::unique_lock lock(shared->mutex);
-  const auto none = [&] { return shared->connections.empty(); };
-  if (shared->all_closed.wait_until(lock, deadline, none)) return;
-  lock.unlock();
-  close_all(true);
-  lock.lock();
-  shared->all_closed.wait_for(lock, std::chrono::seconds(2), none);
+  shared->CloseConnections(/*all=*/false);
+  return shared->AwaitNoConnections(deadline);
+}
+
+void Server::CloseAll() {
+  Drain(std::chrono::steady_clock::now());
+  state_->shared->CloseConnections(/*all=*/true);
+  state_->shared->AwaitNoConnections(std::chrono::steady_clock::now() + std::chrono::seconds(2));
 }
 
 }  // namespace puna::http

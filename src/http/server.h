@@ -113,9 +113,12 @@ class Server {
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, Handler handler);
   ~Server();
   uint16_t port() const;
-  // Stops accepting and closes idle connections at once; requests that are being answered go on
-  // until `deadline`, then their connections are closed. Returns when all are closed.
-  void Drain(std::chrono::steady_clock::time_point deadline);
+  // Stops accepting and closes idle connections at once; requests that are being answered may go on
+  // until `deadline`. Returns when all connections are closed, or then, with false. May be called
+  // again.
+  bool Drain(std::chrono::steady_clock::time_point deadline);
+  // Closes all connections, whatever is being answered.
+  void CloseAll();
   boost::asio::any_io_executor executor();
 
  private:

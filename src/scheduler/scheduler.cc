@@ -16,12 +16,7 @@ namespace {
 Counter requests("puna_requests_total", "Requests to generate, embed or load");
 Counter refused("puna_requests_refused_total", "Requests refused because too many were waiting");
 
-void FailStream(engine::TokenStream* stream, const Error& error) {
-  engine::StreamEvent event;
-  event.kind = engine::StreamEvent::Kind::kFailed;
-  event.error = error;
-  stream->Push(std::move(event));
-}
+const Error kShuttingDown{ErrorCode::kUnavailable, "the server is shutting down"};
 
 }  // namespace
 
@@ -41,8 +36,7 @@ void Job::Fail(const Error& error) {
   if (auto* generate = std::get_if<GenerateJob>(&work)) {
     if (generate->stream == nullptr) return;
     const bool late = Clock::now() >= generate->request.deadline;
-    FailStream(
-        generate->stream.get(),
+    generate->stream->Fail(
         late ? Error{ErrorCode::kUnavailable, "the request was not done in its time"} : error);
   } else if (auto* load = std::get_if<LoadJob>(&work)) {
     if (auto done = std::exchange(load->done, nullptr)) done(tl::unexpected<Error>(error));
@@ -76,7 +70,7 @@ std::unique_ptr<Scheduler> Scheduler::WithBackend(const SchedulerOptions& option
 Scheduler::~Scheduler() { Shutdown(Clock::now()); }
 
 Status Scheduler::State::CheckAdmission() const {
-  if (shutting_down) return MakeError(ErrorCode::kUnavailable, "the server is shutting down");
+  if (shutting_down) return tl::unexpected<Error>(kShuttingDown);
   if (options.max_queue <= 0) return {};
   int64_t waiting = 0;
   for (const auto& resident : residents) waiting += resident->waiting();
@@ -137,6 +131,15 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
   return resident.get();
 }
 
+// Those that are gone are looked for when the list has doubled.
+void Scheduler::State::Note(const std::shared_ptr<engine::TokenStream>& stream) {
+  if (streams.size() >= streams_to_sweep) {
+    std::erase_if(streams, [](const auto& known) { return known.expired(); });
+    streams_to_sweep = std::max<size_t>(64, 2 * streams.size());
+  }
+  streams.push_back(stream);
+}
+
 // On success the job has been taken.
 Status Scheduler::State::Enqueue(const ModelReference& model, Job* job,
                                  const std::shared_ptr<State>& self) {
@@ -147,6 +150,7 @@ Status Scheduler::State::Enqueue(const ModelReference& model, Job* job,
   resident->name = model.name;
   if (model.keep_alive) resident->keep_alive = *model.keep_alive;
   resident->last_used = Clock::now();
+  if (const auto* generate = std::get_if<GenerateJob>(&job->work)) Note(generate->stream);
   resident->inbox.push_back(std::move(*job));
   resident->wake.notify_one();
   return {};
@@ -166,7 +170,7 @@ std::shared_ptr<engine::TokenStream> Scheduler::Generate(const ModelReference& m
   if (request.context_length <= 0) request.context_length = state_->options.context_length;
   job.work = GenerateJob{std::move(request), stream};
   if (Status status = state_->Enqueue(model, &job, state_); !status)
-    FailStream(stream.get(), status.error());
+    stream->Fail(std::move(status).error());
   return stream;
 }
 
@@ -239,21 +243,40 @@ Scheduler::Health Scheduler::health() const {
   return health;
 }
 
+// The mutex is held.
+void Scheduler::State::Retire() {
+  shutting_down = true;
+  for (const auto& resident : residents) {
+    resident->retiring = true;
+    resident->wake.notify_one();
+  }
+}
+
+void Scheduler::Abort() {
+  std::vector<std::weak_ptr<engine::TokenStream>> streams;
+  {
+    std::lock_guard lock(state_->mutex);
+    state_->aborting = true;
+    state_->Retire();
+    state_->changed.notify_all();
+    streams.swap(state_->streams);
+  }
+  for (const auto& weak : streams) {
+    if (const auto stream = weak.lock()) stream->Fail(kShuttingDown);
+  }
+}
+
 void Scheduler::Shutdown(std::chrono::steady_clock::time_point deadline) {
   State& s = *state_;
   std::vector<std::thread> finished;
   {
     std::unique_lock lock(s.mutex);
-    s.shutting_down = true;
-    for (const auto& resident : s.residents) {
-      resident->retiring = true;
-      resident->wake.notify_one();
-    }
+    s.Retire();
     const auto empty = [&] { return s.residents.empty(); };
     if (!s.changed.wait_until(lock, deadline, empty)) {
-      s.aborting = true;
-      for (const auto& resident : s.residents) resident->wake.notify_one();
-      s.changed.notify_all();
+      lock.unlock();
+      Abort();
+      lock.lock();
       s.changed.wait(lock, empty);
     }
     finished.swap(s.finished);

@@ -123,6 +123,10 @@ class Scheduler {
   };
   Health health() const;
 
+  // Refuses new requests and fails those that generate at once, even while a pass is under way:
+  // their streams end with kUnavailable. Shutdown does it at its deadline.
+  void Abort();
+
   // Refuses new requests (kUnavailable), finishes the running ones, at most until `deadline`, then
   // fails the rest and unloads everything. Idempotent.
   void Shutdown(std::chrono::steady_clock::time_point deadline);

@@ -132,6 +132,8 @@ struct Scheduler::State {
   std::condition_variable changed;  // a resident left or is loaded, a turn ended, or `aborting`
   std::vector<std::shared_ptr<Resident>> residents;
   std::optional<size_t> devices;  // of the backend, which opens them when a model is first placed
+  std::vector<std::weak_ptr<engine::TokenStream>> streams;  // accepted, and not known to be gone
+  size_t streams_to_sweep = 0;
   std::vector<std::thread> finished;             // threads that have nothing more to do than end
   uint64_t next_ticket = 0, serving_ticket = 0;  // models are placed one at a time, in order
   bool shutting_down = false;                    // no new requests
@@ -143,6 +145,8 @@ struct Scheduler::State {
   bool IsPlacedAs(const Resident& resident, const ModelReference& model) const;
   Result<Resident*> FindOrStart(const ModelReference& model, const std::shared_ptr<State>& self);
   Status Enqueue(const ModelReference& model, Job* job, const std::shared_ptr<State>& self);
+  void Note(const std::shared_ptr<engine::TokenStream>& stream);
+  void Retire();
 
   // worker.cc: the body of a worker thread.
   static void Work(std::shared_ptr<State> state, std::shared_ptr<Resident> resident);

@@ -27,9 +27,9 @@ def generate(server, prompt, **options):
                                          "options": {"temperature": 0, "num_predict": 24, **options}})
 
 
-def raw_request(body, length=None):
+def raw_request(body, length=None, path="/api/generate"):
     text = json.dumps(body).encode()
-    head = (f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head = (f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(text) if length is None else length}\r\n\r\n")
     return head.encode() + text
 
@@ -42,6 +42,13 @@ def connect(server, data=b""):
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     connection.sendall(data)
     return connection
+
+
+def read_all(connection):
+    text = b""
+    while piece := connection.recv(65536):
+        text += piece
+    return text
 
 
 def health_and_metrics(server):
@@ -289,15 +296,32 @@ def a_draining_server_ends_its_answers(build):
 
 
 def a_draining_server_cuts_off_what_takes_too_long(build):
-    with Server(build, PUNA_DRAIN_TIMEOUT="200ms") as server:
-        answer = connect(server, request_forever())
-        text = answer.recv(1000)
+    """Every kind of answer ends with an error of its own form."""
+    chat = {"model": "endless", "messages": [{"role": "user", "content": "Tell me a story"}], "max_tokens": 50000}
+    asked = [
+        ("/api/generate", {"model": "endless", "prompt": "Tell me a story"}, b'{"error":"the server is shutting down"}\n'),
+        ("/api/chat", chat, b'{"error":"the server is shutting down"}\n'),
+        ("/v1/chat/completions", {**chat, "stream": True}, b'data: {"error":{"message":"the server is shutting down"'),
+        ("/v1/responses", {"model": "endless", "input": "Tell me a story", "stream": True}, b"event: response.failed\n"),
+        ("/v1/messages", {**chat, "stream": True}, b"event: error\n")]
+    with Server(build, PUNA_DRAIN_TIMEOUT="1ms") as server:
+        server.post("/api/create", {"model": "endless", "from": "mini", "parameters": {
+            "grammar": ENDLESS, "num_predict": 50000, "num_ctx": 512}})
+        answers = [connect(server, raw_request(body, path=path)) for path, body, _ in asked]
+        whole = connect(server, raw_request({"model": "endless", "prompt": "Hello", "stream": False}))
+        texts = [answer.recv(1000) for answer in answers]
+        soon(lambda: running(server) == 6, "all of them")
         server.process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(ConnectionResetError):
-            while piece := answer.recv(65536):
-                text += piece
-        if b'"done":true' in text:
-            raise AssertionError(text[-500:])
+        for answer, text, (path, _, last) in zip(answers, texts, asked):
+            text += read_all(answer)
+            contains(b"200 OK", text)
+            contains(last, text)
+            contains(b"the server is shutting down", text)
+            if not text.endswith(b"\r\n0\r\n\r\n"):
+                raise AssertionError(f"{path} did not end: {text[-500:]}")
+        refused = read_all(whole)
+        contains(b"503 Service Unavailable", refused)
+        contains(b"the server is shutting down", refused)
         equal(0, server.process.wait(120))
         contains("stopped", server.log_text())
 
@@ -327,7 +351,8 @@ def a_stuck_pass_shows_in_health(build):
         health = soon(lambda: refused("/health"), "a stuck pass").json()
         equal(("stuck", 1), (health["status"], len(health["stuck"])))
         contains("mini", health["stuck"][0])
-        equal("stuck", soon(lambda: refused("/ready"), "a stuck pass").json()["status"])
+        ready = soon(lambda: refused("/ready"), "a stuck pass").json()
+        equal(("stuck", health["stuck"]), (ready["status"], ready["stuck"]))
         answer.close()
         soon(lambda: not refused("/health"), "the end of the passes")
         soon(lambda: not refused("/ready"), "the end of the passes")
