@@ -23,6 +23,9 @@ class AutoBackend final : public Backend {
   MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
     return Inner().Predict(plan, options);
   }
+  MemoryUse PredictNow(const Plan& plan, const CompileOptions& options) const override {
+    return Inner().PredictNow(plan, options);
+  }
   std::vector<DeviceMemory> devices() const override { return Inner().devices(); }
 
  private:

@@ -63,13 +63,25 @@ struct Segment {
   int64_t encoded = 0;
 };
 
+// An output row of which the largest values are enough: Run writes as many as there is room for,
+// the largest first and equal ones by column, with the columns they are in. What is not finite is
+// left out; where fewer are left, -infinity and column -1 follow.
+struct RankedRow {
+  int32_t row = 0;
+  std::span<float> values;     // at least one
+  std::span<int32_t> columns;  // of the same size
+};
+
 // One pass. Segments are disjoint, in row order, and cover all tokens. Two segments may share pages
 // that neither writes, and read the same state slot; a slot that one writes no other may touch.
 struct Batch {
   std::span<const int32_t> tokens;  // ids in [0, Plan::vocabulary)
   std::span<const Segment> segments;
   std::span<const int32_t>
-      output_rows;               // rows to compute outputs for, ascending; ignored by pooled plans
+      output_rows;  // rows to compute outputs for, ascending; ignored by pooled plans
+  // More rows to compute outputs for, ascending, none of them in output_rows; with no more values
+  // each than Program::most_ranked.
+  std::span<const RankedRow> ranked_rows;
   std::span<const float> input;  // [tokens, width of Plan::input]
   // Runs the encoder of the plan: each segment is a whole text and starts its sequence. There are
   // no outputs.
@@ -82,7 +94,16 @@ struct DeviceShare {
   int device = -1;      // the only one to use, an index into Backend::devices(); -1: all of them
   // So much of what is free on the devices is promised to others, pages that are not written yet.
   int64_t promised_bytes = 0;
+  // What programs may take of the system's memory now, asked before it is taken for what is not on
+  // devices; null: whatever it takes. More is kResourceExhausted.
+  std::function<int64_t()> system_bytes;
 };
+
+// Computes a DetourOp of a plan by its number: `in` and `out` are [rows, width], the rows being
+// those of the batch's tokens or, where there are fewer, its output rows and ranked rows.
+using Detour = std::function<Status(int detour, std::span<const float> in, std::span<float> out)>;
+
+class Program;
 
 struct CompileOptions {
   KvType kv_type = KvType::kF16;
@@ -101,6 +122,11 @@ struct CompileOptions {
   // Return before the weights are in place: passes can begin at once, slower at first and with the
   // same results, and Program::Settle brings the weights into place between them.
   bool settle_later = false;
+  // Called by Run, for plans with DetourOps.
+  Detour detour;
+  // Takes the memory of activations of this program of the same backend, where that is enough:
+  // the two never run at once. It may be gone before this one.
+  Program* activations_of = nullptr;
 };
 
 // Memory of a program in bytes, known before it is taken (Backend::Predict) and exact afterwards.
@@ -137,6 +163,8 @@ class Program {
   // device that is lost or hangs (kUnavailable). Pages, states and `out` then hold anything, and
   // the program is of no more use.
   virtual Status Run(const Batch& batch, std::span<float> out) = 0;
+  // The most values of a ranked row; 0: this program has whole rows only.
+  virtual int64_t most_ranked() const { return 0; }
   // Copies the first `tokens` positions of page `from` to page `to`, in all layers.
   virtual void CopyPage(int32_t from, int32_t to, int64_t tokens) = 0;
   // Gives the memory of an unused page back to the system; its content is lost.
@@ -164,6 +192,10 @@ class Backend {
                                                    const CompileOptions& options) = 0;
   // With devices: as if all that the share asks for fitted into their memory.
   virtual MemoryUse Predict(const Plan& plan, const CompileOptions& options) const = 0;
+  // As Compile would divide it by what is free on the devices now.
+  virtual MemoryUse PredictNow(const Plan& plan, const CompileOptions& options) const {
+    return Predict(plan, options);
+  }
   // Of each device that its programs compute on; none: the CPU alone.
   virtual std::vector<DeviceMemory> devices() const { return {}; }
 };

@@ -1,5 +1,7 @@
 #include "backend/check_batch.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace puna::backend {
@@ -36,7 +38,8 @@ void CheckPages(const Segment& segment, int64_t pages) {
 
 }  // namespace
 
-void CheckBatch(const Plan& plan, const CompileOptions& options, const Batch& batch) {
+void CheckBatch(const Plan& plan, const CompileOptions& options, const Batch& batch,
+                int64_t most_ranked) {
   const auto tokens = static_cast<int64_t>(batch.tokens.size());
   CHECK(tokens <= options.max_batch_tokens) << "batch of " << tokens;
   for (const int32_t token : batch.tokens)
@@ -59,6 +62,16 @@ void CheckBatch(const Plan& plan, const CompileOptions& options, const Batch& ba
   for (const int32_t output : batch.output_rows) {
     CHECK(output > previous && output < row) << "output row " << output;
     previous = output;
+  }
+  previous = -1;
+  for (const RankedRow& ranked : batch.ranked_rows) {
+    CHECK(ranked.row > previous && ranked.row < row) << "ranked row " << ranked.row;
+    CHECK(!std::binary_search(batch.output_rows.begin(), batch.output_rows.end(), ranked.row))
+        << "row " << ranked.row << " is wanted twice";
+    const auto values = static_cast<int64_t>(ranked.values.size());
+    CHECK(values > 0 && values <= most_ranked && ranked.columns.size() == ranked.values.size())
+        << values << " values of a row, " << most_ranked << " at most";
+    previous = ranked.row;
   }
 }
 

@@ -7,10 +7,12 @@
 
 namespace puna::backend {
 
-// A CHECK if the batch breaks a rule. `options`: as the program was compiled.
-void CheckBatch(const Plan& plan, const CompileOptions& options, const Batch& batch);
+// A CHECK if the batch breaks a rule. `options`: as the program was compiled; `most_ranked`: as the
+// program says.
+void CheckBatch(const Plan& plan, const CompileOptions& options, const Batch& batch,
+                int64_t most_ranked = 0);
 
-// Rows that a pass writes outputs for.
+// Rows that a pass writes whole outputs for.
 int64_t OutputRows(const Plan& plan, const Batch& batch);
 
 }  // namespace puna::backend

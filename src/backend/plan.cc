@@ -13,7 +13,8 @@ const char* OpName(const Op& op) {
       "unary",   "gated",       "add",  "mul",          "scale",      "route",
       "experts", "select_rows", "pool", "head_matmul",  "copy_heads", "position_scale",
       "index",   "xielu",       "mix",  "match_length", "cut_below",  "softmax",
-      "affine",  "convolution", "scan", "delta",        "wkv",        "store"};
+      "affine",  "convolution", "scan", "delta",        "wkv",        "store",
+      "detour"};
   static_assert(std::size(kNames) == std::variant_size_v<Op>);
   return kNames[op.index()];
 }

@@ -405,11 +405,17 @@ struct PoolOp {
   View in, out;
 };
 
+// What somebody else computes in the middle of a pass, by its number (CompileOptions::detour).
+struct DetourOp {
+  View in, out;
+  int detour = 0;
+};
+
 using Op =
     std::variant<EmbedOp, AddRowOp, NormOp, MatMulOp, RopeOp, AttentionOp, UnaryOp, GatedOp, AddOp,
                  MulOp, ScaleOp, RouteOp, ExpertsOp, SelectRowsOp, PoolOp, HeadMatMulOp,
                  CopyHeadsOp, PositionScaleOp, IndexOp, XieluOp, MixOp, MatchLengthOp, CutBelowOp,
-                 SoftmaxOp, AffineOp, ConvolutionOp, ScanOp, DeltaOp, WkvOp, StoreOp>;
+                 SoftmaxOp, AffineOp, ConvolutionOp, ScanOp, DeltaOp, WkvOp, StoreOp, DetourOp>;
 
 // One layer of the key/value cache.
 struct CacheLayer {

@@ -43,6 +43,7 @@ struct Visitor {
   OpAccess operator()(const CopyHeadsOp& op) const { return {{op.in}, {op.out}}; }
   OpAccess operator()(const PositionScaleOp& op) const { return {{op.inout}, {op.inout}}; }
   OpAccess operator()(const StoreOp& op) const { return {{op.k, op.v}, {}}; }
+  OpAccess operator()(const DetourOp& op) const { return {{op.in}, {op.out}}; }
   OpAccess operator()(const IndexOp& op) const { return {{op.q, op.k, op.weights}, {}}; }
   OpAccess operator()(const XieluOp& op) const { return {{op.inout}, {op.inout}}; }
   OpAccess operator()(const MixOp& op) const { return {{op.in, op.weights}, {op.out}}; }

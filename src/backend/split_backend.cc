@@ -58,6 +58,7 @@ class SplitProgram final : public Program {
       all_rows_.resize(batch.tokens.size());
       std::iota(all_rows_.begin(), all_rows_.end(), 0);
       step.output_rows = all_rows_;
+      step.ranked_rows = {};
     }
     for (size_t i = 0; i + 1 < stages_.size(); ++i) {
       std::vector<float>& crossing = crossing_[i % 2];
@@ -67,8 +68,10 @@ class SplitProgram final : public Program {
       step.input = crossing;
     }
     step.output_rows = batch.output_rows;
+    step.ranked_rows = batch.ranked_rows;
     return stages_.back().program->Run(step, out);
   }
+  int64_t most_ranked() const override { return stages_.back().program->most_ranked(); }
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
     for (const Stage& stage : stages_) stage.program->CopyPage(from, to, tokens);
   }
@@ -206,14 +209,16 @@ class SplitBackend final : public Backend {
     const std::vector<int64_t> room = Room(options.share);
     for (int64_t most = MostLayers(options.share, divider); most > 0; --most) {
       const std::vector<Part> parts = divider.Divide(WholeOn(Roomiest(room), most), false);
-      if (parts.empty()) continue;
-      MemoryUse sum;
-      for (const Part& part : parts)
-        Add(OwnerOf(part).Predict(*part.plan, options), part.device != kCpu, &sum);
-      sum.on_device.layers = most;
-      return sum;
+      if (!parts.empty()) return Sum(parts, options);
     }
     return cpu_->Predict(plan, options);
+  }
+
+  MemoryUse PredictNow(const Plan& plan, const CompileOptions& options) const override {
+    if (!CheckDevice(options.share)) return cpu_->Predict(plan, options);
+    const Divider divider(std::shared_ptr<const Plan>(std::shared_ptr<const Plan>(), &plan));
+    const std::vector<Part> parts = Choose(divider, options, MostLayers(options.share, divider));
+    return parts.empty() ? cpu_->Predict(plan, options) : Sum(parts, options);
   }
 
   std::vector<DeviceMemory> devices() const override {
@@ -225,6 +230,13 @@ class SplitBackend final : public Backend {
   }
 
  private:
+  MemoryUse Sum(const std::vector<Part>& parts, const CompileOptions& options) const {
+    MemoryUse sum;
+    for (const Part& part : parts)
+      Add(OwnerOf(part).Predict(*part.plan, options), part.device != kCpu, &sum);
+    sum.on_device.layers = DeviceLayers(parts);
+    return sum;
+  }
   Status CheckDevice(const DeviceShare& share) const {
     if (share.device < 0 || std::cmp_less(share.device, devices_.size())) return {};
     return MakeError(ErrorCode::kInvalidArgument, "there is no device {}, only {} in use",

@@ -490,6 +490,14 @@ class Checker {
     Write(op.out);
   }
 
+  void Check(const DetourOp& op) {
+    Require(space_ != RowSpace::kSegments && !encodes_, "after pooling or in an encoder");
+    Require(op.detour >= 0, "a detour without a number");
+    Read(op.in);
+    Apart(op.in, op.out);
+    Write(op.out);
+  }
+
   const Plan& plan_;
   std::vector<RowSpace> spaces_;
   RowSpace space_ = RowSpace::kTokens;

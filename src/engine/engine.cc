@@ -175,6 +175,13 @@ Result<backend::MemoryUse> Engine::Predict(std::shared_ptr<const gguf::File> fil
   return backend.Predict(*draft.plan, draft.compile);
 }
 
+Result<backend::MemoryUse> Engine::PredictNow(std::shared_ptr<const gguf::File> file,
+                                              const backend::Backend& backend,
+                                              const EngineOptions& options) {
+  PUNA_ASSIGN_OR_RETURN(const Blueprint draft, Draft(file, options));
+  return backend.PredictNow(*draft.plan, draft.compile);
+}
+
 const model::ModelConfig& Engine::config() const { return state_->parts.config; }
 std::shared_ptr<const tokenizer::Tokenizer> Engine::tokenizer() const {
   return state_->parts.tokenizer;

@@ -148,6 +148,10 @@ class Engine {
   static Result<backend::MemoryUse> Predict(std::shared_ptr<const gguf::File> file,
                                             const backend::Backend& backend,
                                             const EngineOptions& options);
+  // The same, divided by what is free on the devices now.
+  static Result<backend::MemoryUse> PredictNow(std::shared_ptr<const gguf::File> file,
+                                               const backend::Backend& backend,
+                                               const EngineOptions& options);
   ~Engine();
 
   const model::ModelConfig& config() const;

@@ -14,6 +14,7 @@
 #include "tests/support/oracle.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/tiny_llama.h"
+#include "tests/support/vulkan_device.h"
 
 namespace puna::engine {
 namespace {
@@ -319,6 +320,114 @@ TEST_P(EngineModelTest, QuantizedModelAloneAndBesideOthersAlike) {
   for (uint32_t i = 0; i < 7; ++i) requests.push_back(Request(5 + 9 * i, 10 + i, 25 + i));
   requests.insert(requests.begin() + 3, request);
   EXPECT_TRUE(SameOutput(RunAll(crowd.get(), requests)[3], expected));
+}
+
+// Users with settings of all kinds in one batch. Log probabilities need whole rows of logits;
+// without them the largest of a row are enough for some, and the tokens must be the same.
+std::vector<GenerateRequest> RequestsOfAllKinds(int logprobs) {
+  std::vector<GenerateRequest> requests;
+  for (uint32_t i = 0; i < 10; ++i) {
+    GenerateRequest request = Request(5 + 7 * i, 40 + i, 20 + i);
+    sampler::SamplingOptions& sampling = request.sampling;
+    if (i % 5 == 1) sampling.temperature = 0;
+    if (i % 5 == 2) sampling.repeat_penalty = 1.3;
+    if (i % 5 == 3) sampling.top_k = i > 5 ? 0 : 2000;
+    if (i % 5 == 4) sampling.logit_bias = {{5, -2}, {9, -INFINITY}, {11, i > 5 ? 2.0 : -1.0}};
+    request.logprobs = logprobs;
+    requests.push_back(std::move(request));
+  }
+  // Repeats itself, so that guesses are verified.
+  GenerateRequest guessed = Request(30, 7, 40);
+  for (size_t i = 0; i < guessed.prompt.size(); ++i)
+    guessed.prompt[i] = static_cast<TokenId>(3 + i % 5);
+  guessed.sampling.temperature = 0;
+  guessed.speculate = true;
+  guessed.logprobs = logprobs;
+  requests.push_back(guessed);
+  guessed.sampling.repeat_penalty = 1.1;
+  requests.push_back(std::move(guessed));
+  return requests;
+}
+
+// Counts what the programs of another backend are asked for.
+class CountingBackend final : public backend::Backend {
+ public:
+  struct Counts {
+    size_t whole = 0, ranked = 0;  // rows
+  };
+  explicit CountingBackend(backend::Backend* inner) : inner_(inner) {}
+  std::string_view name() const override { return inner_->name(); }
+  Result<std::unique_ptr<backend::Program>> Compile(
+      std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
+    PUNA_ASSIGN_OR_RETURN(auto program, inner_->Compile(std::move(plan), options));
+    return std::make_unique<CountingProgram>(std::move(program), &counts);
+  }
+  backend::MemoryUse Predict(const backend::Plan& plan,
+                             const backend::CompileOptions& options) const override {
+    return inner_->Predict(plan, options);
+  }
+
+  Counts counts;
+
+ private:
+  class CountingProgram final : public backend::Program {
+   public:
+    CountingProgram(std::unique_ptr<backend::Program> inner, Counts* counts)
+        : inner_(std::move(inner)), counts_(counts) {}
+    Status Run(const backend::Batch& batch, std::span<float> out) override {
+      counts_->whole += batch.output_rows.size();
+      counts_->ranked += batch.ranked_rows.size();
+      return inner_->Run(batch, out);
+    }
+    int64_t most_ranked() const override { return inner_->most_ranked(); }
+    void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
+      inner_->CopyPage(from, to, tokens);
+    }
+    void ReleasePage(int32_t page) override { inner_->ReleasePage(page); }
+    backend::MemoryUse memory_use() const override { return inner_->memory_use(); }
+    std::string Describe() const override { return inner_->Describe(); }
+
+   private:
+    std::unique_ptr<backend::Program> inner_;
+    Counts* counts_;
+  };
+
+  backend::Backend* inner_;
+};
+
+// `ranks`: the backend can tell the largest logits.
+void ExpectSameTokensRanked(backend::Backend* backend, bool ranks) {
+  testing::TemporaryDirectory directory;
+  const std::filesystem::path path = directory.path() / "tiny.gguf";
+  ASSERT_TRUE(testing::WriteTinyLlama(path));
+  CountingBackend counting(backend);
+  const std::vector<Outcome> expected =
+      RunAll(LoadEngine(path, &counting).get(), RequestsOfAllKinds(0));
+  EXPECT_EQ(counting.counts.ranked, 0u);
+  counting.counts = {};
+  const std::vector<Outcome> outcomes =
+      RunAll(LoadEngine(path, &counting).get(), RequestsOfAllKinds(-1));
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_GE(expected[i].tokens.size(), 20u) << i;
+    EXPECT_EQ(outcomes[i].tokens, expected[i].tokens) << i;
+    EXPECT_EQ(outcomes[i].text, expected[i].text) << i;
+  }
+  // Three of twelve need whole rows: two that draw from all tokens, one whose bias raises a logit.
+  EXPECT_GT(counting.counts.whole, 0u);
+  if (ranks) {
+    EXPECT_GT(counting.counts.ranked, counting.counts.whole);
+  } else {
+    EXPECT_EQ(counting.counts.ranked, 0u);
+  }
+}
+
+TEST_P(EngineModelTest, SameTokensWhereTheLargestLogitsAreEnough) {
+  ExpectSameTokensRanked(backend_.get(), backend_->name() == "reference");
+}
+
+TEST(EngineOnVulkan, SameTokensWhereTheLargestLogitsAreEnough) {
+  PUNA_VULKAN_OR_SKIP(device);
+  ExpectSameTokensRanked(device, /*ranks=*/true);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, EngineModelTest, ::testing::Values("reference", "cpu"),

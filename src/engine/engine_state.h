@@ -71,6 +71,7 @@ struct Engine::State {
   Status EncodeText(std::span<const TokenId> text, model::PageTable* cache,
                     std::span<const backend::AppliedAdapter> applied);
   void PlanBatch();
+  void WantOutputs(size_t index);
   std::vector<size_t> PromptOrder() const;
   bool PagesAreComing(const Sequence& sequence) const;
   void AdoptPages(Sequence* sequence);
@@ -105,8 +106,8 @@ struct Engine::State {
   std::vector<int64_t> rows;  // of the batch, for each of `running`
   StepWork work;              // of the batch
   bool bounded = false;       // StepPlan::bounded() of it
-  // Rows of the outputs that running[i] gets; 0: none.
-  std::vector<int64_t> outputs_of;
+  // Rows of the outputs that running[i] gets, and of the ranked rows; both 0: none.
+  std::vector<int64_t> outputs_of, ranked_of;
   int64_t most_pages = 0;  // that were ever in use at once
   int64_t pages_touched = 0, slots_touched = 0;
   int64_t preemptions = 0;

@@ -89,7 +89,20 @@ void Sequence::DropDraft() {
   draft_ = 0;
 }
 
-bool Sequence::TakeLogits(std::span<float> logits) {
+std::vector<int64_t> Sequence::RankedNeeded() const {
+  if (matcher_ || request_.logprobs >= 0) return {};
+  const auto suppressed =
+      static_cast<int64_t>(tokenizer_ == nullptr ? 0 : tokenizer_->suppressed_tokens().size());
+  std::vector<int64_t> counts;
+  for (int64_t row = 0; row <= draft_; ++row) {
+    const int64_t count = sampler_.RankedNeeded(row);
+    if (count == 0) return {};
+    counts.push_back(count + suppressed);
+  }
+  return counts;
+}
+
+bool Sequence::TakeLogits(std::span<float> logits, std::span<const backend::RankedRow> ranked) {
   CHECK(remaining() == 0) << remaining() << " tokens are not computed";
   if (!prompt_done_) prompt_done_ = Clock::now();
   if (full()) {  // nothing was asked for but the prompt
@@ -109,7 +122,8 @@ bool Sequence::TakeLogits(std::span<float> logits) {
   size_t row = 0;
   bool ended = false;
   while (true) {
-    ended = TakeRow(logits.subspan(row * width, width));
+    ended = TakeRow(logits.subspan(row * width, width),
+                    ranked.empty() ? backend::RankedRow() : ranked[row]);
     if (ended) break;
     lookup_.Judge(tokens_.back());
     if (context_full() || row == draft.size() || tokens_.back() != draft[row]) break;
@@ -155,22 +169,31 @@ Result<std::span<const uint64_t>> Sequence::AllowedTokens() {
   return allowed;
 }
 
-// True if the token was the last one.
-bool Sequence::TakeRow(std::span<float> logits) {
-  if (tokenizer_ != nullptr) {
-    for (const TokenId never : tokenizer_->suppressed_tokens()) {
-      if (never >= 0 && std::cmp_less(never, logits.size())) {
-        logits[static_cast<size_t>(never)] = -std::numeric_limits<float>::infinity();
-      }
+// Tokens that the model's file forbids.
+void Sequence::Suppress(std::span<float> logits, const backend::RankedRow& ranked) const {
+  if (tokenizer_ == nullptr) return;
+  constexpr float kImpossible = -std::numeric_limits<float>::infinity();
+  for (const TokenId never : tokenizer_->suppressed_tokens()) {
+    if (never >= 0 && std::cmp_less(never, logits.size()))
+      logits[static_cast<size_t>(never)] = kImpossible;
+    for (size_t i = 0; i < ranked.columns.size(); ++i) {
+      if (ranked.columns[i] == never) ranked.values[i] = kImpossible;
     }
   }
+}
+
+// True if the token was the last one.
+bool Sequence::TakeRow(std::span<float> logits, const backend::RankedRow& ranked) {
+  Suppress(logits, ranked);
   const Result<std::span<const uint64_t>> allowed = AllowedTokens();
   if (!allowed) {
     Fail(allowed.error());
     return true;
   }
   const bool may_stop = request_.end_when_complete && matcher_ && matcher_->complete();
-  TokenId token = sampler_.Sample(logits, may_stop ? std::span<const uint64_t>() : *allowed);
+  TokenId token = logits.empty()
+                      ? sampler_.SampleRanked(ranked.columns, ranked.values)
+                      : sampler_.Sample(logits, may_stop ? std::span<const uint64_t>() : *allowed);
   if (std::cmp_less(generated_, request_.replay.size()))
     token = request_.replay[static_cast<size_t>(generated_)];
   sampler_.Accept(token);

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "backend/backend.h"
 #include "engine/adapter_table.h"
 #include "engine/engine.h"
 #include "engine/prompt_lookup.h"
@@ -73,15 +74,19 @@ class Sequence {
 
   // Chooses the token after the last one from its logits, delivers it, and goes on with the guessed
   // ones as long as they are what was chosen, and then with those that a constraint leaves no
-  // choice about. `logits` is [1 + draft(), vocabulary]. True if that was the end; then the last
-  // event is out. REQUIRES: everything is computed.
-  bool TakeLogits(std::span<float> logits);
+  // choice about. `logits` is [1 + draft(), vocabulary], or empty, and `ranked` has as many rows as
+  // RankedNeeded asked for. True if that was the end; then the last event is out. REQUIRES:
+  // everything is computed.
+  bool TakeLogits(std::span<float> logits, std::span<const backend::RankedRow> ranked);
+  // How many of the largest logits are enough for each row of TakeLogits; empty: it needs them all.
+  std::vector<int64_t> RankedNeeded() const;
   void Fail(const Error& error);
 
  private:
   bool context_full() const { return static_cast<int64_t>(tokens_.size()) >= context_length_; }
   bool full() const { return generated_ >= most_generated_ || (context_full() && !request_.shift); }
-  bool TakeRow(std::span<float> logits);
+  bool TakeRow(std::span<float> logits, const backend::RankedRow& ranked);
+  void Suppress(std::span<float> logits, const backend::RankedRow& ranked) const;
   Result<std::span<const uint64_t>> AllowedTokens();
   bool Append(TokenId token, std::vector<sampler::TokenProbability> logprobs);
   bool Shows(TokenId token) const;

@@ -75,7 +75,8 @@ bool Engine::Step() {
   step_sequences.Observe(static_cast<double>(s.batch.segments.size()));
   s.Deliver();
   s.Learn(s.parts.clock() - round_begin);
-  if (!s.batch.output_rows.empty()) s.Settle(std::max(seconds, kLeastSettleSeconds));
+  if (!s.batch.output_rows.empty() || !s.batch.ranked_rows.empty())
+    s.Settle(std::max(seconds, kLeastSettleSeconds));
   return true;
 }
 
@@ -285,17 +286,32 @@ void Engine::State::PlanBatch() {
   // Pages are settled now; until here the tables could still change.
   batch.Clear();
   outputs_of.assign(running.size(), 0);
+  ranked_of.assign(running.size(), 0);
   for (size_t i = 0; i < running.size(); ++i) {
     if (rows[i] == 0) continue;
     batch.Add(running[i]->tokens(), running[i]->cache(), rows[i], running[i]->adapters());
-    if (running[i]->wants_prompt_logits()) {
-      outputs_of[i] = rows[i];
-    } else if (running[i]->remaining() == 0) {
-      outputs_of[i] = 1 + running[i]->draft();
-    }
-    batch.WantLastRows(outputs_of[i]);
+    WantOutputs(i);
   }
   NoteTouched();
+}
+
+// Whole rows, unless a few logits of each are enough to choose the same tokens and the program can
+// tell which they are.
+void Engine::State::WantOutputs(size_t index) {
+  const Sequence& sequence = *running[index];
+  if (sequence.wants_prompt_logits()) {
+    outputs_of[index] = rows[index];
+  } else if (sequence.remaining() == 0) {
+    const int64_t most = parts.program->most_ranked();
+    const std::vector<int64_t> counts = most > 0 ? sequence.RankedNeeded() : std::vector<int64_t>();
+    if (!counts.empty() && *std::max_element(counts.begin(), counts.end()) <= most) {
+      ranked_of[index] = static_cast<int64_t>(counts.size());
+      batch.RankLastRows(counts);
+      return;
+    }
+    outputs_of[index] = 1 + sequence.draft();
+  }
+  batch.WantLastRows(outputs_of[index]);
 }
 
 // False if `sequence` itself had to go.
@@ -323,11 +339,14 @@ void Engine::State::Preempt() {
 
 void Engine::State::Deliver() {
   const auto width = static_cast<size_t>(parts.output_width);
-  size_t output = 0;
+  size_t output = 0, ranked = 0;
   for (size_t i = 0; i < running.size(); ++i) {
     std::unique_ptr<Sequence>& sequence = running[i];
     const auto outputs = static_cast<size_t>(outputs_of[i]);
-    if (outputs == 0) {
+    const auto best = std::span<const backend::RankedRow>(batch.ranked_rows)
+                          .subspan(ranked, static_cast<size_t>(ranked_of[i]));
+    ranked += best.size();
+    if (outputs == 0 && best.empty()) {
       if (rows[i] > 0) Remember(sequence.get(), /*still_running=*/true);
       continue;
     }
@@ -342,7 +361,7 @@ void Engine::State::Deliver() {
       logits = logits.last(width);
     }
     const bool prompt_done = !sequence->generating();
-    const bool ended = sequence->TakeLogits(logits);
+    const bool ended = sequence->TakeLogits(logits, best);
     if (prompt_done || ended) Remember(sequence.get(), !ended);
     if (prompt_done) KeepOnDisk(*sequence);
     if (ended) sequence.reset();

@@ -1,11 +1,15 @@
 #include "engine/step_batch.h"
 
+#include <numeric>
+
 namespace puna::engine {
 
 void StepBatch::Clear() {
   tokens.clear();
   segments.clear();
   output_rows.clear();
+  ranked_rows.clear();
+  ranked_counts_.clear();
 }
 
 void StepBatch::AddWhole(std::span<const TokenId> sequence_tokens, const model::PageTable& cache,
@@ -39,6 +43,13 @@ void StepBatch::AddRows(std::span<const TokenId> added, int64_t start,
   tokens.insert(tokens.end(), added.begin(), added.end());
 }
 
+void StepBatch::RankLastRows(std::span<const int64_t> counts) {
+  for (size_t i = 0; i < counts.size(); ++i) {
+    ranked_rows.push_back({static_cast<int32_t>(tokens.size() - counts.size() + i), {}, {}});
+    ranked_counts_.push_back(counts[i]);
+  }
+}
+
 Status StepBatch::Encode(backend::Program* program) {
   return program->Run({.tokens = tokens, .segments = segments, .output_rows = {}, .encodes = true},
                       {});
@@ -46,7 +57,21 @@ Status StepBatch::Encode(backend::Program* program) {
 
 Status StepBatch::Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width) {
   outputs.resize(static_cast<size_t>(outputs_wanted * output_width));
-  return program->Run({.tokens = tokens, .segments = segments, .output_rows = output_rows},
+  const auto all = static_cast<size_t>(
+      std::accumulate(ranked_counts_.begin(), ranked_counts_.end(), int64_t{0}));
+  ranked_values_.resize(all);
+  ranked_columns_.resize(all);
+  size_t begin = 0;
+  for (size_t i = 0; i < ranked_rows.size(); ++i) {
+    const auto count = static_cast<size_t>(ranked_counts_[i]);
+    ranked_rows[i].values = std::span(ranked_values_).subspan(begin, count);
+    ranked_rows[i].columns = std::span(ranked_columns_).subspan(begin, count);
+    begin += count;
+  }
+  return program->Run({.tokens = tokens,
+                       .segments = segments,
+                       .output_rows = output_rows,
+                       .ranked_rows = ranked_rows},
                       outputs);
 }
 

@@ -17,7 +17,8 @@ struct StepBatch {
   std::vector<TokenId> tokens;
   std::vector<backend::Segment> segments;
   std::vector<int32_t> output_rows;
-  std::vector<float> outputs;  // [output rows or segments, output width]
+  std::vector<float> outputs;                   // [output rows or segments, output width]
+  std::vector<backend::RankedRow> ranked_rows;  // with their values after Run
 
   void Clear();
   // Adds a sequence from its first token. `cache` may be empty if the plan has no cache layers.
@@ -36,14 +37,20 @@ struct StepBatch {
     for (int64_t i = count; i > 0; --i)
       output_rows.push_back(static_cast<int32_t>(static_cast<int64_t>(tokens.size()) - i));
   }
+  // Of the `counts.size()` rows that were added last so many of the largest outputs are wanted.
+  void RankLastRows(std::span<const int64_t> counts);
   // The pass of an encoder over whole texts.
   Status Encode(backend::Program* program);
-  // One pass; fills `outputs`.
+  // One pass; fills `outputs` and the values of `ranked_rows`.
   Status Run(backend::Program* program, int64_t outputs_wanted, int64_t output_width);
 
  private:
   void AddRows(std::span<const TokenId> added, int64_t start, const model::PageTable& cache,
                std::span<const backend::AppliedAdapter> adapters);
+
+  std::vector<int64_t> ranked_counts_;  // of ranked_rows
+  std::vector<float> ranked_values_;
+  std::vector<int32_t> ranked_columns_;
 };
 
 }  // namespace puna::engine

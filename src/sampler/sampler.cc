@@ -183,18 +183,36 @@ bool Sampler::IsAllowed(size_t token) const {
   return token / 64 < allowed_.size() && ((allowed_[token / 64] >> (token % 64)) & 1) != 0;
 }
 
+// By token: how many earlier tokens it would go on repeating, if DRY minds.
+std::map<TokenId, int64_t> Sampler::Repetitions() const {
+  if (options_.dry_multiplier == 0) return {};
+  std::span<const TokenId> history = history_;
+  if (const int64_t window = options_.dry_penalty_last_n;
+      window >= 0 && std::cmp_less(window, history.size())) {
+    history = history.last(static_cast<size_t>(window));
+  }
+  return FindRepetitions(history, options_.dry_allowed_length, options_.dry_breakers);
+}
+
+float Sampler::Adjusted(TokenId token, float logit,
+                        const std::map<TokenId, int64_t>& repeated) const {
+  const auto& bias = options_.logit_bias;
+  if (const auto it = bias.find(token); it != bias.end())
+    logit = static_cast<float>(logit + it->second);
+  if (const auto it = seen_.find(token); it != seen_.end()) logit = Penalized(logit, it->second);
+  if (const auto it = repeated.find(token); it != repeated.end()) {
+    const auto excess = static_cast<double>(it->second - options_.dry_allowed_length);
+    // Long repetitions would make it infinite, and -infinity + infinity is no number.
+    const double penalty = options_.dry_multiplier * std::pow(options_.dry_base, excess);
+    logit -= static_cast<float>(std::clamp(penalty, -kLargestPenalty, kLargestPenalty));
+  }
+  return logit;
+}
+
 // Fills `adjusted_` for this step.
 void Sampler::Adjust(std::span<const float> logits) {
   adjusted_.clear();
-  std::map<TokenId, int64_t> repeated;
-  if (options_.dry_multiplier != 0) {
-    std::span<const TokenId> history = history_;
-    if (const int64_t window = options_.dry_penalty_last_n;
-        window >= 0 && std::cmp_less(window, history.size())) {
-      history = history.last(static_cast<size_t>(window));
-    }
-    repeated = FindRepetitions(history, options_.dry_allowed_length, options_.dry_breakers);
-  }
+  const std::map<TokenId, int64_t> repeated = Repetitions();
   const auto& bias = options_.logit_bias;
   if (bias.empty() && repeated.empty() && seen_.empty()) return;
   std::vector<TokenId> tokens;
@@ -206,17 +224,7 @@ void Sampler::Adjust(std::span<const float> logits) {
   tokens.erase(std::unique(tokens.begin(), tokens.end()), tokens.end());
   for (const TokenId token : tokens) {
     if (token < 0 || std::cmp_greater_equal(token, logits.size())) continue;
-    float logit = logits[static_cast<size_t>(token)];
-    if (const auto it = bias.find(token); it != bias.end())
-      logit = static_cast<float>(logit + it->second);
-    if (const auto it = seen_.find(token); it != seen_.end()) logit = Penalized(logit, it->second);
-    if (const auto it = repeated.find(token); it != repeated.end()) {
-      const auto excess = static_cast<double>(it->second - options_.dry_allowed_length);
-      // Long repetitions would make it infinite, and -infinity + infinity is no number.
-      const double penalty = options_.dry_multiplier * std::pow(options_.dry_base, excess);
-      logit -= static_cast<float>(std::clamp(penalty, -kLargestPenalty, kLargestPenalty));
-    }
-    adjusted_.emplace_back(token, logit);
+    adjusted_.emplace_back(token, Adjusted(token, logits[static_cast<size_t>(token)], repeated));
   }
 }
 
@@ -615,11 +623,58 @@ TokenId Sampler::Sample(std::span<const float> logits, std::span<const uint64_t>
     KeepTypical();
     KeepTopP();
   }
+  return DrawCandidate();
+}
+
+// The end of the chain, behind top-p.
+TokenId Sampler::DrawCandidate() {
   if (candidates_.empty()) return FirstAllowed();
   KeepMinP();
   KeepXtc();
   ComputeProbabilities(options_.temperature);
   return Draw();
+}
+
+// How many tokens may still be chosen behind top-k; 0: all, or so many that Sample does not rank
+// them.
+int64_t Sampler::TopK() const {
+  if (options_.temperature <= 0) return 1;
+  const bool few = options_.top_k > 0 && std::cmp_less_equal(options_.top_k, kLargestHeap);
+  return options_.mirostat <= 0 && few ? options_.top_k : 0;
+}
+
+// A logit that only becomes less by the adjustments stays behind those that were before it and are
+// not adjusted. So the k best after the adjustments are among the k + a best before them, with a
+// tokens adjusted.
+int64_t Sampler::RankedNeeded(int64_t later) const {
+  const int64_t kept = TopK();
+  const bool raises =
+      std::any_of(options_.logit_bias.begin(), options_.logit_bias.end(),
+                  [](const auto& entry) { return entry.second > 0; }) ||
+      (penalties_on_ && (options_.repeat_penalty < 1 || options_.presence_penalty < 0 ||
+                         options_.frequency_penalty < 0));
+  if (kept == 0 || raises || options_.dry_multiplier != 0) return 0;
+  const auto biased = static_cast<int64_t>(options_.logit_bias.size());
+  return kept + biased + (penalties_on_ ? static_cast<int64_t>(seen_.size()) + later : 0);
+}
+
+TokenId Sampler::SampleRanked(std::span<const TokenId> tokens, std::span<const float> logits) {
+  CHECK(TopK() > 0 && tokens.size() == logits.size());
+  allowed_ = {};
+  candidates_.clear();
+  for (size_t i = 0; i < tokens.size() && tokens[i] >= 0; ++i) {
+    const float logit = Adjusted(tokens[i], logits[i], {});
+    if (std::isfinite(logit)) candidates_.push_back({tokens[i], logit, 0});
+  }
+  std::sort(candidates_.begin(), candidates_.end(), RanksBefore);
+  order_ = Order::kRanked;
+  if (std::cmp_less(TopK(), candidates_.size()))
+    candidates_.erase(candidates_.begin() + TopK(), candidates_.end());
+  if (candidates_.empty()) return FirstAllowed();
+  if (TopK() == 1) return candidates_[0].token;
+  KeepTypical();
+  KeepTopP();
+  return DrawCandidate();
 }
 
 std::vector<TokenProbability> Sampler::Logprobs(std::span<const float> logits, TokenId chosen,

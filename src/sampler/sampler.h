@@ -77,6 +77,13 @@ class Sampler {
   // bit is not set, or that have none, do not exist. If nothing finite is left it is the first
   // allowed token.
   TokenId Sample(std::span<const float> logits, std::span<const uint64_t> allowed = {});
+  // How many of the largest logits are enough for SampleRanked to choose what Sample would, without
+  // a mask, after `later` more tokens; 0: it needs all of them.
+  int64_t RankedNeeded(int64_t later) const;
+  // Chooses from the largest logits alone: `tokens` with their `logits`, by falling logit and
+  // rising token. Tokens below 0 at the end stand for nothing. REQUIRES: as many as RankedNeeded,
+  // or all.
+  TokenId SampleRanked(std::span<const TokenId> tokens, std::span<const float> logits);
   // The logprob of `chosen` first, then the `count` most likely tokens in falling order (`chosen`
   // may be among them). REQUIRES: 0 <= chosen < vocabulary.
   static std::vector<TokenProbability> Logprobs(std::span<const float> logits, TokenId chosen,
@@ -98,7 +105,10 @@ class Sampler {
   TokenId FirstAllowed() const;
   template <typename Offer>
   void ScanAbove(std::span<const float> logits, const float* threshold, Offer offer) const;
+  int64_t TopK() const;
+  std::map<TokenId, int64_t> Repetitions() const;
   float Penalized(float logit, int64_t times_seen) const;
+  float Adjusted(TokenId token, float logit, const std::map<TokenId, int64_t>& repeated) const;
   void Adjust(std::span<const float> logits);
   Candidate MostLikely(std::span<const float> logits) const;
   void CollectTopK(std::span<const float> logits, size_t limit);
@@ -118,6 +128,7 @@ class Sampler {
   void KeepMirostat2();
   TokenId SampleMirostat(std::span<const float> logits);
   double Uniform();
+  TokenId DrawCandidate();
   TokenId Draw();
 
   SamplingOptions options_;

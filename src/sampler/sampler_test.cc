@@ -403,6 +403,73 @@ TEST(Sampler, EqualsTheNaiveChain) {
   }
 }
 
+// Of whole rows only as many of the largest as the sampler asks for.
+TEST(Sampler, TheLargestLogitsAreEnough) {
+  std::mt19937 random(23);
+  const auto pick = [&](std::initializer_list<double> values) {
+    return *(values.begin() + random() % values.size());
+  };
+  std::normal_distribution<float> normal(0, 3);
+  int compared = 0;
+  for (int round = 0; round < 600; ++round) {
+    SamplingOptions options;
+    options.temperature = pick({0, 0.2, 0.8, 2});
+    options.top_k = static_cast<int64_t>(pick({0, 1, 5, 40, 1025}));
+    options.top_p = pick({0.5, 0.9, 1});
+    options.min_p = pick({0, 0.02});
+    options.typical_p = pick({1, 1, 0.8});
+    options.repeat_last_n = static_cast<int64_t>(pick({-1, 0, 3, 64}));
+    options.repeat_penalty = pick({1, 1.3, 0.7});
+    options.presence_penalty = pick({0, 0, 1.5, -0.5});
+    options.frequency_penalty = pick({0, 0, 0.4, -0.4});
+    options.xtc_probability = pick({0, 0, 0.5});
+    options.dry_multiplier = pick({0, 0, 0, 1});
+    options.mirostat = static_cast<int64_t>(pick({0, 0, 0, 2}));
+    options.seed = static_cast<int64_t>(random());
+    const double bias = pick({0, -2, -INFINITY, 1});
+    std::vector<float> logits(static_cast<size_t>(pick({2, 63, 700, 3000})));
+    const auto size = static_cast<TokenId>(logits.size());
+    for (TokenId token = 0; bias != 0 && token < 3; ++token)
+      options.logit_bias[token * 7 % (size + 1)] = bias;
+    const float step = pick({0, 0, 0.5}) > 0 ? 0.5f : 0.0f;  // so that many are equal
+    Sampler whole(options), ranked(options);
+    for (int i = 0; i < 12; ++i) {
+      for (float& logit : logits) {
+        logit = normal(random);
+        if (step > 0) logit = std::round(logit / step) * step;
+      }
+      for (const float odd : {kNan, kInfinity, -kInfinity}) logits[random() % logits.size()] = odd;
+      const int64_t later = static_cast<int64_t>(random() % 3), needed = ranked.RankedNeeded(0);
+      ASSERT_GE(ranked.RankedNeeded(later), needed);
+      const bool raises =
+          bias > 0 || (options.repeat_last_n != 0 &&
+                       (options.repeat_penalty < 1 || options.presence_penalty < 0 ||
+                        options.frequency_penalty < 0));
+      const bool all = options.temperature > 0 &&
+                       (options.mirostat > 0 || options.top_k == 0 || options.top_k > 1024);
+      ASSERT_EQ(needed == 0, raises || all || options.dry_multiplier != 0);
+      if (needed == 0) break;
+      std::vector<TokenId> tokens;
+      for (TokenId token = 0; token < size; ++token) {
+        if (std::isfinite(logits[static_cast<size_t>(token)])) tokens.push_back(token);
+      }
+      std::stable_sort(tokens.begin(), tokens.end(), [&](TokenId a, TokenId b) {
+        return logits[static_cast<size_t>(a)] > logits[static_cast<size_t>(b)];
+      });
+      tokens.resize(static_cast<size_t>(needed), -1);
+      std::vector<float> largest;
+      for (const TokenId token : tokens)
+        largest.push_back(token < 0 ? -kInfinity : logits[static_cast<size_t>(token)]);
+      const TokenId token = whole.Sample(logits);
+      ASSERT_EQ(ranked.SampleRanked(tokens, largest), token) << "round " << round << " draw " << i;
+      whole.Accept(token);
+      ranked.Accept(token);
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 1000);
+}
+
 TEST(Sampler, ExponentialsAreThoseOfTheStandardLibrary) {
   std::mt19937 random(5);
   std::exponential_distribution<double> distance(0.05);

@@ -447,6 +447,9 @@ struct Maker {
   Made operator()(const ScanOp&) const { return nullptr; }
   Made operator()(const DeltaOp&) const { return nullptr; }
   Made operator()(const WkvOp&) const { return nullptr; }
+  Made operator()(const DetourOp&) const {
+    return MakeError(ErrorCode::kUnsupported, "the cpu backend has no detours: they lead to it");
+  }
 };
 
 class RowStep final : public Step {

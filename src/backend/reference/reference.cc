@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "backend/check_batch.h"
+#include "backend/ranked_rows.h"
 #include "backend/reference/reference_ops.h"
 #include "base/check.h"
 
@@ -57,13 +58,15 @@ class ReferenceProgram final : public Program {
   Status Load(const CompileOptions& options) { return weights_.Decode(options); }
 
   Status Run(const Batch& batch, std::span<float> out) override {
-    CheckBatch(*plan_, options_, batch);
+    CheckBatch(*plan_, options_, batch, most_ranked());
+    if (!batch.ranked_rows.empty()) return RunRanked(batch, out);
     if (batch.tokens.empty()) {
       CHECK(out.empty());
       return {};
     }
     Pass pass(*plan_, &weights_, &pages_, &states_, batch);
     pass.observer = observer_;
+    pass.detour = &options_.detour;
     for (int64_t row = 0; plan_->input.buffer >= 0 && row < pass.rows; ++row) {
       const std::span<float> to = pass.At(plan_->input, row);
       std::copy_n(batch.input.begin() + row * plan_->input.width, to.size(), to.begin());
@@ -72,6 +75,7 @@ class ReferenceProgram final : public Program {
     for (const Op& op :
          batch.encodes ? ops.first(plan_->encoder_ops) : ops.subspan(plan_->encoder_ops)) {
       std::visit([&pass](const auto& typed) { Execute(typed, &pass); }, op);
+      if (!pass.failure) return pass.failure;
     }
     if (batch.encodes) {
       CHECK(out.empty() && batch.output_rows.empty()) << "outputs of an encoder";
@@ -87,6 +91,8 @@ class ReferenceProgram final : public Program {
     return {};
   }
 
+  int64_t most_ranked() const override { return plan_->pooled ? 0 : plan_->output.width; }
+
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
     pages_.Copy(from, to, tokens);
   }
@@ -95,6 +101,28 @@ class ReferenceProgram final : public Program {
   std::string Describe() const override { return "reference"; }
 
  private:
+  // Whole rows of everything, and then what is wanted of each.
+  Status RunRanked(const Batch& batch, std::span<float> out) {
+    const auto width = static_cast<size_t>(plan_->output.width);
+    const std::vector<int32_t> rows = ComputedRows(batch);
+    std::vector<float> all(rows.size() * width);
+    Batch whole = batch;
+    whole.output_rows = rows;
+    whole.ranked_rows = {};
+    PUNA_RETURN_IF_ERROR(Run(whole, all));
+    size_t ranked = 0, next = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const std::span<const float> row = std::span(all).subspan(i * width, width);
+      if (ranked < batch.ranked_rows.size() && batch.ranked_rows[ranked].row == rows[i]) {
+        RankRow(row, batch.ranked_rows[ranked++]);
+      } else {
+        std::copy(row.begin(), row.end(),
+                  out.begin() + static_cast<std::ptrdiff_t>(next++ * width));
+      }
+    }
+    return {};
+  }
+
   std::shared_ptr<const Plan> plan_;
   InputObserver* observer_;
   CompileOptions options_;

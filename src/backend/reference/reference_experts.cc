@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "backend/reference/reference_ops.h"
+#include "base/check.h"
 
 namespace puna::backend::reference {
 namespace {
@@ -138,6 +139,18 @@ void Execute(const ExpertsOp& op, Pass* pass) {
     const std::span<float> out = pass->At(op.out, row);
     for (size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(result[i]);
   }
+}
+
+void Execute(const DetourOp& op, Pass* pass) {
+  CHECK(*pass->detour) << "a detour that nobody computes";
+  std::vector<float> in, out(static_cast<size_t>(pass->rows * op.out.width));
+  for (int64_t row = 0; row < pass->rows; ++row) {
+    const std::span<const float> values = pass->At(op.in, row);
+    in.insert(in.end(), values.begin(), values.end());
+  }
+  pass->failure = (*pass->detour)(op.detour, in, out);
+  for (int64_t row = 0; row < pass->rows; ++row)
+    std::copy_n(out.begin() + row * op.out.width, op.out.width, pass->At(op.out, row).begin());
 }
 
 }  // namespace puna::backend::reference

@@ -48,6 +48,8 @@ struct Pass {
   StateSlots* states;
   const Batch& batch;
   InputObserver* observer = nullptr;
+  const Detour* detour = nullptr;
+  Status failure;                           // of a detour
   int64_t rows = 0;                         // tokens, then output rows or segments
   std::vector<std::vector<float>> buffers;  // [tokens, width] each
   std::vector<int64_t> positions;           // [tokens]
@@ -79,6 +81,7 @@ void Execute(const DeltaOp& op, Pass* pass);
 void Execute(const WkvOp& op, Pass* pass);
 void Execute(const RouteOp& op, Pass* pass);
 void Execute(const ExpertsOp& op, Pass* pass);
+void Execute(const DetourOp& op, Pass* pass);
 void Execute(const SelectRowsOp& op, Pass* pass);
 void Execute(const PoolOp& op, Pass* pass);
 void Execute(const HeadMatMulOp& op, Pass* pass);

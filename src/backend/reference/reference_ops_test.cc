@@ -332,5 +332,60 @@ TEST_F(ReferenceOps, SelectRowsAndPool) {
   }
 }
 
+TEST_F(ReferenceOps, RankedRowsAreTheLargestByValueAndColumn) {
+  constexpr float kNone = -INFINITY;
+  TinyPlan plan(4, {1, 7, 7, -2, 0, NAN, kNone, INFINITY, 5, 4, 3, 2});
+  plan.Add(SelectRowsOp{.in = plan.Input(), .out = plan.Input()});
+  const std::vector<int32_t> tokens = {0, 1, 2, 0}, whole = {2};
+  const Segment segment{.tokens = 4};
+  std::vector<float> values(7);
+  std::vector<int32_t> columns(7);
+  const auto room = [&](size_t begin, size_t count) {
+    return std::pair(std::span(values).subspan(begin, count),
+                     std::span(columns).subspan(begin, count));
+  };
+  const RankedRow ranked[] = {{0, room(0, 2).first, room(0, 2).second},
+                              {1, room(2, 2).first, room(2, 2).second},
+                              {3, room(4, 3).first, room(4, 3).second}};
+  EXPECT_THAT(plan.Run(backend_.get(), plan.Input(),
+                       {.tokens = tokens,
+                        .segments = {&segment, 1},
+                        .output_rows = whole,
+                        .ranked_rows = ranked}),
+              ElementsAre(5, 4, 3, 2));
+  EXPECT_THAT(values, ElementsAre(7, 7, 0, kNone, 7, 7, 1));
+  EXPECT_THAT(columns, ElementsAre(1, 2, 0, -1, 1, 2, 0));
+}
+
+TEST_F(ReferenceOps, DetoursAreComputedByTheCaller) {
+  TinyPlan plan(2, {1, 2, 3, 4, 5, 6});
+  const View out = plan.Buffer(1), more = plan.Buffer(1);
+  plan.Add(DetourOp{.in = plan.Input(), .out = out, .detour = 4})
+      .Add(SelectRowsOp{.in = out, .out = out})
+      .Add(DetourOp{.in = out, .out = more, .detour = 7});
+  plan.plan().output = more;
+  CompileOptions options;
+  options.detour = [](int detour, std::span<const float> in, std::span<float> result) -> Status {
+    for (size_t row = 0; row < result.size(); ++row)
+      result[row] = detour == 4 ? in[2 * row] + in[2 * row + 1] : -in[row];
+    if (detour == 7 && result[0] == -11) return MakeError(ErrorCode::kUnavailable, "no way");
+    return {};
+  };
+  const auto program = *backend_->Compile(std::make_shared<Plan>(plan.plan()), options);
+  const std::vector<int32_t> tokens = {0, 1, 2};
+  const Segment segment{.tokens = 3};
+  std::vector<float> values(2);
+  std::vector<int32_t> rows = {0, 2};
+  const Batch batch{.tokens = tokens, .segments = {&segment, 1}, .output_rows = rows};
+  ASSERT_TRUE(program->Run(batch, values).has_value());
+  EXPECT_THAT(values, ElementsAre(-3, -11));
+  rows = {2};
+  const Status failed =
+      program->Run({.tokens = tokens, .segments = {&segment, 1}, .output_rows = rows},
+                   std::span(values).first(1));
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().code, ErrorCode::kUnavailable);
+}
+
 }  // namespace
 }  // namespace puna::backend

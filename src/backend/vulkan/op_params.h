@@ -49,8 +49,10 @@ struct PassHeader {
                              // ones of both, each list filled up with tiles of no rows
   uint adapters;
   uint most_rank;
-  uint64_t given;   // float [tokens][width of Plan::input]
-  uint64_t answer;  // where the outputs go
+  uint64_t given;          // float [tokens][width of Plan::input]
+  uint64_t answer;         // where the outputs go
+  uint64_t ranked;         // RankedRequest, one for each ranked row
+  uint64_t ranked_answer;  // RankedValue: where what they ask for goes
 };
 
 struct SegmentInfo {
@@ -277,6 +279,34 @@ struct RecurrentParams {
   uint flag;   // scan: a decay per value; delta: tiled; wkv: erases
   uint flag2;  // delta: a decay per key value
   float scale;
+};
+
+// Of a workgroup that ranks: values that each invocation holds, and the most that it finds.
+const uint kRankedHeld = 16;
+const uint kMostRanked = 256;
+
+struct RankedRequest {
+  uint output_row;
+  uint count;  // up to kMostRanked
+  uint first;  // in PassHeader::ranked_answer
+};
+
+// A value as an integer: bits of positive ones with the sign set, of negative ones inverted. 0:
+// nothing.
+struct RankedValue {
+  uint key;
+  uint column;
+};
+
+// One level of ranking: the first reads rows of `source`, later ones what the one before has found.
+struct RankParams {
+  Matrix source;
+  uint count;        // values of a row at this level
+  uint columns;      // of the source
+  uint source_slot;  // RankedValue [ranked rows][source_stride]
+  uint source_stride;
+  uint result_slot;  // likewise; the last level writes to PassHeader::ranked_answer
+  uint result_stride;
 };
 
 struct LowRankEntry {

@@ -110,6 +110,7 @@ void PlanCompiler::AddInput() {
 // Rows that are all wanted are copied by the program (VulkanProgram::RecordAnswer).
 void PlanCompiler::AddOutput() {
   compiled_.output_rows = rows_;
+  if (rows_ == RowKind::kOutputs) AddRanking();
   if (rows_ != RowKind::kTokens) return;
   const uint32_t record = Record(SelectParams{.source = MatrixOf(plan_->output)});
   const uint32_t groups = Groups(plan_->output.width, kThreads);
@@ -415,6 +416,10 @@ Status PlanCompiler::Add(const SelectRowsOp& op) {
        .reads = {op.in},
        .writes = {op.out}});
   return {};
+}
+
+Status PlanCompiler::Add(const DetourOp&) {
+  return MakeError(ErrorCode::kUnsupported, "the vulkan backend has no detours");
 }
 
 Status PlanCompiler::Add(const PoolOp& op) {

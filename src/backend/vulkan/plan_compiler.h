@@ -26,11 +26,13 @@ enum class RowKind { kTokens, kOutputs, kSegments };
 // All that the commands of a pass depend on.
 struct PassShape {
   uint32_t tokens = 0, outputs = 0, segments = 0;
-  TileCounts tiles;         // of attention
-  uint32_t most_keys = 0;   // of IndexOp, rounded up
-  uint32_t pass_bytes = 0;  // of what is copied to the device first, rounded up
-  uint32_t adapters = 0;    // the most of a segment
-  uint32_t most_rank = 0;   // of them, rounded up
+  uint32_t ranked = 0;          // of the outputs
+  std::vector<uint32_t> whole;  // with ranked rows: the other outputs
+  TileCounts tiles;             // of attention
+  uint32_t most_keys = 0;       // of IndexOp, rounded up
+  uint32_t pass_bytes = 0;      // of what is copied to the device first, rounded up
+  uint32_t adapters = 0;        // the most of a segment
+  uint32_t most_rank = 0;       // of them, rounded up
   bool encodes = false;
   auto operator<=>(const PassShape&) const = default;
 
@@ -103,6 +105,7 @@ inline auto MatricesOf(CombineParams* p) { return std::array{&p->source, &p->res
 inline auto MatricesOf(SelectParams* p) { return std::array{&p->source, &p->result}; }
 inline auto MatricesOf(StoreParams* p) { return std::array{&p->k, &p->v}; }
 inline auto MatricesOf(AttentionParams* p) { return std::array{&p->q, &p->result}; }
+inline auto MatricesOf(RankParams* p) { return std::array{&p->source}; }
 inline auto MatricesOf(IndexParams* p) { return std::array{&p->q, &p->weights}; }
 inline auto MatricesOf(RecurrentParams* p) {
   return std::array{&p->a, &p->b, &p->c, &p->d, &p->e, &p->f, &p->result};
@@ -120,6 +123,7 @@ struct CompiledPlan {
   std::vector<int64_t> cache_offsets, state_offsets;  // bytes in a page, floats in a slot
   int64_t page_bytes = 0, state_bytes = 0;
   RowKind output_rows = RowKind::kTokens;
+  bool ranks = false;  // the largest outputs of a row can be had
   bool selects_keys = false;
   AttentionNeeds attention;
   int64_t narrow_per_token = 0;  // the most values of a rank that a step needs for a token
@@ -166,11 +170,13 @@ class PlanCompiler {
   Status Add(const DeltaOp& op);
   Status Add(const WkvOp& op);
   Status Add(const StoreOp& op);
+  Status Add(const DetourOp& op);
 
   void LayOut();
   void AddInput();
   void LayOutAttention();
   void AddOutput();
+  void AddRanking();
   // Its address is the slot, and below bit 40 the offset in it.
   Matrix MatrixOf(const View& view) const;
   int NewSlot(Slot slot);

@@ -9,8 +9,10 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "backend/check_batch.h"
+#include "backend/ranked_rows.h"
 #include "backend/vulkan/shaders.h"
 #include "base/check.h"
 
@@ -104,10 +106,10 @@ class PassBlock {
   size_t size() const { return bytes_.size(); }
   // `header` with offsets made addresses.
   std::span<const uint8_t> Finish(PassHeader header, uint64_t base) {
-    for (uint64_t* offset :
-         {&header.buffers, &header.token_ids, &header.positions, &header.row_segments,
-          &header.output_rows, &header.segment_infos, &header.pages, &header.state_writes,
-          &header.low_rank, &header.ropes, &header.given, &header.attention_tiles}) {
+    for (uint64_t* offset : {&header.buffers, &header.token_ids, &header.positions,
+                             &header.row_segments, &header.output_rows, &header.segment_infos,
+                             &header.pages, &header.state_writes, &header.low_rank, &header.ranked,
+                             &header.ropes, &header.given, &header.attention_tiles}) {
       *offset += base;
     }
     std::memcpy(bytes_.data(), &header, sizeof(header));
@@ -233,12 +235,15 @@ Status VulkanProgram::MakeRoom(const PassShape& shape, int64_t scratch_pages) {
     if (std::cmp_equal(i, plan_->output.buffer)) ForgetCommands();
   }
   if (moved) PUNA_RETURN_IF_ERROR(WriteRecords());
-  const uint32_t rows = plan_->pooled ? shape.segments : shape.outputs;
-  const int64_t answer_bytes = rows * plan_->output.width * int64_t{sizeof(float)};
-  if (answer_.size_bytes() < answer_bytes) {
+  const auto whole = static_cast<uint32_t>(shape.ranked > 0 ? shape.whole.size()
+                                           : plan_->pooled  ? shape.segments
+                                                            : shape.outputs);
+  const auto answer_bytes = [&](uint32_t rows) {
+    return RankedBytes(shape) + rows * plan_->output.width * int64_t{sizeof(float)};
+  };
+  if (answer_.size_bytes() < answer_bytes(whole)) {
     ForgetCommands();
-    PUNA_RETURN_IF_ERROR(
-        Grow(&answer_, answer_bytes / rows * std::bit_ceil(rows), MemoryKind::kAnswer));
+    PUNA_RETURN_IF_ERROR(Grow(&answer_, answer_bytes(std::bit_ceil(whole)), MemoryKind::kAnswer));
   }
   PUNA_RETURN_IF_ERROR(
       Grow(&narrow_,
@@ -310,10 +315,34 @@ std::vector<float> VulkanProgram::RopeValues(const Batch& batch) const {
   return values;
 }
 
+int64_t VulkanProgram::RankedBytes(const PassShape& shape) {
+  return int64_t{shape.ranked} * kMostRanked * int64_t{sizeof(RankedValue)};
+}
+
+std::vector<RankedRequest> VulkanProgram::DescribeOutputs(const Batch& batch,
+                                                          std::span<const int32_t> rows,
+                                                          PassShape* shape) const {
+  shape->outputs = static_cast<uint32_t>(rows.size());
+  shape->ranked = static_cast<uint32_t>(batch.ranked_rows.size());
+  std::vector<RankedRequest> requests;
+  for (uint32_t i = 0; i < shape->outputs && shape->ranked > 0; ++i) {
+    const size_t next = requests.size();
+    if (next == batch.ranked_rows.size() || batch.ranked_rows[next].row != rows[i]) {
+      shape->whole.push_back(i);
+      continue;
+    }
+    requests.push_back({.output_row = i,
+                        .count = static_cast<uint>(batch.ranked_rows[next].values.size()),
+                        .first = static_cast<uint>(next) * kMostRanked});
+  }
+  return requests;
+}
+
 Result<PassShape> VulkanProgram::WritePass(const Batch& batch) {
   PassShape shape;
   shape.tokens = static_cast<uint32_t>(batch.tokens.size());
-  shape.outputs = static_cast<uint32_t>(batch.output_rows.size());
+  const std::vector<int32_t> output_rows = ComputedRows(batch);
+  const std::vector<RankedRequest> requests = DescribeOutputs(batch, output_rows, &shape);
   shape.segments = static_cast<uint32_t>(batch.segments.size());
   shape.encodes = batch.encodes;
   std::vector<uint64_t> pages;
@@ -351,7 +380,8 @@ Result<PassShape> VulkanProgram::WritePass(const Batch& batch) {
   header.token_ids = block.Add<int32_t>(batch.tokens);
   header.positions = block.Add<uint32_t>(positions);
   header.row_segments = block.Add<uint32_t>(row_segments);
-  header.output_rows = block.Add<int32_t>(batch.output_rows);
+  header.output_rows = block.Add<int32_t>(output_rows);
+  header.ranked = block.Add<RankedRequest>(requests);
   header.segment_infos = block.Add<SegmentInfo>(infos);
   header.pages = block.Add<uint64_t>(pages);
   header.attention_tiles = block.Add<AttentionTile>(tiles.tiles);
@@ -365,7 +395,7 @@ Result<PassShape> VulkanProgram::WritePass(const Batch& batch) {
   header.selections = selections_.address();
   header.index_scores = index_scores_.address();
   header.index_order = index_order_.address();
-  header.answer = answer_.address();
+  header.answer = header.ranked_answer = answer_.address();
   shape.pass_bytes = std::bit_ceil(std::max(static_cast<uint32_t>(block.size()), kPassUnit));
   if (!pass_ || pass_.size_bytes() < shape.pass_bytes) {
     ForgetCommands();  // they know where the block was
@@ -440,26 +470,34 @@ class VulkanProgram::CommandRecorder final : public Recorder {
 void VulkanProgram::RecordAnswer(CommandRecorder* recorder, VkCommandBuffer commands,
                                  const PassShape& shape) {
   const View& output = plan_->output;
-  const uint32_t rows = shape.rows(compiled_.output_rows);
-  if (compiled_.output_rows == RowKind::kTokens || rows == 0 || shape.encodes) return;
+  std::vector<uint32_t> rows = shape.whole;
+  if (shape.ranked == 0) {
+    rows.resize(shape.rows(compiled_.output_rows));
+    std::iota(rows.begin(), rows.end(), 0);
+  }
+  if (compiled_.output_rows == RowKind::kTokens || rows.empty() || shape.encodes) return;
   constexpr VkDeviceSize kValue = sizeof(float);
   const auto width = static_cast<VkDeviceSize>(output.width);
   const auto stride =
       static_cast<VkDeviceSize>(compiled_.slots[static_cast<size_t>(output.buffer)].row_floats);
   const VkDeviceSize first = static_cast<VkDeviceSize>(output.offset) * kValue;
+  auto to = static_cast<VkDeviceSize>(RankedBytes(shape));
   std::vector<VkBufferCopy> regions;
-  if (stride == width) {
-    regions.push_back({first, 0, rows * width * kValue});
-  } else {
-    for (uint32_t row = 0; row < rows; ++row)
-      regions.push_back({first + row * stride * kValue, row * width * kValue, width * kValue});
+  for (const uint32_t row : rows) {
+    const VkDeviceSize from = first + row * stride * kValue;
+    if (!regions.empty() && regions.back().srcOffset + regions.back().size == from) {
+      regions.back().size += width * kValue;
+    } else {
+      regions.push_back({from, to, width * kValue});
+    }
+    to += width * kValue;
   }
   recorder->Wait(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
                  VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_READ_BIT);
   device_->api().CmdCopyBuffer(commands, slots_[static_cast<size_t>(output.buffer)].handle(),
                                answer_.handle(), static_cast<uint32_t>(regions.size()),
                                regions.data());
-  if (times_ != nullptr) times_->Add(commands, fmt::format("copy of outputs [{}]", rows));
+  if (times_ != nullptr) times_->Add(commands, fmt::format("copy of outputs [{}]", rows.size()));
 }
 
 Status VulkanProgram::RecordPass(VkCommandBuffer commands, const PassShape& shape) {
@@ -521,7 +559,7 @@ Result<VkCommandBuffer> VulkanProgram::CommandsFor(const PassShape& shape) {
 }
 
 Status VulkanProgram::Run(const Batch& batch, std::span<float> out) {
-  CheckBatch(*plan_, options_, batch);
+  CheckBatch(*plan_, options_, batch, most_ranked());
   CHECK(!batch.tokens.empty()) << "an empty batch";
   CHECK(static_cast<int64_t>(out.size()) == OutputRows(*plan_, batch) * plan_->output.width)
       << out.size();
@@ -535,8 +573,30 @@ Status VulkanProgram::RunPass(const Batch& batch, std::span<float> out) {
   PUNA_ASSIGN_OR_RETURN(const VkCommandBuffer commands, CommandsFor(shape));
   PUNA_RETURN_IF_ERROR(device_->Run(commands));
   if (times_ != nullptr) times_->Read(recorded_names_[commands], shape.tokens);
-  if (!out.empty()) std::memcpy(out.data(), answer_.mapped(), out.size_bytes());
+  if (!out.empty())
+    std::memcpy(out.data(), answer_.mapped() + RankedBytes(shape), out.size_bytes());
+  ReadRanked(batch);
   return {};
+}
+
+// A workgroup leaves what it found in no particular order.
+void VulkanProgram::ReadRanked(const Batch& batch) const {
+  std::vector<float> values;
+  std::vector<int32_t> columns;
+  for (size_t i = 0; i < batch.ranked_rows.size(); ++i) {
+    const RankedRow& row = batch.ranked_rows[i];
+    values.clear();
+    columns.clear();
+    for (size_t j = 0; j < row.values.size(); ++j) {
+      RankedValue found;
+      std::memcpy(&found, answer_.mapped() + (i * kMostRanked + j) * sizeof(found), sizeof(found));
+      constexpr uint kSign = 0x80000000;
+      const uint bits = (found.key & kSign) != 0 ? found.key ^ kSign : ~found.key;
+      values.push_back(std::bit_cast<float>(bits));
+      columns.push_back(found.key == 0 ? -1 : static_cast<int32_t>(found.column));
+    }
+    RankCandidates(values, columns, row);
+  }
 }
 
 // Whole pages: what lies behind the first `tokens` is not visible to anybody until it is written

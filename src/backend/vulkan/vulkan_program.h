@@ -34,6 +34,7 @@ class VulkanProgram final : public Program {
   ~VulkanProgram() override;
 
   Status Run(const Batch& batch, std::span<float> out) override;
+  int64_t most_ranked() const override { return compiled_.ranks ? kMostRanked : 0; }
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override;
   void ReleasePage(int32_t page) override;
   MemoryUse memory_use() const override { return memory_; }
@@ -49,6 +50,11 @@ class VulkanProgram final : public Program {
                 std::shared_ptr<Device> device, const AttentionTuning& tuning);
   Status Prepare();
   Result<VkCommandBuffer> NewCommands();
+  // Which outputs are copied whole and what is wanted of the others.
+  std::vector<RankedRequest> DescribeOutputs(const Batch& batch, std::span<const int32_t> rows,
+                                             PassShape* shape) const;
+  // Of the answer: what lies before the whole rows.
+  static int64_t RankedBytes(const PassShape& shape);
   // Makes the slots, the answer and the buffers for chosen keys large enough for a pass.
   Status MakeRoom(const PassShape& shape, int64_t scratch_pages);
   Status GrowSlot(size_t slot, int64_t bytes);
@@ -66,6 +72,7 @@ class VulkanProgram final : public Program {
   // Copies the outputs to where the host reads them, if no step does.
   void RecordAnswer(CommandRecorder* recorder, VkCommandBuffer commands, const PassShape& shape);
   Status RunPass(const Batch& batch, std::span<float> out);
+  void ReadRanked(const Batch& batch) const;
   Status FlushCopies();
   void ForgetCommands();
 

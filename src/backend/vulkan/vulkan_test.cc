@@ -5,7 +5,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cfloat>
+#include <cstring>
+#include <random>
+
 #include "backend/cpu/test_networks.h"
+#include "backend/ranked_rows.h"
 #include "backend/vulkan/plan_compiler.h"
 #include "tests/support/vulkan_device.h"
 
@@ -249,6 +254,82 @@ TEST_F(Vulkan, CopiedAndReleasedPages) {
     EXPECT_EQ(again.Run({{1, 1}}).size(), original.size());
     again.Fork(0, 0, 40);
     EXPECT_EQ(again.Run({{0, 1}}), original);
+  }
+}
+
+// Rows that a test chooses, and what is wanted of each: 0 is the whole row.
+void ExpectRanked(Backend* backend, int64_t width, const std::vector<float>& rows,
+                  const std::vector<int64_t>& wanted) {
+  auto plan = std::make_shared<Plan>();
+  plan->buffer_widths = {width};
+  plan->vocabulary = 1;
+  plan->input = plan->output = {0, 0, width};
+  plan->ops = {SelectRowsOp{plan->input, plan->input}};
+  ASSERT_TRUE(ValidatePlan(*plan).has_value());
+  const auto program = *backend->Compile(plan, {.max_batch_tokens = 64});
+  ASSERT_GE(program->most_ranked(), 256);
+  const size_t count = wanted.size() + 1;  // the last row is not wanted
+  const std::vector<int32_t> tokens(count);
+  const Segment segment{.tokens = static_cast<int64_t>(count)};
+  std::vector<int32_t> whole;
+  std::vector<float> values, expected_values, expected;
+  std::vector<int32_t> columns, expected_columns;
+  std::vector<RankedRow> ranked, slow;
+  for (const int64_t k : wanted) values.resize(values.size() + static_cast<size_t>(k), -7);
+  columns.resize(values.size(), -7);
+  expected_values = values;
+  expected_columns = columns;
+  size_t begin = 0;
+  for (size_t row = 0; row < wanted.size(); ++row) {
+    const auto number = static_cast<int32_t>(row);
+    const std::span<const float> given =
+        std::span(rows).subspan(row * static_cast<size_t>(width), static_cast<size_t>(width));
+    const auto k = static_cast<size_t>(wanted[row]);
+    if (k == 0) {
+      whole.push_back(number);
+      expected.insert(expected.end(), given.begin(), given.end());
+      continue;
+    }
+    ranked.push_back(
+        {number, std::span(values).subspan(begin, k), std::span(columns).subspan(begin, k)});
+    RankRow(given, {number, std::span(expected_values).subspan(begin, k),
+                    std::span(expected_columns).subspan(begin, k)});
+    begin += k;
+  }
+  std::vector<float> input = rows;
+  input.resize(count * static_cast<size_t>(width));
+  std::vector<float> out(whole.size() * static_cast<size_t>(width), -7);
+  const Batch batch{.tokens = tokens,
+                    .segments = {&segment, 1},
+                    .output_rows = whole,
+                    .ranked_rows = ranked,
+                    .input = input};
+  for (int again = 0; again < 2; ++again) ASSERT_TRUE(program->Run(batch, out).has_value());
+  EXPECT_EQ(values, expected_values) << width;
+  EXPECT_EQ(columns, expected_columns) << width;
+  ASSERT_EQ(out.size(), expected.size());
+  EXPECT_EQ(std::memcmp(out.data(), expected.data(), out.size() * sizeof(float)), 0) << width;
+}
+
+TEST_F(Vulkan, RankedRows) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal(0, 4);
+  // One piece, the last of several with a single value, and two levels of pieces.
+  for (const int64_t width : {1, 2, 63, 1000, 8192, 8193, 20001, 300000}) {
+    const std::vector<int64_t> wanted =
+        width > 100000 ? std::vector<int64_t>{256, 0, 1}
+                       : std::vector<int64_t>{1, 0, 40, 2, 64, 65, 256, 0, 0, 7, 100};
+    const auto size = wanted.size() * static_cast<size_t>(width);
+    std::vector<float> rows(size), ties(size), odd(size, NAN), same(size, -3);
+    for (float& value : rows) value = normal(random);
+    for (float& value : ties) value = std::round(normal(random) / 4);
+    for (float& value : odd) {
+      constexpr float kOdd[] = {NAN,   -NAN,   INFINITY, -INFINITY, 0.0f,
+                                -0.0f, 1e-40f, -1e-40f,  FLT_MAX,   -FLT_MAX};
+      if (random() % 64 == 0) value = kOdd[random() % std::size(kOdd)];
+    }
+    for (const auto& values : {rows, ties, odd, same})
+      ExpectRanked(backend_, width, values, wanted);
   }
 }
 
