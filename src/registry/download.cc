@@ -1,8 +1,8 @@
 // Several connections fill parts of one sparse file; the calling thread follows behind them, hashes
-// what is there from the start on without a gap (the bytes are still in the page cache), and
-// reports; a thread beside it keeps the disk busy and writes the state down once a second. So the
-// hash is known when the last byte is, little is left to sync at the end, and an interruption of
-// any kind costs at most the last second.
+// what is there from the start on without a gap (from the connections' buffers where they are its
+// next bytes, else from the page cache), and reports; a thread beside it keeps the disk busy and
+// writes the state down once a second. So the hash is known when the last byte is, little is left
+// to sync at the end, and an interruption of any kind costs at most the last second.
 //
 // A registry tells the hash of the whole only. Where that is wrong, the parts are fetched a second
 // time and compared with the first, those that gave trouble first; after each difference the whole
@@ -101,9 +101,9 @@ class Follower {
 
   // Hashes for at most one interval of reports, so that reports keep coming. True if that was not
   // enough.
-  Result<bool> Follow() {
+  Result<bool> Follow(FreshBytes& fresh) {
     const int64_t end = file_.Contiguous();
-    PUNA_RETURN_IF_ERROR(HashUpTo(end));
+    PUNA_RETURN_IF_ERROR(HashUpTo(end, &fresh));
     PUNA_RETURN_IF_ERROR(MaybeReport("pulling "));
     return hashed_ < end;
   }
@@ -136,16 +136,29 @@ class Follower {
   }
 
  private:
-  Status HashUpTo(int64_t end) {
+  // Goes on beyond `end` with what is in memory.
+  Status HashUpTo(int64_t end, FreshBytes* fresh = nullptr) {
     const auto start = steady_clock::now();
-    while (hashed_ < end && steady_clock::now() - start < kReportInterval) {
-      const int64_t count = std::min(end - hashed_, kHashBytes);
+    while (steady_clock::now() - start < kReportInterval) {
+      if (HashFresh(fresh)) continue;
+      const int64_t stop = fresh == nullptr ? end : std::min(end, fresh->Next());
+      const int64_t count = std::min(stop - hashed_, kHashBytes);
+      if (count <= 0) break;
       const std::span<uint8_t> bytes(buffer_.data(), static_cast<size_t>(count));
       PUNA_RETURN_IF_ERROR(file_.ReadAt(hashed_, bytes));
       sha_.Update(bytes);
       hashed_ += count;
     }
     return {};
+  }
+
+  bool HashFresh(FreshBytes* fresh) {
+    auto bytes = fresh == nullptr ? std::nullopt : fresh->Take(hashed_);
+    if (!bytes) return false;
+    sha_.Update(*bytes);
+    hashed_ += static_cast<int64_t>(bytes->size());
+    fresh->Return(*std::move(bytes));
+    return true;
   }
 
   std::string TakeDigest() {
@@ -208,7 +221,7 @@ Result<std::string> Fill(const DownloadContext& context, const Goal& goal, Parti
     Saver saver(file);
     Status done = transfer.Run([&]() -> Result<bool> {
       PUNA_RETURN_IF_ERROR(saver.status());
-      return follower.Follow();
+      return follower.Follow(transfer.fresh());
     });
     const Status saved = saver.Stop();
     if (done) done = saved;

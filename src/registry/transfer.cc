@@ -12,7 +12,11 @@ constexpr int kPartTries = 6;  // of a part, without a byte of progress in betwe
 // A connection with less than this share of what the others get is made anew, so that one bad route
 // does not hold up the end.
 constexpr double kSlowShare = 0.1;
-constexpr int kMaxCuts = 3;  // of one part; then it is the server that is slow
+// One connection after the other fetches in order, which is cheapest to hash; more are worth it
+// where one gets less than what can be hashed and written anyway.
+constexpr auto kRampInterval = std::chrono::milliseconds(50);
+constexpr double kPlentyRate = 512e6;  // bytes a second of all connections
+constexpr int kMaxCuts = 3;            // of one part; then it is the server that is slow
 
 // curl hands over 16 KB at a time, and file systems take ten times as much in hardly more time; but
 // what has come is not kept from the file, and so from the state of the transfer, for long.
@@ -39,9 +43,12 @@ class Transfer::Collector {
  public:
   // `at`: of the first byte.
   Collector(Transfer& transfer, Part& part, int64_t at)
-      : transfer_(transfer), part_(part), begin_(at) {
-    bytes_.reserve(static_cast<size_t>(std::min(kWriteBytes, part.begin + part.size - at)));
+      : transfer_(transfer), part_(part), begin_(at), bytes_(transfer.fresh_.Buffer()) {
+    Reserve();
   }
+  ~Collector() { transfer_.fresh_.Return(std::move(bytes_)); }
+  Collector(const Collector&) = delete;
+  Collector& operator=(const Collector&) = delete;
 
   Status Add(std::string_view piece) {
     if (bytes_.empty()) first_ = steady_clock::now();
@@ -60,13 +67,19 @@ class Transfer::Collector {
   }
   Status Flush() {
     if (bytes_.empty()) return {};
-    PUNA_RETURN_IF_ERROR(transfer_.Take(part_, begin_, bytes_));
-    begin_ += static_cast<int64_t>(bytes_.size());
-    bytes_.clear();
+    const auto size = static_cast<int64_t>(bytes_.size());
+    PUNA_RETURN_IF_ERROR(
+        transfer_.Take(part_, begin_, std::exchange(bytes_, transfer_.fresh_.Buffer())));
+    begin_ += size;
+    Reserve();
     return {};
   }
 
  private:
+  void Reserve() {
+    bytes_.reserve(static_cast<size_t>(std::min(kWriteBytes, part_.begin + part_.size - begin_)));
+  }
+
   Transfer& transfer_;
   Part& part_;
   int64_t begin_;
@@ -102,14 +115,18 @@ Result<BlobSource> Transfer::Renew(int64_t failed_generation) {
   return Current(&failed_generation);
 }
 
-Status Transfer::Take(Part& part, int64_t at, std::span<const char> bytes) {
+Status Transfer::Take(Part& part, int64_t at, std::string bytes) {
+  const int64_t end = at + static_cast<int64_t>(bytes.size());
   if (recheck_) {
     PUNA_ASSIGN_OR_RETURN(const bool changed, file_.Correct(at, bytes));
     if (changed) changes_.fetch_add(1, std::memory_order_acq_rel);
+    fresh_.Return(std::move(bytes));
   } else {
     PUNA_RETURN_IF_ERROR(file_.WriteAt(at, bytes));
+    // Before they count as there, lest they are read back meanwhile.
+    fresh_.Offer(at, std::move(bytes));
   }
-  part.done.store(at + static_cast<int64_t>(bytes.size()) - part.begin, std::memory_order_release);
+  part.done.store(end - part.begin, std::memory_order_release);
   return {};
 }
 
@@ -232,7 +249,7 @@ void Transfer::Work(size_t slot) {
   const std::lock_guard lock(mutex_);
   slots_[slot] = {};
   --running_;
-  changed_.notify_all();
+  fresh_.Wake();
 }
 
 // REQUIRES: mutex_ is held.
@@ -274,25 +291,41 @@ Status Transfer::Run(const Follow& follow) {
   if (recheck_) {
     std::stable_partition(order_.begin(), order_.end(), [](Part* part) { return part->suspect; });
   }
-  const auto count = static_cast<size_t>(
+  const auto most = static_cast<size_t>(
       std::clamp(options_.connections, 1, static_cast<int>(std::max<size_t>(1, order_.size()))));
-  slots_.resize(count);
+  slots_.resize(most);
   window_start_ = steady_clock::now();
-  running_ = static_cast<int>(count);
-  std::vector<std::thread> threads;
-  threads.reserve(count);
-  for (size_t i = 0; i < count; ++i) threads.emplace_back([this, i] { Work(i); });
+  AddConnections(1);
   for (bool running = true; running;) {
     const Result<bool> more = follow();
     if (!more) Stop(tl::unexpected(more.error()));
-    std::unique_lock lock(mutex_);
-    const auto pause = std::chrono::milliseconds(more && *more ? 0 : 20);
-    changed_.wait_for(lock, pause, [&] { return running_ == 0; });
+    if (!more || !*more) fresh_.Wait(std::chrono::milliseconds(20));
+    const std::lock_guard lock(mutex_);
     running = running_ > 0;
     WatchSpeed();
+    if (running) MaybeAddConnections();
   }
-  for (std::thread& thread : threads) thread.join();
+  for (std::thread& thread : threads_) thread.join();
   return status_;
+}
+
+// REQUIRES: mutex_ is held, or there are no threads yet.
+void Transfer::AddConnections(size_t count) {
+  ramp_start_ = steady_clock::now();
+  ramp_done_ = file_.Done();
+  for (count = std::min(count, slots_.size() - threads_.size()); count > 0; --count) {
+    ++running_;
+    threads_.emplace_back([this, slot = threads_.size()] { Work(slot); });
+  }
+}
+
+// REQUIRES: mutex_ is held.
+void Transfer::MaybeAddConnections() {
+  const std::chrono::duration<double> seconds = steady_clock::now() - ramp_start_;
+  if (threads_.size() == slots_.size() || next_part_ == order_.size() || seconds < kRampInterval)
+    return;
+  const double rate = static_cast<double>(file_.Done() - ramp_done_) / seconds.count();
+  AddConnections(rate < kPlentyRate ? threads_.size() : 0);
 }
 
 Status Transfer::Recheck(const Follow& follow) {

@@ -9,8 +9,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "registry/fresh_bytes.h"
 #include "registry/partial_file.h"
 #include "registry/session.h"
 
@@ -43,6 +45,8 @@ class Transfer {
   // Says, from `follow`, that the file with so many changes was hashed: no further part is begun
   // before, since it may not be needed.
   void Confirm(int64_t changes);
+  // For `follow`: what Run has just written.
+  FreshBytes& fresh() { return fresh_; }
 
  private:
   // What one connection is doing, for finding those that are slower than the rest.
@@ -60,8 +64,10 @@ class Transfer {
   Status FetchRest(Part& part);
   Result<BlobSource> Current(int64_t* generation);
   Result<BlobSource> Renew(int64_t failed_generation);
-  Status Take(Part& part, int64_t at, std::span<const char> bytes);
+  Status Take(Part& part, int64_t at, std::string bytes);
   void WatchSpeed();
+  void AddConnections(size_t count);
+  void MaybeAddConnections();
   void Stop(Status status);
   bool Sleep(std::chrono::milliseconds time);
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
@@ -74,6 +80,7 @@ class Transfer {
   std::vector<Part*> order_;
   std::atomic<int64_t> changes_ = 0;
   std::atomic<bool> stopping_ = false;
+  FreshBytes fresh_;
 
   std::mutex source_mutex_;  // held while an address is looked up, and never with mutex_
   std::optional<BlobSource> source_;
@@ -87,7 +94,10 @@ class Transfer {
   std::vector<Slot> slots_;
   std::chrono::steady_clock::time_point window_start_;
   double usual_rate_ = 0;  // bytes a second of one connection, in the last window that told
-  std::vector<double> finished_rates_;  // of the parts that are done
+  std::vector<std::thread> threads_;  // one for each connection, also one that has no more to do
+  std::chrono::steady_clock::time_point ramp_start_;  // when the last connections were added, or
+  int64_t ramp_done_ = 0;                             // were enough, and what was there then
+  std::vector<double> finished_rates_;                // of the parts that are done
   Status status_;
 };
 
