@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "store/store.h"
 #include "tests/support/scripted_server.h"
 
 namespace puna::api {
@@ -189,10 +190,20 @@ TEST_F(ScriptedModel, GenerateTellsThinking) {
   EXPECT_EQ(whole["response"], "Here.");
 }
 
-TEST_F(ScriptedModel, UnknownRenderersAreAnError) {
+TEST_F(ScriptedModel, UnknownRenderersAndParsersAreAnError) {
+  for (const char* field : {"renderer", "parser"}) {
+    const std::string answer =
+        Post("/api/create", {{"model", "odd"}, {"from", "mini"}, {field, "no-such"}});
+    EXPECT_EQ(Json::parse(answer)["error"], fmt::format("unknown {} \"no-such\"", field));
+  }
+  // A model that was pulled, or made by Ollama, may name any.
   model_ = "actor-rendered";
-  Post("/api/create",
-       {{"model", model_}, {"from", "mini"}, {"template", kTemplate}, {"renderer", "no-such"}});
+  store::Store store(folder_.path() / "models");
+  store::CreateRequest request;
+  request.name = *store::ModelName::Parse(model_);
+  request.from = "mini";
+  request.renderer = "no-such";
+  ASSERT_TRUE(store.Create(request, nullptr));
   EXPECT_EQ(Ask("/api/chat", false)["error"], "unknown renderer \"no-such\"");
 }
 

@@ -156,6 +156,8 @@ std::vector<std::string> OutputMarks(const OutputOptions& options);
 // Whether Ollama has a RENDERER of this name. What it would write, the model file's own template
 // writes here.
 bool IsRenderer(std::string_view name);
+// Whether a PARSER of this name is known.
+bool IsParser(std::string_view name);
 
 // Turns a model's text, as it comes, into content, thinking and tool calls. However the text is cut
 // into pieces, the deltas add up to the same. A tag is never part of content or thinking, and

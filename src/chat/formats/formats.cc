@@ -406,6 +406,8 @@ const ParserName* FindParserName(std::string_view name) {
   return found == std::end(kParsers) ? nullptr : found;
 }
 
+bool IsParser(std::string_view name) { return FindParserName(name) != nullptr; }
+
 bool IsRenderer(std::string_view name) {
   static constexpr std::string_view kRenderers[] = {"qwen3-coder",
                                                     "qwen3-vl-instruct",
