@@ -23,11 +23,16 @@ struct Flag {
   Offer value;
 };
 
+struct Argument {
+  Offer offer;
+  bool repeats = false;
+};
+
 struct Command {
   std::vector<std::string> names;  // with its aliases
   std::string description;
   std::vector<Flag> flags;
-  Offer arguments;
+  std::vector<Argument> arguments;  // in their order
 };
 
 std::vector<const CLI::Option*> VisibleOptions(const CLI::App& app) {
@@ -80,7 +85,7 @@ Offer OfferOf(const CLI::App& program, const CLI::Option& option) {
   } else if (name == "format") {
     offer.words = "json";
   } else {
-    offer.files = name != "ARGS" && name != "DESTINATION" && name != "WORDS";
+    offer.files = name != "ARGS" && name != "DESTINATION" && name != "WORDS" && name != "NAME";
   }
   return offer;
 }
@@ -92,10 +97,8 @@ Command Describe(const CLI::App& program, const CLI::App& app) {
   command.description = app.get_description();
   for (const CLI::Option* option : VisibleOptions(app)) {
     if (option->get_positional()) {
-      const Offer offer = OfferOf(program, *option);
-      command.arguments.models |= offer.models;
-      command.arguments.files |= offer.files;
-      command.arguments.words += offer.words;
+      command.arguments.push_back(
+          {OfferOf(program, *option), option->get_items_expected_max() > 1});
       continue;
     }
     Flag flag;
@@ -150,24 +153,60 @@ std::string FlagValueCases(const std::vector<Command>& commands, const char* quo
   return cases;
 }
 
+// The flags after which a value stands.
+std::string ValueFlagWords(const Command& command) {
+  std::vector<std::string> words;
+  for (const Flag& flag : command.flags) {
+    if (flag.takes_value) words.insert(words.end(), flag.names.begin(), flag.names.end());
+  }
+  return Join(words, " ");
+}
+
+// The lines of a "case COMMAND:N" that say what may be argument N, from 0 on.
+std::string ArgumentCases(const std::vector<Command>& commands, const char* quotes) {
+  std::string cases;
+  for (const Command& command : commands) {
+    for (size_t i = 0; i < command.arguments.size(); ++i) {
+      const Argument& argument = command.arguments[i];
+      std::vector<std::string> patterns;
+      for (const std::string& name : command.names)
+        patterns.push_back(name + ":" + (argument.repeats ? "*" : std::to_string(i)));
+      cases += fmt::format("    {}) {} ;;\n", Join(patterns, "|"), Assign(argument.offer, quotes));
+    }
+  }
+  return cases;
+}
+
 // bash splits words at colons, which model names have: the word is taken from the line itself, and
 // what bash already has of it is cut off the replies.
 std::string BashScript(const std::vector<Command>& commands) {
   std::string script =
       "# Completion of puna for bash: source <(puna completion bash)\n"
       "_puna() {\n"
-      "  local line=${COMP_LINE:0:COMP_POINT} typed= options= offered= models= files= word\n"
+      "  local line=${COMP_LINE:0:COMP_POINT} typed= options= offered= models= files= word i n=0\n"
       "  local current=${line##* } before=${line% *}\n"
       "  read -ra typed <<< \"$line\"\n"
-      "  local command=${typed[1]}\n"
+      "  local command=${typed[1]} count=${#typed[@]} valued=\n"
+      "  [[ -n $current ]] && ((count--))\n"
       "  [[ ${#typed[@]} -lt 2 || ( ${#typed[@]} -eq 2 && -n $current ) ]] && command=\n"
       "  case $command in\n";
   script += "    '') options='" + AllNames(commands) + " --help --version' ;;\n";
   for (const Command& command : commands) {
-    script += fmt::format("    {}) options='{}' {} ;;\n", Join(command.names, "|"),
-                          FlagWords(command), Assign(command.arguments, "''"));
+    script += fmt::format("    {}) options='{}' valued=' {} ' ;;\n", Join(command.names, "|"),
+                          FlagWords(command), ValueFlagWords(command));
   }
-  script += "  esac\n  case $command:${before##* } in\n" + FlagValueCases(commands, "''");
+  script +=
+      "  esac\n"
+      "  for ((i = 2; i < count; i++)); do\n"
+      "    if [[ ${typed[i]} != -* ]]; then\n"
+      "      ((n++))\n"
+      "    elif [[ $valued == *\" ${typed[i]} \"* ]]; then\n"
+      "      ((i++))\n"
+      "    fi\n"
+      "  done\n"
+      "  case $command:$n in\n" +
+      ArgumentCases(commands, "''") + "  esac\n  case $command:${before##* } in\n" +
+      FlagValueCases(commands, "''");
   script +=
       "  esac\n"
       "  COMPREPLY=()\n"
@@ -193,8 +232,8 @@ std::string ZshScript(const std::vector<Command>& commands) {
       "# Completion of puna for zsh: put it into a folder of $fpath as _puna, or\n"
       "# source <(puna completion zsh)\n"
       "_puna() {\n"
-      "  local -a flags offered\n"
-      "  local models= files=\n"
+      "  local -a flags valued offered\n"
+      "  local models= files= i n=0\n"
       "  if (( CURRENT == 2 )); then\n"
       "    compadd -- " +
       AllNames(commands) +
@@ -203,10 +242,21 @@ std::string ZshScript(const std::vector<Command>& commands) {
       "  fi\n"
       "  case $words[2] in\n";
   for (const Command& command : commands) {
-    script += fmt::format("    {}) flags=({}) {} ;;\n", Join(command.names, "|"),
-                          FlagWords(command), Assign(command.arguments, "()"));
+    script += fmt::format("    {}) flags=({}) valued=({}) ;;\n", Join(command.names, "|"),
+                          FlagWords(command), ValueFlagWords(command));
   }
-  script += "  esac\n  case $words[2]:$words[CURRENT-1] in\n" + FlagValueCases(commands, "()");
+  script +=
+      "  esac\n"
+      "  for (( i = 3; i < CURRENT; i++ )); do\n"
+      "    if [[ $words[i] != -* ]]; then\n"
+      "      (( n++ ))\n"
+      "    elif (( $valued[(Ie)$words[i]] )); then\n"
+      "      (( i++ ))\n"
+      "    fi\n"
+      "  done\n"
+      "  case $words[2]:$n in\n" +
+      ArgumentCases(commands, "()") + "  esac\n  case $words[2]:$words[CURRENT-1] in\n" +
+      FlagValueCases(commands, "()");
   script +=
       "  esac\n"
       "  if [[ $PREFIX == -* ]]; then\n"
@@ -240,6 +290,25 @@ std::string FishOffer(const Offer& offer) {
 std::string FishScript(const std::vector<Command>& commands) {
   std::string script =
       "# Completion of puna for fish: puna completion fish | source\n"
+      "# How many arguments of the command stand before the cursor; its flags that take a value "
+      "are\n"
+      "# given.\n"
+      "function __puna_arguments\n"
+      "  set -l n 0\n"
+      "  set -l skip 1\n"
+      "  set -l words (commandline -opc)\n"
+      "  set -e words[1]\n"
+      "  for word in $words\n"
+      "    if test $skip = 1\n"
+      "      set skip 0\n"
+      "    else if contains -- $word $argv\n"
+      "      set skip 1\n"
+      "    else if not string match -q -- '-*' $word\n"
+      "      set n (math $n + 1)\n"
+      "    end\n"
+      "  end\n"
+      "  echo $n\n"
+      "end\n"
       "complete -c puna -n __fish_use_subcommand -f -l help\n"
       "complete -c puna -n __fish_use_subcommand -f -l version\n";
   for (const Command& command : commands) {
@@ -253,8 +322,17 @@ std::string FishScript(const std::vector<Command>& commands) {
       if (flag.takes_value) script += " -r" + FishOffer(flag.value);
       script += " -d " + FishQuote(flag.description) + "\n";
     }
-    if (const std::string offer = FishOffer(command.arguments); !offer.empty())
-      script += "complete -c puna -n " + seen + offer + "\n";
+    std::vector<Argument> arguments = command.arguments;
+    arguments.push_back({{}, true});  // nothing comes after them, not even a file
+    for (size_t i = 0; i < arguments.size(); ++i) {
+      const Argument& argument = arguments[i];
+      const std::string there = FishQuote(fmt::format(
+          "__fish_seen_subcommand_from {}; and test (__puna_arguments {}) -{} {}",
+          Join(command.names, " "), ValueFlagWords(command), argument.repeats ? "ge" : "eq", i));
+      const std::string offer = FishOffer(argument.offer);
+      if (!offer.empty()) script += "complete -c puna -n " + there + offer + "\n";
+      if (argument.repeats) break;
+    }
   }
   return script;
 }

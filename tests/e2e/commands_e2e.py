@@ -172,7 +172,13 @@ def test_completion(puna):
     check("served" not in completed(puna, "puna launch "), "no files")
     check(set(completed(puna, "puna launch claude --model mi")) == {"mini:latest", "mine:v2"}, "models of a flag")
     check(completed(puna, "puna create x -q Q4_K_") == ["Q4_K_S", "Q4_K_M"], completed(puna, "puna create x -q Q4_K_"))
-    check({"served", "Q4_K_M"} <= set(completed(puna, "puna quantize ")), "files and types")
+    check("Q4_K_M" not in completed(puna, "puna quantize "), "a file comes first")
+    check("served" in completed(puna, "puna quantize a.gguf s"), "a file comes second")
+    check({"Q4_K_M"} == set(completed(puna, "puna quantize -t 4 --allow-requantize a.gguf b.gguf Q4_K_M")), "then a type")
+    check(completed(puna, "puna launch claude ") == [], "no second agent", completed(puna, "puna launch claude "))
+    check(completed(puna, "puna launch --model mini cl") == ["claude"], "a flag's value is no argument")
+    check({"mini:latest", "mine:v2"} <= set(completed(puna, "puna rm mini ")), "any number of models")
+    check(completed(puna, "puna cp mini ") == [], "a new name")
     check(completed(puna, "puna completion z") == ["zsh"], "shells")
     check(completed(puna, "puna man quan") == ["quantize"], "commands")
     check("not one of" in puna.error("completion", "tcsh"), "unknown shell")
@@ -189,7 +195,20 @@ def shell_accepts(puna, shell, *check_arguments):
 
 
 def test_completion_of_zsh(puna):
-    shell_accepts(puna, "zsh", "-n")
+    script = shell_accepts(puna, "zsh", "-n")
+    path = os.pathsep.join([str(pathlib.Path(puna.puna).parent), puna.env["PATH"]])
+    # What zsh's own functions are told, printed.
+    stubs = "compdef() {}; compadd() { shift; print -l -- $@ }; _files() { print FILES }"
+    for words, wanted, unwanted in ((["launch", ""], "claude", "FILES"), (["launch", "claude", ""], "", "codex"),
+                                    (["run", ""], "mini:latest", "claude"), (["run", "mini", ""], "", "mini:latest"),
+                                    (["quantize", "-t", "4", "a", ""], "FILES", "Q4_K_M"),
+                                    (["quantize", "-t", "4", "a", "b", ""], "Q4_K_M", "FILES"),
+                                    (["launch", "--model", ""], "mini:latest", "claude")):
+        typed = " ".join(f'"{word}"' for word in ["puna", *words])
+        done = subprocess.run(["zsh", "-fc", f"{stubs}; source {script}; words=({typed}); CURRENT={len(words) + 1}; PREFIX=; _puna"],
+                              env={**puna.env, "PATH": path}, capture_output=True, check=False)
+        shown = done.stdout.decode().split()
+        check((not wanted or wanted in shown) and unwanted not in shown and not done.stderr, words, done.stdout, done.stderr)
 
 
 def test_completion_of_fish(puna):
@@ -200,6 +219,9 @@ def test_completion_of_fish(puna):
         done = subprocess.run(["fish", "-c", f"source {script}; complete -C '{line}'"], env={**puna.env, "PATH": path},
                               capture_output=True, check=False)
         check(wanted in done.stdout.decode(), line, done.stdout, done.stderr)
+    done = subprocess.run(["fish", "-c", f"source {script}; complete -C 'puna launch claude '; complete -C 'puna doctor '"],
+                          env={**puna.env, "PATH": path}, capture_output=True, check=False, cwd=puna.folder)
+    check(not done.stdout and not done.stderr, "no second agent, and no file", done.stdout, done.stderr)
 
 
 def test_manual_pages(puna):
