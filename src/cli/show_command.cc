@@ -13,10 +13,15 @@ constexpr const char* kParts[] = {"license", "modelfile", "parameters", "templat
 
 struct ShowOptions {
   std::string model, part;
-  bool verbose = false, json = false;
+  bool verbose = false, json = false, several_parts = false;
 };
 
 Status Show(const Context& context, const ShowOptions& options) {
+  if (options.several_parts) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "only one of '--license', '--modelfile', '--parameters', '--template' or "
+                     "'--system' can be specified");
+  }
   Json request = {{"model", options.model}};
   if (options.verbose) request["verbose"] = true;
   PUNA_ASSIGN_OR_RETURN(const Json shown, ApiClient(context.settings).Post("/api/show", request));
@@ -41,11 +46,12 @@ void AddShow(CLI::App& app, Context& context, Action* chosen) {
   command->add_option("MODEL", options->model, "The model")->required();
   auto* parts = command->add_option_group("parts", "Only one part, as it is");
   for (const char* part : kParts) {
-    parts->add_flag_callback(
-        std::string("--") + part, [options, part] { options->part = part; },
-        std::string("Only the ") + part);
+    const auto choose = [options, part] {
+      options->several_parts |= !options->part.empty();
+      options->part = part;
+    };
+    parts->add_flag_callback(std::string("--") + part, choose, std::string("Only the ") + part);
   }
-  parts->require_option(0, 1);
   command->add_flag("-v,--verbose", options->verbose, "Metadata and tensors too");
   AddJsonFlag(command, &options->json);
   command->callback([&context, options, chosen] {

@@ -180,6 +180,7 @@ def test_create_from_model(puna):
     check("a parrot." in puna.ok("show", "parrot", "--system"), "no system")
     check("temperature" in puna.ok("show", "parrot", "--parameters"), "no parameters")
     check("Do as you please" in puna.ok("show", "parrot", "--license"), "no license")
+    check("only one of" in puna.error("show", "parrot", "--modelfile", "--license"), "one part")
     modelfile = puna.ok("show", "parrot", "--modelfile")
     check("FROM " in modelfile and "PARAMETER stop <x>" in modelfile and "MESSAGE user hello" in modelfile, modelfile)
     # Without -f the Modelfile of the current folder counts.
