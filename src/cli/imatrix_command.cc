@@ -8,6 +8,7 @@
 #include "backend/input_observer.h"
 #include "cli/commands.h"
 #include "cli/model_runner.h"
+#include "cli/output_file.h"
 #include "cli/terminal.h"
 #include "cli/text_windows.h"
 #include "store/imatrix.h"
@@ -90,6 +91,7 @@ void WarnOfUnused(const store::Imatrix& matrix) {
 }
 
 Status Run(const Settings& settings, const ImatrixCommand& command) {
+  PUNA_RETURN_IF_ERROR(CheckFolderOf(command.out));
   PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, command.model));
   PUNA_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::FromGguf(*file));
   PUNA_ASSIGN_OR_RETURN(const TextWindows windows,

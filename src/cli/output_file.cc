@@ -12,6 +12,13 @@ void OutputFile::Closer::operator()(FILE* file) const {
   if (file != stdout) std::fclose(file);
 }
 
+Status CheckFolderOf(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (folder.empty() || std::filesystem::is_directory(folder, error)) return {};
+  return MakeError(ErrorCode::kNotFound, "{}: there is no folder {}", path, folder.string());
+}
+
 Result<OutputFile> OutputFile::Create(const std::string& path) {
   OutputFile out;
   out.path_ = path;
@@ -25,6 +32,7 @@ Result<OutputFile> OutputFile::Create(const std::string& path) {
     out.stream_.reset(std::fopen(path.c_str(), "wb"));
     if (!out.stream_) return ErrnoError(errno, path);
   } else {
+    PUNA_RETURN_IF_ERROR(CheckFolderOf(path));
     PUNA_ASSIGN_OR_RETURN(out.file_, AtomicFile::Create(path));
   }
   return out;

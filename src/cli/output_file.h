@@ -14,6 +14,10 @@
 
 namespace puna::cli {
 
+// kNotFound unless the folder of `path` exists: one that is missing is nearly always a slip, which
+// is better told before the work than found out after it.
+Status CheckFolderOf(const std::string& path);
+
 class OutputFile {
  public:
   static Result<OutputFile> Create(const std::string& path);

@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/human.h"
+#include "cli/output_file.h"
 #include "cli/terminal.h"
 #include "store/quantize.h"
 #include "store/store.h"
@@ -64,6 +65,7 @@ Status Run(QuantizeCommand command) {
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(command.in));
   if (command.dry_run) return PrintPlan(*file, *type, command.options);
   PUNA_RETURN_IF_ERROR(CheckDifferent(command.in, command.out));
+  PUNA_RETURN_IF_ERROR(CheckFolderOf(command.out));
 
   const auto started = std::chrono::steady_clock::now();
   ProgressLines progress;

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/human.h"
+#include "cli/output_file.h"
 #include "cli/random_blocks.h"
 #include "cli/synth_shapes.h"
 #include "cli/terminal.h"
@@ -204,6 +205,7 @@ Status Synth(const SynthOptions& options) {
                      "type '{}' is unknown or cannot be written, see puna synth --help",
                      options.type);
   }
+  PUNA_RETURN_IF_ERROR(CheckFolderOf(options.out));
   RandomBlocks random(options.seed);
   gguf::Writer writer;
   SetMetadata(*shape, *type, &writer);

@@ -80,6 +80,11 @@ def quantize_files(server):
     contains("supported types are F32, F16", refusal(server, "quantize", source, server.folder / "x", "Q9"))
     contains("same file", refusal(server, "quantize", source, source, "Q8_0"))
     contains("nowhere", refusal(server, "quantize", server.folder / "nowhere", server.folder / "x", "Q8_0"))
+    absent = server.folder / "no" / "such"
+    for arguments in (("quantize", source, absent / "x.gguf", "Q8_0"), ("imatrix", source, MINI, "-o", absent / "x"),
+                      ("synth", absent / "x.gguf", "--shape", "llama-1b")):
+        contains(f"there is no folder {absent}", refusal(server, *arguments))
+    equal(False, absent.parent.exists(), "it is not made")
     equal([], [path.name for path in server.folder.glob(".*.tmp-*")], "nothing is left of what failed")
 
 
