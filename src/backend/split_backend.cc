@@ -190,6 +190,7 @@ class SplitBackend final : public Backend {
     while (most > 0) {
       const std::vector<Part> parts = Choose(divider, options, most);
       if (parts.empty()) break;
+      PUNA_RETURN_IF_ERROR(CheckSystem(parts, options));
       bool device_failed = false;
       auto program = CompileParts(parts, options, &device_failed);
       if (program || !device_failed || program.error().code == ErrorCode::kCancelled)
@@ -200,6 +201,7 @@ class SplitBackend final : public Backend {
       if (program.error().code != ErrorCode::kResourceExhausted) break;  // it is of no use at all
       most = tried - std::max<int64_t>(1, tried / 8);
     }
+    PUNA_RETURN_IF_ERROR(CheckSystem({{kCpu, divider.layers(), divider.plan()}}, options));
     return cpu_->Compile(divider.plan(), options);
   }
 
@@ -241,6 +243,26 @@ class SplitBackend final : public Backend {
     if (share.device < 0 || std::cmp_less(share.device, devices_.size())) return {};
     return MakeError(ErrorCode::kInvalidArgument, "there is no device {}, only {} in use",
                      share.device, devices_.size());
+  }
+  // Whether the system has the memory for what is not on devices.
+  Status CheckSystem(const std::vector<Part>& parts, const CompileOptions& options) const {
+    if (!options.share.system_bytes) return {};
+    int64_t needed = 0, layers = 0, all_layers = 0;
+    for (const Part& part : parts) {
+      all_layers += part.layers;
+      if (part.device != kCpu) continue;
+      needed += BytesOf(cpu_->Predict(*part.plan, options), options);
+      layers += part.layers;
+    }
+    const int64_t available = options.share.system_bytes();
+    if (needed <= available) return {};
+    constexpr double kGibibyte = 1 << 30;
+    return MakeError(
+        ErrorCode::kResourceExhausted,
+        "the CPU's part of the model ({} of {} layers) needs {} bytes ({:.2f} GiB), {} "
+        "bytes ({:.2f} GiB) are available",
+        layers, all_layers, needed, static_cast<double>(needed) / kGibibyte, available,
+        static_cast<double>(available) / kGibibyte);
   }
   static int64_t MostLayers(const DeviceShare& share, const Divider& divider) {
     return share.layers < 0 ? divider.layers() : std::min(share.layers, divider.layers());

@@ -1,5 +1,6 @@
 // Models that share their layers between a device and the CPU, under the scheduler. The device is
 // the reference backend with a memory of its own, which tests make small, full or lost.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -30,6 +31,7 @@ constexpr int64_t kPageBytes = kLayers * 2 * 8 * 2 * 2 * backend::kPageTokens;
 struct Controls {
   std::atomic<int64_t> available = int64_t{1} << 40;
   std::atomic<int> full_passes = 0, lost_passes = 0;  // so many of the next ones fail
+  std::atomic<bool> compiles = true;
   std::atomic<int> compiled = 0;
   std::atomic<int> looked_at = 0;
 };
@@ -68,6 +70,7 @@ class FakeDevice final : public backend::Backend {
   Result<std::unique_ptr<backend::Program>> Compile(
       std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
     ++controls_->compiled;
+    if (!controls_->compiles) return MakeError(ErrorCode::kResourceExhausted, "it is full");
     PUNA_ASSIGN_OR_RETURN(auto program, inner_->Compile(std::move(plan), options));
     return std::make_unique<FakeProgram>(std::move(program), controls_);
   }
@@ -110,7 +113,7 @@ class DeviceTest : public ::testing::Test {
     model_ = {.name = "model", .weights = directory_.path() / "model.gguf"};
     ASSERT_TRUE(testing::WriteTinyLlama(model_.weights, {.layers = kLayers}));
     options_.keep_alive = kForever;
-    options_.available_memory = [] { return int64_t{1} << 30; };
+    options_.available_memory = [this] { return system_bytes_.load(); };
   }
   void Start() {
     std::vector<std::unique_ptr<backend::Backend>> devices;
@@ -147,6 +150,7 @@ class DeviceTest : public ::testing::Test {
   testing::TemporaryDirectory directory_;
   ModelReference model_;
   SchedulerOptions options_;
+  std::atomic<int64_t> system_bytes_ = int64_t{1} << 30;
   std::shared_ptr<Controls> controls_ = std::make_shared<Controls>();
   std::unique_ptr<Scheduler> scheduler_;
 };
@@ -233,6 +237,35 @@ TEST_F(DeviceTest, ASmallDeviceGetsTheLayersThatFit) {
   controls_->available = 1000;
   scheduler_.reset();
   Start();
+  EXPECT_EQ(Run(model_).tokens, expected);
+  EXPECT_EQ(Listed().size_vram_bytes, 0);
+}
+
+// What is on the device needs no memory of the system, and what is not there needs as much as with
+// the CPU alone.
+TEST_F(DeviceTest, EveryMemoryMustHoldItsPartOfAModel) {
+  Start();
+  const std::vector<TokenId> expected = Run(model_).tokens;
+  const int64_t size = Listed().size_bytes + Listed().pages * kPageBytes;
+  scheduler_.reset();
+  system_bytes_ = size / 3;
+  Start();
+  EXPECT_EQ(Run(model_).tokens, expected);
+  EXPECT_EQ(Listed().size_vram_bytes, Listed().size_bytes);
+  // Together there is more than enough, but the system has too little for its three layers.
+  scheduler_.reset();
+  controls_->available = 2 * size;
+  Start();
+  const std::string refused = Run(WithLayers(1)).error;
+  EXPECT_THAT(refused, ::testing::HasSubstr("beside what fits on the devices"));
+  EXPECT_THAT(refused, ::testing::HasSubstr(std::to_string(size / 3) + " bytes"));
+  // The device is full when it is to be filled: the error is that of a model for the CPU.
+  scheduler_.reset();
+  controls_->compiles = false;
+  Start();
+  EXPECT_THAT(Run(model_).error,
+              ::testing::ContainsRegex("the CPU's part of the model .* needs .* are available"));
+  system_bytes_ = int64_t{1} << 30;
   EXPECT_EQ(Run(model_).tokens, expected);
   EXPECT_EQ(Listed().size_vram_bytes, 0);
 }

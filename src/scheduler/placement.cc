@@ -172,9 +172,16 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
   const int64_t least_slots = use.state_slot > 0 ? engine::kLeastStateSlots : 0;
   const int64_t tokenizer = tokenizer::TableBytes(*placement.file);
   const int64_t fixed = use.fixed() + tokenizer;
-  PUNA_ASSIGN_OR_RETURN(const int64_t available,
-                        MakeRoom(resident, fixed + use.kv_page * PagesFor(least_tokens) +
-                                               use.state_slot * least_slots));
+  const int64_t least = fixed + use.kv_page * PagesFor(least_tokens) + use.state_slot * least_slots;
+  // Without devices all of it is the system's.
+  const auto system_bytes = [&](int64_t tokens, int64_t slots) -> int64_t {
+    engine.share.promised_bytes = PromisedDeviceBytes(resident);
+    const Result<int64_t> bytes = SystemBytes(placement, tokens, slots);
+    return tokenizer + bytes.value_or(0);
+  };
+  PUNA_ASSIGN_OR_RETURN(const int64_t available, MakeRoom(resident, least, [&] {
+                          return devices == 0u ? least : system_bytes(least_tokens, least_slots);
+                        }));
 
   int64_t pool_bytes = 0;
   if (!resident->embeddings && !config.embeddings_only) {
@@ -196,6 +203,13 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
         engine.kv_tokens = affordable * backend::kPageTokens;
     }
     engine.kv_tokens = std::max(TokensBesideLayers(use, engine, context), least_tokens);
+    const std::lock_guard lock(mutex);
+    // Layers that are not on devices have their part of the pool in the system's memory.
+    while (devices != 0u && engine.kv_tokens > least_tokens &&
+           system_bytes(engine.kv_tokens, engine.state_slots) > AvailableBytes(resident).system) {
+      engine.kv_tokens =
+          std::max(least_tokens, PagesFor(engine.kv_tokens / 2) * backend::kPageTokens);
+    }
     pool_bytes = use.kv_page * PagesFor(engine.kv_tokens) + use.state_slot * engine.state_slots;
   }
   std::lock_guard lock(mutex);
@@ -207,6 +221,11 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
                                    use.on_device.kv_page * PagesFor(engine.kv_tokens) +
                                    use.on_device.state_slot * engine.state_slots;
   engine.share.promised_bytes = PromisedDeviceBytes(resident);
+  // Asked by the model's worker, which both of them outlive.
+  engine.share.system_bytes = [this, resident] {
+    const std::lock_guard lock(mutex);
+    return AvailableBytes(resident).system - resident->tokenizer_bytes;
+  };
   return placement;
 }
 
@@ -244,26 +263,43 @@ int64_t Scheduler::State::PromisedDeviceBytes(const Resident* newcomer) const {
   return bytes;
 }
 
-int64_t Scheduler::State::AvailableBytes(const Resident* newcomer) const {
+bool Scheduler::State::DevicesAreSystems() const {
+  const std::vector<backend::DeviceMemory> memory = backend->devices();
+  return std::all_of(memory.begin(), memory.end(),
+                     [](const auto& device) { return device.is_systems; });
+}
+
+Scheduler::State::Available Scheduler::State::AvailableBytes(const Resident* newcomer) const {
   std::optional<int64_t> measured;
   if (options.available_memory) {
     measured = options.available_memory();
   } else {
     measured = AvailableMemory();
   }
-  if (!measured) return std::numeric_limits<int64_t>::max();
-  int64_t available = *measured;
+  if (!measured) return {.system = std::numeric_limits<int64_t>::max() / 2};
+  int64_t promised = 0;
   for (const auto& other : residents) {
-    if (other.get() != newcomer) available -= other->reserved_bytes();
+    if (other.get() != newcomer) promised += other->reserved_bytes();
   }
-  if (devices == 0u) return available;
-  const std::vector<backend::DeviceMemory> memory = backend->devices();
-  const bool systems = std::all_of(memory.begin(), memory.end(),
-                                   [](const auto& device) { return device.is_systems; });
-  if (systems) return available;
+  if (devices == 0u || DevicesAreSystems()) return {.system = *measured - promised};
+  const int64_t on_devices = PromisedDeviceBytes(newcomer);
+  Available available{.system = *measured - (promised - on_devices)};
   // Of a model that is for the CPU alone, what devices have or owe is no concern.
-  if (newcomer->share.layers == 0) return available + PromisedDeviceBytes(newcomer);
-  return available + DeviceBytes(newcomer->share);
+  if (newcomer->share.layers != 0) available.devices = DeviceBytes(newcomer->share) - on_devices;
+  return available;
+}
+
+Result<int64_t> Scheduler::State::SystemBytes(const Placement& placement, int64_t tokens,
+                                              int64_t slots) const {
+  engine::EngineOptions engine = placement.engine;
+  engine.kv_tokens = tokens;
+  if (slots > 0) engine.state_slots = slots;
+  PUNA_ASSIGN_OR_RETURN(const backend::MemoryUse use,
+                        engine::Engine::PredictNow(placement.file, *backend, engine));
+  const auto bytes = [&](const auto& part) {
+    return part.fixed() + part.kv_page * PagesFor(tokens) + part.state_slot * slots;
+  };
+  return bytes(use) - (DevicesAreSystems() ? 0 : bytes(use.on_device));
 }
 
 std::shared_ptr<Resident> Scheduler::State::ChooseVictim(const Resident* newcomer) const {
@@ -276,12 +312,14 @@ std::shared_ptr<Resident> Scheduler::State::ChooseVictim(const Resident* newcome
   return victim;
 }
 
-Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_bytes) {
+Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_bytes,
+                                           const std::function<int64_t()>& system_bytes) {
   std::unique_lock lock(mutex);
   resident->fixed_bytes = needed_bytes;
   while (true) {
     PUNA_RETURN_IF_ERROR(CheckWanted(resident));
-    const int64_t available = AvailableBytes(resident);
+    const Available free = AvailableBytes(resident);
+    const int64_t available = free.all(), of_system = system_bytes();
     int64_t loaded = 0, held_by_others = 0;
     for (const auto& other : residents) {
       if (other.get() == resident || !other->placed) continue;
@@ -291,7 +329,15 @@ Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_by
                                       : other->fixed_bytes + other->planned_pool_bytes;
     }
     const bool too_many = options.max_loaded_models > 0 && loaded >= options.max_loaded_models;
-    if (available >= needed_bytes && !too_many) return available;
+    const bool fits = available >= needed_bytes && free.system >= of_system;
+    if (fits && !too_many) return available;
+    if (available >= needed_bytes && !fits && loaded == 0) {
+      return MakeError(ErrorCode::kResourceExhausted,
+                       "{} needs {} bytes ({}) beside what fits on the devices, {} bytes ({}) are "
+                       "available",
+                       resident->name, of_system, Gibibytes(of_system), free.system,
+                       Gibibytes(free.system));
+    }
     if (available < needed_bytes && available + held_by_others < needed_bytes) {
       return MakeError(ErrorCode::kResourceExhausted,
                        "{} needs {} bytes ({}), {} bytes ({}) are available{}", resident->name,

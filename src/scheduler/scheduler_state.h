@@ -164,8 +164,13 @@ struct Scheduler::State {
   Result<std::unique_ptr<engine::Engine>> PlaceAndLoad(Resident* resident);
   Result<Placement> PlaceInTurn(Resident* resident);
   Result<Placement> Place(Resident* resident);
-  // Evicts others until `needed_bytes` are there; returns how many bytes there are.
-  Result<int64_t> MakeRoom(Resident* resident, int64_t needed_bytes);
+  // Evicts others until `needed_bytes` are there, and of them in the system's memory what
+  // `system_bytes` says (with the mutex held); returns how many bytes there are.
+  Result<int64_t> MakeRoom(Resident* resident, int64_t needed_bytes,
+                           const std::function<int64_t()>& system_bytes);
+  // Of a model with so many tokens of cache: what the system's memory must hold, as layers would be
+  // divided now.
+  Result<int64_t> SystemBytes(const Placement& placement, int64_t tokens, int64_t slots) const;
   // Of the tokens that the pool of a model would have, as many as keep on the devices what is to be
   // computed there, if that is enough to be of use.
   int64_t TokensBesideLayers(const backend::MemoryUse& use, const engine::EngineOptions& engine,
@@ -174,7 +179,14 @@ struct Scheduler::State {
   int64_t DeviceBytes(const backend::DeviceShare& share) const;
   int64_t PromisedDeviceBytes(const Resident* newcomer) const;
   std::shared_ptr<Resident> ChooseVictim(const Resident* newcomer) const;
-  int64_t AvailableBytes(const Resident* newcomer) const;
+  bool DevicesAreSystems() const;
+  struct Available {
+    int64_t system = 0, devices = 0;
+
+    int64_t all() const { return system + devices; }
+  };
+  // What a newcomer may take. Devices without memory of their own have none here.
+  Available AvailableBytes(const Resident* newcomer) const;
   Status CheckWanted(Resident* resident) const;
 };
 
