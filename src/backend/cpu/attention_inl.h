@@ -7,204 +7,11 @@
 // never stored: a row's visible keys are an interval, blocks outside of all intervals are not
 // visited and the rest is compared by lane number.
 //
-// With many rows a block's tiles are first expanded to float32 (a few per cent of the work, and
-// one kernel for all cache types); with few rows, as in generation, float tiles are read where they
-// lie. Rejected: one query at a time (reads the cache once per query head), a mask tensor, keys as
-// rows (needs sums across lanes).
-
-// c[r][v-th vector] (+)= sum over k of a[r][k] * b[v][k * ldb ...], v < kVectors.
-PUNA_INLINE F32 LoadTile(const float* p) { return Load(p); }
-PUNA_INLINE F32 LoadTile(const uint16_t* p) { return LoadHalf(p); }
-PUNA_INLINE F32 LoadTile(const int8_t* p) { return LoadInt8(p); }
-
-// What lies where `ahead` says, if it is not null, is fetched meanwhile: the tile that comes next
-// is somewhere else in memory, where no prefetcher expects it. scaling(v, k) is what vector v of
-// row k of b is to be multiplied by.
-struct NoScaling {
-  static constexpr bool kScales = false;
-};
-template <int kRows, int kVectors, bool kAccumulate, typename T, typename Scaling>
-static void Product(const float* a, int64_t lda, const T* const* b, int64_t ldb, int64_t depth,
-                    float* c, int64_t ldc, const T* const* ahead, const Scaling& scaling) {
-  F32 sum[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v)
-      sum[r][v] = kAccumulate ? Load(c + r * ldc + v * kLanes) : F32{};
-  }
-  const T* tile[kVectors];
-#pragma GCC unroll 8
-  for (int v = 0; v < kVectors; ++v) tile[v] = b[v];
-  for (int64_t k = 0; k < depth; ++k) {
-    F32 column[kVectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      column[v] = LoadTile(tile[v] + k * ldb);
-      if constexpr (Scaling::kScales) column[v] = column[v] * scaling(v, k);
-    }
-    if (ahead != nullptr) {
-      for (int v = 0; v < kVectors; ++v) __builtin_prefetch(ahead[v] + k * ldb);
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const F32 value = Set(a[r * lda + k]);
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) sum[r][v] = Fma(value, column[v], sum[r][v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) Store(c + r * ldc + v * kLanes, sum[r][v]);
-  }
-}
-
-template <int kVectors, bool kAccumulate, typename T, typename Scaling = NoScaling>
-static void ProductRows(int64_t rows, const float* a, int64_t lda, const T* const* b, int64_t ldb,
-                        int64_t depth, float* c, int64_t ldc, const T* const* ahead = nullptr,
-                        const Scaling& scaling = {}) {
-  int64_t r = 0;
-  for (; r + 6 <= rows; r += 6)
-    Product<6, kVectors, kAccumulate>(a + r * lda, lda, b, ldb, depth, c + r * ldc, ldc, ahead,
-                                      scaling);
-  a += r * lda;
-  c += r * ldc;
-  switch (rows - r) {
-    case 1:
-      return Product<1, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
-    case 2:
-      return Product<2, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
-    case 3:
-      return Product<3, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
-    case 4:
-      return Product<4, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
-    case 5:
-      return Product<5, kVectors, kAccumulate>(a, lda, b, ldb, depth, c, ldc, ahead, scaling);
-    default:
-      return;
-  }
-}
-
-// The widest register tile is 6 rows of kWide vectors: 24 sums of 32 registers, or 12 of 16.
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kWide = 4;
-#else
-constexpr int kWide = 2;
-#endif
-constexpr int kVectorsPerPage = kPageTokens / kLanes;
-constexpr int64_t kBlock = kAttendKeyBlock;
-constexpr int64_t kPagesPerBlock = kBlock / kPageTokens;
-// From here on expanding the tiles of a block to float32 first pays.
-constexpr int64_t kExpandRows = 12;
-
-// c[rows][n] += a[rows][depth] * b[depth][n], n a multiple of 16.
-template <typename T>
-static void AccumulateProduct(int64_t rows, const float* a, int64_t lda, const T* b, int64_t ldb,
-                              int64_t depth, float* c, int64_t ldc, int64_t n,
-                              const T* next = nullptr) {
-  int64_t column = 0;
-  const T* vectors[kWide];
-  const T* ahead[kWide];
-  for (; column + kWide * kLanes <= n; column += kWide * kLanes) {
-    for (int v = 0; v < kWide; ++v) vectors[v] = b + column + v * kLanes;
-    for (int v = 0; v < kWide; ++v) ahead[v] = next + column + v * kLanes;
-    ProductRows<kWide, true>(rows, a, lda, vectors, ldb, depth, c + column, ldc,
-                             next == nullptr ? nullptr : ahead);
-  }
-  for (; column < n; column += kLanes) {
-    vectors[0] = b + column;
-    ProductRows<1, true>(rows, a, lda, vectors, ldb, depth, c + column, ldc);
-  }
-}
-
-// The tiles of up to 4 pages, and those of as many pages of the block that follows (null if there
-// is none).
-struct TileBlock {
-  const uint8_t* k[kPagesPerBlock];
-  const uint8_t* v[kPagesPerBlock];
-  const uint8_t* next_k[kPagesPerBlock];
-  const uint8_t* next_v;  // of the first page
-  int64_t pages;
-};
-
-// scores[rows][64] = q[rows][k_size] * K, for tiles where they lie. Columns of absent pages are not
-// written.
-template <typename T>
-static void ScoresInPlace(const TileBlock& block, int64_t rows, const float* q, int64_t k_size,
-                          float* scores) {
-  int64_t vector = 0;
-  const int64_t vectors = block.pages * kVectorsPerPage;
-  const T* tiles[kWide];
-  const T* ahead[kWide];
-  auto address = [](const uint8_t* const* pages, int64_t v) {
-    return reinterpret_cast<const T*>(pages[v / kVectorsPerPage]) + v % kVectorsPerPage * kLanes;
-  };
-  for (; vector + kWide <= vectors; vector += kWide) {
-    for (int v = 0; v < kWide; ++v) {
-      tiles[v] = address(block.k, vector + v);
-      ahead[v] = address(block.next_k, vector + v);
-    }
-    ProductRows<kWide, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
-                              kBlock, block.next_k[0] == nullptr ? nullptr : ahead);
-  }
-  for (; vector < vectors; ++vector) {
-    tiles[0] = address(block.k, vector);
-    ProductRows<1, false>(rows, q, k_size, tiles, kPageTokens, k_size, scores + vector * kLanes,
-                          kBlock);
-  }
-}
-
-constexpr int64_t kScaleBlock = 32;
-PUNA_INLINE const uint16_t* ScalesBehind(const uint8_t* tile, int64_t values) {
-  return reinterpret_cast<const uint16_t*>(tile + values);
-}
-
-// keys[k_size][64] as float32.
-static void ExpandKeys(KvType type, const TileBlock& block, int64_t k_size, float* keys) {
-  for (int64_t page = 0; page < block.pages; ++page) {
-    const uint8_t* tile = block.k[page];
-    for (int64_t d = 0; d < k_size; ++d) {
-      for (int64_t t = 0; t < kPageTokens; t += kLanes) {
-        const int64_t at = d * kPageTokens + t;
-        F32 value;
-        if (type == KvType::kF32) {
-          value = Load(reinterpret_cast<const float*>(tile) + at);
-        } else if (type == KvType::kF16) {
-          value = LoadHalf(reinterpret_cast<const uint16_t*>(tile) + at);
-        } else {
-          const uint16_t* scales =
-              ScalesBehind(tile, k_size * kPageTokens) + d / kScaleBlock * kPageTokens;
-          value = LoadInt8(reinterpret_cast<const int8_t*>(tile) + at) * LoadHalf(scales + t);
-        }
-        Store(keys + d * kBlock + page * kPageTokens + t, value);
-      }
-    }
-  }
-}
-
-// values[tokens][v_padded] as float32, from slot `first` of one page's tile on.
-static void ExpandValues(KvType type, const uint8_t* tile, int64_t first, int64_t tokens,
-                         int64_t v_padded, float* values) {
-  for (int64_t t = 0; t < tokens; ++t) {
-    for (int64_t d = 0; d < v_padded; d += kLanes) {
-      const int64_t at = (first + t) * v_padded + d;
-      F32 value;
-      if (type == KvType::kF32) {
-        value = Load(reinterpret_cast<const float*>(tile) + at);
-      } else if (type == KvType::kF16) {
-        value = LoadHalf(reinterpret_cast<const uint16_t*>(tile) + at);
-      } else {
-        uint16_t scale[kLanes];
-        const uint16_t bits =
-            ScalesBehind(tile, kPageTokens * v_padded)[d / kScaleBlock * kPageTokens + first + t];
-        for (int i = 0; i < kLanes; ++i) scale[i] = bits;
-        value = LoadInt8(reinterpret_cast<const int8_t*>(tile) + at) * LoadHalf(scale);
-      }
-      Store(values + t * v_padded + d, value);
-    }
-  }
-}
+// 16-bit integers are multiplied where they lie (attention_pairs_inl.h). Of other tiles
+// (attention_tiles_inl.h), with many rows a block's are first expanded to float32 (a few per cent
+// of the work, and one kernel for them all); with few rows, as in generation, float tiles are read
+// where they lie. Rejected: one query at a time (reads the cache once per query head), a mask
+// tensor, keys as rows (needs sums across lanes).
 
 // One row of scores of a block becomes weights relative to the largest score so far; returns the
 // factor that what was summed before must be multiplied with. Lanes outside [begin, end) of the
@@ -257,13 +64,17 @@ PUNA_INLINE float UpdateRow(float* scores, int64_t begin, int64_t end, float sof
 
 // What one call of Attend keeps in its scratch.
 struct AttendScratch {
-  float* q;        // [rows][k_size], scaled
-  float* scores;   // [rows][64]
-  float* keys;     // [k_size][64]
-  float* values;   // [64][v_padded]
-  float* sums;     // [rows][v_padded], of the range at hand
-  RowState* rows;  // [rows], of the range at hand
-  float* totals;   // [rows][v_padded], of the ranges before
+  float* q;              // [rows][k_size], scaled
+  float* scores;         // [rows][64]
+  float* keys;           // [k_size][64]
+  float* values;         // [64][v_padded]
+  float* q_scales;       // [rows], of integers, as what follows
+  float* weight_scales;  // [rows], of a block
+  float* key_scales;     // [64]
+  float* value_scales;   // [64]
+  float* sums;           // [rows][v_padded], of the range at hand
+  RowState* rows;        // [rows], of the range at hand
+  float* totals;         // [rows][v_padded], of the ranges before
   RowState* total_rows;
 };
 static AttendScratch CarveScratch(const AttendArgs& args, int64_t rows, int64_t v_padded) {
@@ -278,6 +89,10 @@ static AttendScratch CarveScratch(const AttendArgs& args, int64_t rows, int64_t 
   s.scores = take(rows * kBlock);
   s.keys = take(args.tile.k_size * kBlock);
   s.values = take(kBlock * v_padded);
+  s.q_scales = take(rows);
+  s.weight_scales = take(rows);
+  s.key_scales = take(kBlock);
+  s.value_scales = take(kBlock);
   s.sums = take(rows * v_padded);
   s.rows = reinterpret_cast<RowState*>(take(rows * 2));
   s.totals = take(rows * v_padded);
@@ -304,82 +119,22 @@ PUNA_INLINE void VisibleKeys(const AttendArgs& args, int64_t token, int64_t* beg
   }
 }
 
-// int8 tiles where they lie: values are scaled one by one, as ExpandKeys and ExpandValues do, so
-// that few rows and many give the same bits.
-constexpr const int8_t* const* kNothingAhead = nullptr;
-
-template <int kVectors>
-struct KeyScaling {
-  static constexpr bool kScales = true;
-  F32 scale[kVectors];  // the same for a block of dimensions
-  F32 operator()(int v, int64_t) const { return scale[v]; }
-};
-
-template <int kVectors>
-static void ScoresOfInt8(const TileBlock& block, int64_t vector, int64_t rows, const float* q,
-                         int64_t k_size, float* scores) {
-  const int8_t* tiles[kVectors];
-  KeyScaling<kVectors> scaling;
-  for (int64_t d = 0; d < k_size; d += kScaleBlock) {
-    const int64_t n = k_size - d < kScaleBlock ? k_size - d : kScaleBlock;
-    for (int v = 0; v < kVectors; ++v) {
-      const uint8_t* tile = block.k[(vector + v) / kVectorsPerPage];
-      const int64_t lane = (vector + v) % kVectorsPerPage * kLanes;
-      tiles[v] = reinterpret_cast<const int8_t*>(tile) + d * kPageTokens + lane;
-      scaling.scale[v] =
-          LoadHalf(ScalesBehind(tile, k_size * kPageTokens) + d / kScaleBlock * kPageTokens + lane);
-    }
-    float* out = scores + vector * kLanes;
-    if (d == 0) {
-      ProductRows<kVectors, false>(rows, q, k_size, tiles, kPageTokens, n, out, kBlock,
-                                   kNothingAhead, scaling);
-    } else {
-      ProductRows<kVectors, true>(rows, q + d, k_size, tiles, kPageTokens, n, out, kBlock,
-                                  kNothingAhead, scaling);
-    }
-  }
-}
-
-struct ValueScaling {
-  static constexpr bool kScales = true;
-  const float (*scale)[kPageTokens];  // [block of dimensions][token]
-  int64_t column;
-  F32 operator()(int v, int64_t k) const {
-    return Set(scale[(column + v * kLanes) / kScaleBlock][k]);
-  }
-};
-
-// Adds the values of `tokens` slots of one int8 tile. `scales` is scratch of [blocks of
-// dimensions][16].
-static void ValuesOfInt8(const uint8_t* tile, int64_t slot, int64_t tokens, int64_t rows,
-                         const float* weights, int64_t v_padded, float* scales, float* sums) {
-  const uint16_t* halves = ScalesBehind(tile, kPageTokens * v_padded);
-  const int64_t blocks = (v_padded + kScaleBlock - 1) / kScaleBlock;
-  for (int64_t i = 0; i < blocks * kPageTokens; i += kLanes)
-    Store(scales + i, LoadHalf(halves + i));
-  const int8_t* vectors[kWide];
-  ValueScaling scaling{reinterpret_cast<const float(*)[kPageTokens]>(scales + slot), 0};
-  for (int64_t& column = scaling.column; column < v_padded;) {
-    const bool wide = column + kWide * kLanes <= v_padded;
-    for (int v = 0; v < (wide ? kWide : 1); ++v) {
-      vectors[v] = reinterpret_cast<const int8_t*>(tile) + slot * v_padded + column + v * kLanes;
-    }
-    if (wide) {
-      ProductRows<kWide, true>(rows, weights, kBlock, vectors, v_padded, tokens, sums + column,
-                               v_padded, kNothingAhead, scaling);
-    } else {
-      ProductRows<1, true>(rows, weights, kBlock, vectors, v_padded, tokens, sums + column,
-                           v_padded, kNothingAhead, scaling);
-    }
-    column += wide ? kWide * kLanes : kLanes;
-  }
-}
-
 static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t rows,
                         const AttendScratch& s) {
   const int64_t k_size = args.tile.k_size;
+  if (args.tile.numbers == KvNumbers::kI16) {
+    for (int64_t page = 0; page < block.pages; ++page) {
+      // Their turn comes behind the products, or in the next block.
+      __builtin_prefetch(ValueScales(block.v[page], PaddedValueSize(args.tile.v_size)));
+      if (block.next_k[page] != nullptr) __builtin_prefetch(KeyScales(block.next_k[page], k_size));
+      __builtin_memcpy(s.key_scales + page * kPageTokens, KeyScales(block.k[page], k_size),
+                       kPageTokens * sizeof(float));
+    }
+    return BlockScoresOfPairs(block, rows, reinterpret_cast<const int32_t*>(s.q), s.q_scales,
+                              k_size, s.key_scales, s.scores);
+  }
   if (rows >= kExpandRows) {
-    ExpandKeys(args.tile.type, block, k_size, s.keys);
+    ExpandKeys(args.tile.numbers, block, k_size, s.keys);
     const float* tiles[kWide];
     for (int64_t key = 0; key < block.pages * kPageTokens; key += kWide * kLanes) {
       for (int v = 0; v < kWide; ++v) tiles[v] = s.keys + key + v * kLanes;
@@ -387,9 +142,9 @@ static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t 
     }
     return;
   }
-  if (args.tile.type == KvType::kF16) {
+  if (args.tile.numbers == KvNumbers::kF16) {
     ScoresInPlace<uint16_t>(block, rows, s.q, k_size, s.scores);
-  } else if (args.tile.type == KvType::kF32) {
+  } else if (args.tile.numbers == KvNumbers::kF32) {
     ScoresInPlace<float>(block, rows, s.q, k_size, s.scores);
   } else {
     const int64_t vectors = block.pages * kVectorsPerPage;
@@ -404,6 +159,16 @@ static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t 
 // at all, and a weight of zero does not undo a NaN.
 static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t begin, int64_t end,
                         int64_t rows, int64_t v_padded, const AttendScratch& s) {
+  if (args.tile.numbers == KvNumbers::kI16) {
+    for (int64_t page = 0; page < block.pages; ++page) {
+      __builtin_memcpy(s.value_scales + page * kPageTokens, ValueScales(block.v[page], v_padded),
+                       kPageTokens * sizeof(float));
+    }
+    for (int64_t row = 0; row < rows; ++row)
+      s.weight_scales[row] = RoundWeights(s.value_scales, s.scores + row * kBlock);
+    return BlockValuesOfPairs(block, begin, end, rows, reinterpret_cast<const int32_t*>(s.scores),
+                              s.weight_scales, v_padded, s.sums);
+  }
   const bool expand = rows >= kExpandRows;
   for (int64_t key = begin; key < end;) {
     const int64_t page = key / kPageTokens, slot = key % kPageTokens;
@@ -411,10 +176,10 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
     const int64_t tokens = (page_end < end ? page_end : end) - key;
     const uint8_t* tile = block.v[page];
     if (expand) {
-      ExpandValues(args.tile.type, tile, slot, tokens, v_padded, s.values + key * v_padded);
-    } else if (args.tile.type == KvType::kQ8_0) {
+      ExpandValues(args.tile.numbers, tile, slot, tokens, v_padded, s.values + key * v_padded);
+    } else if (args.tile.numbers == KvNumbers::kQ8_0) {
       ValuesOfInt8(tile, slot, tokens, rows, s.scores + key, v_padded, s.keys, s.sums);
-    } else if (args.tile.type == KvType::kF16) {
+    } else if (args.tile.numbers == KvNumbers::kF16) {
       const uint8_t* next = page + 1 < block.pages ? block.v[page + 1] : block.next_v;
       AccumulateProduct(rows, s.scores + key, kBlock,
                         reinterpret_cast<const uint16_t*>(tile) + slot * v_padded, v_padded, tokens,
@@ -437,7 +202,7 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
 // products.
 static void BlockValuesOfKeys(const AttendArgs& args, const TileBlock& block, int64_t begin,
                               int64_t end, int64_t rows, int64_t v_padded, const AttendScratch& s) {
-  if (rows < kExpandRows) ExpandKeys(args.tile.type, block, args.tile.k_size, s.keys);
+  if (rows < kExpandRows) ExpandKeys(args.tile.numbers, block, args.tile.k_size, s.keys);
   for (int64_t key = begin; key < end; ++key) {
     float* value = s.values + key * v_padded;
     for (int64_t d = 0; d < args.tile.v_size; ++d) value[d] = s.keys[d * kBlock + key];
@@ -526,6 +291,27 @@ static TileBlock FindTiles(const AttendArgs& args, int64_t first, int64_t end) {
   return block;
 }
 
+// The scores of the block whose first key is `first` become weights, and what was summed before is
+// brought to the same reference.
+static void WeighBlock(const AttendArgs& args, int64_t first, int64_t v_padded,
+                       const AttendScratch& s) {
+  int64_t row = 0;
+  for (int64_t token = 0; token < args.tokens; ++token) {
+    int64_t begin, end;
+    VisibleKeys(args, token, &begin, &end);
+    const auto self = static_cast<float>(args.first_key + token - first);
+    for (int64_t head = 0; head < args.heads; ++head, ++row) {
+      float* scores = s.scores + row * kBlock;
+      if (args.bias != nullptr) AddPositionBias(args, head, args.first_key + token, first, scores);
+      if (args.selected != nullptr) KeepSelected(args, token, first, scores);
+      const float slope = args.slopes == nullptr ? 0.0f : args.slopes[head];
+      const float factor =
+          UpdateRow(scores, begin - first, end - first, args.softcap, slope, self, &s.rows[row]);
+      if (factor != 1) Scale(s.sums + row * v_padded, v_padded, factor);
+    }
+  }
+}
+
 // The keys [begin, end) of one range, into s.rows and s.sums.
 static void AttendRange(const AttendArgs& args, int64_t begin, int64_t end, int64_t rows,
                         int64_t v_padded, const AttendScratch& s) {
@@ -536,21 +322,7 @@ static void AttendRange(const AttendArgs& args, int64_t begin, int64_t end, int6
     const int64_t block_begin = begin > first ? begin - first : 0;
     const TileBlock block = FindTiles(args, first, first + block_end);
     BlockScores(args, block, rows, s);
-    for (int64_t row = 0; row < rows; ++row) {
-      const int64_t token = row / args.heads;
-      int64_t row_begin, row_end;
-      VisibleKeys(args, token, &row_begin, &row_end);
-      float* scores = s.scores + row * kBlock;
-      if (args.bias != nullptr) {
-        AddPositionBias(args, row % args.heads, args.first_key + token, first, scores);
-      }
-      if (args.selected != nullptr) KeepSelected(args, token, first, scores);
-      const float slope = args.slopes == nullptr ? 0.0f : args.slopes[row % args.heads];
-      const float factor =
-          UpdateRow(scores, row_begin - first, row_end - first, args.softcap, slope,
-                    static_cast<float>(args.first_key + token - first), &s.rows[row]);
-      if (factor != 1) Scale(s.sums + row * v_padded, v_padded, factor);
-    }
+    WeighBlock(args, first, v_padded, s);
     if (args.tile.v_in_k) {
       BlockValuesOfKeys(args, block, block_begin, block_end, rows, v_padded, s);
     } else {
@@ -571,6 +343,7 @@ static void Attend(const AttendArgs& args) {
     Map(q, k_size, s.q + row * k_size, [&](F32 v) { return v * args.scale; });
     s.total_rows[row] = {-__builtin_inff(), 0};
   }
+  if (args.tile.numbers == KvNumbers::kI16) RoundQueries(rows, k_size, s.q, s.q_scales);
   __builtin_memset(s.totals, 0, static_cast<size_t>(rows * v_padded) * sizeof(float));
   for (int64_t begin = args.key_begin; begin < args.key_end;) {
     const int64_t range_end = (begin / kAttendRange + 1) * kAttendRange;
@@ -655,15 +428,15 @@ static void Append(const KvTile& tile, uint8_t* page, int64_t slot, const float*
   uint8_t* v_tile = page + tile.v_offset;
   const int64_t k_size = tile.k_size, v_size = tile.v_in_k ? 0 : tile.v_size;
   const int64_t v_padded = PaddedValueSize(v_size);
-  switch (tile.type) {
-    case KvType::kF32: {
+  switch (tile.numbers) {
+    case KvNumbers::kF32: {
       float* keys = reinterpret_cast<float*>(k_tile) + slot;
       for (int64_t d = 0; d < k_size; ++d) keys[d * kPageTokens] = k[d];
       float* values = reinterpret_cast<float*>(v_tile) + slot * v_padded;
       for (int64_t d = 0; d < v_padded; ++d) values[d] = d < v_size ? v[d] : 0.0f;
       return;
     }
-    case KvType::kF16: {
+    case KvNumbers::kF16: {
       uint16_t* keys = reinterpret_cast<uint16_t*>(k_tile) + slot;
       uint16_t half[kLanes];
       for (int64_t d = 0; d < k_size; d += kLanes) {
@@ -678,7 +451,9 @@ static void Append(const KvTile& tile, uint8_t* page, int64_t slot, const float*
       }
       return;
     }
-    case KvType::kQ8_0: {
+    case KvNumbers::kI16:
+      return AppendPairs(tile, page, slot, k, v);
+    case KvNumbers::kQ8_0: {
       int8_t block[kScaleBlock];
       uint16_t* k_scales = reinterpret_cast<uint16_t*>(k_tile + k_size * kPageTokens);
       for (int64_t d = 0; d < k_size; d += kScaleBlock) {

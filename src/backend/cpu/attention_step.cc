@@ -80,14 +80,14 @@ class AttentionStep final : public Step {
     unit_tokens_ = std::max<int64_t>(1, kMaxUnitRows / unit_heads_);
     blocks_ = context->QueryBlocks(unit_tokens_);
     cached_ = op.cache >= 0;
-    tile_.type = cached_ ? context->options().kv_type : KvType::kF32;
+    if (cached_) tile_.numbers = context->kv_layer(op.cache).numbers;
     tile_.k_size = op.k_size;
     tile_.v_size = op.v_size;
     tile_.v_in_k = op.v_in_k;
     head_bytes_ =
-        KTileBytes(tile_.type, op.k_size) + VTileBytes(tile_.type, op.v_in_k ? 0 : op.v_size);
+        KTileBytes(tile_.numbers, op.k_size) + VTileBytes(tile_.numbers, op.v_in_k ? 0 : op.v_size);
     tile_.k_offset = cached_ ? context->kv_layer(op.cache).offset : 0;
-    tile_.v_offset = tile_.k_offset + KTileBytes(tile_.type, op.k_size);
+    tile_.v_offset = tile_.k_offset + KTileBytes(tile_.numbers, op.k_size);
 
     threads_ = context->threads();
     const int64_t unit_rows = unit_heads_ * unit_tokens_;

@@ -21,10 +21,11 @@ constexpr int64_t kSystemPageBytes = 4096;
 }  // namespace
 
 CompileContext::CompileContext(const Plan* plan, WeightStore* weights,
-                               const CompileOptions& options, int threads)
+                               const CompileOptions& options, Isa isa, int threads)
     : plan_(plan),
       weights_(weights),
       options_(options),
+      isa_(isa),
       threads_(threads),
       taken_(plan->ops.size()) {
   compiled_.routes.resize(static_cast<size_t>(plan->routes));
@@ -85,9 +86,10 @@ int CompileContext::QueryBlocks(int64_t tokens) {
 void CompileContext::LayOutPages() {
   int64_t offset = 0;
   for (const CacheLayer& layer : plan_->cache_layers) {
+    const KvNumbers numbers = KvNumbersOf(options_.kv_type, layer, isa_);
     const int64_t head_bytes =
-        KTileBytes(options_.kv_type, layer.k_size) + VTileBytes(options_.kv_type, layer.v_size);
-    compiled_.kv_layers.push_back({offset, head_bytes});
+        KTileBytes(numbers, layer.k_size) + VTileBytes(numbers, layer.v_size);
+    compiled_.kv_layers.push_back({offset, head_bytes, numbers});
     offset += layer.kv_heads * head_bytes;
   }
   if (offset >= kReleasablePageBytes)

@@ -21,6 +21,7 @@ namespace puna::backend::cpu {
 struct KvLayer {
   int64_t offset = 0;
   int64_t head_bytes = 0;
+  KvNumbers numbers = KvNumbers::kF32;
 };
 
 // A compiled plan without memory.
@@ -43,7 +44,7 @@ struct CompiledPlan {
 
 class CompileContext {
  public:
-  CompileContext(const Plan* plan, WeightStore* weights, const CompileOptions& options,
+  CompileContext(const Plan* plan, WeightStore* weights, const CompileOptions& options, Isa isa,
                  int threads);
 
   const Plan& plan() const { return *plan_; }
@@ -95,6 +96,7 @@ class CompileContext {
   const Plan* plan_;
   WeightStore* weights_;
   const CompileOptions& options_;
+  Isa isa_;
   int threads_;
   RowKind rows_ = RowKind::kTokens;
   std::vector<bool> taken_;

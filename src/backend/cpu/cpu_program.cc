@@ -17,7 +17,7 @@ namespace puna::backend::cpu {
 namespace {
 
 // Counts up when the layout of a page changes, or what is in it by more than rounding.
-constexpr int kPageLayoutVersion = 1;
+constexpr int kPageLayoutVersion = 2;
 
 int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -41,7 +41,7 @@ Result<std::unique_ptr<CpuProgram>> CpuProgram::Outline(std::shared_ptr<const Pl
                      options.max_batch_tokens, options.kv_pages, options.state_slots);
   }
   std::unique_ptr<CpuProgram> program(new CpuProgram(std::move(plan), options, machine));
-  CompileContext context(program->plan_.get(), &program->weights_, program->options_,
+  CompileContext context(program->plan_.get(), &program->weights_, program->options_, machine->isa,
                          machine->pool.threads());
   PUNA_ASSIGN_OR_RETURN(program->compiled_, context.Compile());
   program->arena_bytes_ = program->LayOut(nullptr);

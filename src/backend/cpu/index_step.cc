@@ -22,10 +22,10 @@ void SetBits(uint64_t* words, int64_t begin, int64_t end) {
 class IndexStep final : public Step {
  public:
   IndexStep(const IndexOp& op, CompileContext* context) : op_(op), cached_(op.cache >= 0) {
-    tile_.type = cached_ ? context->options().kv_type : KvType::kF32;
+    if (cached_) tile_.numbers = context->kv_layer(op.cache).numbers;
     tile_.k_size = op.size;
     tile_.v_in_k = true;
-    page_bytes_ = KTileBytes(tile_.type, op.size);
+    page_bytes_ = KTileBytes(tile_.numbers, op.size);
     if (cached_) {
       tile_.k_offset = context->kv_layer(op.cache).offset;
     } else {

@@ -100,6 +100,8 @@ PUNA_INLINE float Largest(F32 v) {
 #endif
 }
 PUNA_INLINE I32 ToInt(F32 v) { return __builtin_convertvector(v, I32); }
+typedef int32_t I32Unaligned __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+PUNA_INLINE I32 LoadInt(const int32_t* p) { return *reinterpret_cast<const I32Unaligned*>(p); }
 PUNA_INLINE F32 ToFloat(I32 v) { return __builtin_convertvector(v, F32); }
 
 // kLanes binary16 values as float32, exact.
@@ -153,6 +155,45 @@ PUNA_INLINE F32 LoadInt8(const int8_t* p) {
 PUNA_INLINE F32 RoundToWhole(F32 v) {
   const F32 magic = Set(12582912.0f);
   return (v + magic) - magic;
+}
+
+// To the nearest whole number, for |v| < 2^22.
+PUNA_INLINE I32 ToNearest(F32 v) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<I32>(_mm512_cvtps_epi32(v));
+#elif defined(__AVX2__)
+  return reinterpret_cast<I32>(_mm256_cvtps_epi32(v));
+#else
+  return ToInt(RoundToWhole(v));
+#endif
+}
+// The lower 16 bits of kLanes integers that fit into them.
+PUNA_INLINE void StoreShort(int16_t* p, I32 v) {
+#if defined(__AVX512F__)
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                      _mm512_cvtepi32_epi16(reinterpret_cast<__m512i>(v)));
+#elif defined(__AVX2__)
+  const __m256i whole = reinterpret_cast<__m256i>(v);
+  const __m256i halves = _mm256_permute4x64_epi64(_mm256_packs_epi32(whole, whole), 0x08);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(halves));
+#else
+  int16_t values[kLanes];
+  for (int i = 0; i < kLanes; ++i) values[i] = static_cast<int16_t>(v[i]);
+  __builtin_memcpy(p, values, sizeof(values));
+#endif
+}
+// sum + the products of both 16-bit halves of each lane, signed.
+PUNA_INLINE I32 DotPairs(I32 a, I32 b, I32 sum) {
+#if defined(__AVX512VNNI__)
+  return reinterpret_cast<I32>(_mm512_dpwssd_epi32(
+      reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+  return sum + reinterpret_cast<I32>(
+                   _mm256_madd_epi16(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+  const I32 low_a = (a << 16) >> 16, low_b = (b << 16) >> 16;
+  return sum + low_a * low_b + (a >> 16) * (b >> 16);
+#endif
 }
 
 // v * 2^n for whole n; zero where that underflows far.

@@ -16,11 +16,11 @@ class StoreStep final : public Step {
       : op_(op),
         layer_(context->plan().cache_layers[static_cast<size_t>(op.cache)]),
         head_bytes_(context->kv_layer(op.cache).head_bytes) {
-    tile_.type = context->options().kv_type;
+    tile_.numbers = context->kv_layer(op.cache).numbers;
     tile_.k_size = layer_.k_size;
     tile_.v_size = layer_.v_size;
     tile_.k_offset = context->kv_layer(op.cache).offset;
-    tile_.v_offset = tile_.k_offset + KTileBytes(tile_.type, layer_.k_size);
+    tile_.v_offset = tile_.k_offset + KTileBytes(tile_.numbers, layer_.k_size);
   }
 
   void Run(const Pass& pass, Worker& worker) const override {

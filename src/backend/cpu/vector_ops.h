@@ -16,20 +16,28 @@
 
 namespace puna::backend::cpu {
 
+// How the numbers of a page are kept. KvType::kF16 means 16 bits a number, which are
+//   kI16: an integer, with a float32 scale for each token of a head, where attention can multiply
+//   pairs of such integers at twice the rate of float32 (x86). Rounding is about that of float16.
+//   kF16: float16 elsewhere, and where values are read out of the keys or keys choose keys.
+enum class KvNumbers { kF32, kF16, kI16, kQ8_0 };
+KvNumbers KvNumbersOf(KvType type, const CacheLayer& layer, Isa isa);
+
 // Where the keys and values of one (layer, kv head) lie within a page, and how. A tile holds
 // kPageTokens tokens:
 //   K tile: [k_size][16 tokens], so that a vector is one dimension of 16 keys and a dot product
 //   never sums across lanes; V tile: [16 tokens][v_padded], v_padded a multiple of 16.
 // f16 halves each value. q8_0 stores int8 and behind each tile the scales: float16 [blocks of 32
-// dimensions][16 tokens].
+// dimensions][16 tokens]. i16 keeps what is multiplied in one step side by side, K [k_size / 2][16
+// tokens][2 dimensions] and V [8][v_padded][2 tokens], and behind each tile float32 [16 tokens].
 struct KvTile {
-  KvType type = KvType::kF32;
+  KvNumbers numbers = KvNumbers::kF32;
   int64_t k_size = 0, v_size = 0;
   int64_t k_offset = 0, v_offset = 0;  // bytes from the start of the page
   bool v_in_k = false;                 // there is no V tile: values are the first of the keys'
 };
-int64_t KTileBytes(KvType type, int64_t k_size);
-int64_t VTileBytes(KvType type, int64_t v_size);
+int64_t KTileBytes(KvNumbers numbers, int64_t k_size);
+int64_t VTileBytes(KvNumbers numbers, int64_t v_size);
 inline int64_t PaddedValueSize(int64_t v_size) { return (v_size + 15) / 16 * 16; }
 
 // Attention of some query heads of one kv head, for consecutive tokens of one segment, over the

@@ -10,13 +10,13 @@ namespace puna::backend::cpu {
 namespace {
 
 // `tokens` queries at the end of `keys` keys, 4 query heads a kv head of size 64.
-void Attention(benchmark::State& state, Isa isa, KvType type) {
+void Attention(benchmark::State& state, Isa isa, KvNumbers numbers) {
   if (!IsaAvailable(isa)) return state.SkipWithError("not available");
   const VectorOps& ops = VectorOpsOf(isa);
   const int64_t tokens = state.range(0), keys = state.range(1), size = 64, heads = 4;
   AttendArgs args;
-  args.tile = {type, size, size, 0, KTileBytes(type, size)};
-  args.page_bytes = KTileBytes(type, size) + VTileBytes(type, size);
+  args.tile = {numbers, size, size, 0, KTileBytes(numbers, size)};
+  args.page_bytes = KTileBytes(numbers, size) + VTileBytes(numbers, size);
   std::vector<uint8_t> pool(static_cast<size_t>(keys / kPageTokens * args.page_bytes + 64));
   args.pool = pool.data() + (64 - reinterpret_cast<uintptr_t>(pool.data()) % 64) % 64;
   std::vector<float> q(static_cast<size_t>(tokens * heads * size)), out(q.size()), row(64);
@@ -40,19 +40,30 @@ void Attention(benchmark::State& state, Isa isa, KvType type) {
   for (auto _ : state) ops.attend(args);
   state.SetItemsProcessed(state.iterations() * tokens * heads * keys * size * 2);
 }
-BENCHMARK_CAPTURE(Attention, avx512_f16, Isa::kAvx512Vnni, KvType::kF16)
+BENCHMARK_CAPTURE(Attention, avx512_f16, Isa::kAvx512Vnni, KvNumbers::kF16)
     ->Args({16, 4096})
     ->Args({32, 4096})
     ->Args({48, 4096})
     ->Args({1, 4096})
     ->Args({16, 256});
-BENCHMARK_CAPTURE(Attention, avx512_f32, Isa::kAvx512Vnni, KvType::kF32)
+BENCHMARK_CAPTURE(Attention, avx512_i16, Isa::kAvx512Vnni, KvNumbers::kI16)
+    ->Args({16, 4096})
+    ->Args({32, 4096})
+    ->Args({48, 4096})
+    ->Args({1, 4096})
+    ->Args({16, 256});
+BENCHMARK_CAPTURE(Attention, avx2_i16, Isa::kAvx2, KvNumbers::kI16)
     ->Args({16, 4096})
     ->Args({1, 4096});
-BENCHMARK_CAPTURE(Attention, avx512_q8_0, Isa::kAvx512Vnni, KvType::kQ8_0)
+BENCHMARK_CAPTURE(Attention, avx512_f32, Isa::kAvx512Vnni, KvNumbers::kF32)
     ->Args({16, 4096})
     ->Args({1, 4096});
-BENCHMARK_CAPTURE(Attention, avx2_f16, Isa::kAvx2, KvType::kF16)->Args({16, 4096})->Args({1, 4096});
+BENCHMARK_CAPTURE(Attention, avx512_q8_0, Isa::kAvx512Vnni, KvNumbers::kQ8_0)
+    ->Args({16, 4096})
+    ->Args({1, 4096});
+BENCHMARK_CAPTURE(Attention, avx2_f16, Isa::kAvx2, KvNumbers::kF16)
+    ->Args({16, 4096})
+    ->Args({1, 4096});
 
 void Rows(benchmark::State& state, int op) {
   const VectorOps& ops = VectorOpsOf(*ChooseIsa(""));

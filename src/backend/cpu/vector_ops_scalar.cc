@@ -9,6 +9,10 @@ namespace {
 
 #include "backend/cpu/vector_ops_inl.h"
 
+#include "backend/cpu/attention_tiles_inl.h"
+
+#include "backend/cpu/attention_pairs_inl.h"
+
 #include "backend/cpu/attention_inl.h"
 
 #include "backend/cpu/recurrent_inl.h"
