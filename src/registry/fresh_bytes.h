@@ -21,8 +21,8 @@ class FreshBytes {
  public:
   // An empty buffer, with the memory of one that was returned if there is one.
   std::string Buffer();
-  // Keeps `bytes`, which begin at `at`, if they are among those that will be taken next. Waits a
-  // moment where there are too many of these.
+  // Keeps `bytes`, which begin at `at`, if they will be taken soon. Waits a moment where there are
+  // too many of these; so everything before `at` must be in the file, or the taker could wait, too.
   void Offer(int64_t at, std::string bytes);
 
   // The bytes that begin at `at`. Those before `at` are dropped, and none before it are kept from

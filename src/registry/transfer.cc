@@ -123,8 +123,13 @@ Status Transfer::Take(Part& part, int64_t at, std::string bytes) {
     fresh_.Return(std::move(bytes));
   } else {
     PUNA_RETURN_IF_ERROR(file_.WriteAt(at, bytes));
-    // Before they count as there, lest they are read back meanwhile.
-    fresh_.Offer(at, std::move(bytes));
+    // Before they count as there, lest they are read back meanwhile. Those of a part that is ahead
+    // cannot be hashed yet.
+    if (file_.Contiguous() == at) {
+      fresh_.Offer(at, std::move(bytes));
+    } else {
+      fresh_.Return(std::move(bytes));
+    }
   }
   part.done.store(end - part.begin, std::memory_order_release);
   return {};
