@@ -1,5 +1,6 @@
 // Changing the store over the native API: create, pull, push, copy, delete, blobs.
 #include <algorithm>
+#include <charconv>
 
 #include "api/errors.h"
 #include "api/progress_stream.h"
@@ -287,7 +288,11 @@ http::Task<void> HandleBlobPost(Call& call) {
     }
     co_return co_await call.writer.Send(200, "", "");
   }
-  auto writer = call.services.store->WriteBlob(call.captures[0]);
+  // Of a body in chunks nobody knows how long it will be.
+  uint64_t size_bytes = 0;
+  const std::string_view length = call.request.Header("content-length");
+  std::from_chars(length.data(), length.data() + length.size(), size_bytes);
+  auto writer = call.services.store->WriteBlob(call.captures[0], size_bytes);
   if (!writer) co_return co_await SendError(call, writer.error());
   while (true) {
     Result<std::string> piece = co_await call.body.Read();

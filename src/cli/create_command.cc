@@ -109,6 +109,8 @@ Status EnsureBaseModel(const ApiClient& client, const std::string& name) {
 
 // What would only be found out after gigabytes were hashed or sent.
 Status CheckOptions(const CreateOptions& options, const store::Modelfile& modelfile) {
+  if (!store::ModelName::Parse(options.model))
+    return MakeError(ErrorCode::kInvalidArgument, "invalid model name \"{}\"", options.model);
   for (const std::string& type : {options.quantize, options.draft_quantize}) {
     if (!type.empty()) PUNA_RETURN_IF_ERROR(store::FindWritableFileType(type));
   }

@@ -1,5 +1,5 @@
 // puna doctor: what hardware and settings are in use, and what would make it faster.
-#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -14,12 +14,12 @@
 #include "cli/human.h"
 #include "cli/json_output.h"
 #include "cli/machine.h"
+#include "store/disk_space.h"
 #include "store/store.h"
 
 namespace puna::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using backend::DeviceChoice;
 using backend::cpu::Isa;
 using backend::vulkan::DeviceInfo;
@@ -49,14 +49,6 @@ std::vector<std::string> ChangedSettings() {
     }
   }
   return changed;
-}
-
-int64_t FreeBytes(fs::path folder) {
-  std::error_code error;
-  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
-  struct statvfs info = {};
-  if (::statvfs(folder.c_str(), &info) != 0) return 0;
-  return static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
 }
 
 std::string ServerText(const Settings& settings) {
@@ -163,7 +155,10 @@ Status Doctor(const Context& context, bool json) {
   const store::StoreUsage usage = store::Store(settings.models).Usage();
   const std::string server = ServerText(settings);
   const Json loaded = LoadedModels(settings);
-  const int64_t free = FreeBytes(settings.models);
+  // A store that does not exist yet is made when it is needed.
+  const bool writable =
+      ::access(settings.models.c_str(), F_OK) != 0 || ::access(settings.models.c_str(), W_OK) == 0;
+  const int64_t free = store::FreeDiskBytes(settings.models).value_or(0);
   if (json) {
     PrintJsonLine({{"version", std::string(api::kVersion)},
                    {"server", server},
@@ -180,6 +175,7 @@ Status Doctor(const Context& context, bool json) {
                    {"devices", DevicesJson(devices, choices)},
                    {"loaded", loaded},
                    {"models", settings.models.string()},
+                   {"models_writable", writable},
                    {"model_count", usage.models.size()},
                    {"blob_bytes", usage.blob_bytes},
                    {"disk_free_bytes", free},
@@ -203,8 +199,9 @@ Status Doctor(const Context& context, bool json) {
           "{}, {} available{}", HumanBytes(machine.memory_bytes),
           HumanBytes(machine.available_bytes),
           machine.memory_limit > 0 ? ", limited to " + HumanBytes(machine.memory_limit) : ""));
-  row("store", fmt::format("{}: {} models, {}; {} free on the disk", settings.models.string(),
-                           usage.models.size(), HumanBytes(usage.blob_bytes), HumanBytes(free)));
+  row("store", fmt::format("{}: {} models, {}; {} free on the disk{}", settings.models.string(),
+                           usage.models.size(), HumanBytes(usage.blob_bytes), HumanBytes(free),
+                           writable ? "" : "; you may not write to it"));
   for (const std::string& setting : changed) row("setting", setting);
   for (const std::string& gpu : machine.gpus) row("GPU", gpu);
   row("computes on", ComputesOn(settings.device, devices, choices));

@@ -9,10 +9,7 @@
 // is hashed again, and the transfer ends as soon as it is right.
 #include "registry/download.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <condition_variable>
 #include <mutex>
 #include <set>
@@ -22,6 +19,7 @@
 #include "base/sha256.h"
 #include "registry/partial_file.h"
 #include "registry/transfer.h"
+#include "store/disk_space.h"
 
 namespace puna::registry {
 namespace {
@@ -273,11 +271,7 @@ std::string ShortDigest(const std::string& digest) { return digest.substr(7, 12)
 
 Status CheckDiskSpace(const store::Store& store, const std::vector<store::Layer>& layers) {
   const fs::path folder = store.root() / "blobs";
-  std::error_code error;
-  fs::create_directories(folder, error);
-  struct statvfs info = {};
-  if (::statvfs(folder.c_str(), &info) != 0) return ErrnoError(errno, folder.string());
-  const int64_t free = static_cast<int64_t>(info.f_bavail) * static_cast<int64_t>(info.f_frsize);
+  PUNA_ASSIGN_OR_RETURN(const int64_t free, store::FreeDiskBytes(folder));
   int64_t needed = 0;
   std::set<std::string> counted;
   for (const store::Layer& layer : layers) {

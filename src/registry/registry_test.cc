@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
@@ -23,6 +22,7 @@
 #include "http/server.h"
 #include "store/manifest.h"
 #include "tests/support/shared_data.h"
+#include "tests/support/small_disk.h"
 
 namespace puna::registry {
 namespace {
@@ -594,26 +594,8 @@ TEST(FetchTest, StrangersCannotLeadToThisMachine) {
   }
 }
 
-// A file system of so many MiB, which only root can make.
-class SmallDisk {
- public:
-  SmallDisk(const fs::path& folder, int mib) : folder_(folder) {
-    fs::create_directories(folder);
-    mounted_ =
-        ::mount("none", folder.c_str(), "tmpfs", 0, fmt::format("size={}m", mib).c_str()) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount(folder_.c_str());
-  }
-  bool mounted() const { return mounted_; }
-
- private:
-  fs::path folder_;
-  bool mounted_ = false;
-};
-
 TEST_F(RegistryTest, ADiskThatIsTooSmallIsReportedBeforeAnythingIsFetched) {
-  const SmallDisk disk(folder_, 60);
+  const testing::SmallDisk disk(folder_, 60);
   if (!disk.mounted()) GTEST_SKIP() << "mounting is not permitted";
   FakeRegistry peer({});
   peer.AddModel({"small", weights_});
@@ -625,7 +607,7 @@ TEST_F(RegistryTest, ADiskThatIsTooSmallIsReportedBeforeAnythingIsFetched) {
 }
 
 TEST_F(RegistryTest, APullGoesOnWhenAFullDiskHasRoomAgain) {
-  const SmallDisk disk(folder_, 100);
+  const testing::SmallDisk disk(folder_, 100);
   if (!disk.mounted()) GTEST_SKIP() << "mounting is not permitted";
   FakeRegistry peer({});
   peer.AddModel({weights_});

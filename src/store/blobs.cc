@@ -13,6 +13,7 @@
 
 #include <cerrno>
 
+#include "store/disk_space.h"
 #include "store/hash_file.h"
 #include "store/manifest.h"
 #include "store/store.h"
@@ -74,6 +75,7 @@ Result<std::string> Store::ImportFile(const fs::path& path, const ProgressFuncti
   }
   if (MayHardLink(path) && ::link(path.c_str(), blob.c_str()) == 0) return digest;
   const auto bytes = source->bytes();
+  PUNA_RETURN_IF_ERROR(ReserveDiskSpace(file.temporary_path(), bytes.size()));
   for (size_t at = 0; at < bytes.size(); at += kCopyChunkBytes) {
     PUNA_RETURN_IF_ERROR(
         file.Write(bytes.subspan(at, std::min(kCopyChunkBytes, bytes.size() - at))));
@@ -106,10 +108,11 @@ Result<Layer> Store::AddBlob(std::string_view content, std::string_view media_ty
 Store::BlobWriter::BlobWriter(AtomicFile file, fs::path path, std::string digest)
     : file_(std::move(file)), path_(std::move(path)), digest_(std::move(digest)) {}
 
-Result<Store::BlobWriter> Store::WriteBlob(std::string_view digest) {
+Result<Store::BlobWriter> Store::WriteBlob(std::string_view digest, uint64_t size_bytes) {
   PUNA_ASSIGN_OR_RETURN(const std::string hex, DigestHex(digest));
   PUNA_ASSIGN_OR_RETURN(fs::path path, BlobPath(digest));
   PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  PUNA_RETURN_IF_ERROR(ReserveDiskSpace(file.temporary_path(), size_bytes));
   return BlobWriter(std::move(file), std::move(path), "sha256:" + hex);
 }
 

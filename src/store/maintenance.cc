@@ -191,7 +191,14 @@ Result<std::vector<StoreProblem>> Store::Verify(const std::vector<ModelName>& mo
     return models.empty() || std::any_of(models.begin(), models.end(),
                                          [&](const ModelName& m) { return SameName(m, name); });
   };
-  for (const auto& [path, name] : Manifests()) {
+  const auto manifests = Manifests();
+  for (const ModelName& model : models) {
+    const bool there = std::any_of(manifests.begin(), manifests.end(), [&](const auto& manifest) {
+      return SameName(model, manifest.second);
+    });
+    if (!there) PUNA_RETURN_IF_ERROR(Find(model));  // the bundled model has no manifest
+  }
+  for (const auto& [path, name] : manifests) {
     if (!wanted(name)) continue;
     const auto text = ReadFile(path, kMaxManifestBytes);
     auto manifest = text ? ParseManifest(*text) : Result<Manifest>(tl::unexpected(text.error()));

@@ -141,6 +141,8 @@ TEST_F(MaintenanceTest, VerifyFindsEveryDamage) {
   EXPECT_THAT(found,
               ::testing::UnorderedElementsAre("has the di 2", "is missing 1", "has 3 byte 1"));
   EXPECT_EQ(store_.Verify({Name("other")}, nullptr)->size(), 2u);
+  EXPECT_THAT(*store_.Verify({Name("mini")}, nullptr), IsEmpty());
+  EXPECT_EQ(store_.Verify({Name("nobody")}, nullptr).error().code, ErrorCode::kNotFound);
   // What is not whole is not listed, and says why when it is asked for.
   const auto missing = store_.Find(Name("mine"));
   ASSERT_FALSE(missing);

@@ -284,7 +284,10 @@ Result<Modelfile> ParseModelfile(std::string_view text) {
       command.argument = TakeWord(&rest);
     std::string raw(rest);
     while (!Unquote(raw, &command.value)) {
-      if (++i == lines.size()) return MakeError(ErrorCode::kInvalidArgument, "unexpected EOF");
+      if (++i == lines.size()) {
+        return MakeError(ErrorCode::kInvalidArgument,
+                         "(line {}): unexpected EOF: a quote is not closed", command.line);
+      }
       raw.append("\n").append(lines[i]);
     }
     if (command.value.empty() && TrimSpaces(raw).empty()) {

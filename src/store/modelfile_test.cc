@@ -81,7 +81,8 @@ TEST(Modelfile, ErrorsNameTheLine) {
   EXPECT_THAT(
       message("FROM a\n\nMESSAGE robot x"),
       HasSubstr("(line 3): message role must be one of \"system\", \"user\", or \"assistant\""));
-  EXPECT_EQ("unexpected EOF", message("FROM a\nSYSTEM \"\"\"open"));
+  EXPECT_EQ("(line 2): unexpected EOF: a quote is not closed",
+            message("FROM a\nSYSTEM \"\"\"open"));
   EXPECT_THAT(message("FROM a\nPARAMETER bogus 1"), HasSubstr("unknown parameter 'bogus'"));
   EXPECT_THAT(message("FROM a\nPARAMETER num_ctx many"), HasSubstr("num_ctx"));
   EXPECT_THAT(message("FROM a\nPARAMETER temperature nan"), HasSubstr("temperature"));

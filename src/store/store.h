@@ -179,8 +179,8 @@ class Store {
   Result<std::filesystem::path> BlobPath(std::string_view digest) const;
   Result<bool> HasBlob(std::string_view digest) const;
   // Adds a local file without copying it where the file system can share: reflink, else hard link
-  // (only for files of the same owner that nobody may write), else a copy with progress. Returns
-  // the digest.
+  // (only for files of the same owner that nobody may write), else a copy with progress, which is
+  // not begun where the disk has no room for it (kResourceExhausted). Returns the digest.
   Result<std::string> ImportFile(const std::filesystem::path& path,
                                  const ProgressFunction& progress);
   // Deletes those of the layers that no manifest names.
@@ -189,6 +189,7 @@ class Store {
   // unless every manifest is readable.
   Result<Pruned> Prune(const PruneOptions& options = {});
   // Reads every blob that the models need (empty: all models) and compares it with its digest.
+  // kNotFound if there is no such model.
   Result<std::vector<StoreProblem>> Verify(const std::vector<ModelName>& models,
                                            const ProgressFunction& progress) const;
   StoreUsage Usage() const;
@@ -207,7 +208,9 @@ class Store {
     std::filesystem::path path_;
     std::string digest_;
   };
-  Result<BlobWriter> WriteBlob(std::string_view digest);
+  // `size_bytes`: what will be written, 0 if that is not known. kResourceExhausted if the disk has
+  // less room.
+  Result<BlobWriter> WriteBlob(std::string_view digest, uint64_t size_bytes = 0);
 
  private:
   friend class Creation;

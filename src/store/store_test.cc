@@ -8,6 +8,7 @@
 
 #include "store/bundled_model.h"
 #include "tests/support/shared_data.h"
+#include "tests/support/small_disk.h"
 
 namespace puna::store {
 namespace {
@@ -256,6 +257,31 @@ TEST_F(StoreTest, CreateErrorsSayWhatIsWrong) {
               HasSubstr("file path must be relative"));
   request.files = {{"a.gguf", "sha256:" + std::string(64, '0')}};
   EXPECT_THAT(store_.Create(request, nullptr).error().message, HasSubstr("has not been uploaded"));
+}
+
+TEST_F(StoreTest, ADiskThatIsTooSmallIsToldBeforeAnythingIsCopied) {
+  const testing::SmallDisk disk(store_.root(), 4);
+  if (!disk.mounted()) GTEST_SKIP() << "mounting is not permitted";
+  const fs::path path = folder_.path() / "large";
+  const std::string content(6 << 20, 'x');
+  ASSERT_TRUE(WriteFileAtomically(path, content));
+  const auto imported = store_.ImportFile(path, [](const Progress& progress) {
+    EXPECT_THAT(progress.status, HasSubstr("hashing"));
+    return true;
+  });
+  ASSERT_FALSE(imported);
+  EXPECT_EQ(imported.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_THAT(imported.error().message, HasSubstr(std::to_string(content.size())));
+  const auto written = store_.WriteBlob("sha256:" + Sha256Hex(content), content.size());
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(BlobCount(), 0u) << "nothing is left of what failed";
+  const std::string small(3 << 20, 'y');
+  auto writer = store_.WriteBlob("sha256:" + Sha256Hex(small), small.size());
+  ASSERT_TRUE(writer) << writer.error().message;
+  ASSERT_TRUE(writer->Write(small));
+  ASSERT_TRUE(writer->Finish());
+  EXPECT_EQ(BlobCount(), 1u);
 }
 
 TEST_F(StoreTest, ALocalFileIsServedInPlace) {

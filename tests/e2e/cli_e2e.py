@@ -256,6 +256,8 @@ def test_create_errors(puna):
     for command in (("quantize", broken, puna.folder / "out.gguf", "Q8_0"), ("create", "broken", "-f", broken)):
         error = puna.error(*command)
         check(error.count("broken.gguf") == 1 and "expected 'GGUF'" in error, command, error)
+    refused = puna.error("create", "a/../b", "-f", ROOT / "models" / "mini.gguf")
+    check("invalid model name" in refused and "hashing" not in refused, "before anything is hashed", refused)
     check("--imatrix requires --quantize" in puna.error("create", "x", "-f", "-", "--imatrix", "m", stdin="FROM mini\n"),
           "nothing to weigh")
     check("x:latest" not in puna.ok("list"), "nothing is listed")

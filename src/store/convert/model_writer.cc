@@ -1,15 +1,12 @@
 #include "store/convert/model_writer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <mutex>
 #include <thread>
 
 #include "base/check.h"
+#include "store/disk_space.h"
 
 namespace puna::store {
 namespace {
@@ -125,17 +122,6 @@ class Run {
   Status status_;
 };
 
-// Takes the disk space of the whole file, so that a full disk is an error now and not after hours.
-Status ReserveSpace(const std::filesystem::path& path, uint64_t bytes) {
-  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (descriptor < 0) return ErrnoError(errno, "open " + path.string());
-  const int error = ::fallocate(descriptor, 0, 0, static_cast<off_t>(bytes)) == 0 ? 0 : errno;
-  ::close(descriptor);
-  // Many file systems cannot.
-  if (error != ENOSPC && error != EFBIG && error != EDQUOT) return {};
-  return ErrnoError(error, fmt::format("reserve {} bytes for {}", bytes, path.string()));
-}
-
 }  // namespace
 
 int64_t TensorSource::rows() const {
@@ -153,7 +139,8 @@ Status WriteModel(gguf::StreamWriter* metadata, std::span<const TensorSource> so
   for (size_t i = 0; i < sources.size(); ++i)
     metadata->AddTensor(sources[i].name, targets[i].type, sources[i].dims);
   PUNA_ASSIGN_OR_RETURN(const gguf::Layout layout, metadata->Plan());
-  PUNA_RETURN_IF_ERROR(ReserveSpace(out->temporary_path(), layout.file_bytes));
+  // A full disk is an error now and not after hours.
+  PUNA_RETURN_IF_ERROR(ReserveDiskSpace(out->temporary_path(), layout.file_bytes));
   PUNA_RETURN_IF_ERROR(out->WriteAt(
       0, std::span(reinterpret_cast<const uint8_t*>(layout.header.data()), layout.header.size())));
   if (!sources.empty()) {  // the last tensor is padded too; the gaps before it read as zeros anyway
