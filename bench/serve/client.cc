@@ -64,6 +64,9 @@ bool ReadLine(std::string_view line, Answer* answer) {
   if (const auto usage = json.find("usage"); usage != json.end() && usage->is_object()) {
     answer->prompt_tokens = usage->value("prompt_tokens", answer->prompt_tokens);
     answer->tokens = usage->value("completion_tokens", answer->tokens);
+    const auto details = usage->find("prompt_tokens_details");
+    if (details != usage->end() && details->is_object())
+      answer->cached_tokens = details->value("cached_tokens", answer->cached_tokens);
   }
   answer->prompt_tokens = json.value("prompt_eval_count", answer->prompt_tokens);
   answer->tokens = json.value("eval_count", answer->tokens);

@@ -45,6 +45,7 @@ struct Answer {
   std::vector<Clock::time_point> pieces;  // when each piece of text arrived
   Clock::time_point ended;
   int64_t prompt_tokens = 0, tokens = 0;  // as the server counts
+  int64_t cached_tokens = -1;             // of the prompt, not computed again; -1: it does not say
 
   bool ok() const { return status == 200 && error.empty(); }
   // In seconds. REQUIRES: at least one piece.

@@ -32,11 +32,15 @@ Reply PostOne(const Target& target, const std::string& path, const Json& body) {
   return reply;
 }
 
-// Times to the first token in milliseconds, in order.
+// Times to the first token in milliseconds, in order, each with how many tokens of the prompt were
+// computed for it: a template may make much of a short question.
 std::string FirstTokens(std::span<const Answer> answers) {
-  std::string text = "first token, ms:";
-  for (const Answer& answer : answers)
+  std::string text = "first token, ms (new tokens):";
+  for (const Answer& answer : answers) {
     text += answer.pieces.empty() ? " -" : fmt::format(" {:.0f}", 1000 * answer.first_token());
+    if (answer.cached_tokens >= 0)
+      text += fmt::format(" ({})", answer.prompt_tokens - answer.cached_tokens);
+  }
   return text;
 }
 
