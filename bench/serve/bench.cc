@@ -106,8 +106,7 @@ void Bench::Row(std::string_view scenario, std::span<const Answer> answers) {
     tokens += answer.tokens;
     begin = std::min(begin, answer.sent);
     end = std::max(end, answer.ended);
-    if (answer.pieces.empty()) continue;
-    first.push_back(1000 * answer.first_token());
+    if (const auto seconds = answer.first_token()) first.push_back(1000 * *seconds);
     for (const double gap : answer.gaps()) gaps.push_back(1000 * gap);
   }
   const double rate = static_cast<double>(tokens) / Answer::Seconds(begin, end);

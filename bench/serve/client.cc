@@ -68,6 +68,8 @@ bool ReadLine(std::string_view line, Answer* answer) {
     if (details != usage->end() && details->is_object())
       answer->cached_tokens = details->value("cached_tokens", answer->cached_tokens);
   }
+  if (const auto timings = json.find("timings"); timings != json.end() && timings->is_object())
+    answer->generate_seconds = timings->value("predicted_ms", 0.0) / 1000;
   answer->prompt_tokens = json.value("prompt_eval_count", answer->prompt_tokens);
   answer->tokens = json.value("eval_count", answer->tokens);
   if (text.empty()) return true;

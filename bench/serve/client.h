@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,9 +48,17 @@ struct Answer {
   int64_t prompt_tokens = 0, tokens = 0;  // as the server counts
   int64_t cached_tokens = -1;             // of the prompt, not computed again; -1: it does not say
 
+  // From the first token to the last by the server's own account (llama-server's timings).
+  std::optional<double> generate_seconds;
+
   bool ok() const { return status == 200 && error.empty(); }
-  // In seconds. REQUIRES: at least one piece.
-  double first_token() const { return Seconds(sent, pieces.front()); }
+  // In seconds. llama-server sends nothing for tokens without text, and a vocabulary that was made
+  // up may have no others: then what its own account leaves of the total.
+  std::optional<double> first_token() const {
+    if (!pieces.empty()) return Seconds(sent, pieces.front());
+    if (generate_seconds) return total() - *generate_seconds;
+    return std::nullopt;
+  }
   double total() const { return Seconds(sent, ended); }
   // Between pieces, in seconds.
   std::vector<double> gaps() const;

@@ -37,7 +37,8 @@ Reply PostOne(const Target& target, const std::string& path, const Json& body) {
 std::string FirstTokens(std::span<const Answer> answers) {
   std::string text = "first token, ms (new tokens):";
   for (const Answer& answer : answers) {
-    text += answer.pieces.empty() ? " -" : fmt::format(" {:.0f}", 1000 * answer.first_token());
+    const auto seconds = answer.first_token();
+    text += seconds ? fmt::format(" {:.0f}", 1000 * *seconds) : " -";
     if (answer.cached_tokens >= 0)
       text += fmt::format(" ({})", answer.prompt_tokens - answer.cached_tokens);
   }
@@ -135,10 +136,8 @@ void JsonSchema(Bench& bench) {
     }
     const Answer answer = AskOne(bench.target(), question);
     bench.Row(constrained ? "S6 schema" : "S6 free", {&answer, 1});
-    if (answer.tokens > 1 && !answer.pieces.empty()) {
-      medians.push_back(Answer::Seconds(answer.pieces.front(), answer.ended) /
-                        static_cast<double>(answer.tokens - 1));
-    }
+    if (const auto first = answer.first_token(); first && answer.tokens > 1)
+      medians.push_back((answer.total() - *first) / static_cast<double>(answer.tokens - 1));
   }
   if (medians.size() < 4) return;
   bench.Note(fmt::format("time per token with a schema: {:.3f} of that without",
@@ -167,7 +166,7 @@ void RandomArrivals(Bench& bench) {
     const std::vector<Answer> answers = AskAll(bench.target(), questions);
     bench.Row(fmt::format("S8 {:.1f}", load), answers);
     const auto good = std::count_if(answers.begin(), answers.end(), [](const Answer& answer) {
-      return answer.ok() && !answer.pieces.empty() && answer.first_token() < 2 &&
+      return answer.ok() && !answer.pieces.empty() && *answer.first_token() < 2 &&
              Percentile(answer.gaps(), 95) < 0.15;
     });
     bench.Note(
