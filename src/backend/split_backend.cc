@@ -3,8 +3,9 @@
 // runs short all the same, because others took it, a smaller share is tried.
 //
 // The order in which weights leave the devices is that of the bytes of them that a token reads: one
-// row of the embeddings, all of an ordinary layer. The output matrix is read as a layer is, but has
-// no part of the cache, which takes memory before it is read; so it is the last to go.
+// row of the embeddings, few of a mixture's experts, all of an ordinary layer. The output matrix is
+// read as a layer is, but has no part of the cache, which takes memory before it is read; so it is
+// the last to go.
 #include "backend/split_backend.h"
 
 #include <algorithm>
@@ -12,7 +13,9 @@
 #include <optional>
 #include <utility>
 
+#include "backend/experts_split.h"
 #include "backend/plan_split.h"
+#include "backend/ranked_rows.h"
 #include "base/check.h"
 #include "base/log.h"
 
@@ -42,13 +45,113 @@ struct Part {
   int device = kCpu;
   int64_t layers = 0;
   std::shared_ptr<const Plan> plan;
+  // Of a device: the mixtures that the CPU computes for it, by the number of their detour.
+  std::vector<std::shared_ptr<const Plan>> experts;
+};
+
+// How the experts of a part are compiled. They are small plans, but the model need not be small.
+CompileOptions ExpertOptions(const Part& part, CompileOptions options) {
+  int64_t bytes = 0;
+  for (const auto& plan : part.experts) {
+    for (const Weight& weight : plan->weights)
+      bytes += weight.RowBytes() * weight.rows * weight.experts;
+  }
+  if (bytes >= options.exact_below_bytes) options.exact_below_bytes = 0;
+  options.kv_pages = options.state_slots = 0;
+  return options;
+}
+
+// The mixtures of a part that the CPU computes, while the part's own program waits.
+class DistantExperts {
+ public:
+  // All programs have the memory of their activations in common.
+  Status CompileNext(const Part& part, const CompileOptions& options, Backend* cpu) {
+    plans_.push_back(part.experts[plans_.size()]);
+    CompileOptions own = ExpertOptions(part, options);
+    if (!programs_.empty()) own.activations_of = programs_[0].get();
+    PUNA_ASSIGN_OR_RETURN(auto program, cpu->Compile(plans_.back(), own));
+    programs_.push_back(std::move(program));
+    return {};
+  }
+  static MemoryUse Predict(const Part& part, const CompileOptions& options, const Backend& cpu) {
+    MemoryUse sum;
+    for (const auto& plan : part.experts)
+      AddProgram(cpu.Predict(*plan, ExpertOptions(part, options)), &sum);
+    return sum;
+  }
+  // Of the weights of one of them.
+  static int64_t Bytes(const Part& part, size_t index, const CompileOptions& options,
+                       const Backend& cpu) {
+    return cpu.Predict(*part.experts[index], ExpertOptions(part, options)).weights;
+  }
+
+  // The pass that the part's program is about to run.
+  void Begin(const Batch& batch) {
+    by_tokens_.clear();
+    by_outputs_.clear();
+    const std::vector<int32_t> outputs = ComputedRows(batch);
+    for (const Segment& segment : batch.segments) {
+      const auto first = std::lower_bound(outputs.begin(), outputs.end(), segment.first_row);
+      const auto last = std::lower_bound(first, outputs.end(), segment.first_row + segment.tokens);
+      AddRows(segment, segment.tokens, &by_tokens_);
+      AddRows(segment, last - first, &by_outputs_);
+    }
+    rows_.resize(batch.tokens.size());
+    std::iota(rows_.begin(), rows_.end(), 0);
+    tokens_.assign(batch.tokens.size(), 0);
+  }
+  Status Run(int detour, std::span<const float> in, std::span<float> out) {
+    const int64_t width = plans_[static_cast<size_t>(detour)]->input.width;
+    const size_t rows = in.size() / static_cast<size_t>(width);
+    const bool whole = rows == tokens_.size();
+    return programs_[static_cast<size_t>(detour)]->Run(
+        {.tokens = std::span(tokens_).first(rows),
+         .segments = whole ? by_tokens_ : by_outputs_,
+         .output_rows = std::span(rows_).first(rows),
+         .input = in},
+        out);
+  }
+  bool Settle(double seconds) {
+    bool more = false;
+    for (const auto& program : programs_) more = program->Settle(more ? 0 : seconds) || more;
+    return more;
+  }
+  MemoryUse memory_use() const {
+    MemoryUse sum;
+    for (const auto& program : programs_) AddProgram(program->memory_use(), &sum);
+    return sum;
+  }
+  size_t count() const { return programs_.size(); }
+
+ private:
+  static void AddProgram(const MemoryUse& use, MemoryUse* sum) {
+    sum->weights += use.weights;
+    sum->activations = std::max(sum->activations, use.activations);
+  }
+  static void AddRows(const Segment& of, int64_t rows, std::vector<Segment>* segments) {
+    if (rows == 0) return;
+    const int64_t first =
+        segments->empty() ? 0 : segments->back().first_row + segments->back().tokens;
+    segments->push_back({.first_row = first, .tokens = rows, .adapters = of.adapters});
+  }
+
+  std::vector<std::shared_ptr<const Plan>> plans_;
+  std::vector<std::unique_ptr<Program>> programs_;
+  std::vector<int32_t> tokens_, rows_;
+  std::vector<Segment> by_tokens_, by_outputs_;
 };
 
 class SplitProgram final : public Program {
  public:
   struct Stage {
     Part part;
+    std::unique_ptr<DistantExperts> experts;  // where the part has some
     std::unique_ptr<Program> program;
+
+    Status Run(const Batch& batch, std::span<float> out) const {
+      if (experts != nullptr) experts->Begin(batch);
+      return program->Run(batch, out);
+    }
   };
   explicit SplitProgram(std::vector<Stage> stages) : stages_(std::move(stages)) {}
 
@@ -64,12 +167,12 @@ class SplitProgram final : public Program {
       std::vector<float>& crossing = crossing_[i % 2];
       crossing.resize(batch.tokens.size() *
                       static_cast<size_t>(stages_[i].part.plan->output.width));
-      PUNA_RETURN_IF_ERROR(stages_[i].program->Run(step, crossing));
+      PUNA_RETURN_IF_ERROR(stages_[i].Run(step, crossing));
       step.input = crossing;
     }
     step.output_rows = batch.output_rows;
     step.ranked_rows = batch.ranked_rows;
-    return stages_.back().program->Run(step, out);
+    return stages_.back().Run(step, out);
   }
   int64_t most_ranked() const override { return stages_.back().program->most_ranked(); }
   void CopyPage(int32_t from, int32_t to, int64_t tokens) override {
@@ -87,23 +190,30 @@ class SplitProgram final : public Program {
   }
   bool Settle(double seconds) override {
     bool more = false;
-    for (const Stage& stage : stages_) more = stage.program->Settle(more ? 0 : seconds) || more;
+    for (const Stage& stage : stages_) {
+      more = stage.program->Settle(more ? 0 : seconds) || more;
+      if (stage.experts != nullptr) more = stage.experts->Settle(more ? 0 : seconds) || more;
+    }
     return more;
   }
   MemoryUse memory_use() const override {
     MemoryUse sum;
-    for (const auto& [part, program] : stages_) {
-      Add(program->memory_use(), part.device != kCpu, &sum);
-      if (part.device != kCpu) sum.on_device.layers += part.layers;
+    for (const Stage& stage : stages_) {
+      const bool on_device = stage.part.device != kCpu;
+      Add(stage.program->memory_use(), on_device, &sum);
+      if (stage.experts != nullptr) Add(stage.experts->memory_use(), false, &sum);
+      if (on_device) sum.on_device.layers += stage.part.layers;
     }
     return sum;
   }
   std::string Describe() const override {
-    if (stages_.size() == 1) return stages_[0].program->Describe();
-    std::string text = "layers:";
-    for (const auto& [part, program] : stages_) {
+    std::string text;
+    for (const auto& [part, experts, program] : stages_) {
       const std::string what = part.layers > 0 ? std::to_string(part.layers) : "embeddings";
-      text += fmt::format("{} {} on {}", text.back() == ':' ? "" : ",", what, program->Describe());
+      if (stages_.size() > 1)
+        text += fmt::format("{}{} on ", text.empty() ? "layers: " : ", ", what);
+      text += program->Describe();
+      if (experts != nullptr) text += fmt::format(" (experts of {} on the CPU)", experts->count());
     }
     return text;
   }
@@ -126,10 +236,34 @@ class Divider {
   // At least 1: then there is nothing to be cut.
   int64_t layers() const { return layers_; }
 
+  // Whether the plan can be cut so that the last `layers` of it are apart.
+  bool CanCut(int64_t layers) const {
+    return layers == layers_ ||
+           (std::cmp_less(layers, cuts_.size()) && cuts_[static_cast<size_t>(layers)].has_value());
+  }
+
   // The last layers on the devices, counts[d] on device d in their order, those before on the CPU.
-  // `lookups_apart`: if all layers are on devices, what they look up is not. Empty if the plan
-  // cannot be cut there.
-  std::vector<Part> Divide(const std::vector<int64_t>& counts, bool lookups_apart) const {
+  // `lookups_apart`: if all layers are on devices, what they look up is not. `distant`: so many
+  // mixtures of the devices, from the first on, are for the CPU. Empty if the plan cannot be cut
+  // there.
+  std::vector<Part> Divide(const std::vector<int64_t>& counts, bool lookups_apart,
+                           int64_t distant = 0) const {
+    std::vector<Part> parts = DivideLayers(counts, lookups_apart);
+    for (Part& part : parts) {
+      const int64_t here =
+          part.device == kCpu || distant == 0 ? 0 : std::min(distant, CountExperts(*part.plan));
+      distant -= here;
+      if (here == 0) continue;
+      ExpertsApart apart = TakeExpertsApart(*part.plan, here);
+      part.plan = std::make_shared<const Plan>(std::move(apart.plan));
+      for (Plan& plan : apart.experts)
+        part.experts.push_back(std::make_shared<const Plan>(std::move(plan)));
+    }
+    return parts;
+  }
+
+ private:
+  std::vector<Part> DivideLayers(const std::vector<int64_t>& counts, bool lookups_apart) const {
     std::vector<Part> parts;
     int64_t left = std::accumulate(counts.begin(), counts.end(), int64_t{0});
     if (left < layers_ || lookups_apart) parts.push_back({kCpu, layers_ - left, nullptr});
@@ -154,7 +288,6 @@ class Divider {
     return parts;
   }
 
- private:
   std::shared_ptr<const Plan> plan_;
   std::vector<std::optional<PlanCut>> cuts_;
   int64_t layers_;
@@ -234,8 +367,10 @@ class SplitBackend final : public Backend {
  private:
   MemoryUse Sum(const std::vector<Part>& parts, const CompileOptions& options) const {
     MemoryUse sum;
-    for (const Part& part : parts)
+    for (const Part& part : parts) {
       Add(OwnerOf(part).Predict(*part.plan, options), part.device != kCpu, &sum);
+      Add(DistantExperts::Predict(part, options, *cpu_), false, &sum);
+    }
     sum.on_device.layers = DeviceLayers(parts);
     return sum;
   }
@@ -250,6 +385,7 @@ class SplitBackend final : public Backend {
     int64_t needed = 0, layers = 0, all_layers = 0;
     for (const Part& part : parts) {
       all_layers += part.layers;
+      needed += DistantExperts::Predict(part, options, *cpu_).fixed();
       if (part.device != kCpu) continue;
       needed += BytesOf(cpu_->Predict(*part.plan, options), options);
       layers += part.layers;
@@ -307,9 +443,9 @@ class SplitBackend final : public Backend {
   // layers.)
   std::vector<Part> Balance(const Divider& divider, const CompileOptions& options,
                             const std::vector<int64_t>& room, std::vector<int64_t> counts,
-                            int64_t most_moved, bool lookups_apart) const {
+                            int64_t most_moved, bool lookups_apart, int64_t distant) const {
     for (int64_t moved = 0; moved <= most_moved; ++moved) {
-      std::vector<Part> parts = divider.Divide(counts, lookups_apart);
+      std::vector<Part> parts = divider.Divide(counts, lookups_apart, distant);
       std::vector<int64_t> spare = room;
       for (const Part& part : parts) {
         if (part.device == kCpu) continue;
@@ -325,21 +461,71 @@ class SplitBackend final : public Backend {
     return {};
   }
 
-  // The division with most layers on the devices, `most` or less, that fits; empty: none.
+  // `layers` on the devices, with `distant` mixtures of them on the CPU; empty: they do not fit.
+  std::vector<Part> Place(const Divider& divider, const CompileOptions& options,
+                          const std::vector<int64_t>& room, int64_t layers, bool lookups_apart,
+                          int64_t distant) const {
+    std::vector<Part> parts = Balance(divider, options, room, WholeOn(Roomiest(room), layers),
+                                      /*most_moved=*/0, lookups_apart, distant);
+    if (parts.empty() && devices_.size() > 1) {
+      parts = Balance(divider, options, room, ByRoom(layers, room), layers, lookups_apart, distant);
+    }
+    if (DeviceLayers(parts) == 0) parts.clear();
+    return parts;
+  }
+
+  // `layers` on the devices with as few weights on the CPU as must be; empty: they do not fit.
+  std::vector<Part> PlaceLayers(const Divider& divider, const CompileOptions& options,
+                                const std::vector<int64_t>& room, int64_t layers) const {
+    const auto place = [&](bool lookups_apart, int64_t distant) {
+      return Place(divider, options, room, layers, lookups_apart, distant);
+    };
+    std::vector<Part> best = place(false, 0);
+    if (!best.empty()) return best;
+    const std::vector<int64_t> whole = WholeOn(Roomiest(room), layers);
+    const bool apart = layers == divider.layers() && !divider.Divide(whole, true).empty();
+    if (apart) best = place(true, 0);
+    if (!best.empty()) return best;
+    int64_t mixtures = 0;
+    for (const Part& part : divider.Divide(whole, apart))
+      mixtures += part.device == kCpu ? 0 : CountExperts(*part.plan);
+    if (mixtures == 0) return {};
+    best = place(apart, mixtures);
+    for (int64_t least = 1, enough = mixtures; !best.empty() && least < enough;) {
+      const int64_t middle = (least + enough) / 2;
+      std::vector<Part> parts = place(apart, middle);
+      if (parts.empty()) {
+        least = middle + 1;
+      } else {
+        enough = middle;
+        best = std::move(parts);
+      }
+    }
+    return best;
+  }
+
+  // The division with most layers on the devices, `most` or less, that fits; empty: none. More
+  // layers take more memory, so it is looked for by halving.
   std::vector<Part> Choose(const Divider& divider, const CompileOptions& options,
                            int64_t most) const {
     const std::vector<int64_t> room = Room(options.share);
-    for (int64_t layers = most; layers > 0; --layers) {
-      for (const bool lookups_apart : {false, true}) {
-        if (lookups_apart && layers < divider.layers()) continue;
-        std::vector<Part> parts = Balance(divider, options, room, WholeOn(Roomiest(room), layers),
-                                          /*most_moved=*/0, lookups_apart);
-        if (parts.empty() && devices_.size() > 1)
-          parts = Balance(divider, options, room, ByRoom(layers, room), layers, lookups_apart);
-        if (DeviceLayers(parts) > 0) return parts;
+    std::vector<int64_t> counts;  // that can be cut off
+    for (int64_t layers = 1; layers <= most; ++layers) {
+      if (divider.CanCut(layers)) counts.push_back(layers);
+    }
+    std::vector<Part> best;
+    for (size_t fitting = 0, beyond = counts.size(); fitting < beyond;) {
+      // All of them first: mostly they fit.
+      const size_t at = beyond == counts.size() ? beyond - 1 : (fitting + beyond) / 2;
+      std::vector<Part> parts = PlaceLayers(divider, options, room, counts[at]);
+      if (parts.empty()) {
+        beyond = at;
+      } else {
+        fitting = at + 1;
+        best = std::move(parts);
       }
     }
-    return {};
+    return best;
   }
 
   // Devices first: they are what may fail, and sets `device_failed` then.
@@ -349,27 +535,44 @@ class SplitBackend final : public Backend {
     std::vector<SplitProgram::Stage> stages;
     int64_t all = 0, done = 0;
     for (const Part& part : parts) {
-      stages.push_back({part, nullptr});
-      all += OwnerOf(part).Predict(*part.plan, options).weights;
+      std::unique_ptr<DistantExperts> experts;
+      if (!part.experts.empty()) experts = std::make_unique<DistantExperts>();
+      stages.push_back({part, std::move(experts), nullptr});
+      all += OwnerOf(part).Predict(*part.plan, options).weights +
+             DistantExperts::Predict(part, options, *cpu_).weights;
     }
+    // Of a plan with `here` bytes of weights: its part of all.
+    const auto options_for = [&](int64_t here) {
+      CompileOptions own = options;
+      if (!options.progress) return own;
+      own.progress = [&options, before = done, here, all](int64_t part, int64_t parts) {
+        const double share = parts > 0 ? static_cast<double>(part) / static_cast<double>(parts) : 1;
+        return options.progress(before + static_cast<int64_t>(share * static_cast<double>(here)),
+                                all);
+      };
+      return own;
+    };
     for (const bool on_device : {true, false}) {
       for (SplitProgram::Stage& stage : stages) {
         if ((stage.part.device != kCpu) != on_device) continue;
-        const int64_t stage_bytes = OwnerOf(stage.part).Predict(*stage.part.plan, options).weights;
-        CompileOptions own = options;
-        if (options.progress) {
-          own.progress = [&options, before = done, here = stage_bytes, all](int64_t part,
-                                                                            int64_t parts) {
-            const double share =
-                parts > 0 ? static_cast<double>(part) / static_cast<double>(parts) : 1;
-            return options.progress(
-                before + static_cast<int64_t>(share * static_cast<double>(here)), all);
-          };
-        }
+        const int64_t bytes = OwnerOf(stage.part).Predict(*stage.part.plan, options).weights;
+        CompileOptions own = options_for(bytes);
+        own.detour = [experts = stage.experts.get()](int detour, std::span<const float> in,
+                                                     std::span<float> out) {
+          return experts->Run(detour, in, out);
+        };
         auto program = OwnerOf(stage.part).Compile(stage.part.plan, own);
         *device_failed = !program && on_device;
         PUNA_ASSIGN_OR_RETURN(stage.program, std::move(program));
-        done += stage_bytes;
+        done += bytes;
+      }
+    }
+    for (SplitProgram::Stage& stage : stages) {
+      for (size_t i = 0; i < stage.part.experts.size(); ++i) {
+        const int64_t bytes = DistantExperts::Bytes(stage.part, i, options, *cpu_);
+        PUNA_RETURN_IF_ERROR(
+            stage.experts->CompileNext(stage.part, options_for(bytes), cpu_.get()));
+        done += bytes;
       }
     }
     return std::make_unique<SplitProgram>(std::move(stages));

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "backend/cpu/test_networks.h"
+#include "backend/experts_split.h"
 #include "backend/plan_split.h"
 
 namespace puna::backend {
@@ -51,6 +52,12 @@ Shape FourLayers() {
   Shape shape;
   shape.layers = 4;
   shape.experts = 3;
+  return shape;
+}
+
+Shape FourDenseLayers() {
+  Shape shape;
+  shape.layers = 4;
   return shape;
 }
 
@@ -125,7 +132,7 @@ TEST(SplitBackend, MemoryIsAsPredicted) {
 }
 
 TEST(SplitBackend, TakesAsManyLayersAsFit) {
-  const auto plan = Decoder(FourLayers());
+  const auto plan = Decoder(FourDenseLayers());
   for (const int64_t layers : {1, 2, 3}) {
     const int64_t need = Need(*plan, layers);
     EXPECT_EQ(LayersOnDevice(Split(need).get(), plan), layers);
@@ -141,7 +148,7 @@ TEST(SplitBackend, TakesAsManyLayersAsFit) {
 // Of the embeddings a token reads a row, of everything else all: they are the first to go to the
 // CPU. The output matrix is the last.
 TEST(SplitBackend, EmbeddingsLeaveTheDeviceFirstAndTheOutputMatrixLast) {
-  const Shape shape = FourLayers();
+  const Shape shape = FourDenseLayers();
   const auto plan = Decoder(shape), tied = Decoder([&] {
                                       Shape one = shape;
                                       one.tied = true;
@@ -173,7 +180,7 @@ TEST(SplitBackend, EmbeddingsLeaveTheDeviceFirstAndTheOutputMatrixLast) {
 }
 
 TEST(SplitBackend, SeveralDevicesShareByWhatIsFree) {
-  const auto plan = Decoder(FourLayers());
+  const auto plan = Decoder(FourDenseLayers());
   const int64_t one = Need(*plan, 1), two = Need(*plan, 2), three = Need(*plan, 3);
   const int64_t first_three = NeedBefore(*plan, 1), first_two = NeedBefore(*plan, 2);
   const auto reference = MakeBackend("reference");
@@ -193,6 +200,44 @@ TEST(SplitBackend, SeveralDevicesShareByWhatIsFree) {
   EXPECT_EQ(LayersOnDevice(Split(kPlenty, two).get(), plan, second), 2);
   second.share.device = 2;
   EXPECT_EQ(Split(kPlenty, two)->Compile(plan, second).error().code, ErrorCode::kInvalidArgument);
+}
+
+// Few of a mixture's experts are read for a token, so all of them leave the device before a layer
+// does.
+TEST(SplitBackend, ExpertsLeaveTheDeviceBeforeLayersDo) {
+  for (const bool shared : {false, true}) {
+    Shape shape = FourLayers();
+    shape.shared_expert = shared;
+    const auto plan = Decoder(shape);
+    const PlanCut lookups = *FindCuts(*plan)[4];
+    const Plan layers = SplitPlan(*plan, {&lookups, 1})[1];
+    ASSERT_EQ(CountExperts(layers), 4);
+    const auto reference = MakeBackend("reference");
+    for (const int64_t distant : {1, 4}) {
+      const ExpertsApart apart = TakeExpertsApart(layers, distant);
+      ASSERT_TRUE(ValidatePlan(apart.plan).has_value());
+      for (const Plan& experts : apart.experts) ASSERT_TRUE(ValidatePlan(experts).has_value());
+      const int64_t need = BytesOf(apart.plan);
+      const auto split = Split(need);
+      Runner expected(reference.get(), plan, Options()), actual(split.get(), plan, Options());
+      EXPECT_THAT(actual.program().Describe(),
+                  HasSubstr(fmt::format("4 on reference (experts of {} on the CPU)", distant)));
+      const MemoryUse use = actual.program().memory_use(),
+                      predicted = split->PredictNow(*plan, Options());
+      EXPECT_EQ(use.on_device.layers, 4);
+      EXPECT_EQ(use.on_device.fixed() + use.on_device.kv_page * Options().kv_pages, need);
+      EXPECT_EQ(use.weights, predicted.weights);
+      EXPECT_EQ(use.activations, predicted.activations);
+      EXPECT_EQ(use.on_device.weights, predicted.on_device.weights);
+      for (const std::vector<Piece>& batch : kMixed) {
+        EXPECT_LT(Nmse(actual.Run(batch), expected.Run(batch)), 1e-11) << distant;
+        EXPECT_LT(Nmse(actual.Run(batch, 5), expected.Run(batch, 5)), 1e-11) << distant;
+      }
+      EXPECT_TRUE(actual.Run({{5, 2}}, /*stride=*/0).empty());
+    }
+    const int64_t least = BytesOf(TakeExpertsApart(layers, 4).plan);
+    EXPECT_LT(LayersOnDevice(Split(least - 1).get(), plan), 4);
+  }
 }
 
 TEST(SplitBackend, GoesOnWithLessWhereADeviceFails) {

@@ -190,6 +190,11 @@ class AdapterOracles : public ::testing::TestWithParam<const char*> {
       auto shared = std::make_unique<SharingBackend>(std::vector{reference_.get()});
       shared->layers = 1;
       own_ = std::move(shared);
+    } else if (std::string_view(GetParam()) == "apart") {
+      auto apart = std::make_unique<SharingBackend>(std::vector{reference_.get()});
+      apart->layers = -1;
+      apart->short_of_experts = true;
+      own_ = std::move(apart);
     } else {
       own_ = *backend::CreateBackend({.name = GetParam()});
     }
@@ -267,7 +272,7 @@ TEST_P(AdapterOracles, OfLatentAttention) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, AdapterOracles,
-                         ::testing::Values("reference", "cpu", "vulkan", "shared"),
+                         ::testing::Values("reference", "cpu", "vulkan", "shared", "apart"),
                          [](const auto& info) { return std::string(info.param); });
 
 class BadAdapter : public ::testing::Test {

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "backend/backend.h"
+#include "backend/experts_split.h"
 #include "backend/plan_split.h"
 #include "tests/support/oracle.h"
 #include "tests/support/shared_data.h"
@@ -62,6 +63,49 @@ void CheckFolder(const std::filesystem::path& folder, const std::vector<Backend*
   }
   std::printf("  %d borders of %d networks; not cut:%s\n", borders, networks, whole.c_str());
   EXPECT_GE(networks, least);
+}
+
+// Every mixture of experts of a folder, with all of its experts on the CPU and all else that
+// belongs to its layers on the device. `least`: so many networks are mixtures.
+void CheckExperts(const std::filesystem::path& folder, Backend* device, backend::KvType kv_type,
+                  double tolerance, int least) {
+  SharingBackend sharing({device});
+  sharing.layers = -1;
+  sharing.short_of_experts = true;
+  int networks = 0;
+  for (const Oracle& oracle : LoadOracles(folder)) {
+    const bool embeddings = oracle.expected.size() < oracle.tokens.size();
+    const Result<LoadedModel> model = LoadModel(oracle.gguf, &sharing, embeddings, kv_type);
+    ASSERT_TRUE(model.has_value()) << oracle.name << ": " << model.error().message;
+    const int64_t mixtures = backend::CountExperts(*model->plan);
+    if (mixtures == 0) continue;
+    ++networks;
+    const std::string where = model->program->Describe();
+    EXPECT_NE(where.find(fmt::format("(experts of {} on the CPU)", mixtures)), std::string::npos)
+        << oracle.name << ": " << where;
+    EXPECT_EQ(model->program->memory_use().on_device.layers, backend::CountLayers(*model->plan))
+        << oracle.name;
+    EXPECT_LT(NmseOf(oracle, *model), tolerance) << oracle.name;
+  }
+  std::printf("  %d mixtures of experts\n", networks);
+  EXPECT_GE(networks, least);
+}
+
+TEST(Split, ExpertsOfArchitectures) {
+  PUNA_SHARED_OR_SKIP(folder, "oracles/arch");
+  const auto reference = *backend::CreateBackend({.name = "reference"});
+  CheckExperts(folder, reference.get(), backend::KvType::kF32, 1e-7, 40);
+}
+
+TEST(Split, ExpertsBesideVulkan) {
+  PUNA_VULKAN_OR_SKIP(device);
+  CheckExperts(SourcePath("tests/data/oracles"), device, backend::KvType::kF16, 1e-5, 2);
+}
+
+TEST(Split, ExpertsOfArchitecturesBesideVulkan) {
+  PUNA_VULKAN_OR_SKIP(device);
+  PUNA_SHARED_OR_SKIP(folder, "oracles/arch");
+  CheckExperts(folder, device, backend::KvType::kF16, 1e-5, 40);
 }
 
 TEST(Split, BundledNetworks) {

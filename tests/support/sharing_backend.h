@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/experts_split.h"
+#include "backend/plan_split.h"
 #include "backend/split_backend.h"
 
 namespace puna::testing {
@@ -17,6 +19,7 @@ class RoomyDevice final : public backend::Backend {
  public:
   explicit RoomyDevice(backend::Backend* inner) : inner_(inner) {}
   int64_t room = kPlenty;
+  bool weights_alone = false;  // nothing else counts
   std::string_view name() const override { return inner_->name(); }
   Result<std::unique_ptr<backend::Program>> Compile(
       std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
@@ -24,7 +27,8 @@ class RoomyDevice final : public backend::Backend {
   }
   backend::MemoryUse Predict(const backend::Plan& plan,
                              const backend::CompileOptions& options) const override {
-    return inner_->Predict(plan, options);
+    const backend::MemoryUse use = inner_->Predict(plan, options);
+    return weights_alone ? backend::MemoryUse{.weights = use.weights} : use;
   }
   std::vector<backend::DeviceMemory> devices() const override { return {{room}}; }
 
@@ -48,16 +52,22 @@ class SharingBackend final : public backend::Backend {
   }
   int64_t layers = 0;
   bool short_of_a_byte = false;  // no device has room for all
+  // With all layers: the devices have room for no embeddings and no experts.
+  bool short_of_experts = false;
   std::string_view name() const override { return "sharing"; }
   Result<std::unique_ptr<backend::Program>> Compile(
       std::shared_ptr<const backend::Plan> plan, const backend::CompileOptions& options) override {
     backend::CompileOptions own = options;
     own.share.layers = layers;
     for (RoomyDevice* device : devices_) {
-      const backend::MemoryUse use = device->Predict(*plan, own);
+      // Of tiny networks the experts may be smaller than what their input takes.
+      device->weights_alone = short_of_experts;
+      const backend::MemoryUse use = device->Predict(short_of_experts ? Rest(*plan) : *plan, own);
       device->room = short_of_a_byte ? use.fixed() + use.kv_page * own.kv_pages +
                                            use.state_slot * own.state_slots - 1
                                      : RoomyDevice::kPlenty;
+      if (short_of_experts)
+        device->room = use.fixed() + use.kv_page * own.kv_pages + use.state_slot * own.state_slots;
     }
     return inner_->Compile(std::move(plan), own);
   }
@@ -67,6 +77,13 @@ class SharingBackend final : public backend::Backend {
   }
 
  private:
+  // What is left for a device without embeddings and experts.
+  static backend::Plan Rest(const backend::Plan& plan) {
+    const auto cut = backend::FindCuts(plan).back();
+    const backend::Plan layers = cut ? backend::SplitPlan(plan, {&*cut, 1})[1] : plan;
+    return backend::TakeExpertsApart(layers, backend::CountExperts(layers)).plan;
+  }
+
   std::vector<RoomyDevice*> devices_;  // of inner_
   std::unique_ptr<backend::Backend> inner_;
 };

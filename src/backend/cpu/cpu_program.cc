@@ -52,12 +52,18 @@ Status CpuProgram::Load() {
   PUNA_ASSIGN_OR_RETURN(kv_pool_, KvPool::Reserve(options_.kv_pages, compiled_.kv_page_bytes));
   PUNA_ASSIGN_OR_RETURN(state_pool_,
                         KvPool::Reserve(options_.state_slots, compiled_.state_slot_bytes));
-  arena_ = AlignedBytes(arena_bytes_);
-  if (arena_.size_bytes() != arena_bytes_) {
+  const auto* other = dynamic_cast<const CpuProgram*>(options_.activations_of);
+  options_.activations_of = nullptr;
+  if (other != nullptr && other->arena_bytes_ >= arena_bytes_) {
+    arena_ = other->arena_;
+  } else {
+    arena_ = std::make_shared<AlignedBytes>(arena_bytes_);
+  }
+  if (arena_->size_bytes() < arena_bytes_) {
     return MakeError(ErrorCode::kResourceExhausted, "no memory for {} bytes of activations",
                      arena_bytes_);
   }
-  CHECK(LayOut(arena_.data()) == arena_bytes_);
+  CHECK(LayOut(arena_->data()) == arena_bytes_);
   query_blocks_.resize(compiled_.query_block_tokens.size());
   for (std::vector<QueryBlock>& blocks : query_blocks_)
     blocks.reserve(static_cast<size_t>(options_.max_batch_tokens));

@@ -59,7 +59,7 @@ class CpuProgram final : public Program {
   Machine* machine_;
   WeightStore weights_;
   CompiledPlan compiled_;
-  AlignedBytes arena_;
+  std::shared_ptr<AlignedBytes> arena_;  // may be another program's too
   int64_t arena_bytes_ = 0;
   KvPool kv_pool_;
   std::vector<float> low_rank_;  // grows with the adapters of a batch

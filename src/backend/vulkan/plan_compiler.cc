@@ -418,8 +418,11 @@ Status PlanCompiler::Add(const SelectRowsOp& op) {
   return {};
 }
 
-Status PlanCompiler::Add(const DetourOp&) {
-  return MakeError(ErrorCode::kUnsupported, "the vulkan backend has no detours");
+Status PlanCompiler::Add(const DetourOp& op) {
+  compiled_.steps.push_back(
+      {.reads = {op.in}, .writes = {op.out}, .pause = static_cast<int>(compiled_.pauses.size())});
+  compiled_.pauses.push_back({op, rows_});
+  return {};
 }
 
 Status PlanCompiler::Add(const PoolOp& op) {

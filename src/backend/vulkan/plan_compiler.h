@@ -65,6 +65,15 @@ struct Step {
   bool narrow = false;  // with adapters: uses the memory for narrow products
   // Whether this pass needs the step; null: every pass does.
   std::function<bool(const Recorder&, const PassShape&)> needed;
+  // Instead of recording anything: the pause of this index.
+  int pause = -1;
+};
+
+// Where the commands of a pass end, for the host to compute `detour` with so many rows, and others
+// go on.
+struct Pause {
+  DetourOp detour;
+  RowKind rows = RowKind::kTokens;
 };
 
 // A buffer of the plan, or one of this backend's own.
@@ -115,6 +124,7 @@ inline auto MatricesOf(RecurrentParams* p) {
 struct CompiledPlan {
   std::vector<Step> steps;
   size_t encoder_steps = 0;
+  std::vector<Pause> pauses;
   std::vector<uint8_t> records;
   std::vector<Relocation> relocations;
   std::vector<Slot> slots;  // those of the plan first

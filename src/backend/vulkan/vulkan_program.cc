@@ -235,6 +235,8 @@ Status VulkanProgram::MakeRoom(const PassShape& shape, int64_t scratch_pages) {
     if (std::cmp_equal(i, plan_->output.buffer)) ForgetCommands();
   }
   if (moved) PUNA_RETURN_IF_ERROR(WriteRecords());
+  if (moved && !compiled_.pauses.empty()) ForgetCommands();  // they name slots
+  PUNA_RETURN_IF_ERROR(MakeRoomForDetours(shape));
   const auto whole = static_cast<uint32_t>(shape.ranked > 0 ? shape.whole.size()
                                            : plan_->pooled  ? shape.segments
                                                             : shape.outputs);
@@ -254,6 +256,22 @@ Status VulkanProgram::MakeRoom(const PassShape& shape, int64_t scratch_pages) {
   PUNA_RETURN_IF_ERROR(Grow(&selections_, plan_->selections * keys / 8, MemoryKind::kDevice));
   PUNA_RETURN_IF_ERROR(Grow(&index_scores_, keys * 4, MemoryKind::kDevice));
   return Grow(&index_order_, keys * 4, MemoryKind::kDevice);
+}
+
+Status VulkanProgram::MakeRoomForDetours(const PassShape& shape) {
+  int64_t in = 0, out = 0;
+  for (const Pause& pause : compiled_.pauses) {
+    const int64_t row_bytes = int64_t{shape.rows(pause.rows)} * int64_t{sizeof(float)};
+    in = std::max(in, row_bytes * pause.detour.in.width);
+    out = std::max(out, row_bytes * pause.detour.out.width);
+  }
+  if (detour_in_.size_bytes() >= in && detour_out_.size_bytes() >= out) return {};
+  ForgetCommands();
+  const auto rounded = [](int64_t bytes) {
+    return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(bytes)));
+  };
+  PUNA_RETURN_IF_ERROR(Grow(&detour_in_, rounded(in), MemoryKind::kAnswer));
+  return Grow(&detour_out_, rounded(out), MemoryKind::kUpload);
 }
 
 Result<std::vector<SegmentInfo>> VulkanProgram::DescribeSegments(
@@ -408,9 +426,13 @@ Result<PassShape> VulkanProgram::WritePass(const Batch& batch) {
   return shape;
 }
 
+void VulkanProgram::Free(const Recorded& pass) {
+  device_->api().FreeCommandBuffers(
+      device_->handle(), pool_, static_cast<uint32_t>(pass.commands.size()), pass.commands.data());
+}
+
 void VulkanProgram::ForgetCommands() {
-  for (const auto& [shape, commands] : recorded_)
-    device_->api().FreeCommandBuffers(device_->handle(), pool_, 1, &commands);
+  for (const Recorded& pass : recorded_) Free(pass);
   recorded_.clear();
 }
 
@@ -500,62 +522,120 @@ void VulkanProgram::RecordAnswer(CommandRecorder* recorder, VkCommandBuffer comm
   if (times_ != nullptr) times_->Add(commands, fmt::format("copy of outputs [{}]", rows.size()));
 }
 
-Status VulkanProgram::RecordPass(VkCommandBuffer commands, const PassShape& shape) {
-  const Api& api = device_->api();
+// Of a pass that is recorded, the next commands.
+Status VulkanProgram::BeginCommands(Recorded* pass, std::unique_ptr<CommandRecorder>* recorder) {
+  PUNA_ASSIGN_OR_RETURN(const VkCommandBuffer commands, NewCommands());
+  pass->commands.push_back(commands);
   const VkCommandBufferBeginInfo begin{.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
-  VkResult result = api.BeginCommandBuffer(commands, &begin);
+  const VkResult result = device_->api().BeginCommandBuffer(commands, &begin);
   if (result != VK_SUCCESS) return VulkanError(result, "recording a pass");
-  CommandRecorder recorder(device_.get(), commands, records_.address(), pass_.address(),
-                           times_.get());
+  *recorder = std::make_unique<CommandRecorder>(device_.get(), commands, records_.address(),
+                                                pass_.address(), times_.get());
   if (times_ != nullptr) times_->Begin(commands);
-  if (pass_.mapped() == nullptr) {
-    const VkBufferCopy copy{0, 0, shape.pass_bytes};
-    api.CmdCopyBuffer(commands, upload_.handle(), pass_.handle(), 1, &copy);
-    recorder.Wait(VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
-                  VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT);
-  }
-  const std::span<const Step> all(compiled_.steps);
-  Hazards hazards(shape.adapters > 0);
-  for (const Step& step :
-       shape.encodes ? all.first(compiled_.encoder_steps) : all.subspan(compiled_.encoder_steps)) {
-    if (step.needed && !step.needed(recorder, shape)) continue;
-    if (hazards.NeedsBarrier(step)) {
-      recorder.Barrier();
-      hazards.Clear();
-    }
-    PUNA_RETURN_IF_ERROR(step.record(&recorder, shape));
-    hazards.Add(step);
-  }
-  RecordAnswer(&recorder, commands, shape);
-  recorder.Wait(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
-                VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
-                VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
-  if (times_ != nullptr) recorded_names_[commands] = times_->TakeNames();
-  result = api.EndCommandBuffer(commands);
+  return {};
+}
+
+Status VulkanProgram::EndCommands(const Recorded& pass, CommandRecorder* recorder) {
+  recorder->Wait(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                 VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                 VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+  if (times_ != nullptr) recorded_names_[pass.commands.back()] = times_->TakeNames();
+  const VkResult result = device_->api().EndCommandBuffer(pass.commands.back());
   if (result != VK_SUCCESS) return VulkanError(result, "recording a pass");
   return {};
 }
 
-Result<VkCommandBuffer> VulkanProgram::CommandsFor(const PassShape& shape) {
+void VulkanProgram::RecordCrossing(const Pause& pause, const PassShape& shape, bool to_host,
+                                   CommandRecorder* recorder, VkCommandBuffer commands) {
+  constexpr VkDeviceSize kValue = sizeof(float);
+  const View& view = to_host ? pause.detour.in : pause.detour.out;
+  const auto slot = static_cast<size_t>(view.buffer);
+  const auto stride = static_cast<VkDeviceSize>(compiled_.slots[slot].row_floats) * kValue;
+  const VkDeviceSize bytes = static_cast<VkDeviceSize>(view.width) * kValue;
+  std::vector<VkBufferCopy> regions;
+  for (uint32_t row = 0; row < shape.rows(pause.rows); ++row) {
+    const VkDeviceSize in_slot = static_cast<VkDeviceSize>(view.offset) * kValue + row * stride;
+    const VkDeviceSize at_host = row * bytes;
+    regions.push_back({to_host ? in_slot : at_host, to_host ? at_host : in_slot, bytes});
+  }
+  const VkBuffer on_device = slots_[slot].handle();
+  if (to_host) {
+    recorder->Wait(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
+                   VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_READ_BIT);
+  }
+  device_->api().CmdCopyBuffer(commands, to_host ? on_device : detour_out_.handle(),
+                               to_host ? detour_in_.handle() : on_device,
+                               static_cast<uint32_t>(regions.size()), regions.data());
+  if (!to_host) {  // and what the commands before the pause have written
+    recorder->Wait(VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+                   VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_SHADER_WRITE_BIT,
+                   VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+                   VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+                       VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
+  }
+}
+
+Status VulkanProgram::RecordSteps(Recorded* pass, std::unique_ptr<CommandRecorder>* recorder) {
+  const PassShape& shape = pass->shape;
+  const std::span<const Step> all(compiled_.steps);
+  Hazards hazards(shape.adapters > 0);
+  for (const Step& step :
+       shape.encodes ? all.first(compiled_.encoder_steps) : all.subspan(compiled_.encoder_steps)) {
+    if (step.pause >= 0) {
+      const Pause& pause = compiled_.pauses[static_cast<size_t>(step.pause)];
+      if (shape.rows(pause.rows) == 0) continue;
+      RecordCrossing(pause, shape, /*to_host=*/true, recorder->get(), pass->commands.back());
+      PUNA_RETURN_IF_ERROR(EndCommands(*pass, recorder->get()));
+      pass->pauses.push_back(step.pause);
+      PUNA_RETURN_IF_ERROR(BeginCommands(pass, recorder));
+      RecordCrossing(pause, shape, /*to_host=*/false, recorder->get(), pass->commands.back());
+      hazards.Clear();
+      continue;
+    }
+    if (step.needed && !step.needed(**recorder, shape)) continue;
+    if (hazards.NeedsBarrier(step)) {
+      (*recorder)->Barrier();
+      hazards.Clear();
+    }
+    PUNA_RETURN_IF_ERROR(step.record(recorder->get(), shape));
+    hazards.Add(step);
+  }
+  return {};
+}
+
+Status VulkanProgram::RecordPass(Recorded* pass) {
+  std::unique_ptr<CommandRecorder> recorder;
+  PUNA_RETURN_IF_ERROR(BeginCommands(pass, &recorder));
+  if (pass_.mapped() == nullptr) {
+    const VkBufferCopy copy{0, 0, pass->shape.pass_bytes};
+    device_->api().CmdCopyBuffer(pass->commands.back(), upload_.handle(), pass_.handle(), 1, &copy);
+    recorder->Wait(VK_PIPELINE_STAGE_TRANSFER_BIT, VK_ACCESS_TRANSFER_WRITE_BIT,
+                   VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT);
+  }
+  PUNA_RETURN_IF_ERROR(RecordSteps(pass, &recorder));
+  RecordAnswer(recorder.get(), pass->commands.back(), pass->shape);
+  return EndCommands(*pass, recorder.get());
+}
+
+Result<const VulkanProgram::Recorded*> VulkanProgram::CommandsFor(const PassShape& shape) {
   const auto found =
-      std::ranges::find_if(recorded_, [&](const auto& entry) { return entry.first == shape; });
+      std::ranges::find_if(recorded_, [&](const Recorded& pass) { return pass.shape == shape; });
   if (found != recorded_.end()) {
     recorded_.splice(recorded_.begin(), recorded_, found);
-    return recorded_.front().second;
+    return &recorded_.front();
   }
   if (recorded_.size() >= kMostRecorded) {
-    device_->api().FreeCommandBuffers(device_->handle(), pool_, 1, &recorded_.back().second);
+    Free(recorded_.back());
     recorded_.pop_back();
   }
-  PUNA_ASSIGN_OR_RETURN(const VkCommandBuffer commands, NewCommands());
-  recorded_.emplace_front(shape, commands);
-  const Status status = RecordPass(commands, shape);
+  recorded_.push_front({.shape = shape, .commands = {}, .pauses = {}});
+  const Status status = RecordPass(&recorded_.front());
   if (!status) {
-    device_->api().FreeCommandBuffers(device_->handle(), pool_, 1, &commands);
+    Free(recorded_.front());
     recorded_.pop_front();
     return tl::unexpected<Error>(status.error());
   }
-  return commands;
+  return &recorded_.front();
 }
 
 Status VulkanProgram::Run(const Batch& batch, std::span<float> out) {
@@ -570,13 +650,28 @@ Status VulkanProgram::Run(const Batch& batch, std::span<float> out) {
 Status VulkanProgram::RunPass(const Batch& batch, std::span<float> out) {
   PUNA_RETURN_IF_ERROR(FlushCopies());
   PUNA_ASSIGN_OR_RETURN(const PassShape shape, WritePass(batch));
-  PUNA_ASSIGN_OR_RETURN(const VkCommandBuffer commands, CommandsFor(shape));
-  PUNA_RETURN_IF_ERROR(device_->Run(commands));
-  if (times_ != nullptr) times_->Read(recorded_names_[commands], shape.tokens);
+  PUNA_ASSIGN_OR_RETURN(const Recorded* pass, CommandsFor(shape));
+  for (size_t i = 0; i < pass->commands.size(); ++i) {
+    PUNA_RETURN_IF_ERROR(device_->Run(pass->commands[i]));
+    if (times_ != nullptr) times_->Read(recorded_names_[pass->commands[i]], shape.tokens);
+    if (i == pass->pauses.size()) break;
+    PUNA_RETURN_IF_ERROR(TakeDetour(compiled_.pauses[static_cast<size_t>(pass->pauses[i])], shape));
+  }
   if (!out.empty())
     std::memcpy(out.data(), answer_.mapped() + RankedBytes(shape), out.size_bytes());
   ReadRanked(batch);
   return {};
+}
+
+Status VulkanProgram::TakeDetour(const Pause& pause, const PassShape& shape) {
+  CHECK(options_.detour) << "a detour that nobody computes";
+  const size_t rows = shape.rows(pause.rows);
+  const auto values = [&](const Buffer& buffer, const View& view) {
+    return std::span(reinterpret_cast<float*>(buffer.mapped()),
+                     rows * static_cast<size_t>(view.width));
+  };
+  return options_.detour(pause.detour.detour, values(detour_in_, pause.detour.in),
+                         values(detour_out_, pause.detour.out));
 }
 
 // A workgroup leaves what it found in no particular order.

@@ -67,8 +67,24 @@ class VulkanProgram final : public Program {
                                                     int64_t* scratch_pages);
   std::vector<float> RopeValues(const Batch& batch) const;
   Result<PassShape> WritePass(const Batch& batch);
-  Result<VkCommandBuffer> CommandsFor(const PassShape& shape);
-  Status RecordPass(VkCommandBuffer commands, const PassShape& shape);
+  // The commands of a pass, and the pauses between them.
+  struct Recorded {
+    PassShape shape;
+    std::vector<VkCommandBuffer> commands;
+    std::vector<int> pauses;  // one fewer
+  };
+  Result<const Recorded*> CommandsFor(const PassShape& shape);
+  Status RecordPass(Recorded* pass);
+  Status RecordSteps(Recorded* pass, std::unique_ptr<CommandRecorder>* recorder);
+  Status BeginCommands(Recorded* pass, std::unique_ptr<CommandRecorder>* recorder);
+  Status EndCommands(const Recorded& pass, CommandRecorder* recorder);
+  // Rows of a detour's view from its slot to the host, or back.
+  void RecordCrossing(const Pause& pause, const PassShape& shape, bool to_host,
+                      CommandRecorder* recorder, VkCommandBuffer commands);
+  Status TakeDetour(const Pause& pause, const PassShape& shape);
+  // Makes the buffers for detours large enough.
+  Status MakeRoomForDetours(const PassShape& shape);
+  void Free(const Recorded& pass);
   // Copies the outputs to where the host reads them, if no step does.
   void RecordAnswer(CommandRecorder* recorder, VkCommandBuffer commands, const PassShape& shape);
   Status RunPass(const Batch& batch, std::span<float> out);
@@ -88,6 +104,7 @@ class VulkanProgram final : public Program {
   std::vector<Buffer> slots_;
   std::unique_ptr<PageMemory> pages_, states_;
   Buffer upload_, pass_, answer_;
+  Buffer detour_in_, detour_out_;
   Buffer narrow_, selections_, index_scores_, index_order_;
   std::vector<PageCopy> copies_;  // to be done before the next pass
   Status failure_;
@@ -97,7 +114,7 @@ class VulkanProgram final : public Program {
   VkCommandPool pool_ = VK_NULL_HANDLE;
   VkCommandBuffer copy_commands_ = VK_NULL_HANDLE;
   // Recorded passes, the one used last in front.
-  std::list<std::pair<PassShape, VkCommandBuffer>> recorded_;
+  std::list<Recorded> recorded_;
 };
 
 }  // namespace puna::backend::vulkan

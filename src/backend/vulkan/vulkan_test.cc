@@ -10,7 +10,10 @@
 #include <random>
 
 #include "backend/cpu/test_networks.h"
+#include "backend/experts_split.h"
+#include "backend/plan_split.h"
 #include "backend/ranked_rows.h"
+#include "backend/split_backend.h"
 #include "backend/vulkan/plan_compiler.h"
 #include "tests/support/vulkan_device.h"
 
@@ -255,6 +258,49 @@ TEST_F(Vulkan, CopiedAndReleasedPages) {
     again.Fork(0, 0, 40);
     EXPECT_EQ(again.Run({{0, 1}}), original);
   }
+}
+
+// A device that has room for so many bytes.
+class SmallDevice final : public Backend {
+ public:
+  SmallDevice(Backend* inner, int64_t bytes) : inner_(inner), bytes_(bytes) {}
+  std::string_view name() const override { return "small"; }
+  Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
+                                           const CompileOptions& options) override {
+    return inner_->Compile(std::move(plan), options);
+  }
+  MemoryUse Predict(const Plan& plan, const CompileOptions& options) const override {
+    return inner_->Predict(plan, options);
+  }
+  std::vector<DeviceMemory> devices() const override { return {{bytes_}}; }
+
+ private:
+  Backend* inner_;
+  int64_t bytes_;
+};
+
+// Passes stop for them in the middle, and shapes change between passes.
+TEST_F(Vulkan, ExpertsOnTheCpu) {
+  Shape shape;
+  shape.layers = 3;
+  shape.experts = 4;
+  shape.shared_expert = true;
+  const auto plan = Decoder(shape);
+  const PlanCut lookups = *FindCuts(*plan)[3];
+  const Plan rest = TakeExpertsApart(SplitPlan(*plan, {&lookups, 1})[1], 3).plan;
+  const MemoryUse need = backend_->Predict(rest, Options());
+  std::vector<std::unique_ptr<Backend>> devices;
+  devices.push_back(
+      std::make_unique<SmallDevice>(backend_, need.fixed() + need.kv_page * Options().kv_pages));
+  const auto split = CreateSplitBackend(std::move(devices), MakeBackend("cpu")),
+             reference = MakeBackend("reference");
+  Runner expected(reference.get(), plan, Options()), actual(split.get(), plan, Options());
+  EXPECT_THAT(actual.program().Describe(), HasSubstr("(experts of 3 on the CPU)"));
+  for (const std::vector<Piece>& batch : kMixed) {
+    for (const int64_t stride : {1, 4})
+      EXPECT_LT(Nmse(actual.Run(batch, stride), expected.Run(batch, stride)), kFloatTolerance);
+  }
+  EXPECT_TRUE(actual.Run({{0, 2}}, /*stride=*/0).empty());
 }
 
 // Rows that a test chooses, and what is wanted of each: 0 is the whole row.
