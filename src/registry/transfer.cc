@@ -13,7 +13,7 @@ constexpr int kPartTries = 6;  // of a part, without a byte of progress in betwe
 // does not hold up the end.
 constexpr double kSlowShare = 0.1;
 // One connection after the other fetches in order, which is cheapest to hash; more are worth it
-// where one gets less than what can be hashed and written anyway.
+// only where it gets less than what can be hashed and written anyway.
 constexpr auto kRampInterval = std::chrono::milliseconds(50);
 constexpr double kPlentyRate = 512e6;  // bytes a second of all connections
 constexpr int kMaxCuts = 3;            // of one part; then it is the server that is slow
