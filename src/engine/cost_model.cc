@@ -107,6 +107,8 @@ void CostModel::ObservePlanned(const StepWork& work, double seconds) {
   Observe(work, seconds);
 }
 
+// Steps that were interrupted must not count: shorter plans would not have prevented that, and they
+// cost throughput for as long as they are remembered. So the longest is left out even of a few.
 double CostModel::Overrun() const {
   // The largest of the last `count` but for so many.
   const auto last = [&](size_t count, size_t beyond) {
@@ -118,10 +120,10 @@ double CostModel::Overrun() const {
     return *nth;
   };
   const size_t known = std::min(planned_, overruns_.size());
-  if (known == 0) return 1;
-  double overrun = last(known, known / 32);
-  // When the machine has become slower, the fit follows within some ten steps; this within two.
-  if (known >= 8) overrun = std::max<double>(overrun, last(8, 1));
+  if (known < 2) return 1;
+  double overrun = last(known, std::max<size_t>(1, known / 16));
+  // When the machine has become slower, the fit follows within some ten steps; this within three.
+  if (known >= 8) overrun = std::max<double>(overrun, last(8, 2));
   return std::clamp<double>(overrun, 1, kMostOverrun);
 }
 

@@ -29,8 +29,8 @@ class CostModel {
   void Observe(const StepWork& work, double seconds);
   // The same of a step that was planned to stay within a time.
   void ObservePlanned(const StepWork& work, double seconds);
-  // A step takes at most so many times as long as Seconds says, but for one in 32: what the last 64
-  // planned steps took, or two of the last eight. From 1, also as long as there were none, to 2.
+  // A step takes at most so many times as long as Seconds says, but for one in 16: what the last 32
+  // planned steps took, or three of the last eight. From 1, also as long as there were none, to 2.
   double Overrun() const;
   // 0 before the first observation.
   double Seconds(const StepWork& work) const;
@@ -49,7 +49,7 @@ class CostModel {
 
   static constexpr size_t kRowClasses = 24, kDepthClasses = 4;
   std::array<Summary, kRowClasses * kDepthClasses> summaries_{};
-  std::array<float, 64> overruns_{};  // of planned steps, the oldest replaced by the next
+  std::array<float, 32> overruns_{};  // of planned steps, the oldest replaced by the next
   size_t planned_ = 0;                // steps so far
   std::array<double, 3> cost_{};      // fixed, per row, per attended position; none is negative
 };
