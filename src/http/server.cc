@@ -541,12 +541,13 @@ asio::any_io_executor Server::executor() { return state_->context.get_executor()
 
 bool Server::Drain(SteadyTime deadline) {
   const auto shared = state_->shared;
-  shared->draining = true;
-  // What was not run any more dies with the context, so it must not keep the context alive.
-  asio::post(state_->context, [acceptor = &state_->acceptor] {
-    error_code ignored;
-    acceptor->close(ignored);
-  });
+  if (!shared->draining.exchange(true)) {  // once: two threads must not close it side by side
+    // What was not run any more dies with the context, so it must not keep the context alive.
+    asio::post(state_->context, [acceptor = &state_->acceptor] {
+      error_code ignored;
+      acceptor->close(ignored);
+    });
+  }
   shared->CloseConnections(/*all=*/false);
   return shared->AwaitNoConnections(deadline);
 }
