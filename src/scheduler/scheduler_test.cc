@@ -325,8 +325,8 @@ TEST_F(SchedulerTest, AStuckPassIsReported) {
   EXPECT_TRUE(
       Soon([&] { return scheduler_->health().stuck == std::vector<std::string>{"model0"}; }));
   EXPECT_GT(scheduler_->List()[0].pass, milliseconds(20));
-  EXPECT_EQ(scheduler_->List()[0].running_requests + scheduler_->List()[0].waiting_requests, 0)
-      << "published before the pass";
+  EXPECT_EQ(scheduler_->List()[0].running_requests + scheduler_->List()[0].waiting_requests, 1)
+      << "taken for the pass";
   meddling_->Set(&Meddling::hold_runs, false);
   EXPECT_EQ(WaitFor(stream.get()).tokens.size(), 5u);
   EXPECT_TRUE(Soon([&] { return scheduler_->health().stuck.empty(); }));
@@ -459,6 +459,24 @@ TEST_F(SchedulerTest, TheQueueIsLimited) {
   meddling_->Set(&Meddling::hold_loads, false);
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(WaitFor(streams[i].get()).tokens.size(), 4u);
   EXPECT_EQ(Run(0, Request(4)).tokens.size(), 4u);
+}
+
+TEST_F(SchedulerTest, WhatAPassHasJustTakenStillWaits) {
+  options_.max_queue = 3;
+  options_.num_parallel = 1;
+  Start();
+  meddling_->Set(&Meddling::hold_loads, true);
+  meddling_->Set(&Meddling::hold_runs, true);
+  std::vector<std::shared_ptr<TokenStream>> streams;
+  for (int i = 0; i < 3; ++i) streams.push_back(scheduler_->Generate(models_[0], Request(4)));
+  meddling_->Set(&Meddling::hold_loads, false);
+  ASSERT_TRUE(Soon([&] { return meddling_->runs > 0; }));
+  const auto refused = scheduler_->Generate(models_[0], Request(4));
+  meddling_->Set(&Meddling::hold_runs, false);
+  const Outcome outcome = WaitFor(refused.get());
+  ASSERT_TRUE(outcome.error);
+  EXPECT_THAT(outcome.error->message, HasSubstr("maximum pending requests exceeded"));
+  for (const auto& stream : streams) EXPECT_EQ(WaitFor(stream.get()).tokens.size(), 4u);
 }
 
 TEST_F(SchedulerTest, NumParallelLimitsWhoAdvances) {

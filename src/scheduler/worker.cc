@@ -166,6 +166,8 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
   resident->busy = true;
   resident->pass_began = Clock::now();
   resident->current.swap(resident->inbox);
+  // They wait until the next Publish says otherwise; else the queue would seem empty meanwhile.
+  resident->usage.waiting += static_cast<int64_t>(resident->current.size());
   return true;
 }
 
