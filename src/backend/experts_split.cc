@@ -4,7 +4,6 @@
 #include "backend/experts_split.h"
 
 #include <map>
-#include <optional>
 #include <set>
 #include <variant>
 
@@ -48,13 +47,6 @@ Op CopyOf(const View& from, const View& to) {
 Plan PlanOf(const Plan& plan, RouteOp route, ExpertsOp experts) {
   Plan own;
   own.weights = plan.weights;
-  std::set<WeightId> used;
-  for (const Op& op : {Op(route), Op(experts)}) {
-    for (const WeightId id : WeightsOf(op)) used.insert(id);
-  }
-  for (size_t i = 0; i < own.weights.size(); ++i) {
-    if (!used.contains(static_cast<WeightId>(i))) own.weights[i].rows = own.weights[i].experts = 1;
-  }
   const int64_t logits = route.logits.width, in = experts.in.width, out = experts.out.width;
   own.buffer_widths = {logits + in, out};
   own.input = {0, 0, logits + in};
@@ -67,6 +59,7 @@ Plan PlanOf(const Plan& plan, RouteOp route, ExpertsOp experts) {
   own.ops = {route, experts};
   own.vocabulary = plan.vocabulary;
   own.owner = plan.owner;
+  ShrinkUnused(&own);
   return own;
 }
 
@@ -133,14 +126,7 @@ ExpertsApart TakeExpertsApart(const Plan& plan, int64_t count) {
     ++next;
   }
   result.plan.ops = std::move(ops);
-  std::set<WeightId> used;
-  for (const Op& op : result.plan.ops) {
-    for (const WeightId id : WeightsOf(op)) used.insert(id);
-  }
-  for (size_t i = 0; i < plan.weights.size(); ++i) {
-    if (!used.contains(static_cast<WeightId>(i)))
-      result.plan.weights[i].rows = result.plan.weights[i].experts = 1;
-  }
+  ShrinkUnused(&result.plan);
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 #include <iterator>
+#include <set>
 
 namespace puna::backend {
 namespace {
@@ -82,6 +83,27 @@ std::vector<WeightId> WeightsOf(const Op& op) {
 
 bool Overlap(const View& a, const View& b) {
   return a.buffer == b.buffer && a.offset < b.offset + b.width && b.offset < a.offset + a.width;
+}
+
+void ShrinkUnused(Plan* plan) {
+  std::set<int> used = {plan->output.buffer, plan->input.buffer};
+  for (const Op& op : plan->ops) {
+    const OpAccess access = AccessOf(op);
+    for (const auto* views : {&access.reads, &access.writes}) {
+      for (const View& view : *views) used.insert(view.buffer);
+    }
+  }
+  for (size_t i = 0; i < plan->buffer_widths.size(); ++i) {
+    if (!used.contains(static_cast<int>(i))) plan->buffer_widths[i] = 1;
+  }
+  std::set<WeightId> weights;
+  for (const Op& op : plan->ops) {
+    for (const WeightId id : WeightsOf(op)) weights.insert(id);
+  }
+  for (size_t i = 0; i < plan->weights.size(); ++i) {
+    if (!weights.contains(static_cast<WeightId>(i)))
+      plan->weights[i].rows = plan->weights[i].experts = 1;
+  }
 }
 
 }  // namespace puna::backend

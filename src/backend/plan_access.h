@@ -15,6 +15,9 @@ struct OpAccess {
 OpAccess AccessOf(const Op& op);
 // The weights that an op has.
 std::vector<WeightId> WeightsOf(const Op& op);
+// Buffers and weights that no op of the plan touches become as small as they may be: a backend may
+// make room for all that a plan has. Their numbers stay.
+void ShrinkUnused(Plan* plan);
 
 bool Overlap(const View& a, const View& b);
 inline bool Same(const View& a, const View& b) {

@@ -180,29 +180,6 @@ View Gather(const std::vector<View>& views, bool out_of, Plan* part, std::vector
   return all;
 }
 
-// Buffers and weights that no op of the part touches become as small as they may be: a backend may
-// make room for all that a plan has.
-void ShrinkTheOthers(Plan* part) {
-  std::set<int> used = {part->output.buffer, part->input.buffer};
-  for (const Op& op : part->ops) {
-    const OpAccess access = AccessOf(op);
-    for (const auto* views : {&access.reads, &access.writes}) {
-      for (const View& view : *views) used.insert(view.buffer);
-    }
-  }
-  for (size_t i = 0; i < part->buffer_widths.size(); ++i) {
-    if (!used.contains(static_cast<int>(i))) part->buffer_widths[i] = 1;
-  }
-  std::set<WeightId> weights;
-  for (const Op& op : part->ops) {
-    for (const WeightId id : WeightsOf(op)) weights.insert(id);
-  }
-  for (size_t i = 0; i < part->weights.size(); ++i) {
-    if (!weights.contains(static_cast<WeightId>(i)))
-      part->weights[i].rows = part->weights[i].experts = 1;
-  }
-}
-
 // The ops from `begin` (null: the first) up to `end` (null: to the last).
 Plan PartOf(const Plan& plan, const PlanCut* begin, const PlanCut* end) {
   Plan part = plan;
@@ -219,7 +196,7 @@ Plan PartOf(const Plan& plan, const PlanCut* begin, const PlanCut* end) {
   part.ops = std::move(ops);
   Renumber(&part, CacheOf, &part.cache_layers);
   Renumber(&part, StateOf, &part.state_layers);
-  ShrinkTheOthers(&part);
+  ShrinkUnused(&part);
   return part;
 }
 
