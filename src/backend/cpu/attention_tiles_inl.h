@@ -154,22 +154,24 @@ PUNA_INLINE const uint16_t* ScalesBehind(const uint8_t* tile, int64_t values) {
   return reinterpret_cast<const uint16_t*>(tile + values);
 }
 
+// The lanes from `at` on as they are stored; those of int8 are still to be scaled.
+PUNA_INLINE F32 LoadStored(KvNumbers numbers, const uint8_t* tile, int64_t at) {
+  if (numbers == KvNumbers::kF32) return Load(reinterpret_cast<const float*>(tile) + at);
+  if (numbers == KvNumbers::kF16) return LoadHalf(reinterpret_cast<const uint16_t*>(tile) + at);
+  return LoadInt8(reinterpret_cast<const int8_t*>(tile) + at);
+}
+
 // keys[k_size][64] as float32.
 static void ExpandKeys(KvNumbers numbers, const TileBlock& block, int64_t k_size, float* keys) {
   for (int64_t page = 0; page < block.pages; ++page) {
     const uint8_t* tile = block.k[page];
     for (int64_t d = 0; d < k_size; ++d) {
       for (int64_t t = 0; t < kPageTokens; t += kLanes) {
-        const int64_t at = d * kPageTokens + t;
-        F32 value;
-        if (numbers == KvNumbers::kF32) {
-          value = Load(reinterpret_cast<const float*>(tile) + at);
-        } else if (numbers == KvNumbers::kF16) {
-          value = LoadHalf(reinterpret_cast<const uint16_t*>(tile) + at);
-        } else {
+        F32 value = LoadStored(numbers, tile, d * kPageTokens + t);
+        if (numbers == KvNumbers::kQ8_0) {
           const uint16_t* scales =
               ScalesBehind(tile, k_size * kPageTokens) + d / kScaleBlock * kPageTokens;
-          value = LoadInt8(reinterpret_cast<const int8_t*>(tile) + at) * LoadHalf(scales + t);
+          value = value * LoadHalf(scales + t);
         }
         Store(keys + d * kBlock + page * kPageTokens + t, value);
       }
@@ -182,23 +184,19 @@ static void ExpandValues(KvNumbers numbers, const uint8_t* tile, int64_t first, 
                          int64_t v_padded, float* values) {
   for (int64_t t = 0; t < tokens; ++t) {
     for (int64_t d = 0; d < v_padded; d += kLanes) {
-      const int64_t at = (first + t) * v_padded + d;
-      F32 value;
-      if (numbers == KvNumbers::kF32) {
-        value = Load(reinterpret_cast<const float*>(tile) + at);
-      } else if (numbers == KvNumbers::kF16) {
-        value = LoadHalf(reinterpret_cast<const uint16_t*>(tile) + at);
-      } else {
+      F32 value = LoadStored(numbers, tile, (first + t) * v_padded + d);
+      if (numbers == KvNumbers::kQ8_0) {
         uint16_t scale[kLanes];
         const uint16_t bits =
             ScalesBehind(tile, kPageTokens * v_padded)[d / kScaleBlock * kPageTokens + first + t];
         for (int i = 0; i < kLanes; ++i) scale[i] = bits;
-        value = LoadInt8(reinterpret_cast<const int8_t*>(tile) + at) * LoadHalf(scale);
+        value = value * LoadHalf(scale);
       }
       Store(values + t * v_padded + d, value);
     }
   }
 }
+
 // int8 tiles where they lie: values are scaled one by one, as ExpandKeys and ExpandValues do, so
 // that few rows and many give the same bits.
 constexpr const int8_t* const* kNothingAhead = nullptr;
