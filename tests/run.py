@@ -9,6 +9,8 @@ Three kinds are found by name, so that adding a test needs no list:
                             they get --build DIR, and PUNA_TEST_ALL=1 for the long tiers; a crash or an exit code other than 0
                             counts as a failure
 
+Each gets a folder for what it writes, in TMPDIR; what lies there after a program that passed counts as a failure too.
+
 Builds with a sanitizer get its options, with tests/sanitizers/*.supp, and three times the time. --also runs some programs of
 another build too.
 """
@@ -17,6 +19,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -66,16 +69,22 @@ class Build:
         return {**os.environ, **sanitizers[self.sanitizer], **more}
 
 
-def run(command, timeout_s, env=None):
-    """Exit code, output and seconds; 124 when it ran out of time."""
+def run(command, timeout_s, env):
+    """Exit code, output and seconds; 124 when it ran out of time, 1 when it left files behind."""
     start = time.monotonic()
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s,
-                              env=env, cwd=ROOT, stdin=subprocess.DEVNULL)
-        return done.returncode, done.stdout.decode("utf8", "replace"), time.monotonic() - start
-    except subprocess.TimeoutExpired as expired:
-        output = (expired.stdout or b"").decode("utf8", "replace")
-        return 124, output + f"\nran past its limit of {timeout_s} s", time.monotonic() - start
+    with tempfile.TemporaryDirectory(prefix="puna-tests-", ignore_cleanup_errors=True) as folder:
+        try:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s,
+                                  env={**env, "TMPDIR": folder}, cwd=ROOT, stdin=subprocess.DEVNULL)
+            code, output = done.returncode, done.stdout.decode("utf8", "replace")
+        except subprocess.TimeoutExpired as expired:
+            code = 124
+            output = (expired.stdout or b"").decode("utf8", "replace") + f"\nran past its limit of {timeout_s} s"
+        left = sorted(os.listdir(folder))
+        if code == 0 and left:
+            code = 1
+            output += f"\nleft behind in TMPDIR: {', '.join(left[:20])}"
+    return code, output, time.monotonic() - start
 
 
 def run_gtest(program, tally, build, options):
@@ -164,6 +173,7 @@ def jobs_of(build):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as an interruption, which clears up on its way out
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build" / "release")
     parser.add_argument("--also", action="append", default=[], metavar="DIR:NAME,NAME",

@@ -1,6 +1,7 @@
 #include "api/errors.h"
 
 #include "api/random_id.h"
+#include "base/text.h"
 
 namespace puna::api {
 
@@ -80,7 +81,8 @@ const char* AnthropicErrorType(int status) {
 
 }  // namespace
 
-Json ErrorBody(Dialect dialect, int status, std::string_view message) {
+Json ErrorBody(Dialect dialect, int status, std::string_view whole_message) {
+  const std::string message = Shortened(whole_message);
   Json body = Json::object();
   Json& error = body["error"];
   switch (dialect) {

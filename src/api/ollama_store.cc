@@ -126,15 +126,8 @@ Result<store::CreateRequest> ReadCreateRequest(const Json& json) {
   fields.Read("parser", &out.parser);
   fields.Read("requires", &out.requires_version);
   PUNA_RETURN_IF_ERROR(fields.status());
-  // Ollama takes any name. A renderer it does not know then fails every chat, and a parser is
-  // silently none.
-  if (!out.renderer.empty() && !chat::IsRenderer(out.renderer))
-    return tl::unexpected(Invalid(fmt::format("unknown renderer \"{}\"", out.renderer)));
-  if (!out.parser.empty() && !chat::IsParser(out.parser))
-    return tl::unexpected(Invalid(fmt::format("unknown parser \"{}\"", out.parser)));
-  // One that nobody can execute would be found out by the first request.
-  if (auto parsed = chat::PromptTemplate::FromGo(out.template_text.value_or("")); !parsed)
-    return WithContext(std::move(parsed).error(), "template error");
+  PUNA_RETURN_IF_ERROR(
+      chat::CheckPromptParts(out.renderer, out.parser, out.template_text.value_or("")));
   fields.Read("quantization", &out.quantize);
   fields.Read("quantize", &out.quantize);
   PUNA_RETURN_IF_ERROR(fields.status());

@@ -1,9 +1,10 @@
-// Comparisons of ASCII text. Thread safe, no state.
+// Comparing and shortening text. Thread safe, no state.
 #ifndef PUNA_BASE_TEXT_H_
 #define PUNA_BASE_TEXT_H_
 
 #include <algorithm>
 #include <cctype>
+#include <string>
 #include <string_view>
 
 namespace puna {
@@ -18,6 +19,10 @@ inline bool EqualIgnoringCase(std::string_view a, std::string_view b) {
 inline bool StartsWithIgnoringCase(std::string_view text, std::string_view prefix) {
   return EqualIgnoringCase(text.substr(0, prefix.size()), prefix);
 }
+
+// A message as it is shown: of a word that is too long to be read, such as a name of ten kilobytes
+// that is echoed, the beginning and the end stay.
+std::string Shortened(std::string_view message);
 
 }  // namespace puna
 

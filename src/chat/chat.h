@@ -158,6 +158,10 @@ std::vector<std::string> OutputMarks(const OutputOptions& options);
 bool IsRenderer(std::string_view name);
 // Whether a PARSER of this name is known.
 bool IsParser(std::string_view name);
+// Whether a model can be made with them: known names, and a Go template that can be executed; empty
+// ones are left out.
+Status CheckPromptParts(std::string_view renderer, std::string_view parser,
+                        const std::string& go_template);
 
 // Turns a model's text, as it comes, into content, thinking and tool calls. However the text is cut
 // into pieces, the deltas add up to the same. A tag is never part of content or thinking, and

@@ -1,5 +1,7 @@
 #include "cli/api_client.h"
 
+#include "store/model_name.h"
+
 namespace puna::cli {
 namespace {
 
@@ -24,13 +26,26 @@ ErrorCode CodeOfStatus(int status) {
   }
 }
 
-tl::unexpected<Error> ServerError(int status, const std::string& body) {
+// The API's words for a name that cannot be are fixed, and do not say which name it was.
+Error NameTheName(Error error, const Json& request) {
+  if (error.message != "invalid model name") return error;
+  for (const char* field : {"model", "name"}) {
+    const std::string written = JsonString(request, field);
+    const auto name = store::ModelName::Parse(written);
+    if (!written.empty() && !name) error.message = name.error().message;
+  }
+  return error;
+}
+
+// `request`: what was sent, if it was JSON.
+tl::unexpected<Error> ServerError(int status, const std::string& body,
+                                  const Json& request = Json()) {
   const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
   std::string message = JsonString(json, "error");
   if (message.empty())
     message = fmt::format("the server answered {}{}{}", status, body.empty() ? "" : ": ",
                           body.substr(0, 500));
-  return tl::unexpected(Error{CodeOfStatus(status), std::move(message)});
+  return tl::unexpected(NameTheName({CodeOfStatus(status), std::move(message)}, request));
 }
 
 // What a refused connection means to somebody at a terminal.
@@ -83,7 +98,7 @@ Result<Json> ApiClient::Post(const std::string& path, const Json& body) const {
   request.body = DumpJson(body);
   auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
-  if (answer->status >= 400) return ServerError(answer->status, answer->body);
+  if (answer->status >= 400) return ServerError(answer->status, answer->body, body);
   return Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
 }
 
@@ -92,7 +107,7 @@ Status ApiClient::Delete(const std::string& path, const Json& body) const {
   request.body = DumpJson(body);
   auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
-  if (answer->status >= 400) return ServerError(answer->status, answer->body);
+  if (answer->status >= 400) return ServerError(answer->status, answer->body, body);
   return {};
 }
 
@@ -115,7 +130,8 @@ Status ApiClient::PostStream(const std::string& path, const Json& body,
   auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   if (!splitter.Finish()) return MakeError(ErrorCode::kCancelled, "cancelled");
-  if (!error.empty()) return tl::unexpected(Error{CodeOfStatus(answer->status), std::move(error)});
+  if (!error.empty())
+    return tl::unexpected(NameTheName({CodeOfStatus(answer->status), std::move(error)}, body));
   if (answer->status >= 400) return ServerError(answer->status, "");
   return {};
 }

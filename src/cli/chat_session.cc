@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "cli/answer_view.h"
 #include "cli/slash_commands.h"
 
@@ -144,7 +145,7 @@ Status ChatSession::Ask(const std::string& prompt) {
   if (!done && !interrupt_->interrupted()) {
     messages_.erase(messages_.size() - 1);  // so that the next question is not asked twice over
     if (done.error().code == ErrorCode::kUnavailable) return done;
-    std::printf("Error: %s\n\n", done.error().message.c_str());
+    std::printf("Error: %s\n\n", Shortened(done.error().message).c_str());
     return {};
   }
   Json answer = {{"role", "assistant"}, {"content", view.content()}};

@@ -7,6 +7,7 @@
 
 #include "api/version.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/menu.h"
@@ -46,7 +47,7 @@ void InitCommandLog(const Settings& settings) {
 
 int Fail(const Context& context, const std::string& message) {
   std::fflush(stdout);
-  std::fprintf(stderr, "Error: %s\n", message.c_str());
+  std::fprintf(stderr, "Error: %s\n", Shortened(message).c_str());
   return context.error_exit_code;
 }
 

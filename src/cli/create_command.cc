@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/file.h"
+#include "chat/chat.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/model_files.h"
@@ -109,8 +110,9 @@ Status EnsureBaseModel(const ApiClient& client, const std::string& name) {
 
 // What would only be found out after gigabytes were hashed or sent.
 Status CheckOptions(const CreateOptions& options, const store::Modelfile& modelfile) {
-  if (!store::ModelName::Parse(options.model))
-    return MakeError(ErrorCode::kInvalidArgument, "invalid model name \"{}\"", options.model);
+  PUNA_RETURN_IF_ERROR(store::ModelName::Parse(options.model));
+  PUNA_RETURN_IF_ERROR(
+      chat::CheckPromptParts(modelfile.renderer, modelfile.parser, modelfile.template_text));
   for (const std::string& type : {options.quantize, options.draft_quantize}) {
     if (!type.empty()) PUNA_RETURN_IF_ERROR(store::FindWritableFileType(type));
   }

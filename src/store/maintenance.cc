@@ -115,7 +115,7 @@ Status Store::RemoveUnusedLocked(const std::vector<Layer>& candidates) {
   const auto named = NamedDigests();
   if (!named) return {};
   for (const std::string& digest : *named) unused.erase(digest);
-  for (const std::string& digest : PinnedDigests(root_)) unused.erase(digest);
+  for (const std::string& digest : PinnedDigests(root_, true)) unused.erase(digest);
   for (const std::string& digest : unused) {
     PUNA_ASSIGN_OR_RETURN(const fs::path path, BlobPath(digest));
     std::error_code error;
@@ -129,10 +129,15 @@ Result<Pruned> Store::Prune(const PruneOptions& options) {
   Pruned pruned;
   std::error_code error;
   if (!fs::exists(root_, error)) return pruned;
-  PUNA_ASSIGN_OR_RETURN(const StoreLock lock, StoreLock::Take(root_));
+  // Who only counts needs no lock, which a store that is only to be read could not give.
+  std::optional<StoreLock> lock;
+  if (!options.dry_run) {
+    PUNA_ASSIGN_OR_RETURN(StoreLock taken, StoreLock::Take(root_));
+    lock.emplace(std::move(taken));
+  }
   Pruning pruning(options, &pruned);
   const auto named = NamedDigests();
-  const std::set<std::string> pinned = PinnedDigests(root_);
+  const std::set<std::string> pinned = PinnedDigests(root_, !options.dry_run);
   for (const fs::path& path : FilesBelow(root_ / "blobs")) {
     const FileKind kind = KindOf(path);
     if (kind == FileKind::kTemporary && IsOlder(path, options.blobs)) {

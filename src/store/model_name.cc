@@ -31,11 +31,6 @@ bool IsValidPart(Part part, std::string_view text) {
 }  // namespace
 
 Result<ModelName> ModelName::Parse(std::string_view text) {
-  const auto invalid = [&] {
-    constexpr size_t kShown = 100;  // nobody reads ten kilobytes
-    return MakeError(ErrorCode::kInvalidArgument, "invalid model name \"{}{}\"",
-                     text.substr(0, kShown), text.size() > kShown ? "..." : "");
-  };
   std::string_view rest = text;
   if (const size_t scheme = rest.find("://"); scheme != std::string_view::npos)
     rest.remove_prefix(scheme + 3);
@@ -58,7 +53,11 @@ Result<ModelName> ModelName::Parse(std::string_view text) {
   }
   if (!IsValidPart(Part::kHost, name.host) || !IsValidPart(Part::kNamespace, name.name_space) ||
       !IsValidPart(Part::kModel, name.model) || !IsValidPart(Part::kTag, name.tag)) {
-    return invalid();
+    return MakeError(
+        ErrorCode::kInvalidArgument,
+        "invalid model name \"{}\": names are [host/][namespace/]model[:tag], parts of "
+        "at most {} letters, digits, \"_\", \"-\" and \".\"",
+        Shortened(text), kMaxPartBytes);
   }
   return name;
 }

@@ -25,9 +25,10 @@ fs::path PinFolder(const fs::path& root) { return root / "puna-pins"; }
 Result<StoreLock> StoreLock::Take(const fs::path& root) {
   std::error_code error;
   fs::create_directories(root, error);
+  if (error) return ErrnoError(error.value(), "make the folder of the store, " + root.string());
   const fs::path path = root / "puna.lock";
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor < 0) return ErrnoError(errno, path.string());
+  if (descriptor < 0) return ErrnoError(errno, "write to the store " + root.string());
   while (::flock(descriptor, LOCK_EX) != 0) {
     if (errno == EINTR) continue;
     const int number = errno;
@@ -44,7 +45,7 @@ StoreLock::~StoreLock() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-std::set<std::string> PinnedDigests(const fs::path& root) {
+std::set<std::string> PinnedDigests(const fs::path& root, bool remove_stale) {
   std::set<std::string> digests;
   std::error_code error;
   for (fs::directory_iterator it(PinFolder(root), error), end; !error && it != end;
@@ -56,7 +57,7 @@ std::set<std::string> PinnedDigests(const fs::path& root) {
     ::close(descriptor);
     if (stale) {
       std::error_code ignored;
-      fs::remove(it->path(), ignored);
+      if (remove_stale) fs::remove(it->path(), ignored);
       continue;
     }
     const auto text = ReadFile(it->path(), kMaxPinBytes);

@@ -30,9 +30,10 @@ class StoreLock {
   int descriptor_;
 };
 
-// The digests that somebody has pinned. Files of pins whose owners died are removed.
-// REQUIRES: the lock is held.
-std::set<std::string> PinnedDigests(const std::filesystem::path& root);
+// The digests that somebody has pinned. Files of pins whose owners died are removed if
+// `remove_stale`.
+// REQUIRES: the lock is held, if anything is to be deleted.
+std::set<std::string> PinnedDigests(const std::filesystem::path& root, bool remove_stale);
 
 }  // namespace puna::store
 

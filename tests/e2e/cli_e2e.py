@@ -258,6 +258,9 @@ def test_create_errors(puna):
         check(error.count("broken.gguf") == 1 and "expected 'GGUF'" in error, command, error)
     refused = puna.error("create", "a/../b", "-f", ROOT / "models" / "mini.gguf")
     check("invalid model name" in refused and "hashing" not in refused, "before anything is hashed", refused)
+    for line in ("RENDERER nobody", "PARSER nobody", "TEMPLATE {{ if }}"):
+        refused = puna.error("create", "x", "-f", "-", stdin=f"FROM {ROOT / 'models' / 'mini.gguf'}\n{line}\n")
+        check(line.split()[0].lower() in refused and "hashing" not in refused, line, refused)
     check("--imatrix requires --quantize" in puna.error("create", "x", "-f", "-", "--imatrix", "m", stdin="FROM mini\n"),
           "nothing to weigh")
     check("x:latest" not in puna.ok("list"), "nothing is listed")
@@ -295,6 +298,18 @@ def test_cp_and_rm(puna):
     check("copy-of-mini" not in puna.ok("list"), "still listed")
     check("not found" in puna.error("rm", "copy-of-mini"), "deleted twice")
     check("not found" in puna.error("cp", "no-such", "x"), "copied nothing")
+
+
+def test_errors_are_short_and_name_the_name(puna):
+    long_name = "x" * 10240
+    for command in (("cp", "mini", long_name), ("rm", long_name), ("show", long_name), ("run", long_name, "hi"),
+                    ("pull", long_name), ("stop", long_name), ("create", long_name, "-f", "-"), ("import", "/" + long_name),
+                    ("quantize", "mini", "out", long_name), ("run", "mini", "--option", f"{long_name}=1", "hi"),
+                    ("help", long_name), (long_name,)):
+        message = puna.error(*command, stdin="FROM mini\n")
+        check(len(message) < 1000 and "xxx...xxx" in message, command[0], len(message), message[:200])
+    for command in (("show", "a/../b"), ("run", "a/../b", "hi"), ("pull", "a/../b"), ("stop", "a/../b")):
+        check('invalid model name "a/../b": names are' in puna.error(*command), command)
 
 
 def test_chat_in_a_terminal(puna):
@@ -550,7 +565,7 @@ if __name__ == "__main__":
     main((Puna, (test_version_and_help, test_unknown_arguments, test_list, test_run_one_prompt,
                  test_run_reads_standard_input, test_run_errors, test_create_from_model, test_create_from_gguf,
                  test_create_with_draft, test_create_uploads_to_a_server_with_another_store, test_create_errors, test_show, test_ps_and_stop,
-                 test_cp_and_rm, test_chat_in_a_terminal, test_chat_keys, test_interrupting_an_answer,
+                 test_cp_and_rm, test_errors_are_short_and_name_the_name, test_chat_in_a_terminal, test_chat_keys, test_interrupting_an_answer,
                  test_address_in_use, test_sigterm_ends_the_server)),
          (without_server, (test_run_starts_its_own_server, test_run_a_file_in_place, test_run_at_another_machine,
                            test_synth_shapes, test_bench, test_eval_chunks_agree, test_eval_oracles,

@@ -438,4 +438,17 @@ bool IsRenderer(std::string_view name) {
   return std::find(std::begin(kRenderers), std::end(kRenderers), name) != std::end(kRenderers);
 }
 
+// Ollama takes any name. A renderer it does not know then fails every chat, and a parser is
+// silently none. A template that nobody can execute would be found out by the first request.
+Status CheckPromptParts(std::string_view renderer, std::string_view parser,
+                        const std::string& go_template) {
+  if (!renderer.empty() && !IsRenderer(renderer))
+    return MakeError(ErrorCode::kInvalidArgument, "unknown renderer \"{}\"", renderer);
+  if (!parser.empty() && !IsParser(parser))
+    return MakeError(ErrorCode::kInvalidArgument, "unknown parser \"{}\"", parser);
+  if (auto parsed = PromptTemplate::FromGo(go_template); !parsed)
+    return WithContext(std::move(parsed).error(), "template error");
+  return {};
+}
+
 }  // namespace puna::chat
