@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 #include <iterator>
+#include <map>
 #include <set>
 
 namespace puna::backend {
@@ -83,6 +84,17 @@ std::vector<WeightId> WeightsOf(const Op& op) {
 
 bool Overlap(const View& a, const View& b) {
   return a.buffer == b.buffer && a.offset < b.offset + b.width && b.offset < a.offset + a.width;
+}
+
+int64_t FileBytes(const Plan& plan) {
+  std::map<const uint8_t*, int64_t> by_place;
+  for (const Weight& weight : plan.weights) {
+    int64_t& bytes = by_place[weight.data];
+    bytes = std::max(bytes, weight.experts * weight.rows * weight.RowBytes());
+  }
+  int64_t sum = 0;
+  for (const auto& [place, bytes] : by_place) sum += bytes;
+  return sum;
 }
 
 void ShrinkUnused(Plan* plan) {

@@ -2,6 +2,7 @@
 #ifndef PUNA_BACKEND_PLAN_ACCESS_H_
 #define PUNA_BACKEND_PLAN_ACCESS_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "backend/plan.h"
@@ -15,6 +16,8 @@ struct OpAccess {
 OpAccess AccessOf(const Op& op);
 // The weights that an op has.
 std::vector<WeightId> WeightsOf(const Op& op);
+// Bytes of all distinct weights, as they are in the file.
+int64_t FileBytes(const Plan& plan);
 // Buffers and weights that no op of the plan touches become as small as they may be: a backend may
 // make room for all that a plan has. Their numbers stay.
 void ShrinkUnused(Plan* plan);

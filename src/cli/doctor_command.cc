@@ -82,6 +82,12 @@ std::string ComputesOn(const std::string& setting, const std::vector<DeviceInfo>
   return "auto: " + (taken.empty() ? "the CPU, there is no discrete GPU that can be used" : taken);
 }
 
+// How products of many tokens are computed.
+std::string ProductsOf(const DeviceInfo& device) {
+  if (!device.matrices.empty()) return "matrices of " + device.matrices;
+  return device.fast_int8_dots ? "dot products of int8" : "float32";
+}
+
 Json DeviceJson(const DeviceInfo& device, const DeviceChoice& choice) {
   return {{"device", fmt::format("vulkan:{}", device.index)},
           {"name", device.name},
@@ -94,6 +100,7 @@ Json DeviceJson(const DeviceInfo& device, const DeviceChoice& choice) {
           {"largest_binding_bytes", device.largest_binding_bytes},
           {"subgroup_size", device.subgroup_size},
           {"shared_memory_bytes", device.shared_memory_bytes},
+          {"products", ProductsOf(device)},
           {"lacks", device.unfit},
           {"used", choice.used},
           {"why", choice.why}};
@@ -106,11 +113,12 @@ Json DevicesJson(const std::vector<DeviceInfo>& devices, const std::vector<Devic
 }
 
 std::string DeviceText(const DeviceInfo& device, const DeviceChoice& choice) {
-  return fmt::format("{} ({}, {}, Vulkan {}): {} of {} free, {} at once, subgroups of {}; {}: {}",
-                     device.name, device.kind, device.driver, device.api_version,
-                     HumanBytes(device.available_bytes), HumanBytes(device.memory_bytes),
-                     HumanBytes(device.largest_allocation_bytes), device.subgroup_size,
-                     choice.used ? "used" : "not used", choice.why);
+  return fmt::format(
+      "{} ({}, {}, Vulkan {}): {} of {} free, {} at once, subgroups of {}, products by {}; {}: {}",
+      device.name, device.kind, device.driver, device.api_version,
+      HumanBytes(device.available_bytes), HumanBytes(device.memory_bytes),
+      HumanBytes(device.largest_allocation_bytes), device.subgroup_size, ProductsOf(device),
+      choice.used ? "used" : "not used", choice.why);
 }
 
 // The models that a server has loaded, with what of each is in the memory of devices.

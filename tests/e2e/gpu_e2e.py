@@ -37,7 +37,7 @@ def the_layer_is_content(build):
     environment = {**os.environ, "VK_INSTANCE_LAYERS": LAYER,
                    "VK_LAYER_ENABLES": "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
                    "VK_LOADER_DEBUG": "layer"}
-    cases = "Vulkan.Networks:Vulkan.SplitKeys:Vulkan.Experts:Vulkan.LatentAttention:Vulkan.CopiedAndReleasedPages"
+    cases = "Vulkan.Networks:Vulkan.SplitKeys:Vulkan.Experts:Vulkan.LatentAttention:Vulkan.CopiedAndReleasedPages:VulkanInt8.Networks"
     done = subprocess.run([str(pathlib.Path(build) / "bin" / "backend_test"), f"--gtest_filter={cases}"],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf8", env=environment, timeout=300)
     if f'Insert instance layer "{LAYER}"' not in done.stdout:

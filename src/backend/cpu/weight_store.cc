@@ -6,6 +6,7 @@
 #include <mutex>
 #include <span>
 
+#include "backend/plan_access.h"
 #include "base/check.h"
 
 namespace puna::backend::cpu {
@@ -37,18 +38,6 @@ std::vector<float> DecodeExpert(const Weight& weight, int64_t expert) {
 }
 
 int64_t RoundUp(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-
-// Bytes of all distinct weights, as they are in the file.
-int64_t FileBytes(const Plan& plan) {
-  std::map<const uint8_t*, int64_t> by_place;
-  for (const Weight& weight : plan.weights) {
-    int64_t& bytes = by_place[weight.data];
-    bytes = std::max(bytes, weight.experts * weight.rows * weight.RowBytes());
-  }
-  int64_t sum = 0;
-  for (const auto& [place, bytes] : by_place) sum += bytes;
-  return sum;
-}
 
 }  // namespace
 

@@ -17,7 +17,7 @@ constexpr uint32_t kUsualSubgroup = 32;
 constexpr uint32_t kTileThreads = 128, kTileRows = 64, kTileTokens = 32;
 // What every device allows in each direction of a grid.
 constexpr uint32_t kMostGroups = 65535;
-constexpr uint32_t kThreads = 128, kLowRankThreads = 64;
+constexpr uint32_t kThreads = 128, kLowRankThreads = 64, kRoundThreads = 64;
 constexpr uint32_t kMostHalveThreads = 512, kMostHeldUnits = 8;
 
 uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + size - 1) / size); }
@@ -31,7 +31,8 @@ struct PlanCompiler::Product {
   uint32_t kind = kPlain;
   bool aligned = false;  // input rows begin at multiples of 16 bytes
   bool units = false;    // the matrix can be read a unit at a time (decode.glsl)
-  bool halves = false;   // the source is there as float16, too
+  bool halves = false;   // the source is there as float16, too, on a device with matrices
+  bool int8 = false;     // likewise as int8, on one with dot products of int8
   uint32_t rows = 0, cols = 0, heads = 1, per_row = 1;
   uint64_t partial_floats = 0;  // of the slot for sums of shares of the columns
   int partial_slot = -1;
@@ -73,6 +74,19 @@ bool UsesMatrices(const Recorder& to, uint32_t tokens) {
   return to.matrices() && tokens > kMostVectorTokens;
 }
 
+// Whether products of so many input rows are dot products of int8, if it can be.
+bool UsesInt8(const Recorder& to, uint32_t tokens) {
+  return to.matrices().make == MatrixUnit::Make::kInt8 && tokens > kMostVectorTokens;
+}
+
+Status RecordInt8Product(Recorder* to, const Product& product, uint32_t tokens) {
+  const uint32_t tile_tokens = tokens > kTileTokens ? 2 * kTileTokens : kTileTokens;
+  const uint32_t constants[] = {kTileThreads, product.type, tile_tokens, product.kind};
+  return to->Dispatch("matmul_int8", constants, product.record,
+                      {Groups(product.rows, kTileRows), Groups(tokens, tile_tokens), product.heads},
+                      tokens);
+}
+
 Status RecordMatrixProduct(Recorder* to, const Product& product, uint32_t tokens) {
   const MatrixUnit& unit = to->matrices();
   const TileShape tile =
@@ -94,6 +108,7 @@ Status RecordProduct(Recorder* to, const Product& product, uint32_t tokens) {
   if (product.kind == kChosen || tokens <= kMostVectorTokens)
     return RecordVector(to, product, tokens);
   if (product.halves && UsesMatrices(*to, tokens)) return RecordMatrixProduct(to, product, tokens);
+  if (product.int8 && UsesInt8(*to, tokens)) return RecordInt8Product(to, product, tokens);
   const uint32_t constants[] = {kTileThreads, product.type, 0, product.kind};
   return to->Dispatch("matmul", constants, product.record,
                       {Groups(product.rows, kTileRows), Groups(tokens, kTileTokens), product.heads},
@@ -117,6 +132,9 @@ Status RecordAdapters(Recorder* to, const PassShape& shape, const Product& produ
   return {};
 }
 
+// Whether its values are levels times scales.
+bool HasBlocks(quant::TensorType type) { return quant::TraitsOf(type).block_elements > 1; }
+
 bool Aligned(const Matrix& m) { return m.address % 16 == 0 && m.stride % 4 == 0; }
 
 // How halve.comp reads rows: units of eight values that an invocation holds, 0: value by value.
@@ -135,35 +153,44 @@ HeldUnits HoldUnits(const Matrix& source, uint32_t row_bytes) {
 
 }  // namespace
 
-int PlanCompiler::Halves(const View& source) {
+int PlanCompiler::Rounded(const View& source, InputForm form) {
+  const bool int8 = form == InputForm::kInt8;
+  RoundedRows& rounded = rounded_[static_cast<size_t>(form)];
   const auto overlaps = [&](const View& view) { return Overlap(view, source); };
-  const std::span<const Step> later = std::span(compiled_.steps).subspan(halves_.step);
+  const std::span<const Step> later = std::span(compiled_.steps).subspan(rounded.step);
   const bool stale = std::ranges::any_of(
       later, [&](const Step& step) { return std::ranges::any_of(step.writes, overlaps); });
-  if (halves_slot_ >= 0 && !stale && Same(halves_.source, source) && halves_.rows == rows_ &&
-      halves_.step >= compiled_.encoder_steps) {
-    return halves_slot_;
+  if (rounded_slot_ >= 0 && !stale && Same(rounded.source, source) && rounded.rows == rows_ &&
+      rounded.step >= compiled_.encoder_steps) {
+    return rounded_slot_;
   }
-  if (halves_slot_ < 0) halves_slot_ = NewSlot({});
-  const HalveParams params{.source = MatrixOf(source),
-                           .halves_slot = static_cast<uint>(halves_slot_),
-                           .row_bytes = HalvesBytes(static_cast<uint32_t>(source.width))};
-  Slot& slot = compiled_.slots[static_cast<size_t>(halves_slot_)];
+  if (rounded_slot_ < 0) rounded_slot_ = NewSlot({});
+  const RoundParams params{.source = MatrixOf(source),
+                           .rounded_slot = static_cast<uint>(rounded_slot_),
+                           .row_bytes = RoundedBytes(static_cast<uint32_t>(source.width)),
+                           .int8_blocks = Int8Blocks(static_cast<uint32_t>(source.width))};
+  Slot& slot = compiled_.slots[static_cast<size_t>(rounded_slot_)];
   slot.row_floats = std::max<int64_t>(slot.row_floats, params.row_bytes / sizeof(float));
-  halves_ = {source, rows_, compiled_.steps.size()};
+  rounded = {source, rows_, compiled_.steps.size()};
   const RowKind rows = rows_;
   const uint32_t record = Record(params);
   const HeldUnits held = HoldUnits(params.source, params.row_bytes);
+  const uint32_t groups = Groups(params.int8_blocks, kRoundThreads);
+  const uint32_t whole = Aligned(params.source) && params.source.width % 32 == 0 ? 1 : 0;
   compiled_.steps.push_back(
       {.record = [=](Recorder* to, const PassShape& shape) -> Status {
-         const uint32_t constants[] = {held.threads, 0, held.units};
-         return to->Dispatch("halve", constants, record, {shape.rows(rows)}, 0);
+         const uint32_t halve[] = {held.threads, 0, held.units};
+         const uint32_t round[] = {kRoundThreads, whole};
+         return int8 ? to->Dispatch("round_int8", round, record, {groups, shape.rows(rows)}, 0)
+                     : to->Dispatch("halve", halve, record, {shape.rows(rows)}, 0);
        },
        .reads = {source},
-       .writes = {SlotView(halves_slot_, 1)},
-       .needed = [=](const Recorder& to,
-                     const PassShape& shape) { return UsesMatrices(to, shape.rows(rows)); }});
-  return halves_slot_;
+       .writes = {SlotView(rounded_slot_, 1)},
+       .needed =
+           [=](const Recorder& to, const PassShape& shape) {
+             return int8 ? UsesInt8(to, shape.rows(rows)) : UsesMatrices(to, shape.rows(rows));
+           }});
+  return rounded_slot_;
 }
 
 // Products that do not wait for each other have slots of their own: a layer has up to three at a
@@ -203,10 +230,11 @@ Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightI
   // Weights of float32 keep their precision; units of eight values must begin at the heads.
   product.halves =
       kind != kChosen && matrix.type != quant::TensorType::kF32 && params.in_stride % 8 == 0;
-  if (product.halves) {
-    params.halves_slot = static_cast<uint>(Halves(source));
-    params.halves_bytes = HalvesBytes(params.source.width);
-  }
+  product.int8 = kind != kChosen && !exact_ && HasBlocks(matrix.type) && params.in_stride % 32 == 0;
+  if (product.halves) params.rounded_slot = static_cast<uint>(Rounded(source, InputForm::kHalves));
+  if (product.int8) params.rounded_slot = static_cast<uint>(Rounded(source, InputForm::kInt8));
+  params.rounded_bytes = RoundedBytes(params.source.width);
+  params.int8_blocks = Int8Blocks(params.source.width);
   if (product.halves && kind == kPlain) {
     product.partial_floats =
         static_cast<uint64_t>(MostPartialFloats(shape.rows, options_.max_batch_tokens));
@@ -234,7 +262,7 @@ Status PlanCompiler::AddProduct(WeightId weight, WeightId bias, uint32_t kind, P
             .writes = {result},
             .hidden = kind == kChosen,
             .narrow = true};
-  if (product.halves) step.reads.push_back(SlotView(halves_slot_, 1));
+  if (product.halves || product.int8) step.reads.push_back(SlotView(rounded_slot_, 1));
   if (product.partial_slot >= 0) step.writes.push_back(SlotView(product.partial_slot, 1));
   step.reads.insert(step.reads.end(), also_read);
   compiled_.steps.push_back(std::move(step));
@@ -330,7 +358,7 @@ Result<bool> PlanCompiler::AddGatedPair(size_t first) {
        .reads = {one->in},
        .writes = {one->out, two->out, gated->out},
        .narrow = true});
-  if (gate.halves) compiled_.steps.back().reads.push_back(SlotView(halves_slot_, 1));
+  if (gate.halves || gate.int8) compiled_.steps.back().reads.push_back(SlotView(rounded_slot_, 1));
   for (const Product& product : {gate, up}) {
     if (product.partial_slot >= 0)
       compiled_.steps.back().writes.push_back(SlotView(product.partial_slot, 1));

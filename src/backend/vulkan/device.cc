@@ -140,7 +140,8 @@ Status Device::CreateLogical(VkPhysicalDevice physical) {
     if (name == "VK_KHR_portability_subset") wanted.push_back("VK_KHR_portability_subset");
   }
   matrices_ = FindMatrixUnit(api_, physical);
-  const MatrixFeatures matrix_features(matrices_);
+  FindInt8Dots(api_, physical, &info_);
+  const MatrixFeatures matrix_features(matrices_, info_.int8_dots);
   wanted.insert(wanted.end(), matrix_features.extensions.begin(), matrix_features.extensions.end());
   VkPhysicalDeviceVulkan11Features features11{
       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,

@@ -151,6 +151,7 @@ Result<std::vector<DeviceInfo>> ListDevices() {
   for (const VkPhysicalDevice physical : instance->devices) {
     devices.push_back(Describe(instance->api, physical, static_cast<int>(devices.size())));
     devices.back().matrices = FindMatrixUnit(instance->api, physical).Describe();
+    FindInt8Dots(instance->api, physical, &devices.back());
   }
   return devices;
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "backend/vulkan/op_params.h"
 #include "backend/vulkan/shaders.h"
 
 namespace puna::backend::vulkan {
@@ -36,6 +37,14 @@ constexpr TileShape kPlainTiles[] = {{64, 32, 32, 4, 2, 2}, {32, 32, 32, 2, 2, 1
 bool HasExtension(const std::vector<VkExtensionProperties>& extensions, std::string_view name) {
   return std::ranges::any_of(
       extensions, [&](const VkExtensionProperties& e) { return name == e.extensionName; });
+}
+
+std::vector<VkExtensionProperties> ExtensionsOf(const Api& api, VkPhysicalDevice physical) {
+  uint32_t count = 0;
+  api.EnumerateDeviceExtensionProperties(physical, nullptr, &count, nullptr);
+  std::vector<VkExtensionProperties> extensions(count);
+  api.EnumerateDeviceExtensionProperties(physical, nullptr, &count, extensions.data());
+  return extensions;
 }
 
 bool Usable(uint32_t m, uint32_t n, uint32_t k) {
@@ -110,18 +119,33 @@ std::string MatrixUnit::shader(const TileShape& tile) const {
 }
 
 std::string MatrixUnit::Describe() const {
-  if (make == Make::kNone) return "";
+  if (!*this) return "";
   return fmt::format("{}x{}x{} ({})", m, n, k,
                      make == Make::kNv    ? VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME
                      : make == Make::kKhr ? "VK_KHR_cooperative_matrix"
                                           : "plain code");
 }
 
+void FindInt8Dots(const Api& api, VkPhysicalDevice physical, DeviceInfo* info) {
+  if (!HasExtension(ExtensionsOf(api, physical), VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME))
+    return;
+  VkPhysicalDeviceShaderIntegerDotProductFeatures dots{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES};
+  VkPhysicalDeviceFeatures2 features{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                     .pNext = &dots};
+  api.GetPhysicalDeviceFeatures2(physical, &features);
+  VkPhysicalDeviceShaderIntegerDotProductProperties speed{
+      .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES};
+  VkPhysicalDeviceProperties2 properties{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                         .pNext = &speed};
+  api.GetPhysicalDeviceProperties2(physical, &properties);
+  info->int8_dots = dots.shaderIntegerDotProduct == VK_TRUE;
+  info->fast_int8_dots =
+      info->int8_dots && speed.integerDotProduct4x8BitPackedSignedAccelerated == VK_TRUE;
+}
+
 MatrixUnit FindMatrixUnit(const Api& api, VkPhysicalDevice physical) {
-  uint32_t count = 0;
-  api.EnumerateDeviceExtensionProperties(physical, nullptr, &count, nullptr);
-  std::vector<VkExtensionProperties> extensions(count);
-  api.EnumerateDeviceExtensionProperties(physical, nullptr, &count, extensions.data());
+  const std::vector<VkExtensionProperties> extensions = ExtensionsOf(api, physical);
   const bool khr =
       HasExtension(extensions, "VK_KHR_cooperative_matrix") && HasShader("matmul_matrix_khr_1x1");
   const bool nv = HasExtension(extensions, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME);
@@ -163,10 +187,20 @@ MatrixUnit FindMatrixUnit(const Api& api, VkPhysicalDevice physical) {
   return unit;
 }
 
+MatrixUnit BestUnit(const MatrixUnit& found, const DeviceInfo& device) {
+  if (found || !device.fast_int8_dots) return found;
+  return {.make = MatrixUnit::Make::kInt8};
+}
+
 Result<MatrixUnit> Adjust(const MatrixUnit& found, const DeviceInfo& device,
                           const MatrixOptions& options) {
   if (options.unit == MatrixOptions::Unit::kNone) return MatrixUnit{};
-  MatrixUnit unit = found;
+  if (options.unit == MatrixOptions::Unit::kInt8) {
+    if (device.int8_dots) return MatrixUnit{.make = MatrixUnit::Make::kInt8};
+    return MakeError(ErrorCode::kUnsupported, "device vulkan:{} has no dot products of int8",
+                     device.index);
+  }
+  MatrixUnit unit = BestUnit(found, device);
   if (options.unit == MatrixOptions::Unit::kPlain) {
     unit = {.make = MatrixUnit::Make::kPlain,
             .m = 16,
@@ -186,13 +220,15 @@ Result<MatrixUnit> Adjust(const MatrixUnit& found, const DeviceInfo& device,
   return unit;
 }
 
-MatrixFeatures::MatrixFeatures(const MatrixUnit& unit)
+MatrixFeatures::MatrixFeatures(const MatrixUnit& unit, bool int8_dots)
     : nv_{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV,
           .cooperativeMatrix = VK_TRUE},
       khr_{.sType = kCooperativeMatrixFeaturesKhr, .cooperativeMatrix = VK_TRUE},
       subgroup_{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
                 .subgroupSizeControl = VK_TRUE,
-                .computeFullSubgroups = VK_TRUE} {
+                .computeFullSubgroups = VK_TRUE},
+      dots_{.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES,
+            .shaderIntegerDotProduct = VK_TRUE} {
   if (unit.make == MatrixUnit::Make::kKhr) {
     extensions.push_back("VK_KHR_cooperative_matrix");
     chain = &khr_;
@@ -204,6 +240,11 @@ MatrixFeatures::MatrixFeatures(const MatrixUnit& unit)
     extensions.push_back(VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     subgroup_.pNext = chain;
     chain = &subgroup_;
+  }
+  if (int8_dots) {
+    extensions.push_back(VK_KHR_SHADER_INTEGER_DOT_PRODUCT_EXTENSION_NAME);
+    dots_.pNext = chain;
+    chain = &dots_;
   }
 }
 
@@ -285,7 +326,9 @@ std::vector<uint32_t> MatrixConstants(const MatrixUnit& unit, const TileShape& t
           tile.splits};
 }
 
-uint32_t HalvesBytes(uint32_t columns) {
+uint32_t Int8Blocks(uint32_t columns) { return (columns / kInt8Step + 2) * (kInt8Step / 32); }
+
+uint32_t RoundedBytes(uint32_t columns) {
   constexpr uint32_t kHeader = 16;
   return kHeader + 2 * ((columns + kDeepestTile - 1) / kDeepestTile + 1) * kDeepestTile;
 }

@@ -152,12 +152,13 @@ struct ProductParams {
   uint weight_slot;  // float, likewise
   uint used;         // of chosen: rows per input row
   uint weight_id;
-  uint shared_input;  // of chosen: the `used` rows of a token have one input
-  uint weigh;         // of chosen: multiply the product by the weight of the expert
-  uint halves_slot;   // the source as HalveParams makes it
-  uint halves_bytes;  // per row
-  uint partial_slot;  // float [splits][tokens][rows]: sums of shares of the columns
-  Matrix residual;    // of plain ones: added to the product; width 0: none
+  uint shared_input;   // of chosen: the `used` rows of a token have one input
+  uint weigh;          // of chosen: multiply the product by the weight of the expert
+  uint rounded_slot;   // the source as RoundParams makes it
+  uint rounded_bytes;  // per row
+  uint int8_blocks;    // likewise
+  uint partial_slot;   // float [splits][tokens][rows]: sums of shares of the columns
+  Matrix residual;     // of plain ones: added to the product; width 0: none
   // Of a gated pair: result = f(product of weight) * product of up_weight, in the same type.
   uint64_t up_weight;
   uint64_t up_bias;
@@ -165,11 +166,12 @@ struct ProductParams {
   float alpha;
 };
 
-// Rows as float16 (shaders/halves.glsl).
-struct HalveParams {
+// Rows as float16 (shaders/halves.glsl), or as int8 (shaders/int8.glsl).
+struct RoundParams {
   Matrix source;
-  uint halves_slot;
+  uint rounded_slot;
   uint row_bytes;
+  uint int8_blocks;  // per row
 };
 
 struct RouteParams {
@@ -308,6 +310,9 @@ struct RankParams {
   uint result_slot;  // likewise; the last level writes to PassHeader::ranked_answer
   uint result_stride;
 };
+
+// Columns of a tile of int8 products.
+const uint kInt8Step = 64;
 
 struct LowRankEntry {
   uint64_t a;

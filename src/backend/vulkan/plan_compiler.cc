@@ -43,7 +43,11 @@ uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + siz
 
 PlanCompiler::PlanCompiler(const Plan* plan, const CompileOptions& options, WeightUpload* weights,
                            const AttentionTuning& tuning)
-    : plan_(plan), options_(options), weights_(weights), tuning_(tuning) {
+    : plan_(plan),
+      options_(options),
+      exact_(FileBytes(*plan) < options.exact_below_bytes),
+      weights_(weights),
+      tuning_(tuning) {
   chosen_slots_.resize(static_cast<size_t>(plan->routes), -1);
   weight_slots_.resize(static_cast<size_t>(plan->routes), -1);
   route_used_.resize(static_cast<size_t>(plan->routes), 0);

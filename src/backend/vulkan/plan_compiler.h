@@ -101,7 +101,7 @@ struct Relocation {
 };
 
 // The matrices of a record.
-inline auto MatricesOf(HalveParams* p) { return std::array{&p->source}; }
+inline auto MatricesOf(RoundParams* p) { return std::array{&p->source}; }
 inline auto MatricesOf(EmbedParams* p) { return std::array{&p->result}; }
 inline auto MatricesOf(ReduceParams* p) { return std::array{&p->source, &p->result, &p->like}; }
 inline auto MatricesOf(ElementParams* p) { return std::array{&p->a, &p->b, &p->result}; }
@@ -220,9 +220,10 @@ class PlanCompiler {
                   Activation activation = Activation::kIdentity, bool clamp_activated = false);
   void AddReduce(uint32_t kind, const ReduceParams& params, int64_t runs,
                  std::initializer_list<View> reads, const View& result);
-  // The slot with the rows of a source as float16. They are converted once for all products that
-  // read the same values.
-  int Halves(const View& source);
+  // The slot with the rows of a source as a kernel for many rows wants them. They are converted
+  // once for all products that read the same values. A device uses one of the forms.
+  enum class InputForm { kHalves, kInt8 };
+  int Rounded(const View& source, InputForm form);
   int PartialSums(int64_t floats);
   Result<Product> MakeProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
                               const View& source, const View& result);
@@ -253,21 +254,23 @@ class PlanCompiler {
 
   const Plan* plan_;
   const CompileOptions& options_;
+  const bool exact_;  // no inputs as int8
   WeightUpload* weights_;
   const AttentionTuning tuning_;
   RowKind rows_ = RowKind::kTokens;
   std::vector<int> chosen_slots_, weight_slots_;  // by route
   std::vector<int64_t> route_used_;
   int partial_slot_ = -1, scratch_slot_ = -1;
-  int halves_slot_ = -1;
+  int rounded_slot_ = -1;
   std::array<int, 4> partial_slots_ = {-1, -1, -1, -1};
   size_t next_partial_slot_ = 0;
-  // What is in it, until a later step writes to the source.
-  struct {
+  // What is in it by form, until a later step writes to the source.
+  struct RoundedRows {
     View source;
     RowKind rows = RowKind::kTokens;
     size_t step = 0;
-  } halves_;
+  };
+  std::array<RoundedRows, 2> rounded_;
   CompiledPlan compiled_;
 };
 

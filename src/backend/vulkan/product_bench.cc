@@ -1,5 +1,5 @@
 // Speed of products on a device: TFLOP/s, and the bytes of weights that are read per second.
-//   product_bench [--device N] [--unit device|none|plain] [--types q4_k,f16] [--shapes
+//   product_bench [--device N] [--unit device|none|plain|int8] [--types q4_k,f16] [--shapes
 //   4096x4096,...]
 //                 [--tokens 1,2,...] [--tiles 128x128x32/2x4/2,...] [--seconds S]
 // A tile is rows x tokens x depth / row parts x token parts / buffers [/ splits]; "auto" is what
@@ -78,6 +78,7 @@ const char* const kAllTiles[] = {
 
 MatrixOptions::Unit UnitNamed(std::string_view name) {
   return name == "none"    ? MatrixOptions::Unit::kNone
+         : name == "int8"  ? MatrixOptions::Unit::kInt8
          : name == "plain" ? MatrixOptions::Unit::kPlain
                            : MatrixOptions::Unit::kDevice;
 }

@@ -32,7 +32,9 @@ struct DeviceInfo {
   int64_t largest_binding_bytes = 0;
   int subgroup_size = 0;
   int64_t shared_memory_bytes = 0;
-  double timestamp_ns = 1;  // of a tick of the device's clock
+  double timestamp_ns = 1;      // of a tick of the device's clock
+  bool int8_dots = false;       // has dot products of int8,
+  bool fast_int8_dots = false;  // and the driver says that they are fast
   // Of ListDevices: its matrix units, "16x16x16 (extension)"; empty: none that puna uses.
   std::string matrices;
 };
@@ -56,6 +58,7 @@ struct MatrixOptions {
     kDevice,  // what it has
     kNone,    // float32 tiles
     kPlain,   // the kernel for matrix units, computed without one
+    kInt8,    // dot products of int8, fast or not
   };
   Unit unit = Unit::kDevice;
   std::optional<TileShape> tile;  // for all products

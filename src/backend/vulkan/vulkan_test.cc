@@ -9,55 +9,17 @@
 #include <cstring>
 #include <random>
 
-#include "backend/cpu/test_networks.h"
 #include "backend/experts_split.h"
 #include "backend/plan_split.h"
 #include "backend/ranked_rows.h"
 #include "backend/split_backend.h"
 #include "backend/vulkan/plan_compiler.h"
-#include "tests/support/vulkan_device.h"
+#include "backend/vulkan/vulkan_fixture.h"
 
 namespace puna::backend::vulkan {
 namespace {
 
 using ::testing::HasSubstr;
-using namespace cpu;  // NOLINT: the plans and batches of its tests
-
-// Sums of float32 in another order, and functions that may be off by a few units in the last place:
-// some hundreds of roundings of 2^-24, squared.
-constexpr double kFloatTolerance = 1e-11;
-
-class Vulkan : public ::testing::Test {
- protected:
-  void SetUp() override {
-    PUNA_VULKAN_OR_SKIP(backend);
-    backend_ = backend;
-  }
-
-  // NMSE between both backends, the worst of the batches.
-  double Compare(const std::shared_ptr<const Plan>& plan,
-                 const std::vector<std::vector<Piece>>& batches, const CompileOptions& options,
-                 int64_t stride = 1) {
-    const auto reference = MakeBackend("reference");
-    Runner expected(reference.get(), plan, options), actual(backend_, plan, options);
-    EXPECT_THAT(actual.program().Describe(), HasSubstr("vulkan:"));
-    const MemoryUse predicted = backend_->Predict(*plan, options),
-                    used = actual.program().memory_use();
-    EXPECT_EQ(predicted.weights, used.weights);
-    EXPECT_EQ(predicted.kv_page, used.kv_page);
-    EXPECT_EQ(predicted.activations, used.activations);
-    double worst = 0;
-    for (const std::vector<Piece>& batch : batches)
-      worst = std::max(worst, Nmse(actual.Run(batch, stride), expected.Run(batch, stride)));
-    return worst;
-  }
-
-  static CompileOptions Options(KvType kv = KvType::kF32) {
-    return {.kv_type = kv, .kv_pages = 101, .max_batch_tokens = 200};
-  }
-
-  Backend* backend_ = nullptr;
-};
 
 TEST_F(Vulkan, Elementwise) {
   for (const int64_t width : {1, 17, 256}) {
@@ -464,25 +426,6 @@ INSTANTIATE_TEST_SUITE_P(Units, VulkanMatrices,
                          [](const auto& info) {
                            return info.param == MatrixOptions::Unit::kDevice ? "Device" : "Plain";
                          });
-
-// Two products of the same rows, one of a part of them, and one of what the first wrote over them.
-std::shared_ptr<const Plan> ProductPlan(quant::TensorType type, int64_t cols, int64_t rows,
-                                        float scale, bool biased = true) {
-  PlanBuilder b(static_cast<uint32_t>(rows));
-  b.plan().vocabulary = 50;
-  const View in = b.Buffer(cols), all = b.Buffer(4 * rows);
-  b.Do(EmbedOp{b.Add(1, 50, cols, 1.0f), in, scale});
-  for (int64_t i = 0; i < 4; ++i) {
-    const View part{in.buffer, 0, i == 2 ? cols / 2 / 32 * 32 : cols};
-    const View source = part.width == 0 ? in : part;
-    b.Do(MatMulOp{source,
-                  {all.buffer, i * rows, rows},
-                  b.Matrix(rows, source.width, type),
-                  i == 1 && biased ? b.Vector(rows) : kNoWeight});
-    if (i == 2) b.Do(ScaleOp{in, -0.5f, 0, 0, 0, b.Vector(cols)});
-  }
-  return b.Finish(all);
-}
 
 TEST_P(VulkanMatrices, WeightTypes) {
   for (const quant::TypeTraits& traits : quant::AllTypes()) {

@@ -71,6 +71,8 @@ struct Unit {
   vec4 scale, offset;
 };
 const bool kHasOffset = !(kPlainType || kHasLevels || kType == kQ8_0);
+// What is 0 in types whose offset is only that their levels are not negative.
+const uint kMiddle = kType == kQ3_K ? 4 : kType == kQ4_0 ? 8 : kType == kQ5_0 ? 16 : kType == kQ6_K ? 32 : 0;
 // Blocks of 32 with both halves in the nibbles of 16 bytes; IQ4_XS is made of such.
 const bool kNibbles32 = kType == kQ4_0 || kType == kQ4_1 || kType == kQ5_0 || kType == kQ5_1 || kHasLevels;
 
@@ -321,26 +323,29 @@ RawEight LoadLarge(uint64_t row, uint column, uint columns) {
   return raw;
 }
 
-Eight Scaled(vec4 low, vec4 high, float scale, float offset) {
-  return Eight(low * scale + offset, high * scale + offset);
-}
+// The same, taken apart: ValuesOf the words times scale plus offset.
+struct Packed {
+  uvec2 q;
+  float scale, offset;
+};
 
-Eight DecodeSmall(RawEight raw, uint at) {
-  if (kType == kQ8_0) return Scaled(SignedFloatsOf(raw.q.x), SignedFloatsOf(raw.q.y), unpackHalf2x16(raw.head.x).x, 0);
-  uvec2 b = raw.q >> at / 16 * 4 & 0x0f0f0f0fu;
-  if (kType == kMXFP4) return Scaled(LevelsOf(b.x), LevelsOf(b.y), Fp4Scale(raw.head.x), 0);
+vec4 ValuesOf(uint q) { return kType == kQ8_0 ? SignedFloatsOf(q) : kHasLevels ? LevelsOf(q) : FloatsOf(q); }
+
+Packed PackedSmall(RawEight raw, uint at) {
+  if (kType == kMXFP4) return Packed(raw.q >> at / 16 * 4 & 0x0f0f0f0fu, Fp4Scale(raw.head.x), 0);
   const float d = unpackHalf2x16(raw.head.x).x;
-  if (kType == kIQ4_NL) return Scaled(LevelsOf(b.x), LevelsOf(b.y), d, 0);
+  if (kType == kQ8_0) return Packed(raw.q, d, 0);
+  uvec2 b = raw.q >> at / 16 * 4 & 0x0f0f0f0fu;
+  if (kType == kIQ4_NL) return Packed(b, d, 0);
   if (kType == kQ5_0 || kType == kQ5_1) {
     const uint fifth = raw.more.x >> at;
     b |= uvec2(SpreadBits(fifth & 15), SpreadBits(fifth >> 4 & 15));
   }
-  float offset = kType == kQ4_0 ? -8 * d : -16 * d;
-  if (kType == kQ4_1 || kType == kQ5_1) offset = unpackHalf2x16(raw.head.y).x;
-  return Scaled(FloatsOf(b.x), FloatsOf(b.y), d, offset);
+  if (kType == kQ4_1 || kType == kQ5_1) return Packed(b, d, unpackHalf2x16(raw.head.y).x);
+  return Packed(b, d, -float(kMiddle) * d);
 }
 
-Eight DecodeLarge(RawEight raw, uint e) {
+Packed PackedLarge(RawEight raw, uint e) {
   const uint part = e / 128, quarter = e % 128 / 32;
   if (kType == kQ4_K || kType == kQ5_K) {
     const uint sub = e / 32;
@@ -348,25 +353,30 @@ Eight DecodeLarge(RawEight raw, uint e) {
     if (kType == kQ5_K) b |= (raw.more >> sub & 0x01010101u) << 4;
     const uvec2 sm = ScalesAndMinima(raw.head, sub / 4) >> 8 * (sub % 4) & 255;
     const vec2 d = unpackHalf2x16(raw.head.x);
-    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d.x * float(sm.x), -d.y * float(sm.y));
+    return Packed(b, d.x * float(sm.x), -d.y * float(sm.y));
   }
   if (kType == kQ6_K) {
     const uvec2 b = raw.q >> quarter / 2 * 4 & 0x0f0f0f0fu | (raw.more >> 2 * quarter & 0x03030303u) << 4;
     const float d = unpackHalf2x16(raw.head.x).x * float(bitfieldExtract(int(raw.head.y), 0, 8));
-    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d, -32 * d);
+    return Packed(b, d, -float(kMiddle) * d);
   }
   if (kType == kQ2_K) {
     const uvec2 b = raw.q >> 2 * quarter & 0x03030303u;
     const vec2 d = unpackHalf2x16(raw.head.x);
-    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d.x * float(raw.head.y & 15), -d.y * float(raw.head.y >> 4));
+    return Packed(b, d.x * float(raw.head.y & 15), -d.y * float(raw.head.y >> 4));
   }
   if (kType == kQ3_K) {
     const uvec2 b = raw.q >> 2 * quarter & 0x03030303u | (raw.more >> (4 * part + quarter) & 0x01010101u) << 2;
     const float d = uintBitsToFloat(raw.head.x) * uintBitsToFloat(raw.head.y);
-    return Scaled(FloatsOf(b.x), FloatsOf(b.y), d, -4 * d);
+    return Packed(b, d, -float(kMiddle) * d);
   }
-  const uvec2 b = raw.q >> e % 32 / 16 * 4;
-  return Scaled(LevelsOf(b.x), LevelsOf(b.y), uintBitsToFloat(raw.head.x), 0);
+  return Packed(raw.q >> e % 32 / 16 * 4 & 0x0f0f0f0fu, uintBitsToFloat(raw.head.x), 0);
+}
+
+// Of a type with blocks.
+Packed PackedEight(RawEight raw, uint column) {
+  if (kBlock == 256) return PackedLarge(raw, column % 256);
+  return PackedSmall(raw, column % 32);
 }
 
 // Values [column, column + 8) of a row of `columns`; column is a multiple of 8. Of types without blocks
@@ -392,8 +402,8 @@ Eight DecodeEight(RawEight raw, uint column) {
     const uvec4 low = raw.head << 16, high = raw.head & 0xffff0000u;
     return Eight(uintBitsToFloat(uvec4(low.x, high.x, low.y, high.y)), uintBitsToFloat(uvec4(low.z, high.z, low.w, high.w)));
   }
-  if (kBlock == 256) return DecodeLarge(raw, column % 256);
-  return DecodeSmall(raw, column % 32);
+  const Packed e = PackedEight(raw, column);
+  return Eight(ValuesOf(e.q.x) * e.scale + e.offset, ValuesOf(e.q.y) * e.scale + e.offset);
 }
 Eight Decode(uint64_t row, uint column, uint columns) {
   if (kPlainType && !LoadsAhead(row, columns)) return DecodePlain(row, column, columns);

@@ -12,7 +12,7 @@
 layout(constant_id = 2) const uint kHeld = 0;
 const uint kHeldSize = kHeld == 0 ? 1 : kHeld;
 
-OP_RECORD(HalveParams);
+OP_RECORD(RoundParams);
 
 struct Scale {
   float factor, undo;
@@ -26,7 +26,7 @@ Scale ScaleFor(float largest) {
 
 float LargestOf(vec4 v) { return max(max(abs(v.x), abs(v.y)), max(abs(v.z), abs(v.w))); }
 
-void HalveHeld(HalveParams p, uint64_t source, uint64_t to, uint count) {
+void HalveHeld(RoundParams p, uint64_t source, uint64_t to, uint count) {
   const uint units = p.source.width / 8;
   vec4 low[kHeldSize], high[kHeldSize];
   float largest = 0;
@@ -46,9 +46,9 @@ void HalveHeld(HalveParams p, uint64_t source, uint64_t to, uint count) {
 }
 
 void main() {
-  const HalveParams p = HalveParamsRecord(push.op).p;
+  const RoundParams p = RoundParamsRecord(push.op).p;
   const uint row = gl_WorkGroupID.x, columns = p.source.width;
-  const uint64_t to = BufferAt(p.halves_slot) + uint64_t(row) * p.row_bytes;
+  const uint64_t to = BufferAt(p.rounded_slot) + uint64_t(row) * p.row_bytes;
   const uint count = (p.row_bytes - kHalvesHeader) / 16;
   if (kHeld > 0) {
     HalveHeld(p, RowAddress(p.source, row), to, count);

@@ -72,7 +72,7 @@ void PutSums(ProductParams p, uint own, uint first_row, uint first_token, uint o
       Floats(BufferAt(p.partial_slot)).v[(split * tokens + token) * p.rows + row] = plain;
       continue;
     }
-    const float sum = plain * Floats(halves + uint64_t(token) * p.halves_bytes).v[0];
+    const float sum = plain * Floats(halves + uint64_t(token) * p.rounded_bytes).v[0];
     PutProduct(p, token, offset, head, row, sum);
   }
 }
@@ -82,7 +82,7 @@ void main() {
   const ProductParams p = ProductParamsRecord(push.op).p;
   const uint first_row = gl_WorkGroupID.x * kRows, first_token = gl_WorkGroupID.y * kTokens;
   const uint head = gl_WorkGroupID.z / kSplits, tokens = push.number;
-  const uint64_t halves = BufferAt(p.halves_slot);
+  const uint64_t halves = BufferAt(p.rounded_slot);
 
   // Rows behind the last are read as the last, and not written.
   uint64_t weights[kWeightUnits], inputs[kInputUnits];
@@ -92,7 +92,7 @@ void main() {
   }
   [[unroll]] for (uint i = 0; i < kInputUnits; ++i) {
     const uint token = min(first_token + (gl_LocalInvocationID.x + i * kThreads) / kLine, tokens - 1);
-    inputs[i] = halves + uint64_t(token) * p.halves_bytes + kHalvesHeader + 2ul * head * p.in_stride;
+    inputs[i] = halves + uint64_t(token) * p.rounded_bytes + kHalvesHeader + 2ul * head * p.in_stride;
   }
 
   const uint down = gl_SubgroupID % kRowParts * kDown * kM, across = gl_SubgroupID / kRowParts * kAcross * kN;

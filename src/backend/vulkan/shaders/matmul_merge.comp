@@ -15,6 +15,6 @@ void main() {
   Floats parts = Floats(BufferAt(p.partial_slot));
   float sum = 0;
   [[unroll]] for (uint split = 0; split < kSplits; ++split) sum += parts.v[(split * tokens + token) * p.rows + row];
-  const float scale = Floats(BufferAt(p.halves_slot) + uint64_t(token) * p.halves_bytes).v[0];
+  const float scale = Floats(BufferAt(p.rounded_slot) + uint64_t(token) * p.rounded_bytes).v[0];
   PutProduct(p, token, 0, 0, row, sum * scale);
 }
