@@ -105,7 +105,12 @@ class Server:
         for name in [name for name in self.env if name.startswith("OLLAMA_")]:
             del self.env[name]
         self.log = open(self.folder / "server.log", "ab")
-        self.restart()
+        try:
+            self.restart()
+        except BaseException:
+            self.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def restart(self):
         """Starts the program, the first time or after it ended."""
