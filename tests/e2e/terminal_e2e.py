@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import tempfile
 import threading
 import types
@@ -116,7 +117,12 @@ class Session:
 
 @contextlib.contextmanager
 def session(build):
-    yield Session(build)
+    opened = Session(build)
+    try:
+        yield opened
+    finally:
+        opened.stand_in.server.shutdown()
+        shutil.rmtree(opened.folder, ignore_errors=True)
 
 
 def ask(chat, keys):
