@@ -6,6 +6,8 @@
 #include <boost/asio/thread_pool.hpp>
 #include <cctype>
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -56,6 +58,14 @@ struct ApiServer::State {
   std::unique_ptr<ApiKeys> keys;  // null: nobody is asked for one
   std::string url;
   std::unique_ptr<http::Server> server;  // last: it goes first
+
+  std::chrono::nanoseconds last_pass{};
+  std::mutex ending_mutex;
+  std::condition_variable has_ended;
+  bool ended = false;
+  std::thread ending;  // from the first Shutdown on
+
+  void End(std::chrono::steady_clock::time_point deadline);
 };
 
 namespace {
@@ -170,6 +180,7 @@ scheduler::SchedulerOptions SchedulerOptionsOf(const Settings& settings, backend
 Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) {
   const Settings& settings = config.settings;
   auto state = std::make_unique<State>(settings);
+  state->last_pass = config.last_pass;
   if (config.local_model) {
     PUNA_RETURN_IF_ERROR(
         state->store.AddLocalFile(config.local_model->first, config.local_model->second));
@@ -223,21 +234,45 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
 
 ApiServer::ApiServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-ApiServer::~ApiServer() { Shutdown(std::chrono::steady_clock::now()); }
+ApiServer::~ApiServer() {
+  (void)Shutdown(std::chrono::steady_clock::now());
+  state_->ending.join();
+}
 
 std::string ApiServer::url() const { return state_->url; }
 
-void ApiServer::Shutdown(std::chrono::steady_clock::time_point deadline) {
+// Takes as long as it takes.
+void ApiServer::State::End(std::chrono::steady_clock::time_point deadline) {
   // Connections first: they hold requests whose answers the scheduler is still computing.
-  state_->stopping.store(true);
-  if (!state_->server->Drain(deadline)) {
-    state_->scheduler->Abort();
-    state_->server->Drain(std::chrono::steady_clock::now() + kLastWords);
+  stopping.store(true);
+  if (!server->Drain(deadline)) {
+    scheduler->Abort();
+    server->Drain(std::chrono::steady_clock::now() + kLastWords);
   }
-  state_->server->CloseAll();
-  state_->scheduler->Shutdown(deadline);
-  state_->transfers.Join();
-  state_->blocking.join();
+  server->CloseAll();
+  scheduler->Shutdown(deadline);
+  transfers.Join();
+  blocking.join();
+}
+
+bool ApiServer::Shutdown(std::chrono::steady_clock::time_point deadline) {
+  State& s = *state_;
+  std::unique_lock lock(s.ending_mutex);
+  if (!s.ending.joinable()) {
+    s.ending = std::thread([&s, deadline] {
+      s.End(deadline);
+      const std::lock_guard ending(s.ending_mutex);
+      s.ended = true;
+      s.has_ended.notify_all();
+    });
+  }
+  if (s.has_ended.wait_until(lock, deadline + kLastWords + s.last_pass, [&] { return s.ended; }))
+    return true;
+  for (const scheduler::ResidentModel& model : s.scheduler->List()) {
+    LogError("{} does not end: its pass has taken {:.0f} s so far", model.name,
+             std::chrono::duration<double>(model.pass).count());
+  }
+  return false;
 }
 
 }  // namespace puna::api

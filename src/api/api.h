@@ -26,6 +26,8 @@ struct ServerConfig {
   int listening_descriptor = -1;
   // A GGUF file that is served under this name beside the store, without being imported.
   std::optional<std::pair<std::string, std::filesystem::path>> local_model;
+  // How long a pass that is under way when a drain is over is waited for.
+  std::chrono::nanoseconds last_pass = std::chrono::seconds(10);
   // For tests: who computes, instead of the backend in the settings.
   std::function<std::unique_ptr<backend::Backend>()> make_backend;
 };
@@ -35,11 +37,14 @@ class ApiServer {
  public:
   // Listens and answers on threads of its own. An address in use is kUnavailable.
   static Result<std::unique_ptr<ApiServer>> Start(const ServerConfig& config);
+  // Waits for passes that are under way, however long they take.
   ~ApiServer();
   // "http://127.0.0.1:11434"
   std::string url() const;
-  // Refuses new work, lets running answers end, at most until `deadline`, and stops.
-  void Shutdown(std::chrono::steady_clock::time_point deadline);
+  // Refuses new work, lets running answers end, at most until `deadline`, cuts off the others with
+  // an error, and stops. False if something goes on even ServerConfig::last_pass later (the log has
+  // the names of the models); whoever cannot wait for it ends the process.
+  [[nodiscard]] bool Shutdown(std::chrono::steady_clock::time_point deadline);
 
  private:
   struct State;

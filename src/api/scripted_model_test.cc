@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <future>
+
 #include "base/json.h"
 #include "store/store.h"
 #include "tests/support/scripted_server.h"
@@ -249,6 +252,38 @@ TEST_F(ScriptedModel, AFailureInTheMiddleIsToldInTheStream) {
   // And the next request is answered by a model that is loaded anew.
   Say("Hello");
   EXPECT_EQ(Ask("/api/chat", false)["message"]["content"], "Hello");
+}
+
+class StuckModel : public ScriptedModel {
+ protected:
+  StuckModel() { last_pass_ = std::chrono::milliseconds(50); }
+};
+
+TEST_F(StuckModel, APassThatNeverEndsHoldsNeitherClientsNorTheEnd) {
+  Say("Once upon a time");
+  script_->Hold();
+  const auto ask = [&](bool stream) {
+    return std::async(std::launch::async, [this, stream] {
+      return Post("/api/generate",
+                  {{"model", "actor"}, {"prompt", "Hello"}, {"stream", stream}, {"raw", true}});
+    });
+  };
+  auto stream = ask(true), whole = ask(false);
+  script_->WaitForHeldPass();
+  const auto accepted = [&] {
+    const auto answer = http::Fetch({.url = server_->url() + "/api/ps"});
+    const Json model = Json::parse(answer->body)["models"][0];
+    return model["requests_running"].get<int>() + model["requests_waiting"].get<int>();
+  };
+  while (accepted() < 2) {
+  }
+  EXPECT_FALSE(server_->Shutdown(std::chrono::steady_clock::now()));
+  const std::string error = "{\"error\":\"the server is shutting down\"}";
+  EXPECT_THAT(stream.get(), HasSubstr(error));
+  EXPECT_THAT(whole.get(), HasSubstr(error));
+  script_->Release();
+  while (!server_->Shutdown(std::chrono::steady_clock::now())) {
+  }
 }
 
 }  // namespace

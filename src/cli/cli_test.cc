@@ -2,23 +2,55 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
+#include <thread>
 
+#include "base/log.h"
 #include "cli/answer_view.h"
 #include "cli/chat_session.h"
 #include "cli/eval_tools.h"
 #include "cli/run_options.h"
+#include "cli/serve_until.h"
 #include "cli/show_view.h"
 #include "cli/slash_commands.h"
 #include "cli/terminal.h"
 #include "cli/text_windows.h"
 #include "cli/word_wrap.h"
+#include "tests/support/scripted_server.h"
 
 namespace puna::cli {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+
+class StuckServer : public testing::ScriptedServer {
+ protected:
+  StuckServer() { last_pass_ = std::chrono::milliseconds(50); }
+  void SetUp() override {
+    InitLog(LogLevel::kError);
+    ::pthread_sigmask(SIG_BLOCK, nullptr, &before_);
+    signals_ = BlockEndSignals();
+    ScriptedServer::SetUp();
+  }
+  void TearDown() override { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  void AskAndEnd() {
+    script_->Hold();
+    std::thread client([this] { Post("/api/generate", {{"model", "mini"}, {"prompt", "Hello"}}); });
+    script_->WaitForHeldPass();
+    ::kill(::getpid(), SIGTERM);
+    ServeUntilSignal(server_.get(), signals_, std::chrono::milliseconds(1));
+    client.join();
+  }
+
+  sigset_t before_, signals_;
+};
+
+TEST_F(StuckServer, EndsWithAnExitCodeOfItsOwn) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(AskAndEnd(), ::testing::ExitedWithCode(kExitStuck), "mini.* does not end: its pass");
+}
 
 TEST(EvalTest, TokenIdsAreSeparatedByAnyWhiteSpace) {
   EXPECT_THAT(*ParseTokenIds("1 2\n3\t44 "), ElementsAre(1, 2, 3, 44));

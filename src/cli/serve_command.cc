@@ -1,16 +1,10 @@
 // puna serve: the server, until somebody asks it to end.
-//
-// SIGINT and SIGTERM are blocked before any thread exists and waited for here, so that no handler
-// runs in the middle of anything. Then running answers may end; a second signal ends the process at
-// once.
 #include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 
@@ -20,6 +14,7 @@
 #include "base/log_file.h"
 #include "base/settings.h"
 #include "cli/commands.h"
+#include "cli/serve_until.h"
 
 namespace puna::cli {
 namespace {
@@ -93,11 +88,7 @@ Status Serve(Settings settings, const std::string& log_file) {
     // A server that cannot write its log can still serve.
     if (const Status added = AddLogFile(log_file); !added) LogWarning("{}", added.error().message);
   }
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGINT);
-  ::sigaddset(&signals, SIGTERM);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const sigset_t signals = BlockEndSignals();
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a file at its limit is an error of whoever writes it
 
@@ -114,18 +105,7 @@ Status Serve(Settings settings, const std::string& log_file) {
   }
   LogInfo("puna {} listens on {}, models in {}", api::kVersion, (*server)->url(),
           settings.models.string());
-  int signal = 0;
-  ::sigwait(&signals, &signal);
-  const std::chrono::nanoseconds drain =
-      std::clamp<std::chrono::nanoseconds>(settings.drain_timeout, {}, std::chrono::hours(1000));
-  LogInfo("{}: no new requests, running ones may take {} s more",
-          signal == SIGINT ? "interrupted" : "asked to end",
-          std::chrono::duration<double>(drain).count());
-  ::signal(SIGINT, SIG_DFL);
-  ::signal(SIGTERM, SIG_DFL);
-  ::pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
-  (*server)->Shutdown(std::chrono::steady_clock::now() + drain);
-  LogInfo("stopped");
+  ServeUntilSignal(server->get(), signals, settings.drain_timeout);
   return {};
 }
 

@@ -39,9 +39,9 @@ void Job::Fail(const Error& error) {
     generate->stream->Fail(
         late ? Error{ErrorCode::kUnavailable, "the request was not done in its time"} : error);
   } else if (auto* load = std::get_if<LoadJob>(&work)) {
-    if (auto done = std::exchange(load->done, nullptr)) done(tl::unexpected<Error>(error));
-  } else if (auto done = std::exchange(std::get<EmbedJob>(work).done, nullptr)) {
-    done(tl::unexpected<Error>(error));
+    load->reply->Fail(error);
+  } else {
+    std::get<EmbedJob>(work).reply->Fail(error);
   }
 }
 
@@ -132,12 +132,22 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
 }
 
 // Those that are gone are looked for when the list has doubled.
-void Scheduler::State::Note(const std::shared_ptr<engine::TokenStream>& stream) {
-  if (streams.size() >= streams_to_sweep) {
-    std::erase_if(streams, [](const auto& known) { return known.expired(); });
-    streams_to_sweep = std::max<size_t>(64, 2 * streams.size());
+void Scheduler::State::Note(const Job& job) {
+  if (waiters.size() >= waiters_to_sweep) {
+    std::erase_if(waiters, [](const Waiter& waiter) { return waiter.who.expired(); });
+    waiters_to_sweep = std::max<size_t>(64, 2 * waiters.size());
   }
-  streams.push_back(stream);
+  const auto note = [&]<typename Who>(const std::shared_ptr<Who>& who) {
+    waiters.push_back(
+        {who, [](void* known, const Error& error) { static_cast<Who*>(known)->Fail(error); }});
+  };
+  if (const auto* generate = std::get_if<GenerateJob>(&job.work)) {
+    note(generate->stream);
+  } else if (const auto* load = std::get_if<LoadJob>(&job.work)) {
+    note(load->reply);
+  } else {
+    note(std::get<EmbedJob>(job.work).reply);
+  }
 }
 
 // On success the job has been taken.
@@ -150,7 +160,7 @@ Status Scheduler::State::Enqueue(const ModelReference& model, Job* job,
   resident->name = model.name;
   if (model.keep_alive) resident->keep_alive = *model.keep_alive;
   resident->last_used = Clock::now();
-  if (const auto* generate = std::get_if<GenerateJob>(&job->work)) Note(generate->stream);
+  Note(*job);
   resident->inbox.push_back(std::move(*job));
   resident->wake.notify_one();
   return {};
@@ -176,13 +186,15 @@ std::shared_ptr<engine::TokenStream> Scheduler::Generate(const ModelReference& m
 
 void Scheduler::Load(const ModelReference& model,
                      std::function<void(Result<std::chrono::nanoseconds>)> done) {
-  Job job{Clock::now(), LoadJob{model.adapters, std::move(done)}};
+  auto reply = std::make_shared<Reply<std::chrono::nanoseconds>>(std::move(done));
+  Job job{Clock::now(), LoadJob{model.adapters, std::move(reply)}};
   if (Status status = state_->Enqueue(model, &job, state_); !status) job.Fail(status.error());
 }
 
 void Scheduler::Embed(const ModelReference& model, std::vector<std::vector<engine::TokenId>> inputs,
                       std::function<void(Result<Embeddings>)> done) {
-  Job job{Clock::now(), EmbedJob{std::move(inputs), model.adapters, std::move(done)}};
+  auto reply = std::make_shared<Reply<Embeddings>>(std::move(done));
+  Job job{Clock::now(), EmbedJob{std::move(inputs), model.adapters, std::move(reply)}};
   if (Status status = state_->Enqueue(model, &job, state_); !status) job.Fail(status.error());
 }
 
@@ -253,16 +265,16 @@ void Scheduler::State::Retire() {
 }
 
 void Scheduler::Abort() {
-  std::vector<std::weak_ptr<engine::TokenStream>> streams;
+  std::vector<Waiter> waiters;
   {
     std::lock_guard lock(state_->mutex);
     state_->aborting = true;
     state_->Retire();
     state_->changed.notify_all();
-    streams.swap(state_->streams);
+    waiters.swap(state_->waiters);
   }
-  for (const auto& weak : streams) {
-    if (const auto stream = weak.lock()) stream->Fail(kShuttingDown);
+  for (const Waiter& waiter : waiters) {
+    if (const auto who = waiter.who.lock()) waiter.fail(who.get(), kShuttingDown);
   }
 }
 

@@ -100,8 +100,8 @@ class Scheduler {
   std::shared_ptr<engine::TokenStream> Generate(const ModelReference& model,
                                                 engine::GenerateRequest request);
 
-  // Loads (or keeps) the model; `done` is called once, from a worker thread, with the time that
-  // loading took.
+  // Loads (or keeps) the model; `done` is called once, from a worker thread or the one that calls
+  // Abort, with the time that loading took.
   void Load(const ModelReference& model,
             std::function<void(Result<std::chrono::nanoseconds>)> done);
 
@@ -123,12 +123,12 @@ class Scheduler {
   };
   Health health() const;
 
-  // Refuses new requests and fails those that generate at once, even while a pass is under way:
-  // their streams end with kUnavailable. Shutdown does it at its deadline.
+  // Refuses new requests and fails all others with kUnavailable at once, even while a pass is under
+  // way. Shutdown does it at its deadline.
   void Abort();
 
   // Refuses new requests (kUnavailable), finishes the running ones, at most until `deadline`, then
-  // fails the rest and unloads everything. Idempotent.
+  // fails the rest and unloads everything, for which it waits for the passes at hand. Idempotent.
   void Shutdown(std::chrono::steady_clock::time_point deadline);
 
  private:

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -37,18 +38,36 @@ TimePoint ExpiryAfter(TimePoint now, std::chrono::nanoseconds keep_alive) {
                  : now + std::chrono::duration_cast<typename TimePoint::duration>(keep_alive);
 }
 
+// The callback of a request, called at most once, by the worker or by Abort. Thread safe.
+template <typename T>
+class Reply {
+ public:
+  explicit Reply(std::function<void(Result<T>)> done) : done_(std::move(done)) {}
+  void Give(Result<T> result) {
+    std::unique_lock lock(mutex_);
+    const auto done = std::exchange(done_, nullptr);
+    lock.unlock();
+    if (done) done(std::move(result));
+  }
+  void Fail(const Error& error) { Give(tl::unexpected<Error>(error)); }
+
+ private:
+  std::mutex mutex_;
+  std::function<void(Result<T>)> done_;
+};
+
 struct GenerateJob {
   engine::GenerateRequest request;
   std::shared_ptr<engine::TokenStream> stream;
 };
 struct LoadJob {
   std::vector<engine::AdapterReference> adapters;
-  std::function<void(Result<std::chrono::nanoseconds>)> done;
+  std::shared_ptr<Reply<std::chrono::nanoseconds>> reply;
 };
 struct EmbedJob {
   std::vector<std::vector<engine::TokenId>> inputs;
   std::vector<engine::AdapterReference> adapters;
-  std::function<void(Result<Scheduler::Embeddings>)> done;
+  std::shared_ptr<Reply<Scheduler::Embeddings>> reply;
 };
 
 struct Job {
@@ -124,6 +143,12 @@ struct Resident {
   }
 };
 
+// Whoever waits for an accepted request: its stream or its Reply.
+struct Waiter {
+  std::weak_ptr<void> who;
+  void (*fail)(void* who, const Error& error);
+};
+
 struct Scheduler::State {
   SchedulerOptions options;
   std::unique_ptr<backend::Backend> backend;
@@ -132,8 +157,8 @@ struct Scheduler::State {
   std::condition_variable changed;  // a resident left or is loaded, a turn ended, or `aborting`
   std::vector<std::shared_ptr<Resident>> residents;
   std::optional<size_t> devices;  // of the backend, which opens them when a model is first placed
-  std::vector<std::weak_ptr<engine::TokenStream>> streams;  // accepted, and not known to be gone
-  size_t streams_to_sweep = 0;
+  std::vector<Waiter> waiters;    // those that are not known to be gone
+  size_t waiters_to_sweep = 0;
   std::vector<std::thread> finished;             // threads that have nothing more to do than end
   uint64_t next_ticket = 0, serving_ticket = 0;  // models are placed one at a time, in order
   bool shutting_down = false;                    // no new requests
@@ -145,7 +170,7 @@ struct Scheduler::State {
   bool IsPlacedAs(const Resident& resident, const ModelReference& model) const;
   Result<Resident*> FindOrStart(const ModelReference& model, const std::shared_ptr<State>& self);
   Status Enqueue(const ModelReference& model, Job* job, const std::shared_ptr<State>& self);
-  void Note(const std::shared_ptr<engine::TokenStream>& stream);
+  void Note(const Job& job);
   void Retire();
 
   // worker.cc: the body of a worker thread.

@@ -674,6 +674,11 @@ TEST_F(SchedulerTest, ShutdownFailsWhatIsNotDoneInTime) {
   meddling_->Set(&Meddling::hold_loads, true);
   const auto loading = scheduler_->Generate(models_[1], Request(5));
   const auto queued = scheduler_->Generate(models_[2], Request(5));
+  std::promise<Result<nanoseconds>> loaded;
+  std::promise<Result<Scheduler::Embeddings>> embedded;
+  scheduler_->Load(models_[0], [&](auto result) { loaded.set_value(std::move(result)); });
+  scheduler_->Embed(models_[0], {{1, 2, 3}},
+                    [&](auto result) { embedded.set_value(std::move(result)); });
   auto done = std::async(std::launch::async, [&] {
     scheduler_->Shutdown(std::chrono::steady_clock::now() + milliseconds(30));
   });
@@ -685,6 +690,8 @@ TEST_F(SchedulerTest, ShutdownFailsWhatIsNotDoneInTime) {
     ASSERT_TRUE(outcome.error);
     EXPECT_EQ(outcome.error->code, ErrorCode::kUnavailable) << outcome.error->message;
   }
+  EXPECT_EQ(loaded.get_future().get().error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(embedded.get_future().get().error().code, ErrorCode::kUnavailable);
   meddling_->Set(&Meddling::hold_runs, false);
   done.get();
   for (const auto& stream : {running, loading, queued}) EXPECT_TRUE(stream->Take().empty());

@@ -37,21 +37,19 @@ void Process(Job* job, Clock::time_point ready_at, engine::Engine* engine) {
     generate->request.load = load;
     engine->Submit(std::move(generate->request), std::move(generate->stream));
   } else if (auto* load_job = std::get_if<LoadJob>(&job->work)) {
-    Status ready = engine->PrepareAdapters(load_job->adapters);
-    auto done = std::exchange(load_job->done, nullptr);
-    if (!ready) {
-      done(tl::unexpected<Error>(std::move(ready).error()));
+    if (const Status ready = engine->PrepareAdapters(load_job->adapters); !ready) {
+      load_job->reply->Fail(ready.error());
     } else {
-      done(load);
+      load_job->reply->Give(load);
     }
   } else {
     auto& embed = std::get<EmbedJob>(job->work);
     auto vectors = engine->Embed(embed.inputs, embed.adapters);
-    auto done = std::exchange(embed.done, nullptr);
     if (!vectors) {
-      done(tl::unexpected<Error>(std::move(vectors).error()));
+      embed.reply->Fail(vectors.error());
     } else {
-      done(Scheduler::Embeddings{*std::move(vectors), load, Clock::now() - job->submitted});
+      embed.reply->Give(
+          Scheduler::Embeddings{*std::move(vectors), load, Clock::now() - job->submitted});
     }
   }
 }

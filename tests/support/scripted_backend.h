@@ -5,6 +5,7 @@
 #define TESTS_SUPPORT_SCRIPTED_BACKEND_H_
 
 #include <algorithm>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -27,6 +28,27 @@ class Script {
     fails_ = fails;
     next_ = 0;
   }
+  // From now on passes do not end until Release.
+  void Hold() {
+    const std::lock_guard lock(mutex_);
+    hold_ = true;
+  }
+  void Release() {
+    const std::lock_guard lock(mutex_);
+    hold_ = false;
+    changed_.notify_all();
+  }
+  void WaitForHeldPass() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return held_passes_ > 0; });
+  }
+  void Pass() {
+    std::unique_lock lock(mutex_);
+    ++held_passes_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return !hold_; });
+    --held_passes_;
+  }
   int32_t Next() {
     const std::lock_guard lock(mutex_);
     if (next_ >= tokens_.size() && fails_) throw std::runtime_error("the script ends here");
@@ -36,6 +58,9 @@ class Script {
 
  private:
   std::mutex mutex_;
+  std::condition_variable changed_;
+  bool hold_ = false;
+  int held_passes_ = 0;
   std::vector<int32_t> tokens_ = {0};
   size_t next_ = 0;
   bool fails_ = false;
@@ -46,6 +71,7 @@ class ScriptedProgram : public backend::Program {
   ScriptedProgram(std::shared_ptr<Script> script, int64_t vocabulary)
       : script_(std::move(script)), vocabulary_(vocabulary) {}
   Status Run(const backend::Batch& batch, std::span<float> out) override {
+    script_->Pass();
     std::fill(out.begin(), out.end(), 0.0f);
     for (size_t row = 0; row < batch.output_rows.size(); ++row) {
       out[row * static_cast<size_t>(vocabulary_) + static_cast<size_t>(script_->Next())] = 100;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -28,6 +29,7 @@ class ScriptedServer : public ::testing::Test {
     config.settings.models = folder_.path() / "models";
     config.settings.speculate = false;  // a guess would be checked against the script's next line
     config.private_port = true;
+    config.last_pass = last_pass_;
     config.make_backend = [script = script_] { return std::make_unique<ScriptedBackend>(script); };
     auto server = api::ApiServer::Start(config);
     ASSERT_TRUE(server) << server.error().message;
@@ -72,6 +74,7 @@ class ScriptedServer : public ::testing::Test {
     script_->Play(std::move(ids), fails);
   }
 
+  std::chrono::milliseconds last_pass_{10'000};
   TemporaryDirectory folder_;
   std::shared_ptr<Script> script_ = std::make_shared<Script>();
   std::shared_ptr<const gguf::File> mini_;
