@@ -167,6 +167,8 @@ class Engine {
   // nobody else holds any more counts as cancelled. Same request, same seed: same tokens, whatever
   // else runs (as far as the backend computes a row alike in every batch).
   void Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream);
+  // Lets in who waits and has room, as Step does first: then usage() says who really waits.
+  void Admit();
   // One round for everybody. Returns false if there was nothing to do, or if there is a failure().
   // If an exception of a library passes through, the engine can only FailAll and die.
   bool Step();

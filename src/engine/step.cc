@@ -53,12 +53,16 @@ double SecondsBetween(Sequence::Clock::time_point from, Sequence::Clock::time_po
 
 }  // namespace
 
+void Engine::Admit() {
+  state_->DropUnwanted();
+  state_->Admit();
+}
+
 bool Engine::Step() {
   State& s = *state_;
   if (idle() || !s.failure) return false;
   const double round_begin = s.parts.clock();
-  s.DropUnwanted();
-  s.Admit();
+  Admit();
   s.failure = s.Encode();
   if (!s.failure) return s.Recover();
   s.PlanBatch();

@@ -112,7 +112,8 @@ struct Resident {
 
   std::thread thread;
   std::deque<Job>
-      current;  // only the worker: what it took from the inbox and has not handed on yet
+      current;             // only the worker: what it took from the inbox and has not handed on yet
+  bool took_jobs = false;  // only the worker: this round began with new requests
   Clock::time_point ready_at;  // only the worker
 
   int64_t waiting() const { return static_cast<int64_t>(inbox.size()) + usage.waiting; }
@@ -177,6 +178,7 @@ struct Scheduler::State {
   static void Work(std::shared_ptr<State> state, std::shared_ptr<Resident> resident);
   Status Serve(Resident* resident, engine::Engine* engine);
   bool TakeJobs(Resident* resident, engine::Engine* engine);
+  void CountWaiting(Resident* resident, engine::Engine* engine);
   void Leave(const std::shared_ptr<Resident>& resident);
   // What the engine has in memory and is doing, for everybody else. The mutex is held.
   static void Publish(const engine::Engine& engine, Resident* resident);

@@ -461,7 +461,7 @@ TEST_F(SchedulerTest, TheQueueIsLimited) {
   EXPECT_EQ(Run(0, Request(4)).tokens.size(), 4u);
 }
 
-TEST_F(SchedulerTest, WhatAPassHasJustTakenStillWaits) {
+TEST_F(SchedulerTest, WhatAPassHasJustTakenWaitsUnlessItRuns) {
   options_.max_queue = 3;
   options_.num_parallel = 1;
   Start();
@@ -471,6 +471,8 @@ TEST_F(SchedulerTest, WhatAPassHasJustTakenStillWaits) {
   for (int i = 0; i < 3; ++i) streams.push_back(scheduler_->Generate(models_[0], Request(4)));
   meddling_->Set(&Meddling::hold_loads, false);
   ASSERT_TRUE(Soon([&] { return meddling_->runs > 0; }));
+  // One runs and two wait.
+  streams.push_back(scheduler_->Generate(models_[0], Request(4)));
   const auto refused = scheduler_->Generate(models_[0], Request(4));
   meddling_->Set(&Meddling::hold_runs, false);
   const Outcome outcome = WaitFor(refused.get());

@@ -104,6 +104,7 @@ Status Scheduler::State::Serve(Resident* resident, engine::Engine* engine) {
     for (; !resident->current.empty(); resident->current.pop_front()) {
       Process(&resident->current.front(), resident->ready_at, engine);
     }
+    CountWaiting(resident, engine);
     engine->Step();
     PUNA_RETURN_IF_ERROR(engine->failure());
     std::lock_guard lock(mutex);
@@ -122,6 +123,15 @@ void Scheduler::State::Publish(const engine::Engine& engine, Resident* resident)
   resident->slot_bytes = memory.state_slot;
   resident->on_device = memory.on_device;
   resident->usage = engine.usage();
+}
+
+// Who has been let in does not wait any more, and that before anybody can have an answer: a client
+// that reads its first token and asks again finds the queue as it is.
+void Scheduler::State::CountWaiting(Resident* resident, engine::Engine* engine) {
+  if (!resident->took_jobs) return;
+  engine->Admit();
+  const std::lock_guard lock(mutex);
+  resident->usage = engine->usage();
 }
 
 // Publishes how things are and takes what has arrived; sleeps while there is nothing. False if the
@@ -164,8 +174,9 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
   resident->busy = true;
   resident->pass_began = Clock::now();
   resident->current.swap(resident->inbox);
-  // They wait until the next Publish says otherwise; else the queue would seem empty meanwhile.
+  // They wait until CountWaiting says otherwise; else the queue would seem empty meanwhile.
   resident->usage.waiting += static_cast<int64_t>(resident->current.size());
+  resident->took_jobs = !resident->current.empty();
   return true;
 }
 
