@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <thread>
 
 #include "base/log.h"
@@ -39,6 +40,7 @@ class StuckServer : public testing::ScriptedServer {
     script_->Hold();
     std::thread client([this] { Post("/api/generate", {{"model", "mini"}, {"prompt", "Hello"}}); });
     script_->WaitForHeldPass();
+    std::filesystem::remove_all(folder_.path());  // nobody does it after such an end
     ::kill(::getpid(), SIGTERM);
     ServeUntilSignal(server_.get(), signals_, std::chrono::milliseconds(1));
     client.join();
