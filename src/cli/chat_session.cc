@@ -13,6 +13,12 @@ namespace {
 
 constexpr std::string_view kQuotes = "\"\"\"";
 
+AnswerStyle AnswerStyleOf(const RunOptions& options) {
+  return {.terminal = true,
+          .width = options.word_wrap ? TerminalWidth() : 0,
+          .hide_thinking = options.hide_thinking};
+}
+
 }  // namespace
 
 bool QuotedBlock::Begins(std::string_view text) { return text.starts_with(kQuotes); }
@@ -84,7 +90,10 @@ void ChatSession::PrintEarlierMessages() const {
     const std::string role = JsonString(message, "role");
     const std::string content = JsonString(message, "content");
     if (role == "user") std::printf(">>> %s\n", content.c_str());
-    if (role == "assistant") std::printf("%s\n\n", content.c_str());
+    if (role != "assistant") continue;
+    AnswerView view(AnswerStyleOf(options_));
+    view.Content(content);
+    view.Finish();
   }
 }
 
@@ -124,9 +133,7 @@ Status ChatSession::Ask(const std::string& prompt) {
   Json request = RequestOf(options_);
   request["messages"] = messages_;  // the server puts the model's own before them
 
-  AnswerView view({.terminal = true,
-                   .width = options_.word_wrap ? TerminalWidth() : 0,
-                   .hide_thinking = options_.hide_thinking});
+  AnswerView view(AnswerStyleOf(options_));
   Spinner spinner("");
   Json last;
   Status done = client_.PostStream(

@@ -359,6 +359,14 @@ TEST_F(RegistryTest, PullsPlainBlobs) {
   EXPECT_EQ(*store_->ReadManifestText(Name(peer)), peer.manifest());
 }
 
+TEST_F(RegistryTest, ARegistryWithoutTlsIsToldWithWhatToDo) {
+  FakeRegistry peer({});
+  peer.AddModel({"weights"});
+  const Status pulled = registry_->Pull(Name(peer), /*insecure=*/false, nullptr);
+  ASSERT_FALSE(pulled);
+  EXPECT_THAT(pulled.error().message, HasSubstr("--insecure, permits plain http"));
+}
+
 TEST_F(RegistryTest, FollowsTokenAndRedirect) {
   FakeRegistry peer({.wants_token = true, .redirects = true});
   peer.AddModel({weights_});

@@ -72,6 +72,13 @@ std::optional<int64_t> WholeSize(std::string_view content_range) {
   return ParseSize(content_range.substr(slash + 1));
 }
 
+// What OpenSSL says of a server that answers without TLS tells nobody what to do.
+Error ExplainPlainHttp(Error error) {
+  if (error.message.find("wrong version number") != std::string::npos)
+    error.message += " (the server does not speak https; insecure, --insecure, permits plain http)";
+  return error;
+}
+
 }  // namespace
 
 tl::unexpected<Error> StatusError(const std::string& what, const http::ClientResponse& response) {
@@ -114,7 +121,9 @@ Result<http::ClientResponse> Session::Send(http::ClientRequest request) {
       return head.status != 401 && request.on_head(head);
     };
   }
-  PUNA_ASSIGN_OR_RETURN(http::ClientResponse response, http::Fetch(first));
+  auto answer = http::Fetch(first);
+  if (!answer) return tl::unexpected(ExplainPlainHttp(std::move(answer).error()));
+  http::ClientResponse response = *std::move(answer);
   if (response.status != 401) return response;
   PUNA_RETURN_IF_ERROR(Authorize(std::string(response.Header("www-authenticate"))));
   PUNA_ASSIGN_OR_RETURN(response, http::Fetch(with_token()));

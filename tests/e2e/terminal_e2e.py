@@ -22,6 +22,7 @@ LONG = ("A line of words, " * 12 + "\n\n" + "これは空白のない長い文�
         + "\n\nuntilaverylongwordcomesthatisbroken" + "x" * 100 + " and goes on\n")
 CODE = "def f(a_name_that_is_long, another_name_that_is_long, third_name_that_is_long):\n    return  1,   2\n"
 ANSWERS = {"wrap": LONG, "code": "Look:\n\n```python\n" + CODE + "```\n\nThat was " + "it and more " * 8}
+EARLIER = [{"role": "user", "content": "what?"}, {"role": "assistant", "content": "A line of words, " * 12}]
 MODEL = {"details": {"family": "llama", "parameter_size": "1B", "quantization_level": "Q8_0", "parent_model": ""},
          "model_info": {"general.architecture": "llama", "llama.context_length": 4096}, "capabilities": ["completion", "thinking"],
          "license": "Free\nas air", "modelfile": "FROM stand-in", "parameters": "top_k 7", "system": "Be brief.",
@@ -55,7 +56,8 @@ class StandIn:
                     stand_in.changed.notify_all()
                 if self.path == "/api/show":
                     missing = body["model"] == "nobody"
-                    return self.reply(json.dumps({"error": "model 'nobody' not found"} if missing else MODEL).encode(),
+                    model = {**MODEL, "messages": EARLIER} if body["model"] == "talker" else MODEL
+                    return self.reply(json.dumps({"error": "model 'nobody' not found"} if missing else model).encode(),
                                       404 if missing else 200)
                 if self.path != "/api/chat" or not body.get("messages"):
                     return self.reply(b'{"done": true, "status": "success"}\n')
@@ -271,6 +273,10 @@ def long_answers(session):
     check(len(first) == 4 and all(len(line) > COLUMNS - 9 for line in first[:-1]), "lines are filled:", first)
     wide = lines[lines.index("") + 1]
     check(width_of(wide) in (COLUMNS - 1, COLUMNS), "wide characters count twice:", wide, width_of(wide))
+    chat.type("/load talker\r")
+    chat.read_until(r">>> what\?\r\n")
+    earlier = chat.read_until(r">>> ").split("\r\n")[:4]
+    check(all(re.fullmatch(r"(A|line|of|words,)( (A|line|of|words,))* ?", line) for line in earlier), "also of the model:", earlier)
     chat.type("/set nowordwrap\r")
     chat.read_until(r"Set 'nowordwrap' mode")
     chat.read_until(r">>> ")
