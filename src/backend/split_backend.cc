@@ -319,20 +319,21 @@ class SplitBackend final : public Backend {
                                            const CompileOptions& options) override {
     PUNA_RETURN_IF_ERROR(CheckDevice(options.share));
     const Divider divider(std::move(plan));
-    int64_t most = MostLayers(options.share, divider);
+    CompileOptions smaller = options;
+    const int64_t most = MostLayers(options.share, divider);
     while (most > 0) {
-      const std::vector<Part> parts = Choose(divider, options, most);
+      const std::vector<Part> parts = Choose(divider, smaller, most);
       if (parts.empty()) break;
       PUNA_RETURN_IF_ERROR(CheckSystem(parts, options));
       bool device_failed = false;
       auto program = CompileParts(parts, options, &device_failed);
       if (program || !device_failed || program.error().code == ErrorCode::kCancelled)
         return program;
-      const int64_t tried = DeviceLayers(parts);
-      LogWarning("{} of {} layers cannot be computed on a device: {}", tried, divider.layers(),
-                 program.error().message);
+      LogWarning("{} of {} layers cannot be computed on a device: {}", DeviceLayers(parts),
+                 divider.layers(), program.error().message);
       if (program.error().code != ErrorCode::kResourceExhausted) break;  // it is of no use at all
-      most = tried - std::max<int64_t>(1, tried / 8);
+      const int64_t tried = DeviceBytes(parts, options);
+      smaller.share.promised_bytes = PromiseAllBut(tried - tried / 8, *this, smaller.share);
     }
     PUNA_RETURN_IF_ERROR(CheckSystem({{kCpu, divider.layers(), divider.plan()}}, options));
     return cpu_->Compile(divider.plan(), options);
@@ -407,6 +408,14 @@ class SplitBackend final : public Backend {
     int64_t layers = 0;
     for (const Part& part : parts) layers += part.device != kCpu ? part.layers : 0;
     return layers;
+  }
+  int64_t DeviceBytes(const std::vector<Part>& parts, const CompileOptions& options) const {
+    int64_t bytes = 0;
+    for (const Part& part : parts) {
+      if (part.device != kCpu)
+        bytes += BytesOf(OwnerOf(part).Predict(*part.plan, options), options);
+    }
+    return bytes;
   }
   Backend& OwnerOf(const Part& part) const {
     return part.device == kCpu ? *cpu_ : *devices_[static_cast<size_t>(part.device)];
@@ -583,6 +592,15 @@ class SplitBackend final : public Backend {
 };
 
 }  // namespace
+
+int64_t PromiseAllBut(int64_t bytes, const Backend& backend, const DeviceShare& share) {
+  const std::vector<DeviceMemory> devices = backend.devices();
+  int64_t free = 0;
+  for (size_t d = 0; d < devices.size(); ++d) {
+    if (share.device < 0 || std::cmp_equal(share.device, d)) free += devices[d].available_bytes;
+  }
+  return std::max(share.promised_bytes, free - bytes);
+}
 
 std::unique_ptr<Backend> CreateSplitBackend(std::vector<std::unique_ptr<Backend>> devices,
                                             std::unique_ptr<Backend> cpu) {

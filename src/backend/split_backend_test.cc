@@ -241,7 +241,7 @@ TEST(SplitBackend, ExpertsLeaveTheDeviceBeforeLayersDo) {
 }
 
 TEST(SplitBackend, GoesOnWithLessWhereADeviceFails) {
-  const auto plan = Decoder(FourLayers());
+  const auto plan = Decoder(FourDenseLayers());
   const auto with = [](std::unique_ptr<Backend> device) {
     std::vector<std::unique_ptr<Backend>> devices;
     devices.push_back(std::move(device));
@@ -253,6 +253,23 @@ TEST(SplitBackend, GoesOnWithLessWhereADeviceFails) {
   EXPECT_EQ(LayersOnDevice(with(std::make_unique<SmallDevice>(kPlenty, weights)).get(), plan), 2);
   EXPECT_EQ(LayersOnDevice(with(std::make_unique<SmallDevice>(kPlenty, 0)).get(), plan), 0);
   EXPECT_EQ(LayersOnDevice(with(std::make_unique<SmallDevice>(kPlenty, -1)).get(), plan), 0);
+
+  // In the order that it does where less is free: experts before layers.
+  const auto mixture = Decoder(FourLayers());
+  const PlanCut lookups = *FindCuts(*mixture)[4];
+  const Plan apart = TakeExpertsApart(SplitPlan(*mixture, {&lookups, 1})[1], 2).plan;
+  const int64_t without = MakeBackend("reference")->Predict(apart, Options()).weights;
+  const auto split = with(std::make_unique<SmallDevice>(kPlenty, without));
+  const auto program = *split->Compile(mixture, Options());
+  EXPECT_EQ(program->memory_use().on_device.layers, 4);
+  EXPECT_THAT(program->Describe(), HasSubstr("(experts of "));
+  // Less for one who asks for less, as an engine does whose device was full while it ran.
+  CompileOptions less = Options();
+  less.share.promised_bytes = PromiseAllBut(BytesOf(apart), *split, less.share);
+  EXPECT_EQ(less.share.promised_bytes, kPlenty - BytesOf(apart));
+  const auto plenty = with(std::make_unique<SmallDevice>(kPlenty));
+  EXPECT_THAT((*plenty->Compile(mixture, less))->Describe(),
+              HasSubstr("4 on reference (experts of 2 on the CPU)"));
 }
 
 TEST(SplitBackend, ProgressIsOfThePartsTogether) {

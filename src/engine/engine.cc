@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/split_backend.h"
 #include "base/check.h"
 #include "engine/engine_state.h"
 #include "model/model.h"
@@ -151,8 +152,12 @@ Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> f
   if (parts.program->Settle(0)) parts.unsettled = file;
   parts.file = file;
   parts.recompile = [file, backend, plan = draft.plan,
-                     compile = draft.compile](int64_t layers) mutable {
-    compile.share.layers = layers;
+                     compile = draft.compile](std::optional<int64_t> device_bytes) mutable {
+    if (device_bytes == 0) {
+      compile.share.layers = 0;
+    } else if (device_bytes) {
+      compile.share.promised_bytes = backend::PromiseAllBut(*device_bytes, *backend, compile.share);
+    }
     return CompileOf(*file, backend, plan, compile, nullptr);
   };
   parts.vocabulary = draft.plan->vocabulary;

@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,9 +31,10 @@ struct Engine::Parts {
   std::shared_ptr<const gguf::File> unsettled;  // whose weights the program still has to settle
   std::shared_ptr<const gguf::File> file;       // of the weights; may be null
   std::unique_ptr<backend::Program> program;
-  // The program once more, with so many layers on devices at most; null: a program that fails is
-  // the end of the engine.
-  std::function<Result<std::unique_ptr<backend::Program>>(int64_t layers)> recompile;
+  // The program once more, with so many bytes on devices at most, or as before; null: a program
+  // that fails is the end of the engine.
+  std::function<Result<std::unique_ptr<backend::Program>>(std::optional<int64_t> device_bytes)>
+      recompile;
   std::shared_ptr<const backend::Plan> plan;  // of the program, for adapters; null: it takes none
   int64_t vocabulary = 0;
   int64_t output_width =

@@ -23,15 +23,16 @@ void Engine::State::StartAgain(std::unique_ptr<Sequence> sequence) {
   waiting.push_front(std::move(sequence));
 }
 
-// Too little memory: the program is compiled again with fewer layers on devices, and everybody goes
-// on. A lost device: who was in the pass fails, and the others go on with what the backend can
-// open; without devices, if it has not done a single pass. False if there is no program any more.
+// Too little memory: the program is compiled again with a quarter less of it on devices, which
+// leaves them in the order that it does when a model is loaded, and everybody goes on. A lost
+// device: who was in the pass fails, and the others go on with what the backend can open; without
+// devices, if it has not done a single pass. False if there is no program any more.
 bool Engine::State::Recover() {
-  const int64_t layers = parts.program->memory_use().on_device.layers;
-  if (!parts.recompile || layers == 0) return false;
+  const backend::MemoryUse::OnDevice taken = parts.program->memory_use().on_device;
+  if (!parts.recompile || taken.layers == 0) return false;
   const Error error = failure.error();
   const bool full = error.code == ErrorCode::kResourceExhausted;
-  LogWarning("{} of the layers were on a device: {}", layers, error.message);
+  LogWarning("{} of the layers were on a device: {}", taken.layers, error.message);
   for (; !running.empty(); running.pop_back()) {
     if (full) {
       running.back()->DropDraft();
@@ -45,8 +46,12 @@ bool Engine::State::Recover() {
   disk.reset();
   parts.unsettled = nullptr;
   parts.program.reset();
-  const int64_t fewer = layers - std::max<int64_t>(1, layers / 4);
-  auto program = parts.recompile(full ? fewer : proved ? layers : 0);
+  const int64_t bytes = taken.fixed() +
+                        taken.kv_page * (parts.options.kv_tokens / backend::kPageTokens) +
+                        taken.state_slot * parts.options.state_slots;
+  auto program = full     ? parts.recompile(bytes - bytes / 4)
+                 : proved ? parts.recompile(std::nullopt)
+                          : parts.recompile(0);
   if (!program) {
     failure = tl::unexpected<Error>(std::move(program).error());
     return false;

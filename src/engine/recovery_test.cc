@@ -13,6 +13,7 @@ namespace puna::engine {
 namespace {
 
 constexpr int64_t kVocabulary = 50;
+constexpr int64_t kLayers = 8, kLayerBytes = 100;
 
 // A program with layers on a device; its passes succeed until `fails` says otherwise.
 class OnDevice final : public testing::HistoryProgram {
@@ -29,6 +30,7 @@ class OnDevice final : public testing::HistoryProgram {
   backend::MemoryUse memory_use() const override {
     backend::MemoryUse use = HistoryProgram::memory_use();
     use.on_device.layers = layers_;
+    use.on_device.weights = layers_ * kLayerBytes;
     return use;
   }
 
@@ -48,13 +50,14 @@ class RecoveryTest : public ::testing::TestWithParam<bool> {
     const int64_t pages = parts.options.kv_tokens / backend::kPageTokens;
     const int64_t rows = parts.options.max_batch_tokens;
     const int64_t slots = parts.states ? parts.options.state_slots : 0;
-    parts.recompile = [this, pages, rows,
-                       slots](int64_t layers) -> Result<std::unique_ptr<backend::Program>> {
-      compiled_.push_back(layers);
+    parts.recompile =
+        [this, pages, rows,
+         slots](std::optional<int64_t> bytes) -> Result<std::unique_ptr<backend::Program>> {
+      compiled_.push_back(bytes ? *bytes / kLayerBytes : kLayers);
       if (compile_error_) return tl::unexpected<Error>(*compile_error_);
-      return std::make_unique<OnDevice>(pages, rows, slots, layers, fails_);
+      return std::make_unique<OnDevice>(pages, rows, slots, compiled_.back(), fails_);
     };
-    parts.program = std::make_unique<OnDevice>(pages, rows, slots, 8, fails_);
+    parts.program = std::make_unique<OnDevice>(pages, rows, slots, kLayers, fails_);
     parts.vocabulary = parts.output_width = kVocabulary;
     engine_ = Engine::FromParts(std::move(parts));
   }
@@ -90,7 +93,7 @@ TEST_P(RecoveryTest, AFullDeviceLowersItsShareAndNobodySeesIt) {
   const std::vector<Outcome> outcomes = RunAll(engine_.get(), Requests());
   for (size_t i = 0; i < expected.size(); ++i)
     EXPECT_TRUE(SameOutput(outcomes[i], expected[i])) << i;
-  EXPECT_EQ(compiled_, (std::vector<int64_t>{6, 5, 4, 3, 2, 1, 0}));
+  EXPECT_EQ(compiled_, (std::vector<int64_t>{6, 4, 3, 2, 1, 0}));
   EXPECT_TRUE(engine_->failure().has_value());
 }
 
