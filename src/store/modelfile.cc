@@ -235,7 +235,10 @@ Status SetParameter(const std::string& name, const std::string& value, Json* par
       return {};
     }
     case OptionType::kNumber: {
-      PUNA_ASSIGN_OR_RETURN((*parameters)[name], ParseNumber(name, value));
+      PUNA_ASSIGN_OR_RETURN(const double number, ParseNumber(name, value));
+      // Shown and stored as Ollama does: 1, not 1.0.
+      const bool whole = number == std::trunc(number) && std::abs(number) < 1e15;
+      (*parameters)[name] = whole ? Json(static_cast<int64_t>(number)) : Json(number);
       return {};
     }
     case OptionType::kBool: {

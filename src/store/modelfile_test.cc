@@ -14,6 +14,7 @@ TEST(Modelfile, ReadsEveryCommand) {
 FROM ./model.gguf
 from mmproj.gguf
 PARAMETER temperature 0.7
+PARAMETER top_p 1.0
 parameter num_ctx 4096
 PARAMETER stop "<|end|>"
 PARAMETER stop two words
@@ -30,7 +31,8 @@ ADAPTER ./lora.gguf
 )");
   ASSERT_TRUE(file) << file.error().message;
   EXPECT_THAT(file->from, ElementsAre("./model.gguf", "mmproj.gguf"));
-  EXPECT_EQ(0.7, file->parameters["temperature"]);
+  EXPECT_EQ("0.7", DumpJson(file->parameters["temperature"]));
+  EXPECT_EQ("1", DumpJson(file->parameters["top_p"]));
   EXPECT_EQ(4096, file->parameters["num_ctx"]);
   EXPECT_EQ(Json::array({"<|end|>", "two words"}), file->parameters["stop"]);
   EXPECT_EQ(false, file->parameters["use_mmap"]);
