@@ -251,6 +251,7 @@ http::Task<void> HandlePs(Call& call) {
                                                    : resident.expires_at);
       model["size_vram"] = resident.size_vram_bytes;
       model["context_length"] = resident.context_length;
+      model["weights_in_file"] = resident.weights_in_file;
       model["state"] = scheduler::ModelStateName(resident.state);
       model["requests_running"] = resident.running_requests;
       model["requests_waiting"] = resident.waiting_requests;

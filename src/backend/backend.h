@@ -122,6 +122,10 @@ struct CompileOptions {
   // Return before the weights are in place: passes can begin at once, slower at first and with the
   // same results, and Program::Settle brings the weights into place between them.
   bool settle_later = false;
+  // Weights on the CPU stay where the plan has them, in the mapping of their file: they take no
+  // memory that the system could not drop, and each product brings what it needs into place anew.
+  // Slow, with the same results; for models that are larger than memory.
+  bool weights_in_file = false;
   // Called by Run, for plans with DetourOps.
   Detour detour;
   // Takes the memory of activations of this program of the same backend, where that is enough:

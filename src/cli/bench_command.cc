@@ -32,7 +32,7 @@ struct BenchOptions {
   int threads = 0;
   int64_t repetitions = 5;
   std::string kv_type = "f16", backend = "cpu", isa;
-  bool json = false, machine = false, warm_up = true;
+  bool json = false, machine = false, warm_up = true, weights_in_file = false;
   std::vector<std::string> replay;  // files of a prompt's and an output's token ids
 };
 
@@ -255,6 +255,7 @@ Status RunBench(const Settings& settings, const BenchOptions& options) {
   }
   runner_options.kv_tokens = TokensOfCache(tests);
   runner_options.max_batch_tokens = options.batch;
+  runner_options.weights_in_file = options.weights_in_file;
   runner_options.settle_later = !options.warm_up;  // as in the server, whose start this measures
   for (const BenchTest& test : tests)
     runner_options.max_batch_tokens = std::max(runner_options.max_batch_tokens, test.users);
@@ -318,6 +319,9 @@ void AddBench(CLI::App& app, Context& context, Action* chosen) {
   command->add_option("--backend", options->backend, "cpu, auto, reference, vulkan or vulkan:N")
       ->capture_default_str();
   command->add_option("--isa", options->isa, "Kernels of one instruction set, as PUNA_ISA");
+  command->add_flag("--weights-in-file", options->weights_in_file,
+                    "Read the weights from the file in each pass, as the server does where a model "
+                    "is larger than memory");
   command->add_flag("!--no-warm-up", options->warm_up, "Count the first repetition too");
   command->add_flag("--machine", options->machine,
                     "Measure the machine instead of a model: reading memory, products of int8");

@@ -58,8 +58,9 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                                                 .state_slots = slots,
                                                 .max_batch_tokens = max_batch_tokens,
                                                 .share = options.share,
-                                                .settle_later = options.settle_later}));
-  if (!options.settle_later) file->ReleaseMemory();
+                                                .settle_later = options.settle_later,
+                                                .weights_in_file = options.weights_in_file}));
+  if (!options.settle_later && !options.weights_in_file) file->ReleaseMemory();
   return std::unique_ptr<ModelRunner>(new ModelRunner(std::move(config), plan, std::move(backend),
                                                       std::move(program), pages, slots,
                                                       max_batch_tokens));

@@ -33,6 +33,7 @@ struct RunnerOptions {
   int64_t kv_tokens = 0;       // room for all sequences together; for an encoder as much again
   int64_t max_batch_tokens = 512;
   backend::InputObserver* observer = nullptr;  // must outlive the runner
+  bool weights_in_file = false;                // as in backend::CompileOptions
   bool settle_later = false;  // as in backend::CompileOptions, and nothing is settled
 };
 

@@ -40,7 +40,8 @@ Result<std::string> PsTable(const ApiClient& client, const std::string& prefix, 
                                                  : HumanTime(expires, now);
     const int64_t size = model.value("size", int64_t{0});
     rows.push_back({name, JsonString(model, "digest").substr(0, 12), HumanBytes(size),
-                    Processor(size, model.value("size_vram", int64_t{0})),
+                    Processor(size, model.value("size_vram", int64_t{0})) +
+                        (model.value("weights_in_file", false) ? ", from disk" : ""),
                     fmt::format("{}", model.value("context_length", int64_t{0})), until});
     if (!with_load) continue;
     rows.back().push_back(fmt::format("{}", model.value("requests_running", int64_t{0})));

@@ -77,6 +77,7 @@ Result<Blueprint> Draft(const std::shared_ptr<const gguf::File>& file,
   }
   draft.compile.kv_type = draft.options.kv_type;
   draft.compile.share = draft.options.share;
+  draft.compile.weights_in_file = draft.options.weights_in_file;
   draft.compile.kv_pages = draft.plan->cache_layers.empty() ? 0 : PagesFor(draft.options.kv_tokens);
   draft.compile.state_slots = states ? draft.options.state_slots : 0;
   draft.compile.max_batch_tokens = draft.options.max_batch_tokens;

@@ -35,7 +35,8 @@ inline constexpr int64_t kLeastStateSlots = 6;
 
 struct EngineOptions {
   backend::KvType kv_type = backend::KvType::kF16;
-  backend::DeviceShare share;  // of the layers
+  backend::DeviceShare share;    // of the layers
+  bool weights_in_file = false;  // as in backend::CompileOptions
   // Size of the page pool in tokens; 0: the context. A pool smaller than the context also limits
   // the context.
   int64_t kv_tokens = 0;

@@ -140,6 +140,40 @@ Result<Scheduler::State::Placement> Scheduler::State::PlaceInTurn(Resident* resi
   return Place(resident);
 }
 
+Result<Scheduler::State::Room> Scheduler::State::MeasureRoom(Resident* resident,
+                                                             Placement* placement) {
+  Room room;
+  PUNA_ASSIGN_OR_RETURN(room.use,
+                        engine::Engine::Predict(placement->file, *backend, placement->engine));
+  PUNA_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(*placement->file));
+  room.least_tokens = std::clamp<int64_t>(config.context_length, 1, kLeastContext);
+  room.least_slots = room.use.state_slot > 0 ? engine::kLeastStateSlots : 0;
+  room.tokenizer = tokenizer::TableBytes(*placement->file);
+  const int64_t least = room.fixed() + room.use.kv_page * PagesFor(room.least_tokens) +
+                        room.use.state_slot * room.least_slots;
+  // Without devices all of it is the system's.
+  PUNA_ASSIGN_OR_RETURN(room.available, MakeRoom(resident, least, [&] {
+                          if (devices == 0u) return least;
+                          return SystemBytes(resident, placement, room.tokenizer, room.least_tokens,
+                                             room.least_slots);
+                        }));
+  return room;
+}
+
+Result<Scheduler::State::Room> Scheduler::State::FindRoom(Resident* resident,
+                                                          Placement* placement) {
+  auto room = MeasureRoom(resident, placement);
+  if (room || room.error().code != ErrorCode::kResourceExhausted) return room;
+  placement->engine.weights_in_file = true;
+  auto in_file = MeasureRoom(resident, placement);
+  if (!in_file && in_file.error().code == ErrorCode::kResourceExhausted) return room;
+  if (in_file) {
+    LogWarning("{}: its weights stay in the file, and each pass reads them from there",
+               room.error().message);
+  }
+  return in_file;
+}
+
 Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) {
   const size_t opened = backend->devices().size();
   {
@@ -163,35 +197,21 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
   engine.prefix_cache_tokens = options.prefix_cache_tokens;
   engine.prefix_folder = options.prefix_folder;
   engine.prefix_folder_bytes = options.prefix_folder_bytes;
-  PUNA_ASSIGN_OR_RETURN(const backend::MemoryUse use,
-                        engine::Engine::Predict(placement.file, *backend, engine));
+  PUNA_ASSIGN_OR_RETURN(const Room room, FindRoom(resident, &placement));
   PUNA_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(*placement.file));
-
+  const backend::MemoryUse& use = room.use;
   const int64_t context = std::max<int64_t>(1, config.context_length);
-  const int64_t least_tokens = std::min(context, kLeastContext);
-  const int64_t least_slots = use.state_slot > 0 ? engine::kLeastStateSlots : 0;
-  const int64_t tokenizer = tokenizer::TableBytes(*placement.file);
-  const int64_t fixed = use.fixed() + tokenizer;
-  const int64_t least = fixed + use.kv_page * PagesFor(least_tokens) + use.state_slot * least_slots;
-  // Without devices all of it is the system's.
-  const auto system_bytes = [&](int64_t tokens, int64_t slots) -> int64_t {
-    engine.share.promised_bytes = PromisedDeviceBytes(resident);
-    const Result<int64_t> bytes = SystemBytes(placement, tokens, slots);
-    return tokenizer + bytes.value_or(0);
-  };
-  PUNA_ASSIGN_OR_RETURN(const int64_t available, MakeRoom(resident, least, [&] {
-                          return devices == 0u ? least : system_bytes(least_tokens, least_slots);
-                        }));
 
   int64_t pool_bytes = 0;
   if (!resident->embeddings && !config.embeddings_only) {
     const int64_t users = options.num_parallel > 0 ? options.num_parallel : kExpectedUsers;
-    double budget = kPoolShare * static_cast<double>(available - fixed);
+    double budget = kPoolShare * static_cast<double>(room.available - room.fixed());
     if (use.state_slot > 0) {
       // Half of it at most for states: beside attention layers they are the smaller part.
       const double slot_bytes = static_cast<double>(use.state_slot);
-      engine.state_slots = std::clamp(static_cast<int64_t>(budget / 2 / slot_bytes), least_slots,
-                                      std::max(least_slots, kSlotsPerUser * users));
+      engine.state_slots =
+          std::clamp(static_cast<int64_t>(budget / 2 / slot_bytes), room.least_slots,
+                     std::max(room.least_slots, kSlotsPerUser * users));
       budget -= static_cast<double>(engine.state_slots) * slot_bytes;
     }
     const int64_t shared =
@@ -202,20 +222,22 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
       if (affordable < engine.kv_tokens / backend::kPageTokens)
         engine.kv_tokens = affordable * backend::kPageTokens;
     }
-    engine.kv_tokens = std::max(TokensBesideLayers(use, engine, context), least_tokens);
+    engine.kv_tokens = std::max(TokensBesideLayers(use, engine, context), room.least_tokens);
     const std::lock_guard lock(mutex);
     // Layers that are not on devices have their part of the pool in the system's memory.
-    while (devices != 0u && engine.kv_tokens > least_tokens &&
-           system_bytes(engine.kv_tokens, engine.state_slots) > AvailableBytes(resident).system) {
+    while (devices != 0u && engine.kv_tokens > room.least_tokens &&
+           SystemBytes(resident, &placement, room.tokenizer, engine.kv_tokens, engine.state_slots) >
+               AvailableBytes(resident).system) {
       engine.kv_tokens =
-          std::max(least_tokens, PagesFor(engine.kv_tokens / 2) * backend::kPageTokens);
+          std::max(room.least_tokens, PagesFor(engine.kv_tokens / 2) * backend::kPageTokens);
     }
     pool_bytes = use.kv_page * PagesFor(engine.kv_tokens) + use.state_slot * engine.state_slots;
   }
   std::lock_guard lock(mutex);
   resident->placed = true;
-  resident->fixed_bytes = fixed;
-  resident->tokenizer_bytes = tokenizer;
+  resident->fixed_bytes = room.fixed();
+  resident->tokenizer_bytes = room.tokenizer;
+  resident->weights_in_file = engine.weights_in_file;
   resident->planned_pool_bytes = pool_bytes;
   resident->planned_device_bytes = use.on_device.fixed() +
                                    use.on_device.kv_page * PagesFor(engine.kv_tokens) +
@@ -289,17 +311,21 @@ Scheduler::State::Available Scheduler::State::AvailableBytes(const Resident* new
   return available;
 }
 
-Result<int64_t> Scheduler::State::SystemBytes(const Placement& placement, int64_t tokens,
-                                              int64_t slots) const {
-  engine::EngineOptions engine = placement.engine;
+int64_t Scheduler::State::SystemBytes(const Resident* resident, Placement* placement,
+                                      int64_t tokenizer_bytes, int64_t tokens,
+                                      int64_t slots) const {
+  placement->engine.share.promised_bytes = PromisedDeviceBytes(resident);
+  engine::EngineOptions engine = placement->engine;
   engine.kv_tokens = tokens;
   if (slots > 0) engine.state_slots = slots;
-  PUNA_ASSIGN_OR_RETURN(const backend::MemoryUse use,
-                        engine::Engine::PredictNow(placement.file, *backend, engine));
+  // What cannot be predicted cannot be compiled either, and is told then.
+  const Result<backend::MemoryUse> use =
+      engine::Engine::PredictNow(placement->file, *backend, engine);
+  if (!use) return tokenizer_bytes;
   const auto bytes = [&](const auto& part) {
     return part.fixed() + part.kv_page * PagesFor(tokens) + part.state_slot * slots;
   };
-  return bytes(use) - (DevicesAreSystems() ? 0 : bytes(use.on_device));
+  return tokenizer_bytes + bytes(*use) - (DevicesAreSystems() ? 0 : bytes(use->on_device));
 }
 
 std::shared_ptr<Resident> Scheduler::State::ChooseVictim(const Resident* newcomer) const {

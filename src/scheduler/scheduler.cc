@@ -232,6 +232,7 @@ std::vector<ResidentModel> Scheduler::List() const {
     if (resident->retiring) model.expires_at = std::chrono::system_clock::time_point::min();
     model.waiting_requests = resident->waiting();
     model.running_requests = resident->usage.running;
+    model.weights_in_file = resident->weights_in_file;
     model.pages = resident->usage.pages;
     model.pages_in_use = resident->usage.pages_in_use;
     if (resident->pass_began) model.pass = Clock::now() - *resident->pass_began;

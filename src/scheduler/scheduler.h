@@ -74,6 +74,7 @@ struct ResidentModel {
   std::filesystem::path weights;
   int64_t size_bytes = 0;  // weights, activations and pages with memory; predicted while loading
   int64_t size_vram_bytes = 0;
+  bool weights_in_file = false;  // they do not fit into memory: each pass reads them, which is slow
   // Tokens that a request gets unless it asks for another: trained, default and memory limit it.
   int64_t context_length = 0;
   std::chrono::system_clock::time_point expires_at;  // time_point::max(): never

@@ -101,6 +101,7 @@ struct Resident {
   // Published by the worker.
   int64_t fixed_bytes = 0;  // weights, activations and tokenizer; before loading as predicted
   int64_t tokenizer_bytes = 0;
+  bool weights_in_file = false;
   int64_t packed_bytes = 0;          // while loading: of the weights
   int64_t planned_pool_bytes = 0;    // while loading: of the key/value cache
   int64_t planned_device_bytes = 0;  // while loading: of all that, in the memory of devices
@@ -191,18 +192,33 @@ struct Scheduler::State {
   Result<std::unique_ptr<engine::Engine>> PlaceAndLoad(Resident* resident);
   Result<Placement> PlaceInTurn(Resident* resident);
   Result<Placement> Place(Resident* resident);
+  // What a model takes, beside what there is.
+  struct Room {
+    backend::MemoryUse use;
+    int64_t tokenizer = 0;                      // bytes
+    int64_t least_tokens = 0, least_slots = 0;  // of the pool
+    int64_t available = 0;                      // bytes, others having been evicted
+
+    int64_t fixed() const { return use.fixed() + tokenizer; }  // bytes
+  };
+  // Evicts others until the model fits with the least pool. One that does not fit even alone gets
+  // by with its weights in the file, if what is left then fits; else the error has the numbers of
+  // the whole.
+  Result<Room> FindRoom(Resident* resident, Placement* placement);
+  Result<Room> MeasureRoom(Resident* resident, Placement* placement);
   // Evicts others until `needed_bytes` are there, and of them in the system's memory what
   // `system_bytes` says (with the mutex held); returns how many bytes there are.
   Result<int64_t> MakeRoom(Resident* resident, int64_t needed_bytes,
                            const std::function<int64_t()>& system_bytes);
-  // Of a model with so many tokens of cache: what the system's memory must hold, as layers would be
-  // divided now.
-  Result<int64_t> SystemBytes(const Placement& placement, int64_t tokens, int64_t slots) const;
   // Of the tokens that the pool of a model would have, as many as keep on the devices what is to be
   // computed there, if that is enough to be of use.
   int64_t TokensBesideLayers(const backend::MemoryUse& use, const engine::EngineOptions& engine,
                              int64_t context) const;
   // The mutex is held for these.
+  // Of a model with so many tokens of cache: what the system's memory must hold, as layers would be
+  // divided now. Tells the placement what others were promised.
+  int64_t SystemBytes(const Resident* resident, Placement* placement, int64_t tokenizer_bytes,
+                      int64_t tokens, int64_t slots) const;
   int64_t DeviceBytes(const backend::DeviceShare& share) const;
   int64_t PromisedDeviceBytes(const Resident* newcomer) const;
   std::shared_ptr<Resident> ChooseVictim(const Resident* newcomer) const;

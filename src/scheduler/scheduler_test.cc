@@ -47,8 +47,12 @@ struct Meddling {
   std::atomic<bool> fail_in_run = false;
   std::atomic<bool> unsettled = false;  // there is always more to settle
   std::atomic<int> runs = 0, programs = 0, released = 0;
-  std::atomic<int64_t> weights_bytes = 0;  // what Predict claims, if not 0
+  std::atomic<int64_t> weights_bytes = 0;   // what Predict claims, if not 0
+  std::atomic<int64_t> in_file_bytes = -1;  // the same of weights in the file, if not -1
 
+  int64_t WeightsBytes(bool in_file) const {
+    return in_file && in_file_bytes >= 0 ? in_file_bytes : weights_bytes;
+  }
   void Set(bool Meddling::*flag, bool value) {
     std::lock_guard lock(mutex);
     this->*flag = value;
@@ -58,10 +62,11 @@ struct Meddling {
 
 class MeddledProgram : public backend::Program {
  public:
-  MeddledProgram(std::unique_ptr<backend::Program> inner, std::shared_ptr<Meddling> meddling)
+  MeddledProgram(std::unique_ptr<backend::Program> inner, std::shared_ptr<Meddling> meddling,
+                 bool in_file)
       : inner_(std::move(inner)),
         meddling_(std::move(meddling)),
-        weights_bytes_(meddling_->weights_bytes) {
+        weights_bytes_(meddling_->WeightsBytes(in_file)) {
     ++meddling_->programs;
   }
   ~MeddledProgram() override { --meddling_->programs; }
@@ -121,12 +126,13 @@ class MeddledBackend : public backend::Backend {
       --meddling_->loads_waiting;
     }
     PUNA_ASSIGN_OR_RETURN(auto program, inner_->Compile(std::move(plan), options));
-    return std::make_unique<MeddledProgram>(std::move(program), meddling_);
+    return std::make_unique<MeddledProgram>(std::move(program), meddling_, options.weights_in_file);
   }
   backend::MemoryUse Predict(const backend::Plan& plan,
                              const backend::CompileOptions& options) const override {
     backend::MemoryUse use = inner_->Predict(plan, options);
-    if (meddling_->weights_bytes > 0) use.weights = meddling_->weights_bytes;
+    const int64_t weights_bytes = meddling_->WeightsBytes(options.weights_in_file);
+    if (weights_bytes > 0) use.weights = weights_bytes;
     return use;
   }
 
@@ -562,6 +568,18 @@ TEST_F(SchedulerTest, AModelThatCannotFitIsRefusedAndEvictsNobody) {
   EXPECT_THAT(outcome.error->message, HasSubstr("model1 needs 52"));
   EXPECT_THAT(outcome.error->message, HasSubstr("bytes"));
   EXPECT_EQ(Resident(), std::vector<std::string>{"model0"});
+}
+
+TEST_F(SchedulerTest, AModelLargerThanMemoryRunsFromItsFile) {
+  Start();
+  const Outcome expected = Run(1, Request(9));
+  ASSERT_TRUE(scheduler_->Unload(models_[1].weights));
+  ASSERT_TRUE(Soon([&] { return Resident().empty(); }));
+  meddling_->weights_bytes = 5000 * kMegabyte;
+  meddling_->in_file_bytes = kMegabyte;
+  EXPECT_TRUE(SameOutput(Run(1, Request(9)), expected));
+  EXPECT_TRUE(scheduler_->List()[0].weights_in_file);
+  EXPECT_LT(scheduler_->List()[0].size_bytes, 1000 * kMegabyte);
 }
 
 TEST_F(SchedulerTest, LittleMemoryMeansAShortContext) {

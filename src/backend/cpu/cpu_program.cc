@@ -28,7 +28,7 @@ CpuProgram::CpuProgram(std::shared_ptr<const Plan> plan, const CompileOptions& o
     : plan_(std::move(plan)),
       options_(options),
       machine_(machine),
-      weights_(plan_.get(), machine->isa, options.exact_below_bytes) {}
+      weights_(plan_.get(), machine->isa, options.exact_below_bytes, options.weights_in_file) {}
 
 Result<std::unique_ptr<CpuProgram>> CpuProgram::Outline(std::shared_ptr<const Plan> plan,
                                                         const CompileOptions& options,

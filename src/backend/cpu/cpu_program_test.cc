@@ -399,6 +399,27 @@ TEST(CpuProgram, RunsBeforeItsWeightsAreInPlace) {
   }
 }
 
+TEST(CpuProgram, WeightsMayStayInTheFile) {
+  for (const bool tied : {false, true}) {
+    Shape s;
+    s.tied = tied;
+    const auto cpu = MakeBackend("cpu");
+    CompileOptions options = Options();
+    options.exact_below_bytes = 0;
+    options.settle_later = true;
+    Runner packed(cpu.get(), Decoder(s), options);
+    const int64_t packed_bytes = packed.program().memory_use().weights;
+    options.weights_in_file = true;
+    Runner in_file(cpu.get(), Decoder(s), options);
+    EXPECT_LT(in_file.program().memory_use().weights, packed_bytes / 4);
+    EXPECT_EQ(cpu->Predict(*Decoder(s), options).weights, in_file.program().memory_use().weights);
+    for (const int64_t tokens : {50, 1}) {
+      EXPECT_EQ(in_file.Run({{0, tokens}}), packed.Run({{0, tokens}}));
+      EXPECT_FALSE(in_file.program().Settle(0.01));
+    }
+  }
+}
+
 TEST(CpuProgram, TiedTableIsHeldOnce) {
   const auto cpu = MakeBackend("cpu");
   Shape s;

@@ -205,8 +205,10 @@ float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens,
 void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
               int64_t group_begin, int64_t group_end, float* out, int64_t out_stride) {
   const int64_t packed = std::clamp(PackedGroups(matrix), group_begin, group_end);
-  MultiplyPacked(matrix, matrix.data.data() + group_begin * matrix.group_bytes, prepared, tokens,
-                 group_begin, packed, out, out_stride);
+  if (packed > group_begin) {
+    MultiplyPacked(matrix, matrix.data.data() + group_begin * matrix.group_bytes, prepared, tokens,
+                   group_begin, packed, out, out_stride);
+  }
   MultiplyFromSource(matrix, prepared, tokens, packed, group_end, out, out_stride);
 }
 

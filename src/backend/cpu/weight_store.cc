@@ -41,8 +41,8 @@ int64_t RoundUp(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 }  // namespace
 
-WeightStore::WeightStore(const Plan* plan, Isa isa, int64_t exact_below_bytes)
-    : plan_(plan), isa_(isa), exact_(FileBytes(*plan) < exact_below_bytes) {}
+WeightStore::WeightStore(const Plan* plan, Isa isa, int64_t exact_below_bytes, bool in_file)
+    : plan_(plan), isa_(isa), exact_(FileBytes(*plan) < exact_below_bytes), in_file_(in_file) {}
 
 WeightStore::Key WeightStore::KeyOf(const Weight& weight, int64_t expert) {
   const int64_t row_stride =
@@ -72,11 +72,11 @@ Result<const PackedMatrix*> WeightStore::Matrix(WeightId id, int64_t expert) {
     PUNA_ASSIGN_OR_RETURN(const bool as_floats, PackedAsFloats(w));
     const Weight source = as_floats ? AsFloats(w, nullptr) : w;
     PUNA_ASSIGN_OR_RETURN(PackedMatrix packed, Describe(source));
-    bytes_ += RoundUp(packed.size_bytes());
     entry = matrices_
                 .emplace(key, std::make_unique<MatrixEntry>(
                                   MatrixEntry{&w, expert, std::move(packed), as_floats}))
                 .first;
+    if (!StaysInFile(*entry->second)) bytes_ += RoundUp(entry->second->packed.size_bytes());
   }
   return &entry->second->packed;
 }
@@ -111,7 +111,9 @@ Result<const float*> WeightStore::Vector(WeightId id) {
 // One block for all: a block each would leave half of a huge page empty on average.
 Status WeightStore::AllocateMatrices() {
   int64_t size = 0;
-  for (const auto& [key, entry] : matrices_) size += RoundUp(entry->packed.size_bytes());
+  for (const auto& [key, entry] : matrices_) {
+    if (!StaysInFile(*entry)) size += RoundUp(entry->packed.size_bytes());
+  }
   block_ = AlignedBytes(size);
   if (block_.size_bytes() != size) {
     return MakeError(ErrorCode::kResourceExhausted, "no memory for {} bytes of packed weights",
@@ -119,6 +121,7 @@ Status WeightStore::AllocateMatrices() {
   }
   uint8_t* next = block_.data();
   for (auto& [key, entry] : matrices_) {
+    if (StaysInFile(*entry)) continue;
     PackedMatrix& packed = entry->packed;
     packed.data = AlignedBytes::Borrow(next, packed.size_bytes());
     next += RoundUp(packed.size_bytes());
@@ -146,15 +149,17 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
   for (auto& [key, entry] : matrices_) {
     Weight source = *entry->weight;
     PackedMatrix& packed = entry->packed;
-    const bool later = settle_later && !entry->as_floats;
+    const bool stays = StaysInFile(*entry), later = settle_later && !entry->as_floats;
     if (entry->as_floats) {
       decoded.push_back(DecodeExpert(source, entry->expert));
       source = AsFloats(source, decoded.back().data());
     }
-    if (later) {
+    if (stays || later) {
       packed.source = entry->weight;
       packed.source_expert = entry->expert;
-    } else {
+    }
+    if (stays) continue;
+    if (!later) {
       total_bytes += packed.size_bytes();
     }
     std::vector<Chunk>& list = later ? later_ : chunks;
@@ -209,6 +214,7 @@ bool WeightStore::Settle(ThreadPool* pool, TurnMutex* turns, double seconds) {
     settled_ += some.size();
   }
   if (settled_ < later_.size()) return true;
+  if (in_file_) return false;
   for (auto& [key, entry] : matrices_) entry->packed.source = nullptr;
   later_ = {};
   settled_ = 0;

@@ -22,8 +22,9 @@ namespace puna::backend::cpu {
 // Not thread safe. The pointers that it gives live as long as it does.
 class WeightStore {
  public:
-  // `exact_below_bytes` as in CompileOptions.
-  WeightStore(const Plan* plan, Isa isa, int64_t exact_below_bytes);
+  // `exact_below_bytes` and `in_file` (weights_in_file) as in CompileOptions. What is packed from
+  // decoded values has memory in any case.
+  WeightStore(const Plan* plan, Isa isa, int64_t exact_below_bytes, bool in_file);
 
   // The packed form of one expert of a weight. Shape, format and group size are valid at once,
   // `data` after Load. Two weights of the same bytes give the same matrix. kUnsupported if the type
@@ -71,12 +72,14 @@ class WeightStore {
   Result<PackedMatrix> Describe(const Weight& weight) const;
   // Whether `weight` is decoded before it is packed.
   Result<bool> PackedAsFloats(const Weight& weight) const;
+  bool StaysInFile(const MatrixEntry& entry) const { return in_file_ && !entry.as_floats; }
   Status AllocateMatrices();
   void DecodeVectors();
 
   const Plan* plan_;
   Isa isa_;
   bool exact_;
+  bool in_file_;
   int64_t bytes_ = 0;
   AlignedBytes block_;  // of all matrices
   std::map<Key, std::unique_ptr<MatrixEntry>> matrices_;
