@@ -46,10 +46,11 @@ bool Engine::State::Recover() {
   disk.reset();
   parts.unsettled = nullptr;
   parts.program.reset();
-  const int64_t bytes = taken.fixed() +
+  // Activations stay as large for fewer layers.
+  const int64_t bytes = taken.weights +
                         taken.kv_page * (parts.options.kv_tokens / backend::kPageTokens) +
                         taken.state_slot * parts.options.state_slots;
-  auto program = full     ? parts.recompile(bytes - bytes / 4)
+  auto program = full     ? parts.recompile(taken.activations + bytes - bytes / 4)
                  : proved ? parts.recompile(std::nullopt)
                           : parts.recompile(0);
   if (!program) {
