@@ -113,8 +113,7 @@ struct Resident {
 
   std::thread thread;
   std::deque<Job>
-      current;             // only the worker: what it took from the inbox and has not handed on yet
-  bool took_jobs = false;  // only the worker: this round began with new requests
+      current;  // only the worker: what it took from the inbox and has not handed on yet
   Clock::time_point ready_at;  // only the worker
 
   int64_t waiting() const { return static_cast<int64_t>(inbox.size()) + usage.waiting; }

@@ -101,10 +101,11 @@ void Scheduler::State::Work(std::shared_ptr<State> state, std::shared_ptr<Reside
 // engine throws.
 Status Scheduler::State::Serve(Resident* resident, engine::Engine* engine) {
   while (TakeJobs(resident, engine)) {
+    const bool new_requests = !resident->current.empty();
     for (; !resident->current.empty(); resident->current.pop_front()) {
       Process(&resident->current.front(), resident->ready_at, engine);
     }
-    CountWaiting(resident, engine);
+    if (new_requests) CountWaiting(resident, engine);
     engine->Step();
     PUNA_RETURN_IF_ERROR(engine->failure());
     std::lock_guard lock(mutex);
@@ -128,7 +129,6 @@ void Scheduler::State::Publish(const engine::Engine& engine, Resident* resident)
 // Who has been let in does not wait any more, and that before anybody can have an answer: a client
 // that reads its first token and asks again finds the queue as it is.
 void Scheduler::State::CountWaiting(Resident* resident, engine::Engine* engine) {
-  if (!resident->took_jobs) return;
   engine->Admit();
   const std::lock_guard lock(mutex);
   resident->usage = engine->usage();
@@ -176,7 +176,6 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
   resident->current.swap(resident->inbox);
   // They wait until CountWaiting says otherwise; else the queue would seem empty meanwhile.
   resident->usage.waiting += static_cast<int64_t>(resident->current.size());
-  resident->took_jobs = !resident->current.empty();
   return true;
 }
 
