@@ -140,13 +140,12 @@ Result<Scheduler::State::Placement> Scheduler::State::PlaceInTurn(Resident* resi
   return Place(resident);
 }
 
-Result<Scheduler::State::Room> Scheduler::State::MeasureRoom(Resident* resident,
+Result<Scheduler::State::Room> Scheduler::State::MeasureRoom(Resident* resident, int64_t context,
                                                              Placement* placement) {
   Room room;
   PUNA_ASSIGN_OR_RETURN(room.use,
                         engine::Engine::Predict(placement->file, *backend, placement->engine));
-  PUNA_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(*placement->file));
-  room.least_tokens = std::clamp<int64_t>(config.context_length, 1, kLeastContext);
+  room.least_tokens = std::min(context, kLeastContext);
   room.least_slots = room.use.state_slot > 0 ? engine::kLeastStateSlots : 0;
   room.tokenizer = tokenizer::TableBytes(*placement->file);
   const int64_t least = room.fixed() + room.use.kv_page * PagesFor(room.least_tokens) +
@@ -160,12 +159,12 @@ Result<Scheduler::State::Room> Scheduler::State::MeasureRoom(Resident* resident,
   return room;
 }
 
-Result<Scheduler::State::Room> Scheduler::State::FindRoom(Resident* resident,
+Result<Scheduler::State::Room> Scheduler::State::FindRoom(Resident* resident, int64_t context,
                                                           Placement* placement) {
-  auto room = MeasureRoom(resident, placement);
+  auto room = MeasureRoom(resident, context, placement);
   if (room || room.error().code != ErrorCode::kResourceExhausted) return room;
   placement->engine.weights_in_file = true;
-  auto in_file = MeasureRoom(resident, placement);
+  auto in_file = MeasureRoom(resident, context, placement);
   if (!in_file && in_file.error().code == ErrorCode::kResourceExhausted) return room;
   if (in_file) {
     LogWarning("{}: its weights stay in the file, and each pass reads them from there",
@@ -197,10 +196,10 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
   engine.prefix_cache_tokens = options.prefix_cache_tokens;
   engine.prefix_folder = options.prefix_folder;
   engine.prefix_folder_bytes = options.prefix_folder_bytes;
-  PUNA_ASSIGN_OR_RETURN(const Room room, FindRoom(resident, &placement));
   PUNA_ASSIGN_OR_RETURN(const model::ModelConfig config, model::ReadConfig(*placement.file));
-  const backend::MemoryUse& use = room.use;
   const int64_t context = std::max<int64_t>(1, config.context_length);
+  PUNA_ASSIGN_OR_RETURN(const Room room, FindRoom(resident, context, &placement));
+  const backend::MemoryUse& use = room.use;
 
   int64_t pool_bytes = 0;
   if (!resident->embeddings && !config.embeddings_only) {

@@ -200,11 +200,11 @@ struct Scheduler::State {
 
     int64_t fixed() const { return use.fixed() + tokenizer; }  // bytes
   };
-  // Evicts others until the model fits with the least pool. One that does not fit even alone gets
-  // by with its weights in the file, if what is left then fits; else the error has the numbers of
-  // the whole.
-  Result<Room> FindRoom(Resident* resident, Placement* placement);
-  Result<Room> MeasureRoom(Resident* resident, Placement* placement);
+  // Evicts others until the model, trained for `context` tokens, fits with the least pool. One that
+  // does not fit even alone gets by with its weights in the file, if what is left then fits; else
+  // the error has the numbers of the whole.
+  Result<Room> FindRoom(Resident* resident, int64_t context, Placement* placement);
+  Result<Room> MeasureRoom(Resident* resident, int64_t context, Placement* placement);
   // Evicts others until `needed_bytes` are there, and of them in the system's memory what
   // `system_bytes` says (with the mutex held); returns how many bytes there are.
   Result<int64_t> MakeRoom(Resident* resident, int64_t needed_bytes,
