@@ -593,13 +593,17 @@ class SplitBackend final : public Backend {
 
 }  // namespace
 
-int64_t PromiseAllBut(int64_t bytes, const Backend& backend, const DeviceShare& share) {
+int64_t FreeBytes(const Backend& backend, const DeviceShare& share) {
   const std::vector<DeviceMemory> devices = backend.devices();
   int64_t free = 0;
   for (size_t d = 0; d < devices.size(); ++d) {
     if (share.device < 0 || std::cmp_equal(share.device, d)) free += devices[d].available_bytes;
   }
-  return std::max(share.promised_bytes, free - bytes);
+  return free;
+}
+
+int64_t PromiseAllBut(int64_t bytes, const Backend& backend, const DeviceShare& share) {
+  return std::max(share.promised_bytes, FreeBytes(backend, share) - bytes);
 }
 
 std::unique_ptr<Backend> CreateSplitBackend(std::vector<std::unique_ptr<Backend>> devices,

@@ -17,6 +17,8 @@ namespace puna::backend {
 std::unique_ptr<Backend> CreateSplitBackend(std::vector<std::unique_ptr<Backend>> devices,
                                             std::unique_ptr<Backend> cpu);
 
+// What is free now on the devices that a share may use, whatever is promised.
+int64_t FreeBytes(const Backend& backend, const DeviceShare& share);
 // DeviceShare::promised_bytes that leaves no more than `bytes` of what is free on the devices now.
 // What leaves them then is what a smaller device would not have taken.
 int64_t PromiseAllBut(int64_t bytes, const Backend& backend, const DeviceShare& share);

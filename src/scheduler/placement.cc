@@ -11,6 +11,7 @@
 #include <tuple>
 #include <utility>
 
+#include "backend/split_backend.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -268,12 +269,7 @@ int64_t Scheduler::State::TokensBesideLayers(const backend::MemoryUse& use,
 
 int64_t Scheduler::State::DeviceBytes(const backend::DeviceShare& share) const {
   if (devices == 0u || share.layers == 0) return 0;
-  const std::vector<backend::DeviceMemory> memory = backend->devices();
-  int64_t bytes = 0;
-  for (size_t i = 0; i < memory.size(); ++i) {
-    if (share.device < 0 || std::cmp_equal(share.device, i)) bytes += memory[i].available_bytes;
-  }
-  return bytes;
+  return backend::FreeBytes(*backend, share);
 }
 
 int64_t Scheduler::State::PromisedDeviceBytes(const Resident* newcomer) const {
