@@ -333,7 +333,8 @@ class SplitBackend final : public Backend {
                  divider.layers(), program.error().message);
       if (program.error().code != ErrorCode::kResourceExhausted) break;  // it is of no use at all
       const int64_t tried = DeviceBytes(parts, options);
-      smaller.share.promised_bytes = PromiseAllBut(tried - tried / 8, *this, smaller.share);
+      smaller.share.promised_bytes =
+          PromiseAllBut(tried - std::max<int64_t>(1, tried / 8), *this, smaller.share);
     }
     PUNA_RETURN_IF_ERROR(CheckSystem({{kCpu, divider.layers(), divider.plan()}}, options));
     return cpu_->Compile(divider.plan(), options);
