@@ -195,6 +195,7 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
 }
 
 bool WeightStore::Settle(ThreadPool* pool, TurnMutex* turns, double seconds) {
+  if (later_.empty()) return false;
   using Clock = std::chrono::steady_clock;
   const auto end = Clock::now() + std::chrono::duration<double>(seconds);
   while (settled_ < later_.size() && Clock::now() < end) {
@@ -214,7 +215,6 @@ bool WeightStore::Settle(ThreadPool* pool, TurnMutex* turns, double seconds) {
     settled_ += some.size();
   }
   if (settled_ < later_.size()) return true;
-  if (in_file_) return false;
   for (auto& [key, entry] : matrices_) entry->packed.source = nullptr;
   later_ = {};
   settled_ = 0;
