@@ -11,6 +11,10 @@ namespace {
 // not wait for a whole batch of a large model.
 constexpr double kUnwatchedSeconds = 1.0;
 constexpr int64_t kUnwatchedRows = 64;
+// Beside readers a step has at most so many times the rows of the widest one that was seen, or so
+// many: what rows cost may have been learned from very few.
+constexpr int64_t kMostGrowth = 4;
+constexpr int64_t kLeastWidth = 16;
 // Guesses of one user may not make everybody's step longer than this many plain ones.
 constexpr double kLongestDraftStep = 2;
 
@@ -32,6 +36,10 @@ double StepPlan::SecondsAllowed() const {
 int64_t StepPlan::TakeChunk(int64_t wanted, int64_t depth) {
   wanted = std::min(wanted, rows_left_);
   if (wanted <= 0) return 0;
+  if (plain_.rows > 0) {
+    const int64_t widest = std::max(kLeastWidth, kMostGrowth * cost_->most_rows());
+    wanted = std::clamp<int64_t>(widest - work_.rows, 1, wanted);
+  }
   int64_t rows = cost_->RowsWithin(SecondsAllowed(), work_, wanted, depth);
   const int64_t least = plain_.rows == 0 ? kUnwatchedRows - work_.rows : (chunk_taken_ ? 0 : 1);
   rows = std::min(wanted, std::max(rows, least));

@@ -85,12 +85,29 @@ TEST(StepPlan, SomePromptAlwaysAdvances) {
   EXPECT_EQ(plan.TakeChunk(100, 10000), 0);
 }
 
+TEST(StepPlan, BesideReadersWidthGrowsByWhatWasSeen) {
+  CostModel cost;
+  const auto chunk = [&] {
+    StepPlan plan(&cost, 512, 0.150);
+    plan.TakeRows(1, 0);
+    return plan.TakeChunk(1000, 0);
+  };
+  EXPECT_EQ(chunk(), 15);
+  for (const int64_t rows : {1, 6}) cost.Observe({rows, 0}, 0.02);  // as if rows cost nothing
+  EXPECT_EQ(chunk(), 23);
+  cost.Observe({40, 0}, 0.02);
+  EXPECT_EQ(chunk(), 159);
+  StepPlan unwatched(&cost, 512, 0.150);
+  EXPECT_EQ(unwatched.TakeChunk(1000, 0), 512);
+}
+
 TEST(StepPlan, NeverMoreThanItsRows) {
   std::mt19937 random(11);
-  const CostModel unknown;
+  CostModel wide;  // and nearly free
+  wide.Observe({64, 0}, 1e-6);
   for (int round = 0; round < 500; ++round) {
     const auto most = static_cast<int64_t>(1 + random() % 64);
-    StepPlan plan(&unknown, most, 0.150);
+    StepPlan plan(&wide, most, 0.150);
     int64_t taken = 0, wanted = 0;
     for (int i = 0; i < 12; ++i) {
       const auto rows = static_cast<int64_t>(1 + random() % 30);

@@ -1,6 +1,8 @@
 // Least squares over the summaries, weighted by the inverse of their time, so that an error of ten
 // percent counts alike in a short and in a long step. A negative cost has no meaning: of the seven
-// sets of terms that may be used, the best whose costs are all positive wins.
+// sets of terms that may be used, the best whose costs are all positive wins. Those that explain
+// few observations equally well are told apart by how dear they make rows, so that nobody plans a
+// wide step because of what is not known.
 //
 // Rejected: recursive least squares with forgetting. Hours of plain steps make it forget what a row
 // of a prompt costs, and the first prompt after them stalls everybody.
@@ -12,6 +14,7 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <vector>
 
 namespace puna::engine {
 namespace {
@@ -22,9 +25,15 @@ using Matrix = std::array<Vector, 3>;
 // A summary follows changes (a neighbour on the machine, a deeper context) within about this many
 // steps.
 constexpr double kMemory = 10;
+// A step with so many rows tells what rows cost.
+constexpr double kSomeRows = 4;
 // What takes longer was interrupted; to plan for that would slow down every prompt for nothing.
 constexpr double kMostOverrun = 2;
 constexpr double kRidge = 1e-7;  // keeps terms that the observations cannot tell apart finite
+// The terms (1: fixed, 2: rows, 4: attended positions), the dearest rows first, and how much better
+// (in squares of relative errors) a set must be than one before it.
+constexpr unsigned kTerms[] = {2, 3, 6, 7, 4, 5, 1};
+constexpr double kBetter = 1e-8;
 
 // Solves for the terms in `used`, the others being 0. Nothing if the terms depend on each other.
 std::optional<Vector> Solve(Matrix a, Vector b, unsigned used) {
@@ -64,6 +73,8 @@ void CostModel::Observe(const StepWork& work, double seconds) {
       std::min<size_t>(std::bit_width(static_cast<uint64_t>(work.rows)), kRowClasses - 1);
   const size_t depth_class = (depth >= 512) + (depth >= 2048) + (depth >= 8192);
   Summary& summary = summaries_[row_class * kDepthClasses + depth_class];
+  most_rows_ = std::max(most_rows_, work.rows);
+  if (work.rows >= std::min(kSomeRows, bound_.rows)) bound_ = {};
   summary.weight = std::min(summary.weight + 1, kMemory);
   const double share = 1 / summary.weight;
   // A step that was interrupted (the machine was busy elsewhere) must not be believed at once.
@@ -77,8 +88,12 @@ void CostModel::Observe(const StepWork& work, double seconds) {
 void CostModel::Fit() {
   Matrix a{};
   Vector b{};
+  std::vector<Summary> known;
   for (const Summary& s : summaries_) {
-    if (s.weight == 0) continue;
+    if (s.weight > 0) known.push_back(s);
+  }
+  if (bound_.weight > 0) known.push_back(bound_);
+  for (const Summary& s : known) {
     const Vector x = {1 / s.seconds, s.rows / s.seconds, s.attended / s.seconds};
     for (size_t i = 0; i < 3; ++i) {
       b[i] += x[i];
@@ -86,19 +101,28 @@ void CostModel::Fit() {
     }
   }
   double best = std::numeric_limits<double>::infinity();
-  for (unsigned used = 1; used < 8; ++used) {
+  for (const unsigned used : kTerms) {
     const std::optional<Vector> x = Solve(a, b, used);
     if (!x || std::any_of(x->begin(), x->end(), [](double c) { return !(c >= 0); })) continue;
     double error = 0;
-    for (const Summary& s : summaries_) {
-      if (s.weight == 0) continue;
+    for (const Summary& s : known) {
       const double predicted = (*x)[0] + (*x)[1] * s.rows + (*x)[2] * s.attended;
       error += std::pow(predicted / s.seconds - 1, 2);
     }
-    if (error >= best) continue;
+    if (error >= best - kBetter) continue;
     best = error;
     cost_ = *x;
   }
+}
+
+void CostModel::Restart() {
+  Summary widest;
+  for (const Summary& summary : summaries_) {
+    if (summary.rows > widest.rows) widest = summary;
+  }
+  *this = CostModel();
+  bound_ = widest;
+  Fit();
 }
 
 void CostModel::ObservePlanned(const StepWork& work, double seconds) {

@@ -29,6 +29,11 @@ class CostModel {
   void Observe(const StepWork& work, double seconds);
   // The same of a step that was planned to stay within a time.
   void ObservePlanned(const StepWork& work, double seconds);
+  // Steps have become faster from here on, so what was learned about short ones is forgotten. The
+  // widest one is remembered as the most that rows may cost, until a step with some rows was seen.
+  void Restart();
+  // Of one step, since Restart. What is wider than a few times this is only extrapolated.
+  int64_t most_rows() const { return most_rows_; }
   // A step takes at most so many times as long as Seconds says, but for one in 16: what the last 32
   // planned steps took, or three of the last eight. From 1, also as long as there were none, to 2.
   double Overrun() const;
@@ -51,7 +56,9 @@ class CostModel {
   std::array<Summary, kRowClasses * kDepthClasses> summaries_{};
   std::array<float, 32> overruns_{};  // of planned steps, the oldest replaced by the next
   size_t planned_ = 0;                // steps so far
-  std::array<double, 3> cost_{};      // fixed, per row, per attended position; none is negative
+  int64_t most_rows_ = 0;
+  Summary bound_;                 // from before Restart; without weight: nothing
+  std::array<double, 3> cost_{};  // fixed, per row, per attended position; none is negative
 };
 
 }  // namespace puna::engine

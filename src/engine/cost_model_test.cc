@@ -92,6 +92,38 @@ TEST(CostModel, OneInterruptionAmongTheFirstPlannedStepsIsNoOverrun) {
   EXPECT_EQ(cost.Overrun(), 1);
 }
 
+TEST(CostModel, WhatIsNotKnownIsTakenForTheCostOfRows) {
+  CostModel cost;
+  cost.Observe({300, 300 * 150}, 1.2);
+  EXPECT_NEAR(cost.Seconds({3, 3}), 0.012, 0.001);
+  EXPECT_EQ(cost.most_rows(), 300);
+  CostModel plain;
+  for (const double depth : {10.0, 600.0, 3000.0}) plain.Observe({1, depth}, 0.02 + 1e-6 * depth);
+  EXPECT_NEAR(plain.Seconds({10, 0}), 0.2, 0.01);
+}
+
+TEST(CostModel, AfterARestartOnlyTheWidestStepBoundsRows) {
+  const auto slow = [](double rows) { return 0.5 + 0.004 * rows; };
+  CostModel cost;
+  cost.Restart();
+  EXPECT_EQ(cost.Seconds({100, 0}), 0);
+  cost.Observe({300, 0}, slow(300));
+  for (int i = 0; i < 9; ++i) {
+    cost.Observe({1, 0}, slow(1));
+    cost.ObservePlanned({40, 0}, slow(40));
+  }
+  cost.Restart();
+  EXPECT_EQ(cost.most_rows(), 0);
+  EXPECT_EQ(cost.Overrun(), 1);
+  EXPECT_LT(cost.Seconds({8, 0}), 0.05);
+  EXPECT_NEAR(cost.Seconds({100, 0}), slow(300) / 3, 0.01);
+  for (int i = 0; i < 30; ++i) cost.Observe({1, 0}, 0.02);  // nothing yet about rows
+  EXPECT_NEAR(cost.Seconds({1, 0}), 0.02, 0.001);
+  EXPECT_NEAR(cost.Seconds({100, 0}), slow(300) / 3, 0.05);
+  cost.Observe({20, 0}, 0.1);
+  EXPECT_NEAR(cost.Seconds({100, 0}), 0.42, 0.02);
+}
+
 TEST(CostModel, RowsWithinIsTheMostThatFit) {
   CostModel cost;
   for (const int64_t rows : {1, 2, 8, 100, 400}) {

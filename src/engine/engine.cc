@@ -204,6 +204,8 @@ void Engine::State::Settle(double seconds) {
   if (parts.unsettled == nullptr || parts.program->Settle(seconds)) return;
   parts.unsettled->ReleaseMemory();  // what is packed need not be there twice
   parts.unsettled = nullptr;
+  // Steps took longer until now; what is remembered of that would let prompts make others wait.
+  cost.Restart();
 }
 
 bool Engine::idle() const { return state_->waiting.empty() && state_->running.empty(); }

@@ -75,6 +75,7 @@ class HistoryProgram : public backend::Program {
     pages_[static_cast<size_t>(page)].fill(-1);
     if (on_release) on_release(page);
   }
+  bool Settle(double seconds) override { return on_settle && on_settle(seconds); }
   std::span<uint8_t> PageBytes(int32_t page) override {
     Page& bytes = pages_[static_cast<size_t>(page)];
     return {reinterpret_cast<uint8_t*>(bytes.data()), bytes.size() * sizeof(bytes[0])};
@@ -87,6 +88,7 @@ class HistoryProgram : public backend::Program {
 
   std::function<void()> before_run, after_run;
   std::function<void(int32_t)> on_release;
+  std::function<bool(double)> on_settle;
   int64_t runs = 0, rows = 0;
 
  private:
