@@ -4,9 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "backend/split_backend.h"
@@ -34,6 +38,33 @@ struct Controls {
   std::atomic<bool> compiles = true;
   std::atomic<int> compiled = 0;
   std::atomic<int> looked_at = 0;
+
+  // Predictions wait from the one after the next `free_predictions` on.
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool hold_predictions = false;
+  int free_predictions = 0, waiting_predictions = 0;
+
+  void HoldPredictions(bool hold, int free = 0) {
+    const std::lock_guard lock(mutex);
+    hold_predictions = hold;
+    free_predictions = free;
+    changed.notify_all();
+  }
+  void WaitInPrediction() {
+    std::unique_lock lock(mutex);
+    if (free_predictions-- > 0) return;
+    ++waiting_predictions;
+    changed.notify_all();
+    changed.wait(lock, [&] { return !hold_predictions; });
+    --waiting_predictions;
+  }
+  // Waits at most ten seconds.
+  bool SomebodyPredicts() {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(10),
+                            [&] { return waiting_predictions > 0; });
+  }
 };
 
 class FakeProgram final : public backend::Program {
@@ -76,6 +107,7 @@ class FakeDevice final : public backend::Backend {
   }
   backend::MemoryUse Predict(const backend::Plan& plan,
                              const backend::CompileOptions& options) const override {
+    controls_->WaitInPrediction();
     return inner_->Predict(plan, options);
   }
   std::vector<backend::DeviceMemory> devices() const override {
@@ -139,6 +171,13 @@ class DeviceTest : public ::testing::Test {
     ModelReference model = model_;
     model.device_layers = layers;
     return model;
+  }
+  ModelReference Second() const {
+    ModelReference second = model_;
+    second.name = "second";
+    second.weights = directory_.path() / "second.gguf";
+    std::filesystem::copy_file(model_.weights, second.weights);
+    return second;
   }
   ResidentModel Listed() const {
     for (const ResidentModel& model : scheduler_->List()) {
@@ -280,10 +319,7 @@ TEST_F(DeviceTest, WhatOneModelWasPromisedIsNotGivenToAnother) {
   Start();
   Run(model_);
   ASSERT_EQ(Listed().size_vram_bytes, Listed().size_bytes);
-  ModelReference second = model_;
-  second.name = "second";
-  second.weights = directory_.path() / "second.gguf";
-  std::filesystem::copy_file(model_.weights, second.weights);
+  const ModelReference second = Second();
   controls_->available = first.size_bytes + first.pages * kPageBytes / 2;
   EXPECT_EQ(Run(second).tokens.size(), 40u);
   for (const ResidentModel& model : scheduler_->List()) {
@@ -293,6 +329,45 @@ TEST_F(DeviceTest, WhatOneModelWasPromisedIsNotGivenToAnother) {
       EXPECT_EQ(model.size_vram_bytes, model.size_bytes);
     }
   }
+}
+
+TEST_F(DeviceTest, NobodyWaitsWhileLayersAreDivided) {
+  Start();
+  const std::vector<TokenId> expected = Run(model_).tokens;
+  // The first of a load is of all layers on the device; the next is as there is room.
+  controls_->HoldPredictions(true, /*free=*/1);
+  const auto second = scheduler_->Generate(Second(), Request(1));
+  ASSERT_TRUE(controls_->SomebodyPredicts());
+  auto answer = std::async(std::launch::async, [&] { return Run(model_).tokens; });
+  EXPECT_EQ(answer.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  controls_->HoldPredictions(false);
+  EXPECT_EQ(answer.get(), expected);
+  EXPECT_EQ(WaitFor(second.get()).tokens, expected);
+}
+
+// Else the second would seem too large for what the first left, and run from its file.
+TEST_F(DeviceTest, LayersAreDividedAgainWhenSomebodyLeavesMeanwhile) {
+  Start();
+  const std::vector<TokenId> expected = Run(model_).tokens;
+  const int64_t size = Listed().size_bytes + Listed().pages * kPageBytes;
+  controls_->available = 1000;
+  system_bytes_ = size / 3;  // too little for layers
+  controls_->HoldPredictions(true, /*free=*/1);
+  const auto second = scheduler_->Generate(Second(), Request(1));
+  ASSERT_TRUE(controls_->SomebodyPredicts());
+  auto unloaded = std::async(std::launch::async, [&] {
+    const bool known = scheduler_->Unload(model_.weights).has_value();
+    while (scheduler_->List().size() > 1) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return known;
+  });
+  EXPECT_EQ(unloaded.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+  controls_->available = 2 * size;
+  controls_->HoldPredictions(false);
+  EXPECT_TRUE(unloaded.get());
+  const Answer answer = WaitFor(second.get());
+  EXPECT_EQ(answer.error, "");
+  EXPECT_EQ(answer.tokens, expected);
+  EXPECT_FALSE(Listed().weights_in_file);
 }
 
 TEST_F(DeviceTest, AFullDeviceGivesLayersBackInTheMiddleOfAnswers) {

@@ -113,6 +113,7 @@ Result<std::unique_ptr<engine::Engine>> Scheduler::State::PlaceAndLoad(Resident*
   PUNA_ASSIGN_OR_RETURN(auto engine, std::move(loaded));
   std::lock_guard lock(mutex);
   resident->loaded = resident->busy = true;
+  ++arrivals_and_departures;
   Publish(*engine, resident);
   resident->context_length = engine->context_length();
   resident->ready_at = Clock::now();
@@ -152,10 +153,10 @@ Result<Scheduler::State::Room> Scheduler::State::MeasureRoom(Resident* resident,
   const int64_t least = room.fixed() + room.use.kv_page * PagesFor(room.least_tokens) +
                         room.use.state_slot * room.least_slots;
   // Without devices all of it is the system's.
-  PUNA_ASSIGN_OR_RETURN(room.available, MakeRoom(resident, least, [&] {
+  PUNA_ASSIGN_OR_RETURN(room.available, MakeRoom(resident, least, [&](Lock* lock) {
                           if (devices == 0u) return least;
-                          return SystemBytes(resident, placement, room.tokenizer, room.least_tokens,
-                                             room.least_slots);
+                          return SystemBytes(lock, resident, placement, room.tokenizer,
+                                             room.least_tokens, room.least_slots);
                         }));
   return room;
 }
@@ -223,11 +224,11 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
         engine.kv_tokens = affordable * backend::kPageTokens;
     }
     engine.kv_tokens = std::max(TokensBesideLayers(use, engine, context), room.least_tokens);
-    const std::lock_guard lock(mutex);
+    Lock lock(mutex);
     // Layers that are not on devices have their part of the pool in the system's memory.
     while (devices != 0u && engine.kv_tokens > room.least_tokens &&
-           SystemBytes(resident, &placement, room.tokenizer, engine.kv_tokens, engine.state_slots) >
-               AvailableBytes(resident).system) {
+           SystemBytes(&lock, resident, &placement, room.tokenizer, engine.kv_tokens,
+                       engine.state_slots) > AvailableBytes(resident).system) {
       engine.kv_tokens =
           std::max(room.least_tokens, PagesFor(engine.kv_tokens / 2) * backend::kPageTokens);
     }
@@ -306,21 +307,28 @@ Scheduler::State::Available Scheduler::State::AvailableBytes(const Resident* new
   return available;
 }
 
-int64_t Scheduler::State::SystemBytes(const Resident* resident, Placement* placement,
+int64_t Scheduler::State::SystemBytes(Lock* lock, const Resident* resident, Placement* placement,
                                       int64_t tokenizer_bytes, int64_t tokens,
                                       int64_t slots) const {
-  placement->engine.share.promised_bytes = PromisedDeviceBytes(resident);
-  engine::EngineOptions engine = placement->engine;
-  engine.kv_tokens = tokens;
-  if (slots > 0) engine.state_slots = slots;
-  // What cannot be predicted cannot be compiled either, and is told then.
-  const Result<backend::MemoryUse> use =
-      engine::Engine::PredictNow(placement->file, *backend, engine);
-  if (!use) return tokenizer_bytes;
-  const auto bytes = [&](const auto& part) {
-    return part.fixed() + part.kv_page * PagesFor(tokens) + part.state_slot * slots;
-  };
-  return tokenizer_bytes + bytes(*use) - (DevicesAreSystems() ? 0 : bytes(use->on_device));
+  while (true) {
+    const uint64_t seen = arrivals_and_departures;
+    placement->engine.share.promised_bytes = PromisedDeviceBytes(resident);
+    lock->unlock();
+    engine::EngineOptions engine = placement->engine;
+    engine.kv_tokens = tokens;
+    if (slots > 0) engine.state_slots = slots;
+    const Result<backend::MemoryUse> use =
+        engine::Engine::PredictNow(placement->file, *backend, engine);
+    const bool shared = DevicesAreSystems();
+    lock->lock();
+    if (seen != arrivals_and_departures) continue;
+    // What cannot be predicted cannot be compiled either, and is told then.
+    if (!use) return tokenizer_bytes;
+    const auto bytes = [&](const auto& part) {
+      return part.fixed() + part.kv_page * PagesFor(tokens) + part.state_slot * slots;
+    };
+    return tokenizer_bytes + bytes(*use) - (shared ? 0 : bytes(use->on_device));
+  }
 }
 
 std::shared_ptr<Resident> Scheduler::State::ChooseVictim(const Resident* newcomer) const {
@@ -334,13 +342,14 @@ std::shared_ptr<Resident> Scheduler::State::ChooseVictim(const Resident* newcome
 }
 
 Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_bytes,
-                                           const std::function<int64_t()>& system_bytes) {
-  std::unique_lock lock(mutex);
+                                           const std::function<int64_t(Lock*)>& system_bytes) {
+  Lock lock(mutex);
   resident->fixed_bytes = needed_bytes;
   while (true) {
+    const int64_t of_system = system_bytes(&lock);
     PUNA_RETURN_IF_ERROR(CheckWanted(resident));
     const Available free = AvailableBytes(resident);
-    const int64_t available = free.all(), of_system = system_bytes();
+    const int64_t available = free.all();
     int64_t loaded = 0, held_by_others = 0;
     for (const auto& other : residents) {
       if (other.get() == resident || !other->placed) continue;

@@ -157,6 +157,7 @@ struct Scheduler::State {
   mutable std::mutex mutex;
   std::condition_variable changed;  // a resident left or is loaded, a turn ended, or `aborting`
   std::vector<std::shared_ptr<Resident>> residents;
+  uint64_t arrivals_and_departures = 0;  // of models, from and to memory
   std::optional<size_t> devices;  // of the backend, which opens them when a model is first placed
   std::vector<Waiter> waiters;    // those that are not known to be gone
   size_t waiters_to_sweep = 0;
@@ -206,18 +207,20 @@ struct Scheduler::State {
   Result<Room> FindRoom(Resident* resident, int64_t context, Placement* placement);
   Result<Room> MeasureRoom(Resident* resident, int64_t context, Placement* placement);
   // Evicts others until `needed_bytes` are there, and of them in the system's memory what
-  // `system_bytes` says (with the mutex held); returns how many bytes there are.
+  // `system_bytes` says, which may let go of the mutex meanwhile; returns how many bytes there are.
+  using Lock = std::unique_lock<std::mutex>;
   Result<int64_t> MakeRoom(Resident* resident, int64_t needed_bytes,
-                           const std::function<int64_t()>& system_bytes);
+                           const std::function<int64_t(Lock*)>& system_bytes);
   // Of the tokens that the pool of a model would have, as many as keep on the devices what is to be
   // computed there, if that is enough to be of use.
   int64_t TokensBesideLayers(const backend::MemoryUse& use, const engine::EngineOptions& engine,
                              int64_t context) const;
-  // The mutex is held for these.
   // Of a model with so many tokens of cache: what the system's memory must hold, as layers would be
-  // divided now. Tells the placement what others were promised.
-  int64_t SystemBytes(const Resident* resident, Placement* placement, int64_t tokenizer_bytes,
-                      int64_t tokens, int64_t slots) const;
+  // divided now. Tells the placement what others were promised. To divide a large plan takes
+  // milliseconds, in which the mutex is not held; what it says holds when it returns.
+  int64_t SystemBytes(Lock* lock, const Resident* resident, Placement* placement,
+                      int64_t tokenizer_bytes, int64_t tokens, int64_t slots) const;
+  // The mutex is held for these.
   int64_t DeviceBytes(const backend::DeviceShare& share) const;
   int64_t PromisedDeviceBytes(const Resident* newcomer) const;
   std::shared_ptr<Resident> ChooseVictim(const Resident* newcomer) const;

@@ -183,6 +183,7 @@ void Scheduler::State::Leave(const std::shared_ptr<Resident>& resident) {
   std::lock_guard lock(mutex);
   finished.push_back(std::move(resident->thread));
   std::erase(residents, resident);
+  ++arrivals_and_departures;
   changed.notify_all();
 }
 
