@@ -143,6 +143,9 @@ Error CurlError(CURLcode code, const std::string& url, const char* detail) {
     case CURLE_WRITE_ERROR:
     case CURLE_ABORTED_BY_CALLBACK:
       return {ErrorCode::kCancelled, "cancelled"};
+    case CURLE_OUT_OF_MEMORY:
+      // What curl says of a line that is longer than it takes.
+      return {ErrorCode::kInternal, fmt::format("{}: a header of the answer is too long", url)};
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:
       return {ErrorCode::kInvalidArgument, message};

@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "base/file.h"
+#include "base/json.h"
 #include "http/url.h"
 #include "registry/download.h"
 #include "registry/registry.h"
@@ -12,6 +15,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxManifestBytes = 4 << 20;
+constexpr std::string_view kModelLayers = "application/vnd.ollama.image.";
+constexpr size_t kMaxLayers = 1000;  // each is a file and a request
 constexpr int kNotFoundStatus = 404;
 
 // The answer to the request for the manifest, if it is one that can be worked with.
@@ -20,7 +25,7 @@ Result<http::ClientResponse> FetchManifest(Session& session, const store::ModelN
   request.url = session.Url("manifests/" + name.tag);
   request.headers = {{"Accept", std::string(store::kManifestType)}};
   request.max_body_bytes = kMaxManifestBytes;
-  auto response = session.Send(std::move(request));
+  auto response = session.Get(std::move(request));
   if (!response) return WithContext(response.error(), "pull model manifest");
   if (response->status == kNotFoundStatus)
     return MakeError(ErrorCode::kInternal, "pull model manifest: file does not exist");
@@ -29,7 +34,8 @@ Result<http::ClientResponse> FetchManifest(Session& session, const store::ModelN
   return response;
 }
 
-// puna runs GGUF files; tensors that come one by one are for other engines.
+// puna runs GGUF files; tensors that come one by one are for other engines, and what has layers of
+// somebody else's kinds alone is no model but, for one, the image of a container.
 Status CheckFormat(const store::Manifest& manifest, const store::ModelName& name) {
   for (const store::Layer& layer : manifest.layers) {
     if (layer.media_type == "application/vnd.ollama.image.tensor") {
@@ -38,7 +44,31 @@ Status CheckFormat(const store::Manifest& manifest, const store::ModelName& name
                        name.FullName());
     }
   }
-  return {};
+  const auto& layers = manifest.layers;
+  if (layers.size() > kMaxLayers) {
+    return MakeError(ErrorCode::kUnsupported, "{} has {} layers, the limit is {}", name.FullName(),
+                     layers.size(), kMaxLayers);
+  }
+  const bool known = std::any_of(layers.begin(), layers.end(), [](const store::Layer& layer) {
+    return layer.media_type.starts_with(kModelLayers);
+  });
+  if (layers.empty() || known) return {};
+  return MakeError(ErrorCode::kUnsupported, "{} is no model: it has layers of type \"{}\"",
+                   name.FullName(), layers[0].media_type);
+}
+
+// A model has weights, or says where else it runs.
+Status CheckWhole(const store::Store& store, const store::Manifest& manifest,
+                  const store::ModelName& name) {
+  const bool weights =
+      std::any_of(manifest.layers.begin(), manifest.layers.end(),
+                  [](const store::Layer& layer) { return layer.media_type == store::kModelType; });
+  if (weights) return {};
+  PUNA_ASSIGN_OR_RETURN(const fs::path path, store.BlobPath(manifest.config.digest));
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, store::kMaxSmallLayerBytes));
+  const Json config = Json::parse(text, nullptr, false);
+  if (config.is_object() && !JsonString(config, "remote_host").empty()) return {};
+  return MakeError(ErrorCode::kUnsupported, "{} is no model: it has no weights", name.FullName());
 }
 
 }  // namespace
@@ -78,6 +108,7 @@ Status Registry::Pull(const store::ModelName& name, bool insecure,
   const DownloadContext context{session, *store_, options_, pins, progress};
   for (const store::Layer& layer : layers)
     PUNA_RETURN_IF_ERROR(DownloadBlob(context, layer, session.Url("blobs/" + layer.digest)));
+  PUNA_RETURN_IF_ERROR(CheckWhole(*store_, *manifest, name));
   PUNA_RETURN_IF_ERROR(Say(progress, "verifying sha256 digest"));
   PUNA_RETURN_IF_ERROR(Say(progress, "writing manifest"));
   PUNA_RETURN_IF_ERROR(store_->AddManifest(name, text));

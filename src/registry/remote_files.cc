@@ -129,7 +129,7 @@ Result<std::vector<RemoteFile>> FindShards(Session& session, const store::ModelN
   http::ClientRequest request;
   request.url = session.HostUrl("/api/models/" + repository + "/tree/main?recursive=true");
   request.max_body_bytes = kMaxListingBytes;
-  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session.Send(std::move(request)));
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session.Get(std::move(request)));
   if (response.status != 200) return StatusError("files of " + repository, response);
   auto files = ChooseShards(Json::parse(response.body, nullptr, false), name.tag);
   if (!files) return WithContext(std::move(files).error(), "files of " + repository);

@@ -19,8 +19,12 @@ namespace {
 constexpr int kMaxRedirects = 10;
 constexpr uint64_t kMaxAnswerBytes = 4 << 20;
 
-bool IsRedirect(int status) {
-  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+// Where a redirect leads; "" if the answer is none.
+std::string RedirectOf(const http::ClientResponse& response) {
+  for (const int status : {301, 302, 303, 307, 308}) {
+    if (response.status == status) return std::string(response.Header("location"));
+  }
+  return "";
 }
 
 // The value of key="..." in a WWW-Authenticate header.
@@ -185,12 +189,40 @@ Result<http::ClientResponse> Session::SendTo(const BlobSource& source,
   return http::Fetch(request);
 }
 
-Result<BlobSource> Session::Find(const std::string& url, const std::string& what,
-                                 const CancelFunction& cancelled) {
+Result<BlobSource> Session::SourceAt(const std::string& url) const {
   BlobSource source;
   source.url = url;
-  PUNA_ASSIGN_OR_RETURN(const http::UrlParts start, http::SplitUrl(url));
-  source.at_registry = start.host == host_;
+  PUNA_ASSIGN_OR_RETURN(const http::UrlParts parts, http::SplitUrl(url));
+  source.at_registry = parts.host == host_;
+  return source;
+}
+
+Status Session::FollowRedirect(const std::string& location, BlobSource* source) const {
+  PUNA_ASSIGN_OR_RETURN(source->url, http::ResolveUrl(source->url, location));
+  if (!AllowsRedirect(source->url)) {
+    return MakeError(ErrorCode::kCorrupt, "{} redirects to {}, which is not https: refused", host_,
+                     source->url);
+  }
+  PUNA_ASSIGN_OR_RETURN(const http::UrlParts parts, http::SplitUrl(source->url));
+  source->at_registry = source->at_registry && parts.host == host_;
+  return {};
+}
+
+Result<http::ClientResponse> Session::Get(http::ClientRequest request) {
+  PUNA_ASSIGN_OR_RETURN(BlobSource source, SourceAt(request.url));
+  for (int i = 0; i < kMaxRedirects; ++i) {
+    request.url = source.url;
+    auto response = SendTo(source, request);
+    const std::string location = response ? RedirectOf(*response) : "";
+    if (location.empty()) return response;
+    PUNA_RETURN_IF_ERROR(FollowRedirect(location, &source));
+  }
+  return MakeError(ErrorCode::kCorrupt, "more than {} redirects", kMaxRedirects);
+}
+
+Result<BlobSource> Session::Find(const std::string& url, const std::string& what,
+                                 const CancelFunction& cancelled) {
+  PUNA_ASSIGN_OR_RETURN(BlobSource source, SourceAt(url));
   for (int i = 0; i < kMaxRedirects; ++i) {
     // One byte tells where the blob is, how long it is, and whether parts can be asked for.
     http::ClientRequest request = RangeRequest(source, 0, 1);
@@ -209,18 +241,12 @@ Result<BlobSource> Session::Find(const std::string& url, const std::string& what
       source.size_bytes = 0;
       return source;
     }
-    const std::string location(response.Header("location"));
-    if (!IsRedirect(response.status) || location.empty()) return StatusError(what, response);
+    const std::string location = RedirectOf(response);
+    if (location.empty()) return StatusError(what, response);
     std::string linked(response.Header("x-linked-etag"));
     std::erase(linked, '"');
     if (const auto hex = store::DigestHex("sha256:" + linked)) source.digest = "sha256:" + *hex;
-    PUNA_ASSIGN_OR_RETURN(source.url, http::ResolveUrl(source.url, location));
-    if (!AllowsRedirect(source.url)) {
-      return MakeError(ErrorCode::kCorrupt, "{} redirects to {}, which is not https: refused",
-                       host_, source.url);
-    }
-    PUNA_ASSIGN_OR_RETURN(const http::UrlParts parts, http::SplitUrl(source.url));
-    source.at_registry = source.at_registry && parts.host == host_;
+    PUNA_RETURN_IF_ERROR(FollowRedirect(location, &source));
   }
   return MakeError(ErrorCode::kCorrupt, "{}: more than {} redirects", what, kMaxRedirects);
 }

@@ -40,6 +40,8 @@ class Session {
   // Sends with the token; a 401 with a challenge is answered once. A status of 400 or more is no
   // error here.
   Result<http::ClientResponse> Send(http::ClientRequest request);
+  // The same, but redirects are followed: of repositories that have another name now.
+  Result<http::ClientResponse> Get(http::ClientRequest request);
   // Follows the redirects from `url` to the bytes. A redirect may leave the registry, but not for
   // another protocol, nor for a link-local address, nor (unless insecure) for this host or a
   // private network. `what` names the thing in errors.
@@ -53,6 +55,8 @@ class Session {
   Status Authorize(const std::string& challenge);
   void Prepare(http::ClientRequest* request) const;
   bool AllowsRedirect(const std::string& url) const;
+  Result<BlobSource> SourceAt(const std::string& url) const;
+  Status FollowRedirect(const std::string& location, BlobSource* source) const;
 
   const RegistryOptions options_;
   const bool insecure_;

@@ -19,8 +19,13 @@ Result<Layer> ParseLayer(const Json& object) {
   Layer layer;
   PUNA_ASSIGN_OR_RETURN(layer.media_type, StringField(object, "mediaType"));
   PUNA_ASSIGN_OR_RETURN(const std::string digest, StringField(object, "digest"));
-  PUNA_ASSIGN_OR_RETURN(const std::string hex, DigestHex(digest));
-  layer.digest = "sha256:" + hex;
+  const auto hex = DigestHex(digest);
+  if (!hex) {
+    return MakeError(ErrorCode::kCorrupt,
+                     "manifest: the digest \"{}\" is not sha256: and 64 hexadecimal digits",
+                     digest);
+  }
+  layer.digest = "sha256:" + *hex;
   if (const auto it = object.find("size"); it != object.end()) {
     const bool valid = it->is_number_unsigned() && it->get<uint64_t>() <= INT64_MAX;
     if (!valid) return MakeError(ErrorCode::kCorrupt, "manifest: a \"size\" is no number of bytes");

@@ -50,6 +50,8 @@ class Hub:
                     return self.send_file(hub.files[urllib.parse.unquote(url.path[1:])])
                 if url.hostname not in ("hf.co", "huggingface.co"):
                     return self.reply(404)
+                if "/somebody/once_" in url.path:  # a repository that has another name now
+                    return self.reply(307, Location=self.path.split(url.hostname, 1)[1].replace("/once_", "/"))
                 manifest = re.fullmatch(r"/v2/somebody/(\w+)/manifests/(.+)", url.path)
                 if manifest:
                     return self.manifest(*manifest.groups())
@@ -156,5 +158,13 @@ def sets_that_are_not_whole(server):
     equal(404, server.post("/api/show", {"model": "hf.co/somebody/split:Q4_0"}).status)
 
 
+def other_names(server):
+    """A repository that was renamed is found under its old name."""
+    for repository in ("small", "split"):
+        name = f"hf.co/somebody/once_{repository}:Q8_0"
+        pull(server, name)
+        equal(answer(server, "mini"), answer(server, name))
+
+
 if __name__ == "__main__":
-    main((server_and_hub, (one_file, split_files, without_tag, sets_that_are_not_whole)))
+    main((server_and_hub, (one_file, split_files, without_tag, sets_that_are_not_whole, other_names)))
