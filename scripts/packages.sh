@@ -2,7 +2,7 @@
 
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache git ca-certificates libboost1.81-dev nlohmann-json3-dev
   libcurl4-openssl-dev libssl-dev libcli11-dev libspdlog-dev libfmt-dev libexpected-dev libpcre2-dev
-  libutf8proc-dev libedit-dev libstb-dev libwebp-dev libzstd-dev libvulkan-dev glslc"
+  libutf8proc-dev libstb-dev libwebp-dev libzstd-dev libvulkan-dev glslc"
 TEST_PACKAGES="libgtest-dev libgmock-dev libbenchmark-dev python3 python3-yaml python3-jsonschema openssl clang-format universal-ctags curl docker-registry
   mesa-vulkan-drivers vulkan-validationlayers"
 # For --all: the kernels of 64-bit ARM, under an emulator.

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/duration.h"
+#include "cli/terminal.h"
 
 namespace puna::cli {
 namespace {
@@ -24,9 +25,18 @@ std::string ShortDuration(int64_t nanoseconds) {
 
 }  // namespace
 
+AnswerView::AnswerView(const AnswerStyle& style)
+    : style_(style), wrapper_(style.word_wrap ? TerminalWidth() : 0) {}
+
 void AnswerView::Print(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fflush(stdout);
+}
+
+// The window may have another size by now.
+void AnswerView::PrintWrapped(std::string_view text) {
+  if (style_.word_wrap) wrapper_.SetWidth(TerminalWidth());
+  Print(wrapper_.Push(text));
 }
 
 void AnswerView::Thinking(const std::string& text) {
@@ -37,7 +47,7 @@ void AnswerView::Thinking(const std::string& text) {
     in_thinking_ = true;
     Print(style_.terminal ? fmt::format("{}Thinking...\n", kGrey) : "Thinking...\n");
   }
-  Print(wrapper_.Push(text));
+  PrintWrapped(text);
 }
 
 void AnswerView::EndThinking() {
@@ -46,7 +56,7 @@ void AnswerView::EndThinking() {
   Print(wrapper_.Finish());
   Print(wrapper_.in_line() ? "\n" : "");
   Print(style_.terminal ? fmt::format("...done thinking.{}\n\n", kReset) : "...done thinking.\n\n");
-  wrapper_ = WordWrapper(style_.width);
+  wrapper_ = WordWrapper(wrapper_.width());
 }
 
 void AnswerView::Content(const std::string& text) {
@@ -55,7 +65,7 @@ void AnswerView::Content(const std::string& text) {
   // The blank line after thinking is ours; that of the model would be a second one.
   const size_t first = content_.empty() && !thinking_.empty() ? text.find_first_not_of('\n') : 0;
   content_ += text;
-  if (first != std::string::npos) Print(wrapper_.Push(std::string_view(text).substr(first)));
+  if (first != std::string::npos) PrintWrapped(std::string_view(text).substr(first));
 }
 
 void AnswerView::Finish() {

@@ -11,15 +11,15 @@
 namespace puna::cli {
 
 struct AnswerStyle {
-  bool terminal = false;  // standard output is one
-  int width = 0;          // columns to break at; 0: no breaking
+  bool terminal = false;   // standard output is one
+  bool word_wrap = false;  // lines are broken at its width, also when that changes
   bool hide_thinking = false;
 };
 
 // Writes to standard output. Not thread safe.
 class AnswerView {
  public:
-  explicit AnswerView(const AnswerStyle& style) : style_(style), wrapper_(style.width) {}
+  explicit AnswerView(const AnswerStyle& style);
   void Thinking(const std::string& text);
   void Content(const std::string& text);
   // Ends thinking and line. Call it once, also after an error or an interruption.
@@ -29,6 +29,7 @@ class AnswerView {
 
  private:
   void Print(const std::string& text);
+  void PrintWrapped(std::string_view text);
   void EndThinking();
   AnswerStyle style_;
   WordWrapper wrapper_;

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/answer_view.h"
 #include "cli/slash_commands.h"
+#include "cli/word_wrap.h"
 
 namespace puna::cli {
 namespace {
@@ -14,9 +15,7 @@ namespace {
 constexpr std::string_view kQuotes = "\"\"\"";
 
 AnswerStyle AnswerStyleOf(const RunOptions& options) {
-  return {.terminal = true,
-          .width = options.word_wrap ? TerminalWidth() : 0,
-          .hide_thinking = options.hide_thinking};
+  return {.terminal = true, .word_wrap = options.word_wrap, .hide_thinking = options.hide_thinking};
 }
 
 }  // namespace
@@ -105,10 +104,15 @@ Status ChatSession::Load(const std::string& model) {
     return loaded;
   }
   show_ = std::move(show);
-  messages_ = Json::array();
-  if (system_is_ours_) SetSystem(options_.system);
+  Clear();
   PrintEarlierMessages();
   return {};
+}
+
+void ChatSession::Clear() {
+  messages_ = Json::array();
+  told_of_dropped_ = false;
+  if (system_is_ours_) SetSystem(options_.system);
 }
 
 Status ChatSession::Save(const std::string& name) {
@@ -128,10 +132,19 @@ Status ChatSession::Save(const std::string& name) {
   return client_.PostStream("/api/create", request, [](const Json&) { return true; });
 }
 
+// A paragraph of our own among the answers.
+void ChatSession::PrintNote(std::string_view text) const {
+  WordWrapper wrapper(options_.word_wrap ? TerminalWidth() : 0);
+  std::string wrapped = wrapper.Push(text);
+  wrapped += wrapper.Finish();
+  std::printf("%s\n\n", wrapped.c_str());
+}
+
 Status ChatSession::Ask(const std::string& prompt) {
   messages_.push_back({{"role", "user"}, {"content", prompt}});
   Json request = RequestOf(options_);
   request["messages"] = messages_;  // the server puts the model's own before them
+  request["truncate"] = true;       // a chat goes on when it has outgrown the context
 
   AnswerView view(AnswerStyleOf(options_));
   Spinner spinner("");
@@ -152,7 +165,7 @@ Status ChatSession::Ask(const std::string& prompt) {
   if (!done && !interrupt_->interrupted()) {
     messages_.erase(messages_.size() - 1);  // so that the next question is not asked twice over
     if (done.error().code == ErrorCode::kUnavailable) return done;
-    std::printf("Error: %s\n\n", Shortened(done.error().message).c_str());
+    PrintNote("Error: " + Shortened(done.error().message));
     return {};
   }
   Json answer = {{"role", "assistant"}, {"content", view.content()}};
@@ -160,6 +173,11 @@ Status ChatSession::Ask(const std::string& prompt) {
   messages_.push_back(std::move(answer));
   if (options_.verbose && !last.is_null())
     std::fprintf(stderr, "%s\n", FormatTimings(last).c_str());
+  if (last.is_object() && last.value("prompt_truncated_count", int64_t{0}) > 0 &&
+      !std::exchange(told_of_dropped_, true)) {
+    PrintNote(
+        "(The conversation is longer than the context by now: its oldest messages are left out.)");
+  }
   return {};
 }
 
@@ -186,12 +204,13 @@ Result<ChatSession::Next> ChatSession::Handle(const std::string& line) {
 }
 
 Status ChatSession::Loop() {
-  PUNA_RETURN_IF_ERROR(Preload());
-  PrintEarlierMessages();
+  // Before the model is loaded: what is pasted meanwhile is one message, too.
   reader_ = std::make_unique<LineReader>(
       options_.history ? HomeDirectory() / ".puna" / "history" : std::filesystem::path(),
       settings_.editor);
   reader_->SetHistory(options_.history);
+  PUNA_RETURN_IF_ERROR(Preload());
+  PrintEarlierMessages();
   std::printf("\x1b[90mSend a message (/? for help)\x1b[0m\n");
   interrupt_.emplace();
   while (true) {

@@ -49,18 +49,21 @@ class ChatSession {
   Status Preload();
   Status Load(const std::string& model);
   Status Save(const std::string& name);
+  void Clear();  // the conversation, not the system message
   void PrintEarlierMessages() const;
   // One typed line, whatever it is.
   Result<Next> Handle(const std::string& line);
   Status Ask(const std::string& prompt);
   void SetSystem(std::string text);
+  void PrintNote(std::string_view text) const;
 
   const ApiClient& client_;
   const Settings& settings_;
   RunOptions options_;
   Json show_;
   Json messages_ = Json::array();
-  bool system_is_ours_ = false;  // the system message is the user's, not the model's
+  bool told_of_dropped_ = false;  // that older messages are left out
+  bool system_is_ours_ = false;   // the system message is the user's, not the model's
   QuotedBlock block_;
   bool block_is_system_ = false;
   std::unique_ptr<LineReader> reader_;

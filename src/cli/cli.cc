@@ -107,10 +107,13 @@ int Main(int argc, char** argv) {
   } catch (const CLI::CallForHelp& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& error) {
-    const bool is_command = app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-';
-    const std::string message =
+    const auto commands = app.get_subcommands();
+    const bool is_command = commands.empty() && argc > 1 && argv[1][0] != '-';
+    std::string message =
         is_command ? fmt::format("unknown command \"{}\"; 'puna help' lists them", argv[1])
                    : error.what();
+    if (!commands.empty())
+      message += fmt::format("; 'puna help {}' lists its arguments", commands[0]->get_name());
     return Fail(context, message);
   }
   if (version) {

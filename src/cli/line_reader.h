@@ -1,4 +1,4 @@
-// Lines typed by a person: editing, history, pasting and multi-line input on top of libedit.
+// Lines typed by a person: editing, history, pasting and multi-line input at a terminal.
 #ifndef PUNA_CLI_LINE_READER_H_
 #define PUNA_CLI_LINE_READER_H_
 
@@ -14,7 +14,8 @@ struct TypedLine {
   std::string text;  // without the final line break; it may have others, from Ctrl-J or pasting
 };
 
-// Standard input has to be a terminal. One at a time; not thread safe.
+// Standard input has to be a terminal. While one lives, the terminal marks what is pasted, also
+// between two lines: it is part of the next one. One at a time; not thread safe.
 class LineReader {
  public:
   // `history_file` keeps the last 100 lines; empty: none is read or written. `editor` is what
@@ -26,7 +27,7 @@ class LineReader {
   void SetHistory(bool on);
 
  private:
-  struct State;
+  class State;
   std::unique_ptr<State> state_;
 };
 

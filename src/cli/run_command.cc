@@ -93,7 +93,7 @@ Status PrintOneAnswer(const ApiClient& client, const RunOptions& options,
   if (!options.system.empty()) request["system"] = options.system;
   const bool terminal = StdoutIsTerminal();
   AnswerView view({.terminal = terminal,
-                   .width = terminal && options.word_wrap ? TerminalWidth() : 0,
+                   .word_wrap = terminal && options.word_wrap,
                    .hide_thinking = options.hide_thinking});
   const InterruptScope interrupt;
   Spinner spinner("");

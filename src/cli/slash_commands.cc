@@ -30,6 +30,7 @@ constexpr const char* kShortcuts[] = {
     "Ctrl + k            Delete what is after the cursor",
     "Ctrl + u            Delete what is before the cursor",
     "Ctrl + w            Delete the word before the cursor",
+    "Ctrl + y            Put back what was deleted so",
     "Ctrl + j            Begin a new line within the message",
     "Ctrl + g            Open the message in an editor",
     "Ctrl + p, Ctrl + n  Earlier and later lines, as Up and Down",
@@ -246,8 +247,7 @@ Result<ChatSession::Next> SlashCommands::Run(ChatSession& session, const std::st
   if (command == "/?" || command == "/help") {
     PrintHelp(words);
   } else if (command == "/clear") {
-    session.messages_ = Json::array();
-    if (session.system_is_ours_) session.SetSystem(session.options_.system);
+    session.Clear();
     std::printf("Cleared session context\n");
   } else if (command == "/list") {
     PrintResult(ListText(session.client_, ""));

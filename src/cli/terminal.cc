@@ -31,6 +31,14 @@ std::string FormatAmount(int64_t amount, AmountUnit unit) {
   return unit == AmountUnit::kBytes ? HumanBytes(amount) : fmt::format("{}", amount);
 }
 
+int SizeOfTerminal(unsigned short winsize::*field, int otherwise) {
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
+    winsize size = {};
+    if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.*field > 0) return size.*field;
+  }
+  return otherwise;
+}
+
 // "19s", "3m05s", "2h10m"
 std::string FormatTimeLeft(double seconds) {
   const auto whole = static_cast<int64_t>(std::min(seconds, 1e9) + 0.5);
@@ -45,13 +53,8 @@ bool StdinIsTerminal() { return ::isatty(STDIN_FILENO) == 1; }
 bool StdoutIsTerminal() { return ::isatty(STDOUT_FILENO) == 1; }
 bool StderrIsTerminal() { return ::isatty(STDERR_FILENO) == 1; }
 
-int TerminalWidth() {
-  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
-    winsize size = {};
-    if (::ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  }
-  return 80;
-}
+int TerminalWidth() { return SizeOfTerminal(&winsize::ws_col, 80); }
+int TerminalHeight() { return SizeOfTerminal(&winsize::ws_row, 24); }
 
 Result<std::string> ReadStandardInput(uint64_t max_bytes) {
   std::string text;

@@ -21,6 +21,7 @@ bool StdoutIsTerminal();
 bool StderrIsTerminal();
 // Columns of the terminal behind standard output, else behind standard error; 80 if neither is one.
 int TerminalWidth();
+int TerminalHeight();  // its rows; 24
 // Everything up to the end of the input. More than `max_bytes` (0: no limit) is kInvalidArgument.
 Result<std::string> ReadStandardInput(uint64_t max_bytes = 0);
 

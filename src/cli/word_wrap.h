@@ -18,6 +18,9 @@ class WordWrapper {
   // `width` in columns; 0: nothing is broken or held back.
   explicit WordWrapper(int width) : width_(width) {}
   std::string Push(std::string_view text);
+  // For what comes from now on. Neither the width so far nor the new one may be 0.
+  void SetWidth(int width) { width_ = width; }
+  int width() const { return width_; }
   // The word that was held back.
   std::string Finish();
   // Whether something stands on the current line.

@@ -65,6 +65,9 @@ class Terminal:
             os.execve(puna.puna, [puna.puna, *map(str, arguments)], {**puna.env, **(env or {})})
         self.seen = ""
 
+    def resize(self, columns):
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
     def read_until(self, pattern, timeout_s=60):
         """What came since the last match, up to and with the pattern, without escape sequences."""
         deadline = time.monotonic() + timeout_s

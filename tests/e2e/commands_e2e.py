@@ -254,7 +254,7 @@ def test_earlier_lines_are_found(puna):
     chat.read_until(r"Set 'quiet' mode")
     chat.read_until(r">>> ")  # control keys mean something else to a terminal that nobody reads
     chat.type("\x12seed")  # Ctrl-R
-    chat.read_until(r"bck:")
+    chat.read_until(r"search: ")
     chat.read_until(r"parameter seed 77")
     chat.type("\x1b\x05 \r")  # take it
     chat.read_until(r"Set parameter 'seed' to '77'")

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import tempfile
 import threading
@@ -14,7 +15,7 @@ import types
 import unicodedata
 
 from cli_e2e import Terminal, check
-from puna_server import equal, main
+from puna_server import equal, main, soon
 
 COLUMNS = 60  # of Terminal
 WORDS = "seven words of an answer that wraps around "
@@ -34,7 +35,7 @@ class StandIn:
 
     def __init__(self):
         stand_in = self
-        self.asked, self.ended, self.changed = [], threading.Event(), threading.Condition()
+        self.asked, self.ended, self.go_on, self.changed = [], threading.Event(), threading.Event(), threading.Condition()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -62,7 +63,10 @@ class StandIn:
                 if self.path != "/api/chat" or not body.get("messages"):
                     return self.reply(b'{"done": true, "status": "success"}\n')
                 text = body["messages"][-1]["content"]
-                return self.stream(WORDS if text == "endless" else ANSWERS.get(text, "ok"), text == "endless")
+                if text == "slow":
+                    stand_in.go_on.wait(60)
+                more = {"prompt_truncated_count": 7} if text == "much" else {}
+                return self.stream(WORDS if text == "endless" else ANSWERS.get(text, "ok"), text == "endless", more)
 
             def reply(self, body, status=200):
                 self.send_response(status)
@@ -70,7 +74,7 @@ class StandIn:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def stream(self, text, endless):
+            def stream(self, text, endless, more):
                 self.send_response(200)
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
@@ -85,7 +89,7 @@ class StandIn:
                             line(message={"role": "assistant", "content": text[at:at + 7]}, done=False)
                         if not endless:
                             break
-                    line(message={"role": "assistant", "content": ""}, done=True, eval_count=3, eval_duration=10 ** 9)
+                    line(message={"role": "assistant", "content": ""}, done=True, eval_count=3, eval_duration=10 ** 9, **more)
                     self.wfile.write(b"0\r\n\r\n")
                 except OSError:
                     stand_in.ended.set()
@@ -162,6 +166,58 @@ def keys(session):
     leave(chat)
 
 
+class Screen:
+    """The rows that a terminal shows after what the editor of lines sends: text, CR, LF, up, and clear to the end."""
+
+    def __init__(self, chat):
+        self.chat, self.rows, self.row, self.column = chat, [""], 0, 0
+
+    def show(self):
+        raw = ""
+        while select.select([self.chat.fd], [], [], 0.5)[0]:
+            raw += os.read(self.chat.fd, 65536).decode("utf8", "replace")
+        for piece in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|.", raw, re.S):
+            if piece.endswith("A") and len(piece) > 1:
+                self.row -= int(piece[2:-1])
+            elif piece == "\x1b[J":
+                self.rows[self.row:] = [self.rows[self.row][:self.column]]
+            elif piece == "\r":
+                self.column = 0
+            elif piece == "\n":
+                self.row += 1
+                self.rows += [""] * (self.row == len(self.rows))
+            elif not piece.startswith("\x1b"):  # only at the end of a row, or over the same text
+                self.rows[self.row] = self.rows[self.row][:self.column] + piece + self.rows[self.row][self.column + 1:]
+                self.column += 1
+        for row in self.rows:
+            check(width_of(row) <= COLUMNS, "wider than the terminal:", row)
+        return self.rows
+
+
+# Keys one after the other, and the rows that they lead to; where there are several, it is each time the whole line.
+LONG_LINE = "これは日本語の長い文章です。改行の位置を確かめますそしてもう一度続きます"
+EDITS = [
+    (LONG_LINE, [">>> " + LONG_LINE[:28], LONG_LINE[28:]]), ("\x01\x06入", [">>> こ入" + LONG_LINE[1:27], LONG_LINE[27:]]),
+    ("\x05\x7f\x7f", [">>> こ入" + LONG_LINE[1:27], LONG_LINE[27:-2]]), ("\x15", [">>> "]),
+    ("e\u0301👨‍👩‍👧!", [">>> e\u0301👨‍👩‍👧!"]), ("\x02\x7f", [">>> e\u0301!"]), ("\x02\x06x", [">>> e\u0301x!"]), ("\x05\x15", [">>> "]),
+    ("x" * 56, [">>> " + "x" * 56, ""]), ("y", [">>> " + "x" * 56, "y"]), ("\x7f\x7f", [">>> " + "x" * 55]),
+    ("\x01\x1b[200~one\ntwo \x1b[201~", [">>> one", "two " + "x" * 55]), ("\x1b[A\x05,", [">>> one,", "two " + "x" * 55]),
+]
+
+
+def wide_characters(session):
+    chat = session.chat()
+    screen = Screen(chat)
+    screen.rows, screen.column = [">>> "], 4
+    for typed, expected in EDITS:
+        chat.type(typed)
+        rows = soon(lambda: screen.show() if screen.rows == expected or screen.show() == expected else None, (typed, expected, screen.rows))
+        equal(expected, rows)
+    ask(chat, "")
+    equal("one,\ntwo " + "x" * 55, session.stand_in.last()["messages"][-1]["content"])
+    leave(chat)
+
+
 def earlier_lines(session):
     chat = session.chat()
     for text in ("first", "second", "third"):
@@ -187,6 +243,14 @@ def many_lines(session):
     chat.read_until(r"line 299 of a paste")
     ask(chat, "")
     equal(text, session.stand_in.last()["messages"][-1]["content"])
+    chat.type("slow\r")
+    soon(lambda: session.stand_in.last()["messages"][-1]["content"] == "slow", "the question")
+    chat.type("\x1b[200~pasted\rmeanwhile\x1b[201~")
+    chat.read_until("meanwhile")
+    session.stand_in.go_on.set()
+    chat.read_until(r">>> pasted")
+    ask(chat, "!")
+    equal("pasted\nmeanwhile!", session.stand_in.last()["messages"][-1]["content"])
     chat.type('"""one\r')
     chat.read_until(r"\.\.\. ")
     chat.type("  two\r")
@@ -253,8 +317,8 @@ def interrupted(session):
 def shown(chat, question):
     """The lines of an answer as they come to the terminal."""
     chat.type(question + "\r")
-    text = chat.read_until(r"\n\r?\n>>> ")
-    return text.replace("\r\n", "\n").split(question + "\n", 1)[1].removesuffix(">>> ").strip("\r").split("\n")
+    text = chat.read_until(r"\n\r?\n\r?>>> ")
+    return text.replace("\r\n", "\n").split(question + "\n", 1)[1].removesuffix(">>> ").rstrip("\r").split("\n")
 
 
 def width_of(text):
@@ -281,6 +345,32 @@ def long_answers(session):
     chat.read_until(r"Set 'nowordwrap' mode")
     chat.read_until(r">>> ")
     check("A line of words, " * 12 in shown(chat, "wrap"), "left to the terminal")
+    leave(chat)
+
+
+def another_width(session):
+    """The window becomes narrower and wider while an answer comes."""
+    chat = session.chat()
+    chat.type("endless\r")
+    chat.read_until("wraps around")
+    for columns in (30, 90):
+        chat.resize(columns)
+        chat.read_until("(?s).{30000}")  # what was under way
+        lines = chat.read_until("(?s).{2000}").split("\r\n")[1:-1]
+        check(lines and all(columns - 8 < len(line) <= columns for line in lines), columns, lines)
+    chat.type("\x03")
+    chat.read_until(r">>> ", timeout_s=30)
+    leave(chat)
+
+
+def conversations_that_outgrow_the_context(session):
+    """They go on, and that something is left out is said once, and once more after /clear."""
+    chat = session.chat()
+    for question, told in (("much", 1), ("much", 0), ("/clear", 0), ("much", 1)):
+        chat.type(question + "\r")
+        chat.read_until(r"\nok|Cleared")
+        equal(told, chat.read_until(r">>> ").count("oldest messages are left out"), question)
+    check(session.stand_in.last()["truncate"] is True, session.stand_in.last())
     leave(chat)
 
 
@@ -341,4 +431,5 @@ def slash_commands(session):
 
 
 if __name__ == "__main__":
-    main((session, (keys, earlier_lines, many_lines, editor, suspended, interrupted, long_answers, blocks_of_code, slash_commands)))
+    main((session, (keys, wide_characters, earlier_lines, many_lines, editor, suspended, interrupted, long_answers, another_width,
+                    conversations_that_outgrow_the_context, blocks_of_code, slash_commands)))
