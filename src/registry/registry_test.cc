@@ -47,6 +47,7 @@ struct Faults {
   bool wants_token = false;        // 401 until a signed token request was made
   bool redirects = false;          // blobs are at another host name
   bool no_ranges = false;          // answers every GET with the whole
+  int busy_answers = 0;            // the first so many requests for blobs are 503
   int broken_transfers = 0;        // so many answers end in the middle
   int64_t fail_after = -1;         // after so many bytes of blobs everything is 503
   int wrong_byte_at = -1;          // of every blob
@@ -183,16 +184,17 @@ class FakeRegistry {
   http::Task<void> AnswerBlob(const std::string& digest, const http::Request& request,
                               http::ResponseWriter& writer) {
     std::string bytes;
-    bool known = false;
+    bool known = false, busy = false;
     int64_t fail_after = -1;
     {
       const std::lock_guard lock(mutex_);
       const auto it = blobs_.find(digest);
       known = it != blobs_.end();
       if (known) bytes = it->second;
+      busy = faults_.busy_answers-- > 0;
       fail_after = faults_.fail_after;
     }
-    if (!known || (fail_after >= 0 && bytes_sent > fail_after)) {
+    if (!known || busy || (fail_after >= 0 && bytes_sent > fail_after)) {
       co_await writer.Send(known ? 503 : 404, "", "");
       co_return;
     }
@@ -392,6 +394,19 @@ TEST_F(RegistryTest, BrokenTransfersAreContinued) {
   ExpectBlob(weights_);
   // Each byte came once, but for what was on its way when connections broke.
   EXPECT_LT(peer.bytes_sent, static_cast<int64_t>(weights_.size()) + 10000);
+}
+
+TEST_F(RegistryTest, ARegistryThatIsBusyAtFirstIsAskedAgain) {
+  FakeRegistry peer({.busy_answers = 3});
+  peer.AddModel({weights_});
+  const Status done = Pull(peer);
+  ASSERT_TRUE(done) << done.error().message;
+  ExpectBlob(weights_);
+  FakeRegistry always({.busy_answers = 1000});
+  always.AddModel({RandomBytes(5000, 4)});
+  const Status failed = Pull(always);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, ErrorCode::kUnavailable) << failed.error().message;
 }
 
 TEST_F(RegistryTest, AnInterruptedPullIsResumed) {

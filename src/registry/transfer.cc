@@ -107,6 +107,22 @@ Result<BlobSource> Transfer::Current(int64_t* generation) {
   return *source_;
 }
 
+// Who is busy or out of reach just now may answer in a moment, here as in the middle of a transfer.
+Result<BlobSource> Transfer::FindFirst(const Follow& follow) {
+  for (int failures = 1;; ++failures) {
+    int64_t generation = 0;
+    auto source = Current(&generation);
+    if (source || source.error().code != ErrorCode::kUnavailable || failures == kPartTries)
+      return source;
+    const auto end = steady_clock::now() + options_.retry_unit * (1 << failures);
+    while (steady_clock::now() < end) {
+      const auto go_on = follow();
+      if (!go_on) return tl::unexpected(go_on.error());
+      Sleep(std::chrono::milliseconds(20));
+    }
+  }
+}
+
 Result<BlobSource> Transfer::Renew(int64_t failed_generation) {
   {
     const std::lock_guard lock(source_mutex_);
@@ -288,8 +304,7 @@ void Transfer::WatchSpeed() {
 }
 
 Status Transfer::Run(const Follow& follow) {
-  int64_t generation = 0;
-  PUNA_ASSIGN_OR_RETURN(const BlobSource source, Current(&generation));
+  PUNA_ASSIGN_OR_RETURN(const BlobSource source, FindFirst(follow));
   // Parts that wait for each other's bytes of one stream would each fetch the whole.
   if (!source.ranges && file_.parts().size() > 1) file_.UseOnePart();
   for (Part& part : file_.parts()) order_.push_back(&part);

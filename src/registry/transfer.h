@@ -62,6 +62,7 @@ class Transfer {
   Part* NextPart(size_t slot);
   Status FetchPart(Part& part);
   Status FetchRest(Part& part);
+  Result<BlobSource> FindFirst(const Follow& follow);
   Result<BlobSource> Current(int64_t* generation);
   Result<BlobSource> Renew(int64_t failed_generation);
   Status Take(Part& part, int64_t at, std::string bytes);
