@@ -38,12 +38,13 @@ CpuFeatures Detect() {
   const Registers wide = Cpuid(7, 0);
   const Registers wide1 = Cpuid(7, 1);
   constexpr unsigned kAvx2 = 1u << 5, kF = 1u << 16, kDq = 1u << 17, kBw = 1u << 30, kVl = 1u << 31;
-  constexpr unsigned kVnni = 1u << 11, kAvxVnni = 1u << 4, kBf16 = 1u << 5, kAmxTile = 1u << 24,
-                     kAmxInt8 = 1u << 25;
+  constexpr unsigned kVbmi = 1u << 1, kVnni = 1u << 11, kAvxVnni = 1u << 4, kBf16 = 1u << 5,
+                     kAmxTile = 1u << 24, kAmxInt8 = 1u << 25;
   features.avx2 = Has(xcr0, kYmm) && Has(wide.b, kAvx2);
   features.avx_vnni = features.avx2 && Has(wide1.a, kAvxVnni);
   features.avx512_vnni =
       features.avx2 && Has(xcr0, kZmm) && Has(wide.b, kF | kDq | kBw | kVl) && Has(wide.c, kVnni);
+  features.avx512_vbmi = features.avx512_vnni && Has(wide.c, kVbmi);
   features.avx512_bf16 = features.avx512_vnni && Has(wide1.a, kBf16);
   features.amx_int8 = features.avx512_bf16 && Has(xcr0, kTiles) && Has(wide.d, kAmxTile | kAmxInt8);
   return features;

@@ -9,6 +9,7 @@ struct CpuFeatures {
   bool avx_vnni = false;  // and the VEX form of the byte dot products
   bool avx512_vnni =
       false;  // F, BW, VL, DQ, VNNI on top of avx2, and the system saves zmm and mask registers
+  bool avx512_vbmi = false;  // and its byte permutations over two registers
   bool avx512_bf16 = false;  // and the products of bfloat16 pairs
   bool dotprod = false;      // the int8 dot products of ARMv8.2
   bool amx_int8 =

@@ -160,18 +160,27 @@ void MultiplyR16(const MultiplyTask& task) {
   }
 }
 
-// The table's row of a format.
-template <const R16Format& format>
-constexpr TypeKernels R16Row(const char* name, void (*multiply)(const MultiplyTask&)) {
+template <const R16Format& format, typename Packing>
+constexpr TypeKernels RowWithPacking(const char* name, void (*multiply)(const MultiplyTask&)) {
   return {.type = format.type,
           .kernels = {
               .name = name,
               .input = format.super ? InputFormat::kInt8Block256 : InputFormat::kInt8Block32,
-              .group_bytes = &R16Packing<format>::GroupBytes,
-              .pack = &R16Packing<format>::Pack,
-              .unpack = &R16Packing<format>::Unpack,
+              .group_bytes = &Packing::GroupBytes,
+              .pack = &Packing::Pack,
+              .unpack = &Packing::Unpack,
               .multiply = multiply,
           }};
+}
+
+// The table's row of a format.
+template <const R16Format& format>
+constexpr TypeKernels R16Row(const char* name, void (*multiply)(const MultiplyTask&)) {
+  if constexpr (format.lookup == R16Lookup::kGrid) {
+    return RowWithPacking<format, GridPacking<format>>(name, multiply);
+  } else {
+    return RowWithPacking<format, R16Packing<format>>(name, multiply);
+  }
 }
 template <const R16Format& format, typename Simd, typename Tiles>
 constexpr TypeKernels R16Row(const char* name) {

@@ -46,6 +46,7 @@ const GemmKernels& FindKernels(quant::TensorType type, Isa isa) {
   const IsaKernels& kernels = KernelsOf(isa);
   for (int64_t i = 0; i < kernels.type_lists; ++i) {
     const TypeList& list = *kernels.types[i];
+    if (list.available != nullptr && !list.available()) continue;
     for (int64_t row = 0; row < list.count; ++row) {
       if (list.rows[row].type == type) return list.rows[row].kernels;
     }

@@ -62,10 +62,12 @@ struct TypeKernels {
   GemmKernels kernels;
 };
 
-// The rows of one unit.
+// The rows of one unit. The first list of an instruction set that has a type and is available wins.
 struct TypeList {
   const TypeKernels* rows;
   int64_t count;
+  // What the unit needs beyond its instruction set; null: nothing.
+  bool (*available)() = nullptr;
 };
 
 // Everything of one instruction set. A null entry falls back to the scalar unit's.

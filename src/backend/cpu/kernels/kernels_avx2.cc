@@ -73,18 +73,18 @@ constexpr GemmKernels kGeneric = {
     .multiply = &MultiplyGeneric,
 };
 
-constexpr const TypeList* kPlainLists[] = {&kFloatAvx2, &kLegacyAvx2, &kKAvx2};
-constexpr const TypeList* kVnniLists[] = {&kFloatAvx2, &kLegacyAvxvnni, &kKAvxvnni};
+constexpr const TypeList* kPlainLists[] = {&kFloatAvx2, &kLegacyAvx2, &kKAvx2, &kGridAvx2};
+constexpr const TypeList* kVnniLists[] = {&kFloatAvx2, &kLegacyAvxvnni, &kKAvxvnni, &kGridAvxvnni};
 
 constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
-                           const TypeList* const (&lists)[3], int64_t (*spin_dots)(int64_t)) {
+                           const TypeList* const (&lists)[4], int64_t (*spin_dots)(int64_t)) {
   return {
       .isa = isa,
       .name = name,
       .available = available,
       .generic = &kGeneric,
       .types = lists,
-      .type_lists = 3,
+      .type_lists = 4,
       .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256, &PrepareBf16},
       .spin_dots = spin_dots,
   };

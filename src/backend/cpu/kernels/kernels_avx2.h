@@ -11,6 +11,8 @@ extern const TypeList kLegacyAvx2;
 extern const TypeList kKAvx2;
 extern const TypeList kLegacyAvxvnni;
 extern const TypeList kKAvxvnni;
+extern const TypeList kGridAvx2;
+extern const TypeList kGridAvxvnni;
 
 }  // namespace puna::backend::cpu
 

@@ -64,11 +64,12 @@ constexpr GemmKernels kGeneric = {
     .multiply = &MultiplyGeneric,
 };
 
-constexpr const TypeList* kVectorLists[] = {&kFloatAvx512, &kLegacyAvx512, &kKAvx512};
-// The first list that has a type wins.
-constexpr const TypeList* kBf16Lists[] = {&kFloatAvx512Bf16, &kFloatAvx512, &kLegacyAvx512,
-                                          &kKAvx512};
-constexpr const TypeList* kTileLists[] = {&kFloatAvx512Bf16, &kFloatAvx512, &kLegacyAmx, &kKAmx};
+constexpr const TypeList* kVectorLists[] = {&kFloatAvx512, &kLegacyAvx512, &kKAvx512,
+                                            &kGridAvx512Vbmi, &kGridAvx512};
+constexpr const TypeList* kBf16Lists[] = {&kFloatAvx512Bf16, &kFloatAvx512,    &kLegacyAvx512,
+                                          &kKAvx512,         &kGridAvx512Vbmi, &kGridAvx512};
+constexpr const TypeList* kTileLists[] = {&kFloatAvx512Bf16, &kFloatAvx512, &kLegacyAmx, &kKAmx,
+                                          &kGridAvx512Vbmi,  &kGridAvx512};
 
 template <int64_t kLists>
 constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),

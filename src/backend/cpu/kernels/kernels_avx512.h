@@ -10,6 +10,8 @@ extern const TypeList kFloatAvx512;
 extern const TypeList kFloatAvx512Bf16;  // BF16 only
 extern const TypeList kLegacyAvx512;
 extern const TypeList kKAvx512;
+extern const TypeList kGridAvx512;
+extern const TypeList kGridAvx512Vbmi;  // the same types, where the processor has VBMI too
 
 }  // namespace puna::backend::cpu
 

@@ -53,7 +53,8 @@ constexpr GemmKernels kGeneric = {
 };
 
 constexpr const TypeList* kPlainLists[] = {&kFloatNeon};
-constexpr const TypeList* kDotprodLists[] = {&kFloatNeon, &kLegacyDotprod, &kKDotprod};
+constexpr const TypeList* kDotprodLists[] = {&kFloatNeon, &kLegacyDotprod, &kKDotprod,
+                                             &kGridDotprod};
 
 constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
                            const TypeList* const* lists, int64_t list_count) {
@@ -71,7 +72,7 @@ constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
 
 constexpr IsaKernels kPlain = Table(Isa::kNeon, "neon", &PlainAvailable, kPlainLists, 1);
 constexpr IsaKernels kDotprod =
-    Table(Isa::kDotprod, "dotprod", &DotprodAvailable, kDotprodLists, 3);
+    Table(Isa::kDotprod, "dotprod", &DotprodAvailable, kDotprodLists, 4);
 
 }  // namespace
 

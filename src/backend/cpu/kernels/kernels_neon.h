@@ -10,6 +10,7 @@ namespace puna::backend::cpu {
 extern const TypeList kFloatNeon;
 extern const TypeList kLegacyDotprod;
 extern const TypeList kKDotprod;
+extern const TypeList kGridDotprod;
 
 }  // namespace puna::backend::cpu
 

@@ -15,7 +15,8 @@
 // A chunk of a group (up to 256 columns) is stored as
 //   d [1 or blocks][16]   minimum's d [as d][16]   scale [blocks][16]   minimum [block
 //   pairs][16][2]   (pad to 64)   levels
-// where the presence of each part is decided by the type's R16Format.
+// where the presence of each part is decided by the type's R16Format. Types whose levels are points
+// of a grid keep the points' indices in place of levels (r16_grid.h).
 //
 // Kernels do not read this form. Once per chunk they unpack it into an R16Panel (levels as bytes,
 // scales as floats: 5 KiB that stay in the first-level cache) and multiply all tokens with that.
@@ -31,8 +32,19 @@
 
 namespace puna::backend::cpu {
 
-enum class R16Scale { kHalf, kE8M0 };        // what d is: binary16, or a power of two in one byte
-enum class R16Lookup { kNone, kIq4, kFp4 };  // levels are indices of a table
+enum class R16Scale { kHalf, kE8M0 };  // what d is: binary16, or a power of two in one byte
+enum class R16Lookup { kNone, kIq4, kFp4, kGrid };  // levels are indices of a table
+
+// Columns that are rounded together to a point of a grid (quant/iq_grids.h); r16_grid.h has the
+// layout.
+struct R16Grid {
+  int columns;     // of a point: 4 or 8
+  int high_bits;   // of an index, beyond eight
+  bool signs;      // each column has a sign; else the points are signed
+  bool shifts;     // each point has a bit that says which way its values are shifted
+  int scale_mask;  // the bits of a scale in its nibble; the fourth may be the shift of the block
+  float d_unit;    // value = d * d_unit * (2 * scale + 1) * level, which makes levels whole
+};
 
 // How a type fills the layout. value = d * scale * (level - offset) - dmin * min, or d * scale *
 // table[level].
@@ -47,6 +59,8 @@ struct R16Format {
   bool nibble_scales = false;  // scale and minimum share a byte (scale low)
   R16Scale scale_kind = R16Scale::kHalf;
   R16Lookup lookup = R16Lookup::kNone;
+  bool unit_scales = false;  // super: all scales are one, and none is stored
+  R16Grid grid = {};         // with R16Lookup::kGrid; level_bits counts for nothing then
 
   constexpr bool biased() const { return offset != 0 || lookup != R16Lookup::kNone; }
   constexpr int64_t blocks(int64_t cols) const { return cols / block; }
@@ -56,9 +70,12 @@ struct R16Format {
   constexpr int64_t m_at(int64_t cols) const { return d_count(cols) * kGroupRows * d_bytes(); }
   constexpr int64_t scale_at(int64_t cols) const { return m_at(cols) * (min ? 2 : 1); }
   constexpr int64_t min_at(int64_t cols) const {
-    return scale_at(cols) + (super ? blocks(cols) * kGroupRows : 0);
+    const bool stored = super && !unit_scales;
+    const int64_t of_row = lookup == R16Lookup::kGrid ? blocks(cols) / 2 : blocks(cols);
+    return scale_at(cols) + (stored ? of_row * kGroupRows : 0);
   }
   constexpr int64_t levels_at(int64_t cols) const {
+    if (lookup == R16Lookup::kGrid) return min_at(cols);
     const int64_t end =
         min_at(cols) + (super && min && !nibble_scales ? blocks(cols) * kGroupRows : 0);
     return (end + 63) / 64 * 64;
@@ -66,8 +83,17 @@ struct R16Format {
   // Bytes of the levels of 32 columns.
   constexpr int64_t unit_bytes() const { return level_bits * 64; }
   constexpr int64_t chunk_bytes(int64_t cols) const {
+    if (lookup == R16Lookup::kGrid) return levels_at(cols) + grid_bytes();
     return levels_at(cols) + cols / 32 * unit_bytes();
   }
+  // Offsets within what a grid has in place of levels.
+  constexpr int64_t points() const { return kGroupRows * kChunk / grid.columns; }
+  constexpr int64_t high_at() const { return points(); }
+  constexpr int64_t signs_at() const { return high_at() + points() / 8 * grid.high_bits; }
+  constexpr int64_t shifts_at() const {
+    return signs_at() + (grid.signs ? kGroupRows * kChunk / 8 : 0);
+  }
+  constexpr int64_t grid_bytes() const { return shifts_at() + (grid.shifts ? points() / 8 : 0); }
   constexpr int64_t group_bytes(int64_t cols) const {
     return cols / kChunk * chunk_bytes(kChunk) +
            (cols % kChunk != 0 ? chunk_bytes(cols % kChunk) : 0);
@@ -107,8 +133,45 @@ inline constexpr R16Format kR16Q6_K = {
 inline constexpr R16Format kR16IQ4_XS = {
     .type = quant::TensorType::kIQ4_XS, .level_bits = 4, .super = true, .lookup = R16Lookup::kIq4};
 
-// Packing and its inverse: portable, shared by all instruction sets (r16_pack.cc). REQUIRES: a
-// format above.
+// Ternary digits, stored as levels of two bits.
+inline constexpr R16Format kR16TQ1_0 = {.type = quant::TensorType::kTQ1_0,
+                                        .level_bits = 2,
+                                        .offset = 1,
+                                        .super = true,
+                                        .unit_scales = true};
+inline constexpr R16Format kR16TQ2_0 = {.type = quant::TensorType::kTQ2_0,
+                                        .level_bits = 2,
+                                        .offset = 1,
+                                        .super = true,
+                                        .unit_scales = true};
+
+constexpr R16Format GridFormat(quant::TensorType type, int block, R16Grid grid) {
+  return {.type = type,
+          .level_bits = 8,
+          .block = block,
+          .super = true,
+          .lookup = R16Lookup::kGrid,
+          .grid = grid};
+}
+inline constexpr R16Format kR16IQ1_S =
+    GridFormat(quant::TensorType::kIQ1_S, 32, {8, 3, false, false, 7, 0.125f});
+inline constexpr R16Format kR16IQ1_M =
+    GridFormat(quant::TensorType::kIQ1_M, 16, {8, 3, false, true, 7, 0.125f});
+inline constexpr R16Format kR16IQ2_XXS =
+    GridFormat(quant::TensorType::kIQ2_XXS, 32, {8, 0, true, false, 15, 0.125f});
+inline constexpr R16Format kR16IQ2_XS =
+    GridFormat(quant::TensorType::kIQ2_XS, 16, {8, 1, true, false, 15, 0.125f});
+inline constexpr R16Format kR16IQ2_S =
+    GridFormat(quant::TensorType::kIQ2_S, 16, {8, 2, true, false, 15, 0.125f});
+inline constexpr R16Format kR16IQ3_XXS =
+    GridFormat(quant::TensorType::kIQ3_XXS, 32, {4, 0, true, false, 15, 0.25f});
+inline constexpr R16Format kR16IQ3_S =
+    GridFormat(quant::TensorType::kIQ3_S, 32, {4, 1, true, false, 15, 1.0f});
+
+// Packing and its inverse: portable, shared by all instruction sets (r16_pack.cc; of grids
+// GridPacking in r16_grid.h). What comes back decodes to the same values, and is the same bytes but
+// where a type can write the same digits in several ways (TQ1_0). REQUIRES: a format above without
+// a grid.
 template <const R16Format& format>
 struct R16Packing {
   static int64_t GroupBytes(const quant::TypeTraits& traits, int64_t cols);

@@ -12,6 +12,8 @@ constexpr TypeKernels kRows[] = {
     R16Row<kR16Q2_K>("q2_k amx", &MultiplyAmx<kR16Q2_K, AmxDigitsKernel>),
     R16Row<kR16Q3_K>("q3_k amx", &MultiplyAmx<kR16Q3_K, AmxDigitsKernel>),
     R16Row<kR16IQ4_XS>("iq4_xs amx", &MultiplyAmx<kR16IQ4_XS, AmxDigitsKernel>),
+    R16Row<kR16TQ1_0>("tq1_0 amx", &MultiplyAmx<kR16TQ1_0, AmxDigitsKernel>),
+    R16Row<kR16TQ2_0>("tq2_0 amx", &MultiplyAmx<kR16TQ2_0, AmxDigitsKernel>),
 };
 
 }  // namespace

@@ -6,9 +6,10 @@ namespace puna::backend::cpu {
 namespace {
 
 constexpr TypeKernels kRows[] = {
-    Avx2Row<kR16Q4_K, false>("q4_k avx2"), Avx2Row<kR16Q6_K, false>("q6_k avx2"),
-    Avx2Row<kR16Q5_K, false>("q5_k avx2"), Avx2Row<kR16Q2_K, false>("q2_k avx2"),
-    Avx2Row<kR16Q3_K, false>("q3_k avx2"), Avx2Row<kR16IQ4_XS, false>("iq4_xs avx2"),
+    Avx2Row<kR16Q4_K, false>("q4_k avx2"),   Avx2Row<kR16Q6_K, false>("q6_k avx2"),
+    Avx2Row<kR16Q5_K, false>("q5_k avx2"),   Avx2Row<kR16Q2_K, false>("q2_k avx2"),
+    Avx2Row<kR16Q3_K, false>("q3_k avx2"),   Avx2Row<kR16IQ4_XS, false>("iq4_xs avx2"),
+    Avx2Row<kR16TQ1_0, false>("tq1_0 avx2"), Avx2Row<kR16TQ2_0, false>("tq2_0 avx2"),
 };
 
 }  // namespace

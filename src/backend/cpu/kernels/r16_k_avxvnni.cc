@@ -6,9 +6,10 @@ namespace puna::backend::cpu {
 namespace {
 
 constexpr TypeKernels kRows[] = {
-    Avx2Row<kR16Q4_K, true>("q4_k avxvnni"), Avx2Row<kR16Q6_K, true>("q6_k avxvnni"),
-    Avx2Row<kR16Q5_K, true>("q5_k avxvnni"), Avx2Row<kR16Q2_K, true>("q2_k avxvnni"),
-    Avx2Row<kR16Q3_K, true>("q3_k avxvnni"), Avx2Row<kR16IQ4_XS, true>("iq4_xs avxvnni"),
+    Avx2Row<kR16Q4_K, true>("q4_k avxvnni"),   Avx2Row<kR16Q6_K, true>("q6_k avxvnni"),
+    Avx2Row<kR16Q5_K, true>("q5_k avxvnni"),   Avx2Row<kR16Q2_K, true>("q2_k avxvnni"),
+    Avx2Row<kR16Q3_K, true>("q3_k avxvnni"),   Avx2Row<kR16IQ4_XS, true>("iq4_xs avxvnni"),
+    Avx2Row<kR16TQ1_0, true>("tq1_0 avxvnni"), Avx2Row<kR16TQ2_0, true>("tq2_0 avxvnni"),
 };
 
 }  // namespace

@@ -12,6 +12,8 @@ constexpr TypeKernels kRows[] = {
     R16Row<kR16Q2_K, SimdDotprod, TilesDotprod>("q2_k dotprod"),
     R16Row<kR16Q3_K, SimdDotprod, TilesDotprod>("q3_k dotprod"),
     R16Row<kR16IQ4_XS, SimdDotprod, TilesDotprod>("iq4_xs dotprod"),
+    R16Row<kR16TQ1_0, SimdDotprod, TilesDotprod>("tq1_0 dotprod"),
+    R16Row<kR16TQ2_0, SimdDotprod, TilesDotprod>("tq2_0 dotprod"),
 };
 
 }  // namespace

@@ -22,6 +22,8 @@
 #include "quant/q8_0/q8_0.h"
 #include "quant/quant_block.h"
 #include "quant/quant_k_scales.h"
+#include "quant/tq1_0/tq1_0.h"
+#include "quant/tq2_0/tq2_0.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -314,6 +316,58 @@ struct BlockIq4Xs {
   }
 };
 
+struct BlockTernary2 {
+  static void Read(const uint8_t* bytes, int64_t, RowChunk* chunk) {
+    const auto& block = *reinterpret_cast<const quant::BlockTQ2_0*>(bytes);
+    chunk->d[0] = LoadU16(block.d);
+    ReadTwoBits(block.qs, chunk->level);
+  }
+  static void Write(const RowChunk& chunk, int64_t, uint8_t* bytes) {
+    auto& block = *reinterpret_cast<quant::BlockTQ2_0*>(bytes);
+    StoreU16(chunk.d[0], block.d);
+    WriteTwoBits(chunk.level, block.qs);
+  }
+};
+
+// The runs of digits of TQ1_0, see quant/tq1_0: the first digits of all bytes of a run come first.
+struct BlockTernary5 {
+  static constexpr struct Run { int bytes, digits; } kRuns[] = {{32, 5}, {16, 5}, {4, 4}};
+
+  static void Read(const uint8_t* bytes, int64_t, RowChunk* chunk) {
+    const auto& block = *reinterpret_cast<const quant::BlockTQ1_0*>(bytes);
+    chunk->d[0] = LoadU16(block.d);
+    const uint8_t* in = block.qs;  // and, right behind it, qh
+    uint8_t* level = chunk->level;
+    for (const Run run : kRuns) {
+      for (int j = 0; j < run.bytes; ++j) {
+        auto fraction = in[j];
+        for (int n = 0; n < run.digits; ++n) {
+          level[n * run.bytes + j] = static_cast<uint8_t>(fraction * 3 >> 8);
+          fraction = static_cast<uint8_t>(fraction * 3);
+        }
+      }
+      in += run.bytes;
+      level += run.bytes * run.digits;
+    }
+  }
+  static void Write(const RowChunk& chunk, int64_t, uint8_t* bytes) {
+    auto& block = *reinterpret_cast<quant::BlockTQ1_0*>(bytes);
+    StoreU16(chunk.d[0], block.d);
+    uint8_t* out = block.qs;
+    const uint8_t* level = chunk.level;
+    for (const Run run : kRuns) {
+      for (int j = 0; j < run.bytes; ++j) {
+        int number = 0;  // of five digits; what a run has fewer are zeros
+        for (int n = 0; n < 5; ++n)
+          number = number * 3 + (n < run.digits ? level[n * run.bytes + j] : 0);
+        out[j] = static_cast<uint8_t>((number * 256 + 242) / 243);
+      }
+      out += run.bytes;
+      level += run.bytes * run.digits;
+    }
+  }
+};
+
 template <const R16Format& format>
 struct CodecOf;
 #define PUNA_R16_CODEC(name, codec) \
@@ -332,6 +386,8 @@ PUNA_R16_CODEC(Q4_K, BlockK45<quant::BlockQ4_K>);
 PUNA_R16_CODEC(Q5_K, BlockK45<quant::BlockQ5_K>);
 PUNA_R16_CODEC(Q6_K, BlockK6);
 PUNA_R16_CODEC(IQ4_XS, BlockIq4Xs);
+PUNA_R16_CODEC(TQ1_0, BlockTernary5);
+PUNA_R16_CODEC(TQ2_0, BlockTernary2);
 #undef PUNA_R16_CODEC
 
 // ---- What is the same for all types.
@@ -365,7 +421,7 @@ void PackScales(const RowChunk& in, int64_t cols, int64_t row, uint8_t* chunk) {
   StoreScales(in.d, format.d_count(cols), format.d_bytes(), row, chunk);
   if constexpr (format.min)
     StoreScales(in.m, format.d_count(cols), 2, row, chunk + format.m_at(cols));
-  if constexpr (format.super) {
+  if constexpr (format.super && !format.unit_scales) {
     for (int64_t i = 0; i < format.blocks(cols); ++i) {
       chunk[format.scale_at(cols) + i * kGroupRows + row] = static_cast<uint8_t>(in.scale[i]);
       if constexpr (format.min && !format.nibble_scales)
@@ -379,7 +435,7 @@ void UnpackScales(const uint8_t* chunk, int64_t cols, int64_t row, RowChunk* out
   LoadScales(chunk, format.d_count(cols), format.d_bytes(), row, out->d);
   if constexpr (format.min)
     LoadScales(chunk + format.m_at(cols), format.d_count(cols), 2, row, out->m);
-  if constexpr (format.super) {
+  if constexpr (format.super && !format.unit_scales) {
     for (int64_t i = 0; i < format.blocks(cols); ++i) {
       out->scale[i] = static_cast<int8_t>(chunk[format.scale_at(cols) + i * kGroupRows + row]);
       if constexpr (format.min && !format.nibble_scales)
@@ -449,5 +505,7 @@ template struct R16Packing<kR16Q4_K>;
 template struct R16Packing<kR16Q5_K>;
 template struct R16Packing<kR16Q6_K>;
 template struct R16Packing<kR16IQ4_XS>;
+template struct R16Packing<kR16TQ1_0>;
+template struct R16Packing<kR16TQ2_0>;
 
 }  // namespace puna::backend::cpu

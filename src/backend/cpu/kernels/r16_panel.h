@@ -6,6 +6,9 @@
 //   static void HalfToFloat(const uint8_t* halves, float* out);              16 of them
 //   static void Lookup(const uint8_t* table, const uint8_t* in, uint8_t* out);  64 indices below 16
 //   into 16 bytes
+//   template <const R16Format& format, int bias> static void GridLevels(const uint8_t* points,
+//   const uint8_t* scales, uint8_t (*out)[64]);   as PortableGridUnpacker of r16_grid.h; may be
+//   absent
 #ifndef PUNA_BACKEND_CPU_KERNELS_R16_PANEL_H_
 #define PUNA_BACKEND_CPU_KERNELS_R16_PANEL_H_
 
@@ -13,6 +16,7 @@
 #include <cstring>
 
 #include "backend/cpu/kernels/r16.h"
+#include "backend/cpu/kernels/r16_grid.h"
 #include "backend/cpu/kernels/r16_planes.h"
 
 namespace puna::backend::cpu {
@@ -66,6 +70,20 @@ struct LevelTable {
   }
 };
 
+// The levels of a chunk of points, which need the chunk's scales.
+template <const R16Format& format, typename Simd>
+inline void UnpackPoints(const uint8_t* chunk, R16Panel* panel) {
+  constexpr int kPanelBias = BiasOf(format, Simd::kLevels);
+  const uint8_t* points = chunk + format.levels_at(kChunk);
+  const uint8_t* scales = chunk + format.scale_at(kChunk);
+  panel->levels = panel->storage[0];
+  if constexpr (requires { Simd::template GridLevels<format, kPanelBias>; }) {
+    Simd::template GridLevels<format, kPanelBias>(points, scales, panel->storage);
+  } else {
+    PortableGridUnpacker<format, kPanelBias>(points, scales).Run(panel->storage);
+  }
+}
+
 template <const R16Format& format, typename Simd>
 inline void UnpackLevels(const uint8_t* levels, int64_t units, R16Panel* panel) {
   constexpr int kPanelBias = BiasOf(format, Simd::kLevels);
@@ -115,7 +133,26 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
   }
   Simd::HalfToFloat(chunk, panel->d);
   const auto* scales = reinterpret_cast<const int8_t*>(chunk + format.scale_at(cols));
-  if constexpr (format.nibble_scales) {
+  if constexpr (format.unit_scales) {
+    float* out = panel->scale[0];
+    for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i) out[i] = 1;
+  } else if constexpr (format.lookup == R16Lookup::kGrid) {
+    // Two blocks of a row share a byte, the first in the low nibble.
+    for (int64_t r = 0; r < kGroupRows; ++r) panel->d[r] *= format.grid.d_unit;
+    for (int64_t pair = 0; pair < kChunk / format.block / 2; ++pair) {
+      // Copies, because bytes might be anything else's and then nothing is done side by side.
+      uint8_t nibbles[kGroupRows];
+      float first[kGroupRows], second[kGroupRows];
+      std::memcpy(nibbles, scales + pair * kGroupRows, sizeof(nibbles));
+      constexpr int kMask = format.grid.scale_mask;
+      for (int r = 0; r < kGroupRows; ++r) {
+        first[r] = static_cast<float>(2 * (nibbles[r] & kMask) + 1);
+        second[r] = static_cast<float>(2 * (nibbles[r] >> 4 & kMask) + 1);
+      }
+      std::memcpy(panel->scale[2 * pair], first, sizeof(first));
+      std::memcpy(panel->scale[2 * pair + 1], second, sizeof(second));
+    }
+  } else if constexpr (format.nibble_scales) {
     float* out = panel->scale[0];
     for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i)
       out[i] = static_cast<float>(scales[i] & 15);
@@ -151,7 +188,11 @@ void UnpackChunk(const uint8_t* chunk, int64_t cols, const uint8_t* next, R16Pan
   panel->next = next;
   panel->next_lines = (format.chunk_bytes(kChunk) + 63) / 64;
   UnpackScales<format, Simd>(chunk, cols, panel);
-  UnpackLevels<format, Simd>(chunk + format.levels_at(cols), cols / 32, panel);
+  if constexpr (format.lookup == R16Lookup::kGrid) {
+    UnpackPoints<format, Simd>(chunk, panel);
+  } else {
+    UnpackLevels<format, Simd>(chunk + format.levels_at(cols), cols / 32, panel);
+  }
 }
 
 }  // namespace

@@ -154,7 +154,9 @@ class StreamTileAvx2 {
   static inline __attribute__((always_inline)) __m256 Scale(const uint8_t* chunk, int64_t cols,
                                                             int block) {
     const int64_t row = static_cast<int64_t>(block) * kGroupRows + kHalf * kHalfRows;
-    if constexpr (format.super) {
+    if constexpr (format.unit_scales) {
+      return _mm256_set1_ps(1);
+    } else if constexpr (format.super) {
       __m128i bytes = EightBytes(chunk + format.scale_at(cols) + row);
       if constexpr (format.nibble_scales) bytes = _mm_and_si128(bytes, _mm_set1_epi8(15));
       return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));

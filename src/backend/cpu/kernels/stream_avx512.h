@@ -124,7 +124,9 @@ class StreamTile {
   }
 
   static inline __attribute__((always_inline)) __m512 Scale(const uint8_t* scales, int block) {
-    if constexpr (format.super) {
+    if constexpr (format.unit_scales) {
+      return _mm512_set1_ps(1);
+    } else if constexpr (format.super) {
       __m128i bytes = _mm_loadu_si128(
           reinterpret_cast<const __m128i*>(scales + static_cast<int64_t>(block) * kGroupRows));
       if constexpr (format.nibble_scales) bytes = _mm_and_si128(bytes, _mm_set1_epi8(15));
