@@ -194,8 +194,7 @@ constexpr Row kRows[] = {
      [](const std::string& text, Settings* s) { return SetInteger(text, &s->threads); }},
     {"ISA", false, "",
      "Forces the kernels of one instruction set: scalar, avx2, avxvnni, avx512vnni, avx512bf16, "
-     "amx, neon or "
-     "dotprod",
+     "amx, neon, dotprod or i8mm",
      [](const std::string& text, Settings* s) -> Status {
        s->isa = text;
        return {};

@@ -14,7 +14,7 @@ namespace puna::backend::cpu {
 namespace {
 
 constexpr Isa kIsas[] = {Isa::kScalar,     Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni,
-                         Isa::kAvx512Bf16, Isa::kNeon, Isa::kDotprod};
+                         Isa::kAvx512Bf16, Isa::kNeon, Isa::kDotprod, Isa::kI8mm};
 
 struct Shape {
   int64_t k_size, v_size, tokens, heads, keys, window;

@@ -27,8 +27,8 @@
 namespace puna::backend::cpu {
 
 // Instruction sets with kernels of their own, from plain to wide.
-enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Bf16, kAmx, kNeon, kDotprod };
-// "scalar", "avx2", "avxvnni", "avx512vnni", "avx512bf16", "amx", "neon", "dotprod"
+enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Bf16, kAmx, kNeon, kDotprod, kI8mm };
+// "scalar", "avx2", "avxvnni", "avx512vnni", "avx512bf16", "amx", "neon", "dotprod", "i8mm"
 std::string_view IsaName(Isa isa);
 // Does this machine (and its operating system) run it?
 bool IsaAvailable(Isa isa);

@@ -12,8 +12,9 @@
 namespace puna::backend::cpu {
 namespace {
 
-constexpr std::array kOrder = {Isa::kScalar,  Isa::kNeon,       Isa::kDotprod,    Isa::kAvx2,
-                               Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx};
+constexpr std::array kOrder = {Isa::kScalar,     Isa::kNeon,       Isa::kDotprod,
+                               Isa::kI8mm,       Isa::kAvx2,       Isa::kAvxVnni,
+                               Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx};
 
 std::string Choices() {
   std::string choices;
@@ -45,6 +46,8 @@ std::string_view IsaName(Isa isa) {
       return "neon";
     case Isa::kDotprod:
       return "dotprod";
+    case Isa::kI8mm:
+      return "i8mm";
   }
   return "unknown";
 }

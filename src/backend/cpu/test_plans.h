@@ -105,7 +105,7 @@ class PlanBuilder {
 inline std::vector<std::string> AvailableIsas() {
   std::vector<std::string> names;
   for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAvx512Bf16,
-                        Isa::kAmx, Isa::kNeon, Isa::kDotprod}) {
+                        Isa::kAmx, Isa::kNeon, Isa::kDotprod, Isa::kI8mm}) {
     if (IsaAvailable(isa)) names.emplace_back(IsaName(isa));
   }
   return names;

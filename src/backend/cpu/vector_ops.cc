@@ -76,6 +76,7 @@ const VectorOps& VectorOpsOf(Isa isa) {
 #elif defined(__aarch64__)
     case Isa::kNeon:
     case Isa::kDotprod:
+    case Isa::kI8mm:
       return NeonVectorOps();
 #endif
     default:

@@ -9,6 +9,8 @@
 #include <unistd.h>
 #elif defined(__aarch64__) && defined(__linux__)
 #include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
 #endif
 
 namespace puna::backend::cpu {
@@ -53,13 +55,19 @@ CpuFeatures Detect() {
 CpuFeatures Detect() {
   constexpr unsigned long kAsimdDp = 1ul << 20;  // HWCAP_ASIMDDP
   CpuFeatures features;
+  constexpr unsigned long kI8mm = 1ul << 13;  // HWCAP2_I8MM
   features.dotprod = (getauxval(AT_HWCAP) & kAsimdDp) != 0;
+  features.i8mm = features.dotprod && (getauxval(AT_HWCAP2) & kI8mm) != 0;
   return features;
 }
 #elif defined(__aarch64__) && defined(__APPLE__)
 CpuFeatures Detect() {
   CpuFeatures features;
   features.dotprod = true;  // from the first of them on
+  int i8mm = 0;
+  size_t size = sizeof(i8mm);
+  features.i8mm =
+      sysctlbyname("hw.optional.arm.FEAT_I8MM", &i8mm, &size, nullptr, 0) == 0 && i8mm != 0;
   return features;
 }
 #else

@@ -12,6 +12,7 @@ struct CpuFeatures {
   bool avx512_vbmi = false;  // and its byte permutations over two registers
   bool avx512_bf16 = false;  // and the products of bfloat16 pairs
   bool dotprod = false;      // the int8 dot products of ARMv8.2
+  bool i8mm = false;         // and the int8 products of 2x8 matrices
   bool amx_int8 =
       false;  // avx512_bf16 and tiles with their int8 products, and the system saves tiles
 };

@@ -35,6 +35,9 @@ const IsaKernels& KernelsOf(Isa isa) {
     case Isa::kDotprod:
       found = DotprodKernels();
       break;
+    case Isa::kI8mm:
+      found = I8mmKernels();
+      break;
 #endif
     default:  // of another processor family
       break;

@@ -94,6 +94,7 @@ const IsaKernels* Avx512Bf16Kernels();
 const IsaKernels* AmxKernels();
 const IsaKernels* NeonKernels();
 const IsaKernels* DotprodKernels();
+const IsaKernels* I8mmKernels();
 
 // The row for (type, isa): the type's own kernels, or the generic ones.
 const GemmKernels& FindKernels(quant::TensorType type, Isa isa);

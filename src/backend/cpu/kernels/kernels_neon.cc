@@ -1,5 +1,6 @@
-// NEON, without and with int8 dot products: the tables, the preparation of inputs, and the float32
-// panel product of the generic kernel, which without dot products multiplies all quantized types.
+// NEON, without and with int8 products of vectors and of small matrices: the tables, the
+// preparation of inputs, and the float32 panel product of the generic kernel, which without those
+// multiplies all quantized types.
 #include "backend/cpu/kernels/kernels_neon.h"
 
 #include <arm_neon.h>
@@ -13,6 +14,7 @@ namespace {
 
 bool PlainAvailable() { return true; }  // every 64-bit ARM processor has it
 bool DotprodAvailable() { return GetCpuFeatures().dotprod; }
+bool I8mmAvailable() { return GetCpuFeatures().i8mm; }
 
 template <int kTokens>
 void PanelTile(const float* panel, int64_t count, const float* input, float* sums) {
@@ -56,6 +58,8 @@ constexpr const TypeList* kPlainLists[] = {&kFloatNeon};
 constexpr const TypeList* kDotprodLists[] = {&kFloatNeon, &kLegacyDotprod, &kKDotprod,
                                              &kGridDotprod};
 
+constexpr const TypeList* kI8mmLists[] = {&kFloatNeon, &kLegacyI8mm, &kKI8mm, &kGridI8mm};
+
 constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
                            const TypeList* const* lists, int64_t list_count) {
   return {
@@ -74,9 +78,12 @@ constexpr IsaKernels kPlain = Table(Isa::kNeon, "neon", &PlainAvailable, kPlainL
 constexpr IsaKernels kDotprod =
     Table(Isa::kDotprod, "dotprod", &DotprodAvailable, kDotprodLists, 4);
 
+constexpr IsaKernels kI8mm = Table(Isa::kI8mm, "i8mm", &I8mmAvailable, kI8mmLists, 4);
+
 }  // namespace
 
 const IsaKernels* NeonKernels() { return &kPlain; }
 const IsaKernels* DotprodKernels() { return &kDotprod; }
+const IsaKernels* I8mmKernels() { return &kI8mm; }
 
 }  // namespace puna::backend::cpu

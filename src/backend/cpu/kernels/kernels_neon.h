@@ -11,6 +11,9 @@ extern const TypeList kFloatNeon;
 extern const TypeList kLegacyDotprod;
 extern const TypeList kKDotprod;
 extern const TypeList kGridDotprod;
+extern const TypeList kLegacyI8mm;
+extern const TypeList kKI8mm;
+extern const TypeList kGridI8mm;
 
 }  // namespace puna::backend::cpu
 

@@ -29,9 +29,9 @@ struct SimdDotprod {
   }
 };
 
-// One group of rows x 4 tokens: 16 integer sums, four registers of levels and four of inputs; the
-// float sums of a chunk live in the first-level cache.
-struct TilesDotprod {
+// The sums of one group of rows with kTokens tokens over the columns of a block, as whole numbers:
+// 16 sums, four registers of levels and four of inputs.
+struct DotsDotprod {
   static constexpr int kMaxTokens = 4;
 
   // dot[t][q] += 4 columns of levels . columns 4 * kStep of x[t]
@@ -60,6 +60,13 @@ struct TilesDotprod {
       AddStep<3>(levels + column * kGroupRows, x, dot);
     }
   }
+};
+
+// One group of rows x Dots::kMaxTokens tokens; the float sums of a chunk live in the first-level
+// cache.
+template <typename Dots>
+struct TilesNeon {
+  static constexpr int kMaxTokens = Dots::kMaxTokens;
 
   template <TileShape shape, int kTokens>
   static void Tile(const R16Panel& panel, int blocks, const ChunkInput& input, float* sums) {
@@ -78,8 +85,8 @@ struct TilesDotprod {
       for (int t = 0; t < kTokens; ++t) {
         for (int q = 0; q < kQuarters; ++q) dot[t][q] = vdupq_n_s32(0);
       }
-      DotBlock<shape.block>(panel.levels + b * shape.block * kGroupRows,
-                            input.values + b * shape.block, dot);
+      Dots::template DotBlock<shape.block>(panel.levels + b * shape.block * kGroupRows,
+                                           input.values + b * shape.block, dot);
       for (int t = 0; t < kTokens; ++t) {
         for (int q = 0; q < kQuarters; ++q) {
           float32x4_t value = vcvtq_f32_s32(dot[t][q]);
@@ -125,28 +132,24 @@ struct TilesDotprod {
     return vfmaq_n_f32(before, sum, input.scale[t]);
   }
 
+  template <TileShape shape, int kTokens>
+  static void RunGroup(int tokens, const R16Panel& panel, int blocks, const ChunkInput& input,
+                       float* sums) {
+    if constexpr (kTokens > 1) {
+      if (tokens < kTokens) return RunGroup<shape, kTokens - 1>(tokens, panel, blocks, input, sums);
+    }
+    Tile<shape, kTokens>(panel, blocks, input, sums);
+  }
+
   template <TileShape shape, int kGroups>
   static void Run(int tokens, const R16Panel* panels, int blocks, const ChunkInput& input,
                   float* sums) {
-    for (int g = 0; g < kGroups; ++g) {
-      float* at = sums + g * kGroupRows;
-      switch (tokens) {
-        case 1:
-          Tile<shape, 1>(panels[g], blocks, input, at);
-          break;
-        case 2:
-          Tile<shape, 2>(panels[g], blocks, input, at);
-          break;
-        case 3:
-          Tile<shape, 3>(panels[g], blocks, input, at);
-          break;
-        default:
-          Tile<shape, 4>(panels[g], blocks, input, at);
-          break;
-      }
-    }
+    for (int g = 0; g < kGroups; ++g)
+      RunGroup<shape, kMaxTokens>(tokens, panels[g], blocks, input, sums + g * kGroupRows);
   }
 };
+
+using TilesDotprod = TilesNeon<DotsDotprod>;
 
 }  // namespace
 }  // namespace puna::backend::cpu
