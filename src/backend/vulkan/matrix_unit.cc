@@ -329,7 +329,7 @@ std::vector<uint32_t> MatrixConstants(const MatrixUnit& unit, const TileShape& t
 uint32_t Int8Blocks(uint32_t columns) { return (columns / kInt8Step + 2) * (kInt8Step / 32); }
 
 uint32_t RoundedBytes(uint32_t columns) {
-  constexpr uint32_t kHeader = 16;
+  constexpr uint32_t kHeader = 128;
   return kHeader + 2 * ((columns + kDeepestTile - 1) / kDeepestTile + 1) * kDeepestTile;
 }
 

@@ -443,6 +443,21 @@ TEST_P(VulkanMatrices, WeightTypes) {
   }
 }
 
+// In a tile so deep that two eights of a type that share something are decoded together
+// (pairs.glsl).
+TEST_P(VulkanMatrices, WeightTypesInDeepTiles) {
+  const bool plain = GetParam() == MatrixOptions::Unit::kPlain;
+  ASSERT_TRUE(Use(plain ? TileShape{32, 16, 64, 2, 2, 1} : TileShape{64, 64, 64, 2, 2, 1}));
+  for (const quant::TypeTraits& traits : quant::AllTypes()) {
+    if (traits.decode == nullptr || traits.encode == nullptr) continue;
+    using enum quant::TensorType;
+    if (traits.type == kF32 || traits.type == kF64) continue;
+    const int64_t cols = traits.block_elements == 256 ? 512 : 96;
+    const auto plan = ProductPlan(traits.type, cols, 37, 1, false);
+    ExpectHalfPrecision(Compare(plan, {{{0, 17}}}, Options()), std::string(traits.name));
+  }
+}
+
 TEST_P(VulkanMatrices, Shapes) {
   for (const int64_t rows : {1, 64, 130}) {
     for (const int64_t cols : {8, 40, 200}) {

@@ -28,6 +28,7 @@ layout(constant_id = 8) const uint kBuffers = 2;     // of tiles in shared memor
 // The columns are shared by so many workgroups, whose sums matmul_merge.comp adds up.
 layout(constant_id = 13) const uint kSplits = 1;
 #include "matrix.glsl"
+#include "pairs.glsl"
 
 const uint kHeads = 1;
 
@@ -40,8 +41,15 @@ const uint kBufferUnits = (kRows + kTokens) * kPitch;
 shared uvec4 tiles[kBuffers * kBufferUnits];
 
 // What one invocation brings to a tile.
-const uint kWeightUnits = (kRows * kLine + kThreads - 1) / kThreads;
+const uint kWeightPairs = (kRows * kLine / 2 + kThreads - 1) / kThreads;
 const uint kInputUnits = (kTokens * kLine + kThreads - 1) / kThreads;
+
+// The row of a pair. With eight units in a line, four of one row are written together with four of the fourth row
+// behind it, which lie in other banks.
+uint PairRow(uint pair) {
+  const uint row = pair / (kLine / 2);
+  return kLine == 8 ? row & ~7u | row % 2 * 4 | row / 2 % 4 : row;
+}
 
 // Matrices of sums of one subgroup: PUNA_DOWN x PUNA_ACROSS, one or two each way. Each is a variable of its own, as are the factors:
 // a driver keeps an array of them in memory, and no loop over them can be unrolled before constants are known.
@@ -85,9 +93,9 @@ void main() {
   const uint64_t halves = BufferAt(p.rounded_slot);
 
   // Rows behind the last are read as the last, and not written.
-  uint64_t weights[kWeightUnits], inputs[kInputUnits];
-  [[unroll]] for (uint i = 0; i < kWeightUnits; ++i) {
-    const uint row = min(first_row + (gl_LocalInvocationID.x + i * kThreads) / kLine, p.rows - 1);
+  uint64_t weights[kWeightPairs], inputs[kInputUnits];
+  [[unroll]] for (uint i = 0; i < kWeightPairs; ++i) {
+    const uint row = min(first_row + PairRow(gl_LocalInvocationID.x + i * kThreads), p.rows - 1);
     weights[i] = p.weight + head * p.expert_bytes + uint64_t(row) * p.row_bytes;
   }
   [[unroll]] for (uint i = 0; i < kInputUnits; ++i) {
@@ -102,7 +110,7 @@ void main() {
 #define CLEAR_ROW(i) EACH_OF_ROW(CLEAR_SUM, i)
   EACH_DOWN(CLEAR_ROW)
 
-  RawEight next_weights[kWeightUnits];
+  RawPair next_weights[kWeightPairs];
   uvec4 next_inputs[kInputUnits];
   const bool ahead = LoadsAhead(p.weight | p.row_bytes | p.expert_bytes, p.cols);
   uint buffer_begin = 0;
@@ -116,10 +124,11 @@ void main() {
         const uint c = column / 8 + (gl_LocalInvocationID.x + i * kThreads) % kLine;
         next_inputs[i] = Units(inputs[i]).v[c];
       }
-      [[unroll]] for (uint i = 0; i < kWeightUnits; ++i) {
-        const uint c = column + (gl_LocalInvocationID.x + i * kThreads) % kLine * 8;
+      [[unroll]] for (uint i = 0; i < kWeightPairs; ++i) {
+        const uint c = column + PairColumn((gl_LocalInvocationID.x + i * kThreads) % (kLine / 2));
         // Columns behind the last are read as the first, and then count as zeros.
-        if (ahead) next_weights[i] = LoadEight(weights[i], c < p.cols ? c : 0, p.cols);
+        if (ahead)
+          next_weights[i] = LoadPair(weights[i], c < p.cols ? c : 0, c + kApart < p.cols ? c + kApart : 0, p.cols);
       }
     }
     if (column > begin) {
@@ -144,11 +153,22 @@ void main() {
       }
     }
     if (more) {
-      [[unroll]] for (uint i = 0; i < kWeightUnits; ++i) {
-        const uint unit = gl_LocalInvocationID.x + i * kThreads, c = column + unit % kLine * 8;
-        uvec4 decoded = uvec4(0);
-        if (c < p.cols) decoded = ToUnit(ahead ? DecodeEight(next_weights[i], c) : Decode(weights[i], c, p.cols));
-        if (unit < kRows * kLine) tiles[buffer_begin + unit / kLine * kPitch + unit % kLine] = decoded;
+      [[unroll]] for (uint i = 0; i < kWeightPairs; ++i) {
+        const uint pair = gl_LocalInvocationID.x + i * kThreads, at = PairColumn(pair % (kLine / 2)), c = column + at;
+        uvec4 first = uvec4(0), second = uvec4(0);
+        if (ahead) {
+          DecodePair(next_weights[i], c, first, second);
+          first = c < p.cols ? first : uvec4(0);
+          second = c + kApart < p.cols ? second : uvec4(0);
+        } else {
+          if (c < p.cols) first = ToUnit(Decode(weights[i], c, p.cols));
+          if (c + kApart < p.cols) second = ToUnit(Decode(weights[i], c + kApart, p.cols));
+        }
+        if (kRows * kLine / 2 % kThreads == 0 || pair < kRows * kLine / 2) {
+          const uint to = buffer_begin + PairRow(pair) * kPitch + at / 8;
+          tiles[to] = first;
+          tiles[to + kApart / 8] = second;
+        }
       }
       [[unroll]] for (uint i = 0; i < kInputUnits; ++i) {
         const uint unit = gl_LocalInvocationID.x + i * kThreads;
