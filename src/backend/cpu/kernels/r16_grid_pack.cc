@@ -32,7 +32,7 @@ struct RowPoints {
   uint32_t shifts = 0;  // of each point; a set bit is a downward shift
 };
 
-// The scales of 16 columns each, nibbles of bytes.
+// The scales of `count` blocks, nibbles of bytes.
 void ReadNibbles(const uint8_t* bytes, int count, uint8_t* scale) {
   for (int i = 0; i < count; ++i) scale[i] = bytes[i / 2] >> (i % 2 * 4) & 15;
 }
