@@ -26,11 +26,8 @@ using backend::vulkan::DeviceInfo;
 
 std::string IsasOfThisMachine() {
   std::string names;
-  for (const Isa isa : {Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx,
-                        Isa::kI8mm, Isa::kDotprod, Isa::kNeon, Isa::kScalar}) {
-    if (!backend::cpu::IsaAvailable(isa)) continue;
+  for (const Isa isa : backend::cpu::AvailableIsas())
     names += (names.empty() ? "" : ", ") + std::string(backend::cpu::IsaName(isa));
-  }
   return names;
 }
 

@@ -13,9 +13,6 @@
 namespace puna::backend::cpu {
 namespace {
 
-constexpr Isa kIsas[] = {Isa::kScalar,     Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni,
-                         Isa::kAvx512Bf16, Isa::kNeon, Isa::kDotprod, Isa::kI8mm};
-
 struct Shape {
   int64_t k_size, v_size, tokens, heads, keys, window;
 };
@@ -138,8 +135,7 @@ TEST(Attention, SixteenBitIntegersAreAboutAsExactAsHalves) {
   for (const Shape& shape : kShapes) {
     const Case c(shape, seed++);
     const std::vector<double> exact = c.Exact();
-    for (const Isa isa : kIsas) {
-      if (!IsaAvailable(isa)) continue;
+    for (const Isa isa : AvailableIsas()) {
       const double halves = RootMeanSquare(exact, c.Attend(isa, KvNumbers::kF16, 0, shape.tokens));
       const double pairs = RootMeanSquare(exact, c.Attend(isa, KvNumbers::kI16, 0, shape.tokens));
       EXPECT_LT(pairs, 2 * halves) << IsaName(isa) << ", heads of " << shape.k_size;
@@ -152,8 +148,7 @@ TEST(Attention, BitsDoNotDependOnTheRowsBeside) {
   uint32_t seed = 100;
   for (const Shape& shape : kShapes) {
     const Case c(shape, seed++);
-    for (const Isa isa : kIsas) {
-      if (!IsaAvailable(isa)) continue;
+    for (const Isa isa : AvailableIsas()) {
       for (const KvNumbers numbers :
            {KvNumbers::kF32, KvNumbers::kF16, KvNumbers::kI16, KvNumbers::kQ8_0}) {
         const std::vector<float> all = c.Attend(isa, numbers, 0, shape.tokens);

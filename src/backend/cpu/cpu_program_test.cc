@@ -38,7 +38,7 @@ class PerIsa : public ::testing::TestWithParam<std::string> {
     return worst;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Isas, PerIsa, ::testing::ValuesIn(AvailableIsas()),
+INSTANTIATE_TEST_SUITE_P(Isas, PerIsa, ::testing::ValuesIn(AvailableIsaNames()),
                          [](const auto& info) { return info.param; });
 
 constexpr Activation kActivations[] = {

@@ -32,6 +32,8 @@ enum class Isa { kScalar, kAvx2, kAvxVnni, kAvx512Vnni, kAvx512Bf16, kAmx, kNeon
 std::string_view IsaName(Isa isa);
 // Does this machine (and its operating system) run it?
 bool IsaAvailable(Isa isa);
+// Those that it runs, in the order of preference: the last is the best.
+std::vector<Isa> AvailableIsas();
 // The best available one, or the one that `forced` names; unknown or unavailable: kInvalidArgument
 // naming the choices.
 Result<Isa> ChooseIsa(std::string_view forced);

@@ -113,9 +113,7 @@ void BM_Pack(benchmark::State& state, Isa isa, quant::TensorType type) {
 
 [[maybe_unused]] const bool kRegistered = [] {
   using quant::TensorType;
-  for (Isa isa : {Isa::kAmx, Isa::kAvx512Bf16, Isa::kAvx512Vnni, Isa::kAvxVnni, Isa::kAvx2,
-                  Isa::kI8mm, Isa::kDotprod, Isa::kNeon, Isa::kScalar}) {
-    if (!IsaAvailable(isa)) continue;
+  for (const Isa isa : AvailableIsas()) {
     for (TensorType type :
          {TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ8_0, TensorType::kQ4_0,
           TensorType::kQ5_K, TensorType::kIQ4_XS, TensorType::kMXFP4, TensorType::kF16,

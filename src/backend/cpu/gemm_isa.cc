@@ -3,7 +3,9 @@
 // last is best.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 
 #include "backend/cpu/gemm.h"
@@ -18,8 +20,7 @@ constexpr std::array kOrder = {Isa::kScalar,     Isa::kNeon,       Isa::kDotprod
 
 std::string Choices() {
   std::string choices;
-  for (Isa isa : kOrder) {
-    if (!IsaAvailable(isa)) continue;
+  for (const Isa isa : AvailableIsas()) {
     if (!choices.empty()) choices += ", ";
     choices += IsaName(isa);
   }
@@ -57,14 +58,14 @@ bool IsaAvailable(Isa isa) {
   return kernels.isa == isa && kernels.available();
 }
 
+std::vector<Isa> AvailableIsas() {
+  std::vector<Isa> available;
+  std::copy_if(kOrder.begin(), kOrder.end(), std::back_inserter(available), &IsaAvailable);
+  return available;
+}
+
 Result<Isa> ChooseIsa(std::string_view forced) {
-  if (forced.empty()) {
-    Isa best = Isa::kScalar;
-    for (Isa isa : kOrder) {
-      if (IsaAvailable(isa)) best = isa;
-    }
-    return best;
-  }
+  if (forced.empty()) return AvailableIsas().back();
   for (Isa isa : kOrder) {
     if (IsaName(isa) != forced) continue;
     if (IsaAvailable(isa)) return isa;

@@ -25,15 +25,6 @@ namespace {
 using quant::TensorType;
 using ::testing::HasSubstr;
 
-std::vector<Isa> AvailableIsas() {
-  std::vector<Isa> isas;
-  for (Isa isa : {Isa::kScalar, Isa::kNeon, Isa::kDotprod, Isa::kI8mm, Isa::kAvx2, Isa::kAvxVnni,
-                  Isa::kAvx512Vnni, Isa::kAvx512Bf16, Isa::kAmx}) {
-    if (IsaAvailable(isa)) isas.push_back(isa);
-  }
-  return isas;
-}
-
 std::vector<TensorType> WeightTypes() {
   std::vector<TensorType> types;
   for (const quant::TypeTraits& traits : quant::AllTypes()) {

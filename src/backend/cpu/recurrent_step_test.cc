@@ -53,7 +53,7 @@ using MakeOp = std::function<View(PlanBuilder*)>;
 
 // Names of instruction sets, and the device.
 std::vector<std::string> Targets() {
-  std::vector<std::string> targets = AvailableIsas();
+  std::vector<std::string> targets = AvailableIsaNames();
   targets.emplace_back("vulkan");
   return targets;
 }

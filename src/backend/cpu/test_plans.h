@@ -102,12 +102,9 @@ class PlanBuilder {
 };
 
 // Names of the instruction sets that this machine can run.
-inline std::vector<std::string> AvailableIsas() {
+inline std::vector<std::string> AvailableIsaNames() {
   std::vector<std::string> names;
-  for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni, Isa::kAvx512Vnni, Isa::kAvx512Bf16,
-                        Isa::kAmx, Isa::kNeon, Isa::kDotprod, Isa::kI8mm}) {
-    if (IsaAvailable(isa)) names.emplace_back(IsaName(isa));
-  }
+  for (const Isa isa : AvailableIsas()) names.emplace_back(IsaName(isa));
   return names;
 }
 
