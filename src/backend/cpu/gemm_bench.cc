@@ -114,10 +114,9 @@ void BM_Pack(benchmark::State& state, Isa isa, quant::TensorType type) {
 [[maybe_unused]] const bool kRegistered = [] {
   using quant::TensorType;
   for (const Isa isa : AvailableIsas()) {
-    for (TensorType type :
-         {TensorType::kQ4_K, TensorType::kQ6_K, TensorType::kQ8_0, TensorType::kQ4_0,
-          TensorType::kQ5_K, TensorType::kIQ4_XS, TensorType::kMXFP4, TensorType::kF16,
-          TensorType::kBF16, TensorType::kF32, TensorType::kIQ3_S}) {
+    for (const quant::TypeTraits& traits : quant::AllTypes()) {
+      const TensorType type = traits.type;
+      if (traits.decode == nullptr) continue;
       const std::string prefix =
           std::string(IsaName(isa)) + "/" + std::string(quant::TraitsOf(type).name);
       for (Shape shape : {Shape{2048, 2048}, Shape{8192, 2048}, Shape{2048, 8192}}) {

@@ -27,13 +27,12 @@ struct TileShape {
   bool biased;  // the panel's levels are `bias` above the values: sums start at the input's start
                 // plane
   bool min;
-  int bits;  // of the largest level; 8 unless narrow
+  int largest;  // level
   int bias;
 };
 constexpr TileShape ShapeOf(const R16Format& format, Levels levels) {
   const int bias = BiasOf(format, levels);
-  const bool narrow = levels == Levels::kNarrow && bias != kBias;
-  return {format.block, format.super, bias != 0, format.min, narrow ? format.level_bits : 8, bias};
+  return {format.block, format.super, bias != 0, format.min, LargestLevel(format, levels), bias};
 }
 
 // One chunk of a prepared input from some token on; the planes advance by the given numbers of

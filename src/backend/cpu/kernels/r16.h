@@ -44,6 +44,7 @@ struct R16Grid {
   bool shifts;     // each point has a bit that says which way its values are shifted
   int scale_mask;  // the bits of a scale in its nibble; the fourth may be the shift of the block
   float d_unit;    // value = d * d_unit * (2 * scale + 1) * level, which makes levels whole
+  int largest;     // level, the sign aside
 };
 
 // How a type fills the layout. value = d * scale * (level - offset) - dmin * min, or d * scale *
@@ -154,19 +155,19 @@ constexpr R16Format GridFormat(quant::TensorType type, int block, R16Grid grid) 
           .grid = grid};
 }
 inline constexpr R16Format kR16IQ1_S =
-    GridFormat(quant::TensorType::kIQ1_S, 32, {8, 3, false, false, 7, 0.125f});
+    GridFormat(quant::TensorType::kIQ1_S, 32, {8, 3, false, false, 7, 0.125f, 9});
 inline constexpr R16Format kR16IQ1_M =
-    GridFormat(quant::TensorType::kIQ1_M, 16, {8, 3, false, true, 7, 0.125f});
+    GridFormat(quant::TensorType::kIQ1_M, 16, {8, 3, false, true, 7, 0.125f, 9});
 inline constexpr R16Format kR16IQ2_XXS =
-    GridFormat(quant::TensorType::kIQ2_XXS, 32, {8, 0, true, false, 15, 0.125f});
+    GridFormat(quant::TensorType::kIQ2_XXS, 32, {8, 0, true, false, 15, 0.125f, 43});
 inline constexpr R16Format kR16IQ2_XS =
-    GridFormat(quant::TensorType::kIQ2_XS, 16, {8, 1, true, false, 15, 0.125f});
+    GridFormat(quant::TensorType::kIQ2_XS, 16, {8, 1, true, false, 15, 0.125f, 43});
 inline constexpr R16Format kR16IQ2_S =
-    GridFormat(quant::TensorType::kIQ2_S, 16, {8, 2, true, false, 15, 0.125f});
+    GridFormat(quant::TensorType::kIQ2_S, 16, {8, 2, true, false, 15, 0.125f, 43});
 inline constexpr R16Format kR16IQ3_XXS =
-    GridFormat(quant::TensorType::kIQ3_XXS, 32, {4, 0, true, false, 15, 0.25f});
+    GridFormat(quant::TensorType::kIQ3_XXS, 32, {4, 0, true, false, 15, 0.25f, 62});
 inline constexpr R16Format kR16IQ3_S =
-    GridFormat(quant::TensorType::kIQ3_S, 32, {4, 1, true, false, 15, 1.0f});
+    GridFormat(quant::TensorType::kIQ3_S, 32, {4, 1, true, false, 15, 1.0f, 15});
 
 // Packing and its inverse: portable, shared by all instruction sets (r16_pack.cc; of grids
 // GridPacking in r16_grid.h). What comes back decodes to the same values, and is the same bytes but

@@ -24,6 +24,9 @@
 
 namespace puna::backend::cpu {
 
+// Spelled points are levels plus this.
+inline constexpr int kSpelledBias = 128;
+
 // A grid as tables, filled on first use.
 struct R16GridTable {
   static constexpr int kMost = 2048;
@@ -32,7 +35,9 @@ struct R16GridTable {
   alignas(64) uint8_t high[kMost];
   // Level plus 128 by what is packed for it, repeated: only the lowest bits of an index count.
   alignas(64) uint8_t level[64];
-  // Points spelled out: a byte (level plus 128) for each column, four columns to a number.
+  // What is read before the first point by who loads more than it needs.
+  uint32_t room[4];
+  // Points spelled out: a byte (level plus kSpelledBias) for each column, four columns to a number.
   uint32_t spelled[2 * kMost];
 };
 // Thread-safe. REQUIRES: a format with a grid.

@@ -6,9 +6,10 @@
 //   static void HalfToFloat(const uint8_t* halves, float* out);              16 of them
 //   static void Lookup(const uint8_t* table, const uint8_t* in, uint8_t* out);  64 indices below 16
 //   into 16 bytes
-//   template <const R16Format& format, int bias> static void GridLevels(const uint8_t* points,
-//   const uint8_t* scales, uint8_t (*out)[64]);   as PortableGridUnpacker of r16_grid.h; may be
-//   absent
+//   template <int kMask> static void GridScales(const uint8_t* nibbles, float* first, float*
+//   second); what UnpackScales says of grids, of one pair of blocks; may be absent template <const
+//   R16Format& format, int bias> static void GridLevels(const uint8_t* points, const uint8_t*
+//   scales, uint8_t (*out)[64]);   as PortableGridUnpacker of r16_grid.h; may be absent
 #ifndef PUNA_BACKEND_CPU_KERNELS_R16_PANEL_H_
 #define PUNA_BACKEND_CPU_KERNELS_R16_PANEL_H_
 
@@ -43,18 +44,33 @@ struct R16Panel {
 enum class Levels {
   kBiased,  // unsigned, value + 128 (or as stored where there is no offset): one kind for all
             // formats
-  kNarrow,  // unsigned, as stored where they have fewer than 8 bits: for instruction sets that
-            // multiply few bits faster
+  kNarrow,  // unsigned, the least that their values allow: for instruction sets that multiply small
+            // levels faster
   kSigned,  // the values
 };
 constexpr int kBias = 128;
 
+// The largest value of a format's table or grid, the sign aside.
+constexpr int LargestValue(const R16Format& format) {
+  if (format.lookup == R16Lookup::kGrid) return format.grid.largest;
+  return format.lookup == R16Lookup::kFp4 ? 12 : 127;
+}
+
 // How much the levels of a panel are above the values.
 constexpr int BiasOf(const R16Format& format, Levels levels) {
   if (levels == Levels::kSigned || !format.biased()) return 0;
-  const bool as_stored =
-      levels == Levels::kNarrow && format.level_bits < 8 && format.lookup == R16Lookup::kNone;
-  return as_stored ? format.offset : kBias;
+  if (levels == Levels::kBiased) return kBias;
+  if (format.lookup == R16Lookup::kNone) return format.level_bits < 8 ? format.offset : kBias;
+  int bias = 1;
+  while (bias < LargestValue(format)) bias *= 2;
+  return bias;
+}
+
+// The largest level of a panel.
+constexpr int LargestLevel(const R16Format& format, Levels levels) {
+  if (levels != Levels::kNarrow) return 255;
+  if (format.lookup == R16Lookup::kNone) return (1 << format.level_bits) - 1;
+  return BiasOf(format, levels) + LargestValue(format);
 }
 
 template <R16Lookup lookup, int bias>
@@ -140,11 +156,16 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
     // Two blocks of a row share a byte, the first in the low nibble.
     for (int64_t r = 0; r < kGroupRows; ++r) panel->d[r] *= format.grid.d_unit;
     for (int64_t pair = 0; pair < kChunk / format.block / 2; ++pair) {
+      constexpr int kMask = format.grid.scale_mask;
+      if constexpr (requires { Simd::template GridScales<kMask>; }) {
+        Simd::template GridScales<kMask>(chunk + format.scale_at(cols) + pair * kGroupRows,
+                                         panel->scale[2 * pair], panel->scale[2 * pair + 1]);
+        continue;
+      }
       // Copies, because bytes might be anything else's and then nothing is done side by side.
       uint8_t nibbles[kGroupRows];
       float first[kGroupRows], second[kGroupRows];
       std::memcpy(nibbles, scales + pair * kGroupRows, sizeof(nibbles));
-      constexpr int kMask = format.grid.scale_mask;
       for (int r = 0; r < kGroupRows; ++r) {
         first[r] = static_cast<float>(2 * (nibbles[r] & kMask) + 1);
         second[r] = static_cast<float>(2 * (nibbles[r] >> 4 & kMask) + 1);

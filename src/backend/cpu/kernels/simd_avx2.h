@@ -3,8 +3,8 @@
 //
 // AVX2 has no four-way dot product. vpmaddubsw multiplies unsigned by signed bytes and adds pairs
 // into 16 bits with saturation, so what fits decides:
-//   levels of up to 6 bits go in as they are, and several steps add up in 16 bits before they are
-//   widened; levels of 8 bits are made signed and their sign is moved to the input: 128 * 127 * 2
+//   levels of up to 129 go in as they are, and as many steps as fit add up in 16 bits before they
+//   are widened; larger ones are made signed and their sign is moved to the input: 128 * 127 * 2
 //   just fits, and is widened at once.
 // With AVX-VNNI (kVnni) there is the dot product, and everything is as in simd_avx512.h.
 #ifndef PUNA_BACKEND_CPU_KERNELS_SIMD_AVX2_H_
@@ -47,10 +47,11 @@ inline __m256i LoadHalfOf(const void* vector, int half) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(vector) + half);
 }
 
-// Steps whose products can be added up in 16 bits: each is at most 2 * 127 * largest level.
-constexpr int StepsIn16Bits(int bits) {
-  const int steps = 32767 / (2 * 127 * ((1 << bits) - 1));
-  return steps >= 8 ? 8 : steps >= 4 ? 4 : steps >= 2 ? 2 : 1;
+// Steps whose products can be added up in 16 bits: each is at most 2 * 127 * largest level. Zero if
+// not even one fits.
+constexpr int StepsIn16Bits(int largest) {
+  const int steps = 32767 / (2 * 127 * largest);
+  return steps >= 8 ? 8 : steps >= 4 ? 4 : steps >= 2 ? 2 : steps;
 }
 
 // One group of rows x 4 tokens: 8 integer sums, two halves of levels, the input and a product; the
@@ -77,8 +78,9 @@ struct TilesAvx2 {
         }
       }
 #endif
-    } else if constexpr (shape.bits < 8) {
-      constexpr int kRun = StepsIn16Bits(shape.bits) < kSteps ? StepsIn16Bits(shape.bits) : kSteps;
+    } else if constexpr (StepsIn16Bits(shape.largest) > 0) {
+      constexpr int kMost = StepsIn16Bits(shape.largest);
+      constexpr int kRun = kMost < kSteps ? kMost : kSteps;
       const __m256i ones = _mm256_set1_epi16(1);
       for (int first = 0; first < kSteps; first += kRun) {
         __m256i run[kTokens][2];
@@ -126,7 +128,8 @@ struct TilesAvx2 {
   // input.
   template <TileShape shape>
   static inline __attribute__((always_inline)) __m256i Start(const int32_t* start) {
-    if constexpr (!shape.biased || (!kVnni && shape.bits == 8)) return _mm256_setzero_si256();
+    if constexpr (!shape.biased || (!kVnni && StepsIn16Bits(shape.largest) == 0))
+      return _mm256_setzero_si256();
     if constexpr (kVnni) return BroadcastDword(start);
     constexpr int kShift = 7 - __builtin_ctz(shape.bias == 0 ? kBias : shape.bias);
     return _mm256_srai_epi32(BroadcastDword(start), kShift);

@@ -37,13 +37,13 @@ class StreamTileAvx2 {
  private:
   static constexpr int kBlocksOfUnit = 32 / format.block;
   static constexpr int kVectorsOfBlock = 8 / kBlocksOfUnit;
+  static constexpr int kMost = StepsIn16Bits(kShape.largest);
   // Levels are multiplied as signed bytes.
-  static constexpr bool kSigned = !kVnni && kShape.bits == 8;
+  static constexpr bool kSigned = !kVnni && kMost == 0;
   // Vectors whose products are summed in 16 bits before they are widened.
-  static constexpr int kRun = kVnni || kSigned ? 1
-                              : StepsIn16Bits(kShape.bits) < kVectorsOfBlock
-                                  ? StepsIn16Bits(kShape.bits)
-                                  : kVectorsOfBlock;
+  static constexpr int kRun = kVnni || kSigned          ? 1
+                              : kMost < kVectorsOfBlock ? kMost
+                                                        : kVectorsOfBlock;
   // Both halves ask for lines, so that memory never waits for the next first half.
   static constexpr int kPrefetchLines = (format.chunk_bytes(kChunk) / 16 + 63) / 64;
   static constexpr int64_t kPrefetchBytes = 4608;
@@ -58,7 +58,7 @@ class StreamTileAvx2 {
   template <int kHalf>
   static inline __attribute__((always_inline)) void RunHalf(const uint8_t* chunk, int64_t cols,
                                                             const ChunkInput& input, float* sums) {
-    static constexpr LevelTable<format.lookup, kSigned ? 0 : kBias> kTable;
+    static constexpr LevelTable<format.lookup, kSigned ? 0 : kShape.bias> kTable;
     Constants constants;
     constants.table =
         _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(kTable.level)));
