@@ -47,10 +47,12 @@ Status Verify(const Context& context, const VerifyOptions& options) {
       std::printf("%s %s (%s)\n", problem.path.c_str(), problem.what.c_str(), users.c_str());
     }
   }
-  if (problems.empty()) {
-    if (!options.json) std::printf("every blob is as it should be\n");
-    return {};
+  if (options.json) {
+    PrintJsonLine({{"folder", context.settings.models.string()}, {"problems", problems.size()}});
+  } else if (problems.empty()) {
+    std::printf("every blob is as it should be\n");
   }
+  if (problems.empty()) return {};
   return MakeError(ErrorCode::kCorrupt, "{} of the store's files are not as they should be",
                    problems.size());
 }

@@ -32,7 +32,7 @@ def test_json_of_every_listing(puna):
     check("disk_free_bytes" in json_lines(puna.ok("doctor", "--json"))[0], "doctor")
     check(json_lines(puna.ok("prune", "--json", "--dry-run")) == [{"files": 0, "bytes": 0}], "prune")
     check(json_lines(puna.ok("du", "--json"))[-1]["folder"] == str(puna.models), "du")
-    check(puna.ok("verify", "--json") == "", "verify")
+    check(json_lines(puna.ok("verify", "--json")) == [{"folder": str(puna.models), "problems": 0}], "verify")
 
 
 def test_search(puna):

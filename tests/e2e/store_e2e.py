@@ -190,7 +190,8 @@ def verify_and_usage(fixture):
     equal(0, code, err)
     rows = [json.loads(line) for line in server.run("du", "--json")[1].splitlines()]
     equal(True, any("model1" in row.get("model", "") for row in rows), rows)
-    equal(0, server.run("verify", "--json")[0])
+    code, out, err = server.run("verify", "--json")
+    equal((0, [{"folder": str(fixture.models), "problems": 0}]), (code, [json.loads(line) for line in out.splitlines()]), err)
     blob = next(path for path in (fixture.models / "blobs").iterdir()
                 if fixture.registry.blobs.get(path.name.replace("-", ":")) is not None and path.stat().st_size > CHUNK)
     with open(blob, "r+b") as file:
@@ -198,7 +199,8 @@ def verify_and_usage(fixture):
         file.write(b"\xff\xfe")
     code, out, err = server.run("verify", "--json")
     equal(1, code)
-    problem = json.loads(out.splitlines()[0])
+    problem, total = [json.loads(line) for line in out.splitlines()]
+    equal(1, total["problems"])
     equal("sha256:" + blob.name[7:], problem["digest"])
     contains("digest", problem["problem"])
     contains("not as they should be", err)
