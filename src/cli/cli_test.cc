@@ -138,18 +138,15 @@ TEST(ProgressBarTest, FitsTheWidthAndTellsTheShare) {
   EXPECT_EQ(DisplayWidth(bar), 59);  // the last column stays free: some terminals wrap there
   EXPECT_EQ(bar.find("/s"), std::string::npos);
   EXPECT_THAT(FormatProgressBar("hashing x", {}, 60), HasSubstr("0%"));
-  EXPECT_LE(DisplayWidth(FormatProgressBar("x", {.completed = 1, .total = 2, .seconds = 5}, 20)),
-            60);
-  // What was there before counts neither for the rate nor for the time left.
+  EXPECT_LE(DisplayWidth(FormatProgressBar("x", {.completed = 1, .total = 2, .rate = 5}, 20)), 60);
+  EXPECT_THAT(FormatProgressBar(
+                  "x", {.completed = 900'000'000, .total = 1'000'000'000, .rate = 50'000'000}, 80),
+              HasSubstr(" 900 MB/1 GB  50 MB/s  2s"));
+  EXPECT_THAT(FormatProgressBar("x", {.completed = 9, .total = 1000, .rate = 0}, 80),
+              HasSubstr(" 9 B/1 KB  0 B/s"));  // nobody knows how long
   EXPECT_THAT(
       FormatProgressBar(
-          "x",
-          {.completed = 900'000'000, .total = 1'000'000'000, .at_start = 800'000'000, .seconds = 2},
-          80),
-      HasSubstr(" 900 MB/1 GB  50 MB/s  2s"));
-  EXPECT_THAT(
-      FormatProgressBar(
-          "x", {.completed = 100, .total = 73'100, .seconds = 10, .unit = AmountUnit::kTokens}, 80),
+          "x", {.completed = 100, .total = 73'100, .rate = 10, .unit = AmountUnit::kTokens}, 80),
       HasSubstr(" 100/73100 tokens  10/s  2h01m"));
 }
 

@@ -21,7 +21,6 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kSpinnerDelay = std::chrono::milliseconds(200);
 constexpr auto kSpinnerStep = std::chrono::milliseconds(100);
 constexpr auto kRedraw = std::chrono::milliseconds(100);
-constexpr double kRateDelay = 0.5;  // seconds
 
 // Signal handlers may touch nothing but such a flag.
 volatile sig_atomic_t interrupt_seen = 0;
@@ -116,18 +115,16 @@ void Spinner::Stop() {
 
 std::string FormatProgressBar(const std::string& status, const ProgressAmounts& amounts,
                               int width) {
-  const auto [completed, total, at_start, seconds, unit] = amounts;
+  const auto [completed, total, rate, unit] = amounts;
   const double share =
       total > 0 ? std::clamp(static_cast<double>(completed) / static_cast<double>(total), 0.0, 1.0)
                 : 0.0;
   std::string right =
       fmt::format(" {}/{}", FormatAmount(completed, unit), FormatAmount(total, unit));
   if (unit == AmountUnit::kTokens) right += " tokens";
-  if (seconds >= kRateDelay && completed > at_start) {
-    const double rate = static_cast<double>(completed - at_start) / seconds;
-    right += fmt::format("  {}/s  {}", FormatAmount(static_cast<int64_t>(rate), unit),
-                         FormatTimeLeft(static_cast<double>(total - completed) / rate));
-  }
+  if (rate) right += fmt::format("  {}/s", FormatAmount(static_cast<int64_t>(*rate), unit));
+  if (rate && *rate > 0)
+    right += "  " + FormatTimeLeft(static_cast<double>(total - completed) / *rate);
   const std::string left = fmt::format("{}: {:3.0f}% ", status, share * 100);
   const int room = width - DisplayWidth(left) - DisplayWidth(right) - 3;
   if (room < 5) return left + right.substr(1);
@@ -151,18 +148,18 @@ void ProgressLines::Show(const std::string& status, int64_t completed, int64_t t
                          AmountUnit unit) {
   if (total <= 0) return Show(status);
   const auto now = Clock::now();
+  const double seconds = std::chrono::duration<double>(now.time_since_epoch()).count();
   const bool first = status != status_;
   if (first) {
     EndLine();
     status_ = status;
-    started_ = now;
-    completed_at_start_ = completed;
+    rate_.emplace(seconds, completed);
     if (!StderrIsTerminal()) std::fprintf(stderr, "%s\n", status.c_str());
   }
+  const std::optional<double> rate = rate_->Note(seconds, completed);
   if (!StderrIsTerminal() || (!first && completed < total && now - drawn_ < kRedraw)) return;
   drawn_ = now;
-  const double seconds = std::chrono::duration<double>(now - started_).count();
-  const ProgressAmounts amounts{completed, total, completed_at_start_, seconds, unit};
+  const ProgressAmounts amounts{completed, total, rate, unit};
   std::fprintf(stderr, "\r%s\x1b[K", FormatProgressBar(status, amounts, TerminalWidth()).c_str());
 }
 

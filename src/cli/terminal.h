@@ -9,10 +9,12 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "base/result.h"
+#include "cli/recent_rate.h"
 
 namespace puna::cli {
 
@@ -75,18 +77,17 @@ class ProgressLines {
 
  private:
   std::string status_;  // of the line that the cursor is on; empty: none
-  int64_t completed_at_start_ = 0;
-  std::chrono::steady_clock::time_point started_, drawn_;
+  std::optional<RecentRate> rate_;
+  std::chrono::steady_clock::time_point drawn_;
 };
 
 struct ProgressAmounts {
   int64_t completed = 0, total = 0;
-  int64_t at_start = 0;  // what an earlier attempt had completed already
-  double seconds = 0;    // since the start
+  std::optional<double> rate;  // a second
   AmountUnit unit = AmountUnit::kBytes;
 };
-// "name:  42% ▕████      ▏ 1.2 GB/2.9 GB  85 MB/s  19s", at most `width` columns; rate and time
-// left after half a second.
+// "name:  42% ▕████      ▏ 1.2 GB/2.9 GB  85 MB/s  19s", at most `width` columns; the
+// time left is what the rest takes at this rate.
 std::string FormatProgressBar(const std::string& status, const ProgressAmounts& amounts, int width);
 
 }  // namespace puna::cli
