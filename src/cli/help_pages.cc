@@ -309,6 +309,11 @@ std::string FishScript(const std::vector<Command>& commands) {
       "  end\n"
       "  echo $n\n"
       "end\n"
+      "# Behind the colon of a name stands its tag; fish would offer files there, as behind any\n"
+      "# colon.\n"
+      "function __puna_tag_expected\n"
+      "  string match -qr '^[^./~][^:]*:($|[^/])' -- (commandline -ct)\n"
+      "end\n"
       "complete -c puna -n __fish_use_subcommand -f -l help\n"
       "complete -c puna -n __fish_use_subcommand -f -l version\n";
   for (const Command& command : commands) {
@@ -326,11 +331,16 @@ std::string FishScript(const std::vector<Command>& commands) {
     arguments.push_back({{}, true});  // nothing comes after them, not even a file
     for (size_t i = 0; i < arguments.size(); ++i) {
       const Argument& argument = arguments[i];
-      const std::string there = FishQuote(fmt::format(
+      const std::string there = fmt::format(
           "__fish_seen_subcommand_from {}; and test (__puna_arguments {}) -{} {}",
-          Join(command.names, " "), ValueFlagWords(command), argument.repeats ? "ge" : "eq", i));
+          Join(command.names, " "), ValueFlagWords(command), argument.repeats ? "ge" : "eq", i);
       const std::string offer = FishOffer(argument.offer);
-      if (!offer.empty()) script += "complete -c puna -n " + there + offer + "\n";
+      const auto offer_if = [&](const std::string& condition, const std::string& what) {
+        script += "complete -c puna -n " + FishQuote(condition) + what + "\n";
+      };
+      if (!offer.empty()) offer_if(there, offer);
+      if (argument.offer.models && argument.offer.files)
+        offer_if(there + "; and __puna_tag_expected", " -f");
       if (argument.repeats) break;
     }
   }

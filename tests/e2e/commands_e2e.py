@@ -222,6 +222,12 @@ def test_completion_of_fish(puna):
     done = subprocess.run(["fish", "-c", f"source {script}; complete -C 'puna launch claude '; complete -C 'puna doctor '"],
                           env={**puna.env, "PATH": path}, capture_output=True, check=False, cwd=puna.folder)
     check(not done.stdout and not done.stderr, "no second agent, and no file", done.stdout, done.stderr)
+    (puna.folder / "latest.gguf").touch()
+    for line, wanted in (("puna run mini:", ["mini:latest"]), ("puna run localhost:5000/x:", []), ("puna rm a:b mini:", ["mini:latest"]),
+                         ("puna run ./lat", ["./latest.gguf"]), ("puna show ./a:lat", ["./a:latest.gguf"])):
+        done = subprocess.run(["fish", "-c", f"source {script}; complete -C '{line}'"], env={**puna.env, "PATH": path},
+                              capture_output=True, check=False, cwd=puna.folder)
+        check(done.stdout.decode().split() == wanted and not done.stderr, line, done.stdout, done.stderr)
 
 
 def test_manual_pages(puna):
