@@ -1,6 +1,12 @@
 #include "cli/line_history.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "base/file.h"
 
@@ -8,6 +14,7 @@ namespace puna::cli {
 namespace {
 
 constexpr size_t kHistoryLines = 100;
+constexpr size_t kMostLinesInFile = 2 * kHistoryLines;
 constexpr uint64_t kMaxHistoryBytes = 64 << 20;  // of pastes that were large
 constexpr std::string_view kLibeditHead = "_HiStOrY_V2_";
 
@@ -41,6 +48,48 @@ std::string Encoded(std::string_view line) {
   return text;
 }
 
+// The file, opened to append and locked until the descriptor is closed; -1 if it cannot be.
+int OpenLocked(const std::filesystem::path& path) {
+  while (true) {
+    const int file = ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0) return -1;
+    int locked = 0;
+    do {
+      locked = ::flock(file, LOCK_EX);
+    } while (locked != 0 && errno == EINTR);
+    struct stat opened = {}, current = {};
+    // Somebody may have put a shorter file in its place while this one was waited for.
+    if (::fstat(file, &opened) == 0 && ::stat(path.c_str(), &current) == 0 &&
+        opened.st_dev == current.st_dev && opened.st_ino == current.st_ino) {
+      return file;
+    }
+    ::close(file);
+  }
+}
+
+// Appends to `file` what is on `line`. A write that was cut off left no line break.
+void AppendLine(int file, const std::string& line) {
+  char last = '\n';
+  const off_t size = ::lseek(file, 0, SEEK_END);
+  if (size > 0 && ::pread(file, &last, 1, size - 1) != 1) return;
+  const std::string text = (last == '\n' ? "" : "\n") + Encoded(line) + "\n";
+  (void)!::write(file, text.data(), text.size());
+}
+
+// The last lines of a file as this one.
+std::vector<std::string_view> LastLines(std::string_view text, size_t most) {
+  std::vector<std::string_view> lines;
+  while (!text.empty() && lines.size() < most) {
+    if (text.back() == '\n') text.remove_suffix(1);
+    const size_t begin = text.rfind('\n') + 1;  // npos + 1 is 0
+    const std::string_view line = text.substr(begin);
+    if (!line.empty() && line != kLibeditHead) lines.push_back(line);
+    text = text.substr(0, begin);
+  }
+  std::reverse(lines.begin(), lines.end());
+  return lines;
+}
+
 }  // namespace
 
 LineHistory::LineHistory(std::filesystem::path file) : file_(std::move(file)) {
@@ -49,14 +98,8 @@ LineHistory::LineHistory(std::filesystem::path file) : file_(std::move(file)) {
   std::filesystem::create_directories(file_.parent_path(), error);
   const auto text = ReadFile(file_, kMaxHistoryBytes);
   if (!text) return;
-  for (size_t at = 0; at < text->size();) {
-    const size_t end = std::min(text->find('\n', at), text->size());
-    const std::string_view line = std::string_view(*text).substr(at, end - at);
-    if (!line.empty() && line != kLibeditHead) lines_.push_back(Decoded(line));
-    at = end + 1;
-  }
-  if (lines_.size() > kHistoryLines)
-    lines_.erase(lines_.begin(), lines_.end() - static_cast<std::ptrdiff_t>(kHistoryLines));
+  for (const std::string_view line : LastLines(*text, kHistoryLines))
+    lines_.push_back(Decoded(line));
 }
 
 void LineHistory::Add(const std::string& line) {
@@ -64,9 +107,19 @@ void LineHistory::Add(const std::string& line) {
   lines_.push_back(line);
   if (lines_.size() > kHistoryLines) lines_.erase(lines_.begin());
   if (file_.empty()) return;
-  std::string text;
-  for (const std::string& each : lines_) text += Encoded(each) + "\n";
-  (void)WriteFileAtomically(file_, text, 0600);  // a chat goes on without
+  const int file = OpenLocked(file_);
+  if (file < 0) return;  // a chat goes on without
+  AppendLine(file, line);
+  const auto text = ReadFile(file_, kMaxHistoryBytes);
+  std::string kept;
+  if (text && LastLines(*text, kMostLinesInFile + 1).size() > kMostLinesInFile) {
+    for (const std::string_view each : LastLines(*text, kHistoryLines))
+      kept += std::string(each) + "\n";
+  } else if (!text && text.error().code == ErrorCode::kResourceExhausted) {
+    for (const std::string& each : lines_) kept += Encoded(each) + "\n";
+  }
+  if (!kept.empty()) (void)WriteFileAtomically(file_, kept, 0600);
+  ::close(file);
 }
 
 }  // namespace puna::cli

@@ -9,7 +9,8 @@
 namespace puna::cli {
 
 // The file has a line for each, with \ooo for what is no text on a line; libedit's files are read,
-// too. It is nobody's business but the user's, and written as such (mode 0600).
+// too. It is nobody's business but the user's, and written as such (mode 0600). Chats that run at
+// the same time append to it in turn; what others add is seen by the next one.
 class LineHistory {
  public:
   // Empty: none is read or written.
