@@ -12,7 +12,8 @@ namespace puna {
 std::filesystem::path DefaultLogFile();
 
 // From now on every line goes to `path` as well. At 8 MiB the file becomes path with ".1" before
-// its extension, of which three are kept. Call it once, after InitLog.
+// its extension, of which three are kept. Lines that cannot be written (a full disk) are lost
+// there; standard error says so when that begins, and now and then. Call it once, after InitLog.
 Status AddLogFile(const std::filesystem::path& path);
 
 }  // namespace puna

@@ -220,11 +220,14 @@ void DiskPrefixes::WriteAll() {
     MakeRoom();
     lock.lock();
     if (!status) {
+      if (trouble_.IsNews())
+        LogWarning("pages of prompts are not kept: {}", status.error().message);
       // The pages behind it would never be found.
-      LogWarning("pages of prompts are not kept: {}", status.error().message);
       for (const Waiting& dropped : waiting_) names_.erase(dropped.page.name);
       names_.erase(first.page.name);
       waiting_.clear();
+    } else if (waiting_.empty()) {
+      trouble_.Worked();
     }
     writing_ = false;
     changed_.notify_all();

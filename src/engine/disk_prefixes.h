@@ -24,6 +24,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/repeated_trouble.h"
 #include "base/result.h"
 
 namespace puna::engine {
@@ -80,7 +81,9 @@ class DiskPrefixes {
   std::unordered_set<std::string> names_;  // that are there or on their way
   std::deque<Waiting> waiting_;
   bool writing_ = false, stop_ = false;
-  int64_t bytes_ = 0;  // only the writer: of the files in the folder, roughly
+  // Only the writer's:
+  int64_t bytes_ = 0;  // of the files in the folder, roughly
+  RepeatedTrouble trouble_;
   std::thread writer_;
 };
 
