@@ -1,5 +1,7 @@
 // Rejected: one file a prompt. Prompts share beginnings and grow, so bytes would be written again
-// and again; pages named by their history are written once, whoever asks for them.
+// and again; pages named by their history are written once, whoever asks for them. Only the first
+// pages are one file, since fewer of them are never read: whatever is removed when there is too
+// much, no beginning stays that is too short to be of use.
 #include "engine/disk_prefixes.h"
 
 #include <fcntl.h>
@@ -21,8 +23,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Counter written("puna_prefix_files_written_total", "Pages of prompts that were kept on disk");
-Counter used("puna_prefix_files_read_total", "Pages of prompts that were read from disk");
+Counter written("puna_prefix_files_written_total",
+                "Files with pages of prompts that were kept on disk");
+Counter used("puna_prefix_files_read_total",
+             "Files with pages of prompts that were read from disk");
 Counter refused("puna_prefix_files_refused_total", "Files that were not the page they should be");
 
 constexpr std::string_view kSuffix = ".page";
@@ -137,58 +141,82 @@ fs::path DiskPrefixes::PathOf(const std::string& name) const {
   return options_.folder / (name + std::string(kSuffix));
 }
 
+// The files of the whole pages, whether they are there or not, until `visit` says false.
+void DiskPrefixes::ForEachFile(std::span<const int32_t> tokens,
+                               const std::function<bool(const FileOnDisk&)>& visit) const {
+  constexpr auto kTokens = static_cast<size_t>(backend::kPageTokens);
+  const size_t pages = tokens.size() / kTokens;
+  if (pages < kHeadPages) return;
+  std::string name = chain_;
+  for (size_t i = 0; i < pages; ++i) {
+    name = NextInChain(name, tokens.subspan(i * kTokens, kTokens));
+    if (i + 1 < kHeadPages) continue;
+    const FileOnDisk file = i < kHeadPages ? FileOnDisk{name, 0, kHeadPages, UsedNow(0)}
+                                           : FileOnDisk{name, i, 1, UsedNow(i)};
+    if (!visit(file)) return;
+  }
+}
+
 void DiskPrefixes::Keep(std::span<const int32_t> tokens,
                         const std::function<std::span<const uint8_t>(size_t)>& bytes) {
-  constexpr auto kTokens = static_cast<size_t>(backend::kPageTokens);
-  std::string name = chain_;
   std::lock_guard lock(mutex_);
-  for (size_t i = 0; (i + 1) * kTokens <= tokens.size(); ++i) {
-    name = NextInChain(name, tokens.subspan(i * kTokens, kTokens));
-    if (names_.contains(name)) continue;
-    const auto waiting = static_cast<int64_t>(waiting_.size());
-    if ((waiting + 1) * options_.page_bytes > kMostWaitingBytes) break;
-    const std::span<const uint8_t> page = bytes(i);
-    waiting_.push_back({{name, i, UsedNow(i)}, {page.begin(), page.end()}});
-    names_.insert(name);
-  }
+  ForEachFile(tokens, [&](const FileOnDisk& file) {
+    if (names_.contains(file.name)) return true;
+    const int64_t size = static_cast<int64_t>(file.pages) * options_.page_bytes;
+    if (!waiting_.empty() && waiting_bytes_ + size > kMostWaitingBytes) return false;
+    std::vector<uint8_t> content;
+    content.reserve(static_cast<size_t>(size));
+    for (size_t i = file.first; i < file.first + file.pages; ++i) {
+      const std::span<const uint8_t> page = bytes(i);
+      content.insert(content.end(), page.begin(), page.end());
+    }
+    waiting_.push_back({file, std::move(content)});
+    waiting_bytes_ += size;
+    names_.insert(file.name);
+    return true;
+  });
   changed_.notify_all();
 }
 
-std::vector<DiskPrefixes::PageOnDisk> DiskPrefixes::Find(std::span<const int32_t> tokens,
+std::vector<DiskPrefixes::FileOnDisk> DiskPrefixes::Find(std::span<const int32_t> tokens,
                                                          size_t first, size_t most) const {
-  constexpr auto kTokens = static_cast<size_t>(backend::kPageTokens);
-  std::vector<PageOnDisk> found;
-  std::string name = chain_;
+  std::vector<FileOnDisk> found;
   std::lock_guard lock(mutex_);
   if (names_.empty()) return found;
-  for (size_t i = 0; (i + 1) * kTokens <= tokens.size() && found.size() < most; ++i) {
-    name = NextInChain(name, tokens.subspan(i * kTokens, kTokens));
-    if (i < first) continue;
-    if (!names_.contains(name)) break;
-    found.push_back({name, i, UsedNow(i)});
-  }
+  ForEachFile(tokens, [&](const FileOnDisk& file) {
+    if (file.first + file.pages <= first) return true;
+    if (file.first >= first + most || !names_.contains(file.name)) return false;
+    found.push_back(file);
+    return true;
+  });
   return found;
 }
 
-bool DiskPrefixes::Read(const PageOnDisk& page, std::span<uint8_t> bytes) {
-  const fs::path path = PathOf(page.name);
-  const PageFrame around = FramePage(page.name, {});
-  std::vector<uint8_t> file(around.head.size() + bytes.size() + around.tail.size());
-  if (!ReadExactly(path, &file)) {
-    Forget(page.name);
+bool DiskPrefixes::Read(const FileOnDisk& file, std::span<const std::span<uint8_t>> pages) {
+  const fs::path path = PathOf(file.name);
+  const PageFrame around = FramePage(file.name, {});
+  const auto page_bytes = static_cast<size_t>(options_.page_bytes);
+  const size_t size = file.pages * page_bytes;
+  std::vector<uint8_t> bytes(around.head.size() + size + around.tail.size());
+  if (!ReadExactly(path, &bytes)) {
+    Forget(file.name);
     return false;
   }
-  const auto content = OpenPage(file, page.name, bytes.size());
+  const auto content = OpenPage(bytes, file.name, size);
   if (!content) {
     LogWarning("{} is not used and removed: {}", path.string(), content.error().message);
     refused.Add();
     std::error_code ignored;
     fs::remove(path, ignored);
-    Forget(page.name);
+    Forget(file.name);
     return false;
   }
-  std::copy(content->begin(), content->end(), bytes.begin());
-  MarkUsed(path, page.used);
+  auto wanted = content->last(pages.size() * page_bytes);
+  for (const std::span<uint8_t> page : pages) {
+    std::copy_n(wanted.begin(), page_bytes, page.begin());
+    wanted = wanted.subspan(page_bytes);
+  }
+  MarkUsed(path, file.used);
   used.Add();
   return true;
 }
@@ -197,7 +225,7 @@ void DiskPrefixes::Forget(const std::string& name) {
   std::lock_guard lock(mutex_);
   const bool on_its_way =
       std::any_of(waiting_.begin(), waiting_.end(),
-                  [&](const Waiting& waiting) { return waiting.page.name == name; });
+                  [&](const Waiting& waiting) { return waiting.file.name == name; });
   if (!on_its_way) names_.erase(name);
 }
 
@@ -214,6 +242,7 @@ void DiskPrefixes::WriteAll() {
     if (stop_) return;
     const Waiting first = std::move(waiting_.front());
     waiting_.pop_front();
+    waiting_bytes_ -= static_cast<int64_t>(first.bytes.size());
     writing_ = true;
     lock.unlock();
     const Status status = WriteOne(first);
@@ -223,9 +252,10 @@ void DiskPrefixes::WriteAll() {
       if (trouble_.IsNews())
         LogWarning("pages of prompts are not kept: {}", status.error().message);
       // The pages behind it would never be found.
-      for (const Waiting& dropped : waiting_) names_.erase(dropped.page.name);
-      names_.erase(first.page.name);
+      for (const Waiting& dropped : waiting_) names_.erase(dropped.file.name);
+      names_.erase(first.file.name);
       waiting_.clear();
+      waiting_bytes_ = 0;
     } else if (waiting_.empty()) {
       trouble_.Worked();
     }
@@ -235,14 +265,14 @@ void DiskPrefixes::WriteAll() {
 }
 
 Status DiskPrefixes::WriteOne(const Waiting& waiting) {
-  const fs::path path = PathOf(waiting.page.name);
-  const PageFrame frame = FramePage(waiting.page.name, waiting.bytes);
+  const fs::path path = PathOf(waiting.file.name);
+  const PageFrame frame = FramePage(waiting.file.name, waiting.bytes);
   PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   PUNA_RETURN_IF_ERROR(file.Write(frame.head));
   PUNA_RETURN_IF_ERROR(file.Write(waiting.bytes));
   PUNA_RETURN_IF_ERROR(file.Write(frame.tail));
   PUNA_RETURN_IF_ERROR(file.Commit());
-  MarkUsed(path, waiting.page.used);
+  MarkUsed(path, waiting.file.used);
   bytes_ += static_cast<int64_t>(frame.head.size() + waiting.bytes.size() + frame.tail.size());
   written.Add();
   return {};

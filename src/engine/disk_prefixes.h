@@ -1,8 +1,10 @@
 // Pages of prompts that more than one request began with, kept in a folder, so that a server that
-// starts again need not compute a long system prompt again. A file a page (page_file.h), written by
-// a thread of its own under its final name only when it is whole; read and verified before use.
-// Nothing depends on it: whatever is missing, damaged or foreign is computed, and what cannot be
-// written (a full disk) is not kept. The least recently used files go when there are too many.
+// starts again need not compute a long system prompt again. A file for the first 256 tokens, of
+// which less is computed faster than a disk answers, and one for each page behind them
+// (page_file.h); written by a thread of its own under its final name only when it is whole; read
+// and verified before use. Nothing depends on it: whatever is missing, damaged or foreign is
+// computed, and what cannot be written (a full disk) is not kept. The least recently used files go
+// when there are too many.
 //
 // Several models and processes may share a folder. Nobody else may write to it: its files decide
 // what models say.
@@ -42,28 +44,33 @@ class DiskPrefixes {
   // Does not wait for what is not written yet.
   ~DiskPrefixes();
 
-  // Keeps the whole pages of `tokens`, of which bytes(i) gives the content. Only what is not there
-  // yet is copied, and only as much as may wait to be written; the rest another time.
+  // The pages of the first file of a prompt.
+  static constexpr size_t kHeadPages = 16;
+
+  // Keeps the whole pages of `tokens`, of which bytes(i) gives the content; nothing if there are
+  // fewer than kHeadPages. Only what is not there yet is copied, and only as much as may wait to be
+  // written; the rest another time.
   void Keep(std::span<const int32_t> tokens,
             const std::function<std::span<const uint8_t>(size_t)>& bytes);
 
-  struct PageOnDisk {
+  struct FileOnDisk {
     std::string name;
-    size_t index = 0;  // tokens [16 index, 16 index + 16)
+    size_t first = 0, pages = 1;  // tokens [16 first, 16 (first + pages))
     std::filesystem::file_time_type used;
   };
-  // The pages that hold `tokens` from page `first` on, as far as they seem to be there, at most
-  // `most`.
-  std::vector<PageOnDisk> Find(std::span<const int32_t> tokens, size_t first, size_t most) const;
-  // Reads one of them into `bytes`; on false it cannot be used and `bytes` hold anything.
-  bool Read(const PageOnDisk& page, std::span<uint8_t> bytes);
+  // The files that hold `tokens` from page `first` on, as far as they seem to be there, up to the
+  // one that makes it `most` pages. They may begin with pages before `first`.
+  std::vector<FileOnDisk> Find(std::span<const int32_t> tokens, size_t first, size_t most) const;
+  // Reads the last pages of one of them, as many as there are `pages`; on false it cannot be used
+  // and `pages` hold anything.
+  bool Read(const FileOnDisk& file, std::span<const std::span<uint8_t>> pages);
 
   // Waits until everything is written; for tests.
   void Flush();
 
  private:
   struct Waiting {
-    PageOnDisk page;
+    FileOnDisk file;
     std::vector<uint8_t> bytes;
   };
   explicit DiskPrefixes(Options options);
@@ -72,6 +79,8 @@ class DiskPrefixes {
   Status WriteOne(const Waiting& waiting);
   void MakeRoom();
   void Forget(const std::string& name);
+  void ForEachFile(std::span<const int32_t> tokens,
+                   const std::function<bool(const FileOnDisk&)>& visit) const;
 
   const Options options_;
   const std::string chain_;  // where the names begin
@@ -80,6 +89,7 @@ class DiskPrefixes {
   std::condition_variable changed_;
   std::unordered_set<std::string> names_;  // that are there or on their way
   std::deque<Waiting> waiting_;
+  int64_t waiting_bytes_ = 0;
   bool writing_ = false, stop_ = false;
   // Only the writer's:
   int64_t bytes_ = 0;  // of the files in the folder, roughly

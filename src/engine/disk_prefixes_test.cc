@@ -24,6 +24,7 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 constexpr int64_t kPageBytes = 100;
+constexpr size_t kHead = 16 * DiskPrefixes::kHeadPages;  // tokens
 
 std::vector<int32_t> Tokens(size_t count, int32_t first = 0) {
   std::vector<int32_t> tokens(count);
@@ -57,11 +58,12 @@ void KeepAll(DiskPrefixes* prefixes, const std::vector<int32_t>& tokens) {
 // How many pages of `tokens` can be read and hold what they should.
 size_t Readable(DiskPrefixes* prefixes, const std::vector<int32_t>& tokens) {
   size_t good = 0;
-  for (const DiskPrefixes::PageOnDisk& page : prefixes->Find(tokens, 0, 1000)) {
-    std::vector<uint8_t> bytes(kPageBytes);
-    if (!prefixes->Read(page, bytes)) break;
-    EXPECT_EQ(bytes, Content(page.index));
-    ++good;
+  for (const DiskPrefixes::FileOnDisk& file : prefixes->Find(tokens, 0, 1000)) {
+    std::vector<std::vector<uint8_t>> bytes(file.pages, std::vector<uint8_t>(kPageBytes));
+    const std::vector<std::span<uint8_t>> pages(bytes.begin(), bytes.end());
+    if (!prefixes->Read(file, pages)) break;
+    for (size_t i = 0; i < file.pages; ++i) EXPECT_EQ(bytes[i], Content(file.first + i));
+    good += file.pages;
   }
   return good;
 }
@@ -75,30 +77,41 @@ std::vector<fs::path> FilesIn(const fs::path& folder) {
 TEST(DiskPrefixes, OutliveWhoWroteThem) {
   const testing::TemporaryDirectory dir;
   const fs::path folder = dir.path() / "prompts";
-  KeepAll(Open(folder).get(), Tokens(70));
+  const auto tokens = Tokens(kHead + 70);
+  KeepAll(Open(folder).get(), tokens);
   EXPECT_EQ(fs::status(folder).permissions(), fs::perms::owner_all);
   const auto again = Open(folder);
-  EXPECT_EQ(Readable(again.get(), Tokens(70)), 4u);
-  EXPECT_EQ(Readable(again.get(), Tokens(40)), 2u);
-  EXPECT_THAT(again->Find(Tokens(70), 1, 2), SizeIs(2));
-  EXPECT_EQ(again->Find(Tokens(70), 1, 2)[0].index, 1u);
-  EXPECT_EQ(Readable(again.get(), Tokens(70, 1)), 0u) << "other tokens";
-  EXPECT_EQ(Readable(Open(folder, 1 << 20, "another model").get(), Tokens(70)), 0u);
+  EXPECT_EQ(Readable(again.get(), tokens), 20u);
+  EXPECT_EQ(Readable(again.get(), Tokens(kHead + 40)), 18u);
+  EXPECT_THAT(again->Find(tokens, 17, 2), SizeIs(2));
+  EXPECT_EQ(again->Find(tokens, 17, 2)[0].first, 17u);
+  EXPECT_EQ(Readable(again.get(), Tokens(kHead + 70, 1)), 0u) << "other tokens";
+  EXPECT_EQ(Readable(Open(folder, 1 << 20, "another model").get(), tokens), 0u);
+  // Where memory has the first pages, the others of their file are read.
+  const auto rest = again->Find(tokens, 14, 2);
+  ASSERT_THAT(rest, SizeIs(1));
+  EXPECT_EQ(rest[0].first, 0u);
+  std::vector<uint8_t> last(kPageBytes), last_but_one(kPageBytes);
+  EXPECT_TRUE(again->Read(rest[0], std::vector<std::span<uint8_t>>{last_but_one, last}));
+  EXPECT_EQ(last_but_one, Content(14));
+  EXPECT_EQ(last, Content(15));
 }
 
 TEST(DiskPrefixes, DamagedAndForeignFilesAreRefused) {
-  const std::string name = NextInChain(PageChain("model"), Tokens(16));
+  std::string name = PageChain("model");
+  for (int32_t i = 0; i < 16; ++i) name = NextInChain(name, Tokens(16, 16 * i));
+  const auto tokens = Tokens(kHead + 20);
   const auto damage = [&](const std::function<void(const fs::path&)>& how) {
     const testing::TemporaryDirectory dir;
-    KeepAll(Open(dir.path() / "p").get(), Tokens(40));
+    KeepAll(Open(dir.path() / "p").get(), tokens);
     const fs::path file = dir.path() / "p" / (name + ".page");
     EXPECT_TRUE(fs::exists(file));
     const auto prefixes = Open(dir.path() / "p");
     how(file);
-    return Readable(prefixes.get(), Tokens(40));
+    return Readable(prefixes.get(), tokens);
   };
-  EXPECT_EQ(damage([](const fs::path&) {}), 2u);
-  for (const int64_t at : {0, 9, 20, 90, 150, 200}) {
+  EXPECT_EQ(damage([](const fs::path&) {}), 17u);
+  for (const int64_t at : {0, 9, 20, 90, 150, 200, 1000, 1700, 1740}) {
     EXPECT_EQ(damage([&](const fs::path& file) {
                 std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
                 stream.seekp(at);
@@ -150,25 +163,43 @@ TEST(DiskPrefixes, FoldersThatOthersCanWriteToAreRefused) {
 
 TEST(DiskPrefixes, TheLeastUsedGoFirstAndEndsBeforeBeginnings) {
   const testing::TemporaryDirectory dir;
-  const auto prefixes = Open(dir.path() / "p", 2600);  // ten files of 252 bytes
-  KeepAll(prefixes.get(), Tokens(5 * 16));
-  KeepAll(prefixes.get(), Tokens(5 * 16, 1000));
-  EXPECT_EQ(Readable(prefixes.get(), Tokens(5 * 16)), 5u);  // used later than the other
-  KeepAll(prefixes.get(), Tokens(16, 5000));
-  EXPECT_EQ(Readable(prefixes.get(), Tokens(5 * 16)), 5u);
-  EXPECT_EQ(Readable(prefixes.get(), Tokens(16, 5000)), 1u);
-  const size_t left = Readable(prefixes.get(), Tokens(5 * 16, 1000));
-  EXPECT_GT(left, 0u) << "the end of a prompt goes before its beginning";
-  EXPECT_LT(left, 5u);
+  // A beginning has 1752 bytes, a page 252: two prompts of a beginning and five pages.
+  const auto first = Tokens(kHead + 5 * 16), second = Tokens(kHead + 5 * 16, 1000);
+  const auto prefixes = Open(dir.path() / "p", 6100);
+  KeepAll(prefixes.get(), first);
+  KeepAll(prefixes.get(), second);
+  EXPECT_EQ(Readable(prefixes.get(), first), 21u);  // used later than the other
+  KeepAll(prefixes.get(), Tokens(kHead + 6 * 16));
+  EXPECT_EQ(Readable(prefixes.get(), Tokens(kHead + 6 * 16)), 22u);
+  const size_t left = Readable(prefixes.get(), second);
+  EXPECT_GE(left, 16u) << "the end of a prompt goes before its beginning";
+  EXPECT_LT(left, 21u);
+}
+
+TEST(DiskPrefixes, NoBeginningStaysThatIsTooShortToBeRead) {
+  const testing::TemporaryDirectory dir;
+  const auto prefixes = Open(dir.path() / "p", 10'000);
+  KeepAll(prefixes.get(), Tokens(kHead - 1));
+  EXPECT_THAT(FilesIn(dir.path() / "p"), SizeIs(0));
+  for (int32_t i = 0; i < 40; ++i) {
+    KeepAll(prefixes.get(), Tokens(kHead + 16 * (static_cast<size_t>(i) % 7), 1000 * i));
+    // All that is there is found by one of the prompts.
+    size_t found = 0;
+    for (int32_t j = 0; j <= i; ++j) {
+      const auto tokens = Tokens(kHead + 16 * (static_cast<size_t>(j) % 7), 1000 * j);
+      found += prefixes->Find(tokens, 0, 1000).size();
+    }
+    EXPECT_EQ(FilesIn(dir.path() / "p").size(), found);
+  }
 }
 
 TEST(DiskPrefixes, WhatKilledWritersLeftIsRemoved) {
   const testing::TemporaryDirectory dir;
-  KeepAll(Open(dir.path() / "p").get(), Tokens(32));
+  KeepAll(Open(dir.path() / "p").get(), Tokens(kHead + 32));
   const fs::path old = dir.path() / "p" / ".00ff.page.tmp-abcdef", fresh = old.string() + "g";
   for (const fs::path& file : {old, fresh}) std::ofstream(file) << "half a page";
   fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(1));
-  EXPECT_EQ(Readable(Open(dir.path() / "p").get(), Tokens(32)), 2u);
+  EXPECT_EQ(Readable(Open(dir.path() / "p").get(), Tokens(kHead + 32)), 18u);
   EXPECT_FALSE(fs::exists(old));
   EXPECT_TRUE(fs::exists(fresh)) << "its writer may live";
 }
@@ -185,14 +216,14 @@ TEST(DiskPrefixes, AFullDiskIsHarmless) {
   setrlimit(RLIMIT_FSIZE, &full);
   ::testing::internal::CaptureStderr();
   InitLog(LogLevel::kWarning);
-  for (int i = 0; i < 3; ++i) KeepAll(prefixes.get(), Tokens(64));
+  for (int i = 0; i < 3; ++i) KeepAll(prefixes.get(), Tokens(kHead + 64));
   const std::string told = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1) << told;
   setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_THAT(FilesIn(dir.path() / "p"), SizeIs(0));
-  EXPECT_EQ(Readable(prefixes.get(), Tokens(64)), 0u);
-  KeepAll(prefixes.get(), Tokens(64));  // there is room again
-  EXPECT_EQ(Readable(prefixes.get(), Tokens(64)), 4u);
+  EXPECT_EQ(Readable(prefixes.get(), Tokens(kHead + 64)), 0u);
+  KeepAll(prefixes.get(), Tokens(kHead + 64));  // there is room again
+  EXPECT_EQ(Readable(prefixes.get(), Tokens(kHead + 64)), 20u);
 }
 
 // The engine: a prompt that two requests had in common is not computed again after a restart, and
@@ -220,10 +251,10 @@ TEST(DiskPrefixes, AnEngineThatStartsAgainFindsThem) {
     expected = ask(h, 1);
     EXPECT_EQ(ask(h, 2).stats->cached_prompt_tokens, 400);
     // Its destructor does not wait for the writer.
-    for (int i = 0; i < 500 && FilesIn(dir.path() / "p").size() < 25; ++i)
+    for (int i = 0; i < 500 && FilesIn(dir.path() / "p").size() < 10; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  EXPECT_THAT(FilesIn(dir.path() / "p"), SizeIs(25));
+  EXPECT_THAT(FilesIn(dir.path() / "p"), SizeIs(10));
   {
     HistoryEngine h = start(options);
     const Outcome again = ask(h, 1);

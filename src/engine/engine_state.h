@@ -89,6 +89,7 @@ struct Engine::State {
   // kept_prefixes.cc
   void OpenFolder();
   void BringBack(std::span<const TokenId> tokens);
+  bool ReadPages(const DiskPrefixes::FileOnDisk& file, std::vector<int32_t>* pages);
   void KeepOnDisk(const Sequence& sequence);
 
   // embed.cc

@@ -12,8 +12,7 @@
 namespace puna::engine {
 namespace {
 
-// Shorter beginnings are computed faster than a disk answers.
-constexpr int64_t kLeastTokens = 256;
+constexpr auto kLeastTokens = static_cast<int64_t>(DiskPrefixes::kHeadPages) * backend::kPageTokens;
 // Reading happens between two steps, while others wait.
 constexpr int64_t kMostBytesAtOnce = int64_t{256} << 20;
 
@@ -46,23 +45,35 @@ void Engine::State::BringBack(std::span<const TokenId> tokens) {
   const model::PageTable known = prefixes.Find(tokens);  // held until the others are in the tree
   const int64_t page_bytes = static_cast<int64_t>(parts.program->PageBytes(0).size());
   const int64_t most = std::max<int64_t>(1, kMostBytesAtOnce / page_bytes);
-  const auto found = disk->Find(tokens, known.pages().size(), static_cast<size_t>(most));
-  const int64_t end = known.length() + static_cast<int64_t>(found.size()) * backend::kPageTokens;
-  if (found.empty() || end < kLeastTokens) return;
-  prefixes.MakeFree(static_cast<int64_t>(found.size()));
   std::vector<int32_t> pages(known.pages().begin(), known.pages().end());
-  for (const DiskPrefixes::PageOnDisk& page : found) {
-    const Result<int32_t> free = pool.Allocate();
-    if (!free) break;
-    if (!disk->Read(page, parts.program->PageBytes(*free))) {
-      pool.Release(*free);
-      break;
-    }
-    pages.push_back(*free);
+  const auto found = disk->Find(tokens, pages.size(), static_cast<size_t>(most));
+  if (found.empty()) return;
+  const size_t end = found.back().first + found.back().pages;
+  prefixes.MakeFree(static_cast<int64_t>(end - pages.size()));
+  for (const DiskPrefixes::FileOnDisk& file : found) {
+    if (!ReadPages(file, &pages)) break;
   }
   NoteTouched();
   prefixes.Insert(tokens, pages, /*still_running=*/false);
   for (size_t i = known.pages().size(); i < pages.size(); ++i) pool.Release(pages[i]);
+}
+
+// Appends those that `pages` does not have yet. On false it is as before.
+bool Engine::State::ReadPages(const DiskPrefixes::FileOnDisk& file, std::vector<int32_t>* pages) {
+  const size_t before = pages->size();
+  std::vector<std::span<uint8_t>> bytes;
+  bool good = true;
+  while (good && pages->size() < file.first + file.pages) {
+    const Result<int32_t> free = pool.Allocate();
+    good = free.has_value();
+    if (!good) break;
+    pages->push_back(*free);
+    bytes.push_back(parts.program->PageBytes(*free));
+  }
+  if (good && disk->Read(file, bytes)) return true;
+  for (size_t i = before; i < pages->size(); ++i) pool.Release((*pages)[i]);
+  pages->resize(before);
+  return false;
 }
 
 void Engine::State::KeepOnDisk(const Sequence& sequence) {

@@ -400,16 +400,16 @@ def prompts_on_disk_survive_restarts(build):
         expected = system_prompt(server, "Where are models stored?")
         equal(0, len(pages_in(folder)))
         system_prompt(server, "What is a Modelfile?")  # the second that begins so
-        soon(lambda: len(pages_in(folder)) >= 16, "keeping the pages")
+        soon(lambda: len(pages_in(folder)) >= 2, "keeping the pages")
         # Killed while it writes: whatever is there is whole, or refused.
         server.process.kill()
         server.process.wait()
         server.restart()
         equal(expected, system_prompt(server, "Where are models stored?"))
-        if server.metric("puna_prefix_files_read_total") < 16:
+        if server.metric("puna_prefix_files_read_total") < 2:
             raise AssertionError("the pages were not used")
         server.stop()
-        for page in pages_in(folder)[::2]:
+        for page in pages_in(folder):
             page.write_bytes(b"PUNAPAGE" + page.read_bytes()[8:-1] + b"x")
         server.restart()
         equal(expected, system_prompt(server, "Where are models stored?"))
