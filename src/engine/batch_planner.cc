@@ -50,6 +50,15 @@ int64_t StepPlan::TakeChunk(int64_t wanted, int64_t depth) {
   return rows;
 }
 
+int64_t StepPlan::TakeWhole(int64_t rows) {
+  if (rows > rows_left_) return 0;
+  if (whole_taken_ && cost_->RowsWithin(SecondsAllowed(), work_, rows, 0) < rows) return 0;
+  whole_taken_ = true;
+  rows_left_ -= rows;
+  work_ = work_.Plus(rows, 0);
+  return rows;
+}
+
 int64_t StepPlan::TakeDraft(double acceptance, int64_t available, int64_t depth) {
   if (chunk_taken_ || plain_.rows == 0) return 0;
   const double longest = kLongestDraftStep * cost_->Seconds(plain_);

@@ -27,6 +27,10 @@ class StepPlan {
   // token of the first prompt is, however long the step.
   int64_t TakeChunk(int64_t wanted, int64_t depth);
 
+  // All of a prompt that nothing is computed of yet, or 0. The first one gets its rows however long
+  // the step becomes.
+  int64_t TakeWhole(int64_t rows);
+
   // How many of `available` guessed tokens of a sequence that generates, `acceptance` of which are
   // right, are verified in this step: what makes the step bring more tokens a second without making
   // it much longer for the others. Only after all prompts: they come first.
@@ -44,7 +48,7 @@ class StepPlan {
   double budget_seconds_;
   StepWork work_;
   StepWork plain_;  // the part that generates
-  bool chunk_taken_ = false;
+  bool chunk_taken_ = false, whole_taken_ = false;
 };
 
 // Prompts are computed in order of this, the least first. The shortest first, each counting as

@@ -25,6 +25,20 @@ TEST(StepPlan, PromptsGetWhatTheBudgetLeaves) {
   EXPECT_NEAR(cost.Seconds(plan.work()), 0.150, 0.003);
 }
 
+TEST(StepPlan, WholePromptsAreNotCut) {
+  const CostModel cost = Taught();
+  StepPlan plan(&cost, 512, 0.150);
+  EXPECT_EQ(plan.TakeRows(1, 0), 1);
+  EXPECT_EQ(plan.TakeWhole(512), 0) << "no room";
+  EXPECT_EQ(plan.TakeWhole(300), 300) << "the first, though it takes 0.62 s";
+  EXPECT_EQ(plan.TakeWhole(100), 0) << "no time";
+  EXPECT_EQ(plan.work().rows, 301);
+  EXPECT_FALSE(plan.bounded());
+  StepPlan unwatched(&cost, 512, 0.150);
+  EXPECT_EQ(unwatched.TakeWhole(200), 200);
+  EXPECT_EQ(unwatched.TakeWhole(100), 100);
+}
+
 TEST(StepPlan, StepsThatOverranAreFollowedByShorterOnes) {
   CostModel cost = Taught();
   const StepWork planned = {65, 0};

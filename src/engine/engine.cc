@@ -12,9 +12,12 @@
 namespace puna::engine {
 namespace {
 
-// Texts to embed must pass in one batch, because an encoder's tokens see each other in both
-// directions. 2048 is what Ollama's users are used to; longer texts are an error there too.
-constexpr int64_t kEmbeddingBatchTokens = 2048;
+// Texts to embed and prompts whose tokens see later ones must pass in one batch. 2048 is what
+// Ollama's users are used to; longer texts are an error there too.
+constexpr int64_t kWholeTextTokens = 2048;
+// Where tokens see later ones, a batch has room for so many sequences that generate beside the
+// longest prompt, so that neither waits for the other.
+constexpr int64_t kReadersBesideWhole = 64;
 // Recurrent networks by default: how many sequences advance together at most. One that is alone
 // may need two slots, and two more for the checkpoints that it starts from and leaves.
 constexpr int64_t kSequencesWithStates = 16;
@@ -91,10 +94,16 @@ EngineOptions ResolveOptions(EngineOptions options, const model::ModelConfig& co
   if (options.context_length <= 0) options.context_length = config.context_length;
   options.context_length = std::clamp<int64_t>(options.context_length, 1, kLargestPool);
   options.embeddings = options.embeddings || config.embeddings_only;
-  if (config.encoder) options.prefix_cache = false;  // all of a text counts in each of its keys
+  const bool sees_ahead = model::SeesAhead(config);
+  if (sees_ahead) options.prefix_cache = false;  // all of a text counts in each of its keys
+  const int64_t whole_text = std::min(options.context_length, kWholeTextTokens);
   if (options.embeddings || config.encoder) {
+    options.max_batch_tokens = std::max(options.max_batch_tokens, whole_text);
+  } else if (sees_ahead) {
+    if (options.max_sequences <= 0 || options.max_sequences > kReadersBesideWhole)
+      options.max_sequences = kReadersBesideWhole;
     options.max_batch_tokens =
-        std::max(options.max_batch_tokens, std::min(options.context_length, kEmbeddingBatchTokens));
+        std::max(options.max_batch_tokens, whole_text + options.max_sequences);
   }
   if (options.embeddings) {
     // Room for one batch; each of its inputs may leave a page half empty, so a batch of very short
@@ -115,6 +124,8 @@ EngineOptions ResolveOptions(EngineOptions options, const model::ModelConfig& co
 
 Engine::State::State(Parts parts_in)
     : parts(std::move(parts_in)),
+      whole_prompts(model::SeesAhead(parts.config) && !parts.config.encoder &&
+                    !parts.options.embeddings),
       pool(parts.cached ? PagesFor(parts.options.kv_tokens) : 0,
            parts.states ? parts.options.state_slots : 0),
       prefixes(&pool),
@@ -276,6 +287,17 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
                      "the prompt has {} tokens, the encoder reads at most {} at once", length,
                      parts.options.max_batch_tokens);
   }
+  const int64_t most_at_once = parts.options.max_batch_tokens - parts.options.max_sequences;
+  if (whole_prompts && length > most_at_once) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the prompt has {} tokens, which see those after them; this model reads at "
+                     "most {} at once",
+                     length, most_at_once);
+  }
+  if (whole_prompts && request.prompt_logprobs) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "a prompt whose tokens see those after them has no logprobs");
+  }
   if (length + (encodes ? 2 : 0) >= ContextOf(request)) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "the prompt has {} tokens, which with one token of output do not fit the "
@@ -313,6 +335,8 @@ void Engine::Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream
       request.prompt.push_back(static_cast<TokenId>(encoder->start_token));
       request.shift = false;  // nothing of what the encoder read can be forgotten
     }
+    // What is not in the keys that others see can not be left out, or be guessed beside them.
+    if (s.whole_prompts) request.shift = request.speculate = false;
     if (request.prefix_key == 0) s.BringBack(request.prompt);
     s.waiting.push_back(std::make_unique<Sequence>(std::move(request), std::move(adapters), stream,
                                                    context_length, s.parts.tokenizer.get(),

@@ -46,10 +46,12 @@ struct EngineOptions {
   int64_t state_slots = 0;
   // Longest sequence that plans are built for, in tokens; 0: as trained.
   int64_t context_length = 0;
-  // Rows of one step. With `embeddings`, and where an encoder reads prompts, at least 2048 or the
-  // context, whichever is less, because an input cannot be cut into chunks.
+  // Rows of one step. With `embeddings`, and where an encoder reads prompts or tokens see later
+  // ones, at least 2048 or the context, whichever is less, because an input cannot be cut into
+  // chunks.
   int64_t max_batch_tokens = 512;
-  // Sequences that advance in one step; 0: no limit but rows and pages.
+  // Sequences that advance in one step; 0: no limit but rows and pages. Where tokens of prompts see
+  // later ones at most 64, which have rows beside the longest prompt.
   int64_t max_sequences = 0;
   // Build the plan that returns pooled hidden states; always so for encoders.
   bool embeddings = false;

@@ -74,6 +74,7 @@ struct Engine::State {
                     std::span<const backend::AppliedAdapter> applied);
   void PlanBatch();
   void WantOutputs(size_t index);
+  bool IsReader(const Sequence& sequence) const;
   std::vector<size_t> PromptOrder() const;
   bool PagesAreComing(const Sequence& sequence) const;
   void AdoptPages(Sequence* sequence);
@@ -97,6 +98,10 @@ struct Engine::State {
                            const AdapterSet* set, std::vector<std::vector<float>>* vectors);
 
   Parts parts;
+  // Tokens of prompts see those after them: a prompt is computed in one pass, and each token behind
+  // it in a pass of its own, as when it was generated. Otherwise what is said would depend on the
+  // length of chunks, and so on who else is there.
+  const bool whole_prompts;
   model::PagePool pool;
   PrefixCache prefixes;
   std::unique_ptr<DiskPrefixes> disk;  // may be null

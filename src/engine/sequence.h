@@ -43,6 +43,7 @@ class Sequence {
   const model::PageTable& cache() const { return cache_; }
   // Tokens that are not computed yet; at least 1 between steps.
   int64_t remaining() const { return static_cast<int64_t>(tokens_.size()) - cache_.length(); }
+  int64_t prompt_tokens() const { return prompt_tokens_; }
   bool generating() const { return generated_ > 0; }
   // Tokens at the beginning that an encoder has to read before anything else is computed.
   int64_t to_encode() const { return cache_.encoded() > 0 ? 0 : request_.encoder_tokens; }

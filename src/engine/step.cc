@@ -36,11 +36,6 @@ constexpr int64_t kLongestDraft = 12;
 // Rows of a prompt whose logits are wanted: with a vocabulary of 152k, 39 MB.
 constexpr int64_t kMostPromptLogits = 64;
 
-bool IsReader(const Sequence& sequence) {
-  return sequence.remaining() == 1 ||
-         (sequence.generating() && sequence.remaining() <= kMostReaderRows);
-}
-
 // After a pass that gave somebody a token, weights are settled for as long as the pass took, or so
 // long: then they are in place after a few passes, and the first tokens come at half the speed
 // instead of after all of that. Passes of prompts alone hardly gain from settled weights, and their
@@ -173,6 +168,12 @@ Status Engine::State::EncodeText(std::span<const TokenId> text, model::PageTable
   return {};
 }
 
+bool Engine::State::IsReader(const Sequence& sequence) const {
+  if (whole_prompts) return sequence.cache().length() >= sequence.prompt_tokens();
+  return sequence.remaining() == 1 ||
+         (sequence.generating() && sequence.remaining() <= kMostReaderRows);
+}
+
 // Indexes of the running sequences that have a prompt to compute, in the order in which they get
 // rows.
 std::vector<size_t> Engine::State::PromptOrder() const {
@@ -242,7 +243,8 @@ void Engine::State::PlanRows() {
   rows.assign(running.size(), 0);
   for (size_t i = 0; i < running.size(); ++i) {
     if (!IsReader(*running[i])) continue;
-    rows[i] = plan.TakeRows(running[i]->remaining(), running[i]->cache().length());
+    const int64_t wanted = whole_prompts ? 1 : running[i]->remaining();
+    rows[i] = plan.TakeRows(wanted, running[i]->cache().length());
   }
   for (const size_t i : PromptOrder()) {
     Sequence* sequence = running[i].get();
@@ -250,7 +252,9 @@ void Engine::State::PlanRows() {
     if (PagesAreComing(*sequence)) continue;
     const int64_t most =
         sequence->wants_prompt_logits() ? kMostPromptLogits : parts.options.max_batch_tokens;
-    rows[i] = plan.TakeChunk(std::min(sequence->remaining(), most), sequence->cache().length());
+    rows[i] = whole_prompts ? plan.TakeWhole(sequence->prompt_tokens())
+                            : plan.TakeChunk(std::min(sequence->remaining(), most),
+                                             sequence->cache().length());
     if (rows[i] == 0) break;
   }
   PlanDrafts(&plan);
