@@ -379,7 +379,8 @@ TEST(GemmTable, WhichKernelRuns) {
       TensorType::kQ4_1,  TensorType::kQ5_0,   TensorType::kQ5_1,   TensorType::kQ8_0,
       TensorType::kQ2_K,  TensorType::kQ3_K,   TensorType::kQ4_K,   TensorType::kQ5_K,
       TensorType::kQ6_K,  TensorType::kIQ4_NL, TensorType::kIQ4_XS, TensorType::kMXFP4,
-      TensorType::kTQ1_0, TensorType::kTQ2_0};
+      TensorType::kTQ1_0, TensorType::kTQ2_0,  TensorType::kNVFP4,  TensorType::kQ1_0,
+      TensorType::kQ2_0};
   const std::vector<TensorType> with_grid = {
       TensorType::kIQ1_S, TensorType::kIQ1_M,   TensorType::kIQ2_XXS, TensorType::kIQ2_XS,
       TensorType::kIQ2_S, TensorType::kIQ3_XXS, TensorType::kIQ3_S};
@@ -388,17 +389,18 @@ TEST(GemmTable, WhichKernelRuns) {
       const bool floats =
           type == TensorType::kF32 || type == TensorType::kF16 || type == TensorType::kBF16;
       const bool grid = std::count(with_grid.begin(), with_grid.end(), type) > 0;
+      const bool no_tiles = grid || type == TensorType::kNVFP4;
       const bool own = isa != Isa::kScalar && (isa != Isa::kNeon || floats) &&
                        (grid || std::count(with_kernels.begin(), with_kernels.end(), type) > 0);
       // Dot products and tiles add nothing for floats, which take the rows of the instruction set
       // below; what has no kernel takes its generic one.
       const bool tiles = isa == Isa::kAmx, pairs = isa == Isa::kAvx512Bf16;
-      const Isa from = (tiles || pairs) && type == TensorType::kBF16  ? Isa::kAvx512Bf16
-                       : !floats && own && !pairs && !(grid && tiles) ? isa
-                       : isa == Isa::kAvxVnni                         ? Isa::kAvx2
-                       : tiles || pairs                               ? Isa::kAvx512Vnni
-                       : isa == Isa::kDotprod || isa == Isa::kI8mm    ? Isa::kNeon
-                                                                      : isa;
+      const Isa from = (tiles || pairs) && type == TensorType::kBF16      ? Isa::kAvx512Bf16
+                       : !floats && own && !pairs && !(no_tiles && tiles) ? isa
+                       : isa == Isa::kAvxVnni                             ? Isa::kAvx2
+                       : tiles || pairs                                   ? Isa::kAvx512Vnni
+                       : isa == Isa::kDotprod || isa == Isa::kI8mm        ? Isa::kNeon
+                                                                          : isa;
       std::string name(own ? quant::TraitsOf(type).name : "generic");
       for (char& c : name) c = static_cast<char>(std::tolower(c));
       std::string unit(IsaName(from));

@@ -28,12 +28,14 @@ struct Int8Block32Planes {
   int64_t start;  // int32 [8]: -128 * sum of the 32 int8: what an unsigned level stored plus 128
                   // adds too much
   int64_t scaled_sum;  // float [8]: scale * sum, for minimums
+  int64_t start16;     // int32 [16]: as start, of 16 int8
   int64_t end;
   constexpr Int8Block32Planes(int64_t chunks, int64_t tokens)
       : scale(chunks * tokens * kChunk),
         start(scale + chunks * tokens * 32),
         scaled_sum(start + chunks * tokens * 32),
-        end(scaled_sum + chunks * tokens * 32) {}
+        start16(scaled_sum + chunks * tokens * 32),
+        end(start16 + chunks * tokens * 64) {}
 };
 
 struct Int8Block256Planes {

@@ -23,7 +23,7 @@ namespace {
 // What of a format matters to a tile kernel.
 struct TileShape {
   int block;    // columns that share a scale
-  bool super;   // input scale per 256, weight scales whole numbers; else both per block of 32
+  bool super;   // input scale per 256, weight scales whole numbers; else the input's is per 32
   bool biased;  // the panel's levels are `bias` above the values: sums start at the input's start
                 // plane
   bool min;
@@ -49,6 +49,12 @@ struct ChunkInput {
 template <TileShape shape>
 constexpr int kBlocks = static_cast<int>(kChunk) / shape.block;
 
+// Block `b` of token `t` among the input's scales of 32 columns each.
+template <TileShape shape>
+constexpr int ScaleIndex(int t, int b) {
+  return t * 8 + b * shape.block / 32;
+}
+
 template <TileShape shape>
 ChunkInput InputOf(const uint8_t* prepared, int64_t tokens, int64_t cols, int64_t chunk,
                    int64_t token) {
@@ -67,7 +73,10 @@ ChunkInput InputOf(const uint8_t* prepared, int64_t tokens, int64_t cols, int64_
     input.scale = reinterpret_cast<const float*>(prepared + planes.scale) + index;
   } else {
     const Int8Block32Planes planes(ChunkCount(cols), tokens);
-    input.start = reinterpret_cast<const int32_t*>(prepared + planes.start) + index * 8;
+    constexpr int n = kBlocks<shape>;
+    input.start =
+        reinterpret_cast<const int32_t*>(prepared + (n == 16 ? planes.start16 : planes.start)) +
+        index * n;
     input.scale = reinterpret_cast<const float*>(prepared + planes.scale) + index * 8;
     input.scaled_sum = reinterpret_cast<const float*>(prepared + planes.scaled_sum) + index * 8;
   }

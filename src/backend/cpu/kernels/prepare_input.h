@@ -159,9 +159,13 @@ void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t 
       auto* scale = reinterpret_cast<float*>(prepared + planes.scale) + index * 8;
       auto* start = reinterpret_cast<int32_t*>(prepared + planes.start) + index * 8;
       auto* scaled_sum = reinterpret_cast<float*>(prepared + planes.scaled_sum) + index * 8;
+      auto* start16 = reinterpret_cast<int32_t*>(prepared + planes.start16) + index * 16;
       for (int b = 0; b < 8; ++b) {
         scale[b] = QuantizeInt8<2>(values + b * 32, 32, out + b * 32);
-        const int32_t sum = Sum(out + b * 32, 32);
+        const int32_t first = Sum(out + b * 32, 16), second = Sum(out + b * 32 + 16, 16);
+        const int32_t sum = first + second;
+        start16[2 * b] = -128 * first;
+        start16[2 * b + 1] = -128 * second;
         start[b] = -128 * sum;
         scaled_sum[b] = scale[b] * static_cast<float>(sum);
       }

@@ -8,7 +8,7 @@
 //   8 bits: one byte each.    4 bits: byte i of plane vector p: vector p in the low nibble, vector
 //   p + 4 in the high one 5 bits: nibbles + one plane vector whose byte i has the fifth bit of
 //   vector v at bit v 6 bits: nibbles + two plane vectors, p = v / 4, with two bits at bit 2 * (v %
-//   4);     2 and 3 bits: likewise
+//   4);     2 and 3 bits: likewise    1 bit: one plane vector as the fifth bits; levels are 0 and 2
 // all within 32 columns (8 vectors). Packing only moves bits, so it can be undone, and its size is
 // that of the file plus the padding of scales to whole bytes (0 to 6 %).
 //
@@ -32,7 +32,8 @@
 
 namespace puna::backend::cpu {
 
-enum class R16Scale { kHalf, kE8M0 };  // what d is: binary16, or a power of two in one byte
+// What d is: binary16, or in one byte a power of two or an unsigned float of four bits of exponent.
+enum class R16Scale { kHalf, kE8M0, kE4M3 };
 enum class R16Lookup { kNone, kIq4, kFp4, kGrid };  // levels are indices of a table
 
 // Columns that are rounded together to a point of a grid (quant/iq_grids.h); r16_grid.h has the
@@ -51,7 +52,7 @@ struct R16Grid {
 // table[level].
 struct R16Format {
   quant::TensorType type;
-  int level_bits;  // 2, 3, 4, 5, 6 or 8
+  int level_bits;  // 1, 2, 3, 4, 5, 6 or 8
   int offset = 0;
   int block = 32;      // columns of a scale: 16 or 32
   bool super = false;  // d is per 256 columns, scale is an int8 per block; else d is per block
@@ -61,11 +62,12 @@ struct R16Format {
   R16Scale scale_kind = R16Scale::kHalf;
   R16Lookup lookup = R16Lookup::kNone;
   bool unit_scales = false;  // super: all scales are one, and none is stored
+  int blocks_of_d = 1;       // not super: consecutive blocks that share a d
   R16Grid grid = {};         // with R16Lookup::kGrid; level_bits counts for nothing then
 
   constexpr bool biased() const { return offset != 0 || lookup != R16Lookup::kNone; }
   constexpr int64_t blocks(int64_t cols) const { return cols / block; }
-  constexpr int64_t d_count(int64_t cols) const { return super ? 1 : blocks(cols); }
+  constexpr int64_t d_count(int64_t cols) const { return super ? 1 : blocks(cols) / blocks_of_d; }
   constexpr int64_t d_bytes() const { return scale_kind == R16Scale::kHalf ? 2 : 1; }
   // Offsets within a chunk of `cols` columns.
   constexpr int64_t m_at(int64_t cols) const { return d_count(cols) * kGroupRows * d_bytes(); }
@@ -117,6 +119,15 @@ inline constexpr R16Format kR16MXFP4 = {.type = quant::TensorType::kMXFP4,
                                         .level_bits = 4,
                                         .scale_kind = R16Scale::kE8M0,
                                         .lookup = R16Lookup::kFp4};
+inline constexpr R16Format kR16NVFP4 = {.type = quant::TensorType::kNVFP4,
+                                        .level_bits = 4,
+                                        .block = 16,
+                                        .scale_kind = R16Scale::kE4M3,
+                                        .lookup = R16Lookup::kFp4};
+inline constexpr R16Format kR16Q1_0 = {
+    .type = quant::TensorType::kQ1_0, .level_bits = 1, .offset = 1, .blocks_of_d = 4};
+inline constexpr R16Format kR16Q2_0 = {
+    .type = quant::TensorType::kQ2_0, .level_bits = 2, .offset = 1, .blocks_of_d = 2};
 inline constexpr R16Format kR16Q2_K = {.type = quant::TensorType::kQ2_K,
                                        .level_bits = 2,
                                        .block = 16,

@@ -1,4 +1,4 @@
-// int8 kernels for the types with one scale per 32 columns.
+// int8 kernels for the types whose inputs have one scale per 32 columns.
 #include "backend/cpu/kernels/kernels_neon.h"
 #include "backend/cpu/kernels/simd_i8mm.h"
 
@@ -13,6 +13,9 @@ constexpr TypeKernels kRows[] = {
     R16Row<kR16Q5_1, SimdDotprod, TilesI8mm>("q5_1 i8mm"),
     R16Row<kR16IQ4_NL, SimdDotprod, TilesI8mm>("iq4_nl i8mm"),
     R16Row<kR16MXFP4, SimdDotprod, TilesI8mm>("mxfp4 i8mm"),
+    R16Row<kR16NVFP4, SimdDotprod, TilesI8mm>("nvfp4 i8mm"),
+    R16Row<kR16Q1_0, SimdDotprod, TilesI8mm>("q1_0 i8mm"),
+    R16Row<kR16Q2_0, SimdDotprod, TilesI8mm>("q2_0 i8mm"),
 };
 
 }  // namespace

@@ -10,6 +10,9 @@
 #include "quant/iq4_nl/iq4_nl.h"
 #include "quant/iq4_xs/iq4_xs.h"
 #include "quant/mxfp4/mxfp4.h"
+#include "quant/nvfp4/nvfp4.h"
+#include "quant/q1_0/q1_0.h"
+#include "quant/q2_0/q2_0.h"
 #include "quant/q2_k/q2_k.h"
 #include "quant/q3_k/q3_k.h"
 #include "quant/q4_0/q4_0.h"
@@ -36,7 +39,7 @@ using quant::StoreU32;
 // Up to 256 columns of one row.
 struct RowChunk {
   uint8_t level[kChunk];
-  uint16_t d[8];  // as stored: bits of a half, or an exponent; [0] where there is one per 256
+  uint16_t d[16];  // as stored: bits of a half, or a byte; [0] where there is one per 256
   uint16_t m[8];
   int8_t scale[16];
   uint8_t min[16];
@@ -142,6 +145,62 @@ struct Blocks32 {
   static void Write(const RowChunk& chunk, int64_t cols, uint8_t* bytes) {
     auto* blocks = reinterpret_cast<Block*>(bytes);
     for (int i = 0; i < cols / 32; ++i) WriteBlock(chunk, i, &blocks[i]);
+  }
+};
+
+// ---- Types with blocks of 64 and 128.
+
+struct BlocksNvFp4 {
+  static void Read(const uint8_t* bytes, int64_t cols, RowChunk* chunk) {
+    const auto* blocks = reinterpret_cast<const quant::BlockNVFP4*>(bytes);
+    for (int i = 0; i < cols / 16; ++i) {
+      const quant::BlockNVFP4& block = blocks[i / 4];
+      const uint8_t* qs = block.qs + i % 4 * 8;
+      uint8_t* level = chunk->level + i * 16;
+      chunk->d[i] = block.d[i % 4];
+      for (int j = 0; j < 8; ++j) level[j] = qs[j] & 15;
+      for (int j = 0; j < 8; ++j) level[j + 8] = qs[j] >> 4;
+    }
+  }
+  static void Write(const RowChunk& chunk, int64_t cols, uint8_t* bytes) {
+    auto* blocks = reinterpret_cast<quant::BlockNVFP4*>(bytes);
+    for (int i = 0; i < cols / 16; ++i) {
+      quant::BlockNVFP4& block = blocks[i / 4];
+      const uint8_t* level = chunk.level + i * 16;
+      block.d[i % 4] = static_cast<uint8_t>(chunk.d[i]);
+      for (int j = 0; j < 8; ++j)
+        block.qs[i % 4 * 8 + j] = static_cast<uint8_t>(level[j] | level[j + 8] << 4);
+    }
+  }
+};
+
+// Q1_0 and Q2_0: levels one after the other, of so many bits. Those of one bit are read as 0 and 2.
+template <typename Block>
+struct BlocksInOrder {
+  static constexpr int kEach = Block::kElements / static_cast<int>(sizeof(Block::qs));
+  static constexpr int kBits = 8 / kEach, kMask = (1 << kBits) - 1, kDouble = kBits == 1 ? 1 : 0;
+
+  static void Read(const uint8_t* bytes, int64_t cols, RowChunk* chunk) {
+    const auto* blocks = reinterpret_cast<const Block*>(bytes);
+    for (int i = 0; i < cols / Block::kElements; ++i) {
+      uint8_t* level = chunk->level + i * Block::kElements;
+      chunk->d[i] = LoadU16(blocks[i].d);
+      for (int j = 0; j < Block::kElements; ++j) {
+        const int bits = blocks[i].qs[j / kEach] >> (j % kEach * kBits) & kMask;
+        level[j] = static_cast<uint8_t>(bits << kDouble);
+      }
+    }
+  }
+  static void Write(const RowChunk& chunk, int64_t cols, uint8_t* bytes) {
+    auto* blocks = reinterpret_cast<Block*>(bytes);
+    for (int i = 0; i < cols / Block::kElements; ++i) {
+      const uint8_t* level = chunk.level + i * Block::kElements;
+      StoreU16(chunk.d[i], blocks[i].d);
+      std::fill_n(blocks[i].qs, sizeof(Block::qs), uint8_t{0});
+      for (int j = 0; j < Block::kElements; ++j) {
+        blocks[i].qs[j / kEach] |= static_cast<uint8_t>(level[j] >> kDouble << (j % kEach * kBits));
+      }
+    }
   }
 };
 
@@ -380,6 +439,9 @@ PUNA_R16_CODEC(Q5_1, Blocks32<quant::BlockQ5_1>);
 PUNA_R16_CODEC(Q8_0, Blocks32<quant::BlockQ8_0>);
 PUNA_R16_CODEC(IQ4_NL, Blocks32<quant::BlockIQ4_NL>);
 PUNA_R16_CODEC(MXFP4, Blocks32<quant::BlockMXFP4>);
+PUNA_R16_CODEC(NVFP4, BlocksNvFp4);
+PUNA_R16_CODEC(Q1_0, BlocksInOrder<quant::BlockQ1_0>);
+PUNA_R16_CODEC(Q2_0, BlocksInOrder<quant::BlockQ2_0>);
 PUNA_R16_CODEC(Q2_K, BlockK2);
 PUNA_R16_CODEC(Q3_K, BlockK3);
 PUNA_R16_CODEC(Q4_K, BlockK45<quant::BlockQ4_K>);
@@ -499,6 +561,9 @@ template struct R16Packing<kR16Q5_1>;
 template struct R16Packing<kR16Q8_0>;
 template struct R16Packing<kR16IQ4_NL>;
 template struct R16Packing<kR16MXFP4>;
+template struct R16Packing<kR16NVFP4>;
+template struct R16Packing<kR16Q1_0>;
+template struct R16Packing<kR16Q2_0>;
 template struct R16Packing<kR16Q2_K>;
 template struct R16Packing<kR16Q3_K>;
 template struct R16Packing<kR16Q4_K>;

@@ -69,6 +69,7 @@ constexpr int BiasOf(const R16Format& format, Levels levels) {
 // The largest level of a panel.
 constexpr int LargestLevel(const R16Format& format, Levels levels) {
   if (levels != Levels::kNarrow) return 255;
+  if (format.level_bits == 1) return 2;
   if (format.lookup == R16Lookup::kNone) return (1 << format.level_bits) - 1;
   return BiasOf(format, levels) + LargestValue(format);
 }
@@ -130,6 +131,21 @@ inline float HalfOfE8M0(uint8_t e) {
   return value;
 }
 
+// Half of sixteen unsigned E4M3 values, as quant/nvfp4 reads them: as exponent and mantissa of
+// binary16 their bits are 1 / 256 of the value.
+template <typename Simd>
+inline void HalvesOfE4M3(const uint8_t* from, float* out) {
+  uint8_t bits[kGroupRows];
+  std::memcpy(bits, from, sizeof(bits));
+  uint16_t halves[kGroupRows];
+  for (int r = 0; r < kGroupRows; ++r) {
+    const int value = bits[r] & 127;
+    halves[r] = static_cast<uint16_t>(value == 127 ? 0 : value << 7);
+  }
+  Simd::HalfToFloat(reinterpret_cast<const uint8_t*>(halves), out);
+  for (int r = 0; r < kGroupRows; ++r) out[r] *= 128;
+}
+
 template <const R16Format& format, typename Simd>
 inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
   const int64_t blocks = format.blocks(cols);
@@ -138,8 +154,10 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
       if constexpr (format.scale_kind == R16Scale::kE8M0) {
         for (int r = 0; r < kGroupRows; ++r)
           panel->scale[b][r] = HalfOfE8M0(chunk[b * kGroupRows + r]);
+      } else if constexpr (format.scale_kind == R16Scale::kE4M3) {
+        HalvesOfE4M3<Simd>(chunk + b * kGroupRows, panel->scale[b]);
       } else {
-        Simd::HalfToFloat(chunk + b * kGroupRows * 2, panel->scale[b]);
+        Simd::HalfToFloat(chunk + b / format.blocks_of_d * kGroupRows * 2, panel->scale[b]);
       }
       if constexpr (format.min) {
         Simd::HalfToFloat(chunk + format.m_at(cols) + b * kGroupRows * 2, panel->block_min[b]);

@@ -53,10 +53,11 @@ inline __attribute__((always_inline)) typename Planes<kWidth>::Lanes PlaneVector
   Lanes level = {};
   if constexpr (kBits == 8) level = in(v);
   if constexpr (kNibbles) AddBits<(v < 4 ? 0 : -4), kWidth>(in(v % 4), 15, &level);
-  if constexpr (kBits == 6 || kBits < 4)
+  if constexpr (kBits == 6 || kBits == 3 || kBits == 2)
     AddBits<kNext - 2 * (v % 4), kWidth>(in(kNext + v / 4), 3 << kNext, &level);
   if constexpr (kBits == 5) AddBits<4 - v, kWidth>(in(4), 1 << 4, &level);
   if constexpr (kBits == 3) AddBits<2 - v, kWidth>(in(2), 1 << 2, &level);
+  if constexpr (kBits == 1) AddBits<1 - v, kWidth>(in(0), 2, &level);
   return level;
 }
 
@@ -102,8 +103,10 @@ inline __attribute__((always_inline)) void WritePlaneVector(const uint8_t* level
     AddToPlane<v / 4 * 4>(levels, v < 4 ? 0x0f : 0xf0, planes + v % 4 * 64);
   if constexpr (kBits == 5) AddToPlane<v - 4>(levels, 1 << v, planes + 4 * 64);
   if constexpr (kBits == 6) AddToPlane<kPair - 4>(levels, 3 << kPair, planes + (4 + v / 4) * 64);
-  if constexpr (kBits < 4) AddToPlane<kPair>(levels, 3 << kPair, planes + v / 4 * 64);
+  if constexpr (kBits == 3 || kBits == 2)
+    AddToPlane<kPair>(levels, 3 << kPair, planes + v / 4 * 64);
   if constexpr (kBits == 3) AddToPlane<v - 2>(levels, 1 << v, planes + 2 * 64);
+  if constexpr (kBits == 1) AddToPlane<v - 1>(levels, 1 << v, planes);
 }
 
 template <int kBits>

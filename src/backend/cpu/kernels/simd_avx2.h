@@ -160,7 +160,7 @@ struct TilesAvx2 {
         for (int half = 0; half < 2; ++half) {
           __m256 value = _mm256_cvtepi32_ps(dot[t][half]);
           if constexpr (!shape.super)
-            value = _mm256_mul_ps(value, _mm256_set1_ps(input.scale[t * 8 + b]));
+            value = _mm256_mul_ps(value, _mm256_set1_ps(input.scale[ScaleIndex<shape>(t, b)]));
           __m256 total = _mm256_load_ps(sum[t][half]);
           total = _mm256_fmadd_ps(value, _mm256_load_ps(panel.scale[b] + half * 8), total);
           if constexpr (!shape.super && shape.min) {

@@ -71,7 +71,7 @@ struct TilesAvx512 {
         for (int t = 0; t < kTokens; ++t) {
           __m512 value = _mm512_cvtepi32_ps(dot[g][t]);
           if constexpr (!shape.super)
-            value = _mm512_mul_ps(value, _mm512_set1_ps(input.scale[t * 8 + b]));
+            value = _mm512_mul_ps(value, _mm512_set1_ps(input.scale[ScaleIndex<shape>(t, b)]));
           sum[g][t] = _mm512_fmadd_ps(value, scale, sum[g][t]);
           if constexpr (!shape.super && shape.min) {
             sum[g][t] = _mm512_fmadd_ps(_mm512_set1_ps(input.scaled_sum[t * 8 + b]),

@@ -90,7 +90,8 @@ struct TilesNeon {
       for (int t = 0; t < kTokens; ++t) {
         for (int q = 0; q < kQuarters; ++q) {
           float32x4_t value = vcvtq_f32_s32(dot[t][q]);
-          if constexpr (!shape.super) value = vmulq_n_f32(value, input.scale[t * 8 + b]);
+          if constexpr (!shape.super)
+            value = vmulq_n_f32(value, input.scale[ScaleIndex<shape>(t, b)]);
           sum[t][q] = vfmaq_f32(sum[t][q], value, vld1q_f32(panel.scale[b] + q * 4));
           if constexpr (!shape.super && shape.min) {
             sum[t][q] = vfmaq_n_f32(sum[t][q], vld1q_f32(panel.block_min[b] + q * 4),

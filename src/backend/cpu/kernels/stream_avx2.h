@@ -167,8 +167,15 @@ class StreamTileAvx2 {
       const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
       const __m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
       return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+    } else if constexpr (format.scale_kind == R16Scale::kE4M3) {
+      // As HalvesOfE4M3.
+      const __m128i bits = _mm_and_si128(EightBytes(chunk + row), _mm_set1_epi8(127));
+      const __m128i zero = _mm_cmpeq_epi8(bits, _mm_set1_epi8(127));
+      const __m128i half = _mm_slli_epi16(_mm_cvtepu8_epi16(_mm_andnot_si128(zero, bits)), 7);
+      return _mm256_mul_ps(_mm256_cvtph_ps(half), _mm256_set1_ps(128));
     } else {
-      return EightHalves(chunk + row * 2);
+      const int64_t of_d = static_cast<int64_t>(block / format.blocks_of_d) * kGroupRows;
+      return EightHalves(chunk + (of_d + kHalf * kHalfRows) * 2);
     }
   }
 
@@ -182,7 +189,7 @@ class StreamTileAvx2 {
     for (int t = 0; t < kTokens; ++t) {
       __m256 value = _mm256_cvtepi32_ps(dot[t]);
       if constexpr (!format.super)
-        value = _mm256_mul_ps(value, _mm256_set1_ps(input.scale[t * 8 + block]));
+        value = _mm256_mul_ps(value, _mm256_set1_ps(input.scale[ScaleIndex<kShape>(t, block)]));
       part[t] = _mm256_fmadd_ps(value, scale, part[t]);
     }
     if constexpr (!format.super && format.min) {

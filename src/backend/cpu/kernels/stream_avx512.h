@@ -139,8 +139,17 @@ class StreamTile {
       const __m512i tiny = _mm512_sllv_epi32(_mm512_set1_epi32(0x00200000), e);
       const __mmask16 is_tiny = _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2));
       return _mm512_castsi512_ps(_mm512_mask_blend_epi32(is_tiny, normal, tiny));
+    } else if constexpr (format.scale_kind == R16Scale::kE4M3) {
+      // As HalvesOfE4M3.
+      const __m128i byte = _mm_loadu_si128(
+          reinterpret_cast<const __m128i*>(scales + static_cast<int64_t>(block) * kGroupRows));
+      const __m128i bits = _mm_and_si128(byte, _mm_set1_epi8(127));
+      const __m128i zero = _mm_cmpeq_epi8(bits, _mm_set1_epi8(127));
+      const __m256i half = _mm256_slli_epi16(_mm256_cvtepu8_epi16(_mm_andnot_si128(zero, bits)), 7);
+      return _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(128));
     } else {
-      return HalfToFloat(scales + static_cast<int64_t>(block) * kGroupRows * 2);
+      return HalfToFloat(scales +
+                         static_cast<int64_t>(block / format.blocks_of_d) * kGroupRows * 2);
     }
   }
 
@@ -151,7 +160,7 @@ class StreamTile {
     for (int t = 0; t < kTokens; ++t) {
       __m512 value = _mm512_cvtepi32_ps(dot[t]);
       if constexpr (!format.super)
-        value = _mm512_mul_ps(value, _mm512_set1_ps(input.scale[t * 8 + block]));
+        value = _mm512_mul_ps(value, _mm512_set1_ps(input.scale[ScaleIndex<kShape>(t, block)]));
       part[t] = _mm512_fmadd_ps(value, scale, part[t]);
     }
     if constexpr (!format.super && format.min) {
