@@ -463,6 +463,8 @@ void Generation::Choice::Absorb(engine::TokenDelta delta) {
 
 void Generation::TakeEvents(Choice& choice) {
   if (choice.stream == nullptr || choice.finished) return;
+  // Asked first: a stream that fails is cancelled after its reason is there.
+  const bool cancelled = choice.stream->cancelled();
   std::vector<engine::StreamEvent> events = choice.stream->Take();
   bool answers = false;
   for (engine::StreamEvent& event : events) {
@@ -490,7 +492,7 @@ void Generation::TakeEvents(Choice& choice) {
       Submit(*other);
     }
   }
-  if (!choice.finished && choice.stream->cancelled()) {
+  if (!choice.finished && cancelled) {
     choice.finished = true;
     choice.error = Error{ErrorCode::kCancelled, "request canceled"};
   }

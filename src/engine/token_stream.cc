@@ -29,12 +29,13 @@ void TokenStream::Push(StreamEvent event) {
 }
 
 void TokenStream::Fail(Error error) {
-  Cancel();
   StreamEvent event;
   event.kind = StreamEvent::Kind::kFailed;
   event.error = std::move(error);
   std::lock_guard lock(mutex_);
   PushLocked(std::move(event));
+  // Not before: whoever sees it as cancelled finds the reason with the next Take.
+  Cancel();
 }
 
 void TokenStream::PushLocked(StreamEvent event) {

@@ -94,5 +94,20 @@ TEST(TokenStream, AnEarlierNotifyIsNotCalledAfterSetNotifyReturned) {
   producer.join();
 }
 
+// Who asks first whether a stream is cancelled, and then takes, never misses why.
+TEST(TokenStream, TheReasonIsThereWhenAFailedStreamIsCancelled) {
+  for (int i = 0; i < 500; ++i) {
+    TokenStream stream;
+    std::thread producer([&] { stream.Fail({ErrorCode::kUnavailable, "gone"}); });
+    bool cancelled = false, told = false;
+    while (!cancelled) {
+      cancelled = stream.cancelled();
+      told = told || !stream.Take().empty();
+    }
+    EXPECT_TRUE(told);
+    producer.join();
+  }
+}
+
 }  // namespace
 }  // namespace puna::engine
