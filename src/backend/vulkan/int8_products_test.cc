@@ -1,6 +1,6 @@
-// Products of many input rows by dot products of int8, which every device that has them runs here,
-// fast or not. Inputs of one scale and integers for each block of 32 are not rounded, and must give
-// what float32 gives; of others the rounding has a bound.
+// Products by dot products of int8, which every device that has them runs here, fast or not. Inputs
+// of one scale and integers for each block of 32 are not rounded, and must give what float32 gives;
+// of others the rounding has a bound.
 #include <random>
 
 #include "backend/vulkan/vulkan_fixture.h"
@@ -95,14 +95,99 @@ TEST_F(VulkanInt8, Shapes) {
   }
 }
 
+// Few input rows: one, which workgroups round for themselves, and up to eight.
+TEST_F(VulkanInt8, Vectors) {
+  const std::vector<std::vector<Piece>> batches = {{{0, 1}}, {{1, 2}}, {{2, 3}}, {{4, 1}, {5, 7}}};
+  for (const quant::TypeTraits& traits : quant::AllTypes()) {
+    if (!HasBlocks(traits)) continue;
+    const auto exact = ProductPlan(traits.type, 512, 37, 1, true, kQ8_0);
+    EXPECT_LT(Compare(exact, {{{0, 1}}, {{2, 3}}}, Options()), kFloatTolerance) << traits.name;
+    const auto rounded = ProductPlan(traits.type, 512, 37, 1);
+    for (const int64_t tokens : {1, 4}) {
+      const double rounding = Compare(rounded, {{{0, tokens}}}, Options());
+      // Types that are float16 on the device.
+      if (rounding > kFloatTolerance)
+        ExpectRounded(rounding, fmt::format("{}, {} tokens", traits.name, tokens));
+      EXPECT_TRUE(rounding > kFloatTolerance || traits.type > kQ6_K) << traits.name;
+    }
+  }
+  for (const int64_t rows : {1, 65, 300}) {
+    EXPECT_LT(Compare(ProductPlan(rows == 65 ? kQ6_K : kQ4_1, 1024, rows, 1, true, kQ8_0), batches,
+                      Options()),
+              kFloatTolerance)
+        << rows;
+  }
+}
+
+// Products that compute the norm of their input themselves, and those that may not: because
+// something else reads it, or because they write what it is the norm of.
+TEST_F(VulkanInt8, NormsOfProducts) {
+  constexpr int64_t kWidth = 1024;
+  for (const auto last : {0, 1, 2}) {
+    PlanBuilder b(3);
+    b.plan().vocabulary = 50;
+    const View h = b.Buffer(kWidth), normed = b.Buffer(kWidth), one = b.Buffer(kWidth),
+               two = b.Buffer(kWidth);
+    b.Do(EmbedOp{b.Add(1, 50, kWidth, 1.0f, 0, kQ8_0), h});
+    for (int i = 0; i < 2; ++i) {
+      b.Do(NormOp{NormKind::kRms, h, normed, kWidth, 1e-5f,
+                  i == 0 ? b.Vector(kWidth, 1) : kNoWeight});
+      b.Do(MatMulOp{normed, one, b.Matrix(kWidth, kWidth, kQ8_0)});
+      if (last == 1) b.Do(ScaleOp{normed, 0.5f});
+      if (last == 2) {
+        b.Do(MatMulOp{normed, two, b.Matrix(kWidth, kWidth, kQ4_1)});
+        b.Do(AddOp{h, two, h});
+      }
+      b.Do(MatMulOp{normed, two, b.Matrix(kWidth, kWidth, kQ8_0), b.Vector(kWidth)});
+      b.Do(AddOp{h, one, h});
+      b.Do(AddOp{h, two, h, 0.3f});
+    }
+    const auto plan = b.Finish(h);
+    for (const int64_t tokens : {1, 2, 9}) {
+      const double nmse = Compare(plan, {{{0, tokens}}}, Options());
+      EXPECT_GT(nmse, kLeastRounding) << last << " " << tokens;
+      EXPECT_LT(nmse, 8 * kMostRounding) << last << " " << tokens;
+    }
+  }
+}
+
+// A row that is too long for a workgroup to keep, and ones that units do not divide.
+TEST_F(VulkanInt8, VectorsOfOddLengths) {
+  for (const int64_t cols : {96, 320, 16384, 16512}) {
+    const auto plan = ProductPlan(kQ8_0, cols, 10, 1, true, kQ8_0);
+    EXPECT_LT(Compare(plan, {{{0, 1}}, {{1, 2}}}, Options()), kFloatTolerance) << cols;
+    const double rounding = Compare(ProductPlan(kQ8_0, cols, 40, 1), {{{0, 1}}}, Options());
+    // Not rounded: the float32 kernel.
+    EXPECT_EQ(rounding > kLeastRounding, cols % 128 == 0) << cols;
+  }
+}
+
+// Gated pairs and experts of few rows.
+TEST_F(VulkanInt8, VectorsInNetworks) {
+  for (const int64_t experts : {0, 8}) {
+    Shape s;
+    s.width = 128;
+    s.hidden = 256;
+    s.layers = 1;
+    s.experts = experts;
+    s.experts_biased = true;
+    s.type = kQ4_1;
+    for (const int64_t tokens : {1, 6}) {
+      const double nmse = Compare(Decoder(s), {{{0, tokens}}}, Options());
+      EXPECT_GT(nmse, kLeastRounding) << experts;
+      EXPECT_LT(nmse, 8 * kMostRounding) << experts;
+    }
+  }
+}
+
 // Inputs far from 1, down to where a block counts as zeros.
 TEST_F(VulkanInt8, Ranges) {
   for (const float scale : {1e-20f, 1e-6f, 1e7f, 1e20f}) {
-    const auto plan = ProductPlan(kQ8_0, 64, 40, scale, false, kQ8_0);
-    EXPECT_LT(Compare(plan, {{{0, 20}}}, Options()), kFloatTolerance) << scale;
+    const auto plan = ProductPlan(kQ8_0, 128, 40, scale, false, kQ8_0);
+    EXPECT_LT(Compare(plan, {{{0, 20}}, {{1, 1}}, {{2, 3}}}, Options()), kFloatTolerance) << scale;
   }
-  const auto nothing = ProductPlan(kQ4_1, 64, 40, 0, true);
-  EXPECT_EQ(Compare(nothing, {{{0, 20}}}, Options()), 0);
+  const auto nothing = ProductPlan(kQ4_1, 128, 40, 0, true);
+  EXPECT_EQ(Compare(nothing, {{{0, 20}}, {{1, 1}}, {{2, 3}}}, Options()), 0);
 }
 
 TEST_F(VulkanInt8, Heads) {

@@ -29,6 +29,7 @@ struct MatrixUnit {
   bool requires_subgroup = false;    // pipelines must ask for that size
   int64_t shared_bytes = 32 * 1024;  // of a workgroup
   std::optional<TileShape> tile;     // instead of what TileFor would choose
+  bool int8_vectors = false;  // few input rows meet quantized weights in dot products of int8
 
   // Whether there are matrices.
   explicit operator bool() const { return make != Make::kNone && make != Make::kInt8; }

@@ -164,6 +164,11 @@ struct ProductParams {
   uint64_t up_bias;
   float limit;
   float alpha;
+  // What the source is the norm of, for products that compute it themselves: source = norm_source /
+  // its root mean square * norm_weight.
+  float norm_epsilon;
+  uint64_t norm_weight;
+  Matrix norm_source;
 };
 
 // Rows as float16 (shaders/halves.glsl), or as int8 (shaders/int8.glsl).

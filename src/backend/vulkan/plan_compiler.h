@@ -53,6 +53,10 @@ class Recorder {
                           uint32_t record, Grid grid, uint32_t number) = 0;
   // Everything dispatched before is done before what is dispatched after.
   virtual void Barrier() = 0;
+  // A dispatch that reads what others before it write, and that can wait until somebody needs a
+  // barrier: the next one stands before it, and one more behind it.
+  virtual Status DispatchLater(std::string_view shader, std::span<const uint32_t> constants,
+                               uint32_t record, Grid grid, uint32_t number) = 0;
   // Of the device; without a make: none.
   virtual const MatrixUnit& matrices() const = 0;
 };
@@ -107,7 +111,7 @@ inline auto MatricesOf(ReduceParams* p) { return std::array{&p->source, &p->resu
 inline auto MatricesOf(ElementParams* p) { return std::array{&p->a, &p->b, &p->result}; }
 inline auto MatricesOf(RopeParams* p) { return std::array{&p->inout_rows}; }
 inline auto MatricesOf(ProductParams* p) {
-  return std::array{&p->source, &p->result, &p->residual};
+  return std::array{&p->source, &p->result, &p->residual, &p->norm_source};
 }
 inline auto MatricesOf(RouteParams* p) { return std::array{&p->logits}; }
 inline auto MatricesOf(CombineParams* p) { return std::array{&p->source, &p->result}; }
@@ -221,8 +225,8 @@ class PlanCompiler {
   void AddReduce(uint32_t kind, const ReduceParams& params, int64_t runs,
                  std::initializer_list<View> reads, const View& result);
   // The slot with the rows of a source as a kernel for many rows wants them. They are converted
-  // once for all products that read the same values. A device uses one of the forms.
-  enum class InputForm { kHalves, kInt8 };
+  // once for all products that read the same values.
+  enum class InputForm { kHalves, kInt8, kInt8OfUnits };
   int Rounded(const View& source, InputForm form);
   int PartialSums(int64_t floats);
   Result<Product> MakeProduct(WeightId weight, WeightId bias, uint32_t kind, ProductParams params,
@@ -235,6 +239,11 @@ class PlanCompiler {
   Result<bool> AddSumOfProduct(size_t first);
   Result<bool> AddGatedPair(size_t first);
   Result<bool> AddRotatedKeys(size_t first);
+  Result<bool> AddNormOfProducts(size_t first);
+  // Whether the weight can be multiplied with few rows of int8 (matvec_int8.comp).
+  bool FitsInt8Vectors(const DeviceMatrix& matrix, const Weight& shape, const View& source) const;
+  // Whether a step from `first` on writes to the view.
+  bool WrittenSince(size_t first, const View& view) const;
   // Whether what `op` leaves in a view is read by no later one.
   bool DeadBehind(size_t op, const View& view) const;
   void AddStore(const View& k, const View& v, const CacheParams& cache, int64_t kv_heads,
@@ -264,13 +273,21 @@ class PlanCompiler {
   int rounded_slot_ = -1;
   std::array<int, 4> partial_slots_ = {-1, -1, -1, -1};
   size_t next_partial_slot_ = 0;
-  // What is in it by form, until a later step writes to the source.
+  // What is in it, until a later step writes to the source. Which of the forms is there depends on
+  // how many rows a pass has.
   struct RoundedRows {
     View source;
     RowKind rows = RowKind::kTokens;
-    size_t step = 0;
+    size_t step = 0;  // the first that is behind it
+    std::array<bool, 3> forms{};
+  } rounded_;
+  // A norm that only products read, which compute it themselves where they round one row.
+  struct SharedNorm {
+    NormOp op;
+    RowKind rows = RowKind::kTokens;
+    size_t step = 0;  // the first that is behind it
   };
-  std::array<RoundedRows, 2> rounded_;
+  std::optional<SharedNorm> shared_norm_;
   CompiledPlan compiled_;
 };
 

@@ -206,6 +206,7 @@ Result<double> SecondsOf(Backend* backend, const std::shared_ptr<const Plan>& pl
                          double most) {
   CompileOptions options;
   options.max_batch_tokens = tokens;
+  options.exact_below_bytes = 0;  // a single matrix is not a small model
   PUNA_ASSIGN_OR_RETURN(const auto program, backend->Compile(plan, options));
   std::vector<int32_t> ids(static_cast<size_t>(tokens), 1), outputs = {0};
   std::vector<Segment> segments(1);

@@ -13,7 +13,6 @@
 
 #include "backend/check_batch.h"
 #include "backend/ranked_rows.h"
-#include "backend/vulkan/shaders.h"
 #include "base/check.h"
 
 namespace puna::backend::vulkan {
@@ -436,57 +435,6 @@ void VulkanProgram::ForgetCommands() {
   recorded_.clear();
 }
 
-class VulkanProgram::CommandRecorder final : public Recorder {
- public:
-  CommandRecorder(Device* device, VkCommandBuffer commands, uint64_t records, uint64_t pass,
-                  PassTimes* times = nullptr)
-      : device_(device), commands_(commands), records_(records), pass_(pass), times_(times) {}
-
-  Status Dispatch(std::string_view shader, std::span<const uint32_t> constants, uint32_t record,
-                  Grid grid, uint32_t number) override {
-    PUNA_ASSIGN_OR_RETURN(const VkPipeline pipeline,
-                          device_->Pipeline(ShaderByName(shader), constants));
-    const Api& api = device_->api();
-    if (pipeline != bound_) {
-      api.CmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
-      bound_ = pipeline;
-    }
-    const Push push{records_ + record, pass_, number};
-    api.CmdPushConstants(commands_, device_->layout(), VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(push),
-                         &push);
-    api.CmdDispatch(commands_, grid.x, grid.y, grid.z);
-    if (times_ != nullptr) {
-      std::string name(shader);
-      for (const uint32_t c : constants) name += " " + std::to_string(c);
-      name += fmt::format(" [{} {} {}]", grid.x, grid.y, grid.z);
-      times_->Add(commands_, std::move(name));
-    }
-    return {};
-  }
-
-  const MatrixUnit& matrices() const override { return device_->matrices(); }
-
-  void Barrier() override {
-    Wait(VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT,
-         VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
-         VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
-  }
-
-  void Wait(VkPipelineStageFlags from, VkAccessFlags written, VkPipelineStageFlags to,
-            VkAccessFlags used) {
-    const VkMemoryBarrier barrier{
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER, .srcAccessMask = written, .dstAccessMask = used};
-    device_->api().CmdPipelineBarrier(commands_, from, to, 0, 1, &barrier, 0, nullptr, 0, nullptr);
-  }
-
- private:
-  Device* device_;
-  VkCommandBuffer commands_;
-  uint64_t records_, pass_;
-  PassTimes* times_;
-  VkPipeline bound_ = VK_NULL_HANDLE;
-};
-
 // By a copy command, which a driver gives to what moves data fastest: a shader that wrote the
 // logits to the host's memory did so at 1.6 GB/s on an H100.
 void VulkanProgram::RecordAnswer(CommandRecorder* recorder, VkCommandBuffer commands,
@@ -584,6 +532,7 @@ Status VulkanProgram::RecordSteps(Recorded* pass, std::unique_ptr<CommandRecorde
     if (step.pause >= 0) {
       const Pause& pause = compiled_.pauses[static_cast<size_t>(step.pause)];
       if (shape.rows(pause.rows) == 0) continue;
+      (*recorder)->Finish();
       RecordCrossing(pause, shape, /*to_host=*/true, recorder->get(), pass->commands.back());
       PUNA_RETURN_IF_ERROR(EndCommands(*pass, recorder->get()));
       pass->pauses.push_back(step.pause);
@@ -600,6 +549,7 @@ Status VulkanProgram::RecordSteps(Recorded* pass, std::unique_ptr<CommandRecorde
     PUNA_RETURN_IF_ERROR(step.record(recorder->get(), shape));
     hazards.Add(step);
   }
+  (*recorder)->Finish();
   return {};
 }
 

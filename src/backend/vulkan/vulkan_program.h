@@ -13,6 +13,7 @@
 
 #include "backend/backend.h"
 #include "backend/vulkan/adapter_memory.h"
+#include "backend/vulkan/command_recorder.h"
 #include "backend/vulkan/device.h"
 #include "backend/vulkan/page_memory.h"
 #include "backend/vulkan/pass_times.h"
@@ -44,7 +45,6 @@ class VulkanProgram final : public Program {
   struct PageCopy {
     int32_t from, to;
   };
-  class CommandRecorder;
 
   VulkanProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options,
                 std::shared_ptr<Device> device, const AttentionTuning& tuning);

@@ -541,6 +541,20 @@ TEST_P(VulkanMatrices, Tiles) {
   EXPECT_GE(used, plain ? 6 : 2);
 }
 
+// Shares of the columns that are added up later, beside other products, into what others read.
+TEST_P(VulkanMatrices, SharesInNetworks) {
+  const bool plain = GetParam() == MatrixOptions::Unit::kPlain;
+  ASSERT_TRUE(Use(plain ? TileShape{32, 16, 64, 2, 2, 1, 4} : TileShape{32, 32, 128, 2, 2, 1, 4}));
+  Shape s;
+  s.width = 128;
+  s.hidden = 256;
+  s.biases = true;
+  s.type = quant::TensorType::kQ8_0;
+  const double nmse = Compare(Decoder(s), {{{0, 40}}, {{0, 9}, {1, 1}, {2, 30}}}, Options());
+  EXPECT_GT(nmse, 1e-9);
+  EXPECT_LT(nmse, 8 * std::pow(2 * std::pow(2, -11), 2));
+}
+
 TEST(VulkanNames, AreChecked) {
   for (const char* name : {"vulkan:", "vulkan:x", "vulkan:-1", "vulkan:1x"}) {
     const auto wrong = CreateBackend({.name = name});

@@ -42,3 +42,7 @@ uint SegmentOf(uint row) { return Uints(Pass(push.pass).h.row_segments).v[row]; 
 SegmentInfo SegmentAt(uint index) { return SegmentInfos(Pass(push.pass).h.segment_infos).v[index]; }
 
 float HalfAt(uint64_t address) { return unpackHalf2x16(uint(Halves(address).v[0])).x; }
+
+uint PackBytes(ivec4 v) {
+  return uint(v.x) & 255 | (uint(v.y) & 255) << 8 | (uint(v.z) & 255) << 16 | uint(v.w) << 24;
+}

@@ -70,9 +70,17 @@ struct Unit {
   vec4 q[8];
   vec4 scale, offset;
 };
+// The same of a type with blocks, as bytes: levels, or their places in the table of levels. word[j / 2][j % 2] has
+// four of them.
+struct LevelUnit {
+  uvec2 words[4];
+  vec4 scale, offset;
+  float own_offset;  // that of block `unit`: neighbours that have parts of the same blocks have one each. Not of Q2_K
+};
 const bool kHasOffset = !(kPlainType || kHasLevels || kType == kQ8_0);
 // What is 0 in types whose offset is only that their levels are not negative.
 const uint kMiddle = kType == kQ3_K ? 4 : kType == kQ4_0 ? 8 : kType == kQ5_0 ? 16 : kType == kQ6_K ? 32 : 0;
+const bool kHasMinima = kHasOffset && kMiddle == 0;
 // Blocks of 32 with both halves in the nibbles of 16 bytes; IQ4_XS is made of such.
 const bool kNibbles32 = kType == kQ4_0 || kType == kQ4_1 || kType == kQ5_0 || kType == kQ5_1 || kHasLevels;
 
@@ -110,22 +118,20 @@ float Iq4XsScale(uint64_t rest, uint sub) {
   return HalfAt(rest) * float(int(low | high << 4) - 32);
 }
 
-Unit Q8Unit(uint64_t row, uint unit, uint columns) {
-  Unit u;
+LevelUnit Q8Unit(uint64_t row, uint unit, uint columns) {
+  LevelUnit u;
   u.offset = vec4(0);
   [[unroll]] for (uint q = 0; q < 4; ++q) {
     const uint block = unit / 4 * 4 + q;
-    const uvec2 b = Pairs(BodyOf(row, block)).v[unit % 4];
-    u.q[2 * q] = SignedFloatsOf(b.x);
-    u.q[2 * q + 1] = SignedFloatsOf(b.y);
+    u.words[q] = Pairs(BodyOf(row, block)).v[unit % 4];
     u.scale[q] = HalfAt(RestOf(row, block, columns));
   }
   return u;
 }
 
 // Eight bytes of each of two blocks.
-Unit Nibbles32Unit(uint64_t row, uint unit, uint columns) {
-  Unit u;
+LevelUnit Nibbles32Unit(uint64_t row, uint unit, uint columns) {
+  LevelUnit u;
   u.offset = vec4(0);
   [[unroll]] for (uint i = 0; i < 2; ++i) {
     const uint block = unit / 2 * 2 + i, part = unit % 2;  // of 32 values
@@ -150,12 +156,11 @@ Unit Nibbles32Unit(uint64_t row, uint unit, uint columns) {
       low |= uvec2(SpreadBits(fifth & 15), SpreadBits(fifth >> 4 & 15));
       high |= uvec2(SpreadBits(fifth >> 16 & 15), SpreadBits(fifth >> 20 & 15));
     }
-    u.q[4 * i] = kHasLevels ? LevelsOf(low.x) : FloatsOf(low.x);
-    u.q[4 * i + 1] = kHasLevels ? LevelsOf(low.y) : FloatsOf(low.y);
-    u.q[4 * i + 2] = kHasLevels ? LevelsOf(high.x) : FloatsOf(high.x);
-    u.q[4 * i + 3] = kHasLevels ? LevelsOf(high.y) : FloatsOf(high.y);
+    u.words[2 * i] = low;
+    u.words[2 * i + 1] = high;
     u.scale[2 * i] = u.scale[2 * i + 1] = scale;
     u.offset[2 * i] = u.offset[2 * i + 1] = offset;
+    if (unit % 2 == i) u.own_offset = offset;
   }
   return u;
 }
@@ -168,13 +173,13 @@ uvec2 ScalesAndMinima(uvec4 head, uint half_of) {
 }
 
 // Of Q4_K and Q5_K: eight bytes of each of two chunks of 64 values.
-Unit Nibbles64Unit(uint64_t row, uint unit) {
+LevelUnit Nibbles64Unit(uint64_t row, uint unit) {
   const uint64_t body = BodyOf(row, unit / 8);
   const uint half_of = unit % 8 / 4, eighth = unit % 4;
   const uvec4 head = Quads(body).v[0];
   uvec2 fifth = uvec2(0);
   if (kType == kQ5_K) fifth = Pairs(body).v[2 + eighth];
-  Unit u;
+  LevelUnit u;
   [[unroll]] for (uint i = 0; i < 2; ++i) {
     const uint chunk = half_of * 2 + i;
     const uvec2 b = Pairs(body).v[(kType == kQ5_K ? 6 : 2) + chunk * 4 + eighth];
@@ -183,15 +188,14 @@ Unit Nibbles64Unit(uint64_t row, uint unit) {
       low |= (fifth >> 2 * chunk & 0x01010101u) << 4;
       high |= (fifth >> (2 * chunk + 1) & 0x01010101u) << 4;
     }
-    u.q[4 * i] = FloatsOf(low.x);
-    u.q[4 * i + 1] = FloatsOf(low.y);
-    u.q[4 * i + 2] = FloatsOf(high.x);
-    u.q[4 * i + 3] = FloatsOf(high.y);
+    u.words[2 * i] = low;
+    u.words[2 * i + 1] = high;
   }
   const vec2 d = unpackHalf2x16(head.x);
   const uvec2 sm = ScalesAndMinima(head, half_of);
   u.scale = d.x * FloatsOf(sm.x);
   u.offset = -d.y * FloatsOf(sm.y);
+  u.own_offset = -d.y * float(sm.y >> 8 * eighth & 255);
   return u;
 }
 
@@ -203,15 +207,14 @@ float Q3Scale(uint64_t rest, uint i) {
 }
 
 // Of Q2_K, Q3_K and Q6_K: eight columns in each quarter of half a block.
-Unit QuarterUnit(uint64_t row, uint unit, uint columns) {
+LevelUnit QuarterUnit(uint64_t row, uint unit, uint columns) {
   const uint block = unit / 8, part = unit % 8 / 4, eighth = unit % 4;
   const uint64_t body = BodyOf(row, block), rest = RestOf(row, block, columns);
-  Unit u;
-  uvec2 words[4];
+  LevelUnit u;
   if (kType == kQ6_K) {
     const uvec2 a = Pairs(body).v[part * 8 + eighth], b = Pairs(body).v[part * 8 + 4 + eighth];
     const uvec2 high = Pairs(body).v[16 + part * 4 + eighth];
-    words = uvec2[4](a & 0x0f0f0f0fu | (high & 0x03030303u) << 4, b & 0x0f0f0f0fu | (high >> 2 & 0x03030303u) << 4,
+    u.words = uvec2[4](a & 0x0f0f0f0fu | (high & 0x03030303u) << 4, b & 0x0f0f0f0fu | (high >> 2 & 0x03030303u) << 4,
                      a >> 4 & 0x0f0f0f0fu | (high >> 4 & 0x03030303u) << 4,
                      b >> 4 & 0x0f0f0f0fu | (high >> 6 & 0x03030303u) << 4);
     const uvec2 scales = Pairs(body).v[24 + part];
@@ -224,7 +227,7 @@ Unit QuarterUnit(uint64_t row, uint unit, uint columns) {
     const vec2 d = unpackHalf2x16(Uints(rest).v[0]);
     [[unroll]] for (uint q = 0; q < 4; ++q) {
       const uint scale = ByteOf(scales, 2 * q + eighth / 2);
-      words[q] = a >> 2 * q & 0x03030303u;
+      u.words[q] = a >> 2 * q & 0x03030303u;
       u.scale[q] = d.x * float(scale & 15);
       u.offset[q] = -d.y * float(scale >> 4);
     }
@@ -232,25 +235,42 @@ Unit QuarterUnit(uint64_t row, uint unit, uint columns) {
     const uvec2 a = Pairs(body).v[4 + part * 4 + eighth], high = Pairs(body).v[eighth] >> 4 * part;
     const float d = HalfAt(rest + 12);
     [[unroll]] for (uint q = 0; q < 4; ++q) {
-      words[q] = a >> 2 * q & 0x03030303u | (high >> q & 0x01010101u) << 2;
+      u.words[q] = a >> 2 * q & 0x03030303u | (high >> q & 0x01010101u) << 2;
       u.scale[q] = d * Q3Scale(rest, part * 8 + 2 * q + eighth / 2);
     }
     u.offset = -4 * u.scale;
   }
-  [[unroll]] for (uint q = 0; q < 4; ++q) {
-    u.q[2 * q] = FloatsOf(words[q].x);
-    u.q[2 * q + 1] = FloatsOf(words[q].y);
-  }
   return u;
 }
 
-// REQUIRES: the row is 16-byte aligned (of types with blocks all are) and `columns` a multiple of 128.
-Unit UnitAt(uint64_t row, uint unit, uint columns) {
-  if (kPlainType) return PlainUnit(row, unit);
+// Of a type with blocks. REQUIRES: the row is 16-byte aligned (all of these are) and `columns` a multiple of 128.
+LevelUnit LevelUnitAt(uint64_t row, uint unit, uint columns) {
   if (kType == kQ4_K || kType == kQ5_K) return Nibbles64Unit(row, unit);
   if (kNibbles32) return Nibbles32Unit(row, unit, columns);
   if (kType == kQ8_0) return Q8Unit(row, unit, columns);
   return QuarterUnit(row, unit, columns);
+}
+
+vec4 ValuesOf(uint q) { return kType == kQ8_0 ? SignedFloatsOf(q) : kHasLevels ? LevelsOf(q) : FloatsOf(q); }
+
+// Levels as bytes, to be multiplied as integers; of types with a middle without and with it taken away.
+uint LevelBytes(uint q) { return kHasLevels ? PackBytes(ivec4(LevelsOf(q))) : q; }
+uint SignedLevelBytes(uint q) {
+  return kMiddle == 0 ? LevelBytes(q) : (q | 0x80808080u) - kMiddle * 0x01010101u ^ 0x80808080u;
+}
+
+// REQUIRES: likewise, of all types.
+Unit UnitAt(uint64_t row, uint unit, uint columns) {
+  if (kPlainType) return PlainUnit(row, unit);
+  const LevelUnit levels = LevelUnitAt(row, unit, columns);
+  Unit u;
+  [[unroll]] for (uint g = 0; g < 4; ++g) {
+    u.q[2 * g] = ValuesOf(levels.words[g].x);
+    u.q[2 * g + 1] = ValuesOf(levels.words[g].y);
+  }
+  u.scale = levels.scale;
+  u.offset = levels.offset;
+  return u;
 }
 
 struct Eight {
@@ -328,8 +348,6 @@ struct Packed {
   uvec2 q;
   float scale, offset;
 };
-
-vec4 ValuesOf(uint q) { return kType == kQ8_0 ? SignedFloatsOf(q) : kHasLevels ? LevelsOf(q) : FloatsOf(q); }
 
 Packed PackedSmall(RawEight raw, uint at) {
   if (kType == kMXFP4) return Packed(raw.q >> at / 16 * 4 & 0x0f0f0f0fu, Fp4Scale(raw.head.x), 0);

@@ -3,7 +3,6 @@
 // levels and inputs (round_int8.comp) pass through shared memory as int8. The levels of one scale meet their
 // inputs in integers, and only these sums become float32. 128 invocations, each with 4 x kEach sums of rows and
 // tokens that lie apart, so that neighbours read neighbouring memory. x: tiles of output values, y: tiles of input rows, z: heads.
-#extension GL_EXT_spirv_intrinsics : require
 #include "common.glsl"
 #include "decode.glsl"
 #include "int8.glsl"
@@ -21,30 +20,12 @@ const uint kPieces = kDepth / 16, kPitch = kPieces + 1;
 // Levels that have a scale together.
 const uint kGroup = kType == kQ2_K || kType == kQ3_K || kType == kQ6_K ? 16 : 32;
 const uint kGroups = kDepth / kGroup, kGroupPieces = kGroup / 16;
-const bool kHasMinima = kHasOffset && kMiddle == 0;
 
 OP_RECORD(ProductParams);
 
 shared uvec4 weights[kRows * kPitch], inputs[kTokens * kPitch];
 shared vec2 weight_scales[kGroups * kRows];  // scale and offset
 shared vec2 input_scales[kGroups * kTokens];  // scale, and scale * sum of the inputs
-
-// OpSDot, of which this glslang knows nothing: the sum of the products of four bytes each.
-spirv_instruction(extensions = ["SPV_KHR_integer_dot_product"], capabilities = [6018, 6019], id = 4450)
-int DotOfBytes(uint a, uint b, spirv_literal int packed);
-
-int Dot(uvec4 a, uvec4 b, int sum) {
-  return sum + DotOfBytes(a.x, b.x, 0) + DotOfBytes(a.y, b.y, 0) + DotOfBytes(a.z, b.z, 0) + DotOfBytes(a.w, b.w, 0);
-}
-
-// Levels as signed bytes.
-uint BytesOf(uint q) {
-  if (kHasLevels) {
-    const ivec4 v = ivec4(LevelsOf(q)) & 255;
-    return uint(v.x | v.y << 8 | v.z << 16 | v.w << 24);
-  }
-  return kMiddle == 0 ? q : (q | 0x80808080u) - kMiddle * 0x01010101u ^ 0x80808080u;
-}
 
 void LoadWeights(ProductParams p, uint64_t weight, uint first_row, uint column) {
   for (uint unit = gl_LocalInvocationID.x; unit < kRows * kPieces; unit += kThreads) {
@@ -54,7 +35,7 @@ void LoadWeights(ProductParams p, uint64_t weight, uint first_row, uint column) 
     if (c < p.cols) {
       const uint64_t row = weight + uint64_t(min(first_row + r, p.rows - 1)) * p.row_bytes;
       const Packed low = PackedEight(LoadEight(row, c, p.cols), c), high = PackedEight(LoadEight(row, c + 8, p.cols), c + 8);
-      levels16 = uvec4(BytesOf(low.q.x), BytesOf(low.q.y), BytesOf(high.q.x), BytesOf(high.q.y));
+      levels16 = uvec4(SignedLevelBytes(low.q.x), SignedLevelBytes(low.q.y), SignedLevelBytes(high.q.x), SignedLevelBytes(high.q.y));
       scale = vec2(low.scale, low.offset);
     }
     weights[r * kPitch + piece] = levels16;

@@ -5,11 +5,9 @@
 #include "int8.glsl"
 
 layout(constant_id = 1) const bool kAligned = false;  // rows of whole blocks that begin at multiples of 16 bytes
+layout(constant_id = 2) const bool kOfUnits = false;  // in the order of units
 
 OP_RECORD(RoundParams);
-
-// Smaller values count as zeros: their reciprocal must be finite.
-const float kSmallest = 1e-35;
 
 // Squares of what rounding to integers leaves, in units of the square of the largest value.
 float Error(vec4 values[8], float level, float unit) {
@@ -24,11 +22,10 @@ float Error(vec4 values[8], float level, float unit) {
 void main() {
   const RoundParams p = RoundParamsRecord(push.op).p;
   const uint block = gl_GlobalInvocationID.x, row = gl_WorkGroupID.y, width = p.source.width;
-  if (block >= p.int8_blocks) return;
+  if (block >= (kOfUnits ? width / 32 : p.int8_blocks)) return;
   const uint64_t source = RowAddress(p.source, row);
   const uint64_t to = BufferAt(p.rounded_slot) + uint64_t(row) * p.row_bytes;
   vec4 values[8];
-  // NaN counts as larger than all, and so becomes the scale.
   uint largest_bits = 0;
   [[unroll]] for (uint i = 0; i < 8; ++i) {
     const uint column = 32 * block + 4 * i;
@@ -40,8 +37,7 @@ void main() {
         if (column + j < width) values[i][j] = Floats(source).v[column + j];
       }
     }
-    const uvec4 bits = floatBitsToUint(values[i]) & 0x7fffffffu;
-    largest_bits = max(largest_bits, max(max(bits.x, bits.y), max(bits.z, bits.w)));
+    largest_bits = max(largest_bits, LargestBits(values[i]));
   }
   const float largest = uintBitsToFloat(largest_bits);
   const bool zero = largest < kSmallest;
@@ -52,9 +48,18 @@ void main() {
   [[unroll]] for (uint i = 0; i < 8; ++i) {
     const ivec4 v = ivec4(roundEven(values[i] * (level * unit)));
     sums[i / 4] += v.x + v.y + v.z + v.w;
-    words[i] = uint(v.x) & 255 | (uint(v.y) & 255) << 8 | (uint(v.z) & 255) << 16 | uint(v.w) << 24;
+    words[i] = PackBytes(v);
+  }
+  const float scale = zero ? 0 : largest / level;
+  if (kOfUnits) {
+    const uint units = width / 32;
+    [[unroll]] for (uint i = 0; i < 4; ++i)
+      UnitEights(to).v[EightPlace(32 * block + 8 * i, units)] = uvec2(words[2 * i], words[2 * i + 1]);
+    UnitScalesOf(to, units).v[ScalePlace(block, units)] = scale;
+    UnitSumsOf(to, units).v[block] = scale * vec2(sums[0], sums[1]);
+    return;
   }
   [[unroll]] for (uint i = 0; i < 2; ++i)
     Int8Values(to).v[2 * block + i] = uvec4(words[4 * i], words[4 * i + 1], words[4 * i + 2], words[4 * i + 3]);
-  Int8ScalesOf(to, p.int8_blocks).v[block] = Int8Block(zero ? 0 : largest / level, uint(sums[0]) & 0xffff | uint(sums[1]) << 16);
+  Int8ScalesOf(to, p.int8_blocks).v[block] = Int8Block(scale, uint(sums[0]) & 0xffff | uint(sums[1]) << 16);
 }
