@@ -13,8 +13,8 @@
 // that of the file plus the padding of scales to whole bytes (0 to 6 %).
 //
 // A chunk of a group (up to 256 columns) is stored as
-//   d [1 or blocks][16]   minimum's d [as d][16]   scale [blocks][16]   minimum [block
-//   pairs][16][2]   (pad to 64)   levels
+//   d [1, or one for blocks_of_d blocks][16]   minimum's d [as d][16]   scale [blocks][16] minimum
+//   [block pairs][16][2]   (pad to 64)   levels
 // where the presence of each part is decided by the type's R16Format. Types whose levels are points
 // of a grid keep the points' indices in place of levels (r16_grid.h).
 //
