@@ -84,10 +84,11 @@ Status CheckFolder(const fs::path& folder) {
   return {};
 }
 
-// When page `index` of a prompt that is used now counts as used. The further behind, the older, so
-// that a prompt loses its end first: without its beginning the rest would never be found.
-fs::file_time_type UsedNow(size_t index) {
-  return fs::file_time_type::clock::now() - std::chrono::milliseconds(index);
+// When page `index` of a prompt that is used `now` counts as used. The further behind, the older,
+// so that a prompt loses its end first: without its beginning the rest would never be found. Little
+// older, so that pages of a prompt that was used before do not seem to be used later.
+fs::file_time_type UsedAt(fs::file_time_type now, size_t index) {
+  return now - std::chrono::microseconds(index);
 }
 
 void MarkUsed(const fs::path& path, fs::file_time_type used) {
@@ -147,12 +148,13 @@ void DiskPrefixes::ForEachFile(std::span<const int32_t> tokens,
   constexpr auto kTokens = static_cast<size_t>(backend::kPageTokens);
   const size_t pages = tokens.size() / kTokens;
   if (pages < kHeadPages) return;
+  const fs::file_time_type now = fs::file_time_type::clock::now();
   std::string name = chain_;
   for (size_t i = 0; i < pages; ++i) {
     name = NextInChain(name, tokens.subspan(i * kTokens, kTokens));
     if (i + 1 < kHeadPages) continue;
-    const FileOnDisk file = i < kHeadPages ? FileOnDisk{name, 0, kHeadPages, UsedNow(0)}
-                                           : FileOnDisk{name, i, 1, UsedNow(i)};
+    const FileOnDisk file = i < kHeadPages ? FileOnDisk{name, 0, kHeadPages, UsedAt(now, 0)}
+                                           : FileOnDisk{name, i, 1, UsedAt(now, i)};
     if (!visit(file)) return;
   }
 }
