@@ -17,10 +17,8 @@ layout(constant_id = 7) const bool kPair = false;
 layout(constant_id = 8) const uint kActivation = 0;
 layout(constant_id = 9) const bool kClampActivated = false;
 layout(constant_id = 10) const uint kAtOnce = 1;  // units whose loads an invocation has under way
-const uint kPlain = 0, kHeads = 1, kChosen = 2;
-const uint kMatrixRows = kPair ? 2 * kRows : kRows;  // of both matrices
 
-OP_RECORD(ProductParams);
+#include "vectors.glsl"
 
 Eight Input(uint64_t row, uint column, uint columns) {
   if (kAligned && column + 8 <= columns) {
@@ -32,18 +30,6 @@ Eight Input(uint64_t row, uint column, uint columns) {
     e.high[i] = column + 4 + i < columns ? Floats(row).v[column + 4 + i] : 0;
   }
   return e;
-}
-
-// Puts a sum where it belongs; `up`: that of the other matrix of a pair.
-void Finish(ProductParams p, uint row, uint token, uint head, uint expert, float sum, float up) {
-  if (kPair) {
-    if (p.bias != 0) sum += Floats(p.bias).v[row];
-    if (p.up_bias != 0) up += Floats(p.up_bias).v[row];
-    Row(p.result, token).v[row] = Gate(kActivation, kClampActivated, p.limit, p.alpha, sum, up);
-    return;
-  }
-  if (kKind == kChosen && p.weigh != 0) sum *= Floats(BufferAt(p.weight_slot)).v[token];
-  PutProduct(p, token, kKind == kHeads ? head * p.out_stride : 0, expert, row, sum);
 }
 
 void main() {
@@ -102,21 +88,6 @@ void main() {
         }
       }
     }
-    // All invocations get all sums, and each puts away its share of them.
-    [[unroll]] for (uint r = 0; r < kMatrixRows; ++r) {
-      [[unroll]] for (uint t = 0; t < kTokens; ++t) sums[r][t] = subgroupAdd(sums[r][t]);
-    }
-    for (uint i = lane; i < kRows * kTokens; i += gl_SubgroupSize) {
-      float sum = 0, up = 0;
-      [[unroll]] for (uint r = 0; r < kRows; ++r) {
-        [[unroll]] for (uint t = 0; t < kTokens; ++t) {
-          if (i != r * kTokens + t) continue;
-          sum = sums[r][t];
-          if (kPair) up = sums[r + kMatrixRows - kRows][t];
-        }
-      }
-      const uint row = first + i / kTokens, token = first_token + i % kTokens;
-      if (row < p.rows && token < tokens) Finish(p, row, token, head, expert, sum, up);
-    }
+    PutSums(p, first, first_token, head, expert, sums);
   }
 }
