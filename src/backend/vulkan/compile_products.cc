@@ -39,7 +39,7 @@ struct PlanCompiler::Product {
   uint32_t type = 0;
   uint32_t kind = kPlain;
   bool aligned = false;  // input rows begin at multiples of 16 bytes
-  bool units = false;    // the matrix can be read a unit at a time (decode.glsl)
+  bool units = false;    // HasUnits
   bool halves = false;   // the source is there as float16, too, on a device with matrices
   bool int8 = false;     // likewise as int8, on one with dot products of int8
   std::optional<View> norm_source;  // of a source that is a norm, which one row can do without
@@ -185,6 +185,11 @@ bool HasBlocks(quant::TensorType type) { return quant::TraitsOf(type).block_elem
 
 bool Aligned(const Matrix& m) { return m.address % 16 == 0 && m.stride % 4 == 0; }
 
+// Whether the matrix can be read a unit at a time (decode.glsl).
+bool HasUnits(const DeviceMatrix& matrix, const Weight& shape, const Matrix& source) {
+  return Aligned(source) && shape.cols % kUnitColumns == 0 && matrix.row_bytes % 16 == 0;
+}
+
 // How halve.comp reads rows: units of eight values that an invocation holds, 0: value by value.
 struct HeldUnits {
   uint32_t threads = kThreads;
@@ -260,9 +265,8 @@ int PlanCompiler::PartialSums(int64_t floats) {
 
 bool PlanCompiler::FitsInt8Vectors(const DeviceMatrix& matrix, const Weight& shape,
                                    const View& source) const {
-  return !exact_ && HasBlocks(matrix.type) && Aligned(MatrixOf(source)) &&
-         source.width % kUnitColumns == 0 && shape.cols % kUnitColumns == 0 &&
-         matrix.row_bytes % 16 == 0;
+  return !exact_ && HasBlocks(matrix.type) && source.width % kUnitColumns == 0 &&
+         HasUnits(matrix, shape, MatrixOf(source));
 }
 
 // A norm that only products read need not be there for one row.
@@ -325,7 +329,7 @@ Result<PlanCompiler::Product> PlanCompiler::MakeProduct(WeightId weight, WeightI
   product.type = static_cast<uint32_t>(matrix.type);
   product.kind = kind;
   product.aligned = Aligned(params.source) && params.in_stride % 4 == 0;
-  product.units = product.aligned && shape.cols % kUnitColumns == 0 && matrix.row_bytes % 16 == 0;
+  product.units = product.aligned && HasUnits(matrix, shape, params.source);
   product.rows = params.rows;
   product.cols = params.cols;
   product.heads = kind == kHeads ? static_cast<uint32_t>(shape.experts) : 1;
