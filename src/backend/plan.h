@@ -17,6 +17,10 @@
 #include "base/result.h"
 #include "quant/quant.h"
 
+namespace puna {
+class MappedFile;
+}
+
 namespace puna::backend {
 
 // Columns [offset, offset + width) of activation buffer `buffer`.
@@ -40,7 +44,9 @@ struct Weight {
   int64_t rows = 1;  // the output width of a matrix product
   int64_t experts = 1;
   const uint8_t* data = nullptr;  // the first row, alive as long as Plan::owner
-  int64_t row_stride_bytes = 0;   // from one row to the next; 0: RowBytes()
+  // The file that `data` is a view of; null if it is none of a file.
+  const MappedFile* file = nullptr;
+  int64_t row_stride_bytes = 0;  // from one row to the next; 0: RowBytes()
   int64_t expert_stride_bytes =
       0;  // from one expert's first row to the next expert's; 0: rows * row stride
   // Where the rows are in the tensor, for adapters: `first_row` is the place of row 0 among the

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <functional>
 #include <utility>
 
 namespace puna {
@@ -56,7 +57,23 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::Open(const fs::path& path)
     if (memory == MAP_FAILED) return ErrnoError(errno, "map " + path.string());
     file->bytes_ = {static_cast<const uint8_t*>(memory), size_bytes};
   }
+  file->descriptor_ = std::exchange(descriptor.value, -1);
   return file;
+}
+
+bool MappedFile::Read(std::span<const uint8_t> view, uint8_t* out) const {
+  const std::less<const uint8_t*> before;  // also of pointers into different memory
+  const uint8_t* end = bytes_.data() + bytes_.size();
+  if (before(view.data(), bytes_.data()) || before(end, view.data() + view.size())) return false;
+  size_t done = 0;
+  while (done < view.size()) {
+    const off_t offset = view.data() - bytes_.data() + static_cast<off_t>(done);
+    const ssize_t got = ::pread(descriptor_, out + done, view.size() - done, offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    done += static_cast<size_t>(got);
+  }
+  return true;
 }
 
 void MappedFile::ReleaseMemory() const {
@@ -65,6 +82,7 @@ void MappedFile::ReleaseMemory() const {
 
 MappedFile::~MappedFile() {
   if (!bytes_.empty()) ::munmap(const_cast<uint8_t*>(bytes_.data()), bytes_.size());
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 Result<std::string> ReadFile(const fs::path& path, uint64_t max_bytes) {

@@ -30,6 +30,9 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const uint8_t> bytes() const { return bytes_; }
+  // Copies `view`, a part of bytes(), to `out` without touching it: pages that are looked at once
+  // need not be mapped. False if `view` is no such part or cannot be read. Any thread.
+  bool Read(std::span<const uint8_t> view, uint8_t* out) const;
   const std::filesystem::path& path() const { return path_; }
   // The bytes stay readable, but count no longer as memory of this process until they are read
   // again. Any thread, any time.
@@ -38,6 +41,7 @@ class MappedFile {
  private:
   MappedFile() = default;
   std::filesystem::path path_;
+  int descriptor_ = -1;
   std::span<const uint8_t> bytes_;
 };
 

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <vector>
+
 namespace puna {
 namespace {
 
@@ -44,6 +47,27 @@ TEST_F(FileTest, CommitReplacesAndCommitNewDoesNot) {
   EXPECT_EQ(*ReadFile(path), "new");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1)
       << "temporary files are left";
+}
+
+TEST_F(FileTest, ReadsAnyPartOfItsBytesAndNothingElse) {
+  const fs::path path = folder_ / "file";
+  std::string content(10000, '\0');
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 7 / 3);
+  ASSERT_TRUE(WriteFileAtomically(path, content));
+  auto file = MappedFile::Open(path);
+  ASSERT_TRUE(file) << file.error().message;
+  const auto bytes = (*file)->bytes();
+  std::vector<uint8_t> out(content.size());
+  const std::pair<size_t, size_t> parts[] = {{0, content.size()}, {4095, 3}, {9999, 1}, {10000, 0}};
+  for (const auto& [begin, count] : parts) {
+    std::fill(out.begin(), out.end(), 0);
+    ASSERT_TRUE((*file)->Read(bytes.subspan(begin, count), out.data())) << begin;
+    EXPECT_TRUE(std::equal(out.begin(), out.begin() + count, bytes.begin() + begin)) << begin;
+  }
+  EXPECT_FALSE((*file)->Read(std::span(bytes.data() + 9999, 2), out.data())) << "past the end";
+  EXPECT_FALSE((*file)->Read(out, out.data())) << "bytes of somebody else";
+  fs::resize_file(path, 5000);
+  EXPECT_FALSE((*file)->Read(bytes.subspan(4990, 20), out.data())) << "cut off since";
 }
 
 }  // namespace

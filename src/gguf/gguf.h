@@ -69,6 +69,8 @@ struct Tensor {
   std::array<int64_t, 4> dims = {1, 1, 1, 1};
   int n_dims = 0;
   std::span<const uint8_t> data;  // exactly the tensor's bytes, in the mapped file
+  // Which file that is, alive as long as the File; null if the bytes are not from a file.
+  const MappedFile* file = nullptr;
 
   int64_t elements() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
 };

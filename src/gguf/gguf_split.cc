@@ -51,6 +51,7 @@ Result<std::shared_ptr<File>> Reader::OpenPart(const std::filesystem::path& path
   PUNA_ASSIGN_OR_RETURN(std::shared_ptr<const MappedFile> mapping, MappedFile::Open(path));
   Result<std::shared_ptr<File>> file = Reader(mapping->bytes()).ReadOne();
   if (!file) return WithContext(std::move(file).error(), path.string());
+  for (Tensor& tensor : (*file)->tensors_) tensor.file = mapping.get();
   (*file)->mappings_.push_back(std::move(mapping));
   return file;
 }

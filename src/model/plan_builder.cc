@@ -101,6 +101,7 @@ WeightId PlanBuilder::AddWeight(const gguf::Tensor& tensor, int64_t cols, RowSli
   weight.experts = experts;
   const int64_t row_bytes = weight.RowBytes();
   weight.data = tensor.data.data() + slice.first * row_bytes;
+  weight.file = tensor.file;
   weight.first_row = slice.first;
   weight.tensor_rows = slice.total;
   if (slice.step != 1) weight.row_stride_bytes = slice.step * row_bytes;

@@ -9,6 +9,7 @@
 #include <bit>
 
 #include "backend/cpu/kernels/kernel_table.h"
+#include "backend/cpu/row_source.h"
 #include "base/check.h"
 
 namespace puna::backend::cpu {
@@ -42,22 +43,11 @@ Status CheckPart(const Weight& weight, const Weight& first) {
 
 int64_t Groups(int64_t rows) { return (rows + kGroupRows - 1) / kGroupRows; }
 
-// The GGUF blocks of row `row` of the stacked parts.
-const uint8_t* RowBlocks(std::span<const Weight* const> parts, int64_t expert, int64_t row) {
-  for (const Weight* part : parts) {
-    if (row < part->rows) return part->Row(expert, row);
-    row -= part->rows;
-  }
-  CHECK(false) << "row past the end of the stacked parts";
-  return nullptr;
-}
-
-void PackGroup(std::span<const Weight* const> parts, int64_t expert, int64_t group,
-               const PackedMatrix& shape, uint8_t* out) {
+void PackGroup(RowSource* source, int64_t group, const PackedMatrix& shape, uint8_t* out) {
   const uint8_t* row_blocks[kGroupRows] = {};
   const int64_t first_row = group * kGroupRows;
   const int64_t rows = std::min(kGroupRows, shape.rows - first_row);
-  for (int64_t r = 0; r < rows; ++r) row_blocks[r] = RowBlocks(parts, expert, first_row + r);
+  source->Get(first_row, rows, row_blocks);
   shape.kernels->pack(quant::TraitsOf(shape.type), row_blocks, rows, shape.cols, out);
 }
 
@@ -91,11 +81,12 @@ void MultiplyFromSource(const PackedMatrix& matrix, const uint8_t* prepared, int
     groups = AlignedBytes(size);
     CHECK(groups.data() != nullptr) << "no memory for " << size << " bytes";
   }
+  RowSource source({&matrix.source, 1}, matrix.source_expert,
+                   std::min(matrix.rows, group_end * kGroupRows));
   for (int64_t begin = group_begin; begin < group_end; begin += kGroupsAtOnce) {
     const int64_t end = std::min(begin + kGroupsAtOnce, group_end);
     for (int64_t group = begin; group < end; ++group) {
-      PackGroup({&matrix.source, 1}, matrix.source_expert, group, matrix,
-                groups.data() + (group - begin) * matrix.group_bytes);
+      PackGroup(&source, group, matrix, groups.data() + (group - begin) * matrix.group_bytes);
     }
     MultiplyPacked(matrix, groups.data(), prepared, tokens, begin, end, out, out_stride);
   }
@@ -150,8 +141,9 @@ Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa is
 
 void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,
                 PackedMatrix* packed) {
+  RowSource source(parts, expert, std::min(packed->rows, end * kGroupRows));
   for (int64_t group = begin; group < end; ++group)
-    PackGroup(parts, expert, group, *packed, packed->data.data() + group * packed->group_bytes);
+    PackGroup(&source, group, *packed, packed->data.data() + group * packed->group_bytes);
 }
 
 int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols) {

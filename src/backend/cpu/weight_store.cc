@@ -24,6 +24,7 @@ Weight AsFloats(const Weight& weight, const float* values) {
   Weight out = weight;
   out.type = quant::TensorType::kF32;
   out.row_stride_bytes = 0;
+  out.file = nullptr;
   out.data = reinterpret_cast<const uint8_t*>(values);
   return out;
 }

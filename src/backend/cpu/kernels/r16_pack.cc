@@ -518,6 +518,9 @@ void R16Packing<format>::Pack(const quant::TypeTraits& traits, const uint8_t* co
                               int64_t rows, int64_t cols, uint8_t* group) {
   const int64_t chunk_block_bytes = kChunk / traits.block_elements * traits.block_bytes;
   uint8_t vectors[kChunk / 4][kGroupRows][4];
+  // Sixteen rows are too many streams for the processor's own prefetchers. The rows of the next
+  // group follow those of this one.
+  const int64_t to_next = rows > 1 ? (row_blocks[1] - row_blocks[0]) * kGroupRows : 0;
   for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
     const int64_t count = std::min(kChunk, cols - chunk * kChunk);
     uint8_t* out = group + chunk * format.chunk_bytes(kChunk);
@@ -525,7 +528,10 @@ void R16Packing<format>::Pack(const quant::TypeTraits& traits, const uint8_t* co
     std::memset(vectors, 0, sizeof(vectors));
     for (int64_t row = 0; row < rows; ++row) {
       RowChunk spelled;
-      CodecOf<format>::Read(row_blocks[row] + chunk * chunk_block_bytes, count, &spelled);
+      const uint8_t* blocks = row_blocks[row] + chunk * chunk_block_bytes;
+      for (int64_t line = 0; line < chunk_block_bytes; line += 64)
+        __builtin_prefetch(blocks + to_next + line);
+      CodecOf<format>::Read(blocks, count, &spelled);
       PackScales<format>(spelled, count, row, out);
       for (int64_t k = 0; k < count / 4; ++k)
         std::memcpy(vectors[k][row], spelled.level + 4 * k, 4);
