@@ -44,7 +44,7 @@ struct ExpertMatrices {
 
   const PackedMatrix& first() const { return *experts[0]; }
   void Divide() {
-    groups_per_chunk = std::max<int64_t>(1, kChunkBytes / first().group_bytes);
+    groups_per_chunk = GroupsAtOnce(first().group_bytes, kChunkBytes);
     chunks = DivideUp(first().groups(), groups_per_chunk);
   }
 };

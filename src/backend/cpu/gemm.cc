@@ -204,6 +204,10 @@ void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t token
   MultiplyFromSource(matrix, prepared, tokens, packed, group_end, out, out_stride);
 }
 
+int64_t GroupsAtOnce(int64_t group_bytes, int64_t bytes) {
+  return std::max<int64_t>(1, bytes / group_bytes / 2) * 2;
+}
+
 void UnpackRow(const PackedMatrix& matrix, int64_t row, float* out) {
   CHECK(row >= 0 && row < matrix.rows) << "row " << row << " of " << matrix.rows;
   const quant::TypeTraits& traits = quant::TraitsOf(matrix.type);

@@ -20,7 +20,7 @@ class HeadMatMulStep final : public Step {
                  int64_t max_rows)
       : op_(op), rows_(rows), heads_(std::move(heads)) {
     const PackedMatrix& first = *heads_[0];
-    groups_per_chunk_ = std::max<int64_t>(1, kChunkBytes / first.group_bytes);
+    groups_per_chunk_ = GroupsAtOnce(first.group_bytes, kChunkBytes);
     chunks_ = DivideUp(first.groups(), groups_per_chunk_);
     low_rank_slots = Heads();
     shared_scratch_bytes = Heads() * InputBytes(first.input, max_rows, first.cols);

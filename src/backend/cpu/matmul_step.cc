@@ -74,8 +74,7 @@ class MatMulStep final : public Step {
         std::clamp(total_bytes / (threads * kChunksPerThread), kMinChunkBytes, kMaxChunkBytes);
     for (Task& task : tasks) {
       task.groups = products[task.products[0]].matrix->groups();
-      task.groups_per_chunk = std::max<int64_t>(1, target / GroupBytes(task, products));
-      if (task.groups_per_chunk > 1) task.groups_per_chunk = task.groups_per_chunk / 2 * 2;
+      task.groups_per_chunk = GroupsAtOnce(GroupBytes(task, products), target);
       task.chunks = (task.groups + task.groups_per_chunk - 1) / task.groups_per_chunk;
       chunks_ += task.chunks;
     }

@@ -149,17 +149,20 @@ struct TilesAvx512 {
   }
 };
 
-// 12 tokens take 12 integer and 12 float sums, and leave registers to unpack in. Beyond two such
-// tiles, unpacking once for all tokens and sharing each broadcast between two groups is faster.
-constexpr int kMaxTileTokens = 12;
-constexpr int kMaxStreamTokens = 2 * kMaxTileTokens;
+// Few tokens: one group of rows at a time, one ascending stream. With more, the loads of the input,
+// one for each dot product, would be the limit of cores that do two of either a cycle: then two
+// groups share each load, and some of the 16 float sums wait in the first-level cache. Tiles of
+// fewer tokens that fit the registers are as fast there, but read the weights several times.
+// Beyond kMaxStreamTokens unpacking once for all tokens is faster.
+constexpr int kMaxFewTokens = 7;
+constexpr int kMaxStreamTokens = 24;
 
 template <const R16Format& format>
 void MultiplyAvx512(const MultiplyTask& task) {
-  if (task.tokens <= kMaxTileTokens)
-    return MultiplyStream<format, StreamTile, kMaxTileTokens>(task);
+  if (task.tokens <= kMaxFewTokens)
+    return MultiplyStream<format, OneGroupTile, kMaxFewTokens>(task);
   if (task.tokens <= kMaxStreamTokens)
-    return RunStreamTiles<format, StreamTile, kMaxTileTokens, kMaxStreamTokens>(task);
+    return MultiplyStreamGroups<format, StreamTile, 8, kMaxStreamTokens, 2>(task);
   MultiplyR16<format, VectorKernel<format, SimdAvx512, TilesAvx512>>(task);
 }
 template <const R16Format& format>

@@ -57,42 +57,71 @@ void RunStream(const MultiplyTask& task) {
 }
 
 // Tile::Run for so many tokens, at most kMaxTokens.
-template <const R16Format& format, template <const R16Format&, int> typename Tile, int kMaxTokens>
+template <const R16Format& format, template <const R16Format&, int, int> typename Tile,
+          int kMaxTokens, int kGroups>
 auto StreamTileFor(int64_t tokens) {
   if constexpr (kMaxTokens > 1) {
-    if (tokens < kMaxTokens) return StreamTileFor<format, Tile, kMaxTokens - 1>(tokens);
+    if (tokens < kMaxTokens) return StreamTileFor<format, Tile, kMaxTokens - 1, kGroups>(tokens);
   }
-  return &Tile<format, kMaxTokens>::Run;
+  return &Tile<format, kMaxTokens, kGroups>::Run;
 }
 
-// More tokens than a tile has: tiles of nearly equal size, one after the other on each chunk, which
-// the first of them has brought into the first-level cache.
-template <const R16Format& format, template <const R16Format&, int> typename Tile, int kMaxTokens,
-          int kMostTokens>
-void RunStreamTiles(const MultiplyTask& task) {
-  static constexpr TileShape kShape = Tile<format, kMaxTokens>::kShape;
-  alignas(64) float sums[kMostTokens * kGroupRows];
+// kGroups groups from `row` on, chunk by chunk: tiles of nearly equal size, the first of which
+// brings the chunks into the first-level cache and asks for those that come next.
+template <const R16Format& format, template <const R16Format&, int, int> typename Tile,
+          int kMaxTokens, int kMostTokens, int kGroups>
+void RunStreamGroups(const MultiplyTask& task, int64_t row) {
+  static constexpr TileShape kShape = Tile<format, kMaxTokens, kGroups>::kShape;
+  // How far ahead lines are asked for, of all groups' streams together.
+  constexpr int64_t kAheadBytes = 16384;
+  constexpr int64_t kChunkBytes = format.chunk_bytes(kChunk);
+  constexpr int64_t kAhead = (kAheadBytes + kGroups * kChunkBytes - 1) / (kGroups * kChunkBytes);
+  alignas(64) float sums[kMostTokens * kGroups * kGroupRows];
   const int64_t tiles = (task.tokens + kMaxTokens - 1) / kMaxTokens;
   const int64_t least = task.tokens / tiles, larger = task.tokens % tiles;
-  const auto run = StreamTileFor<format, Tile, kMaxTokens>(least);
-  const auto run_larger = StreamTileFor<format, Tile, kMaxTokens>(least + 1);
+  const auto run = StreamTileFor<format, Tile, kMaxTokens, kGroups>(least);
+  const auto run_larger = StreamTileFor<format, Tile, kMaxTokens, kGroups>(least + 1);
   const int64_t chunks = ChunkCount(task.cols);
-  for (int64_t row = 0; row < task.rows; row += kGroupRows) {
-    const uint8_t* chunk = task.groups + row / kGroupRows * task.group_bytes;
-    std::memset(sums, 0, task.tokens * kGroupRows * sizeof(float));
-    for (int64_t c = 0; c < chunks; ++c) {
-      const int64_t cols = c + 1 < chunks ? kChunk : task.cols - c * kChunk;
-      ChunkInput input = InputOf<kShape>(task.input, task.tokens, task.cols, c, 0);
-      float* at = sums;
-      for (int64_t tile = 0; tile < tiles; ++tile) {
-        const int64_t count = least + (tile < larger);
-        (tile < larger ? run_larger : run)(chunk, cols, input, at);
-        Advance<kShape>(count, &input);
-        at += count * kGroupRows;
-      }
-      chunk += format.chunk_bytes(kChunk);
+  std::memset(sums, 0, task.tokens * kGroups * kGroupRows * sizeof(float));
+  const uint8_t* chunk = task.groups + row / kGroupRows * task.group_bytes;
+  for (int64_t c = 0; c < chunks; ++c) {
+    const int64_t cols = c + 1 < chunks ? kChunk : task.cols - c * kChunk;
+    // Behind the last chunks of these groups come the first ones of the groups after them.
+    const uint8_t* next = chunk + kAhead * kChunkBytes;
+    if (c + kAhead >= chunks) next += (kGroups - 1) * task.group_bytes;
+    ChunkInput input = InputOf<kShape>(task.input, task.tokens, task.cols, c, 0);
+    float* at = sums;
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+      const int64_t count = least + (tile < larger);
+      (tile < larger ? run_larger : run)(chunk, task.group_bytes, next, cols, input, at);
+      next = nullptr;
+      Advance<kShape>(count, &input);
+      at += count * kGroups * kGroupRows;
     }
-    StoreGroup(task, row, sums);
+    chunk += kChunkBytes;
+  }
+  MultiplyTask stored = task;
+  const float* at = sums;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    stored.tokens = least + (tile < larger);
+    for (int g = 0; g < kGroups; ++g) {
+      StoreGroup(stored, row + g * kGroupRows, at);
+      at += stored.tokens * kGroupRows;
+    }
+    stored.out += stored.tokens * task.out_stride;
+  }
+}
+
+// More tokens than a core keeps up with memory for: kMaxGroups groups of rows at a time, which
+// share each load of the input. REQUIRES: task.tokens <= kMostTokens.
+template <const R16Format& format, template <const R16Format&, int, int> typename Tile,
+          int kMaxTokens, int kMostTokens, int kMaxGroups>
+void MultiplyStreamGroups(const MultiplyTask& task, int64_t first_row = 0) {
+  int64_t row = first_row;
+  for (; task.rows - row > (kMaxGroups - 1) * kGroupRows; row += kMaxGroups * kGroupRows)
+    RunStreamGroups<format, Tile, kMaxTokens, kMostTokens, kMaxGroups>(task, row);
+  if constexpr (kMaxGroups > 1) {
+    MultiplyStreamGroups<format, Tile, kMaxTokens, kMostTokens, kMaxGroups - 1>(task, row);
   }
 }
 

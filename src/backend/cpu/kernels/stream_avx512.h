@@ -25,97 +25,134 @@ inline __attribute__((always_inline)) __m512i StreamLevels(const uint8_t* planes
   return _mm512_shuffle_epi8(table, levels);
 }
 
-template <const R16Format& format, int kTokens>
+// kGroups groups of rows, each `group_bytes` after the one before.
+template <const R16Format& format, int kTokens, int kGroups>
 class StreamTile {
  public:
   static constexpr TileShape kShape = ShapeOf(format, Levels::kBiased);
 
-  // sums[token][16] += chunk
-  static void Run(const uint8_t* chunk, int64_t cols, const ChunkInput& input, float* sums) {
+  // sums[group][token][16] += the chunks of all groups. `next` is where to ask for lines, by which
+  // nothing is read; null: nothing is asked for.
+  static void Run(const uint8_t* chunk, int64_t group_bytes, const uint8_t* next, int64_t cols,
+                  const ChunkInput& input, float* sums) {
     static constexpr LevelTable<format.lookup, kBias> kTable;
     const __m512i table =
         _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kTable.level)));
-    const uint8_t* planes = chunk + format.levels_at(cols);
-    const uint8_t* scales = chunk + (format.super ? format.scale_at(cols) : 0);
-    const uint8_t* block_mins = chunk + format.m_at(cols);
     // Super types: what the chunk adds before its d; else the running sums.
-    __m512 part[kTokens];
-    for (int t = 0; t < kTokens; ++t)
-      part[t] = format.super ? _mm512_setzero_ps() : _mm512_load_ps(sums + t * kGroupRows);
-    for (int unit = 0; unit < static_cast<int>(cols / 32); ++unit) {
-      for (int line = 0; line < kPrefetchLines; ++line) {
-        const uint8_t* at = chunk + kPrefetchBytes + (unit * kPrefetchLines + line) * 64;
-        if constexpr (kIntoFirstLevel) {
-          _mm_prefetch(at, _MM_HINT_T0);
-        } else {
-          _mm_prefetch(at, _MM_HINT_T1);
-        }
+    __m512 part[kGroups][kTokens];
+    for (int g = 0; g < kGroups; ++g) {
+      for (int t = 0; t < kTokens; ++t) {
+        part[g][t] = format.super ? _mm512_setzero_ps()
+                                  : _mm512_load_ps(sums + (g * kTokens + t) * kGroupRows);
       }
-      AddUnit(planes, unit, scales, block_mins, table, input, part);
-      planes += format.unit_bytes();
     }
-    if constexpr (format.super) {
-      Finish(chunk, cols, input, part, sums);
-    } else {
-      for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + t * kGroupRows, part[t]);
+    for (int unit = 0; unit < static_cast<int>(cols / 32); ++unit) {
+      if (next != nullptr) {
+        for (int g = 0; g < kGroups; ++g) AskForLines(next + g * group_bytes, unit);
+      }
+      AddUnit(chunk, group_bytes, cols, unit, table, input, part);
+    }
+    for (int g = 0; g < kGroups; ++g) {
+      float* at = sums + g * kTokens * kGroupRows;
+      if constexpr (format.super) {
+        Finish(chunk + g * group_bytes, cols, input, part[g], at);
+      } else {
+        for (int t = 0; t < kTokens; ++t) _mm512_store_ps(at + t * kGroupRows, part[g][t]);
+      }
     }
   }
 
  private:
   static constexpr int kBlocksOfUnit = 32 / format.block;
   static constexpr int kVectorsOfBlock = 8 / kBlocksOfUnit;
+  // With many tokens it is cheaper to add to each vector of levels what they lack to value + 128
+  // than to shift each start.
+  static constexpr bool kRaised =
+      kShape.biased && format.lookup == R16Lookup::kNone && format.offset < 128 && kTokens > 4;
+  static constexpr int kPrefetchLines = (format.chunk_bytes(kChunk) / 8 + 63) / 64;
+
   // The arithmetic between two misses fills the window of out-of-order execution, and then lines
   // that nobody asked for early cost their whole latency (8 tokens of Q8_0: 14 GB/s on two Zen 4
   // cores instead of 31). The input of many tokens fills the first-level cache; then lines are
-  // asked into the second.
-  static constexpr bool kIntoFirstLevel = kTokens <= 2;
-  static constexpr int kPrefetchLines = (format.chunk_bytes(kChunk) / 8 + 63) / 64;
-  static constexpr int64_t kPrefetchBytes = kIntoFirstLevel ? 4608 : 8192;
-
-  static inline __attribute__((always_inline)) void AddUnit(const uint8_t* planes, int unit,
-                                                            const uint8_t* scales,
-                                                            const uint8_t* block_mins,
-                                                            __m512i table, const ChunkInput& input,
-                                                            __m512 (&part)[kTokens]) {
-    const int block = unit * kBlocksOfUnit;
-    const uint8_t* values = input.values + unit * 32;
-    __m512i dot[kTokens];
-    Start(input, block, dot);
-    AddVector<0>(planes, table, values, dot);
-    AddVector<1>(planes, table, values, dot);
-    AddVector<2>(planes, table, values, dot);
-    AddVector<3>(planes, table, values, dot);
-    if constexpr (kVectorsOfBlock == 4) {
-      AddBlock(block, dot, scales, block_mins, input, part);
-      Start(input, block + 1, dot);
-    }
-    AddVector<4>(planes, table, values, dot);
-    AddVector<5>(planes, table, values, dot);
-    AddVector<6>(planes, table, values, dot);
-    AddVector<7>(planes, table, values, dot);
-    AddBlock(block + kBlocksOfUnit - 1, dot, scales, block_mins, input, part);
-  }
-
-  static inline __attribute__((always_inline)) void Start(const ChunkInput& input, int block,
-                                                          __m512i (&dot)[kTokens]) {
-    for (int t = 0; t < kTokens; ++t) {
-      if constexpr (kShape.biased) {
-        dot[t] = BroadcastDword(input.start + t * kBlocks<kShape> + block);
-        if constexpr (StartShift<format>() > 0)
-          dot[t] = _mm512_srai_epi32(dot[t], StartShift<format>());
+  // asked into the second. Two groups take longer over a line, and were faster on Zen 5 with theirs
+  // in the first.
+  static constexpr bool kIntoFirstLevel = kTokens <= 2 || kGroups > 1;
+  static inline __attribute__((always_inline)) void AskForLines(const uint8_t* next, int unit) {
+    for (int line = 0; line < kPrefetchLines; ++line) {
+      const uint8_t* at = next + (unit * kPrefetchLines + line) * 64;
+      if constexpr (kIntoFirstLevel) {
+        _mm_prefetch(at, _MM_HINT_T0);
       } else {
-        dot[t] = _mm512_setzero_si512();
+        _mm_prefetch(at, _MM_HINT_T1);
       }
     }
   }
 
-  template <int v>
-  static inline __attribute__((always_inline)) void AddVector(const uint8_t* planes, __m512i table,
-                                                              const uint8_t* values,
-                                                              __m512i (&dot)[kTokens]) {
-    const __m512i levels = StreamLevels<format, v>(planes, table);
+  // A block of columns of all groups: where its scales and minimums are.
+  struct Block {
+    int index;
+    const uint8_t* chunk;
+    int64_t group_bytes;
+    int64_t cols;
+    const uint8_t* scales(int g) const {
+      return chunk + g * group_bytes + (format.super ? format.scale_at(cols) : 0);
+    }
+    const uint8_t* mins(int g) const { return chunk + g * group_bytes + format.m_at(cols); }
+  };
+
+  static inline __attribute__((always_inline)) void AddUnit(const uint8_t* chunk,
+                                                            int64_t group_bytes, int64_t cols,
+                                                            int unit, __m512i table,
+                                                            const ChunkInput& input,
+                                                            __m512 (&part)[kGroups][kTokens]) {
+    Block block = {unit * kBlocksOfUnit, chunk, group_bytes, cols};
+    const uint8_t* planes = chunk + format.levels_at(cols) + unit * format.unit_bytes();
+    const uint8_t* values = input.values + unit * 32;
+    __m512i dot[kGroups][kTokens];
+    Start(input, block.index, dot);
+    AddVector<0>(planes, group_bytes, table, values, dot);
+    AddVector<1>(planes, group_bytes, table, values, dot);
+    AddVector<2>(planes, group_bytes, table, values, dot);
+    AddVector<3>(planes, group_bytes, table, values, dot);
+    if constexpr (kVectorsOfBlock == 4) {
+      AddBlock(block, dot, input, part);
+      Start(input, ++block.index, dot);
+    }
+    AddVector<4>(planes, group_bytes, table, values, dot);
+    AddVector<5>(planes, group_bytes, table, values, dot);
+    AddVector<6>(planes, group_bytes, table, values, dot);
+    AddVector<7>(planes, group_bytes, table, values, dot);
+    AddBlock(block, dot, input, part);
+  }
+
+  static inline __attribute__((always_inline)) void Start(const ChunkInput& input, int block,
+                                                          __m512i (&dot)[kGroups][kTokens]) {
     for (int t = 0; t < kTokens; ++t) {
-      dot[t] = _mm512_dpbusd_epi32(dot[t], levels, BroadcastDword(values + t * kChunk + v * 4));
+      __m512i start = _mm512_setzero_si512();
+      if constexpr (kShape.biased) {
+        start = BroadcastDword(input.start + t * kBlocks<kShape> + block);
+        if constexpr (StartShift<format>() > 0 && !kRaised)
+          start = _mm512_srai_epi32(start, StartShift<format>());
+      }
+      for (int g = 0; g < kGroups; ++g) dot[g][t] = start;
+    }
+  }
+
+  template <int v>
+  static inline __attribute__((always_inline)) void AddVector(const uint8_t* planes,
+                                                              int64_t group_bytes, __m512i table,
+                                                              const uint8_t* values,
+                                                              __m512i (&dot)[kGroups][kTokens]) {
+    __m512i levels[kGroups];
+    for (int g = 0; g < kGroups; ++g) {
+      levels[g] = StreamLevels<format, v>(planes + g * group_bytes, table);
+      if constexpr (kRaised)
+        levels[g] = _mm512_add_epi8(levels[g], _mm512_set1_epi8(128 - format.offset));
+    }
+    for (int t = 0; t < kTokens; ++t) {
+      const __m512i value = BroadcastDword(values + t * kChunk + v * 4);
+      for (int g = 0; g < kGroups; ++g)
+        dot[g][t] = _mm512_dpbusd_epi32(dot[g][t], levels[g], value);
     }
   }
 
@@ -153,20 +190,27 @@ class StreamTile {
     }
   }
 
-  static inline __attribute__((always_inline)) void AddBlock(
-      int block, const __m512i (&dot)[kTokens], const uint8_t* scales, const uint8_t* block_mins,
-      const ChunkInput& input, __m512 (&part)[kTokens]) {
-    const __m512 scale = Scale(scales, block);
-    for (int t = 0; t < kTokens; ++t) {
-      __m512 value = _mm512_cvtepi32_ps(dot[t]);
-      if constexpr (!format.super)
-        value = _mm512_mul_ps(value, _mm512_set1_ps(input.scale[ScaleIndex<kShape>(t, block)]));
-      part[t] = _mm512_fmadd_ps(value, scale, part[t]);
-    }
-    if constexpr (!format.super && format.min) {
-      const __m512 min = HalfToFloat(block_mins + static_cast<int64_t>(block) * kGroupRows * 2);
+  static inline __attribute__((always_inline)) void AddBlock(const Block& block,
+                                                             const __m512i (&dot)[kGroups][kTokens],
+                                                             const ChunkInput& input,
+                                                             __m512 (&part)[kGroups][kTokens]) {
+    for (int g = 0; g < kGroups; ++g) {
+      const __m512 scale = Scale(block.scales(g), block.index);
       for (int t = 0; t < kTokens; ++t) {
-        part[t] = _mm512_fmadd_ps(_mm512_set1_ps(input.scaled_sum[t * 8 + block]), min, part[t]);
+        __m512 value = _mm512_cvtepi32_ps(dot[g][t]);
+        if constexpr (!format.super) {
+          const float of_input = input.scale[ScaleIndex<kShape>(t, block.index)];
+          value = _mm512_mul_ps(value, _mm512_set1_ps(of_input));
+        }
+        part[g][t] = _mm512_fmadd_ps(value, scale, part[g][t]);
+      }
+      if constexpr (!format.super && format.min) {
+        const __m512 min =
+            HalfToFloat(block.mins(g) + static_cast<int64_t>(block.index) * kGroupRows * 2);
+        for (int t = 0; t < kTokens; ++t) {
+          part[g][t] = _mm512_fmadd_ps(_mm512_set1_ps(input.scaled_sum[t * 8 + block.index]), min,
+                                       part[g][t]);
+        }
       }
     }
   }
@@ -210,6 +254,16 @@ class StreamTile {
       _mm512_store_ps(at,
                       _mm512_fmadd_ps(part[t], _mm512_set1_ps(input.scale[t]), _mm512_load_ps(at)));
     }
+  }
+};
+
+// The tile of one group, for stream.h.
+template <const R16Format& format, int kTokens>
+struct OneGroupTile {
+  static constexpr TileShape kShape = ShapeOf(format, Levels::kBiased);
+  static constexpr int64_t kAheadBytes = kTokens <= 2 ? 4608 : 8192;
+  static void Run(const uint8_t* chunk, int64_t cols, const ChunkInput& input, float* sums) {
+    StreamTile<format, kTokens, 1>::Run(chunk, 0, chunk + kAheadBytes, cols, input, sums);
   }
 };
 
