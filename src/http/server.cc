@@ -292,6 +292,9 @@ Task<void> Connection::SendContinueIfAsked() {
 Task<Result<std::string>> Connection::Read() {
   if (parser_->is_done()) co_return std::string();
   co_await SendContinueIfAsked();
+  // As much is read at once as the buffer has room for, which is little after a head.
+  const auto left = parser_->content_length_remaining();
+  buffer_.reserve(std::min<uint64_t>(left.value_or(kBodyPieceBytes), kBodyPieceBytes));
   std::string piece(kBodyPieceBytes, '\0');
   auto& body = parser_->get().body();
   body.data = piece.data();
@@ -305,7 +308,10 @@ Task<Result<std::string>> Connection::Read() {
     co_return MakeError(ErrorCode::kCancelled, "request body: {}", error.message());
   }
   piece.resize(piece.size() - body.size);
-  if (parser_->is_done()) WatchForHangUp();
+  if (parser_->is_done()) {
+    buffer_.shrink_to_fit();  // the connection may be idle from now on
+    WatchForHangUp();
+  }
   co_return piece;
 }
 
