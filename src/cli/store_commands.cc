@@ -68,9 +68,21 @@ Status Prune(const Context& context, const PruneArguments& arguments) {
   PUNA_ASSIGN_OR_RETURN(const store::Pruned pruned, Store(context.settings.models).Prune(options));
   if (arguments.json) {
     PrintJsonLine({{"files", pruned.files}, {"bytes", pruned.bytes}});
-  } else {
-    std::printf("%s %lld files, %s\n", arguments.dry_run ? "would delete" : "deleted",
-                static_cast<long long>(pruned.files), HumanBytes(pruned.bytes).c_str());
+    return {};
+  }
+  std::printf("%s %lld files, %s\n", arguments.dry_run ? "would delete" : "deleted",
+              static_cast<long long>(pruned.files), HumanBytes(pruned.bytes).c_str());
+  if (arguments.all) return {};
+  // So that nobody wonders about what `du` says belongs to no model.
+  const auto now = std::chrono::seconds(0);
+  PUNA_ASSIGN_OR_RETURN(
+      store::Pruned kept,
+      Store(context.settings.models).Prune({.blobs = now, .partials = now, .dry_run = true}));
+  if (arguments.dry_run) kept = {kept.files - pruned.files, kept.bytes - pruned.bytes};
+  if (kept.files > 0) {
+    std::printf(
+        "%s more are less than an hour old or of pulls that can go on: --all takes them too\n",
+        HumanBytes(kept.bytes).c_str());
   }
   return {};
 }

@@ -2,6 +2,7 @@
 """The commands that Ollama does not have, machine-readable output, completion, manual pages, and what a terminal shows of
 long answers and of earlier lines."""
 import contextlib
+import hashlib
 import http.server
 import json
 import os
@@ -33,6 +34,18 @@ def test_json_of_every_listing(puna):
     check(json_lines(puna.ok("prune", "--json", "--dry-run")) == [{"files": 0, "bytes": 0}], "prune")
     check(json_lines(puna.ok("du", "--json"))[-1]["folder"] == str(puna.models), "du")
     check(json_lines(puna.ok("verify", "--json")) == [{"folder": str(puna.models), "problems": 0}], "verify")
+
+
+def test_prune_says_what_it_leaves(puna):
+    blob = puna.models / "blobs" / f"sha256-{hashlib.sha256(b'nobody').hexdigest()}"
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    blob.write_bytes(b"nobody")
+    first, rest = puna.ok("prune").splitlines()
+    check(first == "deleted 0 files, 0 B", first)
+    check(rest.endswith(" more are less than an hour old or of pulls that can go on: --all takes them too"), rest)
+    check(blob.exists(), "it is new")
+    check(puna.ok("prune", "--all").startswith("deleted 1 files, "), "all of it")
+    check(puna.ok("prune") == "deleted 0 files, 0 B\n", "nothing is left")
 
 
 def test_search(puna):
@@ -304,7 +317,7 @@ def test_sockets_of_systemd(puna):
 
 
 if __name__ == "__main__":
-    main((Puna, (test_json_of_every_listing, test_search, test_export_and_import, test_pull_of_files, test_push_without_rights,
-                 test_logs, test_doctor,
+    main((Puna, (test_json_of_every_listing, test_prune_says_what_it_leaves, test_search, test_export_and_import,
+                 test_pull_of_files, test_push_without_rights, test_logs, test_doctor,
                  test_completion, test_completion_of_zsh, test_completion_of_fish, test_manual_pages,
                  test_earlier_lines_are_found, test_sockets_of_systemd)))
