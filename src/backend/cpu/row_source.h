@@ -11,9 +11,9 @@ namespace puna::backend::cpu {
 
 // Rows [begin, end) of stacked weights, from the first to the last. Weights in a file are read a
 // piece at a time into memory that the thread keeps, instead of through the mapping: each page is
-// needed once, and mapping it costs more than copying it (under a hypervisor that keeps page tables
-// of its own five times as much). For one thread; two at once on a thread share that memory and
-// must not be mixed.
+// needed once, and where a hypervisor keeps page tables of its own, mapping it was measured to cost
+// over four times as much as copying it. For one thread; two at once on a thread share that memory
+// and must not be mixed.
 class RowSource {
  public:
   RowSource(std::span<const Weight* const> parts, int64_t expert, int64_t end)
