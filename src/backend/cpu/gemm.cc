@@ -73,18 +73,17 @@ void MultiplyPacked(const PackedMatrix& matrix, const uint8_t* groups, const uin
 // Packs into memory that stays in the cache, a tile's worth at a time.
 void MultiplyFromSource(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
                         int64_t group_begin, int64_t group_end, float* out, int64_t out_stride) {
-  constexpr int64_t kGroupsAtOnce = 2;
   thread_local AlignedBytes groups;
   if (group_begin == group_end) return;
-  const int64_t size = kGroupsAtOnce * matrix.group_bytes;
+  const int64_t size = kTileGroups * matrix.group_bytes;
   if (groups.size_bytes() < size) {
     groups = AlignedBytes(size);
     CHECK(groups.data() != nullptr) << "no memory for " << size << " bytes";
   }
   RowSource source({&matrix.source, 1}, matrix.source_expert,
                    std::min(matrix.rows, group_end * kGroupRows));
-  for (int64_t begin = group_begin; begin < group_end; begin += kGroupsAtOnce) {
-    const int64_t end = std::min(begin + kGroupsAtOnce, group_end);
+  for (int64_t begin = group_begin; begin < group_end; begin += kTileGroups) {
+    const int64_t end = std::min(begin + kTileGroups, group_end);
     for (int64_t group = begin; group < end; ++group) {
       PackGroup(&source, group, matrix, groups.data() + (group - begin) * matrix.group_bytes);
     }
@@ -205,7 +204,7 @@ void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t token
 }
 
 int64_t GroupsAtOnce(int64_t group_bytes, int64_t bytes) {
-  return std::max<int64_t>(1, bytes / group_bytes / 2) * 2;
+  return std::max<int64_t>(1, bytes / group_bytes / kTileGroups) * kTileGroups;
 }
 
 void UnpackRow(const PackedMatrix& matrix, int64_t row, float* out) {

@@ -120,8 +120,8 @@ float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens,
 void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
               int64_t group_begin, int64_t group_end, float* out, int64_t out_stride);
 
-// How many groups of so many bytes a thread should take at a time to read about `bytes`. Even: two
-// groups that are multiplied together share the loads of the input.
+// How many groups of so many bytes a thread should take at a time to read about `bytes`: a
+// multiple of what kernels multiply together.
 int64_t GroupsAtOnce(int64_t group_bytes, int64_t bytes);
 
 // Which kernels `matrix` was packed for: "q4_k avx512vnni", or "generic avx512vnni". For tests and

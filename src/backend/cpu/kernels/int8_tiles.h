@@ -93,7 +93,6 @@ void Advance(int64_t tokens, ChunkInput* input) {
 }
 
 constexpr int64_t kTokenBlock = 512;
-constexpr int kTileGroups = 2;
 
 // Vector kernels: Tiles::Run<shape, groups>(tokens, ...) does up to Tiles::kMaxTokens tokens of a
 // chunk.

@@ -15,6 +15,8 @@ namespace puna::backend::cpu {
 
 // Rows that are packed and computed together, everywhere: the float32 lanes of the widest vectors.
 inline constexpr int64_t kGroupRows = 16;
+// Groups that kernels take together, so that they share the loads of the input.
+inline constexpr int kTileGroups = 2;
 
 // Some whole groups of a packed matrix times all tokens of a prepared input.
 struct MultiplyTask {
