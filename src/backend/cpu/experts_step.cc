@@ -40,12 +40,12 @@ int64_t SharedInputBytes(const PackedMatrix& matrix, int64_t pairs, int64_t expe
 struct ExpertMatrices {
   std::vector<const PackedMatrix*> experts;
   const float* bias = nullptr;  // [experts][rows]
-  int64_t groups_per_chunk = 1, chunks = 0;
+  int64_t tiles_per_chunk = 1, chunks = 0;
 
   const PackedMatrix& first() const { return *experts[0]; }
   void Divide() {
-    groups_per_chunk = GroupsAtOnce(first().group_bytes, kChunkBytes);
-    chunks = DivideUp(first().groups(), groups_per_chunk);
+    tiles_per_chunk = TilesAtOnce(first().tile_bytes, kChunkBytes);
+    chunks = DivideUp(first().tiles(), tiles_per_chunk);
   }
 };
 
@@ -263,15 +263,15 @@ class ExpertsStep final : public Step {
     }
   }
 
-  // One expert's product over a range of groups, with bias; rows of `out` are the expert's.
+  // One expert's product over a range of tiles, with bias; rows of `out` are the expert's.
   void MultiplyChunk(const Pass& pass, const ExpertMatrices& matrices, int64_t expert,
-                     const uint8_t* prepared, int64_t rows, int64_t group_begin, int64_t group_end,
+                     const uint8_t* prepared, int64_t rows, int64_t tile_begin, int64_t tile_end,
                      float* out, int64_t stride) const {
     const PackedMatrix& matrix = *matrices.experts[static_cast<size_t>(expert)];
-    Multiply(matrix, prepared, rows, group_begin, group_end, out, stride);
+    Multiply(matrix, prepared, rows, tile_begin, tile_end, out, stride);
     if (matrices.bias == nullptr) return;
-    const int64_t begin = group_begin * matrix.group_rows;
-    const int64_t end = std::min(group_end * matrix.group_rows, matrix.rows);
+    const int64_t begin = tile_begin * matrix.tile_rows;
+    const int64_t end = std::min(tile_end * matrix.tile_rows, matrix.rows);
     const float* bias = matrices.bias + expert * matrix.rows + begin;
     for (int64_t row = 0; row < rows; ++row) {
       pass.ops->add(out + row * stride + begin, bias, 1, end - begin, out + row * stride + begin);
@@ -282,20 +282,19 @@ class ExpertsStep final : public Step {
     const int64_t expert = s.used_experts[index];
     const int64_t first = s.first_pair[index], rows = s.first_pair[index + 1] - first;
     const int64_t stride = RowStride(hidden_);
-    const int64_t group_begin = chunk * up.groups_per_chunk;
-    const int64_t group_end = std::min(group_begin + up.groups_per_chunk, up.first().groups());
+    const int64_t tile_begin = chunk * up.tiles_per_chunk;
+    const int64_t tile_end = std::min(tile_begin + up.tiles_per_chunk, up.first().tiles());
     float* up_rows = s.up + first * stride;
-    MultiplyChunk(pass, up, expert, s.prepared_in + s.in_offset[index], rows, group_begin,
-                  group_end, up_rows, stride);
+    MultiplyChunk(pass, up, expert, s.prepared_in + s.in_offset[index], rows, tile_begin, tile_end,
+                  up_rows, stride);
     float* gate_rows = gate.experts.empty() ? nullptr : s.gate + first * stride;
     if (gate_rows != nullptr) {
       const uint8_t* gate_input = gate_shares_input_ ? s.prepared_in + s.in_offset[index]
                                                      : s.prepared_gate + s.gate_offset[index];
-      MultiplyChunk(pass, gate, expert, gate_input, rows, group_begin, group_end, gate_rows,
-                    stride);
+      MultiplyChunk(pass, gate, expert, gate_input, rows, tile_begin, tile_end, gate_rows, stride);
     }
-    const int64_t begin = group_begin * up.first().group_rows;
-    const int64_t n = std::min(group_end * up.first().group_rows, hidden_) - begin;
+    const int64_t begin = tile_begin * up.first().tile_rows;
+    const int64_t n = std::min(tile_end * up.first().tile_rows, hidden_) - begin;
     Expand(pass, s, index, op_.up, 0, begin, begin + n, up_rows, stride);
     if (gate_rows != nullptr)
       Expand(pass, s, index, op_.gate, 1, begin, begin + n, gate_rows, stride);
@@ -339,13 +338,13 @@ class ExpertsStep final : public Step {
   void RunDown(const Pass& pass, const Scratch& s, int64_t index, int64_t chunk) const {
     const int64_t first = s.first_pair[index], rows = s.first_pair[index + 1] - first;
     const int64_t stride = RowStride(op_.out.width);
-    const int64_t group_begin = chunk * down.groups_per_chunk;
-    const int64_t group_end = std::min(group_begin + down.groups_per_chunk, down.first().groups());
+    const int64_t tile_begin = chunk * down.tiles_per_chunk;
+    const int64_t tile_end = std::min(tile_begin + down.tiles_per_chunk, down.first().tiles());
     MultiplyChunk(pass, down, s.used_experts[index], s.prepared_hidden + s.hidden_offset[index],
-                  rows, group_begin, group_end, s.result + first * stride, stride);
-    const int64_t rows_per_group = down.first().group_rows;
-    Expand(pass, s, index, op_.down, 0, group_begin * rows_per_group,
-           std::min(group_end * rows_per_group, op_.out.width), s.result + first * stride, stride);
+                  rows, tile_begin, tile_end, s.result + first * stride, stride);
+    const int64_t rows_per_tile = down.first().tile_rows;
+    Expand(pass, s, index, op_.down, 0, tile_begin * rows_per_tile,
+           std::min(tile_end * rows_per_tile, op_.out.width), s.result + first * stride, stride);
   }
 
   void Combine(const Pass& pass, const Scratch& s, int64_t row) const {

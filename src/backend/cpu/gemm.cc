@@ -1,8 +1,8 @@
 // The front door: finds the row of the kernel table at packing time, and does what is the same for
-// all kernels: which rows form a group, whose bytes they are, sizes, checks.
+// all kernels: which rows form a tile, whose bytes they are, sizes, checks.
 //
-// Everything is done in groups of 16 rows, whatever the instruction set: an executor can split work
-// by groups and fuse over row ranges without knowing who computes.
+// Everything is done in tiles of 32 rows, whatever the instruction set: an executor can split work
+// by tiles and fuse over row ranges without knowing who computes.
 #include "backend/cpu/gemm.h"
 
 #include <algorithm>
@@ -41,25 +41,25 @@ Status CheckPart(const Weight& weight, const Weight& first) {
   return {};
 }
 
-int64_t Groups(int64_t rows) { return (rows + kGroupRows - 1) / kGroupRows; }
+int64_t Tiles(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
 
-void PackGroup(RowSource* source, int64_t group, const PackedMatrix& shape, uint8_t* out) {
-  const uint8_t* row_blocks[kGroupRows] = {};
-  const int64_t first_row = group * kGroupRows;
-  const int64_t rows = std::min(kGroupRows, shape.rows - first_row);
+void PackTile(RowSource* source, int64_t tile, const PackedMatrix& shape, uint8_t* out) {
+  const uint8_t* row_blocks[kTileRows] = {};
+  const int64_t first_row = tile * kTileRows;
+  const int64_t rows = std::min(kTileRows, shape.rows - first_row);
   source->Get(first_row, rows, row_blocks);
   shape.kernels->pack(quant::TraitsOf(shape.type), row_blocks, rows, shape.cols, out);
 }
 
-// `groups` holds [group_begin, group_end) of `matrix`.
-void MultiplyPacked(const PackedMatrix& matrix, const uint8_t* groups, const uint8_t* prepared,
-                    int64_t tokens, int64_t group_begin, int64_t group_end, float* out,
+// `tiles` holds [tile_begin, tile_end) of `matrix`.
+void MultiplyPacked(const PackedMatrix& matrix, const uint8_t* tiles, const uint8_t* prepared,
+                    int64_t tokens, int64_t tile_begin, int64_t tile_end, float* out,
                     int64_t out_stride) {
-  const int64_t first_row = group_begin * kGroupRows;
+  const int64_t first_row = tile_begin * kTileRows;
   const MultiplyTask task = {
-      .groups = groups,
-      .group_bytes = matrix.group_bytes,
-      .rows = std::min(matrix.rows, group_end * kGroupRows) - first_row,
+      .tiles = tiles,
+      .tile_bytes = matrix.tile_bytes,
+      .rows = std::min(matrix.rows, tile_end * kTileRows) - first_row,
       .cols = matrix.cols,
       .input = prepared,
       .tokens = tokens,
@@ -70,37 +70,33 @@ void MultiplyPacked(const PackedMatrix& matrix, const uint8_t* groups, const uin
   if (task.rows > 0 && tokens > 0) matrix.kernels->multiply(task);
 }
 
-// Packs into memory that stays in the cache, a tile's worth at a time.
+// Packs into memory that stays in the cache, a tile at a time.
 void MultiplyFromSource(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
-                        int64_t group_begin, int64_t group_end, float* out, int64_t out_stride) {
-  thread_local AlignedBytes groups;
-  if (group_begin == group_end) return;
-  const int64_t size = kTileGroups * matrix.group_bytes;
-  if (groups.size_bytes() < size) {
-    groups = AlignedBytes(size);
-    CHECK(groups.data() != nullptr) << "no memory for " << size << " bytes";
+                        int64_t tile_begin, int64_t tile_end, float* out, int64_t out_stride) {
+  thread_local AlignedBytes packed;
+  if (tile_begin == tile_end) return;
+  if (packed.size_bytes() < matrix.tile_bytes) {
+    packed = AlignedBytes(matrix.tile_bytes);
+    CHECK(packed.data() != nullptr) << "no memory for " << matrix.tile_bytes << " bytes";
   }
   RowSource source({&matrix.source, 1}, matrix.source_expert,
-                   std::min(matrix.rows, group_end * kGroupRows));
-  for (int64_t begin = group_begin; begin < group_end; begin += kTileGroups) {
-    const int64_t end = std::min(begin + kTileGroups, group_end);
-    for (int64_t group = begin; group < end; ++group) {
-      PackGroup(&source, group, matrix, groups.data() + (group - begin) * matrix.group_bytes);
-    }
-    MultiplyPacked(matrix, groups.data(), prepared, tokens, begin, end, out, out_stride);
+                   std::min(matrix.rows, tile_end * kTileRows));
+  for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
+    PackTile(&source, tile, matrix, packed.data());
+    MultiplyPacked(matrix, packed.data(), prepared, tokens, tile, tile + 1, out, out_stride);
   }
 }
 
-int64_t PackedGroups(const PackedMatrix& matrix) {
-  return matrix.source == nullptr ? matrix.groups() : matrix.packed_groups;
+int64_t PackedTiles(const PackedMatrix& matrix) {
+  return matrix.source == nullptr ? matrix.tiles() : matrix.packed_tiles;
 }
 
 }  // namespace
 
 int64_t PackedBytes(const Weight& weight, Isa isa) {
   const quant::TypeTraits& traits = quant::TraitsOf(weight.type);
-  return weight.experts * Groups(weight.rows) *
-         FindKernels(weight.type, isa).group_bytes(traits, weight.cols);
+  return weight.experts * Tiles(weight.rows) *
+         FindKernels(weight.type, isa).tile_bytes(traits, weight.cols);
 }
 
 Result<PackedMatrix> DescribePacked(std::span<const Weight* const> parts, Isa isa) {
@@ -116,10 +112,10 @@ Result<PackedMatrix> DescribePacked(std::span<const Weight* const> parts, Isa is
   packed.isa = isa;
   packed.kernels = &FindKernels(first.type, isa);
   packed.input = packed.kernels->input;
-  packed.group_rows = kGroupRows;
-  packed.group_bytes = packed.kernels->group_bytes(quant::TraitsOf(first.type), first.cols);
+  packed.tile_rows = kTileRows;
+  packed.tile_bytes = packed.kernels->tile_bytes(quant::TraitsOf(first.type), first.cols);
   int64_t size = 0;
-  if (__builtin_mul_overflow(packed.groups(), packed.group_bytes, &size)) {
+  if (__builtin_mul_overflow(packed.tiles(), packed.tile_bytes, &size)) {
     return MakeError(ErrorCode::kResourceExhausted,
                      "tensor {}: {} x {} values do not fit the address space", first.name,
                      packed.rows, packed.cols);
@@ -138,11 +134,11 @@ Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa is
   return packed;
 }
 
-void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,
-                PackedMatrix* packed) {
-  RowSource source(parts, expert, std::min(packed->rows, end * kGroupRows));
-  for (int64_t group = begin; group < end; ++group)
-    PackGroup(&source, group, *packed, packed->data.data() + group * packed->group_bytes);
+void PackTiles(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,
+               PackedMatrix* packed) {
+  RowSource source(parts, expert, std::min(packed->rows, end * kTileRows));
+  for (int64_t tile = begin; tile < end; ++tile)
+    PackTile(&source, tile, *packed, packed->data.data() + tile * packed->tile_bytes);
 }
 
 int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols) {
@@ -194,28 +190,28 @@ float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens,
 }
 
 void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
-              int64_t group_begin, int64_t group_end, float* out, int64_t out_stride) {
-  const int64_t packed = std::clamp(PackedGroups(matrix), group_begin, group_end);
-  if (packed > group_begin) {
-    MultiplyPacked(matrix, matrix.data.data() + group_begin * matrix.group_bytes, prepared, tokens,
-                   group_begin, packed, out, out_stride);
+              int64_t tile_begin, int64_t tile_end, float* out, int64_t out_stride) {
+  const int64_t packed = std::clamp(PackedTiles(matrix), tile_begin, tile_end);
+  if (packed > tile_begin) {
+    MultiplyPacked(matrix, matrix.data.data() + tile_begin * matrix.tile_bytes, prepared, tokens,
+                   tile_begin, packed, out, out_stride);
   }
-  MultiplyFromSource(matrix, prepared, tokens, packed, group_end, out, out_stride);
+  MultiplyFromSource(matrix, prepared, tokens, packed, tile_end, out, out_stride);
 }
 
-int64_t GroupsAtOnce(int64_t group_bytes, int64_t bytes) {
-  return std::max<int64_t>(1, bytes / group_bytes / kTileGroups) * kTileGroups;
+int64_t TilesAtOnce(int64_t tile_bytes, int64_t bytes) {
+  return std::max<int64_t>(1, bytes / tile_bytes);
 }
 
 void UnpackRow(const PackedMatrix& matrix, int64_t row, float* out) {
   CHECK(row >= 0 && row < matrix.rows) << "row " << row << " of " << matrix.rows;
   const quant::TypeTraits& traits = quant::TraitsOf(matrix.type);
-  if (row / kGroupRows >= PackedGroups(matrix)) {
+  if (row / kTileRows >= PackedTiles(matrix)) {
     return traits.decode(matrix.source->Row(matrix.source_expert, row), matrix.cols, out);
   }
-  const uint8_t* group = matrix.data.data() + row / kGroupRows * matrix.group_bytes;
+  const uint8_t* tile = matrix.data.data() + row / kTileRows * matrix.tile_bytes;
   std::vector<uint8_t> blocks(quant::BytesFor(matrix.type, matrix.cols));
-  matrix.kernels->unpack(traits, group, row % kGroupRows, matrix.cols, blocks.data());
+  matrix.kernels->unpack(traits, tile, row % kTileRows, matrix.cols, blocks.data());
   traits.decode(blocks.data(), matrix.cols, out);
 }
 

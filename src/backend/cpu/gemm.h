@@ -7,11 +7,11 @@
 // a scale per 32 or 256 values) once per distinct input, then multiplied.
 //
 //   PackedMatrix w = *AllocatePacked({&weight}, isa);               // at load
-//   PackGroups({&weight}, expert, 0, w.groups(), &w);               // threads share the row groups
+//   PackTiles({&weight}, expert, 0, w.tiles(), &w);               // threads share the row tiles
 //   std::vector<uint8_t> x(InputBytes(w.input, tokens, w.cols));
 //   PrepareInput(w, in, in_stride, 0, tokens, x.data());             // threads share the tokens
-//   Multiply(w, x.data(), tokens, group_begin, group_end, out, out_stride);  // threads share the
-//   row groups
+//   Multiply(w, x.data(), tokens, tile_begin, tile_end, out, out_stride);  // threads share the
+//   row tiles
 #ifndef PUNA_BACKEND_CPU_GEMM_H_
 #define PUNA_BACKEND_CPU_GEMM_H_
 
@@ -70,21 +70,21 @@ class AlignedBytes {
 
 struct PackedMatrix {
   int64_t rows = 0, cols = 0;
-  int64_t group_rows = 0;   // rows that are computed together; the last group may be padded
-  int64_t group_bytes = 0;  // packed size of a group
+  int64_t tile_rows = 0;   // rows that are packed together; the last tile may be padded
+  int64_t tile_bytes = 0;  // packed size of a tile
   InputFormat input = InputFormat::kF32;
   quant::TensorType type = quant::TensorType::kF32;
   Isa isa = Isa::kScalar;
   const GemmKernels* kernels = nullptr;
   AlignedBytes data;
-  // With a source, only groups [0, packed_groups) are in `data` yet: the others are packed by each
+  // With a source, only tiles [0, packed_tiles) are in `data` yet: the others are packed by each
   // Multiply for itself, with the same result, only slower.
   const Weight* source = nullptr;
   int64_t source_expert = 0;
-  int64_t packed_groups = 0;
+  int64_t packed_tiles = 0;
 
-  int64_t groups() const { return (rows + group_rows - 1) / group_rows; }
-  int64_t size_bytes() const { return groups() * group_bytes; }
+  int64_t tiles() const { return (rows + tile_rows - 1) / tile_rows; }
+  int64_t size_bytes() const { return tiles() * tile_bytes; }
 };
 
 // Bytes that packing `weight` (all its experts) will take, for the memory prediction. Not above the
@@ -95,11 +95,11 @@ int64_t PackedBytes(const Weight& weight, Isa isa);
 // second (q, k and v; gate and up), all of the same type and cols. Every weight type that quant can
 // decode is accepted: the rare ones through a generic kernel that unpacks a panel at a time.
 Result<PackedMatrix> DescribePacked(std::span<const Weight* const> parts, Isa isa);
-// The same with memory; its groups are still to be packed by PackGroups.
+// The same with memory; its tiles are still to be packed by PackTiles.
 Result<PackedMatrix> AllocatePacked(std::span<const Weight* const> parts, Isa isa);
-// Packs groups [begin, end) of expert `expert`; disjoint ranges may run on several threads.
-void PackGroups(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,
-                PackedMatrix* packed);
+// Packs tiles [begin, end) of expert `expert`; disjoint ranges may run on several threads.
+void PackTiles(std::span<const Weight* const> parts, int64_t expert, int64_t begin, int64_t end,
+               PackedMatrix* packed);
 
 // Size of the prepared form of `tokens` rows of `cols` values; multiple of 64.
 int64_t InputBytes(InputFormat format, int64_t tokens, int64_t cols);
@@ -115,14 +115,13 @@ void PrepareInput(const PackedMatrix& matrix, const float* in, int64_t in_stride
 float PreparedValue(InputFormat format, const uint8_t* prepared, int64_t tokens, int64_t cols,
                     int64_t token, int64_t col);
 
-// out[t * out_stride + r] = row r . token t, for all tokens and the rows of groups [group_begin,
-// group_end). Overwrites. Disjoint group ranges may run on several threads.
+// out[t * out_stride + r] = row r . token t, for all tokens and the rows of tiles [tile_begin,
+// tile_end). Overwrites. Disjoint tile ranges may run on several threads.
 void Multiply(const PackedMatrix& matrix, const uint8_t* prepared, int64_t tokens,
-              int64_t group_begin, int64_t group_end, float* out, int64_t out_stride);
+              int64_t tile_begin, int64_t tile_end, float* out, int64_t out_stride);
 
-// How many groups of so many bytes a thread should take at a time to read about `bytes`: a
-// multiple of what kernels multiply together.
-int64_t GroupsAtOnce(int64_t group_bytes, int64_t bytes);
+// How many tiles of so many bytes a thread should take at a time to read about `bytes`.
+int64_t TilesAtOnce(int64_t tile_bytes, int64_t bytes);
 
 // Which kernels `matrix` was packed for: "q4_k avx512vnni", or "generic avx512vnni". For tests and
 // traces.

@@ -58,7 +58,7 @@ void BM_Multiply(benchmark::State& state, Isa isa, quant::TensorType type, Shape
     matrices.push_back(*AllocatePacked(parts, isa));
     PackedMatrix& matrix = matrices.back();
     if (i == 0) {
-      PackGroups(parts, 0, 0, matrix.groups(), &matrix);
+      PackTiles(parts, 0, 0, matrix.tiles(), &matrix);
     } else {
       std::copy_n(matrices[0].data.data(), matrix.data.size_bytes(), matrix.data.data());
     }
@@ -74,7 +74,7 @@ void BM_Multiply(benchmark::State& state, Isa isa, quant::TensorType type, Shape
   for (auto _ : state) {
     const PackedMatrix& matrix = matrices[next];
     next = next + 1 == matrices.size() ? 0 : next + 1;
-    Multiply(matrix, prepared.data(), tokens, 0, matrix.groups(), out.data(), shape.rows);
+    Multiply(matrix, prepared.data(), tokens, 0, matrix.tiles(), out.data(), shape.rows);
     benchmark::ClobberMemory();
   }
   const auto rate = benchmark::Counter::kIsIterationInvariantRate;
@@ -104,7 +104,7 @@ void BM_Pack(benchmark::State& state, Isa isa, quant::TensorType type) {
   const Weight* const parts[] = {&weight};
   PackedMatrix matrix = *AllocatePacked(parts, isa);
   for (auto _ : state) {
-    PackGroups(parts, 0, 0, matrix.groups(), &matrix);
+    PackTiles(parts, 0, 0, matrix.tiles(), &matrix);
     benchmark::ClobberMemory();
   }
   state.counters["GB/s"] =

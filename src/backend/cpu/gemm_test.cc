@@ -83,9 +83,9 @@ PackedMatrix Pack(std::vector<const Weight*> parts, Isa isa, int64_t expert = 0)
   Result<PackedMatrix> packed = AllocatePacked(parts, isa);
   EXPECT_TRUE(packed) << packed.error().message;
   // In two ranges, as two threads would.
-  const int64_t half = packed->groups() / 2;
-  PackGroups(parts, expert, half, packed->groups(), &*packed);
-  PackGroups(parts, expert, 0, half, &*packed);
+  const int64_t half = packed->tiles() / 2;
+  PackTiles(parts, expert, half, packed->tiles(), &*packed);
+  PackTiles(parts, expert, 0, half, &*packed);
   return *std::move(packed);
 }
 
@@ -112,14 +112,14 @@ struct Product {
   int64_t stride;
 };
 
-// The product, computed in two ranges of groups, with columns to spare on the right of each row of
+// The product, computed in two ranges of tiles, with columns to spare on the right of each row of
 // the result.
 Product Compute(const PackedMatrix& matrix, const AlignedBytes& prepared, int64_t tokens) {
   Product product;
   product.stride = matrix.rows + 19;
   product.values.assign(tokens * product.stride, kUntouched);
-  const int64_t split = matrix.groups() / 3;
-  Multiply(matrix, prepared.data(), tokens, split, matrix.groups(), product.values.data(),
+  const int64_t split = matrix.tiles() / 3;
+  Multiply(matrix, prepared.data(), tokens, split, matrix.tiles(), product.values.data(),
            product.stride);
   Multiply(matrix, prepared.data(), tokens, 0, split, product.values.data(), product.stride);
   return product;
@@ -242,7 +242,7 @@ TEST_P(GemmTest, ResultOfATokenDoesNotDependOnTheOthers) {
   }
 }
 
-// However many groups are packed already, the others come from the source with the same bits.
+// However many tiles are packed already, the others come from the source with the same bits.
 TEST_P(GemmTest, MultipliesWhatIsNotPackedYet) {
   const int64_t cols = Columns(256), rows = 70, experts = 2;
   const RandomMatrix matrix(type(), rows, cols, 13, experts);
@@ -257,14 +257,13 @@ TEST_P(GemmTest, MultipliesWhatIsNotPackedYet) {
     const std::vector<float> expected = Compute(packed, prepared, tokens).values;
     AlignedBytes there = std::move(packed.data);
     packed.source = &matrix.weight();
-    for (packed.packed_groups = 0; packed.packed_groups <= packed.groups();
-         ++packed.packed_groups) {
+    for (packed.packed_tiles = 0; packed.packed_tiles <= packed.tiles(); ++packed.packed_tiles) {
       // What counts as not packed is not read.
       packed.data = PoisonedBytes(packed.size_bytes());
-      std::memcpy(packed.data.data(), there.data(), packed.packed_groups * packed.group_bytes);
-      ASSERT_EQ(Compute(packed, prepared, tokens).values, expected) << packed.packed_groups;
+      std::memcpy(packed.data.data(), there.data(), packed.packed_tiles * packed.tile_bytes);
+      ASSERT_EQ(Compute(packed, prepared, tokens).values, expected) << packed.packed_tiles;
       UnpackRow(packed, 40, row.data());
-      ASSERT_EQ(row, expected_row) << packed.packed_groups;
+      ASSERT_EQ(row, expected_row) << packed.packed_tiles;
     }
     packed.data = std::move(there);
   }

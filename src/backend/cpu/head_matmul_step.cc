@@ -1,5 +1,5 @@
 // A matrix product per head: one loop over (head, block of rows) brings the inputs into the form
-// that the weights want, one over (head, groups of output columns) multiplies.
+// that the weights want, one over (head, tiles of output columns) multiplies.
 #include <algorithm>
 #include <vector>
 
@@ -20,8 +20,8 @@ class HeadMatMulStep final : public Step {
                  int64_t max_rows)
       : op_(op), rows_(rows), heads_(std::move(heads)) {
     const PackedMatrix& first = *heads_[0];
-    groups_per_chunk_ = GroupsAtOnce(first.group_bytes, kChunkBytes);
-    chunks_ = DivideUp(first.groups(), groups_per_chunk_);
+    tiles_per_chunk_ = TilesAtOnce(first.tile_bytes, kChunkBytes);
+    chunks_ = DivideUp(first.tiles(), tiles_per_chunk_);
     low_rank_slots = Heads();
     shared_scratch_bytes = Heads() * InputBytes(first.input, max_rows, first.cols);
   }
@@ -39,10 +39,10 @@ class HeadMatMulStep final : public Step {
     });
     if (pass.observer != nullptr) worker.Once([&] { Tell(pass, rows); });
     worker.For(Heads() * chunks_, [&](int64_t index) {
-      const int64_t head = index / chunks_, begin = index % chunks_ * groups_per_chunk_;
+      const int64_t head = index / chunks_, begin = index % chunks_ * tiles_per_chunk_;
       const PackedMatrix& matrix = *heads_[static_cast<size_t>(head)];
       Multiply(matrix, pass.shared_scratch + head * head_bytes, rows, begin,
-               std::min(begin + groups_per_chunk_, matrix.groups()),
+               std::min(begin + tiles_per_chunk_, matrix.tiles()),
                pass.Row(op_.out, 0) + head * op_.out_stride, pass.Stride(op_.out));
     });
     if (!Changes(pass, op_.weight)) return;
@@ -72,7 +72,7 @@ class HeadMatMulStep final : public Step {
   HeadMatMulOp op_;
   RowKind rows_;
   std::vector<const PackedMatrix*> heads_;
-  int64_t groups_per_chunk_ = 1, chunks_ = 0;
+  int64_t tiles_per_chunk_ = 1, chunks_ = 0;
 };
 
 }  // namespace

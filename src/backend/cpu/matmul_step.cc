@@ -1,6 +1,6 @@
 // Matrix products that share an input: q, k and v; gate and up; a router beside a shared expert.
 // One loop over blocks of rows runs the RowOps that lead to the input and brings it into the form
-// that the packed weights want, once; one loop over groups of output columns multiplies, adds
+// that the packed weights want, once; one loop over tiles of output columns multiplies, adds
 // biases, and runs the RowOps behind on the columns that are still in the cache. So a feed-forward
 // is two of these steps and the whole attention block two and one of attention: four loops of
 // products a layer.
@@ -47,12 +47,12 @@ struct Task {
   RowOps behind;
   std::vector<View> written;  // by products and ops
   std::vector<View> read;     // by ops, not written here
-  int64_t groups = 0, groups_per_chunk = 0, chunks = 0;
+  int64_t tiles = 0, tiles_per_chunk = 0, chunks = 0;
 };
 
-int64_t GroupBytes(const Task& task, const std::vector<Product>& products) {
+int64_t TileBytes(const Task& task, const std::vector<Product>& products) {
   int64_t bytes = 0;
-  for (const size_t index : task.products) bytes += products[index].matrix->group_bytes;
+  for (const size_t index : task.products) bytes += products[index].matrix->tile_bytes;
   return bytes;
 }
 
@@ -69,13 +69,13 @@ class MatMulStep final : public Step {
   void Finish(int threads, int64_t max_rows) {
     int64_t total_bytes = 0;
     for (const Product& product : products)
-      total_bytes += product.matrix->groups() * product.matrix->group_bytes;
+      total_bytes += product.matrix->tiles() * product.matrix->tile_bytes;
     const int64_t target =
         std::clamp(total_bytes / (threads * kChunksPerThread), kMinChunkBytes, kMaxChunkBytes);
     for (Task& task : tasks) {
-      task.groups = products[task.products[0]].matrix->groups();
-      task.groups_per_chunk = GroupsAtOnce(GroupBytes(task, products), target);
-      task.chunks = (task.groups + task.groups_per_chunk - 1) / task.groups_per_chunk;
+      task.tiles = products[task.products[0]].matrix->tiles();
+      task.tiles_per_chunk = TilesAtOnce(TileBytes(task, products), target);
+      task.chunks = (task.tiles + task.tiles_per_chunk - 1) / task.tiles_per_chunk;
       chunks_ += task.chunks;
     }
     for (Prepared& input : inputs) {
@@ -137,16 +137,16 @@ class MatMulStep final : public Step {
   }
 
   void RunChunk(const Pass& pass, const Task& task, int64_t chunk, int64_t row_count) const {
-    const int64_t group_begin = chunk * task.groups_per_chunk;
-    const int64_t group_end = std::min(group_begin + task.groups_per_chunk, task.groups);
+    const int64_t tile_begin = chunk * task.tiles_per_chunk;
+    const int64_t tile_end = std::min(tile_begin + task.tiles_per_chunk, task.tiles);
     int64_t column_begin = 0, column_end = 0;
     for (const size_t index : task.products) {
       const Product& product = products[index];
       const PackedMatrix& matrix = *product.matrix;
-      column_begin = group_begin * matrix.group_rows;
-      column_end = std::min(group_end * matrix.group_rows, matrix.rows);
+      column_begin = tile_begin * matrix.tile_rows;
+      column_end = std::min(tile_end * matrix.tile_rows, matrix.rows);
       Multiply(matrix, pass.shared_scratch + inputs[product.input].offset_bytes, row_count,
-               group_begin, group_end, pass.Row(product.out, 0), pass.Stride(product.out));
+               tile_begin, tile_end, pass.Row(product.out, 0), pass.Stride(product.out));
       for (int64_t row = 0; product.bias != nullptr && row < row_count; ++row) {
         float* out = pass.Row(product.out, row) + column_begin;
         pass.ops->add(out, product.bias + column_begin, 1, column_end - column_begin, out);
@@ -230,7 +230,7 @@ bool JoinTasks(const OpAccess& access, MatMulStep* step, size_t* joined) {
   std::vector<View> written;
   for (const size_t t : own) {
     const PackedMatrix& matrix = *step->products[step->tasks[t].products[0]].matrix;
-    if (matrix.rows != first.rows || matrix.group_rows != first.group_rows) return false;
+    if (matrix.rows != first.rows || matrix.tile_rows != first.tile_rows) return false;
     written.insert(written.end(), step->tasks[t].written.begin(), step->tasks[t].written.end());
   }
   const View& out = access.writes[0];

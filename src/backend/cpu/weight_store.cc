@@ -164,10 +164,10 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
       total_bytes += packed.size_bytes();
     }
     std::vector<Chunk>& list = later ? later_ : chunks;
-    const int64_t per_chunk = std::max<int64_t>(1, kPackChunkBytes / packed.group_bytes);
-    for (int64_t begin = 0; begin < packed.groups(); begin += per_chunk) {
+    const int64_t per_chunk = std::max<int64_t>(1, kPackChunkBytes / packed.tile_bytes);
+    for (int64_t begin = 0; begin < packed.tiles(); begin += per_chunk) {
       list.push_back({&packed, source, entry->as_floats ? 0 : entry->expert, begin,
-                      std::min(begin + per_chunk, packed.groups())});
+                      std::min(begin + per_chunk, packed.tiles())});
     }
   }
 
@@ -179,8 +179,8 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
       if (cancelled.load(std::memory_order_relaxed)) return;
       const Chunk& chunk = chunks[static_cast<size_t>(first + index)];
       const Weight* part = &chunk.source;
-      PackGroups({&part, 1}, chunk.expert, chunk.begin, chunk.end, chunk.packed);
-      const int64_t bytes = (chunk.end - chunk.begin) * chunk.packed->group_bytes;
+      PackTiles({&part, 1}, chunk.expert, chunk.begin, chunk.end, chunk.packed);
+      const int64_t bytes = (chunk.end - chunk.begin) * chunk.packed->tile_bytes;
       const int64_t done = done_bytes.fetch_add(bytes, std::memory_order_relaxed) + bytes;
       if (worker.index() == 0 && progress != nullptr && !progress(done, total_bytes))
         cancelled = true;
@@ -208,11 +208,11 @@ bool WeightStore::Settle(ThreadPool* pool, TurnMutex* turns, double seconds) {
         worker.For(static_cast<int64_t>(some.size()), [&](int64_t index) {
           const Chunk& chunk = some[static_cast<size_t>(index)];
           const Weight* part = &chunk.source;
-          PackGroups({&part, 1}, chunk.expert, chunk.begin, chunk.end, chunk.packed);
+          PackTiles({&part, 1}, chunk.expert, chunk.begin, chunk.end, chunk.packed);
         });
       });
     }
-    for (const Chunk& chunk : some) chunk.packed->packed_groups = chunk.end;
+    for (const Chunk& chunk : some) chunk.packed->packed_tiles = chunk.end;
     settled_ += some.size();
   }
   if (settled_ < later_.size()) return true;

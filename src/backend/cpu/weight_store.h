@@ -26,7 +26,7 @@ class WeightStore {
   // decoded values has memory in any case.
   WeightStore(const Plan* plan, Isa isa, int64_t exact_below_bytes, bool in_file);
 
-  // The packed form of one expert of a weight. Shape, format and group size are valid at once,
+  // The packed form of one expert of a weight. Shape, format and tile size are valid at once,
   // `data` after Load. Two weights of the same bytes give the same matrix. kUnsupported if the type
   // cannot be computed with.
   Result<const PackedMatrix*> Matrix(WeightId id, int64_t expert = 0);

@@ -32,21 +32,21 @@ void DecodePanel(const quant::TypeTraits& traits, const uint8_t* group, int64_t 
 
 }  // namespace
 
-int64_t GenericGroupBytes(const quant::TypeTraits& traits, int64_t cols) {
-  return (kGroupRows * RowBytes(traits, cols) + 63) / 64 * 64;
+int64_t GenericTileBytes(const quant::TypeTraits& traits, int64_t cols) {
+  return (kTileRows * RowBytes(traits, cols) + 63) / 64 * 64;
 }
 
 void GenericPack(const quant::TypeTraits& traits, const uint8_t* const* row_blocks, int64_t rows,
-                 int64_t cols, uint8_t* group) {
+                 int64_t cols, uint8_t* tile) {
   const int64_t row_bytes = RowBytes(traits, cols);
   for (int64_t row = 0; row < rows; ++row)
-    std::memcpy(group + row * row_bytes, row_blocks[row], row_bytes);
+    std::memcpy(tile + row * row_bytes, row_blocks[row], row_bytes);
 }
 
-void GenericUnpack(const quant::TypeTraits& traits, const uint8_t* group, int64_t row, int64_t cols,
+void GenericUnpack(const quant::TypeTraits& traits, const uint8_t* tile, int64_t row, int64_t cols,
                    uint8_t* row_blocks) {
   const int64_t row_bytes = RowBytes(traits, cols);
-  std::memcpy(row_blocks, group + row * row_bytes, row_bytes);
+  std::memcpy(row_blocks, tile + row * row_bytes, row_bytes);
 }
 
 void GenericMultiply(const MultiplyTask& task, PanelFn multiply_panel) {
@@ -56,7 +56,8 @@ void GenericMultiply(const MultiplyTask& task, PanelFn multiply_panel) {
   for (int64_t first = 0; first < task.tokens; first += kTokenBlock) {
     const int64_t tokens = std::min(kTokenBlock, task.tokens - first);
     for (int64_t row = 0; row < task.rows; row += kGroupRows) {
-      const uint8_t* group = task.groups + row / kGroupRows * task.group_bytes;
+      const uint8_t* group = task.tiles + row / kTileRows * task.tile_bytes +
+                             row % kTileRows * RowBytes(*task.traits, task.cols);
       const int64_t rows = std::min(kGroupRows, task.rows - row);
       std::fill_n(sums, tokens * kGroupRows, 0.0f);
       for (int64_t chunk = 0; chunk < ChunkCount(task.cols); ++chunk) {

@@ -8,10 +8,10 @@
 
 namespace puna::backend::cpu {
 
-int64_t GenericGroupBytes(const quant::TypeTraits& traits, int64_t cols);
+int64_t GenericTileBytes(const quant::TypeTraits& traits, int64_t cols);
 void GenericPack(const quant::TypeTraits& traits, const uint8_t* const* row_blocks, int64_t rows,
-                 int64_t cols, uint8_t* group);
-void GenericUnpack(const quant::TypeTraits& traits, const uint8_t* group, int64_t row, int64_t cols,
+                 int64_t cols, uint8_t* tile);
+void GenericUnpack(const quant::TypeTraits& traits, const uint8_t* tile, int64_t row, int64_t cols,
                    uint8_t* row_blocks);
 void GenericMultiply(const MultiplyTask& task, PanelFn multiply_panel);
 

@@ -134,7 +134,6 @@ inline void StoreSums(const float* sums, int64_t tokens, int64_t rows, float* ou
 
 template <const R16Format& format, typename Kernel>
 void MultiplyR16(const MultiplyTask& task) {
-  constexpr int64_t kTileRows = kTileGroups * kGroupRows;
   [[maybe_unused]] const typename Kernel::Scope scope;
   alignas(64) float sums[kTokenBlock * kTileRows];
   typename Kernel::Panel panels[kTileGroups];
@@ -143,20 +142,20 @@ void MultiplyR16(const MultiplyTask& task) {
     const int64_t tokens = task.tokens - first < kTokenBlock ? task.tokens - first : kTokenBlock;
     for (int64_t row = 0; row < task.rows; row += kTileRows) {
       const int64_t rows = task.rows - row < kTileRows ? task.rows - row : kTileRows;
-      const uint8_t* group = task.groups + row / kGroupRows * task.group_bytes;
+      const uint8_t* tile = task.tiles + row / kTileRows * task.tile_bytes;
       std::memset(sums, 0, tokens * kTileRows * sizeof(float));
       for (int64_t chunk = 0; chunk < chunks; ++chunk) {
         const int64_t cols =
             task.cols - chunk * kChunk < kChunk ? task.cols - chunk * kChunk : kChunk;
-        const uint8_t* packed = group + chunk * format.chunk_bytes(kChunk);
-        const uint8_t* next = chunk + 1 < chunks ? packed + format.chunk_bytes(kChunk)
-                                                 : group + kTileGroups * task.group_bytes;
+        const uint8_t* packed = tile + format.chunk_at(task.cols, chunk, 0);
+        const int64_t to_other = format.chunk_bytes(cols);
+        const uint8_t* next = packed + kTileGroups * to_other;
         const ChunkInput input =
             InputOf<Kernel::shape>(task.input, task.tokens, task.cols, chunk, first);
         const int blocks = static_cast<int>(format.blocks(cols));
         Kernel::Unpack(packed, cols, next, &panels[0]);
         if (rows > kGroupRows) {
-          Kernel::Unpack(packed + task.group_bytes, cols, next + task.group_bytes, &panels[1]);
+          Kernel::Unpack(packed + to_other, cols, next + format.chunk_bytes(kChunk), &panels[1]);
           Kernel::template Multiply<2>(panels, blocks, input, tokens, sums);
         } else {
           Kernel::template Multiply<1>(panels, blocks, input, tokens, sums);
@@ -173,7 +172,7 @@ constexpr TypeKernels RowWithPacking(const char* name, void (*multiply)(const Mu
           .kernels = {
               .name = name,
               .input = format.super ? InputFormat::kInt8Block256 : InputFormat::kInt8Block32,
-              .group_bytes = &Packing::GroupBytes,
+              .tile_bytes = &Packing::TileBytes,
               .pack = &Packing::Pack,
               .unpack = &Packing::Unpack,
               .multiply = multiply,

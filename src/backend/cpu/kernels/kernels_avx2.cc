@@ -67,7 +67,7 @@ int64_t SpinDots(int64_t rounds) {
 constexpr GemmKernels kGeneric = {
     .name = "generic avx2",
     .input = InputFormat::kF32,
-    .group_bytes = &GenericGroupBytes,
+    .tile_bytes = &GenericTileBytes,
     .pack = &GenericPack,
     .unpack = &GenericUnpack,
     .multiply = &MultiplyGeneric,

@@ -58,7 +58,7 @@ int64_t SpinDots(int64_t rounds) {
 constexpr GemmKernels kGeneric = {
     .name = "generic avx512vnni",
     .input = InputFormat::kF32,
-    .group_bytes = &GenericGroupBytes,
+    .tile_bytes = &GenericTileBytes,
     .pack = &GenericPack,
     .unpack = &GenericUnpack,
     .multiply = &MultiplyGeneric,

@@ -48,7 +48,7 @@ void MultiplyGeneric(const MultiplyTask& task) { GenericMultiply(task, &Multiply
 constexpr GemmKernels kGeneric = {
     .name = "generic neon",
     .input = InputFormat::kF32,
-    .group_bytes = &GenericGroupBytes,
+    .tile_bytes = &GenericTileBytes,
     .pack = &GenericPack,
     .unpack = &GenericUnpack,
     .multiply = &MultiplyGeneric,

@@ -28,7 +28,7 @@ bool Always() { return true; }
 constexpr GemmKernels kGeneric = {
     .name = "generic scalar",
     .input = InputFormat::kF32,
-    .group_bytes = &GenericGroupBytes,
+    .tile_bytes = &GenericTileBytes,
     .pack = &GenericPack,
     .unpack = &GenericUnpack,
     .multiply = &Multiply,

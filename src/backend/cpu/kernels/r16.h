@@ -1,10 +1,10 @@
 // "r16": the packed layout of quantized weights, the same for all instruction sets.
 //
-// Sixteen rows form a group. Where a GGUF row holds its bytes one after the other, a group holds,
-// for each step of four columns, one 64-byte vector: [row][4 columns]. Such a vector is one operand
-// of a four-way int8 dot product whose lanes are the sixteen rows, so a sum never crosses lanes; it
-// is also one row of an AMX tile. Levels (the stored integers) are unsigned; bits that do not fill
-// a byte are split into planes:
+// Sixteen rows form a group, two groups a tile. Where a GGUF row holds its bytes one after the
+// other, a group holds, for each step of four columns, one 64-byte vector: [row][4 columns]. Such a
+// vector is one operand of a four-way int8 dot product whose lanes are the sixteen rows, so a sum
+// never crosses lanes; it is also one row of an AMX tile. Levels (the stored integers) are
+// unsigned; bits that do not fill a byte are split into planes:
 //   8 bits: one byte each.    4 bits: byte i of plane vector p: vector p in the low nibble, vector
 //   p + 4 in the high one 5 bits: nibbles + one plane vector whose byte i has the fifth bit of
 //   vector v at bit v 6 bits: nibbles + two plane vectors, p = v / 4, with two bits at bit 2 * (v %
@@ -12,7 +12,8 @@
 // all within 32 columns (8 vectors). Packing only moves bits, so it can be undone, and its size is
 // that of the file plus the padding of scales to whole bytes (0 to 6 %).
 //
-// A chunk of a group (up to 256 columns) is stored as
+// A chunk of a group (up to 256 columns), one after the other group's of the same columns, is
+// stored as
 //   d [1, or one for blocks_of_d blocks][16]   minimum's d [as d][16]   scale [blocks][16] minimum
 //   [block pairs][16][2]   (pad to 64)   levels
 // where the presence of each part is decided by the type's R16Format. Types whose levels are points
@@ -97,9 +98,16 @@ struct R16Format {
     return signs_at() + (grid.signs ? kGroupRows * kChunk / 8 : 0);
   }
   constexpr int64_t grid_bytes() const { return shifts_at() + (grid.shifts ? points() / 8 : 0); }
-  constexpr int64_t group_bytes(int64_t cols) const {
-    return cols / kChunk * chunk_bytes(kChunk) +
-           (cols % kChunk != 0 ? chunk_bytes(cols % kChunk) : 0);
+  // Where chunk `chunk` of a group lies in a tile of `cols` columns.
+  constexpr int64_t chunk_at(int64_t cols, int64_t chunk, int64_t group) const {
+    const int64_t left = cols - chunk * kChunk;
+    return chunk * kTileGroups * chunk_bytes(kChunk) +
+           group * chunk_bytes(left < kChunk ? left : kChunk);
+  }
+  constexpr int64_t tile_bytes(int64_t cols) const {
+    const int64_t bytes = chunk_at(cols, cols / kChunk, 0) +
+                          (cols % kChunk != 0 ? kTileGroups * chunk_bytes(cols % kChunk) : 0);
+    return (bytes + 63) / 64 * 64;
   }
 };
 
@@ -186,10 +194,10 @@ inline constexpr R16Format kR16IQ3_S =
 // a grid.
 template <const R16Format& format>
 struct R16Packing {
-  static int64_t GroupBytes(const quant::TypeTraits& traits, int64_t cols);
+  static int64_t TileBytes(const quant::TypeTraits& traits, int64_t cols);
   static void Pack(const quant::TypeTraits& traits, const uint8_t* const* row_blocks, int64_t rows,
-                   int64_t cols, uint8_t* group);
-  static void Unpack(const quant::TypeTraits& traits, const uint8_t* group, int64_t row,
+                   int64_t cols, uint8_t* tile);
+  static void Unpack(const quant::TypeTraits& traits, const uint8_t* tile, int64_t row,
                      int64_t cols, uint8_t* row_blocks);
 };
 

@@ -1,4 +1,5 @@
-// Weights that are floating-point numbers: packed as [column][16 rows] in their own width,
+// Weights that are floating-point numbers: packed in chunks of
+// [column][16 rows] in their own width, those of a tile's groups in turn,
 // multiplied in float32 with the unrounded input; or as [column / 2][16 rows][2] for products of
 // pairs with an input of the same width. Portable packing in r16_float_pack.cc; the driver below is
 // compiled by each instruction set's unit, hence internal linkage. `Tiles` brings
@@ -33,11 +34,27 @@ struct PairedBfloat16Bits {
 };
 
 template <typename Element>
+constexpr int64_t kColumnsTogether = 1;
+template <>
+inline constexpr int64_t kColumnsTogether<PairedBfloat16Bits> = 2;
+
+template <typename Element>
 struct FloatPacking {
-  static int64_t GroupBytes(const quant::TypeTraits& traits, int64_t cols);
+  // Columns that `cols` take up.
+  static constexpr int64_t PaddedCols(int64_t cols) {
+    constexpr int64_t kTogether = kColumnsTogether<Element>;
+    return (cols + kTogether - 1) / kTogether * kTogether;
+  }
+  // The first element of a group's chunk in a tile of `cols` columns.
+  static constexpr int64_t ChunkAt(int64_t cols, int64_t chunk, int64_t group) {
+    const int64_t left = cols - chunk * kChunk;
+    return (chunk * kTileGroups * kChunk + group * PaddedCols(left < kChunk ? left : kChunk)) *
+           kGroupRows;
+  }
+  static int64_t TileBytes(const quant::TypeTraits& traits, int64_t cols);
   static void Pack(const quant::TypeTraits& traits, const uint8_t* const* row_blocks, int64_t rows,
-                   int64_t cols, uint8_t* group);
-  static void Unpack(const quant::TypeTraits& traits, const uint8_t* group, int64_t row,
+                   int64_t cols, uint8_t* tile);
+  static void Unpack(const quant::TypeTraits& traits, const uint8_t* tile, int64_t row,
                      int64_t cols, uint8_t* row_blocks);
 };
 
@@ -46,8 +63,6 @@ namespace {
 template <typename Element, typename Tiles>
 void MultiplyFloat(const MultiplyTask& task) {
   constexpr int64_t kTokenBlock = 240;
-  constexpr int kGroups = 2;
-  constexpr int64_t kTileRows = kGroups * kGroupRows;
   constexpr int kMax = Tiles::kMaxTokens;
   alignas(64) float sums[kTokenBlock * kTileRows];
   using Input = typename Tiles::Input;
@@ -56,16 +71,16 @@ void MultiplyFloat(const MultiplyTask& task) {
     const int64_t tokens = task.tokens - first < kTokenBlock ? task.tokens - first : kTokenBlock;
     for (int64_t row = 0; row < task.rows; row += kTileRows) {
       const int64_t rows = task.rows - row < kTileRows ? task.rows - row : kTileRows;
-      const uint8_t* group = task.groups + row / kGroupRows * task.group_bytes;
+      const uint8_t* tile = task.tiles + row / kTileRows * task.tile_bytes;
       std::memset(sums, 0, tokens * kTileRows * sizeof(float));
       for (int64_t chunk = 0; chunk < ChunkCount(task.cols); ++chunk) {
         const int64_t count =
             task.cols - chunk * kChunk < kChunk ? task.cols - chunk * kChunk : kChunk;
         const Input* input = inputs + (chunk * task.tokens + first) * kChunk;
-        const Element* elements[kGroups];
-        for (int g = 0; g < kGroups; ++g) {
-          elements[g] = reinterpret_cast<const Element*>(group + g * task.group_bytes) +
-                        chunk * kChunk * kGroupRows;
+        const Element* elements[kTileGroups];
+        for (int g = 0; g < kTileGroups; ++g) {
+          elements[g] = reinterpret_cast<const Element*>(tile) +
+                        FloatPacking<Element>::ChunkAt(task.cols, chunk, g);
         }
         int64_t left = tokens;
         for (int64_t tiles = (tokens + kMax - 1) / kMax; tiles > 0; --tiles) {
@@ -96,7 +111,7 @@ constexpr TypeKernels FloatRow(quant::TensorType type, const char* name,
           .kernels = {
               .name = name,
               .input = input,
-              .group_bytes = &FloatPacking<Element>::GroupBytes,
+              .tile_bytes = &FloatPacking<Element>::TileBytes,
               .pack = &FloatPacking<Element>::Pack,
               .unpack = &FloatPacking<Element>::Unpack,
               .multiply = &MultiplyFloat<Element, Tiles>,

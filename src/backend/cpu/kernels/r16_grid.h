@@ -47,10 +47,10 @@ const R16GridTable& GridTableOf();
 // R16Packing of the types with a grid.
 template <const R16Format& format>
 struct GridPacking {
-  static int64_t GroupBytes(const quant::TypeTraits& traits, int64_t cols);
+  static int64_t TileBytes(const quant::TypeTraits& traits, int64_t cols);
   static void Pack(const quant::TypeTraits& traits, const uint8_t* const* row_blocks, int64_t rows,
-                   int64_t cols, uint8_t* group);
-  static void Unpack(const quant::TypeTraits& traits, const uint8_t* group, int64_t row,
+                   int64_t cols, uint8_t* tile);
+  static void Unpack(const quant::TypeTraits& traits, const uint8_t* tile, int64_t row,
                      int64_t cols, uint8_t* row_blocks);
 };
 

@@ -312,32 +312,33 @@ const R16GridTable& GridTableOf() {
 }
 
 template <const R16Format& format>
-int64_t GridPacking<format>::GroupBytes(const quant::TypeTraits&, int64_t cols) {
-  return (format.group_bytes(cols) + 63) / 64 * 64;
+int64_t GridPacking<format>::TileBytes(const quant::TypeTraits&, int64_t cols) {
+  return format.tile_bytes(cols);
 }
 
 template <const R16Format& format>
 void GridPacking<format>::Pack(const quant::TypeTraits& traits, const uint8_t* const* row_blocks,
-                               int64_t rows, int64_t cols, uint8_t* group) {
-  std::memset(group, 0, GroupBytes(traits, cols));
+                               int64_t rows, int64_t cols, uint8_t* tile) {
+  std::memset(tile, 0, TileBytes(traits, cols));
   for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
-    uint8_t* out = group + chunk * format.chunk_bytes(kChunk);
     for (int64_t row = 0; row < rows; ++row) {
       using Block = typename TypeOf<format>::Block;
       RowPoints points;
       Read(reinterpret_cast<const Block*>(row_blocks[row])[chunk], &points);
-      PackRow<format>(points, static_cast<int>(row), out);
+      PackRow<format>(points, static_cast<int>(row % kGroupRows),
+                      tile + format.chunk_at(cols, chunk, row / kGroupRows));
     }
   }
 }
 
 template <const R16Format& format>
-void GridPacking<format>::Unpack(const quant::TypeTraits&, const uint8_t* group, int64_t row,
+void GridPacking<format>::Unpack(const quant::TypeTraits&, const uint8_t* tile, int64_t row,
                                  int64_t cols, uint8_t* row_blocks) {
   for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
     using Block = typename TypeOf<format>::Block;
     RowPoints points;
-    UnpackRow<format>(group + chunk * format.chunk_bytes(kChunk), static_cast<int>(row), &points);
+    UnpackRow<format>(tile + format.chunk_at(cols, chunk, row / kGroupRows),
+                      static_cast<int>(row % kGroupRows), &points);
     Write(points, &reinterpret_cast<Block*>(row_blocks)[chunk]);
   }
 }

@@ -506,55 +506,67 @@ void UnpackScales(const uint8_t* chunk, int64_t cols, int64_t row, RowChunk* out
   }
 }
 
+// Packs `count` columns of up to sixteen rows, from byte `blocks_at` of each row on, and asks for
+// the same columns of the rows that lie `to_next` bytes behind.
+template <const R16Format& format>
+void PackChunk(const uint8_t* const* row_blocks, int64_t rows, int64_t blocks_at, int64_t to_next,
+               int64_t count, uint8_t* out) {
+  const quant::TypeTraits& traits = quant::TraitsOf(format.type);
+  const int64_t block_bytes = kChunk / traits.block_elements * traits.block_bytes;
+  uint8_t vectors[kChunk / 4][kGroupRows][4] = {};
+  RowChunk spelled = {};
+  std::memset(out, 0, format.levels_at(count));
+  for (int64_t row = 0; row < rows; ++row) {
+    const uint8_t* blocks = row_blocks[row] + blocks_at;
+    for (int64_t line = 0; line < block_bytes; line += 64)
+      __builtin_prefetch(blocks + to_next + line);
+    CodecOf<format>::Read(blocks, count, &spelled);
+    PackScales<format>(spelled, count, row, out);
+    for (int64_t k = 0; k < count / 4; ++k) std::memcpy(vectors[k][row], spelled.level + 4 * k, 4);
+  }
+  for (int64_t unit = 0; unit < count / 32; ++unit) {
+    WritePlanes<format.level_bits>(*reinterpret_cast<uint8_t(*)[8][64]>(vectors[unit * 8]),
+                                   out + format.levels_at(count) + unit * format.unit_bytes());
+  }
+}
+
 }  // namespace
 
 template <const R16Format& format>
-int64_t R16Packing<format>::GroupBytes(const quant::TypeTraits&, int64_t cols) {
-  return (format.group_bytes(cols) + 63) / 64 * 64;
+int64_t R16Packing<format>::TileBytes(const quant::TypeTraits&, int64_t cols) {
+  return format.tile_bytes(cols);
 }
 
 template <const R16Format& format>
 void R16Packing<format>::Pack(const quant::TypeTraits& traits, const uint8_t* const* row_blocks,
-                              int64_t rows, int64_t cols, uint8_t* group) {
-  const int64_t chunk_block_bytes = kChunk / traits.block_elements * traits.block_bytes;
-  uint8_t vectors[kChunk / 4][kGroupRows][4];
+                              int64_t rows, int64_t cols, uint8_t* tile) {
   // Sixteen rows are too many streams for the processor's own prefetchers. The rows of the next
   // group follow those of this one.
   const int64_t to_next = rows > 1 ? (row_blocks[1] - row_blocks[0]) * kGroupRows : 0;
-  for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
-    const int64_t count = std::min(kChunk, cols - chunk * kChunk);
-    uint8_t* out = group + chunk * format.chunk_bytes(kChunk);
-    std::memset(out, 0, format.levels_at(count));
-    std::memset(vectors, 0, sizeof(vectors));
-    for (int64_t row = 0; row < rows; ++row) {
-      RowChunk spelled;
-      const uint8_t* blocks = row_blocks[row] + chunk * chunk_block_bytes;
-      for (int64_t line = 0; line < chunk_block_bytes; line += 64)
-        __builtin_prefetch(blocks + to_next + line);
-      CodecOf<format>::Read(blocks, count, &spelled);
-      PackScales<format>(spelled, count, row, out);
-      for (int64_t k = 0; k < count / 4; ++k)
-        std::memcpy(vectors[k][row], spelled.level + 4 * k, 4);
-    }
-    for (int64_t unit = 0; unit < count / 32; ++unit) {
-      WritePlanes<format.level_bits>(*reinterpret_cast<uint8_t(*)[8][64]>(vectors[unit * 8]),
-                                     out + format.levels_at(count) + unit * format.unit_bytes());
+  for (int64_t group = 0; group < kTileGroups; ++group) {
+    const int64_t first = group * kGroupRows;
+    for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
+      const int64_t blocks_at = chunk * (kChunk / traits.block_elements) * traits.block_bytes;
+      PackChunk<format>(row_blocks + first, std::clamp(rows - first, int64_t{0}, kGroupRows),
+                        blocks_at, to_next, std::min(kChunk, cols - chunk * kChunk),
+                        tile + format.chunk_at(cols, chunk, group));
     }
   }
 }
 
 template <const R16Format& format>
-void R16Packing<format>::Unpack(const quant::TypeTraits& traits, const uint8_t* group, int64_t row,
+void R16Packing<format>::Unpack(const quant::TypeTraits& traits, const uint8_t* tile, int64_t row,
                                 int64_t cols, uint8_t* row_blocks) {
   const int64_t chunk_block_bytes = kChunk / traits.block_elements * traits.block_bytes;
+  const int64_t group = row / kGroupRows, lane = row % kGroupRows;
   for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
     const int64_t count = std::min(kChunk, cols - chunk * kChunk);
-    const uint8_t* in = group + chunk * format.chunk_bytes(kChunk);
+    const uint8_t* in = tile + format.chunk_at(cols, chunk, group);
     RowChunk spelled;
-    UnpackScales<format>(in, count, row, &spelled);
+    UnpackScales<format>(in, count, lane, &spelled);
     for (int64_t unit = 0; unit < count / 32; ++unit) {
       const uint8_t* planes = in + format.levels_at(count) + unit * format.unit_bytes();
-      ReadPlanes<format.level_bits, 0, 4, 4>(planes + row * 4, spelled.level + unit * 32);
+      ReadPlanes<format.level_bits, 0, 4, 4>(planes + lane * 4, spelled.level + unit * 32);
     }
     CodecOf<format>::Write(spelled, count, row_blocks + chunk * chunk_block_bytes);
   }

@@ -162,7 +162,7 @@ void MultiplyAvx512(const MultiplyTask& task) {
   if (task.tokens <= kMaxFewTokens)
     return MultiplyStream<format, OneGroupTile, kMaxFewTokens>(task);
   if (task.tokens <= kMaxStreamTokens)
-    return MultiplyStreamGroups<format, StreamTile, 8, kMaxStreamTokens, kTileGroups>(task);
+    return MultiplyStreamGroups<format, StreamTile, 8, kMaxStreamTokens>(task);
   MultiplyR16<format, VectorKernel<format, SimdAvx512, TilesAvx512>>(task);
 }
 template <const R16Format& format>

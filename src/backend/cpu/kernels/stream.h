@@ -2,10 +2,10 @@
 // without the panel in between (r16_panel.h). Unpacking for one token costs a panel twice its
 // stores; here memory alone sets the pace of generation.
 //
-// One group of rows at a time, its chunks one after the other: groups are consecutive in memory, so
-// a core reads one ascending stream, which the processor's prefetchers follow across chunks and
-// groups. Integer sums are exact and the float operations are those of the tile kernel, in its
-// order: both kernels give the same bits, whichever the number of tokens selects.
+// The groups of a tile alternate chunk by chunk, and tiles are consecutive in memory, so a core
+// reads one ascending stream, which the processor's prefetchers follow across chunks and tiles.
+// Integer sums are exact and the float operations are those of the tile kernel, in its order: both
+// kernels give the same bits, whichever the number of tokens selects.
 //
 // A unit of an instruction set brings its tile, the product of a chunk of one group with kTokens
 // tokens:
@@ -40,19 +40,20 @@ inline void StoreGroup(const MultiplyTask& task, int64_t row, const float* sums)
 template <const R16Format& format, template <const R16Format&, int> typename Tile, int kTokens>
 void RunStream(const MultiplyTask& task) {
   using TileOfTokens = Tile<format, kTokens>;
-  alignas(64) float sums[kTokens * kGroupRows];
+  alignas(64) float sums[kTileGroups][kTokens * kGroupRows];
   const int64_t chunks = ChunkCount(task.cols);
-  for (int64_t row = 0; row < task.rows; row += kGroupRows) {
-    const uint8_t* chunk = task.groups + row / kGroupRows * task.group_bytes;
+  for (int64_t row = 0; row < task.rows; row += kTileRows) {
+    const uint8_t* tile = task.tiles + row / kTileRows * task.tile_bytes;
+    const int64_t groups = task.rows - row > kGroupRows ? kTileGroups : 1;
     ChunkInput input = InputOf<TileOfTokens::kShape>(task.input, kTokens, task.cols, 0, 0);
     std::memset(sums, 0, sizeof(sums));
     for (int64_t c = 0; c < chunks; ++c) {
       const int64_t cols = c + 1 < chunks ? kChunk : task.cols - c * kChunk;
-      TileOfTokens::Run(chunk, cols, input, sums);
-      chunk += format.chunk_bytes(kChunk);
+      for (int64_t g = 0; g < groups; ++g)
+        TileOfTokens::Run(tile + format.chunk_at(task.cols, c, g), cols, input, sums[g]);
       Advance<TileOfTokens::kShape>(kTokens, &input);
     }
-    StoreGroup(task, row, sums);
+    for (int64_t g = 0; g < groups; ++g) StoreGroup(task, row + g * kGroupRows, sums[g]);
   }
 }
 
@@ -66,16 +67,14 @@ auto StreamTileFor(int64_t tokens) {
   return &Tile<format, kMaxTokens, kGroups>::Run;
 }
 
-// kGroups groups from `row` on, chunk by chunk: tiles of nearly equal size, the first of which
-// brings the chunks into the first-level cache and asks for those that come next.
+// The first kGroups groups of the tile that begins with `row`, chunk by chunk: tiles of nearly
+// equal numbers of tokens, the first of which brings the chunks into the first-level cache and asks
+// for those that come next.
 template <const R16Format& format, template <const R16Format&, int, int> typename Tile,
           int kMaxTokens, int kMostTokens, int kGroups>
 void RunStreamGroups(const MultiplyTask& task, int64_t row) {
   static constexpr TileShape kShape = Tile<format, kMaxTokens, kGroups>::kShape;
-  // How far ahead lines are asked for, of all groups' streams together.
-  constexpr int64_t kAheadBytes = 16384;
-  constexpr int64_t kChunkBytes = format.chunk_bytes(kChunk);
-  constexpr int64_t kAhead = (kAheadBytes + kGroups * kChunkBytes - 1) / (kGroups * kChunkBytes);
+  constexpr int64_t kAheadBytes = 16384;  // how far ahead lines are asked for
   alignas(64) float sums[kMostTokens * kGroups * kGroupRows];
   const int64_t tiles = (task.tokens + kMaxTokens - 1) / kMaxTokens;
   const int64_t least = task.tokens / tiles, larger = task.tokens % tiles;
@@ -83,22 +82,20 @@ void RunStreamGroups(const MultiplyTask& task, int64_t row) {
   const auto run_larger = StreamTileFor<format, Tile, kMaxTokens, kGroups>(least + 1);
   const int64_t chunks = ChunkCount(task.cols);
   std::memset(sums, 0, task.tokens * kGroups * kGroupRows * sizeof(float));
-  const uint8_t* chunk = task.groups + row / kGroupRows * task.group_bytes;
+  const uint8_t* packed = task.tiles + row / kTileRows * task.tile_bytes;
   for (int64_t c = 0; c < chunks; ++c) {
     const int64_t cols = c + 1 < chunks ? kChunk : task.cols - c * kChunk;
-    // Behind the last chunks of these groups come the first ones of the groups after them.
-    const uint8_t* next = chunk + kAhead * kChunkBytes;
-    if (c + kAhead >= chunks) next += (kGroups - 1) * task.group_bytes;
+    const uint8_t* chunk = packed + format.chunk_at(task.cols, c, 0);
+    const uint8_t* next = chunk + kAheadBytes;
     ChunkInput input = InputOf<kShape>(task.input, task.tokens, task.cols, c, 0);
     float* at = sums;
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t count = least + (tile < larger);
-      (tile < larger ? run_larger : run)(chunk, task.group_bytes, next, cols, input, at);
+      (tile < larger ? run_larger : run)(chunk, next, cols, input, at);
       next = nullptr;
       Advance<kShape>(count, &input);
       at += count * kGroups * kGroupRows;
     }
-    chunk += kChunkBytes;
   }
   MultiplyTask stored = task;
   const float* at = sums;
@@ -112,16 +109,17 @@ void RunStreamGroups(const MultiplyTask& task, int64_t row) {
   }
 }
 
-// More tokens than a core keeps up with memory for: kMaxGroups groups of rows at a time, which
-// share each load of the input. REQUIRES: task.tokens <= kMostTokens.
+// More tokens than a core keeps up with memory for: both groups of a tile at a time, which share
+// each load of the input. REQUIRES: task.tokens <= kMostTokens.
 template <const R16Format& format, template <const R16Format&, int, int> typename Tile,
-          int kMaxTokens, int kMostTokens, int kMaxGroups>
-void MultiplyStreamGroups(const MultiplyTask& task, int64_t first_row = 0) {
-  int64_t row = first_row;
-  for (; task.rows - row > (kMaxGroups - 1) * kGroupRows; row += kMaxGroups * kGroupRows)
-    RunStreamGroups<format, Tile, kMaxTokens, kMostTokens, kMaxGroups>(task, row);
-  if constexpr (kMaxGroups > 1) {
-    MultiplyStreamGroups<format, Tile, kMaxTokens, kMostTokens, kMaxGroups - 1>(task, row);
+          int kMaxTokens, int kMostTokens>
+void MultiplyStreamGroups(const MultiplyTask& task) {
+  for (int64_t row = 0; row < task.rows; row += kTileRows) {
+    if (task.rows - row > kGroupRows) {
+      RunStreamGroups<format, Tile, kMaxTokens, kMostTokens, kTileGroups>(task, row);
+    } else {
+      RunStreamGroups<format, Tile, kMaxTokens, kMostTokens, 1>(task, row);
+    }
   }
 }
 
