@@ -430,6 +430,40 @@ TEST(GemmTable, UnitsForTheSameTypeGiveTheSameBits) {
 }
 #endif
 
+// Whoever prepares an input, the bytes are the same, so that results do not depend on it.
+TEST(GemmTable, AllInstructionSetsPrepareTheSameBytes) {
+  constexpr int64_t kTokens = 11, kCols = 3 * 256 + 96;
+  std::vector<float> in = RandomInput(kTokens * kCols, 18);
+  const float special[] = {0.0f,
+                           -0.0f,
+                           1e33f,
+                           1e-41f,
+                           -3e-36f,
+                           std::numeric_limits<float>::infinity(),
+                           std::numeric_limits<float>::quiet_NaN()};
+  // The first token is as it is; each of the next seven has one special value, two of the others
+  // nothing but the same value.
+  for (int64_t t = 1; t < 8; ++t) in[t * kCols + 37 * t] = special[t - 1];
+  std::fill_n(in.begin() + 8 * kCols, kCols, 0.0f);
+  std::fill_n(in.begin() + 9 * kCols, kCols, -2.5f);
+  for (const InputFormat format : {InputFormat::kInt8Block32, InputFormat::kInt8Block256}) {
+    const auto prepare = [&](const IsaKernels& kernels) {
+      AlignedBytes bytes = PoisonedBytes(InputBytes(format, kTokens, kCols));
+      kernels.prepare[static_cast<int>(format)](in.data(), kCols, 0, kTokens, kTokens, kCols,
+                                                bytes.data());
+      return bytes;
+    };
+    const AlignedBytes expected = prepare(ScalarKernels());
+    for (const Isa isa : AvailableIsas()) {
+      const IsaKernels& kernels = KernelsOf(isa);
+      if (kernels.prepare[static_cast<int>(format)] == nullptr) continue;
+      const AlignedBytes bytes = prepare(kernels);
+      EXPECT_EQ(std::memcmp(bytes.data(), expected.data(), expected.size_bytes()), 0)
+          << kernels.name << ", format " << static_cast<int>(format);
+    }
+  }
+}
+
 TEST(GemmIsa, Choosing) {
   ASSERT_TRUE(IsaAvailable(Isa::kScalar));
   EXPECT_EQ(ChooseIsa("scalar"), Isa::kScalar);

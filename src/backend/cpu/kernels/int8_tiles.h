@@ -124,11 +124,16 @@ struct VectorKernel {
   }
 };
 
-// Writes the first `rows` sums of each token.
+// Writes the first `rows` of the `kRows` sums of each token.
+template <int64_t kRows>
 inline void StoreSums(const float* sums, int64_t tokens, int64_t rows, float* out,
                       int64_t out_stride) {
   for (int64_t t = 0; t < tokens; ++t) {
-    std::memcpy(out + t * out_stride, sums + t * kTileGroups * kGroupRows, rows * sizeof(float));
+    if (rows >= kRows) {  // of a size that the compiler knows
+      std::memcpy(out + t * out_stride, sums + t * kRows, kRows * sizeof(float));
+    } else {
+      std::memcpy(out + t * out_stride, sums + t * kRows, rows * sizeof(float));
+    }
   }
 }
 
@@ -161,7 +166,8 @@ void MultiplyR16(const MultiplyTask& task) {
           Kernel::template Multiply<1>(panels, blocks, input, tokens, sums);
         }
       }
-      StoreSums(sums, tokens, rows, task.out + first * task.out_stride + row, task.out_stride);
+      StoreSums<kTileRows>(sums, tokens, rows, task.out + first * task.out_stride + row,
+                           task.out_stride);
     }
   }
 }

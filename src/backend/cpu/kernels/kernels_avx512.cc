@@ -7,7 +7,7 @@
 #include "backend/cpu/kernels/cpu_features.h"
 #include "backend/cpu/kernels/generic.h"
 #include "backend/cpu/kernels/kernels_amx.h"
-#include "backend/cpu/kernels/prepare_input.h"
+#include "backend/cpu/kernels/prepare_input_avx512.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -81,7 +81,7 @@ constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
       .generic = &kGeneric,
       .types = lists,
       .type_lists = kLists,
-      .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256, &PrepareBf16},
+      .prepare = {&PrepareF32, &PrepareInt8Block32Avx512, &PrepareInt8Block256Avx512, &PrepareBf16},
       .spin_dots = &SpinDots,
   };
 }

@@ -147,8 +147,8 @@ void PrepareBf16(const float* in, int64_t stride, int64_t begin, int64_t end, in
   }
 }
 
-void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
-                        int64_t cols, uint8_t* prepared) {
+inline void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t end,
+                               int64_t tokens, int64_t cols, uint8_t* prepared) {
   const Int8Block32Planes planes(ChunkCount(cols), tokens);
   PaddedChunk padded;
   for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
@@ -173,8 +173,8 @@ void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t 
   }
 }
 
-void PrepareInt8Block256(const float* in, int64_t stride, int64_t begin, int64_t end,
-                         int64_t tokens, int64_t cols, uint8_t* prepared) {
+inline void PrepareInt8Block256(const float* in, int64_t stride, int64_t begin, int64_t end,
+                                int64_t tokens, int64_t cols, uint8_t* prepared) {
   const Int8Block256Planes planes(ChunkCount(cols), tokens);
   PaddedChunk padded;
   for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {

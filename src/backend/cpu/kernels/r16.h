@@ -188,6 +188,21 @@ inline constexpr R16Format kR16IQ3_XXS =
 inline constexpr R16Format kR16IQ3_S =
     GridFormat(quant::TensorType::kIQ3_S, 32, {4, 1, true, false, 15, 1.0f, 15});
 
+// The offsets of a chunk's parts, as R16Format has them. Kernels that need them again and again ask
+// once, and whole chunks cost them no arithmetic.
+struct R16Parts {
+  int64_t m, scale, min, levels, bytes;
+};
+template <const R16Format& format>
+inline R16Parts PartsOf(int64_t cols) {
+  static constexpr auto kParts = [](int64_t n) {
+    return R16Parts{format.m_at(n), format.scale_at(n), format.min_at(n), format.levels_at(n),
+                    format.chunk_bytes(n)};
+  };
+  static constexpr R16Parts kWhole = kParts(kChunk);
+  return cols == kChunk ? kWhole : kParts(cols);
+}
+
 // Packing and its inverse: portable, shared by all instruction sets (r16_pack.cc; of grids
 // GridPacking in r16_grid.h). What comes back decodes to the same values, and is the same bytes but
 // where a type can write the same digits in several ways (TQ1_0). REQUIRES: a format above without

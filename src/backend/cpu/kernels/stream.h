@@ -31,10 +31,7 @@ constexpr int StartShift() {
 
 // sums[token][16] of the group that begins with `row`.
 inline void StoreGroup(const MultiplyTask& task, int64_t row, const float* sums) {
-  const int64_t rows = task.rows - row < kGroupRows ? task.rows - row : kGroupRows;
-  for (int64_t t = 0; t < task.tokens; ++t) {
-    std::memcpy(task.out + t * task.out_stride + row, sums + t * kGroupRows, rows * sizeof(float));
-  }
+  StoreSums<kGroupRows>(sums, task.tokens, task.rows - row, task.out + row, task.out_stride);
 }
 
 template <const R16Format& format, template <const R16Format&, int> typename Tile, int kTokens>

@@ -62,7 +62,8 @@ class StreamTileAvx2 {
     Constants constants;
     constants.table =
         _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(kTable.level)));
-    const uint8_t* planes = chunk + format.levels_at(cols) + kHalf * 32;
+    const R16Parts at = PartsOf<format>(cols);
+    const uint8_t* planes = chunk + at.levels + kHalf * 32;
     // Super types: what the chunk adds before its d; else the running sums.
     __m256 part[kTokens];
     for (int t = 0; t < kTokens; ++t)
@@ -78,15 +79,15 @@ class StreamTileAvx2 {
       Start(input, block, dot);
       AddVectors<0>(planes, constants, values, run, dot);
       if constexpr (kVectorsOfBlock == 4) {
-        AddBlock<kHalf>(chunk, cols, block, dot, input, part);
+        AddBlock<kHalf>(chunk, at, block, dot, input, part);
         Start(input, block + 1, dot);
       }
       AddVectors<4>(planes, constants, values, run, dot);
-      AddBlock<kHalf>(chunk, cols, block + kBlocksOfUnit - 1, dot, input, part);
+      AddBlock<kHalf>(chunk, at, block + kBlocksOfUnit - 1, dot, input, part);
       planes += format.unit_bytes();
     }
     if constexpr (format.super) {
-      Finish<kHalf>(chunk, cols, input, part, sums);
+      Finish<kHalf>(chunk, at, input, part, sums);
     } else {
       for (int t = 0; t < kTokens; ++t) _mm256_store_ps(sums + t * kGroupRows, part[t]);
     }
@@ -151,13 +152,13 @@ class StreamTileAvx2 {
 
   // Of a block, for half of the rows.
   template <int kHalf>
-  static inline __attribute__((always_inline)) __m256 Scale(const uint8_t* chunk, int64_t cols,
-                                                            int block) {
+  static inline __attribute__((always_inline)) __m256 Scale(const uint8_t* chunk,
+                                                            const R16Parts& at, int block) {
     const int64_t row = static_cast<int64_t>(block) * kGroupRows + kHalf * kHalfRows;
     if constexpr (format.unit_scales) {
       return _mm256_set1_ps(1);
     } else if constexpr (format.super) {
-      __m128i bytes = EightBytes(chunk + format.scale_at(cols) + row);
+      __m128i bytes = EightBytes(chunk + at.scale + row);
       if constexpr (format.nibble_scales) bytes = _mm_and_si128(bytes, _mm_set1_epi8(15));
       return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
     } else if constexpr (format.scale_kind == R16Scale::kE8M0) {
@@ -180,12 +181,12 @@ class StreamTileAvx2 {
   }
 
   template <int kHalf>
-  static inline __attribute__((always_inline)) void AddBlock(const uint8_t* chunk, int64_t cols,
-                                                             int block,
+  static inline __attribute__((always_inline)) void AddBlock(const uint8_t* chunk,
+                                                             const R16Parts& at, int block,
                                                              const __m256i (&dot)[kTokens],
                                                              const ChunkInput& input,
                                                              __m256 (&part)[kTokens]) {
-    const __m256 scale = Scale<kHalf>(chunk, cols, block);
+    const __m256 scale = Scale<kHalf>(chunk, at, block);
     for (int t = 0; t < kTokens; ++t) {
       __m256 value = _mm256_cvtepi32_ps(dot[t]);
       if constexpr (!format.super)
@@ -194,7 +195,7 @@ class StreamTileAvx2 {
     }
     if constexpr (!format.super && format.min) {
       const int64_t row = static_cast<int64_t>(block) * kGroupRows + kHalf * kHalfRows;
-      const __m256 min = EightHalves(chunk + format.m_at(cols) + row * 2);
+      const __m256 min = EightHalves(chunk + at.m + row * 2);
       for (int t = 0; t < kTokens; ++t)
         part[t] = _mm256_fmadd_ps(_mm256_set1_ps(input.scaled_sum[t * 8 + block]), min, part[t]);
     }
@@ -202,23 +203,22 @@ class StreamTileAvx2 {
 
   // Two blocks' minimums side by side, as one 32-bit lane per row.
   template <int kHalf>
-  static __m256i Minimums(const uint8_t* chunk, int64_t cols, int pair) {
+  static __m256i Minimums(const uint8_t* chunk, const R16Parts& at, int pair) {
     if constexpr (format.nibble_scales) {
-      const uint8_t* bytes =
-          chunk + format.scale_at(cols) + pair * 2 * kGroupRows + kHalf * kHalfRows;
+      const uint8_t* bytes = chunk + at.scale + pair * 2 * kGroupRows + kHalf * kHalfRows;
       const __m256i first = _mm256_srli_epi32(_mm256_cvtepu8_epi32(EightBytes(bytes)), 4);
       const __m256i second =
           _mm256_srli_epi32(_mm256_cvtepu8_epi32(EightBytes(bytes + kGroupRows)), 4);
       return _mm256_or_si256(first, _mm256_slli_epi32(second, 16));
     } else {
       return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(
-          chunk + format.min_at(cols) + pair * 2 * kGroupRows + kHalf * kGroupRows)));
+          chunk + at.min + pair * 2 * kGroupRows + kHalf * kGroupRows)));
     }
   }
 
   // sums += input scale * (d * part - dmin * minimums . sums of the input)
   template <int kHalf>
-  static inline __attribute__((always_inline)) void Finish(const uint8_t* chunk, int64_t cols,
+  static inline __attribute__((always_inline)) void Finish(const uint8_t* chunk, const R16Parts& at,
                                                            const ChunkInput& input,
                                                            __m256 (&part)[kTokens], float* sums) {
     const __m256 d = EightHalves(chunk + kHalf * kGroupRows);
@@ -227,20 +227,20 @@ class StreamTileAvx2 {
       __m256i dot[kTokens];
       for (int t = 0; t < kTokens; ++t) dot[t] = _mm256_setzero_si256();
       for (int p = 0; p < kBlocks<kShape> / 2; ++p) {
-        const __m256i minimums = Minimums<kHalf>(chunk, cols, p);
+        const __m256i minimums = Minimums<kHalf>(chunk, at, p);
         for (int t = 0; t < kTokens; ++t) {
           const __m256i pair = BroadcastDword(input.sum + t * kBlocks<kShape> + 2 * p);
           dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(minimums, pair));
         }
       }
-      const __m256 dmin = EightHalves(chunk + format.m_at(cols) + kHalf * kGroupRows);
+      const __m256 dmin = EightHalves(chunk + at.m + kHalf * kGroupRows);
       for (int t = 0; t < kTokens; ++t)
         part[t] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(dot[t]), dmin, part[t]);
     }
     for (int t = 0; t < kTokens; ++t) {
-      float* at = sums + t * kGroupRows;
-      _mm256_store_ps(at,
-                      _mm256_fmadd_ps(part[t], _mm256_set1_ps(input.scale[t]), _mm256_load_ps(at)));
+      float* to = sums + t * kGroupRows;
+      _mm256_store_ps(to,
+                      _mm256_fmadd_ps(part[t], _mm256_set1_ps(input.scale[t]), _mm256_load_ps(to)));
     }
   }
 };

@@ -38,6 +38,7 @@ class StreamTile {
     static constexpr LevelTable<format.lookup, kBias> kTable;
     const __m512i table =
         _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kTable.level)));
+    const R16Parts at = PartsOf<format>(cols);
     // Super types: what the chunk adds before its d; else the running sums.
     __m512 part[kGroups][kTokens];
     for (int g = 0; g < kGroups; ++g) {
@@ -48,14 +49,14 @@ class StreamTile {
     }
     for (int unit = 0; unit < static_cast<int>(cols / 32); ++unit) {
       if (next != nullptr) AskForLines(next, unit);
-      AddUnit(chunk, cols, unit, table, input, part);
+      AddUnit(chunk, at, unit, table, input, part);
     }
     for (int g = 0; g < kGroups; ++g) {
-      float* at = sums + g * kTokens * kGroupRows;
+      float* to = sums + g * kTokens * kGroupRows;
       if constexpr (format.super) {
-        Finish(chunk + g * format.chunk_bytes(cols), cols, input, part[g], at);
+        Finish(chunk + g * at.bytes, at, input, part[g], to);
       } else {
-        for (int t = 0; t < kTokens; ++t) _mm512_store_ps(at + t * kGroupRows, part[g][t]);
+        for (int t = 0; t < kTokens; ++t) _mm512_store_ps(to + t * kGroupRows, part[g][t]);
       }
     }
   }
@@ -97,22 +98,20 @@ class StreamTile {
   struct Block {
     int index;
     const uint8_t* chunk;
-    int64_t cols;
+    const R16Parts& at;
     const uint8_t* scales(int g) const {
-      return chunk + g * format.chunk_bytes(cols) + (format.super ? format.scale_at(cols) : 0);
+      return chunk + g * at.bytes + (format.super ? at.scale : 0);
     }
-    const uint8_t* mins(int g) const {
-      return chunk + g * format.chunk_bytes(cols) + format.m_at(cols);
-    }
+    const uint8_t* mins(int g) const { return chunk + g * at.bytes + at.m; }
   };
 
-  static inline __attribute__((always_inline)) void AddUnit(const uint8_t* chunk, int64_t cols,
-                                                            int unit, __m512i table,
-                                                            const ChunkInput& input,
+  static inline __attribute__((always_inline)) void AddUnit(const uint8_t* chunk,
+                                                            const R16Parts& at, int unit,
+                                                            __m512i table, const ChunkInput& input,
                                                             __m512 (&part)[kGroups][kTokens]) {
-    Block block = {unit * kBlocksOfUnit, chunk, cols};
-    const int64_t group_bytes = format.chunk_bytes(cols);
-    const uint8_t* planes = chunk + format.levels_at(cols) + unit * format.unit_bytes();
+    Block block = {unit * kBlocksOfUnit, chunk, at};
+    const int64_t group_bytes = at.bytes;
+    const uint8_t* planes = chunk + at.levels + unit * format.unit_bytes();
     const uint8_t* values = input.values + unit * 32;
     __m512i dot[kGroups][kTokens];
     Start(input, block.index, dot);
@@ -222,21 +221,21 @@ class StreamTile {
   }
 
   // Two blocks' minimums side by side, as one 32-bit lane per row.
-  static __m512i Minimums(const uint8_t* chunk, int64_t cols, int pair) {
+  static __m512i Minimums(const uint8_t* chunk, const R16Parts& at, int pair) {
     if constexpr (format.nibble_scales) {
       const auto* bytes =
-          reinterpret_cast<const __m128i*>(chunk + format.scale_at(cols) + pair * 2 * kGroupRows);
+          reinterpret_cast<const __m128i*>(chunk + at.scale + pair * 2 * kGroupRows);
       const __m512i first = _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes)), 4);
       const __m512i second = _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes + 1)), 4);
       return _mm512_or_si512(first, _mm512_slli_epi32(second, 16));
     } else {
       return _mm512_cvtepu8_epi16(_mm256_loadu_si256(
-          reinterpret_cast<const __m256i*>(chunk + format.min_at(cols) + pair * 2 * kGroupRows)));
+          reinterpret_cast<const __m256i*>(chunk + at.min + pair * 2 * kGroupRows)));
     }
   }
 
   // sums += input scale * (d * part - dmin * minimums . sums of the input)
-  static inline __attribute__((always_inline)) void Finish(const uint8_t* chunk, int64_t cols,
+  static inline __attribute__((always_inline)) void Finish(const uint8_t* chunk, const R16Parts& at,
                                                            const ChunkInput& input,
                                                            __m512 (&part)[kTokens], float* sums) {
     const __m512 d = HalfToFloat(chunk);
@@ -245,20 +244,20 @@ class StreamTile {
       __m512i dot[kTokens];
       for (int t = 0; t < kTokens; ++t) dot[t] = _mm512_setzero_si512();
       for (int p = 0; p < kBlocks<kShape> / 2; ++p) {
-        const __m512i minimums = Minimums(chunk, cols, p);
+        const __m512i minimums = Minimums(chunk, at, p);
         for (int t = 0; t < kTokens; ++t) {
           const __m512i pair = BroadcastDword(input.sum + t * kBlocks<kShape> + 2 * p);
           dot[t] = _mm512_dpwssd_epi32(dot[t], minimums, pair);
         }
       }
-      const __m512 dmin = HalfToFloat(chunk + format.m_at(cols));
+      const __m512 dmin = HalfToFloat(chunk + at.m);
       for (int t = 0; t < kTokens; ++t)
         part[t] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(dot[t]), dmin, part[t]);
     }
     for (int t = 0; t < kTokens; ++t) {
-      float* at = sums + t * kGroupRows;
-      _mm512_store_ps(at,
-                      _mm512_fmadd_ps(part[t], _mm512_set1_ps(input.scale[t]), _mm512_load_ps(at)));
+      float* to = sums + t * kGroupRows;
+      _mm512_store_ps(to,
+                      _mm512_fmadd_ps(part[t], _mm512_set1_ps(input.scale[t]), _mm512_load_ps(to)));
     }
   }
 };
