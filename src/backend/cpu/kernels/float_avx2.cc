@@ -20,41 +20,40 @@ inline __m256 Load(const Bfloat16Bits* from) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
 }
 
-// One group, in two halves, x 6 tokens: 12 sums, 2 vectors of weights and a broadcast.
+// 2 groups, in two halves each, x 3 tokens: 12 sums, 3 broadcasts of the input and a vector of
+// weights.
 struct FloatTilesAvx2 {
   using Input = float;
-  static constexpr int kMaxTokens = 6;
+  static constexpr int kMaxTokens = 3;
 
-  template <typename Element, int kTokens>
-  static void Tile(const Element* weights, int64_t count, const float* input, float* sums) {
-    __m256 sum[kTokens][2];
+  template <typename Element, int kGroups, int kTokens>
+  static void Tile(const Element* columns, int64_t count, const float* input, float* sums) {
+    constexpr int kHalves = 2 * kGroups;
+    __m256 sum[kTokens][kHalves];
     for (int t = 0; t < kTokens; ++t) {
-      for (int half = 0; half < 2; ++half)
-        sum[t][half] = _mm256_load_ps(sums + t * 2 * kGroupRows + half * 8);
+      for (int h = 0; h < kHalves; ++h) sum[t][h] = _mm256_load_ps(sums + t * kTileRows + h * 8);
     }
     for (int64_t k = 0; k < count; ++k) {
-      const __m256 w[2] = {Load(weights + k * kGroupRows), Load(weights + k * kGroupRows + 8)};
-      for (int t = 0; t < kTokens; ++t) {
-        const __m256 x = _mm256_set1_ps(input[t * kChunk + k]);
-        for (int half = 0; half < 2; ++half)
-          sum[t][half] = _mm256_fmadd_ps(w[half], x, sum[t][half]);
+      __m256 x[kTokens];
+      for (int t = 0; t < kTokens; ++t) x[t] = _mm256_set1_ps(input[t * kChunk + k]);
+      for (int h = 0; h < kHalves; ++h) {
+        const __m256 w = Load(columns + k * kTileRows + h * 8);
+        for (int t = 0; t < kTokens; ++t) sum[t][h] = _mm256_fmadd_ps(w, x[t], sum[t][h]);
       }
     }
     for (int t = 0; t < kTokens; ++t) {
-      for (int half = 0; half < 2; ++half)
-        _mm256_store_ps(sums + t * 2 * kGroupRows + half * 8, sum[t][half]);
+      for (int h = 0; h < kHalves; ++h) _mm256_store_ps(sums + t * kTileRows + h * 8, sum[t][h]);
     }
   }
 
   template <typename Element, int kGroups, int kTokens = kMaxTokens>
-  static void Run(int tokens, const Element* const* groups, int64_t count, const float* input,
+  static void Run(int tokens, const Element* columns, int64_t count, const float* input,
                   float* sums) {
     if constexpr (kTokens > 1) {
       if (tokens < kTokens)
-        return Run<Element, kGroups, kTokens - 1>(tokens, groups, count, input, sums);
+        return Run<Element, kGroups, kTokens - 1>(tokens, columns, count, input, sums);
     }
-    for (int g = 0; g < kGroups; ++g)
-      Tile<Element, kTokens>(groups[g], count, input, sums + g * kGroupRows);
+    Tile<Element, kGroups, kTokens>(columns, count, input, sums);
   }
 };
 

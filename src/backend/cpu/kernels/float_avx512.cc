@@ -23,34 +23,34 @@ struct FloatTilesAvx512 {
   static constexpr int kMaxTokens = 12;
 
   template <typename Element, int kGroups, int kTokens>
-  static void Tile(const Element* const* groups, int64_t count, const float* input, float* sums) {
+  static void Tile(const Element* columns, int64_t count, const float* input, float* sums) {
     __m512 sum[kGroups][kTokens];
     for (int g = 0; g < kGroups; ++g) {
-      for (int t = 0; t < kTokens; ++t) sum[g][t] = _mm512_load_ps(sums + (t * 2 + g) * kGroupRows);
+      for (int t = 0; t < kTokens; ++t)
+        sum[g][t] = _mm512_load_ps(sums + t * kTileRows + g * kGroupRows);
     }
-    const Element* weights[kGroups];
-    for (int g = 0; g < kGroups; ++g) weights[g] = groups[g];
     for (int64_t k = 0; k < count; ++k) {
       __m512 w[kGroups];
-      for (int g = 0; g < kGroups; ++g) w[g] = Load(weights[g] + k * kGroupRows);
+      for (int g = 0; g < kGroups; ++g) w[g] = Load(columns + k * kTileRows + g * kGroupRows);
       for (int t = 0; t < kTokens; ++t) {
         const __m512 x = _mm512_set1_ps(input[t * kChunk + k]);
         for (int g = 0; g < kGroups; ++g) sum[g][t] = _mm512_fmadd_ps(w[g], x, sum[g][t]);
       }
     }
     for (int g = 0; g < kGroups; ++g) {
-      for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + (t * 2 + g) * kGroupRows, sum[g][t]);
+      for (int t = 0; t < kTokens; ++t)
+        _mm512_store_ps(sums + t * kTileRows + g * kGroupRows, sum[g][t]);
     }
   }
 
   template <typename Element, int kGroups, int kTokens = kMaxTokens>
-  static void Run(int tokens, const Element* const* groups, int64_t count, const float* input,
+  static void Run(int tokens, const Element* columns, int64_t count, const float* input,
                   float* sums) {
     if constexpr (kTokens > 1) {
       if (tokens < kTokens)
-        return Run<Element, kGroups, kTokens - 1>(tokens, groups, count, input, sums);
+        return Run<Element, kGroups, kTokens - 1>(tokens, columns, count, input, sums);
     }
-    Tile<Element, kGroups, kTokens>(groups, count, input, sums);
+    Tile<Element, kGroups, kTokens>(columns, count, input, sums);
   }
 };
 

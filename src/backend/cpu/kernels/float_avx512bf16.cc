@@ -16,19 +16,19 @@ struct PairTilesAvx512 {
   static constexpr int kMaxTokens = 12;
 
   template <int kGroups, int kTokens>
-  static void Tile(const PairedBfloat16Bits* const* groups, int64_t count,
-                   const Bfloat16Bits* input, float* sums) {
+  static void Tile(const PairedBfloat16Bits* columns, int64_t count, const Bfloat16Bits* input,
+                   float* sums) {
     __m512 sum[kGroups][kTokens];
     for (int g = 0; g < kGroups; ++g) {
-      for (int t = 0; t < kTokens; ++t) sum[g][t] = _mm512_load_ps(sums + (t * 2 + g) * kGroupRows);
+      for (int t = 0; t < kTokens; ++t)
+        sum[g][t] = _mm512_load_ps(sums + t * kTileRows + g * kGroupRows);
     }
-    const PairedBfloat16Bits* weights[kGroups];
-    for (int g = 0; g < kGroups; ++g) weights[g] = groups[g];
     // The input's columns past the end are zero.
     for (int64_t k = 0; k < count; k += 2) {
       __m512bh w[kGroups];
       for (int g = 0; g < kGroups; ++g)
-        w[g] = reinterpret_cast<__m512bh>(_mm512_loadu_si512(weights[g] + k * kGroupRows));
+        w[g] = reinterpret_cast<__m512bh>(
+            _mm512_loadu_si512(columns + k * kTileRows + g * 2 * kGroupRows));
       for (int t = 0; t < kTokens; ++t) {
         int32_t pair;
         std::memcpy(&pair, input + t * kChunk + k, sizeof(pair));
@@ -37,18 +37,19 @@ struct PairTilesAvx512 {
       }
     }
     for (int g = 0; g < kGroups; ++g) {
-      for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + (t * 2 + g) * kGroupRows, sum[g][t]);
+      for (int t = 0; t < kTokens; ++t)
+        _mm512_store_ps(sums + t * kTileRows + g * kGroupRows, sum[g][t]);
     }
   }
 
   template <typename Element, int kGroups, int kTokens = kMaxTokens>
-  static void Run(int tokens, const Element* const* groups, int64_t count,
-                  const Bfloat16Bits* input, float* sums) {
+  static void Run(int tokens, const Element* columns, int64_t count, const Bfloat16Bits* input,
+                  float* sums) {
     if constexpr (kTokens > 1) {
       if (tokens < kTokens)
-        return Run<Element, kGroups, kTokens - 1>(tokens, groups, count, input, sums);
+        return Run<Element, kGroups, kTokens - 1>(tokens, columns, count, input, sums);
     }
-    Tile<kGroups, kTokens>(groups, count, input, sums);
+    Tile<kGroups, kTokens>(columns, count, input, sums);
   }
 };
 

@@ -18,39 +18,39 @@ inline float32x4_t Load(const Bfloat16Bits* from) {
   return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(&from->bits), 16));
 }
 
-// One group x 4 tokens: 16 sums, four registers of weights and a broadcast.
+// 2 groups x 3 tokens: 24 sums, 3 broadcasts of the input and a register of weights.
 struct FloatTilesNeon {
   using Input = float;
-  static constexpr int kMaxTokens = 4;
+  static constexpr int kMaxTokens = 3;
 
-  template <typename Element, int kTokens>
-  static void Tile(const Element* weights, int64_t count, const float* input, float* sums) {
-    float32x4_t sum[kTokens][4];
+  template <typename Element, int kGroups, int kTokens>
+  static void Tile(const Element* columns, int64_t count, const float* input, float* sums) {
+    constexpr int kQuarters = 4 * kGroups;
+    float32x4_t sum[kTokens][kQuarters];
     for (int t = 0; t < kTokens; ++t) {
-      for (int q = 0; q < 4; ++q) sum[t][q] = vld1q_f32(sums + t * 2 * kGroupRows + q * 4);
+      for (int q = 0; q < kQuarters; ++q) sum[t][q] = vld1q_f32(sums + t * kTileRows + q * 4);
     }
     for (int64_t k = 0; k < count; ++k) {
-      float32x4_t w[4];
-      for (int q = 0; q < 4; ++q) w[q] = Load(weights + k * kGroupRows + q * 4);
-      for (int t = 0; t < kTokens; ++t) {
-        const float32x4_t x = vld1q_dup_f32(input + t * kChunk + k);
-        for (int q = 0; q < 4; ++q) sum[t][q] = vfmaq_f32(sum[t][q], w[q], x);
+      float32x4_t x[kTokens];
+      for (int t = 0; t < kTokens; ++t) x[t] = vld1q_dup_f32(input + t * kChunk + k);
+      for (int q = 0; q < kQuarters; ++q) {
+        const float32x4_t w = Load(columns + k * kTileRows + q * 4);
+        for (int t = 0; t < kTokens; ++t) sum[t][q] = vfmaq_f32(sum[t][q], w, x[t]);
       }
     }
     for (int t = 0; t < kTokens; ++t) {
-      for (int q = 0; q < 4; ++q) vst1q_f32(sums + t * 2 * kGroupRows + q * 4, sum[t][q]);
+      for (int q = 0; q < kQuarters; ++q) vst1q_f32(sums + t * kTileRows + q * 4, sum[t][q]);
     }
   }
 
   template <typename Element, int kGroups, int kTokens = kMaxTokens>
-  static void Run(int tokens, const Element* const* groups, int64_t count, const float* input,
+  static void Run(int tokens, const Element* columns, int64_t count, const float* input,
                   float* sums) {
     if constexpr (kTokens > 1) {
       if (tokens < kTokens)
-        return Run<Element, kGroups, kTokens - 1>(tokens, groups, count, input, sums);
+        return Run<Element, kGroups, kTokens - 1>(tokens, columns, count, input, sums);
     }
-    for (int g = 0; g < kGroups; ++g)
-      Tile<Element, kTokens>(groups[g], count, input, sums + g * kGroupRows);
+    Tile<Element, kGroups, kTokens>(columns, count, input, sums);
   }
 };
 

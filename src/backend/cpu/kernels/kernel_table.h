@@ -17,9 +17,9 @@ namespace puna::backend::cpu {
 inline constexpr int64_t kGroupRows = 16;
 // Groups that kernels can take together, so that they share the loads of the input.
 inline constexpr int kTileGroups = 2;
-// Rows that are packed together. The groups of a tile alternate chunk by chunk of kChunk columns,
-// so that a kernel reads one ascending stream whether it takes groups together or in turn: with a
-// stream for each group, 8 tokens on two Zen 5 cores were 7 to 11 % slower.
+// Rows that are packed together. How the groups of a tile alternate is a layout's own choice
+// (r16.h, r16_float.h): whether a kernel takes them together or in turn, it reads one ascending
+// stream.
 inline constexpr int64_t kTileRows = kTileGroups * kGroupRows;
 
 // Some whole tiles of a packed matrix times all tokens of a prepared input.

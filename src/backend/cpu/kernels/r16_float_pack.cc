@@ -6,18 +6,18 @@ namespace {
 
 // Where (row, column k) of a tile lies.
 template <typename Element>
-constexpr int64_t IndexOf(int64_t cols, int64_t row, int64_t k) {
+constexpr int64_t IndexOf(int64_t row, int64_t k) {
   constexpr int64_t kTogether = kColumnsTogether<Element>;
-  const int64_t column = k % kChunk;
-  return FloatPacking<Element>::ChunkAt(cols, k / kChunk, row / kGroupRows) +
-         (column / kTogether * kGroupRows + row % kGroupRows) * kTogether + column % kTogether;
+  return (k / kTogether * kTileRows + row) * kTogether + k % kTogether;
 }
 
 }  // namespace
 
 template <typename Element>
 int64_t FloatPacking<Element>::TileBytes(const quant::TypeTraits&, int64_t cols) {
-  return (PaddedCols(cols) * kTileRows * static_cast<int64_t>(sizeof(Element)) + 63) / 64 * 64;
+  constexpr int64_t kTogether = kColumnsTogether<Element>;
+  cols = (cols + kTogether - 1) / kTogether * kTogether;
+  return (cols * kTileRows * static_cast<int64_t>(sizeof(Element)) + 63) / 64 * 64;
 }
 
 template <typename Element>
@@ -31,7 +31,7 @@ void FloatPacking<Element>::Pack(const quant::TypeTraits& traits, const uint8_t*
     const int64_t end = first + kStep < cols ? first + kStep : cols;
     for (int64_t row = 0; row < rows; ++row) {
       for (int64_t k = first; k < end; ++k) {
-        std::memcpy(&out[IndexOf<Element>(cols, row, k)], row_blocks[row] + k * sizeof(Element),
+        std::memcpy(&out[IndexOf<Element>(row, k)], row_blocks[row] + k * sizeof(Element),
                     sizeof(Element));
       }
     }
@@ -43,8 +43,7 @@ void FloatPacking<Element>::Unpack(const quant::TypeTraits&, const uint8_t* tile
                                    int64_t cols, uint8_t* row_blocks) {
   const auto* in = reinterpret_cast<const Element*>(tile);
   for (int64_t k = 0; k < cols; ++k) {
-    std::memcpy(row_blocks + k * sizeof(Element), &in[IndexOf<Element>(cols, row, k)],
-                sizeof(Element));
+    std::memcpy(row_blocks + k * sizeof(Element), &in[IndexOf<Element>(row, k)], sizeof(Element));
   }
 }
 
