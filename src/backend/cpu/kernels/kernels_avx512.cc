@@ -81,7 +81,8 @@ constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
       .generic = &kGeneric,
       .types = lists,
       .type_lists = kLists,
-      .prepare = {&PrepareF32, &PrepareInt8Block32Avx512, &PrepareInt8Block256Avx512, &PrepareBf16},
+      .prepare = {&PrepareF32, &PrepareInt8Block32<Avx512Rounding>,
+                  &PrepareInt8Block256<Avx512Rounding>, &PrepareBf16},
       .spin_dots = &SpinDots,
   };
 }

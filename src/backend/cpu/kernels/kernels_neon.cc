@@ -69,7 +69,8 @@ constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
       .generic = &kGeneric,
       .types = lists,
       .type_lists = list_count,
-      .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256, &PrepareBf16},
+      .prepare = {&PrepareF32, &PrepareInt8Block32<PortableRounding>,
+                  &PrepareInt8Block256<PortableRounding>, &PrepareBf16},
       .spin_dots = nullptr,
   };
 }

@@ -41,7 +41,8 @@ constexpr IsaKernels kScalar = {
     .generic = &kGeneric,
     .types = nullptr,
     .type_lists = 0,
-    .prepare = {&PrepareF32, &PrepareInt8Block32, &PrepareInt8Block256, &PrepareBf16},
+    .prepare = {&PrepareF32, &PrepareInt8Block32<PortableRounding>,
+                &PrepareInt8Block256<PortableRounding>, &PrepareBf16},
 };
 
 }  // namespace

@@ -78,8 +78,8 @@ inline float RoundingError(const float* values, int count, float inverse) {
 // in all, whichever leaves the least error: errors are random, and for normally distributed values
 // the better of two is 8 % below the average of blocks of 32, the best of three 3 % below that of
 // 256 (in squares).
-template <int kCandidates>
-inline float QuantizeInt8(const float* values, int count, int8_t* out) {
+template <int kCandidates, int count>
+inline float QuantizeInt8(const float* values, int8_t* out) {
   const float largest = LargestMagnitude(values, count);
   if (largest < kSmallestMagnitude) {
     RoundToInt8(values, count, 0.0f, out);
@@ -99,6 +99,19 @@ inline float QuantizeInt8(const float* values, int count, int8_t* out) {
   RoundToInt8(values, count, level * unit, out);
   return largest / level;
 }
+
+// How the int8 forms are computed: by code that the compiler turns into each unit's instructions.
+// A unit may bring another with the same results (prepare_input_avx512.h).
+struct PortableRounding {
+  template <int kCandidates, int kCount>
+  static float Quantize(const float* values, int8_t* out) {
+    return QuantizeInt8<kCandidates, kCount>(values, out);
+  }
+  // sums[i] = the sum of the i-th 16 of 256 levels.
+  static void SumsOf16(const int8_t* levels, int32_t (&sums)[16]) {
+    for (int i = 0; i < 16; ++i) sums[i] = Sum(levels + i * 16, 16);
+  }
+};
 
 // The columns of (token, chunk), padded with zeros to 256.
 struct PaddedChunk {
@@ -147,8 +160,9 @@ void PrepareBf16(const float* in, int64_t stride, int64_t begin, int64_t end, in
   }
 }
 
-inline void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t end,
-                               int64_t tokens, int64_t cols, uint8_t* prepared) {
+template <typename Rounding>
+void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
+                        int64_t cols, uint8_t* prepared) {
   const Int8Block32Planes planes(ChunkCount(cols), tokens);
   PaddedChunk padded;
   for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
@@ -160,12 +174,13 @@ inline void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, i
       auto* start = reinterpret_cast<int32_t*>(prepared + planes.start) + index * 8;
       auto* scaled_sum = reinterpret_cast<float*>(prepared + planes.scaled_sum) + index * 8;
       auto* start16 = reinterpret_cast<int32_t*>(prepared + planes.start16) + index * 16;
+      for (int b = 0; b < 8; ++b)
+        scale[b] = Rounding::template Quantize<2, 32>(values + b * 32, out + b * 32);
+      int32_t sums[16];
+      Rounding::SumsOf16(out, sums);
+      for (int b = 0; b < 16; ++b) start16[b] = -128 * sums[b];
       for (int b = 0; b < 8; ++b) {
-        scale[b] = QuantizeInt8<2>(values + b * 32, 32, out + b * 32);
-        const int32_t first = Sum(out + b * 32, 16), second = Sum(out + b * 32 + 16, 16);
-        const int32_t sum = first + second;
-        start16[2 * b] = -128 * first;
-        start16[2 * b + 1] = -128 * second;
+        const int32_t sum = sums[2 * b] + sums[2 * b + 1];
         start[b] = -128 * sum;
         scaled_sum[b] = scale[b] * static_cast<float>(sum);
       }
@@ -173,8 +188,9 @@ inline void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, i
   }
 }
 
-inline void PrepareInt8Block256(const float* in, int64_t stride, int64_t begin, int64_t end,
-                                int64_t tokens, int64_t cols, uint8_t* prepared) {
+template <typename Rounding>
+void PrepareInt8Block256(const float* in, int64_t stride, int64_t begin, int64_t end,
+                         int64_t tokens, int64_t cols, uint8_t* prepared) {
   const Int8Block256Planes planes(ChunkCount(cols), tokens);
   PaddedChunk padded;
   for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
@@ -183,19 +199,21 @@ inline void PrepareInt8Block256(const float* in, int64_t stride, int64_t begin, 
       const int64_t index = chunk * tokens + t;
       auto* out = reinterpret_cast<int8_t*>(prepared + index * kChunk);
       reinterpret_cast<float*>(prepared + planes.scale)[index] =
-          QuantizeInt8<3>(values, kChunk, out);
+          Rounding::template Quantize<3, kChunk>(values, out);
       auto* start16 = reinterpret_cast<int32_t*>(prepared + planes.start16) + index * 16;
       auto* start32 = reinterpret_cast<int32_t*>(prepared + planes.start32) + index * 8;
       auto* sum16 = reinterpret_cast<int16_t*>(prepared + planes.sum16) + index * 16;
       auto* sum32 = reinterpret_cast<int16_t*>(prepared + planes.sum32) + index * 8;
+      int32_t sums[16];
+      Rounding::SumsOf16(out, sums);
       for (int b = 0; b < 16; ++b) {
-        const int32_t sum = Sum(out + b * 16, 16);
-        sum16[b] = static_cast<int16_t>(sum);
-        start16[b] = -128 * sum;
+        sum16[b] = static_cast<int16_t>(sums[b]);
+        start16[b] = -128 * sums[b];
       }
       for (int b = 0; b < 8; ++b) {
-        sum32[b] = static_cast<int16_t>(sum16[2 * b] + sum16[2 * b + 1]);
-        start32[b] = -128 * sum32[b];
+        const int32_t sum = sums[2 * b] + sums[2 * b + 1];
+        sum32[b] = static_cast<int16_t>(sum);
+        start32[b] = -128 * sum;
       }
     }
   }
