@@ -47,12 +47,6 @@ inline void RoundToInt8(const float* values, int count, float inverse, int8_t* o
   }
 }
 
-inline int32_t Sum(const int8_t* values, int count) {
-  int32_t sum = 0;
-  for (int i = 0; i < count; ++i) sum += values[i];
-  return sum;
-}
-
 // Scales below this are taken as zero: 1 / scale must be finite.
 constexpr float kSmallestMagnitude = 1e-35f;
 
@@ -74,42 +68,40 @@ inline float RoundingError(const float* values, int count, float inverse) {
   return sums[0];
 }
 
-// Returns the scale. The largest magnitude becomes 127 or one of the levels below it, kCandidates
-// in all, whichever leaves the least error: errors are random, and for normally distributed values
-// the better of two is 8 % below the average of blocks of 32, the best of three 3 % below that of
-// 256 (in squares).
-template <int kCandidates, int count>
-inline float QuantizeInt8(const float* values, int8_t* out) {
-  const float largest = LargestMagnitude(values, count);
-  if (largest < kSmallestMagnitude) {
-    RoundToInt8(values, count, 0.0f, out);
-    return 0.0f;
-  }
-  const float unit = 1.0f / largest;
-  float level = 127, least = 0;
-  for (int c = 0; c < kCandidates; ++c) {
-    const auto candidate = static_cast<float>(127 - c);
-    const float error =
-        RoundingError(values, count, candidate * unit) * (1.0f / (candidate * candidate));
-    if (c == 0 || error < least) {
-      level = candidate;
-      least = error;
-    }
-  }
-  RoundToInt8(values, count, level * unit, out);
-  return largest / level;
-}
-
 // How the int8 forms are computed: by code that the compiler turns into each unit's instructions.
 // A unit may bring another with the same results (prepare_input_avx512.h).
 struct PortableRounding {
+  // Returns the scale. The largest magnitude becomes 127 or one of the levels below it, kCandidates
+  // in all, whichever leaves the least error: errors are random, and for normally distributed
+  // values the better of two is 8 % below the average of blocks of 32, the best of three 3 % below
+  // that of 256 (in squares).
   template <int kCandidates, int kCount>
   static float Quantize(const float* values, int8_t* out) {
-    return QuantizeInt8<kCandidates, kCount>(values, out);
+    const float largest = LargestMagnitude(values, kCount);
+    if (largest < kSmallestMagnitude) {
+      RoundToInt8(values, kCount, 0.0f, out);
+      return 0.0f;
+    }
+    const float unit = 1.0f / largest;
+    float level = 127, least = 0;
+    for (int c = 0; c < kCandidates; ++c) {
+      const auto candidate = static_cast<float>(127 - c);
+      const float error =
+          RoundingError(values, kCount, candidate * unit) * (1.0f / (candidate * candidate));
+      if (c == 0 || error < least) {
+        level = candidate;
+        least = error;
+      }
+    }
+    RoundToInt8(values, kCount, level * unit, out);
+    return largest / level;
   }
   // sums[i] = the sum of the i-th 16 of 256 levels.
   static void SumsOf16(const int8_t* levels, int32_t (&sums)[16]) {
-    for (int i = 0; i < 16; ++i) sums[i] = Sum(levels + i * 16, 16);
+    for (int i = 0; i < 16; ++i) {
+      sums[i] = 0;
+      for (int k = 0; k < 16; ++k) sums[i] += levels[i * 16 + k];
+    }
   }
 };
 
