@@ -164,7 +164,7 @@ Status WeightStore::Load(ThreadPool* pool, TurnMutex* turns,
       total_bytes += packed.size_bytes();
     }
     std::vector<Chunk>& list = later ? later_ : chunks;
-    const int64_t per_chunk = std::max<int64_t>(1, kPackChunkBytes / packed.tile_bytes);
+    const int64_t per_chunk = TilesAtOnce(packed.tile_bytes, kPackChunkBytes);
     for (int64_t begin = 0; begin < packed.tiles(); begin += per_chunk) {
       list.push_back({&packed, source, entry->as_floats ? 0 : entry->expert, begin,
                       std::min(begin + per_chunk, packed.tiles())});
