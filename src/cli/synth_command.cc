@@ -3,6 +3,7 @@
 //
 // Its vocabulary has the 256 bytes, a space before each letter, and then placeholders up to the
 // real size, which say their number: what costs time is the number of tokens, not what they say.
+// Where the text of answers matters, --vocabulary takes that of a real model (word_answers.h).
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "cli/random_blocks.h"
 #include "cli/synth_shapes.h"
 #include "cli/terminal.h"
+#include "cli/word_answers.h"
 #include "gguf/gguf.h"
 #include "store/file_type.h"
 #include "tokenizer/byte_alphabet.h"
@@ -24,11 +26,17 @@ namespace puna::cli {
 namespace {
 
 struct SynthOptions {
-  std::string out, shape, type = "Q4_K_M";
+  std::string out, shape, type = "Q4_K_M", vocabulary;
   uint64_t seed = 1;
 };
 
-void SetVocabulary(const Shape& shape, gguf::Writer* writer) {
+void CopyVocabulary(const gguf::File& from, gguf::Writer* writer) {
+  for (const gguf::KeyValue& entry : from.metadata()) {
+    if (entry.key.starts_with("tokenizer.")) writer->SetFrom(entry.key, entry.value);
+  }
+}
+
+void MakeVocabulary(const Shape& shape, gguf::Writer* writer) {
   using tokenizer::TokenKind;
   std::vector<std::string> tokens, merges;
   std::vector<int32_t> kinds;
@@ -89,7 +97,6 @@ void SetMetadata(const Shape& shape, const store::FileType& type, gguf::Writer* 
     count("expert_feed_forward_length", shape.expert_hidden);
   }
   if (shape.window > 0) count("attention.sliding_window", shape.window);
-  SetVocabulary(shape, writer);
 }
 
 // The tensors of a shape, first as a list and then with the types that the list gets.
@@ -105,8 +112,9 @@ class TensorList {
     }
   }
 
-  // The bytes are made while the file is written.
-  void AddTo(const store::FileType& type, RandomBlocks* random, gguf::Writer* writer) const {
+  // The bytes are made while the file is written. `answers` may be null.
+  void AddTo(const store::FileType& type, RandomBlocks* random, const WordAnswers* answers,
+             gguf::Writer* writer) const {
     std::vector<store::TensorShape> shapes;
     for (const Tensor& tensor : tensors_)
       shapes.push_back({tensor.name, tensor.dims, quant::TensorType::kF32});
@@ -121,9 +129,13 @@ class TensorList {
       int64_t elements = 1;
       for (const int64_t dim : tensor.dims) elements *= dim;
       writer->AddTensor(tensor.name, types[i], tensor.dims,
-                        [random, type = types[i], norm = tensor.norm, columns = tensor.dims[0],
-                         elements]() -> Result<std::vector<uint8_t>> {
-                          if (norm) return random->Vector(elements, 1, 0.05F);
+                        [=, type = types[i], &tensor]() -> Result<std::vector<uint8_t>> {
+                          const int64_t columns = tensor.dims[0];
+                          if (tensor.norm) return random->Vector(elements, 1, 0.05F);
+                          if (answers != nullptr && tensor.name == "token_embd.weight")
+                            return answers->Embedding(type, columns);
+                          if (answers != nullptr && tensor.name == "output.weight")
+                            return answers->Output(type, columns);
                           return random->Matrix(type, columns, elements);
                         });
     }
@@ -194,11 +206,12 @@ std::optional<store::FileType> FindType(const std::string& name) {
 }
 
 Status Synth(const SynthOptions& options) {
-  const Shape* shape = FindShape(options.shape);
-  if (shape == nullptr) {
+  const Shape* known = FindShape(options.shape);
+  if (known == nullptr) {
     return MakeError(ErrorCode::kInvalidArgument, "unknown shape '{}', see puna synth --help",
                      options.shape);
   }
+  Shape shape = *known;
   const auto type = FindType(options.type);
   if (!type) {
     return MakeError(ErrorCode::kInvalidArgument,
@@ -208,8 +221,22 @@ Status Synth(const SynthOptions& options) {
   PUNA_RETURN_IF_ERROR(CheckFolderOf(options.out));
   RandomBlocks random(options.seed);
   gguf::Writer writer;
-  SetMetadata(*shape, *type, &writer);
-  TensorList(*shape).AddTo(*type, &random, &writer);
+  std::shared_ptr<const gguf::File> vocabulary;
+  std::optional<WordAnswers> answers;
+  if (options.vocabulary.empty()) {
+    MakeVocabulary(shape, &writer);
+  } else {
+    PUNA_ASSIGN_OR_RETURN(vocabulary, gguf::File::Open(options.vocabulary));
+    PUNA_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::FromGguf(*vocabulary));
+    shape.vocabulary = tokenizer->vocabulary_size();
+    CopyVocabulary(*vocabulary, &writer);
+    if (!shape.tied) {
+      PUNA_ASSIGN_OR_RETURN(answers, WordAnswers::New(*tokenizer, options.seed));
+    }
+  }
+  SetMetadata(shape, *type, &writer);
+  const TensorList tensors(shape);
+  tensors.AddTo(*type, &random, answers ? &*answers : nullptr, &writer);
   PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(options.out));
   ProgressLines progress;
   PUNA_RETURN_IF_ERROR(writer.Write(&file, [&](uint64_t done, uint64_t total) {
@@ -248,6 +275,9 @@ void AddSynth(CLI::App& app, Context&, Action* chosen) {
           "A type of puna quantize, which mixes tensor types; any other tensor type, and MXFP4, "
           "is used for all matrices")
       ->capture_default_str();
+  command->add_option("--vocabulary", options->vocabulary,
+                      "Take the vocabulary of this GGUF file instead of a made-up one; shapes with "
+                      "an output matrix of their own then answer in its words");
   command->add_option("--seed", options->seed, "Other weights for another seed")
       ->capture_default_str();
   command->callback([options, chosen] { *chosen = [options] { return Synth(*options); }; });

@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "cli/random_blocks.h"
+#include "cli/word_answers.h"
+#include "tokenizer/vocabulary.h"
 
 namespace puna::cli {
 namespace {
@@ -35,6 +39,100 @@ TEST(RandomBlocksTest, RowsDifferAndSeedsRepeat) {
                  matrix.begin() + static_cast<ptrdiff_t>((row + 1) * row_bytes));
   }
   EXPECT_EQ(rows.size(), 64u);
+}
+
+std::string WordOf(int number) {
+  std::string word = "aaa";
+  for (char& letter : word) {
+    letter = static_cast<char>('a' + number % 26);
+    number /= 26;
+  }
+  return word;
+}
+
+// The characters that words are made of, and words with a space before them, whole or in two.
+std::shared_ptr<const tokenizer::Tokenizer> MakeTokenizer(int words) {
+  static std::vector<std::string> texts;
+  texts = {"<unk>", "\xE2\x96\x81"};
+  for (char letter = 'a'; letter <= 'z'; ++letter) texts.emplace_back(1, letter);
+  std::vector<std::string> parts;
+  for (int i = 0; i < words; ++i) {
+    const std::string word = "\xE2\x96\x81" + WordOf(i);
+    for (size_t size = 4; size <= word.size(); ++size) parts.push_back(word.substr(0, size));
+  }
+  std::sort(parts.begin(), parts.end());
+  parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
+  texts.insert(texts.end(), parts.begin(), parts.end());
+  tokenizer::VocabularySource source;
+  source.algorithm = tokenizer::Algorithm::kSentencePiece;
+  source.unknown = 0;
+  source.add_space_prefix = false;
+  for (const std::string& text : texts) {
+    source.tokens.push_back(text);
+    source.scores.push_back(-static_cast<float>(source.tokens.size()));
+    source.types.push_back(1);
+  }
+  return *tokenizer::Tokenizer::New(source);
+}
+
+TEST(WordAnswersTest, AllWordsAreInOneCircle) {
+  const auto tokenizer = MakeTokenizer(150);
+  const auto answers = WordAnswers::New(*tokenizer, 1);
+  ASSERT_TRUE(answers) << answers.error().message;
+  const auto& before = answers->before();
+  ASSERT_EQ(static_cast<int64_t>(before.size()), tokenizer->vocabulary_size());
+  const auto words = std::count_if(before.begin(), before.end(), [](auto id) { return id >= 0; });
+  EXPECT_EQ(words, 150);
+  const auto first = std::find_if(before.begin(), before.end(), [](auto id) { return id >= 0; });
+  tokenizer::TokenId at = *first;
+  std::set<tokenizer::TokenId> seen;
+  while (seen.insert(at).second) at = before[static_cast<size_t>(at)];
+  EXPECT_EQ(std::ssize(seen), words);
+}
+
+TEST(WordAnswersTest, AWordIsAnsweredByTheNextInEveryType) {
+  const auto tokenizer = MakeTokenizer(150);
+  const auto answers = WordAnswers::New(*tokenizer, 1);
+  ASSERT_TRUE(answers);
+  constexpr int64_t kColumns = 512;
+  const auto rows = static_cast<int64_t>(answers->before().size());
+  const auto decode = [&](const char* name, bool output) {
+    const quant::TypeTraits& traits = *quant::FindTypeByName(name);
+    const auto bytes =
+        output ? answers->Output(traits.type, kColumns) : answers->Embedding(traits.type, kColumns);
+    std::vector<float> values(static_cast<size_t>(rows * kColumns));
+    traits.decode(bytes.data(), rows * kColumns, values.data());
+    return values;
+  };
+  const std::vector<float> embedding = decode("Q4_K", false), output = decode("Q6_K", true);
+  const auto dot = [](const float* a, const float* b) {
+    double sum = 0;
+    for (int64_t i = 0; i < kColumns; ++i) sum += static_cast<double>(a[i]) * b[i];
+    return sum;
+  };
+  int words = 0;
+  for (int64_t next = 0; next < rows; ++next) {
+    const auto word = answers->before()[static_cast<size_t>(next)];
+    if (word < 0) continue;
+    ++words;
+    const float* state = &embedding[static_cast<size_t>(word * kColumns)];
+    const double length = std::sqrt(dot(state, state) / kColumns);
+    for (int64_t row = 0; row < rows; ++row) {
+      const double logit = dot(state, &output[static_cast<size_t>(row * kColumns)]) / length;
+      if (row == next) {
+        EXPECT_GT(logit, 10);
+      } else {
+        EXPECT_LT(logit, 5) << row << " after " << word;
+      }
+    }
+  }
+  EXPECT_EQ(words, 150);
+}
+
+TEST(WordAnswersTest, AVocabularyWithoutWordsIsRefused) {
+  const auto answers = WordAnswers::New(*MakeTokenizer(40), 1);
+  ASSERT_FALSE(answers);
+  EXPECT_NE(answers.error().message.find("40 whole words"), std::string::npos);
 }
 
 }  // namespace

@@ -88,6 +88,28 @@ def quantize_files(server):
     equal([], [path.name for path in server.folder.glob(".*.tmp-*")], "nothing is left of what failed")
 
 
+def answers_in_words(server):
+    """A made-up model with a real vocabulary: what it answers is encoded as it was generated."""
+    path = server.folder / "words.gguf"
+    puna(server, "synth", path, "--shape", "tiny", "--type", "Q4_K_M", "--vocabulary", MINI)
+    equal(200, server.post("/api/create", {"model": "words", "files": {"words.gguf": upload(server, path)}, "stream": False}).status)
+    seen = set()
+    for prompt in ("Tell me a story.\n", "1 2 3\n"):
+        answer = server.post("/api/generate", {"model": "words", "prompt": prompt, "raw": True, "stream": False,
+                                               "options": {"temperature": 0, "num_predict": 60}}).json()
+        text = answer["response"]
+        if not re.fullmatch(r"( [a-z]{3,}){60}", text) or len(set(text.split())) != 60:
+            raise AssertionError(text)
+        equal(60, server.post("/api/tokenize", {"model": "words", "text": text}).json()["count"])
+        seen.add(text)
+    equal(2, len(seen), "the first word depends on the prompt")
+    plain = server.folder / "plain.gguf"
+    puna(server, "synth", plain, "--shape", "tiny")
+    out = server.folder / "x.gguf"
+    contains("0 whole words", refusal(server, "synth", out, "--shape", "tiny", "--vocabulary", plain))
+    contains("nowhere", refusal(server, "synth", out, "--shape", "tiny", "--vocabulary", server.folder / "nowhere"))
+
+
 def importance(server):
     """What a text says of the weights, and what a quantizer makes of it."""
     source = float_mini(server)
@@ -541,5 +563,5 @@ def memory_of_large_models(server):
 
 
 if __name__ == "__main__":
-    main((Server, (quantize_files, importance, interrupted, create_with_quantize, create_with_importance, families, published_model, other_types,
+    main((Server, (quantize_files, answers_in_words, importance, interrupted, create_with_quantize, create_with_importance, families, published_model, other_types,
                    split_files, peft_adapters, bad_checkpoints, memory_of_large_models)))
