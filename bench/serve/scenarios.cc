@@ -16,6 +16,7 @@
 #include <map>
 #include <numeric>
 #include <random>
+#include <sstream>
 #include <thread>
 
 namespace puna::bench {
@@ -43,6 +44,13 @@ std::string FirstTokens(std::span<const Answer> answers) {
       text += fmt::format(" ({})", answer.prompt_tokens - answer.cached_tokens);
   }
   return text;
+}
+
+// Between tokens, without the wait for the first.
+std::optional<double> SecondsPerToken(const Answer& answer) {
+  const auto first = answer.first_token();
+  if (!first || answer.tokens < 2) return std::nullopt;
+  return (answer.total() - *first) / static_cast<double>(answer.tokens - 1);
 }
 
 void Single(Bench& bench) {
@@ -92,7 +100,8 @@ void LongPromptArrives(Bench& bench) {
   bench.Row("S4 prompt", std::span(answers).subspan(3));
 }
 
-// Each turn sends the whole conversation again.
+// Each turn sends the whole conversation again. Tokens of a question include what the template puts
+// around it: 20 are some ten words.
 void Conversation(Bench& bench) {
   Question talk[2] = {bench.Ask("", 48), bench.Ask("", 48)};
   for (Question& one : talk) one.messages.clear();
@@ -104,12 +113,14 @@ void Conversation(Bench& bench) {
     talk[who].messages.push_back({"assistant", answers[who].back().text});
   };
   turn(0, 4000);
-  for (int i = 0; i < 9; ++i) turn(0, 40);
+  for (int i = 0; i < 5; ++i) turn(0, 20);
+  for (int i = 0; i < 5; ++i) turn(0, 40);
   for (int i = 0; i < 4; ++i) {
     turn(1, i == 0 ? 1000 : 40);
     turn(0, 40);
   }
-  bench.Row("S5 one", std::span(answers[0]).subspan(1));
+  bench.Row("S5 brief", std::span(answers[0]).subspan(1, 5));
+  bench.Row("S5 one", std::span(answers[0]).subspan(6));
   bench.Note(FirstTokens(answers[0]));
   bench.Row("S5 other", answers[1]);
   bench.Note(FirstTokens(answers[1]));
@@ -136,20 +147,39 @@ void JsonSchema(Bench& bench) {
     }
     const Answer answer = AskOne(bench.target(), question);
     bench.Row(constrained ? "S6 schema" : "S6 free", {&answer, 1});
-    if (const auto first = answer.first_token(); first && answer.tokens > 1)
-      medians.push_back((answer.total() - *first) / static_cast<double>(answer.tokens - 1));
+    if (const auto seconds = SecondsPerToken(answer)) medians.push_back(*seconds);
   }
   if (medians.size() < 4) return;
   bench.Note(fmt::format("time per token with a schema: {:.3f} of that without",
                          (medians[1] + medians[3]) / (medians[0] + medians[2])));
 }
 
+// Replaces every `nth` word.
+std::string WithOtherWords(const std::string& text, int64_t nth) {
+  std::istringstream in(text);
+  std::string out, word;
+  for (int64_t i = 1; in >> word; ++i) {
+    if (!out.empty()) out += ' ';
+    out += i % nth == 0 ? "window" : word;
+  }
+  return out;
+}
+
+// A new text, and then the same text again with the prompt holding most of it: what is right there
+// can be guessed. For models that answer alike to both questions.
 void Editing(Bench& bench) {
-  const Question question = bench.Ask(
-      "Repeat this text word for word, but write \"lake\" for \"river\":\n" + bench.Text(300, 700),
-      300);
-  const Answer answer = AskOne(bench.target(), question);
-  bench.Row("S7", {&answer, 1});
+  const std::string task = "Write a text. ";
+  const Answer fresh = AskOne(bench.target(), bench.Ask(task, 300));
+  bench.Row("S7 new", {&fresh, 1});
+  const Answer edited =
+      AskOne(bench.target(), bench.Ask(WithOtherWords(fresh.text, 25) + "\n" + task, 300));
+  bench.Row("S7 edited", {&edited, 1});
+  if (fresh.text != edited.text) {
+    bench.Note("the two texts differ, so that this says little of guesses");
+  } else if (const auto before = SecondsPerToken(fresh), now = SecondsPerToken(edited);
+             before && now) {
+    bench.Note(fmt::format("the text that is there already: {:.2f} times as fast", *before / *now));
+  }
 }
 
 // Exponential times between arrivals, at a fifth, a half and all of the capacity.
@@ -317,9 +347,12 @@ constexpr Scenario kScenarios[] = {
     {"S3", "eight users, one system prompt of 1000, questions of 64 and of 8, 0.2 s apart",
      SharedSystemPrompt},
     {"S4", "a prompt of 4000 arrives while three users read", LongPromptArrives},
-    {"S5", "a conversation that begins with 4000 tokens, then two in turns", Conversation},
+    {"S5",
+     "a conversation that begins with 4000 tokens, with questions of 20 and of 40, then two in "
+     "turns",
+     Conversation},
     {"S6", "200 tokens with and without a JSON schema", JsonSchema},
-    {"S7", "a text repeated with changes", Editing},
+    {"S7", "a text of 300 tokens, and again where the prompt holds most of it", Editing},
     {"S8", "arrivals at random, at 0.2, 0.5 and 1.0 of --capacity", RandomArrivals},
     {"S9", "from the start of the process (--start) to the first token", ColdStart},
     {"S10", "greedy, and sampling from all tokens and from 40", Sampling},

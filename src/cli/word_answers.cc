@@ -1,7 +1,7 @@
-// The row of the output matrix for a word is the row of the embedding for the word before it. The
-// residual stream keeps the embedding of a word, because the layers add far less, so that the next
-// one gets the highest logit. Tokens that are no words have small embeddings: which word follows
-// them is left to the layers, and so to what came before.
+// The row of the output matrix for a word is the sum of the embeddings of the tokens that it
+// follows: the word before it in the circle, and a few tokens that are none. The residual stream
+// keeps the embedding of the last token, because the layers add far less, so that this word gets
+// the highest logit.
 //
 // A row is a stretch of one long list of random numbers, from a place that the token chooses, so
 // that the same row can be made again in another type.
@@ -23,9 +23,9 @@ using tokenizer::TokenId;
 constexpr uint64_t kPlaces = uint64_t{1} << 20;
 constexpr int64_t kMostColumns = 1 << 16;
 constexpr size_t kLeastWords = 100;
-// Deviation of a value of a word's embedding. A layer adds values with a variance of about one, so
+// Deviation of a value of the embedding. A layer adds values with a variance of about one, so
 // that after 32 layers nine tenths of the stream's variance are still the embedding's.
-constexpr float kWordDeviation = 16, kOtherDeviation = 1;
+constexpr float kEmbeddingDeviation = 16;
 // The logit of the next word. A vocabulary of 128k tokens with logits near 0 weighs as much as one
 // of 11.8: drawn at temperature 1, about every second token is the next word.
 constexpr float kLeadingLogit = 12;
@@ -52,15 +52,13 @@ std::vector<TokenId> Words(const tokenizer::Tokenizer& tokenizer) {
   return words;
 }
 
-// Splitmix64 of https://prng.di.unimi.it/splitmix64.c
-uint64_t Mix(uint64_t value) {
-  value += 0x9E3779B97F4A7C15;
-  value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9;
-  value = (value ^ (value >> 27)) * 0x94D049BB133111EB;
-  return value ^ (value >> 31);
+// Where a token's numbers begin: no two of up to kPlaces tokens begin at the same place, because
+// the factor is odd.
+uint64_t Place(uint64_t seed, TokenId token) {
+  return (static_cast<uint64_t>(token) * 0x9E3779B97F4A7C15 + seed) % kPlaces;
 }
 
-// Writes rows that are given by their values one after the other.
+// Writes rows one after the other.
 class RowEncoder {
  public:
   RowEncoder(quant::TensorType type, int64_t columns, size_t rows)
@@ -68,12 +66,16 @@ class RowEncoder {
     CHECK(columns <= kMostColumns) << columns << " columns";
     bytes_.reserve(rows * static_cast<size_t>(quant::BytesFor(type, columns)));
   }
-  void Append(std::span<const float> numbers, uint64_t seed, TokenId token, float factor) {
-    const uint64_t place = Mix(seed ^ Mix(static_cast<uint64_t>(token))) % kPlaces;
-    for (size_t i = 0; i < values_.size(); ++i) values_[i] = factor * numbers[place + i];
+  // Adds the numbers of a token to the row.
+  void Add(std::span<const float> numbers, uint64_t seed, TokenId token, float factor) {
+    const uint64_t place = Place(seed, token);
+    for (size_t i = 0; i < values_.size(); ++i) values_[i] += factor * numbers[place + i];
+  }
+  void EndRow() {
     const size_t at = bytes_.size();
     bytes_.resize(at + static_cast<size_t>(quant::BytesFor(type_, columns_)));
     quant::TraitsOf(type_).encode(values_.data(), columns_, nullptr, &bytes_[at]);
+    std::fill(values_.begin(), values_.end(), 0.0F);
   }
   std::vector<uint8_t> Take() { return std::move(bytes_); }
 
@@ -98,9 +100,10 @@ Result<WordAnswers> WordAnswers::New(const tokenizer::Tokenizer& tokenizer, uint
   std::shuffle(words.begin(), words.end(), random);
   WordAnswers answers;
   answers.seed_ = seed;
-  answers.before_.assign(static_cast<size_t>(tokenizer.vocabulary_size()), -1);
+  for (TokenId id = 0; id < tokenizer.vocabulary_size(); ++id)
+    answers.after_.push_back(words[random() % words.size()]);
   for (size_t i = 0; i < words.size(); ++i)
-    answers.before_[static_cast<size_t>(words[(i + 1) % words.size()])] = words[i];
+    answers.after_[static_cast<size_t>(words[i])] = words[(i + 1) % words.size()];
   std::normal_distribution<float> normal;
   answers.numbers_.resize(kPlaces + kMostColumns);
   for (float& number : answers.numbers_) number = normal(random);
@@ -108,10 +111,10 @@ Result<WordAnswers> WordAnswers::New(const tokenizer::Tokenizer& tokenizer, uint
 }
 
 std::vector<uint8_t> WordAnswers::Embedding(quant::TensorType type, int64_t columns) const {
-  RowEncoder rows(type, columns, before_.size());
-  for (size_t token = 0; token < before_.size(); ++token) {
-    rows.Append(numbers_, seed_, static_cast<TokenId>(token),
-                before_[token] >= 0 ? kWordDeviation : kOtherDeviation);
+  RowEncoder rows(type, columns, after_.size());
+  for (size_t token = 0; token < after_.size(); ++token) {
+    rows.Add(numbers_, seed_, static_cast<TokenId>(token), kEmbeddingDeviation);
+    rows.EndRow();
   }
   return rows.Take();
 }
@@ -120,13 +123,15 @@ std::vector<uint8_t> WordAnswers::Embedding(quant::TensorType type, int64_t colu
 // `columns` where they are alike.
 std::vector<uint8_t> WordAnswers::Output(quant::TensorType type, int64_t columns) const {
   const float factor = kLeadingLogit / static_cast<float>(columns);
-  RowEncoder rows(type, columns, before_.size());
-  for (size_t token = 0; token < before_.size(); ++token) {
-    if (before_[token] >= 0) {
-      rows.Append(numbers_, seed_, before_[token], factor);
-    } else {
-      rows.Append(numbers_, seed_, static_cast<TokenId>(token), kQuiet * factor);
-    }
+  std::vector<std::vector<TokenId>> before(after_.size());
+  for (size_t token = 0; token < after_.size(); ++token)
+    before[static_cast<size_t>(after_[token])].push_back(static_cast<TokenId>(token));
+  RowEncoder rows(type, columns, after_.size());
+  for (size_t token = 0; token < after_.size(); ++token) {
+    for (const TokenId id : before[token]) rows.Add(numbers_, seed_, id, factor);
+    if (before[token].empty())
+      rows.Add(numbers_, seed_, static_cast<TokenId>(token), kQuiet * factor);
+    rows.EndRow();
   }
   return rows.Take();
 }

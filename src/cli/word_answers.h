@@ -29,12 +29,12 @@ class WordAnswers {
   std::vector<uint8_t> Embedding(quant::TensorType type, int64_t columns) const;
   std::vector<uint8_t> Output(quant::TensorType type, int64_t columns) const;
 
-  // The word before this token; -1 for tokens that are not words.
-  const std::vector<tokenizer::TokenId>& before() const { return before_; }
+  // The word that follows each token.
+  const std::vector<tokenizer::TokenId>& after() const { return after_; }
 
  private:
-  std::vector<float> numbers_;              // normal, what rows are stretches of
-  std::vector<tokenizer::TokenId> before_;  // [tokens]
+  std::vector<float> numbers_;             // normal, what rows are stretches of
+  std::vector<tokenizer::TokenId> after_;  // [tokens]
   uint64_t seed_ = 0;
 };
 
