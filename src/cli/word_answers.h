@@ -4,8 +4,8 @@
 // back, so that the next turn of a chat shares little with the last one, and guesses from repeated
 // text meet noise. With these two matrices around random layers, each word of the vocabulary is
 // followed by one other, all words in one circle: what is answered is text that is encoded as it
-// was generated, repeats nothing for thousands of tokens, and begins with a word that depends on
-// the prompt.
+// was generated and repeats nothing for thousands of tokens. The first word is that of the prompt's
+// last token.
 #ifndef PUNA_CLI_WORD_ANSWERS_H_
 #define PUNA_CLI_WORD_ANSWERS_H_
 
