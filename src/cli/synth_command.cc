@@ -223,18 +223,20 @@ Status Synth(const SynthOptions& options) {
   gguf::Writer writer;
   std::shared_ptr<const gguf::File> vocabulary;
   std::optional<WordAnswers> answers;
-  if (options.vocabulary.empty()) {
-    MakeVocabulary(shape, &writer);
-  } else {
+  if (!options.vocabulary.empty()) {
     PUNA_ASSIGN_OR_RETURN(vocabulary, gguf::File::Open(options.vocabulary));
     PUNA_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::FromGguf(*vocabulary));
     shape.vocabulary = tokenizer->vocabulary_size();
-    CopyVocabulary(*vocabulary, &writer);
     if (!shape.tied) {
       PUNA_ASSIGN_OR_RETURN(answers, WordAnswers::New(*tokenizer, options.seed));
     }
   }
   SetMetadata(shape, *type, &writer);
+  if (vocabulary != nullptr) {
+    CopyVocabulary(*vocabulary, &writer);
+  } else {
+    MakeVocabulary(shape, &writer);
+  }
   const TensorList tensors(shape);
   tensors.AddTo(*type, &random, answers ? &*answers : nullptr, &writer);
   PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(options.out));
