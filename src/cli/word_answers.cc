@@ -8,7 +8,6 @@
 #include "cli/word_answers.h"
 
 #include <algorithm>
-#include <cmath>
 #include <random>
 #include <span>
 #include <utility>
