@@ -2,8 +2,8 @@
 // such units.
 //
 // All query rows of a unit (its tokens times the query heads that share the kv head) go over blocks
-// of 64 keys: scores by a small matrix product with the K tiles, running softmax ("online softmax",
-// Milakov and Gimelshein 2018), weighted sum of the V tiles by the same matrix product. Masks are
+// of 64 keys: scores by a small matrix product with the K tiles, running softmax
+// (attention_softmax_inl.h), weighted sum of the V tiles by the same matrix product. Masks are
 // never stored: a row's visible keys are an interval, blocks outside of all intervals are not
 // visited and the rest is compared by lane number.
 //
@@ -13,70 +13,23 @@
 // where they lie. Rejected: one query at a time (reads the cache once per query head), a mask
 // tensor, keys as rows (needs sums across lanes).
 
-// One row of scores of a block becomes weights relative to the largest score so far; returns the
-// factor that what was summed before must be multiplied with. Lanes outside [begin, end) of the
-// block get weight 0; `self` is the query's own lane, which may lie outside of the block.
-struct RowState {
-  float largest, sum;
-};
-PUNA_INLINE float UpdateRow(float* scores, int64_t begin, int64_t end, float softcap, float slope,
-                            float self, RowState* state) {
-  constexpr int kVectors = kBlock / kLanes;
-  F32 score[kVectors];
-  for (int i = 0; i < kVectors; ++i) score[i] = Load(scores + i * kLanes);
-  if (softcap > 0) {
-    const float inverse = 1.0f / softcap;
-    for (int i = 0; i < kVectors; ++i) score[i] = softcap * Tanh(score[i] * inverse);
-  }
-  if (slope != 0) {
-    for (int i = 0; i < kVectors; ++i) {
-      const F32 offset = ToFloat(Iota() + i * kLanes) - self;
-      score[i] = Fma(Set(slope), Min(offset, -offset), score[i]);
-    }
-  }
-  if (begin > 0 || end < kBlock) {
-    for (int i = 0; i < kVectors; ++i) {
-      const I32 key = Iota() + i * kLanes;
-      const I32 visible = (key >= static_cast<int32_t>(begin)) & (key < static_cast<int32_t>(end));
-      score[i] = visible ? score[i] : Set(-__builtin_inff());
-    }
-  }
-  F32 largest = score[0];
-  for (int i = 1; i < kVectors; ++i) largest = Max(largest, score[i]);
-  const float block_largest = Largest(largest);
-  const float new_largest = block_largest > state->largest ? block_largest : state->largest;
-  if (!(new_largest > -__builtin_inff())) {
-    for (int i = 0; i < kVectors; ++i) Store(scores + i * kLanes, F32{});
-    return 1;
-  }
-  F32 sum{};
-  for (int i = 0; i < kVectors; ++i) {
-    const F32 weight = Exp(score[i] - new_largest);
-    sum += weight;
-    Store(scores + i * kLanes, weight);
-  }
-  const float factor =
-      new_largest > state->largest ? Exp(Set(state->largest - new_largest))[0] : 1.0f;
-  state->sum = state->sum * factor + Sum(sum);
-  state->largest = new_largest;
-  return factor;
-}
-
 // What one call of Attend keeps in its scratch.
 struct AttendScratch {
-  float* q;              // [rows][k_size], scaled
-  float* scores;         // [rows][64]
-  float* keys;           // [k_size][64]
-  float* values;         // [64][v_padded]
-  float* q_scales;       // [rows], of integers, as what follows
-  float* weight_scales;  // [rows], of a block
-  float* key_scales;     // [64]
-  float* value_scales;   // [64]
-  float* sums;           // [rows][v_padded], of the range at hand
-  RowState* rows;        // [rows], of the range at hand
-  float* totals;         // [rows][v_padded], of the ranges before
+  float* q;             // [rows][k_size], scaled
+  float* scores;        // [rows][64]
+  float* keys;          // [k_size][64]
+  float* values;        // [64][v_padded]
+  float* q_scales;      // [rows], of integers, as key_scales and value_scales
+  float* key_scales;    // [64]
+  float* value_scales;  // [64]
+  float* value_limits;  // [rows]
+  SoftmaxScratch rows;
+  KeyRange* visible;  // [tokens]
+  float* sums;        // [rows][v_padded], of the range at hand
+  float* totals;      // [rows][v_padded], of the ranges before
   RowState* total_rows;
 };
+constexpr int64_t kFloatsPerRange = sizeof(KeyRange) / sizeof(float);
 static AttendScratch CarveScratch(const AttendArgs& args, int64_t rows, int64_t v_padded) {
   AttendScratch s;
   float* next = args.scratch;
@@ -90,33 +43,22 @@ static AttendScratch CarveScratch(const AttendArgs& args, int64_t rows, int64_t 
   s.keys = take(args.tile.k_size * kBlock);
   s.values = take(kBlock * v_padded);
   s.q_scales = take(rows);
-  s.weight_scales = take(rows);
   s.key_scales = take(kBlock);
   s.value_scales = take(kBlock);
+  s.value_limits = take(rows);
+  s.visible = reinterpret_cast<KeyRange*>(take(args.tokens * kFloatsPerRange));
+  s.rows = {.largest = take(rows),
+            .sum = take(rows),
+            .reference = take(rows),
+            .factor = take(rows),
+            .block_largest = take(rows),
+            .block_sum = take(rows),
+            .weight_scale = take(rows),
+            .inverse = take(rows)};
   s.sums = take(rows * v_padded);
-  s.rows = reinterpret_cast<RowState*>(take(rows * 2));
   s.totals = take(rows * v_padded);
   s.total_rows = reinterpret_cast<RowState*>(take(rows * 2));
   return s;
-}
-
-// Keys that token t may see, as [*begin, *end).
-PUNA_INLINE void VisibleKeys(const AttendArgs& args, int64_t token, int64_t* begin, int64_t* end) {
-  const int64_t self = args.first_key + token;
-  *begin = args.key_begin;
-  *end = args.key_end;
-  if (args.causal) {
-    if (self + 1 < *end) *end = self + 1;
-    if (args.window > 0 && self - args.window + 1 > *begin) *begin = self - args.window + 1;
-    if (args.chunk > 0) {
-      const int64_t position = self + args.first_position;
-      const int64_t start = position / args.chunk * args.chunk - args.first_position;
-      if (start > *begin) *begin = start;
-    }
-  } else if (args.window > 0) {
-    if (self - args.window / 2 > *begin) *begin = self - args.window / 2;
-    if (self + args.window / 2 + 1 < *end) *end = self + args.window / 2 + 1;
-  }
 }
 
 static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t rows,
@@ -155,20 +97,33 @@ static void BlockScores(const AttendArgs& args, const TileBlock& block, int64_t 
   }
 }
 
+// Brings what was summed before to the block's reference.
+static void ScaleSums(int64_t rows, int64_t v_padded, const AttendScratch& s) {
+  for (int64_t row = 0; row < rows; ++row) {
+    if (s.rows.factor[row] != 1) Scale(s.sums + row * v_padded, v_padded, s.rows.factor[row]);
+  }
+}
+
 // Keys [begin, end) of the block only: what lies beside them may be another sequence's or nothing
 // at all, and a weight of zero does not undo a NaN.
-static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t begin, int64_t end,
-                        int64_t rows, int64_t v_padded, const AttendScratch& s) {
+static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t first,
+                        int64_t begin, int64_t end, int64_t rows, int64_t v_padded,
+                        const AttendScratch& s) {
   if (args.tile.numbers == KvNumbers::kI16) {
     for (int64_t page = 0; page < block.pages; ++page) {
       __builtin_memcpy(s.value_scales + page * kPageTokens, ValueScales(block.v[page], v_padded),
                        kPageTokens * sizeof(float));
     }
-    for (int64_t row = 0; row < rows; ++row)
-      s.weight_scales[row] = RoundWeights(s.value_scales, s.scores + row * kBlock);
+    // What lies in an unused slot need not be a number.
+    for (int64_t key = 0; key < kBlock; ++key) {
+      if (key < begin || key >= end) s.value_scales[key] = 0;
+    }
+    LimitsOfValues(args, s.visible, first, s.value_scales, s.value_limits);
+    RoundWeights(rows, s.value_scales, s.value_limits, s.scores, s.rows);
     return BlockValuesOfPairs(block, begin, end, rows, reinterpret_cast<const int32_t*>(s.scores),
-                              s.weight_scales, v_padded, s.sums);
+                              s.rows, v_padded, s.sums);
   }
+  ScaleSums(rows, v_padded, s);
   const bool expand = rows >= kExpandRows;
   for (int64_t key = begin; key < end;) {
     const int64_t page = key / kPageTokens, slot = key % kPageTokens;
@@ -202,6 +157,7 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
 // products.
 static void BlockValuesOfKeys(const AttendArgs& args, const TileBlock& block, int64_t begin,
                               int64_t end, int64_t rows, int64_t v_padded, const AttendScratch& s) {
+  ScaleSums(rows, v_padded, s);
   if (rows < kExpandRows) ExpandKeys(args.tile.numbers, block, args.tile.k_size, s.keys);
   for (int64_t key = begin; key < end; ++key) {
     float* value = s.values + key * v_padded;
@@ -210,59 +166,6 @@ static void BlockValuesOfKeys(const AttendArgs& args, const TileBlock& block, in
   }
   AccumulateProduct(rows, s.scores + begin, kBlock, s.values + begin * v_padded, v_padded,
                     end - begin, s.sums, v_padded, v_padded);
-}
-
-static void FinishRow(const AttendArgs& args, int64_t row, RowState state, const float* sums) {
-  const int64_t token = row / args.heads, head = row % args.heads;
-  const int64_t v_size = args.tile.v_size;
-  float factor = 1;
-  if (args.sinks != nullptr) {
-    const float sink = args.sinks[head];
-    const float largest = sink > state.largest ? sink : state.largest;
-    factor = Exp(Set(state.largest - largest))[0];
-    state.sum = state.sum * factor + Exp(Set(sink - largest))[0];
-  }
-  factor = state.sum > 0 ? factor / state.sum : 0.0f;
-  float* out = args.out + token * args.out_stride + head * v_size;
-  Map(sums, v_size, out, [&](F32 v) { return v * factor; });
-}
-
-// scores[64] of one row, for the keys from `first` on: adds the position bias.
-static void AddPositionBias(const AttendArgs& args, int64_t head, int64_t self, int64_t first,
-                            float* scores) {
-  for (int64_t i = 0; i < kBlock; ++i) {
-    int64_t distance = first + i - self;
-    distance = distance < -kBiasReach ? -kBiasReach : distance > kBiasReach ? kBiasReach : distance;
-    scores[i] += args.bias[args.bias_rows[distance + kBiasReach] * args.bias_heads + head];
-  }
-}
-
-// Takes the keys that were not chosen out of one row.
-static void KeepSelected(const AttendArgs& args, int64_t token, int64_t first, float* scores) {
-  const uint64_t* words = args.selected + token * args.selected_stride + first / 64;
-  const int64_t shift = first % 64;
-  const uint64_t bits = shift == 0 ? words[0] : words[0] >> shift | words[1] << (64 - shift);
-  for (int64_t i = 0; i < kBlock; ++i) {
-    if ((bits >> i & 1) == 0) scores[i] = -__builtin_inff();
-  }
-}
-
-// *total and its sums become those of its own keys and the part's.
-PUNA_INLINE void MergeRow(RowState part, const float* part_sums, int64_t v_padded, RowState* total,
-                          float* total_sums) {
-  if (!(part.largest > -__builtin_inff())) return;
-  if (!(total->largest > -__builtin_inff())) {
-    *total = part;
-    __builtin_memcpy(total_sums, part_sums, static_cast<size_t>(v_padded) * sizeof(float));
-    return;
-  }
-  const float largest = part.largest > total->largest ? part.largest : total->largest;
-  const float total_factor = Exp(Set(total->largest - largest))[0];
-  const float part_factor = Exp(Set(part.largest - largest))[0];
-  total->largest = largest;
-  total->sum = total->sum * total_factor + part.sum * part_factor;
-  Scale(total_sums, v_padded, total_factor);
-  Add(total_sums, part_sums, part_factor, v_padded, total_sums);
 }
 
 static const uint8_t* PageAt(const AttendArgs& args, int64_t index) {
@@ -291,42 +194,25 @@ static TileBlock FindTiles(const AttendArgs& args, int64_t first, int64_t end) {
   return block;
 }
 
-// The scores of the block whose first key is `first` become weights, and what was summed before is
-// brought to the same reference.
-static void WeighBlock(const AttendArgs& args, int64_t first, int64_t v_padded,
-                       const AttendScratch& s) {
-  int64_t row = 0;
-  for (int64_t token = 0; token < args.tokens; ++token) {
-    int64_t begin, end;
-    VisibleKeys(args, token, &begin, &end);
-    const auto self = static_cast<float>(args.first_key + token - first);
-    for (int64_t head = 0; head < args.heads; ++head, ++row) {
-      float* scores = s.scores + row * kBlock;
-      if (args.bias != nullptr) AddPositionBias(args, head, args.first_key + token, first, scores);
-      if (args.selected != nullptr) KeepSelected(args, token, first, scores);
-      const float slope = args.slopes == nullptr ? 0.0f : args.slopes[head];
-      const float factor =
-          UpdateRow(scores, begin - first, end - first, args.softcap, slope, self, &s.rows[row]);
-      if (factor != 1) Scale(s.sums + row * v_padded, v_padded, factor);
-    }
-  }
-}
-
 // The keys [begin, end) of one range, into s.rows and s.sums.
 static void AttendRange(const AttendArgs& args, int64_t begin, int64_t end, int64_t rows,
                         int64_t v_padded, const AttendScratch& s) {
-  for (int64_t row = 0; row < rows; ++row) s.rows[row] = {-__builtin_inff(), 0};
+  for (int64_t row = 0; row < rows; row += kLanes) {
+    Store(s.rows.largest + row, Set(-__builtin_inff()));
+    Store(s.rows.sum + row, F32{});
+  }
   __builtin_memset(s.sums, 0, static_cast<size_t>(rows * v_padded) * sizeof(float));
   for (int64_t first = begin / kBlock * kBlock; first < end; first += kBlock) {
     const int64_t block_end = end - first < kBlock ? end - first : kBlock;
     const int64_t block_begin = begin > first ? begin - first : 0;
     const TileBlock block = FindTiles(args, first, first + block_end);
     BlockScores(args, block, rows, s);
-    WeighBlock(args, first, v_padded, s);
+    FinishScores(args, s.visible, first, s.scores);
+    WeighRows(rows, s.scores, s.rows);
     if (args.tile.v_in_k) {
       BlockValuesOfKeys(args, block, block_begin, block_end, rows, v_padded, s);
     } else {
-      BlockValues(args, block, block_begin, block_end, rows, v_padded, s);
+      BlockValues(args, block, first, block_begin, block_end, rows, v_padded, s);
     }
   }
 }
@@ -338,9 +224,11 @@ static void Attend(const AttendArgs& args) {
   const int64_t rows = args.tokens * args.heads;
   const int64_t k_size = args.tile.k_size, v_padded = PaddedValueSize(args.tile.v_size);
   const AttendScratch s = CarveScratch(args, rows, v_padded);
+  const float scale = args.scale * ScoreUnit(args);
+  for (int64_t token = 0; token < args.tokens; ++token) s.visible[token] = VisibleKeys(args, token);
   for (int64_t row = 0; row < rows; ++row) {
     const float* q = args.q + row / args.heads * args.q_stride + row % args.heads * k_size;
-    Map(q, k_size, s.q + row * k_size, [&](F32 v) { return v * args.scale; });
+    Map(q, k_size, s.q + row * k_size, [&](F32 v) { return v * scale; });
     s.total_rows[row] = {-__builtin_inff(), 0};
   }
   if (args.tile.numbers == KvNumbers::kI16) RoundQueries(rows, k_size, s.q, s.q_scales);
@@ -350,8 +238,8 @@ static void Attend(const AttendArgs& args) {
     const int64_t end = range_end < args.key_end ? range_end : args.key_end;
     AttendRange(args, begin, end, rows, v_padded, s);
     for (int64_t row = 0; row < rows; ++row) {
-      MergeRow(s.rows[row], s.sums + row * v_padded, v_padded, &s.total_rows[row],
-               s.totals + row * v_padded);
+      MergeRow({s.rows.largest[row], s.rows.sum[row]}, s.sums + row * v_padded, v_padded,
+               &s.total_rows[row], s.totals + row * v_padded);
     }
     begin = end;
   }

@@ -53,11 +53,12 @@ PUNA_INLINE Rounding RoundingOfKey(const float* x, int64_t n) {
   return RoundingOf(x, n, kLargestInteger, kLongest);
 }
 
-// Rows of k_size values become rows of as many 32-bit words in place, pairs of integers in front.
+// Rows of k_size values become rows of PairsOf(k_size) 32-bit words in place: what is written never
+// reaches a row that is still to be read.
 static void RoundQueries(int64_t rows, int64_t k_size, float* q, float* scales) {
   for (int64_t row = 0; row < rows; ++row) {
-    float* x = q + row * k_size;
-    auto* integers = reinterpret_cast<int16_t*>(x);
+    const float* x = q + row * k_size;
+    auto* integers = reinterpret_cast<int16_t*>(q + row * PairsOf(k_size));
     const Rounding rounding = RoundingOfKey(x, k_size);
     scales[row] = rounding.scale;
     for (int64_t i = 0; i < k_size; i += kLanes) {
@@ -92,11 +93,11 @@ static void AppendPairs(const KvTile& tile, uint8_t* page, int64_t slot, const f
 }
 
 // scores[r][v-th vector] = scale of r * scale of the key * (q[r] . key), for kVectors vectors of
-// keys at `keys`; q has rows of `stride` words, of which `pairs` are used.
+// keys at `keys`; q has rows of `pairs` words.
 template <int kRows, int kVectors>
-static void ScoresOfPairs(const int32_t* q, int64_t stride, const int32_t* const* keys,
-                          int64_t pairs, const float* q_scales, const float* key_scales,
-                          float* scores, const int32_t* const* ahead) {
+static void ScoresOfPairs(const int32_t* q, const int32_t* const* keys, int64_t pairs,
+                          const float* q_scales, const float* key_scales, float* scores,
+                          const int32_t* const* ahead) {
   I32 sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -115,18 +116,20 @@ static void ScoresOfPairs(const int32_t* q, int64_t stride, const int32_t* const
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const I32 value = SetInt(q[r * stride + k]);
+      const I32 value = SetInt(q[r * pairs + k]);
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) sum[r][v] = DotPairs(value, column[v], sum[r][v]);
     }
   }
+  F32 key_scale[kVectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < kVectors; ++v) key_scale[v] = Load(key_scales + v * kLanes);
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+    const F32 q_scale = Set(q_scales[r]);
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      float* out = scores + r * kBlock + v * kLanes;
-      const F32 scale = Load(key_scales + v * kLanes) * q_scales[r];
-      Store(out, ToFloat(sum[r][v]) * scale);
+      Store(scores + r * kBlock + v * kLanes, ToFloat(sum[r][v]) * (key_scale[v] * q_scale));
     }
   }
 }
@@ -140,7 +143,7 @@ static void BlockScoresOfPairs(const TileBlock& block, int64_t rows, const int32
     return reinterpret_cast<const int32_t*>(pages[v / kVectorsPerPage]) +
            v % kVectorsPerPage * kLanes;
   };
-  const int64_t vectors = block.pages * kVectorsPerPage;
+  const int64_t vectors = block.pages * kVectorsPerPage, pairs = PairsOf(k_size);
   int64_t vector = 0;
   auto columns = [&]<int kVectors>() {
     const int32_t* keys[kVectors];
@@ -151,10 +154,9 @@ static void BlockScoresOfPairs(const TileBlock& block, int64_t rows, const int32
     }
     ByRows(rows, [&]<int kRows>(int64_t row) {
       const bool fetches = row == 0 && block.next_k[0] != nullptr;
-      ScoresOfPairs<kRows, kVectors>(q + row * k_size, k_size, keys, PairsOf(k_size),
-                                     q_scales + row, key_scales + vector * kLanes,
-                                     scores + row * kBlock + vector * kLanes,
-                                     fetches ? ahead : nullptr);
+      ScoresOfPairs<kRows, kVectors>(
+          q + row * pairs, keys, pairs, q_scales + row, key_scales + vector * kLanes,
+          scores + row * kBlock + vector * kLanes, fetches ? ahead : nullptr);
     });
     vector += kVectors;
   };
@@ -162,35 +164,62 @@ static void BlockScoresOfPairs(const TileBlock& block, int64_t rows, const int32
   while (vector < vectors) columns.template operator()<1>();
 }
 
-// The weights [kBlock] of one row become pairs of integers in place, what is not seen zeros; the
-// scale that takes them, times integer values, back is returned.
-PUNA_INLINE float RoundWeights(const float* value_scales, float* weights) {
-  constexpr int kVectors = kBlock / kLanes;
-  F32 weight[kVectors];
-  F32 largest{}, sum{};
-#pragma GCC unroll 16
-  for (int i = 0; i < kVectors; ++i) {
-    const F32 seen = Load(weights + i * kLanes);
-    weight[i] = seen > 0 ? seen * Load(value_scales + i * kLanes) : F32{};
-    largest = Max(largest, weight[i]);
-    sum += weight[i];
+// limits[row] = the largest of the scales [kBlock] of the values that a row's token may see: of
+// nothing that stands there for other tokens, lest they change its rounding.
+static void LimitsOfValues(const AttendArgs& args, const KeyRange* visible, int64_t first,
+                           const float* value_scales, float* limits) {
+  F32 largest{};
+  for (int64_t i = 0; i < kBlock; i += kLanes) largest = Max(largest, Load(value_scales + i));
+  const float of_block = Largest(largest);
+  for (int64_t token = 0; token < args.tokens; ++token) {
+    float limit = of_block;
+    if (!visible[token].Covers(first)) {
+      limit = 0;
+      for (int64_t key = 0; key < kBlock; ++key) {
+        const bool seen = first + key >= visible[token].begin && first + key < visible[token].end;
+        if (seen && value_scales[key] > limit) limit = value_scales[key];
+      }
+    }
+    for (int64_t head = 0; head < args.heads; ++head) *limits++ = limit;
   }
-  const float by_largest = Largest(largest) / kLargestInteger, by_sum = Sum(sum) / kLargestSum;
-  float scale = by_largest > by_sum ? by_largest : by_sum;
-  float inverse = 1 / scale;
-  if (scale < kSmallestScale) scale = inverse = 0;
-  auto* integers = reinterpret_cast<int16_t*>(weights);
-#pragma GCC unroll 16
-  for (int i = 0; i < kVectors; ++i)
-    StoreShort(integers + i * kLanes, ToNearest(weight[i] * inverse));
-  return scale;
 }
 
-// sums[r][v-th vector] += scale of r * (weights[r] . values), over the pages [begin, end) of a
-// block; `weights` has rows of kBlock words. If kFetch, the page that follows each is fetched.
+// The weights of a block, times the scales of their values, become pairs of integers in place. A
+// row's scale is chosen by bounds: no weight is above the largest score's, and the sum of the
+// products not above the sum of the weights times the row's limit.
+static void RoundWeights(int64_t rows, const float* value_scales, const float* limits,
+                         float* weights, const SoftmaxScratch& s) {
+  constexpr int kVectors = kBlock / kLanes;
+  for (int64_t row = 0; row < rows; row += kLanes) {
+    const F32 by_largest = Load(s.block_largest + row) * (1.0f / kLargestInteger);
+    const F32 by_sum = Load(s.block_sum + row) * (1.0f / kLargestSum);
+    const F32 scale = Load(limits + row) * Max(by_largest, by_sum);
+    const I32 counts = scale >= Set(kSmallestScale);
+    Store(s.weight_scale + row, counts ? scale : F32{});
+    Store(s.inverse + row, counts ? 1.0f / scale : F32{});
+  }
+  F32 value_scale[kVectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < kVectors; ++i) value_scale[i] = Load(value_scales + i * kLanes);
+  for (int64_t row = 0; row < rows; ++row) {
+    float* at = weights + row * kBlock;
+    auto* integers = reinterpret_cast<int16_t*>(at);
+    const F32 inverse = Set(s.inverse[row]);
+#pragma GCC unroll 16
+    for (int i = 0; i < kVectors; ++i) {
+      const F32 weight = Load(at + i * kLanes) * (value_scale[i] * inverse);
+      StoreShort(integers + i * kLanes, ToNearest(weight));
+    }
+  }
+}
+
+// sums[r][v-th vector] = that * factor of r + scale of r * (weights[r] . values), over the pages
+// [begin, end) of a block; `weights` has rows of kBlock words. If kFetch, the page that follows
+// each is fetched.
 template <int kRows, int kVectors, bool kFetch>
-static void SumsOfPairs(const int32_t* weights, const float* weight_scales, const TileBlock& block,
-                        int64_t begin, int64_t end, int64_t column, int64_t v_padded, float* sums) {
+static void SumsOfPairs(const int32_t* weights, const float* weight_scales, const float* factors,
+                        const TileBlock& block, int64_t begin, int64_t end, int64_t column,
+                        int64_t v_padded, float* sums) {
   I32 sum[kRows][kVectors];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -221,14 +250,16 @@ static void SumsOfPairs(const int32_t* weights, const float* weight_scales, cons
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       float* out = sums + r * v_padded + column + v * kLanes;
-      Store(out, Fma(ToFloat(sum[r][v]), Set(weight_scales[r]), Load(out)));
+      const F32 before = Load(out) * factors[r];
+      Store(out, Fma(ToFloat(sum[r][v]), Set(weight_scales[r]), before));
     }
   }
 }
 
-// Adds the values of the keys [begin, end) of a block.
+// Adds the values of the keys [begin, end) of a block, and brings what was summed before to its
+// reference.
 static void BlockValuesOfPairs(const TileBlock& block, int64_t begin, int64_t end, int64_t rows,
-                               const int32_t* weights, const float* weight_scales, int64_t v_padded,
+                               const int32_t* weights, const SoftmaxScratch& s, int64_t v_padded,
                                float* sums) {
   const int64_t first = begin / kPageTokens, last = (end + kPageTokens - 1) / kPageTokens;
   int64_t column = 0;
@@ -236,8 +267,8 @@ static void BlockValuesOfPairs(const TileBlock& block, int64_t begin, int64_t en
     ByRows(rows, [&]<int kRows>(int64_t row) {
       const auto sum = row == 0 && block.next_v != nullptr ? SumsOfPairs<kRows, kVectors, true>
                                                            : SumsOfPairs<kRows, kVectors, false>;
-      sum(weights + row * kBlock, weight_scales + row, block, first, last, column, v_padded,
-          sums + row * v_padded);
+      sum(weights + row * kBlock, s.weight_scale + row, s.factor + row, block, first, last, column,
+          v_padded, sums + row * v_padded);
     });
     column += kVectors * kLanes;
   };

@@ -218,6 +218,24 @@ PUNA_INLINE F32 Reciprocal(F32 v) {
 #endif
 }
 
+// 2^x within 2 ulp for x < 128; 0 for -inf, exactly 1 for 0. With n = floor(x) and r = x - n, 2^r
+// is 1 + r q(r), q of degree 4 with the least largest relative error on [0, 1] (Remez).
+PUNA_INLINE F32 Exp2(F32 x) {
+#if defined(__AVX512F__)
+  // The scaling takes the floor of its exponent by itself.
+  const F32 n = x, r = _mm512_reduce_ps(x, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+#else
+  const F32 clamped = Max(x, Set(-160.0f));
+  const F32 n = RoundToWhole(clamped - 0.5f), r = clamped - n;
+#endif
+  F32 q = Set(0.00186713005f);
+  q = Fma(q, r, Set(0.00901703071f));
+  q = Fma(q, r, Set(0.0557999127f));
+  q = Fma(q, r, Set(0.240164444f));
+  q = Fma(q, r, Set(0.693151295f));
+  return ScaleByPower(Fma(q, r, Set(1.0f)), n);
+}
+
 // e^x within 2 ulp; 0 below -110 and e^87 above 87. x = n ln 2 + r, e^r by a polynomial on |r| <=
 // ln 2 / 2 (1 + r + r^2 q(r), q of degree 4 through Chebyshev nodes). ln 2 is split so that n times
 // its first part is exact.

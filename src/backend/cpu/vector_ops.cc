@@ -59,8 +59,8 @@ int64_t VTileBytes(KvNumbers numbers, int64_t v_size) {
 int64_t AttendScratchFloats(int64_t rows, int64_t k_size, int64_t v_size) {
   const int64_t v_padded = PaddedValueSize(v_size);
   return RoundUp(rows * k_size, 16) + rows * kAttendKeyBlock + k_size * kAttendKeyBlock +
-         kAttendKeyBlock * v_padded + 2 * (rows * v_padded + RoundUp(rows * 2, 16)) +
-         2 * (RoundUp(rows, 16) + kAttendKeyBlock);
+         kAttendKeyBlock * v_padded + 2 * rows * v_padded + RoundUp(rows * 2, 16) +
+         10 * RoundUp(rows, 16) + RoundUp(rows * 4, 16) + 2 * kAttendKeyBlock;
 }
 
 const VectorOps& VectorOpsOf(Isa isa) {

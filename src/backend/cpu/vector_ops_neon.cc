@@ -1,6 +1,8 @@
 #define PUNA_NEON
 #include <arm_neon.h>
 
+#include <utility>
+
 #include "backend/cpu/vector_ops.h"
 #include "backend/cpu/vector_ops_tables.h"
 
@@ -11,6 +13,8 @@ namespace {
 #include "backend/cpu/vector_ops_inl.h"
 
 #include "backend/cpu/attention_tiles_inl.h"
+
+#include "backend/cpu/attention_softmax_inl.h"
 
 #include "backend/cpu/attention_pairs_inl.h"
 

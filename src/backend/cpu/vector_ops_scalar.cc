@@ -1,5 +1,7 @@
 // VectorOps in the instruction set that the whole program is compiled for: the fallback, and the
 // slow twin in tests.
+#include <utility>
+
 #include "backend/cpu/vector_ops.h"
 #include "backend/cpu/vector_ops_tables.h"
 
@@ -10,6 +12,8 @@ namespace {
 #include "backend/cpu/vector_ops_inl.h"
 
 #include "backend/cpu/attention_tiles_inl.h"
+
+#include "backend/cpu/attention_softmax_inl.h"
 
 #include "backend/cpu/attention_pairs_inl.h"
 
