@@ -135,7 +135,7 @@ static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t 
     } else if (args.tile.numbers == KvNumbers::kQ8_0) {
       ValuesOfInt8(tile, slot, tokens, rows, s.scores + key, v_padded, s.keys, s.sums);
     } else if (args.tile.numbers == KvNumbers::kF16) {
-      const uint8_t* next = page + 1 < block.pages ? block.v[page + 1] : block.next_v;
+      const uint8_t* next = block.next_v[page];
       AccumulateProduct(rows, s.scores + key, kBlock,
                         reinterpret_cast<const uint16_t*>(tile) + slot * v_padded, v_padded, tokens,
                         s.sums, v_padded, v_padded, reinterpret_cast<const uint16_t*>(next));
@@ -172,8 +172,9 @@ static const uint8_t* PageAt(const AttendArgs& args, int64_t index) {
   return args.pool + (args.pages == nullptr ? index : args.pages[index]) * args.page_bytes;
 }
 
-// The tiles of the keys [first, end).
-static TileBlock FindTiles(const AttendArgs& args, int64_t first, int64_t end) {
+// The tiles of the keys [first, end); what is read next are those of `next` from next_first on.
+static TileBlock FindTiles(const AttendArgs& args, int64_t first, int64_t end,
+                           const AttendArgs& next, int64_t next_first) {
   TileBlock block;
   const int64_t first_page = first / kPageTokens;
   const int64_t all_pages = (args.key_end + kPageTokens - 1) / kPageTokens;
@@ -183,47 +184,44 @@ static TileBlock FindTiles(const AttendArgs& args, int64_t first, int64_t end) {
     block.k[i] = page + args.tile.k_offset;
     block.v[i] = page + args.tile.v_offset;
   }
-  block.next_v = nullptr;
   for (int64_t i = 0; i < kPagesPerBlock; ++i) {
-    const int64_t index = first_page + kPagesPerBlock + i;
-    block.next_k[i] = nullptr;
-    if (index < all_pages) block.next_k[i] = PageAt(args, index) + args.tile.k_offset;
-    if (index >= all_pages && i > 0) block.next_k[i] = block.next_k[i - 1];
-    if (index < all_pages && i == 0) block.next_v = PageAt(args, index) + args.tile.v_offset;
+    const int64_t index = next_first / kPageTokens + i;
+    if (index < all_pages) {
+      const uint8_t* page = PageAt(next, index);
+      block.next_k[i] = page + next.tile.k_offset;
+      block.next_v[i] = page + next.tile.v_offset;
+    } else {
+      block.next_k[i] = i == 0 ? nullptr : block.next_k[i - 1];
+      block.next_v[i] = i == 0 ? nullptr : block.next_v[i - 1];
+    }
   }
   return block;
 }
 
-// The keys [begin, end) of one range, into s.rows and s.sums.
-static void AttendRange(const AttendArgs& args, int64_t begin, int64_t end, int64_t rows,
-                        int64_t v_padded, const AttendScratch& s) {
-  for (int64_t row = 0; row < rows; row += kLanes) {
-    Store(s.rows.largest + row, Set(-__builtin_inff()));
-    Store(s.rows.sum + row, F32{});
-  }
-  __builtin_memset(s.sums, 0, static_cast<size_t>(rows * v_padded) * sizeof(float));
-  for (int64_t first = begin / kBlock * kBlock; first < end; first += kBlock) {
-    const int64_t block_end = end - first < kBlock ? end - first : kBlock;
-    const int64_t block_begin = begin > first ? begin - first : 0;
-    const TileBlock block = FindTiles(args, first, first + block_end);
-    BlockScores(args, block, rows, s);
-    FinishScores(args, s.visible, first, s.scores);
-    WeighRows(rows, s.scores, s.rows);
-    if (args.tile.v_in_k) {
-      BlockValuesOfKeys(args, block, block_begin, block_end, rows, v_padded, s);
-    } else {
-      BlockValues(args, block, first, block_begin, block_end, rows, v_padded, s);
-    }
-  }
+// One kv head of a call.
+struct AttendHead {
+  AttendArgs args;
+  AttendScratch s;
+};
+
+static AttendArgs ArgsOf(const AttendArgs& args, int64_t kv_head) {
+  const int64_t rows = args.tokens * args.heads, head = kv_head * args.heads;
+  AttendArgs one = args;
+  one.kv_heads = 1;
+  one.q += head * args.tile.k_size;
+  one.out += head * args.tile.v_size;
+  one.tile.k_offset += kv_head * args.head_bytes;
+  one.tile.v_offset += kv_head * args.head_bytes;
+  if (args.slopes != nullptr) one.slopes += head;
+  if (args.sinks != nullptr) one.sinks += head;
+  if (args.bias != nullptr) one.bias += head;
+  if (args.partial != nullptr) one.partial += kv_head * AttendPartialFloats(rows, args.tile.v_size);
+  one.scratch += kv_head * AttendScratchFloats(rows, args.tile.k_size, args.tile.v_size);
+  return one;
 }
 
-// Ranges and blocks begin at fixed keys, and every range is summed by itself before it is joined to
-// those before, so that a token's result depends neither on the tokens beside it nor on which
-// thread took which range.
-static void Attend(const AttendArgs& args) {
-  const int64_t rows = args.tokens * args.heads;
-  const int64_t k_size = args.tile.k_size, v_padded = PaddedValueSize(args.tile.v_size);
-  const AttendScratch s = CarveScratch(args, rows, v_padded);
+static void BeginHead(const AttendArgs& args, const AttendScratch& s) {
+  const int64_t rows = args.tokens * args.heads, k_size = args.tile.k_size;
   const float scale = args.scale * ScoreUnit(args);
   for (int64_t token = 0; token < args.tokens; ++token) s.visible[token] = VisibleKeys(args, token);
   for (int64_t row = 0; row < rows; ++row) {
@@ -232,28 +230,88 @@ static void Attend(const AttendArgs& args) {
     s.total_rows[row] = {-__builtin_inff(), 0};
   }
   if (args.tile.numbers == KvNumbers::kI16) RoundQueries(rows, k_size, s.q, s.q_scales);
-  __builtin_memset(s.totals, 0, static_cast<size_t>(rows * v_padded) * sizeof(float));
-  for (int64_t begin = args.key_begin; begin < args.key_end;) {
-    const int64_t range_end = (begin / kAttendRange + 1) * kAttendRange;
-    const int64_t end = range_end < args.key_end ? range_end : args.key_end;
-    AttendRange(args, begin, end, rows, v_padded, s);
-    for (int64_t row = 0; row < rows; ++row) {
-      MergeRow({s.rows.largest[row], s.rows.sum[row]}, s.sums + row * v_padded, v_padded,
-               &s.total_rows[row], s.totals + row * v_padded);
-    }
-    begin = end;
+  const auto sums = static_cast<size_t>(rows * PaddedValueSize(args.tile.v_size));
+  __builtin_memset(s.totals, 0, sums * sizeof(float));
+}
+
+static void BeginRange(const AttendArgs& args, const AttendScratch& s) {
+  const int64_t rows = args.tokens * args.heads;
+  for (int64_t row = 0; row < rows; row += kLanes) {
+    Store(s.rows.largest + row, Set(-__builtin_inff()));
+    Store(s.rows.sum + row, F32{});
   }
-  for (int64_t row = 0; row < rows; ++row) {
+  const auto sums = static_cast<size_t>(rows * PaddedValueSize(args.tile.v_size));
+  __builtin_memset(s.sums, 0, sums * sizeof(float));
+}
+
+// The keys [begin, end) of the block whose first key is `first`, into s.rows and s.sums.
+static void AttendBlock(const AttendArgs& args, const AttendScratch& s, const TileBlock& block,
+                        int64_t first, int64_t begin, int64_t end) {
+  const int64_t rows = args.tokens * args.heads, v_padded = PaddedValueSize(args.tile.v_size);
+  BlockScores(args, block, rows, s);
+  FinishScores(args, s.visible, first, s.scores);
+  WeighRows(rows, s.scores, s.rows);
+  if (args.tile.v_in_k) {
+    BlockValuesOfKeys(args, block, begin - first, end - first, rows, v_padded, s);
+  } else {
+    BlockValues(args, block, first, begin - first, end - first, rows, v_padded, s);
+  }
+}
+
+// The range at hand joins those before.
+static void EndRange(const AttendArgs& args, const AttendScratch& s) {
+  const int64_t v_padded = PaddedValueSize(args.tile.v_size);
+  for (int64_t row = 0; row < args.tokens * args.heads; ++row) {
+    MergeRow({s.rows.largest[row], s.rows.sum[row]}, s.sums + row * v_padded, v_padded,
+             &s.total_rows[row], s.totals + row * v_padded);
+  }
+}
+
+static void EndHead(const AttendArgs& args, const AttendScratch& s) {
+  const int64_t v_padded = PaddedValueSize(args.tile.v_size);
+  for (int64_t row = 0; row < args.tokens * args.heads; ++row) {
+    const float* sums = s.totals + row * v_padded;
     if (args.partial == nullptr) {
-      FinishRow(args, row, s.total_rows[row], s.totals + row * v_padded);
+      FinishRow(args, row, s.total_rows[row], sums);
       continue;
     }
     float* state = args.partial + row * (v_padded + 16);
     state[0] = s.total_rows[row].largest;
     state[1] = s.total_rows[row].sum;
-    __builtin_memcpy(state + 16, s.totals + row * v_padded,
-                     static_cast<size_t>(v_padded) * sizeof(float));
+    __builtin_memcpy(state + 16, sums, static_cast<size_t>(v_padded) * sizeof(float));
   }
+}
+
+// Ranges and blocks begin at fixed keys, and every range is summed by itself before it is joined to
+// those before, so that a token's result depends neither on the tokens beside it nor on which
+// thread took which range.
+static void Attend(const AttendArgs& args) {
+  const int64_t v_padded = PaddedValueSize(args.tile.v_size);
+  AttendHead heads[kAttendMostHeads];
+  for (int64_t h = 0; h < args.kv_heads; ++h) {
+    heads[h].args = ArgsOf(args, h);
+    heads[h].s = CarveScratch(heads[h].args, args.tokens * args.heads, v_padded);
+    BeginHead(heads[h].args, heads[h].s);
+  }
+  for (int64_t begin = args.key_begin; begin < args.key_end;) {
+    const int64_t range_end = (begin / kAttendRange + 1) * kAttendRange;
+    const int64_t end = range_end < args.key_end ? range_end : args.key_end;
+    for (int64_t h = 0; h < args.kv_heads; ++h) BeginRange(heads[h].args, heads[h].s);
+    for (int64_t first = begin / kBlock * kBlock; first < end; first += kBlock) {
+      const int64_t block_end = end < first + kBlock ? end : first + kBlock;
+      for (int64_t h = 0; h < args.kv_heads; ++h) {
+        const bool last = h + 1 == args.kv_heads;
+        const TileBlock block =
+            FindTiles(heads[h].args, first, block_end, heads[last ? 0 : h + 1].args,
+                      last ? first + kBlock : first);
+        AttendBlock(heads[h].args, heads[h].s, block, first, begin > first ? begin : first,
+                    block_end);
+      }
+    }
+    for (int64_t h = 0; h < args.kv_heads; ++h) EndRange(heads[h].args, heads[h].s);
+    begin = end;
+  }
+  for (int64_t h = 0; h < args.kv_heads; ++h) EndHead(heads[h].args, heads[h].s);
 }
 
 static void IndexScores(const AttendArgs& args, const float* weights, float* scores) {
@@ -263,7 +321,7 @@ static void IndexScores(const AttendArgs& args, const float* weights, float* sco
   for (int64_t first = args.key_begin / kPageTokens * kPageTokens; first < args.key_end;
        first += kBlock) {
     const int64_t end = args.key_end < first + kBlock ? args.key_end : first + kBlock;
-    const TileBlock block = FindTiles(args, first, end);
+    const TileBlock block = FindTiles(args, first, end, args, first + kBlock);
     BlockScores(args, block, args.heads, s);
     for (int64_t key = 0; key < block.pages * kPageTokens; key += kLanes) {
       F32 sum{};
@@ -275,8 +333,8 @@ static void IndexScores(const AttendArgs& args, const float* weights, float* sco
   }
 }
 
-static void AttendMerge(const AttendArgs& args, const float* partials, int64_t parts,
-                        int64_t part_stride) {
+static void MergeParts(const AttendArgs& args, const float* partials, int64_t parts,
+                       int64_t part_stride) {
   const int64_t v_padded = PaddedValueSize(args.tile.v_size);
   float* sums = args.scratch;
   for (int64_t row = 0; row < args.tokens * args.heads; ++row) {
@@ -289,6 +347,13 @@ static void AttendMerge(const AttendArgs& args, const float* partials, int64_t p
     }
     FinishRow(args, row, total, sums);
   }
+}
+
+static void AttendMerge(const AttendArgs& args, const float* partials, int64_t parts,
+                        int64_t part_stride) {
+  const int64_t floats = AttendPartialFloats(args.tokens * args.heads, args.tile.v_size);
+  for (int64_t h = 0; h < args.kv_heads; ++h)
+    MergeParts(ArgsOf(args, h), partials + h * floats, parts, part_stride);
 }
 
 // One scale per 32 values, as the q8_0 format: largest magnitude / 127, rounded to float16 before

@@ -228,8 +228,7 @@ static void SumsOfPairs(const int32_t* weights, const float* weight_scales, cons
   }
   for (int64_t page = begin; page < end; ++page) {
     const int32_t* tile = reinterpret_cast<const int32_t*>(block.v[page]) + column;
-    const uint8_t* next = page + 1 < block.pages ? block.v[page + 1] : block.next_v;
-    const int32_t* ahead = reinterpret_cast<const int32_t*>(next) + column;
+    const int32_t* ahead = reinterpret_cast<const int32_t*>(block.next_v[page]) + column;
     for (int64_t k = 0; k < kPairsPerPage; ++k) {
       I32 value[kVectors];
 #pragma GCC unroll 8
@@ -265,8 +264,8 @@ static void BlockValuesOfPairs(const TileBlock& block, int64_t begin, int64_t en
   int64_t column = 0;
   auto columns = [&]<int kVectors>() {
     ByRows(rows, [&]<int kRows>(int64_t row) {
-      const auto sum = row == 0 && block.next_v != nullptr ? SumsOfPairs<kRows, kVectors, true>
-                                                           : SumsOfPairs<kRows, kVectors, false>;
+      const auto sum = row == 0 && block.next_v[0] != nullptr ? SumsOfPairs<kRows, kVectors, true>
+                                                              : SumsOfPairs<kRows, kVectors, false>;
       sum(weights + row * kBlock, s.weight_scale + row, s.factor + row, block, first, last, column,
           v_padded, sums + row * v_padded);
     });

@@ -2,7 +2,8 @@
 // the cache.
 //
 // The unit of work is (query block of a segment, kv head, some query heads of it): its rows share
-// every key and value that is read. Normally there are two loops: the first over blocks of rows
+// every key and value that is read. Where rows are few, a unit is several kv heads, whose keys lie
+// side by side. Normally there are two loops: the first over blocks of rows
 // (norms, rotations, append), the second over units. When every unit is alone with its kv head in
 // its segment (generation: one query block a segment), the unit can do all of it by itself and one
 // loop suffices. When there are fewer units than would keep the threads busy (one long sequence,
@@ -59,7 +60,8 @@ std::vector<float> AlibiSlopes(const AttentionOp& op) {
 
 // What one pass decides for all units.
 struct Division {
-  int64_t blocks = 0;  // query blocks
+  int64_t blocks = 0;    // query blocks
+  int64_t together = 1;  // kv heads per unit
   int64_t units = 0;
   int64_t splits = 1;  // key ranges per unit
   bool alone = false;  // each unit does its own append
@@ -92,7 +94,11 @@ class AttentionStep final : public Step {
     threads_ = context->threads();
     const int64_t unit_rows = unit_heads_ * unit_tokens_;
     const int64_t float_bytes = sizeof(float);
-    worker_scratch_bytes = AttendScratchFloats(unit_rows, op.k_size, op.v_size) * float_bytes;
+    for (int64_t together = 1; together <= MostTogether(); ++together) {
+      worker_scratch_bytes = std::max(
+          worker_scratch_bytes,
+          together * float_bytes * AttendScratchFloats(unit_rows / together, op.k_size, op.v_size));
+    }
     part_floats_ = AttendPartialFloats(unit_rows, op.v_size);
     if (!cached_) {
       pool_bytes_ = DivideUp(context->max_rows(), kPageTokens) * op.kv_heads * head_bytes_;
@@ -128,10 +134,27 @@ class AttentionStep final : public Step {
   int64_t MaxSplitUnits() const { return 2 * threads_; }
   int64_t MaxParts() const { return MaxSplitUnits() * max_splits_; }
 
+  int64_t MostTogether() const {
+    return head_parts_ == 1 && !op_.v_in_k ? std::min(kAttendMostHeads, op_.kv_heads) : 1;
+  }
+
+  // As many kv heads as their rows fit into a unit's and as leave each thread a unit.
+  int64_t HeadsTogether(const std::vector<QueryBlock>& blocks) const {
+    int64_t tokens = 1;
+    for (const QueryBlock& block : blocks) tokens = std::max<int64_t>(tokens, block.tokens);
+    for (int64_t together = MostTogether(); together > 1; --together) {
+      const int64_t units = static_cast<int64_t>(blocks.size()) * op_.kv_heads / together;
+      if (op_.kv_heads % together == 0 && tokens * together <= unit_tokens_ && units >= threads_)
+        return together;
+    }
+    return 1;
+  }
+
   Division Divide(const Pass& pass) const {
     Division d;
     d.blocks = static_cast<int64_t>(pass.query_blocks[static_cast<size_t>(blocks_)].size());
-    d.units = d.blocks * op_.kv_heads * head_parts_;
+    d.together = HeadsTogether(pass.query_blocks[static_cast<size_t>(blocks_)]);
+    d.units = d.blocks * op_.kv_heads / d.together * head_parts_;
     if (threads_ > 1 && d.units < MaxSplitUnits()) {
       for (const QueryBlock& block : pass.query_blocks[static_cast<size_t>(blocks_)]) {
         const AttendArgs args = KeysOf(pass, block);
@@ -213,12 +236,14 @@ class AttentionStep final : public Step {
                int64_t index) const {
     const int64_t unit = index / division.splits, split = index % division.splits;
     const int64_t head_part = unit / division.blocks;
-    const int64_t kv_head = head_part / head_parts_, part = head_part % head_parts_;
+    const int64_t kv_head = head_part / head_parts_ * division.together;
+    const int64_t part = head_part % head_parts_;
     const auto block_index = static_cast<size_t>(division.blocks - 1 - unit % division.blocks);
     const QueryBlock& block = pass.query_blocks[static_cast<size_t>(blocks_)][block_index];
     const Segment& segment = pass.batch->segments[static_cast<size_t>(block.segment)];
     const int64_t first_row = segment.first_row + block.first_token;
-    if (division.alone) Append(pass, first_row, first_row + block.tokens, kv_head, kv_head + 1);
+    if (division.alone)
+      Append(pass, first_row, first_row + block.tokens, kv_head, kv_head + division.together);
 
     AttendArgs args = KeysOf(pass, block);
     const int64_t head = kv_head * group_ + part * unit_heads_;
@@ -226,6 +251,8 @@ class AttentionStep final : public Step {
     args.q_stride = pass.Stride(op_.q);
     args.tokens = block.tokens;
     args.heads = std::min(unit_heads_, group_ - part * unit_heads_);
+    args.kv_heads = division.together;
+    args.head_bytes = head_bytes_;
     args.tile = tile_;
     args.tile.k_offset += kv_head * head_bytes_;
     args.tile.v_offset += kv_head * head_bytes_;

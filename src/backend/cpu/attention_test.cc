@@ -164,5 +164,86 @@ TEST(Attention, BitsDoNotDependOnTheRowsBeside) {
   }
 }
 
+// Attended at once, several kv heads give what each gives by itself, whole and in parts.
+TEST(Attention, KvHeadsTogetherGiveTheBitsOfEach) {
+  constexpr int64_t kKvHeads = 3, kTokens = 2, kHeads = 5, kKeys = 1100, kKeySize = 40;
+  constexpr int64_t kValueSize = 24, kQuery = kKvHeads * kHeads * kKeySize;
+  constexpr int64_t kOut = kKvHeads * kHeads * kValueSize;
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal;
+  auto numbers_of = [&](int64_t n) {
+    std::vector<float> x(static_cast<size_t>(n));
+    for (float& value : x) value = normal(random);
+    return x;
+  };
+  const std::vector<float> q = numbers_of(kTokens * kQuery), sinks = numbers_of(kKvHeads * kHeads);
+  const std::vector<float> slopes(kKvHeads * kHeads, 0.01f);
+  const std::vector<float> noise = numbers_of(4096);
+  for (const Isa isa : AvailableIsas()) {
+    const VectorOps& ops = VectorOpsOf(isa);
+    for (const KvNumbers numbers :
+         {KvNumbers::kF32, KvNumbers::kF16, KvNumbers::kI16, KvNumbers::kQ8_0}) {
+      AttendArgs all;
+      all.head_bytes = KTileBytes(numbers, kKeySize) + VTileBytes(numbers, kValueSize);
+      all.page_bytes = kKvHeads * all.head_bytes;
+      std::vector<uint8_t> pool(static_cast<size_t>(kKeys / kPageTokens + 1) *
+                                static_cast<size_t>(all.page_bytes));
+      all.tile = {numbers, kKeySize, kValueSize, 0, KTileBytes(numbers, kKeySize)};
+      for (int64_t head = 0; head < kKvHeads; ++head) {
+        for (int64_t key = 0; key < kKeys; ++key) {
+          const float* values = noise.data() + (head * 911 + key * 13) % 4000;
+          ops.append(all.tile,
+                     pool.data() + key / kPageTokens * all.page_bytes + head * all.head_bytes,
+                     key % kPageTokens, values, values + 31);
+        }
+      }
+      std::vector<float> scratch(static_cast<size_t>(
+          kKvHeads * AttendScratchFloats(kTokens * kHeads, kKeySize, kValueSize)));
+      std::vector<float> together(kTokens * kOut), merged = together, apart = together;
+      all.pool = pool.data();
+      all.q = q.data();
+      all.q_stride = kQuery;
+      all.out_stride = kOut;
+      all.tokens = kTokens;
+      all.heads = kHeads;
+      all.kv_heads = kKvHeads;
+      all.key_end = kKeys;
+      all.first_key = kKeys - kTokens;
+      all.slopes = slopes.data();
+      all.sinks = sinks.data();
+      all.scratch = scratch.data();
+      all.out = together.data();
+      ops.attend(all);
+
+      const int64_t part = kKvHeads * AttendPartialFloats(kTokens * kHeads, kValueSize);
+      std::vector<float> parts(static_cast<size_t>(2 * part));
+      AttendArgs half = all;
+      half.out = merged.data();
+      half.partial = parts.data();
+      half.key_end = kAttendRange;
+      ops.attend(half);
+      half.partial += part;
+      half.key_begin = kAttendRange;
+      half.key_end = kKeys;
+      ops.attend(half);
+      ops.attend_merge(half, parts.data(), 2, part);
+      EXPECT_EQ(merged, together) << IsaName(isa);
+
+      for (int64_t head = 0; head < kKvHeads; ++head) {
+        AttendArgs one = all;
+        one.kv_heads = 1;
+        one.tile.k_offset += head * all.head_bytes;
+        one.tile.v_offset += head * all.head_bytes;
+        one.q += head * kHeads * kKeySize;
+        one.out = apart.data() + head * kHeads * kValueSize;
+        one.slopes += head * kHeads;
+        one.sinks += head * kHeads;
+        ops.attend(one);
+      }
+      EXPECT_EQ(apart, together) << IsaName(isa);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace puna::backend::cpu

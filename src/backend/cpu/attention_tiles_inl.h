@@ -112,13 +112,12 @@ static void AccumulateProduct(int64_t rows, const float* a, int64_t lda, const T
   }
 }
 
-// The tiles of up to 4 pages, and those of as many pages of the block that follows (null if there
-// is none).
+// The tiles of up to 4 pages, and as many that are read next (null if there are none).
 struct TileBlock {
   const uint8_t* k[kPagesPerBlock];
   const uint8_t* v[kPagesPerBlock];
   const uint8_t* next_k[kPagesPerBlock];
-  const uint8_t* next_v;  // of the first page
+  const uint8_t* next_v[kPagesPerBlock];
   int64_t pages;
 };
 

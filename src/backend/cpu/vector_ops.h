@@ -43,10 +43,16 @@ inline int64_t PaddedValueSize(int64_t v_size) { return (v_size + 15) / 16 * 16;
 // Attention of some query heads of one kv head, for consecutive tokens of one segment, over the
 // keys [key_begin, key_end). Key s lies in slot s % 16 of page pages[s / 16] (of page s / 16 itself
 // if `pages` is null).
+//
+// Several kv heads, up to kAttendMostHeads, can be attended at once: their tiles follow each other
+// every head_bytes, and q, out, slopes, sinks, bias and `partial` hold those of one behind those of
+// the other. The cache is then read in longer stretches, which pays where reading it takes longer
+// than the products: with few rows.
 struct AttendArgs {
   const float* q = nullptr;  // q[token * q_stride + head * k_size + d]
   int64_t q_stride = 0;
   int64_t tokens = 0, heads = 0;
+  int64_t kv_heads = 1, head_bytes = 0;
   const uint8_t* pool = nullptr;
   int64_t page_bytes = 0;
   const int32_t* pages = nullptr;
@@ -74,7 +80,7 @@ struct AttendArgs {
   // Not null: instead of `out`, the state of the running softmax is written here
   // (AttendPartialFloats), for AttendMerge.
   float* partial = nullptr;
-  float* scratch = nullptr;  // AttendScratchFloats
+  float* scratch = nullptr;  // AttendScratchFloats for each kv head
 };
 // One token of a head whose state is a matrix [k_size][v_size]:
 //   known = sum over i of erase[i] * state[i] (0 if null); v' = beta * (v - known), or v if beta is
@@ -96,6 +102,7 @@ struct RecurArgs {
   float* state = nullptr;
   float* out = nullptr;  // [v_size]
 };
+inline constexpr int64_t kAttendMostHeads = 4;
 inline constexpr int64_t kAttendKeyBlock = 64;
 // The keys of a token are summed in ranges that begin at multiples of this; who divides keys among
 // threads must divide there.
