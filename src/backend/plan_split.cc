@@ -1,5 +1,4 @@
-// What crosses a border is what is live there: walking backwards, an op ends the life of what it
-// writes and begins that of what it reads.
+// What crosses a border is what is live there.
 #include "backend/plan_split.h"
 
 #include <algorithm>
@@ -9,38 +8,10 @@
 #include <variant>
 
 #include "backend/plan_access.h"
+#include "backend/plan_liveness.h"
 
 namespace puna::backend {
 namespace {
-
-// Columns of one buffer as [begin, end), apart from each other.
-class Columns {
- public:
-  void Add(int64_t begin, int64_t end) {
-    for (auto it = ranges_.begin(); it != ranges_.end();) {
-      if (it->second < begin || end < it->first) {
-        ++it;
-        continue;
-      }
-      begin = std::min(begin, it->first);
-      end = std::max(end, it->second);
-      it = ranges_.erase(it);
-    }
-    ranges_[begin] = end;
-  }
-  void Remove(int64_t begin, int64_t end) {
-    std::map<int64_t, int64_t> left;
-    for (const auto& [first, last] : ranges_) {
-      if (first < std::min(last, begin)) left[first] = std::min(last, begin);
-      if (std::max(first, end) < last) left[std::max(first, end)] = last;
-    }
-    ranges_ = std::move(left);
-  }
-  const std::map<int64_t, int64_t>& ranges() const { return ranges_; }
-
- private:
-  std::map<int64_t, int64_t> ranges_;
-};
 
 // Where an op keeps its cache layer, or its state layer; null: it has none.
 int* CacheOf(Op* op) {
@@ -78,59 +49,6 @@ bool IsLookup(const Op& op) {
 bool ChangesRows(const Op& op) {
   return std::holds_alternative<SelectRowsOp>(op) || std::holds_alternative<PoolOp>(op);
 }
-
-// The columns that an op writes. Ops on heads leave what is between the heads as it is.
-std::vector<View> WrittenBy(const Plan& plan, const Op& op) {
-  std::vector<View> heads;
-  if (const auto* copy = std::get_if<CopyHeadsOp>(&op)) {
-    for (int64_t h = 0; h < copy->heads; ++h)
-      heads.push_back({copy->out.buffer, copy->out.offset + h * copy->out_stride, copy->size});
-    return heads;
-  }
-  if (const auto* product = std::get_if<HeadMatMulOp>(&op)) {
-    const Weight& weight = plan.weights[static_cast<size_t>(product->weight)];
-    for (int64_t h = 0; h < weight.experts; ++h)
-      heads.push_back(
-          {product->out.buffer, product->out.offset + h * product->out_stride, weight.rows});
-    return heads;
-  }
-  return AccessOf(op).writes;
-}
-
-// What is live before the ops that were walked over, from the end of the plan on.
-class Liveness {
- public:
-  explicit Liveness(const Plan* plan) : plan_(plan) { Read(plan->output); }
-
-  void StepOver(const Op& op) {
-    for (const View& view : WrittenBy(*plan_, op)) Write(view);
-    if (const auto* route = std::get_if<RouteOp>(&op)) routes_.erase(route->route);
-    if (const auto* index = std::get_if<IndexOp>(&op)) selections_.erase(index->selection);
-    for (const View& view : AccessOf(op).reads) Read(view);
-    if (const auto* experts = std::get_if<ExpertsOp>(&op)) routes_.insert(experts->route);
-    if (const auto* attention = std::get_if<AttentionOp>(&op)) {
-      if (attention->selection >= 0) selections_.insert(attention->selection);
-    }
-  }
-
-  bool only_views() const { return routes_.empty() && selections_.empty(); }
-  std::vector<View> views() const {
-    std::vector<View> views;
-    for (const auto& [buffer, columns] : live_) {
-      for (const auto& [begin, end] : columns.ranges())
-        views.push_back({buffer, begin, end - begin});
-    }
-    return views;
-  }
-
- private:
-  void Read(const View& view) { live_[view.buffer].Add(view.offset, view.offset + view.width); }
-  void Write(const View& view) { live_[view.buffer].Remove(view.offset, view.offset + view.width); }
-
-  const Plan* plan_;
-  std::map<int, Columns> live_;
-  std::set<int> routes_, selections_;
-};
 
 // Marks the borders that have uses of one layer on both sides.
 void MarkShared(const Plan& plan, int* (*layer_of)(Op*), std::vector<bool>* shared) {

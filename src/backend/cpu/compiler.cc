@@ -143,6 +143,17 @@ Status CompileContext::TakeRowOp(size_t index) {
   return {};
 }
 
+// What is still pending will be in a step of a later turn.
+void CompileContext::EndTurn() {
+  std::vector<size_t> turn;
+  for (const size_t index : unplaced_) {
+    if (std::find(pending_ops_.begin(), pending_ops_.end(), index) == pending_ops_.end())
+      turn.push_back(index);
+  }
+  unplaced_ = pending_ops_;
+  turns_.push_back(std::move(turn));
+}
+
 Status CompileContext::CompilePass(size_t begin, size_t end) {
   end_ = end;
   for (size_t index = NextFree(begin); index < end; index = NextFree(index)) {
@@ -152,8 +163,10 @@ Status CompileContext::CompilePass(size_t begin, size_t end) {
       if (taken) break;
     }
     if (!taken) PUNA_RETURN_IF_ERROR(TakeRowOp(index));
+    EndTurn();
   }
   FlushPending();
+  EndTurn();
   return {};
 }
 
@@ -181,6 +194,7 @@ Result<CompiledPlan> CompileContext::Compile() {
     if (kind != static_cast<int>(rows_) && output_accessed_[kind])
       compiled_.output_in_place = false;
   }
+  compiled_.buffers = LayOutBuffers(*plan_, turns_, compiled_.output_in_place ? output.buffer : -1);
   return std::move(compiled_);
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/cpu/buffer_layout.h"
 #include "backend/cpu/cpu_step.h"
 #include "backend/cpu/row_ops.h"
 #include "backend/cpu/weight_store.h"
@@ -27,7 +28,8 @@ struct KvLayer {
 // A compiled plan without memory.
 struct CompiledPlan {
   std::vector<std::unique_ptr<Step>> steps;
-  size_t encoder_steps = 0;            // so many at the beginning are the pass of an encoder
+  size_t encoder_steps = 0;  // so many at the beginning are the pass of an encoder
+  BufferLayout buffers;
   std::vector<RopeTable> rope_tables;  // without cos and sin
   std::vector<RouteSlot> routes;       // without memory
   std::vector<int64_t>
@@ -56,7 +58,10 @@ class CompileContext {
   RowKind rows() const { return rows_; }
   const Op& op(size_t index) const { return plan_->ops[index]; }
   bool taken(size_t index) const { return taken_[index]; }
-  void Take(size_t index) { taken_[index] = true; }
+  void Take(size_t index) {
+    taken_[index] = true;
+    unplaced_.push_back(index);
+  }
   // The next op from `index` on that is not taken, up to end().
   size_t NextFree(size_t index) const;
   // Of the ops that make one pass with the op at hand.
@@ -88,6 +93,7 @@ class CompileContext {
  private:
   Status CompilePass(size_t begin, size_t end);
   Status TakeRowOp(size_t index);
+  void EndTurn();
   int RopeTableOf(const RopeOp& op);
   void LayOutPages();
   void LayOutStates();
@@ -100,6 +106,9 @@ class CompileContext {
   int threads_;
   RowKind rows_ = RowKind::kTokens;
   std::vector<bool> taken_;
+  std::vector<size_t> unplaced_;  // taken, but in no turn yet
+  // Each turn of CompilePass: the ops that are in steps since then.
+  std::vector<std::vector<size_t>> turns_;
   size_t end_ = 0;
   RowOps pending_;
   std::vector<size_t> pending_ops_;

@@ -1,7 +1,9 @@
 // One Run is one job of the pool: every worker walks through all steps, meeting the others at the
-// barriers within them. The memory of activations is one block laid out at compile time. The buffer
-// that holds the output is usually not part of it: it is the caller's memory, so that logits of a
-// large vocabulary are neither held for every row that a batch could have nor copied.
+// barriers within them. The memory of activations is one block, as large as the widest batch needs.
+// It is laid out for the rows of each batch, so that narrow ones only touch its beginning: where
+// nobody reads long prompts, the rest never becomes resident. The buffer that holds the output is
+// usually not part of it: it is the caller's memory, so that logits of a large vocabulary are
+// neither held for every row that a batch could have nor copied.
 #include "backend/cpu/cpu_program.h"
 
 #include <algorithm>
@@ -44,7 +46,7 @@ Result<std::unique_ptr<CpuProgram>> CpuProgram::Outline(std::shared_ptr<const Pl
   CompileContext context(program->plan_.get(), &program->weights_, program->options_, machine->isa,
                          machine->pool.threads());
   PUNA_ASSIGN_OR_RETURN(program->compiled_, context.Compile());
-  program->arena_bytes_ = program->LayOut(nullptr);
+  program->arena_bytes_ = program->LayOut(options.max_batch_tokens, nullptr);
   return program;
 }
 
@@ -63,7 +65,6 @@ Status CpuProgram::Load() {
     return MakeError(ErrorCode::kResourceExhausted, "no memory for {} bytes of activations",
                      arena_bytes_);
   }
-  CHECK(LayOut(arena_->data()) == arena_bytes_);
   query_blocks_.resize(compiled_.query_block_tokens.size());
   for (std::vector<QueryBlock>& blocks : query_blocks_)
     blocks.reserve(static_cast<size_t>(options_.max_batch_tokens));
@@ -74,14 +75,8 @@ bool CpuProgram::Settle(double seconds) {
   return weights_.Settle(&machine_->pool, &machine_->mutex, seconds);
 }
 
-// Rows lie an odd number of cache lines apart: at a power of two, all rows of a column would share
-// a few cache sets.
-int64_t CpuProgram::BufferStride(size_t buffer) const {
-  return RoundUp(plan_->buffer_widths[buffer], 32) + 16;
-}
-
-int64_t CpuProgram::LayOut(uint8_t* base) {
-  const int64_t rows = options_.max_batch_tokens;
+int64_t CpuProgram::LayOut(int64_t rows, uint8_t* base) {
+  laid_out_rows_ = base == nullptr ? 0 : rows;
   int64_t bytes = 0;
   auto take = [&](int64_t size_bytes) {
     uint8_t* taken = base == nullptr ? nullptr : base + bytes;
@@ -92,15 +87,14 @@ int64_t CpuProgram::LayOut(uint8_t* base) {
     return reinterpret_cast<float*>(take(count * static_cast<int64_t>(sizeof(float))));
   };
 
-  buffers_.assign(plan_->buffer_widths.size(), nullptr);
-  buffer_strides_.assign(plan_->buffer_widths.size(), 0);
-  for (size_t i = 0; i < buffers_.size(); ++i) {
-    if (compiled_.output_in_place && static_cast<int>(i) == plan_->output.buffer) {
-      buffer_strides_[i] = plan_->buffer_widths[i];
-      continue;
-    }
-    buffer_strides_[i] = BufferStride(i);
-    buffers_[i] = take_floats(rows * buffer_strides_[i]);
+  float* buffers = take_floats(rows * compiled_.buffers.row);
+  buffers_.clear();
+  for (const int64_t offset : compiled_.buffers.offsets)
+    buffers_.push_back(buffers == nullptr ? nullptr : buffers + rows * offset);
+  buffer_strides_ = compiled_.buffers.strides;
+  if (compiled_.output_in_place) {
+    const auto output = static_cast<size_t>(plan_->output.buffer);
+    buffer_strides_[output] = plan_->buffer_widths[output];
   }
   positions_ = {reinterpret_cast<int64_t*>(take(rows * 8)), static_cast<size_t>(rows)};
   segments_ = {reinterpret_cast<int32_t*>(take(rows * 4)), static_cast<size_t>(rows)};
@@ -128,8 +122,8 @@ int64_t CpuProgram::LayOut(uint8_t* base) {
     worker_scratch_bytes_ =
         std::max(worker_scratch_bytes_, RoundUp(step->worker_scratch_bytes, 64));
   }
-  shared_scratch_ = take(shared_bytes);
   worker_scratch_ = take(worker_scratch_bytes_ * machine_->pool.threads());
+  shared_scratch_ = take(shared_bytes);
   return bytes;
 }
 
@@ -193,12 +187,14 @@ Status CpuProgram::Run(const Batch& batch, std::span<float> out) {
   const int64_t output_rows = OutputRows(*plan_, batch);
   CHECK(static_cast<int64_t>(out.size()) == output_rows * plan_->output.width) << out.size();
   const std::lock_guard lock(machine_->mutex);
+  const auto rows = static_cast<int64_t>(batch.tokens.size());
+  if (rows != laid_out_rows_) CHECK(LayOut(rows, arena_->data()) <= arena_bytes_);
   FillRows(batch);
   Pass pass;
   pass.batch = &batch;
   pass.ops = &VectorOpsOf(machine_->isa);
   pass.observer = machine_->observer;
-  pass.rows[static_cast<int>(RowKind::kTokens)] = static_cast<int64_t>(batch.tokens.size());
+  pass.rows[static_cast<int>(RowKind::kTokens)] = rows;
   pass.rows[static_cast<int>(RowKind::kOutputs)] = static_cast<int64_t>(batch.output_rows.size());
   pass.rows[static_cast<int>(RowKind::kSegments)] = static_cast<int64_t>(batch.segments.size());
   const View& output = plan_->output;

@@ -47,10 +47,9 @@ class CpuProgram final : public Program {
  private:
   CpuProgram(std::shared_ptr<const Plan> plan, const CompileOptions& options, Machine* machine);
 
-  int64_t BufferStride(size_t buffer) const;
-  // Places everything but weights and cache behind each other from `base` on (null: only measures);
-  // returns the bytes.
-  int64_t LayOut(uint8_t* base);
+  // Places what passes of `rows` rows need beside weights and cache from `base` on (null: only
+  // measures); returns the bytes.
+  int64_t LayOut(int64_t rows, uint8_t* base);
   void FillRows(const Batch& batch);
   void FillRopeTables(const Pass& pass, Worker& worker) const;
 
@@ -65,7 +64,8 @@ class CpuProgram final : public Program {
   std::vector<float> low_rank_;  // grows with the adapters of a batch
   KvPool state_pool_;            // slots in place of pages
 
-  // Into the arena.
+  // Into the arena, laid out for passes of so many rows.
+  int64_t laid_out_rows_ = 0;
   std::vector<float*> buffers_;
   std::vector<int64_t> buffer_strides_;
   std::span<int64_t> positions_;

@@ -415,6 +415,15 @@ TEST(CpuProgram, TiedTableIsHeldOnce) {
   EXPECT_EQ(cpu->Predict(*Decoder(s), Options()).weights, untied);
 }
 
+// Each pass lays its buffers out for its own width.
+TEST(CpuProgram, WhatWiderPassesLeaveInBuffersDoesNotCount) {
+  const auto cpu = MakeBackend("cpu");
+  Runner fresh(cpu.get(), Decoder({}), Options()), used(cpu.get(), Decoder({}), Options());
+  used.Run({{1, 100}});
+  EXPECT_EQ(used.Run({{0, 3}}), fresh.Run({{0, 3}}));
+  EXPECT_EQ(used.Run({{0, 50}}), fresh.Run({{0, 50}}));
+}
+
 TEST(CpuProgram, ReleasedPagesCanBeWrittenAgain) {
   Shape s;
   s.k_size = s.v_size = 128;
