@@ -61,7 +61,10 @@ tl::unexpected<Error> WrongType(std::string_view key, const Value& value, std::s
 
 std::string_view Array::string_at(int64_t i) const {
   CHECK(kind_ == Kind::kString && i >= 0 && i < size_) << i << " of " << size_;
-  return strings_[static_cast<size_t>(i)];
+  const uint64_t begin = marks_[static_cast<size_t>(i / kStride)];
+  Cursor cursor({data_ + begin, static_cast<size_t>(marks_.back() - begin)});
+  for (int64_t before = i % kStride; before > 0; --before) cursor.TakeString();
+  return cursor.TakeString().value_or("");  // absent: the file was changed since it was read
 }
 
 int64_t Array::integer_at(int64_t i) const {

@@ -57,8 +57,11 @@ class Array {
   uint32_t gguf_type_ = 0;
   int64_t size_ = 0;
   int element_bytes_ = 0;
-  const uint8_t* data_ = nullptr;          // numbers: packed little-endian elements
-  std::vector<std::string_view> strings_;  // kString
+  const uint8_t* data_ = nullptr;  // numbers: packed little-endian elements; strings: as in a file
+  // kString: where each kStride-th begins, from data_ on, and last where the array ends. The texts
+  // of vocabularies are many and short: views of all would be larger than they.
+  static constexpr int64_t kStride = 8;
+  std::vector<uint64_t> marks_;
 };
 
 struct Tensor {

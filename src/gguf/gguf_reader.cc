@@ -252,15 +252,18 @@ Status Reader::ReadStrings(std::string_view key, uint64_t count, Array* array) {
                      Quoted(key), count, kMaxArrayStrings);
   }
   array->size_ = static_cast<int64_t>(count);
-  array->strings_.reserve(count);
+  const uint64_t begin = cursor_.position();
+  array->data_ = bytes_.data() + begin;
+  array->marks_.reserve(count / Array::kStride + 2);
   for (uint64_t i = 0; i < count; ++i) {
+    if (i % Array::kStride == 0) array->marks_.push_back(cursor_.position() - begin);
     const std::optional<std::string_view> text = cursor_.TakeString();
     if (!text) {
       return MakeError(ErrorCode::kCorrupt, "key {}: string {} of {} reaches beyond the file",
                        Quoted(key), i, count);
     }
-    array->strings_.push_back(*text);
   }
+  array->marks_.push_back(cursor_.position() - begin);
   return {};
 }
 

@@ -148,6 +148,23 @@ TEST(GgufTest, ReportsProgressUpToTheEnd) {
   EXPECT_EQ(std::filesystem::file_size(folder.path() / "model.gguf"), total);
 }
 
+TEST(GgufTest, FindsEachOfManyStrings) {
+  for (const size_t count : {0, 1, 7, 8, 9, 100}) {
+    std::vector<std::string> strings;
+    for (size_t i = 0; i < count; ++i)
+      strings.push_back(std::string(i % 5, 'x') + std::to_string(i));
+    Writer writer;
+    writer.Set("strings", strings);
+    writer.Set("behind", uint32_t{7});
+    const puna::testing::TemporaryDirectory folder;
+    const auto file = WriteAndOpen(writer, folder);
+    const Array* array = *file->GetArray("strings");
+    ASSERT_EQ(array->size(), static_cast<int64_t>(count));
+    for (size_t i = count; i-- > 0;)
+      EXPECT_EQ(array->string_at(static_cast<int64_t>(i)), strings[i]);
+  }
+}
+
 TEST(GgufTest, WriterRefusesMisuse) {
   struct Case {
     const char* name;
