@@ -30,8 +30,8 @@ struct Part {
   uint32_t begin = 0;  // offset of its text in the word
 };
 
-StringTable PlainTokens(const Vocabulary& vocabulary) {
-  StringTable tokens;
+TextTable PlainTokens(const Vocabulary& vocabulary) {
+  TextTable tokens(vocabulary.escapes_whitespace ? &vocabulary.texts : &vocabulary.pieces);
   tokens.Reserve(static_cast<size_t>(vocabulary.size()));
   std::string spelled;
   // What the file spells in the byte alphabet is found by its bytes. Texts outside the alphabet,
@@ -47,7 +47,7 @@ StringTable PlainTokens(const Vocabulary& vocabulary) {
         if (!AppendSpelledBytes(vocabulary.texts[i], &spelled)) continue;
         if (spelled != vocabulary.pieces[i]) continue;
       }
-      tokens.Insert(vocabulary.escapes_whitespace ? vocabulary.texts[i] : vocabulary.pieces[i], id);
+      tokens.Insert(i);
     }
   }
   return tokens;
@@ -237,7 +237,7 @@ class BytePairTokenizer : public Tokenizer {
     }
   }
 
-  const StringTable plain_tokens_;  // bytes of the text to id
+  const TextTable plain_tokens_;  // bytes of the text to id
   const MergeTable merges_;
   const PreTokenizer pretokenizer_;
   const bool ignores_merges_;

@@ -3,18 +3,24 @@
 #include "tokenizer/byte_alphabet.h"
 
 namespace puna::tokenizer {
+namespace {
+
+// Longer merges are passed over.
+constexpr size_t kMaxMergeBytes = 0xFFFF;
+
+}  // namespace
 
 Symbol MergeTable::Intern(std::string_view text) {
   if (const Symbol known = Find(text); known >= 0) return known;
-  if (text.size() > StringTable::kMaxKeyBytes) return -1;
-  const auto symbol =
-      static_cast<Symbol>(vocabulary_size_ + static_cast<int64_t>(extra_texts_.size()));
-  extra_texts_.emplace_back(text);
-  extra_.Insert(extra_texts_.back(), symbol);
-  return symbol;
+  const size_t number = extra_texts_.size();
+  if (number > TextTable::kMaxNumber || extra_texts_.bytes() + text.size() > TextList::kMaxBytes)
+    return -1;
+  extra_texts_.Append(text);
+  extra_.Insert(number);
+  return static_cast<Symbol>(vocabulary_size_ + static_cast<int64_t>(number));
 }
 
-MergeTable::MergeTable(const StringTable& plain_tokens, int64_t vocabulary_size,
+MergeTable::MergeTable(const TextTable& plain_tokens, int64_t vocabulary_size,
                        const std::vector<std::string_view>& merges, bool spelled)
     : plain_tokens_(plain_tokens),
       vocabulary_size_(vocabulary_size),
@@ -23,14 +29,13 @@ MergeTable::MergeTable(const StringTable& plain_tokens, int64_t vocabulary_size,
     const char c = static_cast<char>(byte);
     byte_symbols_[static_cast<size_t>(byte)] = Intern({&c, 1});
   }
-  slots_.resize(std::bit_ceil(merges.size() + merges.size() / 3 + 2));
-  mask_ = slots_.size() - 1;
+  slots_.resize(TextTable::SlotsFor(merges.size()));
   std::string joined;
   for (size_t rank = 0; rank < merges.size(); ++rank) {
     const std::string_view merge = merges[rank];
     const size_t space = merge.find(' ', 1);
     if (space == std::string_view::npos || space + 1 >= merge.size() ||
-        merge.size() > StringTable::kMaxKeyBytes)
+        merge.size() > kMaxMergeBytes)
       continue;
     joined.clear();
     if (spelled) {
@@ -48,9 +53,9 @@ MergeTable::MergeTable(const StringTable& plain_tokens, int64_t vocabulary_size,
     const Symbol left = Intern(text.substr(0, left_size));
     const Symbol right = Intern(text.substr(left_size));
     const Symbol result = Intern(text);
+    if (left < 0 || right < 0 || result < 0) continue;
     const uint64_t key = Key(left, right);
-    size_t slot = Hash(key) & mask_;
-    while (slots_[slot].key != kEmpty && slots_[slot].key != key) slot = (slot + 1) & mask_;
+    const size_t slot = Probe(key);
     if (slots_[slot].key == key) continue;  // the first of equal merges counts
     slots_[slot] = {key, {static_cast<uint32_t>(rank), result}};
     if (left_size == 1 && joined.size() == 2) {
@@ -58,6 +63,7 @@ MergeTable::MergeTable(const StringTable& plain_tokens, int64_t vocabulary_size,
           slots_[slot].merge;
     }
   }
+  extra_texts_.ShrinkToFit();
 }
 
 }  // namespace puna::tokenizer

@@ -7,14 +7,11 @@
 #define PUNA_TOKENIZER_MERGE_TABLE_H_
 
 #include <array>
-#include <bit>
 #include <cstdint>
-#include <deque>
-#include <string>
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/string_table.h"
+#include "tokenizer/text_table.h"
 
 namespace puna::tokenizer {
 
@@ -33,15 +30,14 @@ class MergeTable {
   // extra symbols start at `vocabulary_size`. `merges`: "left right", best first; with `spelled` in
   // the GPT-2 byte alphabet, else as they are. What is not a merge (no space, characters outside
   // the alphabet) can never apply and is passed over.
-  MergeTable(const StringTable& plain_tokens, int64_t vocabulary_size,
+  MergeTable(const TextTable& plain_tokens, int64_t vocabulary_size,
              const std::vector<std::string_view>& merges, bool spelled);
+  MergeTable(const MergeTable&) = delete;
+  MergeTable& operator=(const MergeTable&) = delete;
 
   Merge Find(Symbol left, Symbol right) const {
     const uint64_t key = Key(left, right);
-    for (size_t i = Hash(key) & mask_;; i = (i + 1) & mask_) {
-      if (slots_[i].key == key) return slots_[i].merge;
-      if (slots_[i].key == kEmpty) return {};
-    }
+    return slots_[Probe(key)].merge;
   }
 
   // The symbol of a single byte, and the merge of two bytes: no hashing for the first step of every
@@ -54,7 +50,9 @@ class MergeTable {
   // The symbol of a text, or -1.
   Symbol Find(std::string_view text) const {
     const Symbol token = plain_tokens_.Find(text);
-    return token >= 0 ? token : extra_.Find(text);
+    if (token >= 0) return token;
+    const int32_t extra = extra_.Find(text);
+    return extra < 0 ? -1 : static_cast<Symbol>(vocabulary_size_ + extra);
   }
 
  private:
@@ -66,16 +64,22 @@ class MergeTable {
   static uint64_t Key(Symbol left, Symbol right) {
     return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
   }
-  static size_t Hash(uint64_t key) { return (key * 0x9E3779B97F4A7C15) >> 32; }
+  // The slot of the key, or the empty one where it would go.
+  size_t Probe(uint64_t key) const {
+    size_t at = (key * 0x9E3779B97F4A7C15 >> 32) * slots_.size() >> 32;
+    while (slots_[at].key != key && slots_[at].key != kEmpty)
+      at = at + 1 == slots_.size() ? 0 : at + 1;
+    return at;
+  }
 
+  // The symbol of a text, an extra one if it has none yet; -1 if there are too many of these.
   Symbol Intern(std::string_view text);
 
-  const StringTable& plain_tokens_;
+  const TextTable& plain_tokens_;
   int64_t vocabulary_size_;
-  StringTable extra_;
-  std::deque<std::string> extra_texts_;
-  std::vector<Slot> slots_;
-  size_t mask_ = 0;
+  TextList extra_texts_;
+  TextTable extra_{&extra_texts_};
+  std::vector<Slot> slots_;  // at a load of at most two thirds
   std::array<Symbol, 256> byte_symbols_;
   std::vector<Merge> byte_merges_;  // [256 * 256]
 };

@@ -103,8 +103,8 @@ class Marker {
 
  private:
   std::optional<TokenId> Find(std::string_view text) const {
-    const int32_t id = text.empty() ? StringTable::kAbsent : vocabulary_.by_text.Find(text);
-    return id == StringTable::kAbsent ? std::nullopt : std::optional<TokenId>(id);
+    const int32_t id = text.empty() ? TextTable::kAbsent : vocabulary_.by_text.Find(text);
+    return id == TextTable::kAbsent ? std::nullopt : std::optional<TokenId>(id);
   }
   void Set(TokenId id, Vocabulary::Flag flag) {
     vocabulary_.flags[static_cast<size_t>(id)] |= flag;

@@ -60,7 +60,7 @@ class SentencePieceTokenizer : public Tokenizer {
     for (TokenId id = 0; id < v.size(); ++id) {
       if (!v.IsPlain(id)) continue;
       const std::string_view text = v.texts[static_cast<size_t>(id)];
-      plain_tokens_.Insert(text, id);
+      plain_tokens_.Insert(static_cast<size_t>(id));
       longest_bytes_ = std::max(longest_bytes_, text.size());
       for (size_t at = text.find(kEscapedSpace, 1); at != std::string_view::npos;
            at = text.find(kEscapedSpace, at + 1)) {
@@ -216,7 +216,7 @@ class SentencePieceTokenizer : public Tokenizer {
     }
   }
 
-  StringTable plain_tokens_;
+  TextTable plain_tokens_{&vocabulary().texts};
   size_t longest_bytes_ = 0;
   std::array<bool, 256>
       joins_before_space_{};  // may this byte and U+2581 after it be in one token?

@@ -1,4 +1,4 @@
-// Counts what vocabulary.h, string_table.h, merge_table.h and byte_trie.h hold for each token, text
+// Counts what vocabulary.h, text_table.h, merge_table.h and byte_trie.h hold for each token, text
 // byte and merge. Their constructors decide the capacities; table_bytes_test.cc compares with what
 // the allocator gave.
 //
@@ -6,15 +6,14 @@
 #include "tokenizer/table_bytes.h"
 
 #include <algorithm>
-#include <bit>
 #include <string_view>
 #include <vector>
 
 namespace puna::tokenizer {
 namespace {
 
-constexpr size_t kSlotBytes = 16;      // StringTable and MergeTable
-constexpr size_t kTrieNodeBytes = 13;  // ByteTrie, with its label
+constexpr size_t kMergeSlotBytes = 16;  // MergeTable
+constexpr size_t kTrieNodeBytes = 13;   // ByteTrie, with its label
 
 size_t TextBytes(const std::vector<std::string_view>& texts) {
   size_t bytes = 0;
@@ -22,7 +21,7 @@ size_t TextBytes(const std::vector<std::string_view>& texts) {
   return bytes;
 }
 
-size_t StringTableBytes(size_t keys) { return kSlotBytes * std::bit_ceil(keys + keys / 2 + 2); }
+size_t TextTableBytes(size_t texts) { return sizeof(uint32_t) * TextTable::SlotsFor(texts); }
 
 // A node for each beginning of a text.
 size_t TrieBytes(std::vector<std::string_view> texts) {
@@ -41,20 +40,22 @@ size_t TrieBytes(std::vector<std::string_view> texts) {
 
 int64_t TableBytes(const VocabularySource& source) {
   const size_t tokens = source.tokens.size(), text = TextBytes(source.tokens);
-  // Texts and pieces, each with its bytes; score, kind and flags; the table by text.
-  size_t bytes = tokens * (2 * sizeof(std::string_view) + sizeof(float) + 2) + 2 * text +
-                 StringTableBytes(tokens) + source.charsmap.size();
+  // Texts and pieces, each with its bytes; kind and flags; the table by text.
+  size_t bytes = tokens * (2 * sizeof(uint32_t) + 2) + 2 * text + TextTableBytes(tokens) +
+                 source.charsmap.size();
   const size_t merges = source.merges.size();
   switch (source.algorithm) {
     case Algorithm::kSentencePiece:
-      bytes += StringTableBytes(tokens);
+      bytes += TextTableBytes(tokens) + tokens * sizeof(float);
       break;
     case Algorithm::kBytePairs:
-      bytes += StringTableBytes(tokens) + kSlotBytes * std::bit_ceil(merges + merges / 3 + 2) +
+      bytes += TextTableBytes(tokens) + kMergeSlotBytes * TextTable::SlotsFor(merges) +
                size_t{256} * 256 * 8;
       break;
-    case Algorithm::kWordPiece:
     case Algorithm::kUnigram:
+      bytes += TrieBytes(source.tokens) + tokens * sizeof(float);
+      break;
+    case Algorithm::kWordPiece:
     case Algorithm::kRwkv:
       bytes += TrieBytes(source.tokens);
       break;

@@ -111,7 +111,7 @@ std::string_view Tokenizer::RawTextOf(TokenId id) const {
 
 std::optional<TokenId> Tokenizer::FindToken(std::string_view raw_text) const {
   const int32_t id = vocabulary_->by_text.Find(raw_text);
-  return id == StringTable::kAbsent ? std::nullopt : std::optional<TokenId>(id);
+  return id == TextTable::kAbsent ? std::nullopt : std::optional<TokenId>(id);
 }
 
 std::optional<TokenId> Tokenizer::bos() const { return vocabulary_->bos; }

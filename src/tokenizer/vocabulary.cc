@@ -163,26 +163,27 @@ Status Vocabulary::AddTokens(const VocabularySource& source) {
     return MakeError(ErrorCode::kCorrupt, "{} has {} bytes of text, the limit is {}", kTokensKey,
                      text_bytes, kMaxTextBytes);
   }
-  arena_.reserve(text_bytes);
-  texts.reserve(count);
+  texts.Reserve(count, text_bytes);
   kinds.reserve(count);
   by_text.Reserve(count);
   size_t duplicates = 0;
   for (size_t id = 0; id < count; ++id) {
-    const size_t begin = arena_.size();
     if (source.tokens[id].empty()) {
-      arena_ += fmt::format("[EMPTY_{}]", id);
+      texts.Append(fmt::format("[EMPTY_{}]", id));
     } else {
-      arena_ += source.tokens[id];
+      texts.Append(source.tokens[id]);
     }
-    texts.push_back(std::string_view(arena_).substr(begin));
     kinds.push_back(source.types.empty() ? TokenKind::kNormal : KindOfType(source.types[id]));
-    if (!by_text.Insert(texts.back(), static_cast<int32_t>(id))) ++duplicates;
+    if (!by_text.Insert(id)) ++duplicates;
   }
+  texts.ShrinkToFit();  // empty ones were counted with the longest number
   if (duplicates > 0)
     LogWarning("{} has {} duplicates: the lowest id of each is used", kTokensKey, duplicates);
-  scores = source.scores;
-  scores.resize(count, 0.0f);
+  if (algorithm == Algorithm::kSentencePiece || algorithm == Algorithm::kUnigram) {
+    scores.assign(source.scores.begin(),
+                  source.scores.begin() + std::min(source.scores.size(), count));
+    scores.resize(count, 0.0f);
+  }
   for (float& score : scores) {
     if (!(score > -1e30f && score < 1e30f)) score = -1e30f;  // not a number or infinite
   }
@@ -191,34 +192,28 @@ Status Vocabulary::AddTokens(const VocabularySource& source) {
 }
 
 void Vocabulary::MakePieces() {
-  std::vector<std::pair<size_t, size_t>> made(
-      texts.size());  // begin and size in piece_arena_; size npos: the text itself
+  pieces.Reserve(texts.size(), texts.bytes());
+  std::string piece;
   for (size_t id = 0; id < texts.size(); ++id) {
     const std::string_view text = texts[id];
     const TokenKind kind = kinds[id];
-    const size_t begin = piece_arena_.size();
+    piece.clear();
     bool own = true;
     if (algorithm == Algorithm::kRwkv) {
-      piece_arena_ += UnescapeRwkvToken(text);
+      piece = UnescapeRwkvToken(text);
     } else if (kind == TokenKind::kByte && ParseByteToken(text)) {
-      piece_arena_ += static_cast<char>(*ParseByteToken(text));
+      piece = static_cast<char>(*ParseByteToken(text));
     } else if (kind != TokenKind::kNormal && kind != TokenKind::kUnused &&
                kind != TokenKind::kByte) {
       own = false;
     } else if (algorithm == Algorithm::kBytePairs && !escapes_whitespace) {
-      own = AppendSpelledBytes(text, &piece_arena_);
+      own = AppendSpelledBytes(text, &piece);
     } else {
-      AppendUnescapedSpaces(text, &piece_arena_);
+      AppendUnescapedSpaces(text, &piece);
     }
-    made[id] = {begin, own ? piece_arena_.size() - begin : std::string_view::npos};
+    pieces.Append(own ? piece : text);
   }
-  pieces.reserve(texts.size());
-  for (size_t id = 0; id < texts.size(); ++id) {
-    const auto [begin, size] = made[id];
-    pieces.push_back(size == std::string_view::npos
-                         ? texts[id]
-                         : std::string_view(piece_arena_).substr(begin, size));
-  }
+  pieces.ShrinkToFit();
 }
 
 Result<std::unique_ptr<const Vocabulary>> Vocabulary::New(const VocabularySource& source) {

@@ -17,7 +17,7 @@
 #include "base/result.h"
 #include "gguf/gguf.h"
 #include "tokenizer/pretokenizer.h"
-#include "tokenizer/string_table.h"
+#include "tokenizer/text_table.h"
 #include "tokenizer/tokenizer.h"
 
 namespace puna::tokenizer {
@@ -55,7 +55,7 @@ struct Vocabulary {
   // kCorrupt if arrays disagree in length, or tokens are too many or too long (limits below).
   static Result<std::unique_ptr<const Vocabulary>> New(const VocabularySource& source);
 
-  static constexpr size_t kMaxTokens = size_t{1} << 24;
+  static constexpr size_t kMaxTokens = TextTable::kMaxNumber + 1;
   static constexpr size_t kMaxTokenBytes = 8192;
   static constexpr size_t kMaxTextBytes = size_t{32} << 20;  // of all tokens together
 
@@ -78,12 +78,12 @@ struct Vocabulary {
   }
 
   Algorithm algorithm = Algorithm::kBytePairs;
-  std::vector<std::string_view> texts;   // as in the file; an empty one is "[EMPTY_<id>]"
-  std::vector<std::string_view> pieces;  // the bytes it stands for
-  std::vector<float> scores;             // one per token; 0 if the file has none
+  TextList texts;             // as in the file; an empty one is "[EMPTY_<id>]"
+  TextList pieces;            // the bytes it stands for
+  std::vector<float> scores;  // kSentencePiece and kUnigram: one per token; 0 if the file has none
   std::vector<TokenKind> kinds;
   std::vector<uint8_t> flags;
-  StringTable by_text;                               // of equal texts the lowest id
+  TextTable by_text{&texts};                         // of equal texts the lowest id
   const PreTokenizerTraits* pretokenizer = nullptr;  // kBytePairs only
   std::optional<TokenId> bos, eos, unknown, separator;
   std::optional<TokenId> prefix, suffix;  // what EncodeOptions::add_special puts around a text
@@ -102,8 +102,6 @@ struct Vocabulary {
  private:
   Status AddTokens(const VocabularySource& source);
   void MakePieces();
-  std::string arena_;  // what texts point into
-  std::string piece_arena_;
 };
 
 // Sets kinds and flags by key and by well-known text. `vocabulary` has its texts, kinds and
