@@ -181,6 +181,10 @@ class Program {
   // the thread that calls Run. False if nothing is left.
   virtual bool Settle(double) { return false; }
   virtual MemoryUse memory_use() const = 0;
+  // How much of memory_use().activations the system has not given yet: passes were not that wide.
+  virtual int64_t untouched_bytes() const { return 0; }
+  // Gives the memory of activations back to the system until the next pass.
+  virtual void ReleaseActivations() {}
   // Which kernels run, for tests and logs: "reference", "cpu avx512vnni, 2 threads".
   virtual std::string Describe() const = 0;
 };

@@ -206,6 +206,14 @@ class SplitProgram final : public Program {
     }
     return sum;
   }
+  int64_t untouched_bytes() const override {
+    int64_t sum = 0;
+    for (const Stage& stage : stages_) sum += stage.program->untouched_bytes();
+    return sum;
+  }
+  void ReleaseActivations() override {
+    for (const Stage& stage : stages_) stage.program->ReleaseActivations();
+  }
   std::string Describe() const override {
     std::string text;
     for (const auto& [part, experts, program] : stages_) {

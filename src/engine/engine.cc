@@ -231,6 +231,7 @@ EngineUsage Engine::usage() const {
           .state_slots = s.pool.states().total(),
           .state_slots_touched = s.slots_touched,
           .unsettled_bytes = s.UnsettledBytes(),
+          .untouched_bytes = s.parts.program != nullptr ? s.parts.program->untouched_bytes() : 0,
           .preemptions = s.preemptions,
           .evictions = s.prefixes.evictions(),
           .adapter_bytes = s.adapters.bytes()};
@@ -257,6 +258,7 @@ void Engine::ReleaseMemory() {
     if (page < s.most_pages) s.parts.program->ReleasePage(page);
   }
   s.pages_touched = s.pool.total() - s.pool.free();
+  s.parts.program->ReleaseActivations();
 }
 
 Status Engine::State::CheckTokens(std::span<const TokenId> tokens) const {

@@ -134,6 +134,7 @@ struct EngineUsage {
   int64_t pages_touched = 0;                         // these have memory
   int64_t state_slots = 0, state_slots_touched = 0;  // the same; 0: no recurrent layers
   int64_t unsettled_bytes = 0;                       // of weights that may have no memory yet
+  int64_t untouched_bytes = 0;                       // of activations that have none
   // Since Load:
   int64_t preemptions = 0;    // sequences that lost their pages to older ones
   int64_t evictions = 0;      // pages that the prefix cache gave up

@@ -115,22 +115,25 @@ struct Resident {
   std::deque<Job>
       current;  // only the worker: what it took from the inbox and has not handed on yet
   Clock::time_point ready_at;  // only the worker
+  bool trimmed = false;        // only the worker: what loading left on the heap is given back
 
   int64_t waiting() const { return static_cast<int64_t>(inbox.size()) + usage.waiting; }
   int64_t size_bytes() const {
-    return fixed_bytes + usage.adapter_bytes + page_bytes * usage.pages_touched +
-           slot_bytes * usage.state_slots_touched;
+    return fixed_bytes - usage.untouched_bytes + usage.adapter_bytes +
+           page_bytes * usage.pages_touched + slot_bytes * usage.state_slots_touched;
   }
   // How much of size_bytes() is in the memory of devices.
   int64_t device_bytes() const {
     return on_device.fixed() + on_device.kv_page * usage.pages_touched +
            on_device.state_slot * usage.state_slots_touched;
   }
-  // What it may still take memory for: pages and slots, and weights that are not there yet.
+  // What it may still take memory for: pages and slots, weights that are not there yet, and
+  // activations of wider passes.
   int64_t reserved_bytes() const {
     if (loaded) {
       return page_bytes * (usage.pages - usage.pages_touched) +
-             slot_bytes * (usage.state_slots - usage.state_slots_touched) + usage.unsettled_bytes;
+             slot_bytes * (usage.state_slots - usage.state_slots_touched) + usage.unsettled_bytes +
+             usage.untouched_bytes;
     }
     return placed ? std::max<int64_t>(0, fixed_bytes - packed_bytes) + planned_pool_bytes : 0;
   }

@@ -152,6 +152,11 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
       lock.lock();
       resident->usage = engine->usage();
     }
+    if (!called() && !std::exchange(resident->trimmed, true)) {
+      lock.unlock();
+      malloc_trim(0);
+      lock.lock();
+    }
     const Clock::time_point pause = ExpiryAfter(now, options.release_after);
     if (pause < deadline && !resident->wake.wait_until(lock, pause, called)) {
       lock.unlock();  // nobody else touches the engine

@@ -136,6 +136,16 @@ MemoryUse CpuProgram::memory_use() const {
           .activations = arena_bytes_ + block_bytes * options_.max_batch_tokens};
 }
 
+int64_t CpuProgram::untouched_bytes() const {
+  return arena_ != nullptr && arena_->is_mapped() ? arena_bytes_ - touched_bytes_ : 0;
+}
+
+void CpuProgram::ReleaseActivations() {
+  arena_->Release();
+  touched_bytes_ = 0;
+  laid_out_rows_ = 0;
+}
+
 std::string CpuProgram::Describe() const {
   const int threads = machine_->pool.threads();
   return fmt::format("cpu {}, {} thread{}", IsaName(machine_->isa), threads,
@@ -188,7 +198,9 @@ Status CpuProgram::Run(const Batch& batch, std::span<float> out) {
   CHECK(static_cast<int64_t>(out.size()) == output_rows * plan_->output.width) << out.size();
   const std::lock_guard lock(machine_->mutex);
   const auto rows = static_cast<int64_t>(batch.tokens.size());
-  if (rows != laid_out_rows_) CHECK(LayOut(rows, arena_->data()) <= arena_bytes_);
+  if (rows != laid_out_rows_)
+    touched_bytes_ = std::max(touched_bytes_, LayOut(rows, arena_->data()));
+  CHECK(touched_bytes_ <= arena_bytes_);
   FillRows(batch);
   Pass pass;
   pass.batch = &batch;

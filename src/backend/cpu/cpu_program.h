@@ -42,6 +42,8 @@ class CpuProgram final : public Program {
   std::string PageFormat() const override;
   bool Settle(double seconds) override;
   MemoryUse memory_use() const override;
+  int64_t untouched_bytes() const override;
+  void ReleaseActivations() override;
   std::string Describe() const override;
 
  private:
@@ -60,6 +62,7 @@ class CpuProgram final : public Program {
   CompiledPlan compiled_;
   std::shared_ptr<AlignedBytes> arena_;  // may be another program's too
   int64_t arena_bytes_ = 0;
+  int64_t touched_bytes_ = 0;  // of the arena, by this program
   KvPool kv_pool_;
   std::vector<float> low_rank_;  // grows with the adapters of a batch
   KvPool state_pool_;            // slots in place of pages

@@ -424,6 +424,25 @@ TEST(CpuProgram, WhatWiderPassesLeaveInBuffersDoesNotCount) {
   EXPECT_EQ(used.Run({{0, 50}}), fresh.Run({{0, 50}}));
 }
 
+TEST(CpuProgram, TellsHowMuchOfTheActivationsNoPassNeeded) {
+  const auto cpu = MakeBackend("cpu");
+  CompileOptions options = Options();
+  options.max_batch_tokens = 8192;
+  Runner fresh(cpu.get(), Decoder({}), options), used(cpu.get(), Decoder({}), options);
+  Program& program = used.program();
+  const int64_t all = program.untouched_bytes();
+  EXPECT_GT(all, program.memory_use().activations * 9 / 10);
+  used.Run({{1, 3}});
+  const int64_t narrow = program.untouched_bytes();
+  EXPECT_LT(narrow, all);
+  used.Run({{1, 500}});
+  EXPECT_LT(program.untouched_bytes(), narrow);
+  EXPECT_GT(program.untouched_bytes(), 0);
+  program.ReleaseActivations();
+  EXPECT_EQ(program.untouched_bytes(), all);
+  EXPECT_EQ(used.Run({{0, 50}}), fresh.Run({{0, 50}}));
+}
+
 TEST(CpuProgram, ReleasedPagesCanBeWrittenAgain) {
   Shape s;
   s.k_size = s.v_size = 128;

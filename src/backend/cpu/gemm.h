@@ -61,6 +61,10 @@ class AlignedBytes {
   ~AlignedBytes();
   uint8_t* data() const { return data_; }
   int64_t size_bytes() const { return size_bytes_; }
+  // Whether the system gives the memory as it is touched, and takes it back when it is released,
+  // after which it is zeros again.
+  bool is_mapped() const;
+  void Release();
 
  private:
   uint8_t* data_ = nullptr;

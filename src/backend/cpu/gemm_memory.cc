@@ -67,9 +67,17 @@ AlignedBytes& AlignedBytes::operator=(AlignedBytes&& other) noexcept {
   return *this;
 }
 
+bool AlignedBytes::is_mapped() const {
+  return data_ != nullptr && !borrowed_ && size_bytes_ >= kHugePage;
+}
+
+void AlignedBytes::Release() {
+  if (is_mapped()) madvise(data_, RoundUp(size_bytes_, kHugePage), MADV_DONTNEED);
+}
+
 AlignedBytes::~AlignedBytes() {
   if (data_ == nullptr || borrowed_) return;
-  if (size_bytes_ >= kHugePage) {
+  if (is_mapped()) {
     munmap(data_, RoundUp(size_bytes_, kHugePage));
   } else {
     std::free(data_);
