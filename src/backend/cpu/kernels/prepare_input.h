@@ -117,16 +117,44 @@ struct PaddedChunk {
   }
 };
 
-void PrepareF32(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
-                int64_t cols, uint8_t* prepared) {
+// body(the 256 values, index of the piece, index of the next) for each piece (chunk, token) of the
+// tokens [begin, end); indices count pieces of all tokens. The next one's values are asked for
+// meanwhile: rows lie far apart, and another core has written half of them.
+template <typename Body>
+inline void ForPieces(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
+                      int64_t cols, const Body& body) {
+  constexpr int64_t kLine = 64 / sizeof(float);
   PaddedChunk padded;
   for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
     for (int64_t t = begin; t < end; ++t) {
-      const float* values = padded.Load(in + t * stride, cols, chunk);
-      std::memcpy(prepared + (chunk * tokens + t) * kChunk * sizeof(float), values,
-                  kChunk * sizeof(float));
+      const int64_t next_t = t + 1 < end ? t + 1 : begin;
+      const int64_t next_chunk = t + 1 < end ? chunk : chunk + 1;
+      const int64_t first = next_chunk * kChunk, last = first + kChunk;
+      for (int64_t i = first; i < cols && i < last; i += kLine)
+        __builtin_prefetch(in + next_t * stride + i);
+      body(padded.Load(in + t * stride, cols, chunk), chunk * tokens + t,
+           next_chunk * tokens + next_t);
     }
   }
+}
+
+// Asks for what is about to be written: another core has read it last, and to wait for each line of
+// it took half of the time of all preparation. Behind the end nothing happens.
+template <typename T>
+inline void AskToWrite(const T* plane, int64_t index, int64_t count) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(plane + index * count);
+  for (int64_t i = 0; i < count * static_cast<int64_t>(sizeof(T)); i += 64)
+    __builtin_prefetch(bytes + i, 1);
+}
+
+void PrepareF32(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
+                int64_t cols, uint8_t* prepared) {
+  auto* out = reinterpret_cast<float*>(prepared);
+  ForPieces(in, stride, begin, end, tokens, cols,
+            [&](const float* values, int64_t index, int64_t next) {
+              AskToWrite(out, next, kChunk);
+              std::memcpy(out + index * kChunk, values, kChunk * sizeof(float));
+            });
 }
 
 // Rounds the upper half of the bits by the lower, to nearest and to even; NaN stays NaN.
@@ -138,77 +166,81 @@ inline uint16_t Bf16OfBits(uint32_t bits) {
 
 void PrepareBf16(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
                  int64_t cols, uint8_t* prepared) {
-  PaddedChunk padded;
-  for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
-    for (int64_t t = begin; t < end; ++t) {
-      const float* values = padded.Load(in + t * stride, cols, chunk);
-      auto* out = reinterpret_cast<uint16_t*>(prepared) + (chunk * tokens + t) * kChunk;
-      for (int64_t i = 0; i < kChunk; ++i) {
-        uint32_t bits;
-        std::memcpy(&bits, values + i, sizeof(bits));
-        out[i] = Bf16OfBits(bits);
-      }
-    }
-  }
+  auto* out = reinterpret_cast<uint16_t*>(prepared);
+  ForPieces(in, stride, begin, end, tokens, cols,
+            [&](const float* values, int64_t index, int64_t next) {
+              AskToWrite(out, next, kChunk);
+              for (int64_t i = 0; i < kChunk; ++i) {
+                uint32_t bits;
+                std::memcpy(&bits, values + i, sizeof(bits));
+                out[index * kChunk + i] = Bf16OfBits(bits);
+              }
+            });
 }
 
 template <typename Rounding>
 void PrepareInt8Block32(const float* in, int64_t stride, int64_t begin, int64_t end, int64_t tokens,
                         int64_t cols, uint8_t* prepared) {
   const Int8Block32Planes planes(ChunkCount(cols), tokens);
-  PaddedChunk padded;
-  for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
-    for (int64_t t = begin; t < end; ++t) {
-      const float* values = padded.Load(in + t * stride, cols, chunk);
-      const int64_t index = chunk * tokens + t;
-      auto* out = reinterpret_cast<int8_t*>(prepared + index * kChunk);
-      auto* scale = reinterpret_cast<float*>(prepared + planes.scale) + index * 8;
-      auto* start = reinterpret_cast<int32_t*>(prepared + planes.start) + index * 8;
-      auto* scaled_sum = reinterpret_cast<float*>(prepared + planes.scaled_sum) + index * 8;
-      auto* start16 = reinterpret_cast<int32_t*>(prepared + planes.start16) + index * 16;
-      for (int b = 0; b < 8; ++b)
-        scale[b] = Rounding::template Quantize<2, 32>(values + b * 32, out + b * 32);
-      int32_t sums[16];
-      Rounding::SumsOf16(out, sums);
-      for (int b = 0; b < 16; ++b) start16[b] = -128 * sums[b];
-      for (int b = 0; b < 8; ++b) {
-        const int32_t sum = sums[2 * b] + sums[2 * b + 1];
-        start[b] = -128 * sum;
-        scaled_sum[b] = scale[b] * static_cast<float>(sum);
-      }
-    }
-  }
+  auto* levels = reinterpret_cast<int8_t*>(prepared);
+  auto* scales = reinterpret_cast<float*>(prepared + planes.scale);
+  auto* starts = reinterpret_cast<int32_t*>(prepared + planes.start);
+  auto* scaled_sums = reinterpret_cast<float*>(prepared + planes.scaled_sum);
+  auto* starts16 = reinterpret_cast<int32_t*>(prepared + planes.start16);
+  ForPieces(in, stride, begin, end, tokens, cols,
+            [&](const float* values, int64_t index, int64_t next) {
+              AskToWrite(levels, next, kChunk);
+              AskToWrite(scales, next, 8);
+              AskToWrite(starts, next, 8);
+              AskToWrite(scaled_sums, next, 8);
+              AskToWrite(starts16, next, 16);
+              int8_t* out = levels + index * kChunk;
+              float* scale = scales + index * 8;
+              for (int b = 0; b < 8; ++b)
+                scale[b] = Rounding::template Quantize<2, 32>(values + b * 32, out + b * 32);
+              int32_t sums[16];
+              Rounding::SumsOf16(out, sums);
+              for (int b = 0; b < 16; ++b) starts16[index * 16 + b] = -128 * sums[b];
+              for (int b = 0; b < 8; ++b) {
+                const int32_t sum = sums[2 * b] + sums[2 * b + 1];
+                starts[index * 8 + b] = -128 * sum;
+                scaled_sums[index * 8 + b] = scale[b] * static_cast<float>(sum);
+              }
+            });
 }
 
 template <typename Rounding>
 void PrepareInt8Block256(const float* in, int64_t stride, int64_t begin, int64_t end,
                          int64_t tokens, int64_t cols, uint8_t* prepared) {
   const Int8Block256Planes planes(ChunkCount(cols), tokens);
-  PaddedChunk padded;
-  for (int64_t chunk = 0; chunk < ChunkCount(cols); ++chunk) {
-    for (int64_t t = begin; t < end; ++t) {
-      const float* values = padded.Load(in + t * stride, cols, chunk);
-      const int64_t index = chunk * tokens + t;
-      auto* out = reinterpret_cast<int8_t*>(prepared + index * kChunk);
-      reinterpret_cast<float*>(prepared + planes.scale)[index] =
-          Rounding::template Quantize<3, kChunk>(values, out);
-      auto* start16 = reinterpret_cast<int32_t*>(prepared + planes.start16) + index * 16;
-      auto* start32 = reinterpret_cast<int32_t*>(prepared + planes.start32) + index * 8;
-      auto* sum16 = reinterpret_cast<int16_t*>(prepared + planes.sum16) + index * 16;
-      auto* sum32 = reinterpret_cast<int16_t*>(prepared + planes.sum32) + index * 8;
-      int32_t sums[16];
-      Rounding::SumsOf16(out, sums);
-      for (int b = 0; b < 16; ++b) {
-        sum16[b] = static_cast<int16_t>(sums[b]);
-        start16[b] = -128 * sums[b];
-      }
-      for (int b = 0; b < 8; ++b) {
-        const int32_t sum = sums[2 * b] + sums[2 * b + 1];
-        sum32[b] = static_cast<int16_t>(sum);
-        start32[b] = -128 * sum;
-      }
-    }
-  }
+  auto* levels = reinterpret_cast<int8_t*>(prepared);
+  auto* scales = reinterpret_cast<float*>(prepared + planes.scale);
+  auto* starts16 = reinterpret_cast<int32_t*>(prepared + planes.start16);
+  auto* starts32 = reinterpret_cast<int32_t*>(prepared + planes.start32);
+  auto* sums16 = reinterpret_cast<int16_t*>(prepared + planes.sum16);
+  auto* sums32 = reinterpret_cast<int16_t*>(prepared + planes.sum32);
+  ForPieces(in, stride, begin, end, tokens, cols,
+            [&](const float* values, int64_t index, int64_t next) {
+              AskToWrite(levels, next, kChunk);
+              AskToWrite(scales, next, 1);
+              AskToWrite(starts16, next, 16);
+              AskToWrite(starts32, next, 8);
+              AskToWrite(sums16, next, 16);
+              AskToWrite(sums32, next, 8);
+              int8_t* out = levels + index * kChunk;
+              scales[index] = Rounding::template Quantize<3, kChunk>(values, out);
+              int32_t sums[16];
+              Rounding::SumsOf16(out, sums);
+              for (int b = 0; b < 16; ++b) {
+                sums16[index * 16 + b] = static_cast<int16_t>(sums[b]);
+                starts16[index * 16 + b] = -128 * sums[b];
+              }
+              for (int b = 0; b < 8; ++b) {
+                const int32_t sum = sums[2 * b] + sums[2 * b + 1];
+                sums32[index * 8 + b] = static_cast<int16_t>(sum);
+                starts32[index * 8 + b] = -128 * sum;
+              }
+            });
 }
 
 }  // namespace
