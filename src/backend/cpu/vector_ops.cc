@@ -56,6 +56,7 @@ int64_t VTileBytes(KvNumbers numbers, int64_t v_size) {
   return TileBytes(numbers, PaddedValueSize(v_size));
 }
 
+// What CarveScratch (attention_inl.h) takes, for up to as many tokens as rows.
 int64_t AttendScratchFloats(int64_t rows, int64_t k_size, int64_t v_size) {
   const int64_t v_padded = PaddedValueSize(v_size);
   return RoundUp(rows * k_size, 16) + rows * kAttendKeyBlock + k_size * kAttendKeyBlock +
