@@ -149,20 +149,16 @@ struct TilesAvx512 {
   }
 };
 
-// Few tokens: one group of rows at a time, one ascending stream. With more, the loads of the input,
-// one for each dot product, would be the limit of cores that do two of either a cycle: then two
-// groups share each load, and some of the 16 float sums wait in the first-level cache. Tiles of
-// fewer tokens that fit the registers are as fast there, but read the weights several times.
-// Beyond kMaxStreamTokens unpacking once for all tokens is faster.
-constexpr int kMaxFewTokens = 7;
-constexpr int kMaxStreamTokens = 24;
+// 12 tokens take 12 integer and 12 float sums, and leave registers to unpack in. Two groups at a
+// time, which share each load of the input, are faster from the caches and slower from memory,
+// where one group at a time is one ascending stream. With more tokens unpacking once for all of
+// them is faster.
+constexpr int kMaxStreamTokens = 12;
 
 template <const R16Format& format>
 void MultiplyAvx512(const MultiplyTask& task) {
-  if (task.tokens <= kMaxFewTokens)
-    return MultiplyStream<format, OneGroupTile, kMaxFewTokens>(task);
   if (task.tokens <= kMaxStreamTokens)
-    return MultiplyStreamGroups<format, StreamTile, 8, kMaxStreamTokens>(task);
+    return MultiplyStream<format, StreamTile, kMaxStreamTokens>(task);
   MultiplyR16<format, VectorKernel<format, SimdAvx512, TilesAvx512>>(task);
 }
 template <const R16Format& format>

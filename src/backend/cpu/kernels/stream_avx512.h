@@ -25,39 +25,29 @@ inline __attribute__((always_inline)) __m512i StreamLevels(const uint8_t* planes
   return _mm512_shuffle_epi8(table, levels);
 }
 
-// kGroups groups of rows of a tile.
-template <const R16Format& format, int kTokens, int kGroups>
+// The tile of stream.h.
+template <const R16Format& format, int kTokens>
 class StreamTile {
  public:
   static constexpr TileShape kShape = ShapeOf(format, Levels::kBiased);
 
-  // sums[group][token][16] += the chunks of all groups, one behind the other. `next` is where to
-  // ask for lines, by which nothing is read; null: nothing is asked for.
-  static void Run(const uint8_t* chunk, const uint8_t* next, int64_t cols, const ChunkInput& input,
-                  float* sums) {
+  static void Run(const uint8_t* chunk, int64_t cols, const ChunkInput& input, float* sums) {
     static constexpr LevelTable<format.lookup, kBias> kTable;
     const __m512i table =
         _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kTable.level)));
     const R16Parts at = PartsOf<format>(cols);
     // Super types: what the chunk adds before its d; else the running sums.
-    __m512 part[kGroups][kTokens];
-    for (int g = 0; g < kGroups; ++g) {
-      for (int t = 0; t < kTokens; ++t) {
-        part[g][t] = format.super ? _mm512_setzero_ps()
-                                  : _mm512_load_ps(sums + (g * kTokens + t) * kGroupRows);
-      }
-    }
+    __m512 part[kTokens];
+    for (int t = 0; t < kTokens; ++t)
+      part[t] = format.super ? _mm512_setzero_ps() : _mm512_load_ps(sums + t * kGroupRows);
     for (int unit = 0; unit < static_cast<int>(cols / 32); ++unit) {
-      if (next != nullptr) AskForLines(next, unit);
+      AskForLines(chunk + kAheadBytes, unit);
       AddUnit(chunk, at, unit, table, input, part);
     }
-    for (int g = 0; g < kGroups; ++g) {
-      float* to = sums + g * kTokens * kGroupRows;
-      if constexpr (format.super) {
-        Finish(chunk + g * at.bytes, at, input, part[g], to);
-      } else {
-        for (int t = 0; t < kTokens; ++t) _mm512_store_ps(to + t * kGroupRows, part[g][t]);
-      }
+    if constexpr (format.super) {
+      Finish(chunk, at, input, part, sums);
+    } else {
+      for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + t * kGroupRows, part[t]);
     }
   }
 
@@ -68,23 +58,22 @@ class StreamTile {
   // than to shift each start.
   static constexpr bool kRaised =
       kShape.biased && format.lookup == R16Lookup::kNone && format.offset < 128 && kTokens > 4;
-  static constexpr int kChunkLines =
-      static_cast<int>((kGroups * format.chunk_bytes(kChunk) + 63) / 64);
+  static constexpr int kChunkLines = static_cast<int>((format.chunk_bytes(kChunk) + 63) / 64);
+  // How far ahead lines are asked for; nothing is read by it.
+  static constexpr int64_t kAheadBytes = kTokens <= 2 ? 4608 : 8192;
 
   // The arithmetic between two misses fills the window of out-of-order execution, and then lines
   // that nobody asked for early cost their whole latency (8 tokens of Q8_0: 14 GB/s on two Zen 4
   // cores instead of 31). The input of many tokens fills the first-level cache; then lines are
-  // asked into the second. Two groups take longer over a line, and were faster on Zen 5 with theirs
-  // in the first.
-  static constexpr bool kIntoFirstLevel = kTokens <= 2 || kGroups > 1;
+  // asked into the second.
   static inline __attribute__((always_inline)) void AskForLine(const uint8_t* at) {
-    if constexpr (kIntoFirstLevel) {
+    if constexpr (kTokens <= 2) {
       _mm_prefetch(at, _MM_HINT_T0);
     } else {
       _mm_prefetch(at, _MM_HINT_T1);
     }
   }
-  // The share of unit `unit` < 8 in the lines of all groups' chunks. One or two tokens keep up with
+  // The share of unit `unit` < 8 in the lines of a chunk. One or two tokens keep up with
   // memory, and a unit that asks for one line more now and then cost them a seventh of their speed
   // on Zen 5; the others are 5 % faster when no line is asked for twice.
   static inline __attribute__((always_inline)) void AskForLines(const uint8_t* next, int unit) {
@@ -94,70 +83,59 @@ class StreamTile {
     if (!kEqual && unit < kChunkLines % 8) AskForLine(next + (8 * kShare + unit) * 64);
   }
 
-  // A block of columns of all groups: where its scales and minimums are.
+  // A block of columns: where its scales and minimums are.
   struct Block {
     int index;
     const uint8_t* chunk;
     const R16Parts& at;
-    const uint8_t* scales(int g) const {
-      return chunk + g * at.bytes + (format.super ? at.scale : 0);
-    }
-    const uint8_t* mins(int g) const { return chunk + g * at.bytes + at.m; }
+    const uint8_t* scales() const { return chunk + (format.super ? at.scale : 0); }
+    const uint8_t* mins() const { return chunk + at.m; }
   };
 
   static inline __attribute__((always_inline)) void AddUnit(const uint8_t* chunk,
                                                             const R16Parts& at, int unit,
                                                             __m512i table, const ChunkInput& input,
-                                                            __m512 (&part)[kGroups][kTokens]) {
+                                                            __m512 (&part)[kTokens]) {
     Block block = {unit * kBlocksOfUnit, chunk, at};
-    const int64_t group_bytes = at.bytes;
     const uint8_t* planes = chunk + at.levels + unit * format.unit_bytes();
     const uint8_t* values = input.values + unit * 32;
-    __m512i dot[kGroups][kTokens];
+    __m512i dot[kTokens];
     Start(input, block.index, dot);
-    AddVector<0>(planes, group_bytes, table, values, dot);
-    AddVector<1>(planes, group_bytes, table, values, dot);
-    AddVector<2>(planes, group_bytes, table, values, dot);
-    AddVector<3>(planes, group_bytes, table, values, dot);
+    AddVector<0>(planes, table, values, dot);
+    AddVector<1>(planes, table, values, dot);
+    AddVector<2>(planes, table, values, dot);
+    AddVector<3>(planes, table, values, dot);
     if constexpr (kVectorsOfBlock == 4) {
       AddBlock(block, dot, input, part);
       Start(input, ++block.index, dot);
     }
-    AddVector<4>(planes, group_bytes, table, values, dot);
-    AddVector<5>(planes, group_bytes, table, values, dot);
-    AddVector<6>(planes, group_bytes, table, values, dot);
-    AddVector<7>(planes, group_bytes, table, values, dot);
+    AddVector<4>(planes, table, values, dot);
+    AddVector<5>(planes, table, values, dot);
+    AddVector<6>(planes, table, values, dot);
+    AddVector<7>(planes, table, values, dot);
     AddBlock(block, dot, input, part);
   }
 
   static inline __attribute__((always_inline)) void Start(const ChunkInput& input, int block,
-                                                          __m512i (&dot)[kGroups][kTokens]) {
+                                                          __m512i (&dot)[kTokens]) {
     for (int t = 0; t < kTokens; ++t) {
-      __m512i start = _mm512_setzero_si512();
+      dot[t] = _mm512_setzero_si512();
       if constexpr (kShape.biased) {
-        start = BroadcastDword(input.start + t * kBlocks<kShape> + block);
+        dot[t] = BroadcastDword(input.start + t * kBlocks<kShape> + block);
         if constexpr (StartShift<format>() > 0 && !kRaised)
-          start = _mm512_srai_epi32(start, StartShift<format>());
+          dot[t] = _mm512_srai_epi32(dot[t], StartShift<format>());
       }
-      for (int g = 0; g < kGroups; ++g) dot[g][t] = start;
     }
   }
 
   template <int v>
-  static inline __attribute__((always_inline)) void AddVector(const uint8_t* planes,
-                                                              int64_t group_bytes, __m512i table,
+  static inline __attribute__((always_inline)) void AddVector(const uint8_t* planes, __m512i table,
                                                               const uint8_t* values,
-                                                              __m512i (&dot)[kGroups][kTokens]) {
-    __m512i levels[kGroups];
-    for (int g = 0; g < kGroups; ++g) {
-      levels[g] = StreamLevels<format, v>(planes + g * group_bytes, table);
-      if constexpr (kRaised)
-        levels[g] = _mm512_add_epi8(levels[g], _mm512_set1_epi8(128 - format.offset));
-    }
+                                                              __m512i (&dot)[kTokens]) {
+    __m512i levels = StreamLevels<format, v>(planes, table);
+    if constexpr (kRaised) levels = _mm512_add_epi8(levels, _mm512_set1_epi8(128 - format.offset));
     for (int t = 0; t < kTokens; ++t) {
-      const __m512i value = BroadcastDword(values + t * kChunk + v * 4);
-      for (int g = 0; g < kGroups; ++g)
-        dot[g][t] = _mm512_dpbusd_epi32(dot[g][t], levels[g], value);
+      dot[t] = _mm512_dpbusd_epi32(dot[t], levels, BroadcastDword(values + t * kChunk + v * 4));
     }
   }
 
@@ -196,26 +174,24 @@ class StreamTile {
   }
 
   static inline __attribute__((always_inline)) void AddBlock(const Block& block,
-                                                             const __m512i (&dot)[kGroups][kTokens],
+                                                             const __m512i (&dot)[kTokens],
                                                              const ChunkInput& input,
-                                                             __m512 (&part)[kGroups][kTokens]) {
-    for (int g = 0; g < kGroups; ++g) {
-      const __m512 scale = Scale(block.scales(g), block.index);
-      for (int t = 0; t < kTokens; ++t) {
-        __m512 value = _mm512_cvtepi32_ps(dot[g][t]);
-        if constexpr (!format.super) {
-          const float of_input = input.scale[ScaleIndex<kShape>(t, block.index)];
-          value = _mm512_mul_ps(value, _mm512_set1_ps(of_input));
-        }
-        part[g][t] = _mm512_fmadd_ps(value, scale, part[g][t]);
+                                                             __m512 (&part)[kTokens]) {
+    const __m512 scale = Scale(block.scales(), block.index);
+    for (int t = 0; t < kTokens; ++t) {
+      __m512 value = _mm512_cvtepi32_ps(dot[t]);
+      if constexpr (!format.super) {
+        const float of_input = input.scale[ScaleIndex<kShape>(t, block.index)];
+        value = _mm512_mul_ps(value, _mm512_set1_ps(of_input));
       }
-      if constexpr (!format.super && format.min) {
-        const __m512 min =
-            HalfToFloat(block.mins(g) + static_cast<int64_t>(block.index) * kGroupRows * 2);
-        for (int t = 0; t < kTokens; ++t) {
-          part[g][t] = _mm512_fmadd_ps(_mm512_set1_ps(input.scaled_sum[t * 8 + block.index]), min,
-                                       part[g][t]);
-        }
+      part[t] = _mm512_fmadd_ps(value, scale, part[t]);
+    }
+    if constexpr (!format.super && format.min) {
+      const __m512 min =
+          HalfToFloat(block.mins() + static_cast<int64_t>(block.index) * kGroupRows * 2);
+      for (int t = 0; t < kTokens; ++t) {
+        part[t] =
+            _mm512_fmadd_ps(_mm512_set1_ps(input.scaled_sum[t * 8 + block.index]), min, part[t]);
       }
     }
   }
@@ -259,16 +235,6 @@ class StreamTile {
       _mm512_store_ps(to,
                       _mm512_fmadd_ps(part[t], _mm512_set1_ps(input.scale[t]), _mm512_load_ps(to)));
     }
-  }
-};
-
-// The tile of one group, for stream.h.
-template <const R16Format& format, int kTokens>
-struct OneGroupTile {
-  static constexpr TileShape kShape = ShapeOf(format, Levels::kBiased);
-  static constexpr int64_t kAheadBytes = kTokens <= 2 ? 4608 : 8192;
-  static void Run(const uint8_t* chunk, int64_t cols, const ChunkInput& input, float* sums) {
-    StreamTile<format, kTokens, 1>::Run(chunk, chunk + kAheadBytes, cols, input, sums);
   }
 };
 
