@@ -28,13 +28,15 @@ int64_t StepPlan::TakeRows(int64_t wanted, int64_t depth) {
   return rows;
 }
 
+double StepPlan::Budget() const { return std::max(budget_seconds_, 2 * cost_->Seconds(plain_)); }
+
 double StepPlan::SecondsAllowed() const {
   if (plain_.rows == 0) return std::max(kUnwatchedSeconds, budget_seconds_);
-  return std::max(budget_seconds_, 2 * cost_->Seconds(plain_)) / cost_->Overrun();
+  return Budget() / cost_->Overrun();
 }
 
-int64_t StepPlan::TakeChunk(int64_t wanted, int64_t depth) {
-  wanted = std::min(wanted, rows_left_);
+int64_t StepPlan::TakeChunk(int64_t remaining, int64_t depth) {
+  int64_t wanted = std::min(remaining, rows_left_);
   if (wanted <= 0) return 0;
   if (plain_.rows > 0) {
     const int64_t widest = std::max(kLeastWidth, kMostGrowth * cost_->most_rows());
@@ -42,6 +44,11 @@ int64_t StepPlan::TakeChunk(int64_t wanted, int64_t depth) {
   }
   int64_t rows = cost_->RowsWithin(SecondsAllowed(), work_, wanted, depth);
   const int64_t least = plain_.rows == 0 ? kUnwatchedRows - work_.rows : (chunk_taken_ ? 0 : 1);
+  // What the margin for overruns would cut off costs everybody a step of its own.
+  if (wanted == remaining && rows < wanted && plain_.rows > 0 &&
+      cost_->Seconds(work_.Plus(wanted, depth)) <= Budget()) {
+    rows = wanted;
+  }
   rows = std::min(wanted, std::max(rows, least));
   if (rows <= 0) return 0;
   chunk_taken_ = true;

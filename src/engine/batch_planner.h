@@ -16,16 +16,17 @@ namespace puna::engine {
 class StepPlan {
  public:
   // A step beside readers lasts at most `budget_seconds` or twice as long as it does without
-  // prompts, whichever is longer; it is planned shorter by what such steps overran their plans.
+  // prompts, whichever is longer; it is planned shorter by what such steps overran their plans,
+  // except where that would cut off the end of a prompt.
   StepPlan(const CostModel* cost, int64_t max_rows, double budget_seconds)
       : cost_(cost), rows_left_(max_rows), budget_seconds_(budget_seconds) {}
 
   // The next tokens of a sequence that generates, with `depth` computed ones. Returns how many of
   // `wanted` fit.
   int64_t TakeRows(int64_t wanted, int64_t depth);
-  // How many of `wanted` tokens after `depth` computed ones are computed in this step. At least one
-  // token of the first prompt is, however long the step.
-  int64_t TakeChunk(int64_t wanted, int64_t depth);
+  // How many of the `remaining` tokens of a prompt, after `depth` computed ones, are computed in
+  // this step. At least one token of the first prompt is, however long the step.
+  int64_t TakeChunk(int64_t remaining, int64_t depth);
 
   // All of a prompt that nothing is computed of yet, or 0. The first one gets its rows however long
   // the step becomes.
@@ -41,6 +42,7 @@ class StepPlan {
   bool bounded() const { return chunk_taken_ && plain_.rows > 0; }
 
  private:
+  double Budget() const;
   double SecondsAllowed() const;
 
   const CostModel* cost_;

@@ -25,6 +25,24 @@ TEST(StepPlan, PromptsGetWhatTheBudgetLeaves) {
   EXPECT_NEAR(cost.Seconds(plan.work()), 0.150, 0.003);
 }
 
+TEST(StepPlan, TheMarginForOverrunsDoesNotCutOffTheEndOfAPrompt) {
+  CostModel cost = Taught();
+  for (int i = 0; i < 32; ++i) cost.ObservePlanned({40, 0}, 1.1 * cost.Seconds({40, 0}));
+  ASSERT_GT(cost.Overrun(), 1.05);
+  const auto chunk = [&](int64_t remaining) {
+    StepPlan plan(&cost, 512, 0.150);
+    plan.TakeRows(2, 0);
+    return plan.TakeChunk(remaining, 0);
+  };
+  const int64_t with_margin = chunk(1000);
+  int64_t within_budget = with_margin;
+  while (cost.Seconds({within_budget + 3, 0}) <= 0.150) ++within_budget;
+  ASSERT_GE(within_budget, with_margin + 2);
+  EXPECT_EQ(chunk(with_margin), with_margin);
+  EXPECT_EQ(chunk(within_budget), within_budget);
+  EXPECT_EQ(chunk(within_budget + 1), with_margin);
+}
+
 TEST(StepPlan, WholePromptsAreNotCut) {
   const CostModel cost = Taught();
   StepPlan plan(&cost, 512, 0.150);
