@@ -199,13 +199,12 @@ inline constexpr R16Format kR16IQ3_S =
 // The offsets of a chunk's parts, as R16Format has them. Kernels that need them again and again ask
 // once, and whole chunks cost them no arithmetic.
 struct R16Parts {
-  int64_t m, scale, min, levels, bytes;
+  int64_t m, scale, min, levels;
 };
 template <const R16Format& format>
 inline R16Parts PartsOf(int64_t cols) {
   static constexpr auto kParts = [](int64_t n) {
-    return R16Parts{format.m_at(n), format.scale_at(n), format.min_at(n), format.levels_at(n),
-                    format.chunk_bytes(n)};
+    return R16Parts{format.m_at(n), format.scale_at(n), format.min_at(n), format.levels_at(n)};
   };
   static constexpr R16Parts kWhole = kParts(kChunk);
   return cols == kChunk ? kWhole : kParts(cols);

@@ -73,9 +73,9 @@ class StreamTile {
       _mm_prefetch(at, _MM_HINT_T1);
     }
   }
-  // The share of unit `unit` < 8 in the lines of a chunk. One or two tokens keep up with
-  // memory, and a unit that asks for one line more now and then cost them a seventh of their speed
-  // on Zen 5; the others are 5 % faster when no line is asked for twice.
+  // The share of unit `unit` < 8 in the lines of a chunk. One or two tokens keep up with memory,
+  // and a unit that asks for one line more now and then cost them a seventh of their speed on Zen
+  // 5; the others are 5 % faster when no line is asked for twice.
   static inline __attribute__((always_inline)) void AskForLines(const uint8_t* next, int unit) {
     constexpr bool kEqual = kTokens <= 2;
     constexpr int kShare = (kChunkLines + (kEqual ? 7 : 0)) / 8;
