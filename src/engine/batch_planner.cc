@@ -35,8 +35,8 @@ double StepPlan::SecondsAllowed() const {
   return Budget() / cost_->Overrun();
 }
 
-int64_t StepPlan::TakeChunk(int64_t remaining, int64_t depth) {
-  int64_t wanted = std::min(remaining, rows_left_);
+int64_t StepPlan::TakeChunk(int64_t remaining, int64_t depth, int64_t most) {
+  int64_t wanted = std::min({remaining, most, rows_left_});
   if (wanted <= 0) return 0;
   if (plain_.rows > 0) {
     const int64_t widest = std::max(kLeastWidth, kMostGrowth * cost_->most_rows());
@@ -45,7 +45,7 @@ int64_t StepPlan::TakeChunk(int64_t remaining, int64_t depth) {
   int64_t rows = cost_->RowsWithin(SecondsAllowed(), work_, wanted, depth);
   const int64_t least = plain_.rows == 0 ? kUnwatchedRows - work_.rows : (chunk_taken_ ? 0 : 1);
   // What the margin for overruns would cut off costs everybody a step of its own.
-  if (wanted == remaining && rows < wanted && plain_.rows > 0 &&
+  if (plain_.rows > 0 && wanted == remaining &&
       cost_->Seconds(work_.Plus(wanted, depth)) <= Budget()) {
     rows = wanted;
   }

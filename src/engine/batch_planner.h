@@ -7,6 +7,7 @@
 #define PUNA_ENGINE_BATCH_PLANNER_H_
 
 #include <cstdint>
+#include <limits>
 
 #include "engine/cost_model.h"
 
@@ -25,8 +26,9 @@ class StepPlan {
   // `wanted` fit.
   int64_t TakeRows(int64_t wanted, int64_t depth);
   // How many of the `remaining` tokens of a prompt, after `depth` computed ones, are computed in
-  // this step. At least one token of the first prompt is, however long the step.
-  int64_t TakeChunk(int64_t remaining, int64_t depth);
+  // this step: up to `most`, and at least one token of the first prompt, however long the step.
+  int64_t TakeChunk(int64_t remaining, int64_t depth,
+                    int64_t most = std::numeric_limits<int64_t>::max());
 
   // All of a prompt that nothing is computed of yet, or 0. The first one gets its rows however long
   // the step becomes.

@@ -29,10 +29,10 @@ TEST(StepPlan, TheMarginForOverrunsDoesNotCutOffTheEndOfAPrompt) {
   CostModel cost = Taught();
   for (int i = 0; i < 32; ++i) cost.ObservePlanned({40, 0}, 1.1 * cost.Seconds({40, 0}));
   ASSERT_GT(cost.Overrun(), 1.05);
-  const auto chunk = [&](int64_t remaining) {
+  const auto chunk = [&](int64_t remaining, int64_t most = 512) {
     StepPlan plan(&cost, 512, 0.150);
     plan.TakeRows(2, 0);
-    return plan.TakeChunk(remaining, 0);
+    return plan.TakeChunk(remaining, 0, most);
   };
   const int64_t with_margin = chunk(1000);
   int64_t within_budget = with_margin;
@@ -41,6 +41,7 @@ TEST(StepPlan, TheMarginForOverrunsDoesNotCutOffTheEndOfAPrompt) {
   EXPECT_EQ(chunk(with_margin), with_margin);
   EXPECT_EQ(chunk(within_budget), within_budget);
   EXPECT_EQ(chunk(within_budget + 1), with_margin);
+  EXPECT_EQ(chunk(1000, within_budget), with_margin);  // a limit is no end
 }
 
 TEST(StepPlan, WholePromptsAreNotCut) {

@@ -252,9 +252,9 @@ void Engine::State::PlanRows() {
     if (PagesAreComing(*sequence)) continue;
     const int64_t most =
         sequence->wants_prompt_logits() ? kMostPromptLogits : parts.options.max_batch_tokens;
-    rows[i] = whole_prompts ? plan.TakeWhole(sequence->prompt_tokens())
-                            : plan.TakeChunk(std::min(sequence->remaining(), most),
-                                             sequence->cache().length());
+    rows[i] = whole_prompts
+                  ? plan.TakeWhole(sequence->prompt_tokens())
+                  : plan.TakeChunk(sequence->remaining(), sequence->cache().length(), most);
     if (rows[i] == 0) break;
   }
   PlanDrafts(&plan);
