@@ -149,10 +149,9 @@ struct TilesAvx512 {
   }
 };
 
-// 12 tokens take 12 integer and 12 float sums, and leave registers to unpack in. Two groups at a
-// time, which share each load of the input, are faster from the caches and slower from memory,
-// where one group at a time is one ascending stream. With more tokens unpacking once for all of
-// them is faster.
+// 12 tokens take 12 integer and 12 float sums, and leave registers to unpack in. Rejected: two
+// groups at a time, which share each load of the input; in the program they were slower
+// (docs/benchmarks.md). With more tokens unpacking once for all of them is as fast or faster.
 constexpr int kMaxStreamTokens = 12;
 
 template <const R16Format& format>

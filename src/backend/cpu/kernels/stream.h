@@ -29,11 +29,6 @@ constexpr int StartShift() {
   return shift;
 }
 
-// sums[token][16] of the group that begins with `row`.
-inline void StoreGroup(const MultiplyTask& task, int64_t row, const float* sums) {
-  StoreSums<kGroupRows>(sums, task.tokens, task.rows - row, task.out + row, task.out_stride);
-}
-
 template <const R16Format& format, template <const R16Format&, int> typename Tile, int kTokens>
 void RunStream(const MultiplyTask& task) {
   using TileOfTokens = Tile<format, kTokens>;
@@ -50,7 +45,10 @@ void RunStream(const MultiplyTask& task) {
         TileOfTokens::Run(tile + format.chunk_at(task.cols, c, g), cols, input, sums[g]);
       Advance<TileOfTokens::kShape>(kTokens, &input);
     }
-    for (int64_t g = 0; g < groups; ++g) StoreGroup(task, row + g * kGroupRows, sums[g]);
+    for (int64_t g = 0; g < groups; ++g) {
+      const int64_t first = row + g * kGroupRows;
+      StoreSums<kGroupRows>(sums[g], kTokens, task.rows - first, task.out + first, task.out_stride);
+    }
   }
 }
 
