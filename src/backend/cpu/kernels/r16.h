@@ -12,7 +12,8 @@
 // - 2 and 3 bits: likewise
 // - 1 bit: one plane vector as the fifth bits; levels are 0 and 2
 // all within 32 columns (8 vectors). Packing only moves bits, so it can be undone, and its size is
-// that of the file plus the padding of scales to whole bytes (0 to 6 %).
+// that of the file plus the padding of what precedes the levels (0 to 3 %; TQ1_0, whose digits
+// become two bits, grows by a quarter).
 //
 // A chunk of a group (up to 256 columns) is stored as
 // - d [1, or one for blocks_of_d blocks][16]
@@ -20,8 +21,9 @@
 // - scale [blocks][16]
 // - minimum [block pairs][16][2]
 // - (padding to 64) levels
-// where the presence of each part is decided by the type's R16Format. Types whose levels are points
-// of a grid keep the points' indices in place of levels (r16_grid.h).
+// where the presence of each part is decided by the type's R16Format. Scales and minimums have a
+// byte each; those of six bits share three bytes with three others (ReadSixBits of r16_planes.h).
+// Types whose levels are points of a grid keep the points' indices in place of levels (r16_grid.h).
 //
 // The chunks of a tile's groups take turns: both groups' first chunks, both second ones, and so on.
 // So a kernel reads one ascending stream whether it takes the groups together or in turn. With a
@@ -68,6 +70,8 @@ struct R16Format {
   bool min =
       false;  // a minimum is subtracted (super: a byte per block times dmin; else added, a half)
   bool nibble_scales = false;  // scale and minimum share a byte (scale low)
+  bool six_bits = false;       // super: scales and minimums have six bits each
+  int scale_bias = 0;          // six_bits: what is stored is this much above the scale
   R16Scale scale_kind = R16Scale::kHalf;
   R16Lookup lookup = R16Lookup::kNone;
   bool unit_scales = false;  // super: all scales are one, and none is stored
@@ -78,25 +82,28 @@ struct R16Format {
   constexpr int64_t blocks(int64_t cols) const { return cols / block; }
   constexpr int64_t d_count(int64_t cols) const { return super ? 1 : blocks(cols) / blocks_of_d; }
   constexpr int64_t d_bytes() const { return scale_kind == R16Scale::kHalf ? 2 : 1; }
-  // Offsets within a chunk of `cols` columns.
+  // Offsets within a chunk of `cols` columns. Chunks of super types are whole, which spares kernels
+  // the arithmetic.
   constexpr int64_t m_at(int64_t cols) const { return d_count(cols) * kGroupRows * d_bytes(); }
   constexpr int64_t scale_at(int64_t cols) const { return m_at(cols) * (min ? 2 : 1); }
-  constexpr int64_t min_at(int64_t cols) const {
-    const bool stored = super && !unit_scales;
-    const int64_t of_row = lookup == R16Lookup::kGrid ? blocks(cols) / 2 : blocks(cols);
-    return scale_at(cols) + (stored ? of_row * kGroupRows : 0);
+  [[gnu::always_inline]] constexpr int64_t levels_at(int64_t cols) const {
+    const int64_t end = scale_at(cols) + (six_bits ? 3 * six_bit_plane() : small_bytes());
+    return lookup == R16Lookup::kGrid ? end : (end + 63) / 64 * 64;
   }
-  constexpr int64_t levels_at(int64_t cols) const {
-    if (lookup == R16Lookup::kGrid) return min_at(cols);
-    const int64_t end =
-        min_at(cols) + (super && min && !nibble_scales ? blocks(cols) * kGroupRows : 0);
-    return (end + 63) / 64 * 64;
+  // Super: bytes of a chunk's scales, and of these and the minimums, when each has a byte; and of a
+  // plane of six bits, of which there are three.
+  constexpr int64_t scale_bytes() const {
+    if (!super || unit_scales) return 0;
+    return blocks(kChunk) * kGroupRows / (lookup == R16Lookup::kGrid ? 2 : 1);
   }
+  constexpr bool separate_min() const { return super && min && !nibble_scales; }
+  constexpr int64_t small_bytes() const { return scale_bytes() * (separate_min() ? 2 : 1); }
+  constexpr int64_t six_bit_plane() const { return small_bytes() / 4; }
   // Bytes of the levels of 32 columns.
   constexpr int64_t unit_bytes() const { return level_bits * 64; }
-  constexpr int64_t chunk_bytes(int64_t cols) const {
+  [[gnu::always_inline]] constexpr int64_t chunk_bytes(int64_t cols) const {
     if (lookup == R16Lookup::kGrid) return levels_at(cols) + grid_bytes();
-    return levels_at(cols) + cols / 32 * unit_bytes();
+    return levels_at(cols) + (super ? kChunk : cols) / 32 * unit_bytes();
   }
   // Offsets within what a grid has in place of levels.
   constexpr int64_t points() const { return kGroupRows * kChunk / grid.columns; }
@@ -150,16 +157,31 @@ inline constexpr R16Format kR16Q2_K = {.type = quant::TensorType::kQ2_K,
                                        .super = true,
                                        .min = true,
                                        .nibble_scales = true};
-inline constexpr R16Format kR16Q3_K = {
-    .type = quant::TensorType::kQ3_K, .level_bits = 3, .offset = 4, .block = 16, .super = true};
-inline constexpr R16Format kR16Q4_K = {
-    .type = quant::TensorType::kQ4_K, .level_bits = 4, .super = true, .min = true};
-inline constexpr R16Format kR16Q5_K = {
-    .type = quant::TensorType::kQ5_K, .level_bits = 5, .super = true, .min = true};
+inline constexpr R16Format kR16Q3_K = {.type = quant::TensorType::kQ3_K,
+                                       .level_bits = 3,
+                                       .offset = 4,
+                                       .block = 16,
+                                       .super = true,
+                                       .six_bits = true,
+                                       .scale_bias = 32};
+inline constexpr R16Format kR16Q4_K = {.type = quant::TensorType::kQ4_K,
+                                       .level_bits = 4,
+                                       .super = true,
+                                       .min = true,
+                                       .six_bits = true};
+inline constexpr R16Format kR16Q5_K = {.type = quant::TensorType::kQ5_K,
+                                       .level_bits = 5,
+                                       .super = true,
+                                       .min = true,
+                                       .six_bits = true};
 inline constexpr R16Format kR16Q6_K = {
     .type = quant::TensorType::kQ6_K, .level_bits = 6, .offset = 32, .block = 16, .super = true};
-inline constexpr R16Format kR16IQ4_XS = {
-    .type = quant::TensorType::kIQ4_XS, .level_bits = 4, .super = true, .lookup = R16Lookup::kIq4};
+inline constexpr R16Format kR16IQ4_XS = {.type = quant::TensorType::kIQ4_XS,
+                                         .level_bits = 4,
+                                         .super = true,
+                                         .six_bits = true,
+                                         .scale_bias = 32,
+                                         .lookup = R16Lookup::kIq4};
 
 // Ternary digits, stored as levels of two bits.
 inline constexpr R16Format kR16TQ1_0 = {.type = quant::TensorType::kTQ1_0,
@@ -199,15 +221,15 @@ inline constexpr R16Format kR16IQ3_S =
 // The offsets of a chunk's parts, as R16Format has them. Kernels that need them again and again ask
 // once, and whole chunks cost them no arithmetic.
 struct R16Parts {
-  int64_t m, scale, min, levels;
+  int64_t m, scale, levels;
 };
 template <const R16Format& format>
 inline R16Parts PartsOf(int64_t cols) {
   static constexpr auto kParts = [](int64_t n) {
-    return R16Parts{format.m_at(n), format.scale_at(n), format.min_at(n), format.levels_at(n)};
+    return R16Parts{format.m_at(n), format.scale_at(n), format.levels_at(n)};
   };
   static constexpr R16Parts kWhole = kParts(kChunk);
-  return cols == kChunk ? kWhole : kParts(cols);
+  return format.super || cols == kChunk ? kWhole : kParts(cols);
 }
 
 // Packing and its inverse: portable, shared by all instruction sets (r16_pack.cc; of grids

@@ -478,16 +478,17 @@ int64_t MinIndex(int64_t block, int64_t row) {
   return (block / 2 * kGroupRows + row) * 2 + block % 2;
 }
 
+// `scales` has a byte for each scale and minimum.
 template <const R16Format& format>
-void PackScales(const RowChunk& in, int64_t cols, int64_t row, uint8_t* chunk) {
+void PackScales(const RowChunk& in, int64_t cols, int64_t row, uint8_t* chunk, uint8_t* scales) {
   StoreScales(in.d, format.d_count(cols), format.d_bytes(), row, chunk);
   if constexpr (format.min)
     StoreScales(in.m, format.d_count(cols), 2, row, chunk + format.m_at(cols));
   if constexpr (format.super && !format.unit_scales) {
     for (int64_t i = 0; i < format.blocks(cols); ++i) {
-      chunk[format.scale_at(cols) + i * kGroupRows + row] = static_cast<uint8_t>(in.scale[i]);
-      if constexpr (format.min && !format.nibble_scales)
-        chunk[format.min_at(cols) + MinIndex(i, row)] = in.min[i];
+      scales[i * kGroupRows + row] = static_cast<uint8_t>(in.scale[i] + format.scale_bias);
+      if constexpr (format.separate_min())
+        scales[format.scale_bytes() + MinIndex(i, row)] = in.min[i];
     }
   }
 }
@@ -498,10 +499,16 @@ void UnpackScales(const uint8_t* chunk, int64_t cols, int64_t row, RowChunk* out
   if constexpr (format.min)
     LoadScales(chunk + format.m_at(cols), format.d_count(cols), 2, row, out->m);
   if constexpr (format.super && !format.unit_scales) {
+    uint8_t room[kChunk];
+    const uint8_t* scales = chunk + format.scale_at(cols);
+    if constexpr (format.six_bits) {
+      ReadSixBits<format.six_bit_plane(), -format.scale_bias, 32>(scales, room);
+      scales = room;
+    }
     for (int64_t i = 0; i < format.blocks(cols); ++i) {
-      out->scale[i] = static_cast<int8_t>(chunk[format.scale_at(cols) + i * kGroupRows + row]);
-      if constexpr (format.min && !format.nibble_scales)
-        out->min[i] = chunk[format.min_at(cols) + MinIndex(i, row)];
+      out->scale[i] = static_cast<int8_t>(scales[i * kGroupRows + row]);
+      if constexpr (format.separate_min())
+        out->min[i] = scales[format.scale_bytes() + MinIndex(i, row)];
     }
   }
 }
@@ -515,15 +522,19 @@ void PackChunk(const uint8_t* const* row_blocks, int64_t rows, int64_t blocks_at
   const int64_t block_bytes = kChunk / traits.block_elements * traits.block_bytes;
   uint8_t vectors[kChunk / 4][kGroupRows][4] = {};
   RowChunk spelled = {};
+  uint8_t six_bits[kChunk] = {};
+  uint8_t* const scales = format.six_bits ? six_bits : out + format.scale_at(count);
   std::memset(out, 0, format.levels_at(count));
   for (int64_t row = 0; row < rows; ++row) {
     const uint8_t* blocks = row_blocks[row] + blocks_at;
     for (int64_t line = 0; line < block_bytes; line += 64)
       __builtin_prefetch(blocks + to_next + line);
     CodecOf<format>::Read(blocks, count, &spelled);
-    PackScales<format>(spelled, count, row, out);
+    PackScales<format>(spelled, count, row, out, scales);
     for (int64_t k = 0; k < count / 4; ++k) std::memcpy(vectors[k][row], spelled.level + 4 * k, 4);
   }
+  if constexpr (format.six_bits)
+    WriteSixBits<format.six_bit_plane()>(six_bits, out + format.scale_at(count));
   for (int64_t unit = 0; unit < count / 32; ++unit) {
     WritePlanes<format.level_bits>(*reinterpret_cast<uint8_t(*)[8][64]>(vectors[unit * 8]),
                                    out + format.levels_at(count) + unit * format.unit_bytes());

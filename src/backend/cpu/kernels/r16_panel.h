@@ -146,6 +146,21 @@ inline void HalvesOfE4M3(const uint8_t* from, float* out) {
   for (int r = 0; r < kGroupRows; ++r) out[r] *= 128;
 }
 
+// The scales of a chunk, a byte each, and right behind them its minimums: where they lie in the
+// chunk, or unpacked to `room`.
+template <const R16Format& format, int kWidth>
+inline __attribute__((always_inline)) const uint8_t* ScaleBytes(const uint8_t* scales,
+                                                                uint8_t (&room)[kChunk]) {
+  if constexpr (!format.six_bits) {
+    return scales;
+  } else {
+    constexpr int kPlane = static_cast<int>(format.six_bit_plane());
+    constexpr int kOfPlane = kWidth < kPlane ? kWidth : kPlane;
+    ReadSixBits<kPlane, -format.scale_bias, kOfPlane>(scales, room);
+    return room;
+  }
+}
+
 template <const R16Format& format, typename Simd>
 inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
   const int64_t blocks = format.blocks(cols);
@@ -166,7 +181,9 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
     return;
   }
   Simd::HalfToFloat(chunk, panel->d);
-  const auto* scales = reinterpret_cast<const int8_t*>(chunk + format.scale_at(cols));
+  alignas(64) uint8_t room[kChunk];
+  const auto* scales = reinterpret_cast<const int8_t*>(
+      ScaleBytes<format, Simd::kBytes>(chunk + format.scale_at(cols), room));
   if constexpr (format.unit_scales) {
     float* out = panel->scale[0];
     for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i) out[i] = 1;
@@ -213,7 +230,7 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
   if constexpr (format.min) {
     Simd::HalfToFloat(chunk + format.m_at(cols), panel->dmin);
     if constexpr (!format.nibble_scales) {
-      const uint8_t* mins = chunk + format.min_at(cols);
+      const auto* mins = reinterpret_cast<const uint8_t*>(scales) + format.scale_bytes();
       int16_t* out = panel->min[0][0];
       for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i) out[i] = mins[i];
     }

@@ -122,6 +122,42 @@ void WritePlanes(const uint8_t (&vectors)[8][64], uint8_t* planes) {
   WritePlaneVector<kBits, 7>(vectors[7], planes);
 }
 
+// Numbers of six bits: three planes hold one each in the low bits of a byte, and in its high bits
+// two bits of the fourth plane's.
+//   out[p * kPlane + i] = kAdd + number i of plane p, p < 4, i < kPlane
+template <int kPlane, int kAdd, int kWidth>
+inline __attribute__((always_inline)) void ReadSixBits(const uint8_t* planes, uint8_t* out) {
+  static_assert(kPlane % kWidth == 0);
+  using Bytes = typename Planes<kWidth>::Bytes;
+  using Lanes = typename Planes<kWidth>::Lanes;
+  for (int i = 0; i < kPlane; i += kWidth) {
+    Lanes fourth = {};
+    const auto read = [&]<int p>() __attribute__((always_inline)) {
+      const Lanes& plane = *reinterpret_cast<const Lanes*>(planes + p * kPlane + i);
+      const Lanes number = plane & 0x3f3f3f3fu;
+      AddBits<2 * p - 6, kWidth>(plane, 3 << 2 * p, &fourth);
+      *reinterpret_cast<Bytes*>(out + p * kPlane + i) =
+          reinterpret_cast<const Bytes&>(number) + static_cast<uint8_t>(kAdd);
+    };
+    read.template operator()<0>();
+    read.template operator()<1>();
+    read.template operator()<2>();
+    *reinterpret_cast<Bytes*>(out + 3 * kPlane + i) =
+        reinterpret_cast<const Bytes&>(fourth) + static_cast<uint8_t>(kAdd);
+  }
+}
+
+// The inverse, of numbers below 64 with nothing added.
+template <int kPlane>
+void WriteSixBits(const uint8_t* numbers, uint8_t* planes) {
+  for (int p = 0; p < 3; ++p) {
+    for (int i = 0; i < kPlane; ++i) {
+      const int fourth = numbers[3 * kPlane + i] >> 2 * p & 3;
+      planes[p * kPlane + i] = static_cast<uint8_t>(numbers[p * kPlane + i] | fourth << 6);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace puna::backend::cpu
 

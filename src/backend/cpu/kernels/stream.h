@@ -35,14 +35,16 @@ void RunStream(const MultiplyTask& task) {
   alignas(64) float sums[kTileGroups][kTokens * kGroupRows];
   const int64_t chunks = ChunkCount(task.cols);
   for (int64_t row = 0; row < task.rows; row += kTileRows) {
-    const uint8_t* tile = task.tiles + row / kTileRows * task.tile_bytes;
+    const uint8_t* chunk = task.tiles + row / kTileRows * task.tile_bytes;
     const int64_t groups = task.rows - row > kGroupRows ? kTileGroups : 1;
     ChunkInput input = InputOf<TileOfTokens::kShape>(task.input, kTokens, task.cols, 0, 0);
     std::memset(sums, 0, sizeof(sums));
     for (int64_t c = 0; c < chunks; ++c) {
       const int64_t cols = c + 1 < chunks ? kChunk : task.cols - c * kChunk;
+      const int64_t bytes = format.chunk_bytes(cols);
       for (int64_t g = 0; g < groups; ++g)
-        TileOfTokens::Run(tile + format.chunk_at(task.cols, c, g), cols, input, sums[g]);
+        TileOfTokens::Run(chunk + g * bytes, cols, input, sums[g]);
+      chunk += kTileGroups * bytes;
       Advance<TileOfTokens::kShape>(kTokens, &input);
     }
     for (int64_t g = 0; g < groups; ++g) {

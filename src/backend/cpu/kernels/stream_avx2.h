@@ -30,8 +30,10 @@ class StreamTileAvx2 {
   static constexpr TileShape kShape = ShapeOf(format, SimdAvx2<kVnni>::kLevels);
 
   static void Run(const uint8_t* chunk, int64_t cols, const ChunkInput& input, float* sums) {
-    RunHalf<0>(chunk, cols, input, sums);
-    RunHalf<1>(chunk, cols, input, sums + kHalfRows);
+    alignas(64) uint8_t room[kChunk];
+    const uint8_t* scales = ScaleBytes<format, 32>(chunk + format.scale_at(cols), room);
+    RunHalf<0>(chunk, scales, cols, input, sums);
+    RunHalf<1>(chunk, scales, cols, input, sums + kHalfRows);
   }
 
  private:
@@ -56,7 +58,8 @@ class StreamTileAvx2 {
 
   // sums[token][16], of which 8, += half of the rows of the chunk
   template <int kHalf>
-  static inline __attribute__((always_inline)) void RunHalf(const uint8_t* chunk, int64_t cols,
+  static inline __attribute__((always_inline)) void RunHalf(const uint8_t* chunk,
+                                                            const uint8_t* scales, int64_t cols,
                                                             const ChunkInput& input, float* sums) {
     static constexpr LevelTable<format.lookup, kSigned ? 0 : kShape.bias> kTable;
     Constants constants;
@@ -79,15 +82,15 @@ class StreamTileAvx2 {
       Start(input, block, dot);
       AddVectors<0>(planes, constants, values, run, dot);
       if constexpr (kVectorsOfBlock == 4) {
-        AddBlock<kHalf>(chunk, at, block, dot, input, part);
+        AddBlock<kHalf>(chunk, at, scales, block, dot, input, part);
         Start(input, block + 1, dot);
       }
       AddVectors<4>(planes, constants, values, run, dot);
-      AddBlock<kHalf>(chunk, at, block + kBlocksOfUnit - 1, dot, input, part);
+      AddBlock<kHalf>(chunk, at, scales, block + kBlocksOfUnit - 1, dot, input, part);
       planes += format.unit_bytes();
     }
     if constexpr (format.super) {
-      Finish<kHalf>(chunk, at, input, part, sums);
+      Finish<kHalf>(chunk, at, scales, input, part, sums);
     } else {
       for (int t = 0; t < kTokens; ++t) _mm256_store_ps(sums + t * kGroupRows, part[t]);
     }
@@ -153,12 +156,12 @@ class StreamTileAvx2 {
   // Of a block, for half of the rows.
   template <int kHalf>
   static inline __attribute__((always_inline)) __m256 Scale(const uint8_t* chunk,
-                                                            const R16Parts& at, int block) {
+                                                            const uint8_t* scales, int block) {
     const int64_t row = static_cast<int64_t>(block) * kGroupRows + kHalf * kHalfRows;
     if constexpr (format.unit_scales) {
       return _mm256_set1_ps(1);
     } else if constexpr (format.super) {
-      __m128i bytes = EightBytes(chunk + at.scale + row);
+      __m128i bytes = EightBytes(scales + row);
       if constexpr (format.nibble_scales) bytes = _mm_and_si128(bytes, _mm_set1_epi8(15));
       return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
     } else if constexpr (format.scale_kind == R16Scale::kE8M0) {
@@ -181,12 +184,10 @@ class StreamTileAvx2 {
   }
 
   template <int kHalf>
-  static inline __attribute__((always_inline)) void AddBlock(const uint8_t* chunk,
-                                                             const R16Parts& at, int block,
-                                                             const __m256i (&dot)[kTokens],
-                                                             const ChunkInput& input,
-                                                             __m256 (&part)[kTokens]) {
-    const __m256 scale = Scale<kHalf>(chunk, at, block);
+  static inline __attribute__((always_inline)) void AddBlock(
+      const uint8_t* chunk, const R16Parts& at, const uint8_t* scales, int block,
+      const __m256i (&dot)[kTokens], const ChunkInput& input, __m256 (&part)[kTokens]) {
+    const __m256 scale = Scale<kHalf>(chunk, scales, block);
     for (int t = 0; t < kTokens; ++t) {
       __m256 value = _mm256_cvtepi32_ps(dot[t]);
       if constexpr (!format.super)
@@ -203,22 +204,23 @@ class StreamTileAvx2 {
 
   // Two blocks' minimums side by side, as one 32-bit lane per row.
   template <int kHalf>
-  static __m256i Minimums(const uint8_t* chunk, const R16Parts& at, int pair) {
+  static __m256i Minimums(const uint8_t* scales, int pair) {
     if constexpr (format.nibble_scales) {
-      const uint8_t* bytes = chunk + at.scale + pair * 2 * kGroupRows + kHalf * kHalfRows;
+      const uint8_t* bytes = scales + pair * 2 * kGroupRows + kHalf * kHalfRows;
       const __m256i first = _mm256_srli_epi32(_mm256_cvtepu8_epi32(EightBytes(bytes)), 4);
       const __m256i second =
           _mm256_srli_epi32(_mm256_cvtepu8_epi32(EightBytes(bytes + kGroupRows)), 4);
       return _mm256_or_si256(first, _mm256_slli_epi32(second, 16));
     } else {
       return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(
-          chunk + at.min + pair * 2 * kGroupRows + kHalf * kGroupRows)));
+          scales + format.scale_bytes() + pair * 2 * kGroupRows + kHalf * kGroupRows)));
     }
   }
 
   // sums += input scale * (d * part - dmin * minimums . sums of the input)
   template <int kHalf>
   static inline __attribute__((always_inline)) void Finish(const uint8_t* chunk, const R16Parts& at,
+                                                           const uint8_t* scales,
                                                            const ChunkInput& input,
                                                            __m256 (&part)[kTokens], float* sums) {
     const __m256 d = EightHalves(chunk + kHalf * kGroupRows);
@@ -227,7 +229,7 @@ class StreamTileAvx2 {
       __m256i dot[kTokens];
       for (int t = 0; t < kTokens; ++t) dot[t] = _mm256_setzero_si256();
       for (int p = 0; p < kBlocks<kShape> / 2; ++p) {
-        const __m256i minimums = Minimums<kHalf>(chunk, at, p);
+        const __m256i minimums = Minimums<kHalf>(scales, p);
         for (int t = 0; t < kTokens; ++t) {
           const __m256i pair = BroadcastDword(input.sum + t * kBlocks<kShape> + 2 * p);
           dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(minimums, pair));

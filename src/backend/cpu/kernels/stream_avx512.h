@@ -36,16 +36,19 @@ class StreamTile {
     const __m512i table =
         _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(kTable.level)));
     const R16Parts at = PartsOf<format>(cols);
+    alignas(64) uint8_t room[kChunk];
+    const uint8_t* scales = ScaleBytes<format, 64>(chunk + at.scale, room);
     // Super types: what the chunk adds before its d; else the running sums.
     __m512 part[kTokens];
     for (int t = 0; t < kTokens; ++t)
       part[t] = format.super ? _mm512_setzero_ps() : _mm512_load_ps(sums + t * kGroupRows);
-    for (int unit = 0; unit < static_cast<int>(cols / 32); ++unit) {
+    const int units = static_cast<int>((format.super ? kChunk : cols) / 32);
+    for (int unit = 0; unit < units; ++unit) {
       AskForLines(chunk + kAheadBytes, unit);
-      AddUnit(chunk, at, unit, table, input, part);
+      AddUnit(chunk, at, scales, unit, table, input, part);
     }
     if constexpr (format.super) {
-      Finish(chunk, at, input, part, sums);
+      Finish(chunk, at, scales, input, part, sums);
     } else {
       for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + t * kGroupRows, part[t]);
     }
@@ -83,20 +86,19 @@ class StreamTile {
     if (!kEqual && unit < kChunkLines % 8) AskForLine(next + (8 * kShare + unit) * 64);
   }
 
-  // A block of columns: where its scales and minimums are.
+  // A block of columns, and where the chunk's scales and minimums are.
   struct Block {
     int index;
-    const uint8_t* chunk;
-    const R16Parts& at;
-    const uint8_t* scales() const { return chunk + (format.super ? at.scale : 0); }
-    const uint8_t* mins() const { return chunk + at.m; }
+    const uint8_t* scales;
+    const uint8_t* mins;
   };
 
   static inline __attribute__((always_inline)) void AddUnit(const uint8_t* chunk,
-                                                            const R16Parts& at, int unit,
+                                                            const R16Parts& at,
+                                                            const uint8_t* scales, int unit,
                                                             __m512i table, const ChunkInput& input,
                                                             __m512 (&part)[kTokens]) {
-    Block block = {unit * kBlocksOfUnit, chunk, at};
+    Block block = {unit * kBlocksOfUnit, format.super ? scales : chunk, chunk + at.m};
     const uint8_t* planes = chunk + at.levels + unit * format.unit_bytes();
     const uint8_t* values = input.values + unit * 32;
     __m512i dot[kTokens];
@@ -177,7 +179,7 @@ class StreamTile {
                                                              const __m512i (&dot)[kTokens],
                                                              const ChunkInput& input,
                                                              __m512 (&part)[kTokens]) {
-    const __m512 scale = Scale(block.scales(), block.index);
+    const __m512 scale = Scale(block.scales, block.index);
     for (int t = 0; t < kTokens; ++t) {
       __m512 value = _mm512_cvtepi32_ps(dot[t]);
       if constexpr (!format.super) {
@@ -188,7 +190,7 @@ class StreamTile {
     }
     if constexpr (!format.super && format.min) {
       const __m512 min =
-          HalfToFloat(block.mins() + static_cast<int64_t>(block.index) * kGroupRows * 2);
+          HalfToFloat(block.mins + static_cast<int64_t>(block.index) * kGroupRows * 2);
       for (int t = 0; t < kTokens; ++t) {
         part[t] =
             _mm512_fmadd_ps(_mm512_set1_ps(input.scaled_sum[t * 8 + block.index]), min, part[t]);
@@ -197,21 +199,21 @@ class StreamTile {
   }
 
   // Two blocks' minimums side by side, as one 32-bit lane per row.
-  static __m512i Minimums(const uint8_t* chunk, const R16Parts& at, int pair) {
+  static __m512i Minimums(const uint8_t* scales, int pair) {
     if constexpr (format.nibble_scales) {
-      const auto* bytes =
-          reinterpret_cast<const __m128i*>(chunk + at.scale + pair * 2 * kGroupRows);
+      const auto* bytes = reinterpret_cast<const __m128i*>(scales + pair * 2 * kGroupRows);
       const __m512i first = _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes)), 4);
       const __m512i second = _mm512_srli_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128(bytes + 1)), 4);
       return _mm512_or_si512(first, _mm512_slli_epi32(second, 16));
     } else {
       return _mm512_cvtepu8_epi16(_mm256_loadu_si256(
-          reinterpret_cast<const __m256i*>(chunk + at.min + pair * 2 * kGroupRows)));
+          reinterpret_cast<const __m256i*>(scales + format.scale_bytes() + pair * 2 * kGroupRows)));
     }
   }
 
   // sums += input scale * (d * part - dmin * minimums . sums of the input)
   static inline __attribute__((always_inline)) void Finish(const uint8_t* chunk, const R16Parts& at,
+                                                           const uint8_t* scales,
                                                            const ChunkInput& input,
                                                            __m512 (&part)[kTokens], float* sums) {
     const __m512 d = HalfToFloat(chunk);
@@ -220,7 +222,7 @@ class StreamTile {
       __m512i dot[kTokens];
       for (int t = 0; t < kTokens; ++t) dot[t] = _mm512_setzero_si512();
       for (int p = 0; p < kBlocks<kShape> / 2; ++p) {
-        const __m512i minimums = Minimums(chunk, at, p);
+        const __m512i minimums = Minimums(scales, p);
         for (int t = 0; t < kTokens; ++t) {
           const __m512i pair = BroadcastDword(input.sum + t * kBlocks<kShape> + 2 * p);
           dot[t] = _mm512_dpwssd_epi32(dot[t], minimums, pair);
