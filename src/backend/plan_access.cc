@@ -86,6 +86,11 @@ bool Overlap(const View& a, const View& b) {
   return a.buffer == b.buffer && a.offset < b.offset + b.width && b.offset < a.offset + a.width;
 }
 
+bool OverlapsAny(const View& view, const std::vector<View>& others) {
+  return std::any_of(others.begin(), others.end(),
+                     [&](const View& other) { return Overlap(view, other); });
+}
+
 int64_t FileBytes(const Plan& plan) {
   std::map<const uint8_t*, int64_t> by_place;
   for (const Weight& weight : plan.weights) {

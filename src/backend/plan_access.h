@@ -23,6 +23,7 @@ int64_t FileBytes(const Plan& plan);
 void ShrinkUnused(Plan* plan);
 
 bool Overlap(const View& a, const View& b);
+bool OverlapsAny(const View& view, const std::vector<View>& others);
 inline bool Same(const View& a, const View& b) {
   return a.buffer == b.buffer && a.offset == b.offset && a.width == b.width;
 }

@@ -8,7 +8,8 @@
 // its segment (generation: one query block a segment), the unit can do all of it by itself and one
 // loop suffices. When there are fewer units than would keep the threads busy (one long sequence,
 // few kv heads), a unit's keys are cut into ranges; whoever finishes the last range of a unit
-// merges them.
+// merges them. In the last layer only the rows that outputs were asked for are queries, while all
+// are appended.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -69,7 +70,7 @@ struct Division {
 
 class AttentionStep final : public Step {
  public:
-  AttentionStep(const AttentionOp& op, const float* sinks, const float* bias,
+  AttentionStep(const AttentionOp& op, const float* sinks, const float* bias, bool outputs_only,
                 CompileContext* context)
       : op_(op),
         sinks_(sinks),
@@ -80,7 +81,7 @@ class AttentionStep final : public Step {
     unit_heads_ = std::min(group_, kMaxUnitRows);
     head_parts_ = DivideUp(group_, unit_heads_);
     unit_tokens_ = std::max<int64_t>(1, kMaxUnitRows / unit_heads_);
-    blocks_ = context->QueryBlocks(unit_tokens_);
+    blocks_ = context->QueryBlocks({unit_tokens_, outputs_only});
     cached_ = op.cache >= 0;
     if (cached_) tile_.numbers = context->kv_layer(op.cache).numbers;
     tile_.k_size = op.k_size;
@@ -150,13 +151,20 @@ class AttentionStep final : public Step {
     return 1;
   }
 
+  static int64_t TokensOf(const std::vector<QueryBlock>& blocks) {
+    int64_t tokens = 0;
+    for (const QueryBlock& block : blocks) tokens += block.tokens;
+    return tokens;
+  }
+
   Division Divide(const Pass& pass) const {
+    const std::vector<QueryBlock>& blocks = pass.query_blocks[static_cast<size_t>(blocks_)];
     Division d;
-    d.blocks = static_cast<int64_t>(pass.query_blocks[static_cast<size_t>(blocks_)].size());
-    d.together = HeadsTogether(pass.query_blocks[static_cast<size_t>(blocks_)]);
+    d.blocks = static_cast<int64_t>(blocks.size());
+    d.together = HeadsTogether(blocks);
     d.units = d.blocks * op_.kv_heads / d.together * head_parts_;
     if (threads_ > 1 && d.units < MaxSplitUnits()) {
-      for (const QueryBlock& block : pass.query_blocks[static_cast<size_t>(blocks_)]) {
+      for (const QueryBlock& block : blocks) {
         const AttendArgs args = KeysOf(pass, block);
         d.splits = std::max(d.splits,
                             DivideUp(args.key_end, kAttendRange) - args.key_begin / kAttendRange);
@@ -165,7 +173,8 @@ class AttentionStep final : public Step {
     }
     // Without a cache, the keys of several segments may lie in one page, which is read whole.
     d.alone = cached_ && d.splits == 1 && head_parts_ == 1 &&
-              d.blocks == static_cast<int64_t>(pass.batch->segments.size());
+              d.blocks == static_cast<int64_t>(pass.batch->segments.size()) &&
+              TokensOf(blocks) == pass.rows[0];
     return d;
   }
 
@@ -337,6 +346,18 @@ void CollectHeadOps(CompileContext* context, const AttentionOp& op, AttentionSte
   for (size_t i = 0; i < ops.size(); ++i) targets[ops.size() - 1 - i]->push_back(std::move(ops[i]));
 }
 
+// Is the result only read where rows are selected? Then only these need be computed.
+bool OnlySelectedRowsRead(const CompileContext& context, size_t index) {
+  const View out = std::get<AttentionOp>(context.op(index)).out;
+  for (size_t i = index + 1; i < context.end(); ++i) {
+    const Op& op = context.op(i);
+    const OpAccess access = AccessOf(op);
+    const bool touched = OverlapsAny(out, access.reads) || OverlapsAny(out, access.writes);
+    if (touched) return std::holds_alternative<SelectRowsOp>(op);
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<bool> CompileAttention(CompileContext* context, size_t index) {
@@ -345,7 +366,8 @@ Result<bool> CompileAttention(CompileContext* context, size_t index) {
   CHECK(context->rows() == RowKind::kTokens) << "attention after rows were selected";
   PUNA_ASSIGN_OR_RETURN(const float* sinks, context->weights()->Vector(op->sinks));
   PUNA_ASSIGN_OR_RETURN(const float* bias, context->weights()->Vector(op->position_bias));
-  auto step = std::make_unique<AttentionStep>(*op, sinks, bias, context);
+  auto step = std::make_unique<AttentionStep>(*op, sinks, bias,
+                                              OnlySelectedRowsRead(*context, index), context);
   // Views that overlap without being the same (k and v in one, say) would be prepared twice.
   const bool apart = op->k.buffer < 0 ||
                      (!Overlap(op->q, op->k) && !Overlap(op->q, op->v) && !Overlap(op->k, op->v));

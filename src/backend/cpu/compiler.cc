@@ -75,11 +75,11 @@ int CompileContext::RopeTableOf(const RopeOp& op) {
   return static_cast<int>(tables.size()) - 1;
 }
 
-int CompileContext::QueryBlocks(int64_t tokens) {
-  std::vector<int64_t>& lists = compiled_.query_block_tokens;
-  const auto found = std::find(lists.begin(), lists.end(), tokens);
+int CompileContext::QueryBlocks(QueryBlockList list) {
+  std::vector<QueryBlockList>& lists = compiled_.query_block_lists;
+  const auto found = std::find(lists.begin(), lists.end(), list);
   if (found != lists.end()) return static_cast<int>(found - lists.begin());
-  lists.push_back(tokens);
+  lists.push_back(list);
   return static_cast<int>(lists.size()) - 1;
 }
 

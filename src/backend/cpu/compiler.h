@@ -25,6 +25,13 @@ struct KvLayer {
   KvNumbers numbers = KvNumbers::kF32;
 };
 
+// What the blocks of one list in Pass::query_blocks have in common.
+struct QueryBlockList {
+  int64_t tokens;     // of a block at most
+  bool outputs_only;  // only tokens that outputs were asked for are in blocks; else all
+  bool operator==(const QueryBlockList&) const = default;
+};
+
 // A compiled plan without memory.
 struct CompiledPlan {
   std::vector<std::unique_ptr<Step>> steps;
@@ -32,8 +39,7 @@ struct CompiledPlan {
   BufferLayout buffers;
   std::vector<RopeTable> rope_tables;  // without cos and sin
   std::vector<RouteSlot> routes;       // without memory
-  std::vector<int64_t>
-      query_block_tokens;  // largest QueryBlock::tokens of each list in Pass::query_blocks
+  std::vector<QueryBlockList> query_block_lists;
   std::vector<KvLayer> kv_layers;
   int64_t kv_page_bytes = 0;
   int64_t low_rank_slots = 0;          // the most that a step needs per row
@@ -77,8 +83,8 @@ class CompileContext {
 
   RowOpContext row_op_context();
   void AddStep(std::unique_ptr<Step> step) { compiled_.steps.push_back(std::move(step)); }
-  // The list of query blocks of at most `tokens` tokens.
-  int QueryBlocks(int64_t tokens);
+  // The number of such a list in Pass::query_blocks.
+  int QueryBlocks(QueryBlockList list);
   const KvLayer& kv_layer(int index) const {
     return compiled_.kv_layers[static_cast<size_t>(index)];
   }

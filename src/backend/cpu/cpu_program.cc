@@ -65,7 +65,7 @@ Status CpuProgram::Load() {
     return MakeError(ErrorCode::kResourceExhausted, "no memory for {} bytes of activations",
                      arena_bytes_);
   }
-  query_blocks_.resize(compiled_.query_block_tokens.size());
+  query_blocks_.resize(compiled_.query_block_lists.size());
   for (std::vector<QueryBlock>& blocks : query_blocks_)
     blocks.reserve(static_cast<size_t>(options_.max_batch_tokens));
   return weights_.Load(&machine_->pool, &machine_->mutex, options_.progress, options_.settle_later);
@@ -129,7 +129,7 @@ int64_t CpuProgram::LayOut(int64_t rows, uint8_t* base) {
 
 MemoryUse CpuProgram::memory_use() const {
   const int64_t block_bytes =
-      static_cast<int64_t>(compiled_.query_block_tokens.size() * sizeof(QueryBlock));
+      static_cast<int64_t>(compiled_.query_block_lists.size() * sizeof(QueryBlock));
   return {.weights = weights_.bytes(),
           .kv_page = compiled_.kv_page_bytes,
           .state_slot = compiled_.state_slot_bytes,
@@ -162,15 +162,30 @@ void CpuProgram::FillRows(const Batch& batch) {
   }
   for (size_t list = 0; list < query_blocks_.size(); ++list) {
     query_blocks_[list].clear();
-    const int64_t most = compiled_.query_block_tokens[list];
-    for (size_t s = 0; s < batch.segments.size(); ++s) {
-      for (int64_t first = 0; first < batch.segments[s].tokens; first += most) {
-        const int64_t tokens = std::min(most, batch.segments[s].tokens - first);
-        query_blocks_[list].push_back(
-            {static_cast<int32_t>(s), static_cast<int32_t>(first), static_cast<int32_t>(tokens)});
-      }
+    const auto add = [&](int64_t row) {
+      AddToBlocks(batch, row, compiled_.query_block_lists[list].tokens, &query_blocks_[list]);
+    };
+    if (compiled_.query_block_lists[list].outputs_only) {
+      for (const int32_t row : batch.output_rows) add(row);
+    } else {
+      for (int64_t row = 0; row < static_cast<int64_t>(batch.tokens.size()); ++row) add(row);
     }
   }
+}
+
+void CpuProgram::AddToBlocks(const Batch& batch, int64_t row, int64_t most,
+                             std::vector<QueryBlock>* blocks) const {
+  const int32_t segment = segments_[static_cast<size_t>(row)];
+  const auto token =
+      static_cast<int32_t>(row - batch.segments[static_cast<size_t>(segment)].first_row);
+  if (!blocks->empty()) {
+    QueryBlock& last = blocks->back();
+    if (last.segment == segment && last.first_token + last.tokens == token && last.tokens < most) {
+      ++last.tokens;
+      return;
+    }
+  }
+  blocks->push_back({segment, token, 1});
 }
 
 void CpuProgram::FillRopeTables(const Pass& pass, Worker& worker) const {

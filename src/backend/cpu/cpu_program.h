@@ -53,6 +53,9 @@ class CpuProgram final : public Program {
   // measures); returns the bytes.
   int64_t LayOut(int64_t rows, uint8_t* base);
   void FillRows(const Batch& batch);
+  // Adds a row behind those of the last block, or as the first of a new one.
+  void AddToBlocks(const Batch& batch, int64_t row, int64_t most,
+                   std::vector<QueryBlock>* blocks) const;
   void FillRopeTables(const Pass& pass, Worker& worker) const;
 
   std::shared_ptr<const Plan> plan_;

@@ -166,10 +166,6 @@ class MatMulStep final : public Step {
   int64_t chunks_ = 0;
 };
 
-bool OverlapsAny(const View& view, const std::vector<View>& others) {
-  return std::any_of(others.begin(), others.end(),
-                     [&](const View& other) { return Overlap(view, other); });
-}
 bool SameAsAny(const View& view, const std::vector<View>& others) {
   return std::any_of(others.begin(), others.end(),
                      [&](const View& other) { return Same(view, other); });

@@ -48,6 +48,7 @@ struct Shape {
   quant::TensorType type = quant::TensorType::kF32;
   bool qk_norm = false, biases = false, sinks = false, post_norm = false, tied = false,
        parallel = false;
+  bool select_attended = false;  // rows are selected behind the attention of the last layer
   float softcap = 0, alibi = 0;
   int64_t window = 0;
   int64_t experts = 0, used = 2;
@@ -100,6 +101,7 @@ inline void AddExperts(PlanBuilder* b, const Shape& s, View normed, View result)
 }
 
 inline void AddLayer(PlanBuilder* b, const Shape& s, View h, int layer) {
+  const bool select = s.select_attended && layer == s.layers - 1;
   const View normed = b->Buffer(s.width), result = b->Buffer(s.width);
   const View q = b->Buffer(s.heads * s.k_size), kv = b->Buffer(s.kv_heads * (s.k_size + s.v_size));
   const View attended = b->Buffer(s.heads * s.v_size);
@@ -123,6 +125,10 @@ inline void AddLayer(PlanBuilder* b, const Shape& s, View h, int layer) {
   if (s.sinks) attention.sinks = b->Vector(s.heads, 1);
   b->plan().cache_layers.push_back({s.kv_heads, s.k_size, s.v_size, attention.window});
   b->Do(attention);
+  if (select) {
+    b->Do(SelectRowsOp{attended, attended});
+    b->Do(SelectRowsOp{h, h});
+  }
   b->Do(MatMulOp{attended, result, b->Matrix(s.width, attended.width, s.type)});
   if (s.post_norm)
     b->Do(NormOp{NormKind::kRms, result, result, s.width, 1e-5f, b->Vector(s.width, 1)});
@@ -149,8 +155,9 @@ inline std::shared_ptr<const Plan> Decoder(const Shape& s, uint32_t seed = 1) {
   const WeightId table = b.Add(1, vocabulary, s.width, 1.0f, 0, s.type);
   b.Do(EmbedOp{table, h, 1.1f});
   for (int layer = 0; layer < s.layers; ++layer) AddLayer(&b, s, h, layer);
-  const View last = b.Buffer(s.width), logits = b.Buffer(vocabulary);
-  b.Do(SelectRowsOp{h, last});
+  const View logits = b.Buffer(vocabulary);
+  const View last = s.select_attended ? h : b.Buffer(s.width);
+  if (!s.select_attended) b.Do(SelectRowsOp{h, last});
   b.Do(NormOp{NormKind::kRms, last, last, s.width, 1e-5f, b.Vector(s.width, 1)});
   b.Do(MatMulOp{last, logits, s.tied ? table : b.Matrix(vocabulary, s.width, s.type)});
   b.Do(ScaleOp{logits, 0.9f, 20.0f});
