@@ -147,24 +147,24 @@ void MultiplyR16(const MultiplyTask& task) {
     const int64_t tokens = task.tokens - first < kTokenBlock ? task.tokens - first : kTokenBlock;
     for (int64_t row = 0; row < task.rows; row += kTileRows) {
       const int64_t rows = task.rows - row < kTileRows ? task.rows - row : kTileRows;
-      const uint8_t* tile = task.tiles + row / kTileRows * task.tile_bytes;
+      const uint8_t* packed = task.tiles + row / kTileRows * task.tile_bytes;
       std::memset(sums, 0, tokens * kTileRows * sizeof(float));
       for (int64_t chunk = 0; chunk < chunks; ++chunk) {
         const int64_t cols =
             task.cols - chunk * kChunk < kChunk ? task.cols - chunk * kChunk : kChunk;
-        const uint8_t* packed = tile + format.chunk_at(task.cols, chunk, 0);
-        const int64_t to_other = format.chunk_bytes(cols);
+        const int64_t to_other = PartsOf<format>(cols).bytes;
         const uint8_t* next = packed + kTileGroups * to_other;
         const ChunkInput input =
             InputOf<Kernel::shape>(task.input, task.tokens, task.cols, chunk, first);
         const int blocks = static_cast<int>(format.blocks(cols));
         Kernel::Unpack(packed, cols, next, &panels[0]);
         if (rows > kGroupRows) {
-          Kernel::Unpack(packed + to_other, cols, next + format.chunk_bytes(kChunk), &panels[1]);
+          Kernel::Unpack(packed + to_other, cols, next + PartsOf<format>(kChunk).bytes, &panels[1]);
           Kernel::template Multiply<2>(panels, blocks, input, tokens, sums);
         } else {
           Kernel::template Multiply<1>(panels, blocks, input, tokens, sums);
         }
+        packed = next;
       }
       StoreSums<kTileRows>(sums, tokens, rows, task.out + first * task.out_stride + row,
                            task.out_stride);

@@ -82,11 +82,10 @@ struct R16Format {
   constexpr int64_t blocks(int64_t cols) const { return cols / block; }
   constexpr int64_t d_count(int64_t cols) const { return super ? 1 : blocks(cols) / blocks_of_d; }
   constexpr int64_t d_bytes() const { return scale_kind == R16Scale::kHalf ? 2 : 1; }
-  // Offsets within a chunk of `cols` columns. Chunks of super types are whole, which spares kernels
-  // the arithmetic.
+  // Offsets within a chunk of `cols` columns; those of super types are whole.
   constexpr int64_t m_at(int64_t cols) const { return d_count(cols) * kGroupRows * d_bytes(); }
   constexpr int64_t scale_at(int64_t cols) const { return m_at(cols) * (min ? 2 : 1); }
-  [[gnu::always_inline]] constexpr int64_t levels_at(int64_t cols) const {
+  constexpr int64_t levels_at(int64_t cols) const {
     const int64_t end = scale_at(cols) + (six_bits ? 3 * six_bit_plane() : small_bytes());
     return lookup == R16Lookup::kGrid ? end : (end + 63) / 64 * 64;
   }
@@ -101,9 +100,9 @@ struct R16Format {
   constexpr int64_t six_bit_plane() const { return small_bytes() / 4; }
   // Bytes of the levels of 32 columns.
   constexpr int64_t unit_bytes() const { return level_bits * 64; }
-  [[gnu::always_inline]] constexpr int64_t chunk_bytes(int64_t cols) const {
+  constexpr int64_t chunk_bytes(int64_t cols) const {
     if (lookup == R16Lookup::kGrid) return levels_at(cols) + grid_bytes();
-    return levels_at(cols) + (super ? kChunk : cols) / 32 * unit_bytes();
+    return levels_at(cols) + cols / 32 * unit_bytes();
   }
   // Offsets within what a grid has in place of levels.
   constexpr int64_t points() const { return kGroupRows * kChunk / grid.columns; }
@@ -218,19 +217,32 @@ inline constexpr R16Format kR16IQ3_XXS =
 inline constexpr R16Format kR16IQ3_S =
     GridFormat(quant::TensorType::kIQ3_S, 32, {4, 1, true, false, 15, 1.0f, 15});
 
-// The offsets of a chunk's parts, as R16Format has them. Kernels that need them again and again ask
-// once, and whole chunks cost them no arithmetic.
+// The offsets of a chunk's parts and its bytes, as R16Format has them, from a table: kernels call
+// no function that another unit, compiled for other instructions, might have brought along.
+// Internal linkage, as in r16_panel.h.
 struct R16Parts {
-  int64_t m, scale, levels;
+  int64_t m, scale, levels, bytes;
+};
+namespace {
+
+template <const R16Format& format>
+struct R16PartsTable {
+  R16Parts of_units[kChunk / 32 + 1] = {};  // by units of 32 columns
+  constexpr R16PartsTable() {
+    for (int64_t cols = 0; cols <= kChunk; cols += 32) {
+      of_units[cols / 32] = {format.m_at(cols), format.scale_at(cols), format.levels_at(cols),
+                             format.chunk_bytes(cols)};
+    }
+  }
 };
 template <const R16Format& format>
 inline R16Parts PartsOf(int64_t cols) {
-  static constexpr auto kParts = [](int64_t n) {
-    return R16Parts{format.m_at(n), format.scale_at(n), format.levels_at(n)};
-  };
-  static constexpr R16Parts kWhole = kParts(kChunk);
-  return format.super || cols == kChunk ? kWhole : kParts(cols);
+  static constexpr R16PartsTable<format> kTable;
+  static constexpr R16Parts kWhole = kTable.of_units[kChunk / 32];
+  return format.super || cols == kChunk ? kWhole : kTable.of_units[cols / 32];
 }
+
+}  // namespace
 
 // Packing and its inverse: portable, shared by all instruction sets (r16_pack.cc; of grids
 // GridPacking in r16_grid.h). What comes back decodes to the same values, and is the same bytes but

@@ -91,8 +91,9 @@ struct LevelTable {
 template <const R16Format& format, typename Simd>
 inline void UnpackPoints(const uint8_t* chunk, R16Panel* panel) {
   constexpr int kPanelBias = BiasOf(format, Simd::kLevels);
-  const uint8_t* points = chunk + format.levels_at(kChunk);
-  const uint8_t* scales = chunk + format.scale_at(kChunk);
+  const R16Parts at = PartsOf<format>(kChunk);
+  const uint8_t* points = chunk + at.levels;
+  const uint8_t* scales = chunk + at.scale;
   panel->levels = panel->storage[0];
   if constexpr (requires { Simd::template GridLevels<format, kPanelBias>; }) {
     Simd::template GridLevels<format, kPanelBias>(points, scales, panel->storage);
@@ -162,7 +163,7 @@ inline __attribute__((always_inline)) const uint8_t* ScaleBytes(const uint8_t* s
 }
 
 template <const R16Format& format, typename Simd>
-inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
+inline void UnpackScales(const uint8_t* chunk, const R16Parts& at, int64_t cols, R16Panel* panel) {
   const int64_t blocks = format.blocks(cols);
   if constexpr (!format.super) {
     for (int64_t b = 0; b < blocks; ++b) {
@@ -175,15 +176,15 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
         Simd::HalfToFloat(chunk + b / format.blocks_of_d * kGroupRows * 2, panel->scale[b]);
       }
       if constexpr (format.min) {
-        Simd::HalfToFloat(chunk + format.m_at(cols) + b * kGroupRows * 2, panel->block_min[b]);
+        Simd::HalfToFloat(chunk + at.m + b * kGroupRows * 2, panel->block_min[b]);
       }
     }
     return;
   }
   Simd::HalfToFloat(chunk, panel->d);
   alignas(64) uint8_t room[kChunk];
-  const auto* scales = reinterpret_cast<const int8_t*>(
-      ScaleBytes<format, Simd::kBytes>(chunk + format.scale_at(cols), room));
+  const auto* scales =
+      reinterpret_cast<const int8_t*>(ScaleBytes<format, Simd::kBytes>(chunk + at.scale, room));
   if constexpr (format.unit_scales) {
     float* out = panel->scale[0];
     for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i) out[i] = 1;
@@ -193,7 +194,7 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
     for (int64_t pair = 0; pair < kChunk / format.block / 2; ++pair) {
       constexpr int kMask = format.grid.scale_mask;
       if constexpr (requires { Simd::template GridScales<kMask>; }) {
-        Simd::template GridScales<kMask>(chunk + format.scale_at(cols) + pair * kGroupRows,
+        Simd::template GridScales<kMask>(chunk + at.scale + pair * kGroupRows,
                                          panel->scale[2 * pair], panel->scale[2 * pair + 1]);
         continue;
       }
@@ -228,7 +229,7 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
       out[i] = static_cast<float>(scales[i]);
   }
   if constexpr (format.min) {
-    Simd::HalfToFloat(chunk + format.m_at(cols), panel->dmin);
+    Simd::HalfToFloat(chunk + at.m, panel->dmin);
     if constexpr (!format.nibble_scales) {
       const auto* mins = reinterpret_cast<const uint8_t*>(scales) + format.scale_bytes();
       int16_t* out = panel->min[0][0];
@@ -242,12 +243,13 @@ inline void UnpackScales(const uint8_t* chunk, int64_t cols, R16Panel* panel) {
 template <const R16Format& format, typename Simd>
 void UnpackChunk(const uint8_t* chunk, int64_t cols, const uint8_t* next, R16Panel* panel) {
   panel->next = next;
-  panel->next_lines = (format.chunk_bytes(kChunk) + 63) / 64;
-  UnpackScales<format, Simd>(chunk, cols, panel);
+  panel->next_lines = (PartsOf<format>(kChunk).bytes + 63) / 64;
+  const R16Parts at = PartsOf<format>(cols);
+  UnpackScales<format, Simd>(chunk, at, cols, panel);
   if constexpr (format.lookup == R16Lookup::kGrid) {
     UnpackPoints<format, Simd>(chunk, panel);
   } else {
-    UnpackLevels<format, Simd>(chunk + format.levels_at(cols), cols / 32, panel);
+    UnpackLevels<format, Simd>(chunk + at.levels, cols / 32, panel);
   }
 }
 

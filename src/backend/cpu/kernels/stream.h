@@ -41,7 +41,7 @@ void RunStream(const MultiplyTask& task) {
     std::memset(sums, 0, sizeof(sums));
     for (int64_t c = 0; c < chunks; ++c) {
       const int64_t cols = c + 1 < chunks ? kChunk : task.cols - c * kChunk;
-      const int64_t bytes = format.chunk_bytes(cols);
+      const int64_t bytes = PartsOf<format>(cols).bytes;
       for (int64_t g = 0; g < groups; ++g)
         TileOfTokens::Run(chunk + g * bytes, cols, input, sums[g]);
       chunk += kTileGroups * bytes;

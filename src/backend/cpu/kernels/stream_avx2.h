@@ -31,7 +31,7 @@ class StreamTileAvx2 {
 
   static void Run(const uint8_t* chunk, int64_t cols, const ChunkInput& input, float* sums) {
     alignas(64) uint8_t room[kChunk];
-    const uint8_t* scales = ScaleBytes<format, 32>(chunk + format.scale_at(cols), room);
+    const uint8_t* scales = ScaleBytes<format, 32>(chunk + PartsOf<format>(cols).scale, room);
     RunHalf<0>(chunk, scales, cols, input, sums);
     RunHalf<1>(chunk, scales, cols, input, sums + kHalfRows);
   }
