@@ -198,9 +198,13 @@ static TileBlock FindTiles(const AttendArgs& args, int64_t first, int64_t end,
   return block;
 }
 
-// One kv head of a call.
+// One kv head of a call. Its arguments are written before they are read: the constructor of
+// AttendArgs might be another unit's, compiled for other instructions.
 struct AttendHead {
-  AttendArgs args;
+  AttendHead() {}
+  union {
+    AttendArgs args;
+  };
   AttendScratch s;
 };
 
