@@ -500,11 +500,7 @@ void UnpackScales(const uint8_t* chunk, int64_t cols, int64_t row, RowChunk* out
     LoadScales(chunk + format.m_at(cols), format.d_count(cols), 2, row, out->m);
   if constexpr (format.super && !format.unit_scales) {
     uint8_t room[kChunk];
-    const uint8_t* scales = chunk + format.scale_at(cols);
-    if constexpr (format.six_bits) {
-      ReadSixBits<format.six_bit_plane(), -format.scale_bias, 32>(scales, room);
-      scales = room;
-    }
+    const uint8_t* scales = ScaleBytes<format, 32>(chunk + format.scale_at(cols), room);
     for (int64_t i = 0; i < format.blocks(cols); ++i) {
       out->scale[i] = static_cast<int8_t>(scales[i * kGroupRows + row]);
       if constexpr (format.separate_min())

@@ -3,9 +3,13 @@
 // portable code does not say well:
 //   static constexpr int kBytes;     bytes of a vector register
 //   static constexpr Levels kLevels;
+//   static constexpr bool kScalePairs;  super types' scales are unpacked as factors of 16-bit dot
+//   products, by
+//   template <const R16Format& format> static void UnpackScalePairs(const uint8_t* bytes, R16Panel*
+//   panel);   from ScaleBytes to scale_pair, and of biased levels to min
 //   static void HalfToFloat(const uint8_t* halves, float* out);              16 of them
-//   static void Lookup(const uint8_t* table, const uint8_t* in, uint8_t* out);  64 indices below 16
-//   into 16 bytes
+//   using Bytes = Planes<kBytes>::Bytes;
+//   static Bytes Lookup(const uint8_t* table, Bytes index);   indices below 16 into 16 bytes
 //   template <int kMask> static void GridScales(const uint8_t* nibbles, float* first, float*
 //   second); what UnpackScales says of grids, of one pair of blocks; may be absent template <const
 //   R16Format& format, int bias> static void GridLevels(const uint8_t* points, const uint8_t*
@@ -29,9 +33,12 @@ struct R16Panel {
       64) float scale[16][kGroupRows];  // per block; for super types the integer scale as a float
   alignas(
       64) float block_min[8][kGroupRows];  // per block of 32, not super: added times the scaled sum
-  alignas(64) int16_t min[8][kGroupRows][2];  // super: per pair of blocks
-  alignas(64) float d[kGroupRows];            // super
-  alignas(64) float dmin[kGroupRows];         // super
+  alignas(64) int16_t scale_pair[16][kGroupRows][2];  // super, Simd::kScalePairs: twice the same
+  // Super: per pair of blocks. With kScalePairs and biased levels what the bias adds to the sum of
+  // a block for each of the input's: bias * scale.
+  alignas(64) int16_t min[8][kGroupRows][2];
+  alignas(64) float d[kGroupRows];     // super
+  alignas(64) float dmin[kGroupRows];  // super
   const uint8_t* levels;  // [columns / 4][16 rows][4]: `storage`, or packed bytes as they are
   // The following chunk. A tile kernel asks for a share of its lines between its blocks: with few
   // tokens the arithmetic takes a fraction of the time that memory takes, and the processor's own
@@ -105,7 +112,7 @@ inline void UnpackPoints(const uint8_t* chunk, R16Panel* panel) {
 template <const R16Format& format, typename Simd>
 inline void UnpackLevels(const uint8_t* levels, int64_t units, R16Panel* panel) {
   constexpr int kPanelBias = BiasOf(format, Simd::kLevels);
-  constexpr int kAdd = format.lookup != R16Lookup::kNone ? 0 : (kPanelBias - format.offset) & 255;
+  constexpr int kAdd = (kPanelBias - format.offset) & 255;
   if constexpr (format.level_bits == 8 && kAdd == 0) {
     panel->levels = levels;  // already what is wanted
     return;
@@ -116,10 +123,14 @@ inline void UnpackLevels(const uint8_t* levels, int64_t units, R16Panel* panel) 
     uint8_t* out = panel->storage[unit * 8];
     const uint8_t* planes = levels + unit * format.unit_bytes();
     for (int at = 0; at < 64; at += Simd::kBytes) {
-      ReadPlanes<format.level_bits, kAdd, Simd::kBytes, 64>(planes + at, out + at);
-    }
-    if constexpr (format.lookup != R16Lookup::kNone) {
-      for (int v = 0; v < 8; ++v) Simd::Lookup(kTable.level, out + v * 64, out + v * 64);
+      if constexpr (format.lookup == R16Lookup::kNone) {
+        ReadPlanes<format.level_bits, kAdd, Simd::kBytes, 64>(planes + at, out + at);
+      } else {
+        ReadPlanes<format.level_bits, 0, Simd::kBytes, 64>(
+            planes + at, out + at, [](const auto& index) __attribute__((always_inline)) {
+              return Simd::Lookup(kTable.level, index);
+            });
+      }
     }
   }
 }
@@ -147,18 +158,60 @@ inline void HalvesOfE4M3(const uint8_t* from, float* out) {
   for (int r = 0; r < kGroupRows; ++r) out[r] *= 128;
 }
 
-// The scales of a chunk, a byte each, and right behind them its minimums: where they lie in the
-// chunk, or unpacked to `room`.
-template <const R16Format& format, int kWidth>
-inline __attribute__((always_inline)) const uint8_t* ScaleBytes(const uint8_t* scales,
-                                                                uint8_t (&room)[kChunk]) {
-  if constexpr (!format.six_bits) {
-    return scales;
+// Two numbers of 16 bits in a lane.
+inline uint32_t PairOf(int first, int second) {
+  return static_cast<uint16_t>(first) | static_cast<uint32_t>(static_cast<uint16_t>(second)) << 16;
+}
+
+// A super type's scales as floats, from ScaleBytes.
+template <const R16Format& format, typename Simd>
+inline void UnpackWholeScales(const uint8_t* bytes, R16Panel* panel) {
+  const auto* scales = reinterpret_cast<const int8_t*>(bytes);
+  float* out = panel->scale[0];
+  if constexpr (format.unit_scales) {
+    for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i) out[i] = 1;
+  } else if constexpr (format.lookup == R16Lookup::kGrid) {
+    // Two blocks of a row share a byte, the first in the low nibble.
+    for (int64_t pair = 0; pair < kChunk / format.block / 2; ++pair) {
+      constexpr int kMask = format.grid.scale_mask;
+      if constexpr (requires { Simd::template GridScales<kMask>; }) {
+        Simd::template GridScales<kMask>(bytes + pair * kGroupRows, panel->scale[2 * pair],
+                                         panel->scale[2 * pair + 1]);
+        continue;
+      }
+      // Copies, because bytes might be anything else's and then nothing is done side by side.
+      uint8_t nibbles[kGroupRows];
+      float first[kGroupRows], second[kGroupRows];
+      std::memcpy(nibbles, bytes + pair * kGroupRows, sizeof(nibbles));
+      for (int r = 0; r < kGroupRows; ++r) {
+        first[r] = static_cast<float>(2 * (nibbles[r] & kMask) + 1);
+        second[r] = static_cast<float>(2 * (nibbles[r] >> 4 & kMask) + 1);
+      }
+      std::memcpy(panel->scale[2 * pair], first, sizeof(first));
+      std::memcpy(panel->scale[2 * pair + 1], second, sizeof(second));
+    }
   } else {
-    constexpr int kPlane = static_cast<int>(format.six_bit_plane());
-    constexpr int kOfPlane = kWidth < kPlane ? kWidth : kPlane;
-    ReadSixBits<kPlane, -format.scale_bias, kOfPlane>(scales, room);
-    return room;
+    constexpr int kMask = format.nibble_scales ? 15 : -1;
+    for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i)
+      out[i] = static_cast<float>(scales[i] & kMask);
+  }
+}
+
+// A super type's minimums, from ScaleBytes: two blocks' side by side, as one 32-bit lane per row.
+template <const R16Format& format>
+inline void UnpackMinimums(const uint8_t* scales, R16Panel* panel) {
+  if constexpr (format.nibble_scales) {
+    for (int64_t pair = 0; pair < kChunk / format.block / 2; ++pair) {
+      const uint8_t* first = scales + pair * 2 * kGroupRows;
+      uint32_t lanes[kGroupRows];
+      for (int64_t r = 0; r < kGroupRows; ++r)
+        lanes[r] = PairOf(first[r] >> 4, first[kGroupRows + r] >> 4);
+      std::memcpy(panel->min[pair], lanes, sizeof(lanes));
+    }
+  } else {
+    const uint8_t* mins = scales + format.scale_bytes();
+    int16_t* out = panel->min[0][0];
+    for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i) out[i] = mins[i];
   }
 }
 
@@ -182,59 +235,19 @@ inline void UnpackScales(const uint8_t* chunk, const R16Parts& at, int64_t cols,
     return;
   }
   Simd::HalfToFloat(chunk, panel->d);
-  alignas(64) uint8_t room[kChunk];
-  const auto* scales =
-      reinterpret_cast<const int8_t*>(ScaleBytes<format, Simd::kBytes>(chunk + at.scale, room));
-  if constexpr (format.unit_scales) {
-    float* out = panel->scale[0];
-    for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i) out[i] = 1;
-  } else if constexpr (format.lookup == R16Lookup::kGrid) {
-    // Two blocks of a row share a byte, the first in the low nibble.
+  if constexpr (format.lookup == R16Lookup::kGrid) {
     for (int64_t r = 0; r < kGroupRows; ++r) panel->d[r] *= format.grid.d_unit;
-    for (int64_t pair = 0; pair < kChunk / format.block / 2; ++pair) {
-      constexpr int kMask = format.grid.scale_mask;
-      if constexpr (requires { Simd::template GridScales<kMask>; }) {
-        Simd::template GridScales<kMask>(chunk + at.scale + pair * kGroupRows,
-                                         panel->scale[2 * pair], panel->scale[2 * pair + 1]);
-        continue;
-      }
-      // Copies, because bytes might be anything else's and then nothing is done side by side.
-      uint8_t nibbles[kGroupRows];
-      float first[kGroupRows], second[kGroupRows];
-      std::memcpy(nibbles, scales + pair * kGroupRows, sizeof(nibbles));
-      for (int r = 0; r < kGroupRows; ++r) {
-        first[r] = static_cast<float>(2 * (nibbles[r] & kMask) + 1);
-        second[r] = static_cast<float>(2 * (nibbles[r] >> 4 & kMask) + 1);
-      }
-      std::memcpy(panel->scale[2 * pair], first, sizeof(first));
-      std::memcpy(panel->scale[2 * pair + 1], second, sizeof(second));
-    }
-  } else if constexpr (format.nibble_scales) {
-    float* out = panel->scale[0];
-    for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i)
-      out[i] = static_cast<float>(scales[i] & 15);
-    // Two blocks' minimums side by side, as one 32-bit lane per row.
-    for (int64_t pair = 0; pair < kChunk / format.block / 2; ++pair) {
-      const int8_t* first = scales + pair * 2 * kGroupRows;
-      uint32_t lanes[kGroupRows];
-      for (int64_t r = 0; r < kGroupRows; ++r) {
-        lanes[r] = static_cast<uint32_t>(static_cast<uint8_t>(first[r]) >> 4) |
-                   static_cast<uint32_t>(static_cast<uint8_t>(first[kGroupRows + r]) >> 4) << 16;
-      }
-      std::memcpy(panel->min[pair], lanes, sizeof(lanes));
-    }
+  }
+  alignas(64) uint8_t room[kChunk];
+  const uint8_t* scales = ScaleBytes<format, Simd::kBytes>(chunk + at.scale, room);
+  if constexpr (Simd::kScalePairs) {
+    Simd::template UnpackScalePairs<format>(scales, panel);
   } else {
-    float* out = panel->scale[0];
-    for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i)
-      out[i] = static_cast<float>(scales[i]);
+    UnpackWholeScales<format, Simd>(scales, panel);
   }
   if constexpr (format.min) {
     Simd::HalfToFloat(chunk + at.m, panel->dmin);
-    if constexpr (!format.nibble_scales) {
-      const auto* mins = reinterpret_cast<const uint8_t*>(scales) + format.scale_bytes();
-      int16_t* out = panel->min[0][0];
-      for (int64_t i = 0; i < kChunk / format.block * kGroupRows; ++i) out[i] = mins[i];
-    }
+    UnpackMinimums<format>(scales, panel);
   }
 }
 

@@ -1,12 +1,14 @@
-// Levels out of and into the bit planes of r16.h, for vectors of any width: 64 bytes for a group, 4
-// for one of its rows. Written with the compiler's vector types, so that each instruction set's
-// unit gets its own instructions; internal linkage, because units are compiled with different
-// flags.
+// Levels and six-bit scales out of and into the bit planes of r16.h, for vectors of any width (of
+// levels 64 bytes for a group, 4 for one of its rows). Written with the compiler's vector types, so
+// that each instruction set's unit gets its own instructions; internal linkage, because units are
+// compiled with different flags.
 #ifndef PUNA_BACKEND_CPU_KERNELS_R16_PLANES_H_
 #define PUNA_BACKEND_CPU_KERNELS_R16_PLANES_H_
 
 #include <cstdint>
 #include <cstring>
+
+#include "backend/cpu/kernels/r16.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -61,26 +63,38 @@ inline __attribute__((always_inline)) typename Planes<kWidth>::Lanes PlaneVector
   return level;
 }
 
-template <int kBits, int kAdd, int kWidth, int v>
-inline __attribute__((always_inline)) void ReadPlaneVector(const uint8_t* planes, uint8_t* out) {
+struct AsTheyAre {
+  template <typename Bytes>
+  inline __attribute__((always_inline)) const Bytes& operator()(const Bytes& levels) const {
+    return levels;
+  }
+};
+
+template <int kBits, int kAdd, int kWidth, int v, typename Map>
+inline __attribute__((always_inline)) void ReadPlaneVector(const uint8_t* planes, uint8_t* out,
+                                                           const Map& map) {
   using Bytes = typename Planes<kWidth>::Bytes;
   const auto level = PlaneVector<kBits, kWidth, v>(planes);
   *reinterpret_cast<Bytes*>(out) =
-      reinterpret_cast<const Bytes&>(level) + static_cast<uint8_t>(kAdd);
+      map(reinterpret_cast<const Bytes&>(level) + static_cast<uint8_t>(kAdd));
 }
 
-// out[v * kOutStride + i] = kAdd + level, v < 8, i < kWidth, from the plane vectors (64 bytes
-// apart) of one unit of 32 columns.
-template <int kBits, int kAdd, int kWidth, int kOutStride>
-inline __attribute__((always_inline)) void ReadPlanes(const uint8_t* planes, uint8_t* out) {
-  ReadPlaneVector<kBits, kAdd, kWidth, 0>(planes, out);
-  ReadPlaneVector<kBits, kAdd, kWidth, 1>(planes, out + kOutStride);
-  ReadPlaneVector<kBits, kAdd, kWidth, 2>(planes, out + 2 * kOutStride);
-  ReadPlaneVector<kBits, kAdd, kWidth, 3>(planes, out + 3 * kOutStride);
-  ReadPlaneVector<kBits, kAdd, kWidth, 4>(planes, out + 4 * kOutStride);
-  ReadPlaneVector<kBits, kAdd, kWidth, 5>(planes, out + 5 * kOutStride);
-  ReadPlaneVector<kBits, kAdd, kWidth, 6>(planes, out + 6 * kOutStride);
-  ReadPlaneVector<kBits, kAdd, kWidth, 7>(planes, out + 7 * kOutStride);
+// out[v * kOutStride + i] = map(kAdd + level), v < 8, i < kWidth, from the plane vectors (64 bytes
+// apart) of one unit of 32 columns; `map` takes and gives vectors.
+template <int kBits, int kAdd, int kWidth, int kOutStride, typename Map = AsTheyAre>
+inline __attribute__((always_inline)) void ReadPlanes(const uint8_t* planes, uint8_t* out,
+                                                      const Map& map = {}) {
+  const auto read = [&]<int v>() __attribute__((always_inline)) {
+    ReadPlaneVector<kBits, kAdd, kWidth, v>(planes, out + v * kOutStride, map);
+  };
+  read.template operator()<0>();
+  read.template operator()<1>();
+  read.template operator()<2>();
+  read.template operator()<3>();
+  read.template operator()<4>();
+  read.template operator()<5>();
+  read.template operator()<6>();
+  read.template operator()<7>();
 }
 
 // The inverse, of vector v: adds its levels to the plane vectors that it has bits in.
@@ -155,6 +169,21 @@ void WriteSixBits(const uint8_t* numbers, uint8_t* planes) {
       const int fourth = numbers[3 * kPlane + i] >> 2 * p & 3;
       planes[p * kPlane + i] = static_cast<uint8_t>(numbers[p * kPlane + i] | fourth << 6);
     }
+  }
+}
+
+// The scales of a chunk, a byte each, and right behind them its minimums: where they lie in the
+// chunk, or unpacked to `room`.
+template <const R16Format& format, int kWidth>
+inline __attribute__((always_inline)) const uint8_t* ScaleBytes(const uint8_t* scales,
+                                                                uint8_t (&room)[kChunk]) {
+  if constexpr (!format.six_bits) {
+    return scales;
+  } else {
+    constexpr int kPlane = static_cast<int>(format.six_bit_plane());
+    constexpr int kOfPlane = kWidth < kPlane ? kWidth : kPlane;
+    ReadSixBits<kPlane, -format.scale_bias, kOfPlane>(scales, room);
+    return room;
   }
 }
 

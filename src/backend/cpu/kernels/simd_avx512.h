@@ -13,14 +13,16 @@ namespace {
 struct SimdAvx512 {
   static constexpr int kBytes = 64;
   static constexpr Levels kLevels = Levels::kBiased;
+  static constexpr bool kScalePairs = false;
   static void HalfToFloat(const uint8_t* halves, float* out) {
     _mm512_store_ps(out,
                     _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(halves))));
   }
-  static void Lookup(const uint8_t* table, const uint8_t* in, uint8_t* out) {
+  using Bytes = Planes<kBytes>::Bytes;
+  static inline __attribute__((always_inline)) Bytes Lookup(const uint8_t* table, Bytes index) {
     const __m512i levels =
         _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i*>(table)));
-    _mm512_store_si512(out, _mm512_shuffle_epi8(levels, _mm512_load_si512(in)));
+    return reinterpret_cast<Bytes>(_mm512_shuffle_epi8(levels, reinterpret_cast<__m512i>(index)));
   }
 };
 

@@ -16,16 +16,17 @@ constexpr int kQuarters = kGroupRows / 4;
 struct SimdDotprod {
   static constexpr int kBytes = 16;
   static constexpr Levels kLevels = Levels::kSigned;
+  static constexpr bool kScalePairs = false;
   static void HalfToFloat(const uint8_t* halves, float* out) {
     for (int q = 0; q < kQuarters; ++q) {
       const float16x4_t half = vreinterpret_f16_u8(vld1_u8(halves + q * 8));
       vst1q_f32(out + q * 4, vcvt_f32_f16(half));
     }
   }
-  static void Lookup(const uint8_t* table, const uint8_t* in, uint8_t* out) {
-    const uint8x16_t levels = vld1q_u8(table);
-    for (int q = 0; q < kQuarters; ++q)
-      vst1q_u8(out + q * 16, vqtbl1q_u8(levels, vld1q_u8(in + q * 16)));
+  using Bytes = Planes<kBytes>::Bytes;
+  static inline __attribute__((always_inline)) Bytes Lookup(const uint8_t* table, Bytes index) {
+    return reinterpret_cast<Bytes>(
+        vqtbl1q_u8(vld1q_u8(table), reinterpret_cast<uint8x16_t>(index)));
   }
 };
 

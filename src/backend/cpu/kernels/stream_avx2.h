@@ -50,8 +50,10 @@ class StreamTileAvx2 {
   static constexpr int kPrefetchLines = (format.chunk_bytes(kChunk) / 16 + 63) / 64;
   static constexpr int64_t kPrefetchBytes = 4608;
 
+  // The sums of the chunk stay integers, see simd_avx2.h.
+  static constexpr bool kPairs = format.super && SimdAvx2<kVnni>::kScalePairs;
+
   struct Constants {
-    __m256i ones = _mm256_set1_epi16(1);
     __m256i bias = _mm256_set1_epi8(static_cast<char>(kBias));
     __m256i table;
   };
@@ -71,6 +73,8 @@ class StreamTileAvx2 {
     __m256 part[kTokens];
     for (int t = 0; t < kTokens; ++t)
       part[t] = format.super ? _mm256_setzero_ps() : _mm256_load_ps(sums + t * kGroupRows);
+    __m256i dot[kTokens];  // of a block; kPairs: of the chunk
+    for (int t = 0; t < kTokens; ++t) dot[t] = _mm256_setzero_si256();
     for (int unit = 0; unit < static_cast<int>(cols / 32); ++unit) {
       for (int line = 0; line < kPrefetchLines; ++line) {
         _mm_prefetch(chunk + kPrefetchBytes + ((kHalf * 8 + unit) * kPrefetchLines + line) * 64,
@@ -78,16 +82,21 @@ class StreamTileAvx2 {
       }
       const uint8_t* values = input.values + unit * 32;
       const int block = unit * kBlocksOfUnit;
-      __m256i run[kTokens], dot[kTokens];
+      __m256i run[kTokens];
       Start(input, block, dot);
-      AddVectors<0>(planes, constants, values, run, dot);
+      __m256i widen[kBlocksOfUnit];
+      Widen<kHalf>(scales, block, input, widen, dot);
+      AddVectors<0>(planes, constants, values, widen[0], run, dot);
       if constexpr (kVectorsOfBlock == 4) {
         AddBlock<kHalf>(chunk, at, scales, block, dot, input, part);
         Start(input, block + 1, dot);
       }
-      AddVectors<4>(planes, constants, values, run, dot);
+      AddVectors<4>(planes, constants, values, widen[kBlocksOfUnit - 1], run, dot);
       AddBlock<kHalf>(chunk, at, scales, block + kBlocksOfUnit - 1, dot, input, part);
       planes += format.unit_bytes();
+    }
+    if constexpr (kPairs) {
+      for (int t = 0; t < kTokens; ++t) part[t] = _mm256_cvtepi32_ps(dot[t]);
     }
     if constexpr (format.super) {
       Finish<kHalf>(chunk, at, scales, input, part, sums);
@@ -98,6 +107,7 @@ class StreamTileAvx2 {
 
   static inline __attribute__((always_inline)) void Start(const ChunkInput& input, int block,
                                                           __m256i (&dot)[kTokens]) {
+    if constexpr (kPairs) return;
     for (int t = 0; t < kTokens; ++t) {
       const int32_t* start = input.start + t * kBlocks<kShape> + block;
       if constexpr (!kVnni) {
@@ -114,19 +124,19 @@ class StreamTileAvx2 {
   template <int v>
   static inline __attribute__((always_inline)) void AddVectors(const uint8_t* planes,
                                                                const Constants& constants,
-                                                               const uint8_t* values,
+                                                               const uint8_t* values, __m256i widen,
                                                                __m256i (&run)[kTokens],
                                                                __m256i (&dot)[kTokens]) {
-    AddVector<v>(planes, constants, values, run, dot);
-    AddVector<v + 1>(planes, constants, values, run, dot);
-    AddVector<v + 2>(planes, constants, values, run, dot);
-    AddVector<v + 3>(planes, constants, values, run, dot);
+    AddVector<v>(planes, constants, values, widen, run, dot);
+    AddVector<v + 1>(planes, constants, values, widen, run, dot);
+    AddVector<v + 2>(planes, constants, values, widen, run, dot);
+    AddVector<v + 3>(planes, constants, values, widen, run, dot);
   }
 
   template <int v>
   static inline __attribute__((always_inline)) void AddVector(const uint8_t* planes,
                                                               const Constants& constants,
-                                                              const uint8_t* values,
+                                                              const uint8_t* values, __m256i widen,
                                                               __m256i (&run)[kTokens],
                                                               __m256i (&dot)[kTokens]) {
     auto w = reinterpret_cast<__m256i>(PlaneVector<format.level_bits, 32, v>(planes));
@@ -143,14 +153,59 @@ class StreamTileAvx2 {
 #endif
       } else if constexpr (kSigned) {
         const __m256i product = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-        dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(product, constants.ones));
+        dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(product, widen));
       } else {
         const __m256i product = _mm256_maddubs_epi16(w, x);
         run[t] = v % kRun == 0 ? product : _mm256_add_epi16(run[t], product);
         if constexpr (v % kRun == kRun - 1)
-          dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(run[t], constants.ones));
+          dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(run[t], widen));
       }
     }
+  }
+
+  // What the products of a unit's blocks are widened with: each row's scale twice, or ones. Takes
+  // off `dot` what the bias of the levels will add with scales.
+  template <int kHalf>
+  static inline __attribute__((always_inline)) void Widen(const uint8_t* scales, int block,
+                                                          const ChunkInput& input,
+                                                          __m256i (&widen)[kBlocksOfUnit],
+                                                          __m256i (&dot)[kTokens]) {
+    constexpr int kShift = BiasShift<kShape>();
+    if constexpr (!kPairs || format.unit_scales) {
+      for (__m256i& ones : widen) ones = _mm256_set1_epi16(1);
+      if constexpr (!kPairs) return;
+      for (int t = 0; t < kTokens; ++t) {
+        const int32_t* start = input.start + t * kBlocks<kShape> + block;
+        dot[t] = _mm256_add_epi32(dot[t], TilesAvx2<false>::Start<kShape>(start));
+      }
+    } else if constexpr (kShift < 0) {
+      for (int b = 0; b < kBlocksOfUnit; ++b) {
+        const __m128i bytes = ScalesOf<kHalf>(scales, block + b);
+        widen[b] = _mm256_cvtepi8_epi16(_mm_unpacklo_epi8(bytes, bytes));
+      }
+    } else {
+      static_assert(kBlocksOfUnit == 2);
+      const __m256i both = _mm256_cvtepi8_epi16(
+          _mm_unpacklo_epi8(ScalesOf<kHalf>(scales, block), ScalesOf<kHalf>(scales, block + 1)));
+      const __m256i first = _mm256_set1_epi64x(0x0504050401000100);
+      const __m256i last = _mm256_set1_epi64x(0x0d0c0d0c09080908);
+      const __m256i twice = _mm256_blend_epi32(first, last, 0xcc);
+      widen[0] = _mm256_shuffle_epi8(both, twice);
+      widen[1] = _mm256_shuffle_epi8(both, _mm256_add_epi8(twice, _mm256_set1_epi8(2)));
+      const __m256i bias = _mm256_slli_epi16(both, kShift);
+      for (int t = 0; t < kTokens; ++t) {
+        const __m256i pair = BroadcastDword(input.sum + t * kBlocks<kShape> + block);
+        dot[t] = _mm256_sub_epi32(dot[t], _mm256_madd_epi16(bias, pair));
+      }
+    }
+  }
+
+  // Super types, a byte for each of half of the rows.
+  template <int kHalf>
+  static inline __attribute__((always_inline)) __m128i ScalesOf(const uint8_t* scales, int block) {
+    const int64_t row = static_cast<int64_t>(block) * kGroupRows + kHalf * kHalfRows;
+    const __m128i bytes = EightBytes(scales + row);
+    return format.nibble_scales ? _mm_and_si128(bytes, _mm_set1_epi8(15)) : bytes;
   }
 
   // Of a block, for half of the rows.
@@ -161,9 +216,7 @@ class StreamTileAvx2 {
     if constexpr (format.unit_scales) {
       return _mm256_set1_ps(1);
     } else if constexpr (format.super) {
-      __m128i bytes = EightBytes(scales + row);
-      if constexpr (format.nibble_scales) bytes = _mm_and_si128(bytes, _mm_set1_epi8(15));
-      return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+      return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(ScalesOf<kHalf>(scales, block)));
     } else if constexpr (format.scale_kind == R16Scale::kE8M0) {
       // Half of the power of two, as HalfOfE8M0: below an exponent of two a subnormal.
       const __m256i e = _mm256_cvtepu8_epi32(EightBytes(chunk + row));
@@ -187,6 +240,7 @@ class StreamTileAvx2 {
   static inline __attribute__((always_inline)) void AddBlock(
       const uint8_t* chunk, const R16Parts& at, const uint8_t* scales, int block,
       const __m256i (&dot)[kTokens], const ChunkInput& input, __m256 (&part)[kTokens]) {
+    if constexpr (kPairs) return;
     const __m256 scale = Scale<kHalf>(chunk, scales, block);
     for (int t = 0; t < kTokens; ++t) {
       __m256 value = _mm256_cvtepi32_ps(dot[t]);
@@ -251,8 +305,8 @@ template <const R16Format& format, int kTokens>
 using StreamTilePlain = StreamTileAvx2<false, format, kTokens>;
 template <const R16Format& format, int kTokens>
 using StreamTileVnni = StreamTileAvx2<true, format, kTokens>;
-// As many as have their sums in registers. Two tiles in turn for eight tokens are no faster than
-// the panel.
+// As many as have their sums in registers. Eight tokens in two tiles, or in one whose sums are in
+// memory, are no faster than the panel.
 constexpr int kMaxStreamTokens = 4;
 
 template <const R16Format& format, bool kVnni>
