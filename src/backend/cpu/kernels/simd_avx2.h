@@ -8,7 +8,7 @@
 //   just fits, and is widened at once.
 // What widens is a 16-bit dot product with ones, or of super types with the block's scale, twice:
 // so the sums of a whole chunk stay integers, and a block costs no float operations. A bias of
-// the levels is taken off at the chunk's end, as a minimum of bias * scale would be.
+// the levels is taken off as a minimum of bias * scale would be.
 // With AVX-VNNI (kVnni) there is the dot product, and everything is as in simd_avx512.h.
 #ifndef PUNA_BACKEND_CPU_KERNELS_SIMD_AVX2_H_
 #define PUNA_BACKEND_CPU_KERNELS_SIMD_AVX2_H_
@@ -239,9 +239,8 @@ struct TilesAvx2 {
     }
   }
 
-  // The same with scales as pairs: `total` is the whole-number sum of the chunk, at most 256
-  // columns
-  // * 127 * level 63 * scale 128 (Q6_K), 2^28.
+  // The same with scales as pairs: `total` is the whole-number sum of the chunk. The largest, of
+  // Q6_K, is 256 columns * 127 * level 63 * scale 128, or 2^28.
   template <TileShape shape, int kTokens>
   static void PairsTile(const R16Panel& panel, const ChunkInput& input, float* sums) {
     alignas(32) int32_t total[kTokens][2][8] = {};
