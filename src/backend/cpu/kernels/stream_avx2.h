@@ -47,7 +47,7 @@ class StreamTileAvx2 {
                               : kMost < kVectorsOfBlock ? kMost
                                                         : kVectorsOfBlock;
   // Both halves ask for lines, so that memory never waits for the next first half. From twice as
-  // far ahead two Zen 3 cores, which have no dot product, read a tenth less (docs/benchmarks.md).
+  // far ahead two Zen 3 cores, which lack the dot product, read less (docs/benchmarks.md).
   static constexpr int kPrefetchLines = (format.chunk_bytes(kChunk) / 16 + 63) / 64;
   static constexpr int64_t kPrefetchBytes = kVnni ? 4608 : 2304;
 
@@ -306,8 +306,8 @@ template <const R16Format& format, int kTokens>
 using StreamTilePlain = StreamTileAvx2<false, format, kTokens>;
 template <const R16Format& format, int kTokens>
 using StreamTileVnni = StreamTileAvx2<true, format, kTokens>;
-// As many as have their sums in registers. Eight tokens in two tiles, or in one whose sums are in
-// memory, are no faster than the panel.
+// As many as have their sums in registers. Eight tokens, in two tiles or in one with more sums than
+// registers, are no faster than the panel.
 constexpr int kMaxStreamTokens = 4;
 
 template <const R16Format& format, bool kVnni>
