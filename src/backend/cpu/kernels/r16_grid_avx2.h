@@ -182,23 +182,6 @@ class GridUnpackerAvx2 {
 // A Simd (r16_panel.h) with this unpacking.
 template <typename Simd>
 struct WithGridAvx2 : Simd {
-  // The scales of a pair of blocks: twice a nibble plus one.
-  template <int kMask>
-  static void GridScales(const uint8_t* nibbles, float* first, float* second) {
-    const __m256i mask = _mm256_set1_epi32(kMask), one = _mm256_set1_epi32(1);
-    for (int r = 0; r < kGroupRows; r += 8) {
-      const __m256i both =
-          _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(nibbles + r)));
-      const __m256i low = _mm256_and_si256(both, mask);
-      const __m256i high = _mm256_and_si256(_mm256_srli_epi32(both, 4), mask);
-      const auto odd = [one](__m256i x) {
-        return _mm256_cvtepi32_ps(_mm256_or_si256(_mm256_add_epi32(x, x), one));
-      };
-      _mm256_store_ps(first + r, odd(low));
-      _mm256_store_ps(second + r, odd(high));
-    }
-  }
-
   template <const R16Format& format, int bias>
   static void GridLevels(const uint8_t* points, const uint8_t* scales, uint8_t (*out)[64]) {
     GridUnpackerAvx2<format, bias>(points, scales).Run(out);

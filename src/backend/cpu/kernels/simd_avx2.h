@@ -55,6 +55,13 @@ struct SimdAvx2 {
       if constexpr (kShift >= 0) StorePairs(scale[0], scale[1], kShift, panel->min[pair]);
     }
   }
+  template <int kMask>
+  static void GridScales(const uint8_t* nibbles, float* first, float* second) {
+    __m128i scale[2];
+    OddScales(reinterpret_cast<const __m128i*>(nibbles), kMask, scale);
+    StoreFloats(scale[0], first);
+    StoreFloats(scale[1], second);
+  }
   using Bytes = Planes<kBytes>::Bytes;
   static inline __attribute__((always_inline)) Bytes Lookup(const uint8_t* table, Bytes index) {
     const __m256i levels =
@@ -63,6 +70,23 @@ struct SimdAvx2 {
   }
 
  private:
+  // The scales of sixteen rows in a pair of blocks of a grid: twice what a nibble's bits in `mask`
+  // say, plus one. Both blocks of a row share a byte, the first in the low nibble.
+  static void OddScales(const __m128i* from, int mask, __m128i (&scale)[2]) {
+    const __m128i bits = _mm_set1_epi8(static_cast<char>(mask)), one = _mm_set1_epi8(1);
+    const __m128i nibbles = _mm_loadu_si128(from);
+    const __m128i low = _mm_and_si128(nibbles, bits);
+    const __m128i high = _mm_and_si128(_mm_srli_epi16(nibbles, 4), bits);
+    scale[0] = _mm_add_epi8(_mm_add_epi8(low, low), one);
+    scale[1] = _mm_add_epi8(_mm_add_epi8(high, high), one);
+  }
+
+  static void StoreFloats(__m128i bytes, float* out) {
+    _mm256_store_ps(out, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)));
+    _mm256_store_ps(out + 8,
+                    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(bytes, bytes))));
+  }
+
   // The scales of sixteen rows in two consecutive blocks, as bytes.
   template <const R16Format& format>
   static void ScalesOfPair(const uint8_t* bytes, int pair, __m128i (&scale)[2]) {
@@ -70,13 +94,7 @@ struct SimdAvx2 {
     if constexpr (format.unit_scales) {
       scale[0] = scale[1] = _mm_set1_epi8(1);
     } else if constexpr (format.lookup == R16Lookup::kGrid) {
-      // Both blocks of a row share a byte, the first in the low nibble.
-      const __m128i mask = _mm_set1_epi8(static_cast<char>(format.grid.scale_mask));
-      const __m128i nibbles = _mm_loadu_si128(from + pair);
-      const __m128i low = _mm_and_si128(nibbles, mask);
-      const __m128i high = _mm_and_si128(_mm_srli_epi16(nibbles, 4), mask);
-      scale[0] = _mm_add_epi8(_mm_add_epi8(low, low), _mm_set1_epi8(1));
-      scale[1] = _mm_add_epi8(_mm_add_epi8(high, high), _mm_set1_epi8(1));
+      OddScales(from + pair, format.grid.scale_mask, scale);
     } else {
       for (int b = 0; b < 2; ++b) {
         scale[b] = _mm_loadu_si128(from + 2 * pair + b);
