@@ -18,7 +18,7 @@ struct MachineLimits {
                            // instruction set has no such instruction
 };
 
-// Takes about two seconds and a gigabyte of memory. `options.threads` and `options.isa` as in
+// Takes some seconds and a gigabyte of memory. `options.threads` and `options.isa` as in
 // CreateBackend. Errors: an unknown instruction set, no memory.
 Result<MachineLimits> MeasureMachine(const BackendOptions& options);
 

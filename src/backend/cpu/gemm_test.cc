@@ -479,6 +479,17 @@ TEST(GemmIsa, Choosing) {
   }
 }
 
+// What MeasureMachine counts: the instruction runs wherever its set is available.
+TEST(GemmIsa, ProductsOfInt8CanBeCounted) {
+  for (const Isa isa : AvailableIsas()) {
+    const auto spin = KernelsOf(isa).spin_dots;
+    ASSERT_EQ(spin != nullptr, isa != Isa::kScalar && isa != Isa::kNeon) << IsaName(isa);
+    if (spin == nullptr) continue;
+    EXPECT_GT(spin(1), 0) << IsaName(isa);
+    EXPECT_EQ(spin(1000), 1000 * spin(1)) << IsaName(isa);
+  }
+}
+
 TEST(GemmErrors, BadShapesAreErrors) {
   const RandomMatrix good(TensorType::kQ8_0, 16, 64, 17);
   const auto error = [](std::vector<const Weight*> parts) {

@@ -45,6 +45,38 @@ void MultiplyPanel(const float* panel, int64_t count, const float* input, int64_
 
 void MultiplyGeneric(const MultiplyTask& task) { GenericMultiply(task, &MultiplyPanel); }
 
+// The instructions by name, because this unit is compiled for processors without them; assembly
+// also because the compiler would see through sums that nobody needs.
+int64_t SpinDots(int64_t rounds) {
+  constexpr int kSums = 16;
+  int32x4_t sum[kSums] = {};
+  const int8x16_t factor = vdupq_n_s8(1);
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
+    for (int s = 0; s < kSums; ++s) {
+      asm volatile(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %1.16b"
+                   : "+w"(sum[s])
+                   : "w"(factor));
+    }
+  }
+  return rounds * kSums * 16;
+}
+
+int64_t SpinMatrixProducts(int64_t rounds) {
+  constexpr int kSums = 16;
+  int32x4_t sum[kSums] = {};
+  const int8x16_t factor = vdupq_n_s8(1);
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 16
+    for (int s = 0; s < kSums; ++s) {
+      asm volatile(".arch armv8.2-a+i8mm\n\tsmmla %0.4s, %1.16b, %1.16b"
+                   : "+w"(sum[s])
+                   : "w"(factor));
+    }
+  }
+  return rounds * kSums * 32;
+}
+
 constexpr GemmKernels kGeneric = {
     .name = "generic neon",
     .input = InputFormat::kF32,
@@ -61,7 +93,8 @@ constexpr const TypeList* kDotprodLists[] = {&kFloatNeon, &kLegacyDotprod, &kKDo
 constexpr const TypeList* kI8mmLists[] = {&kFloatNeon, &kLegacyI8mm, &kKI8mm, &kGridI8mm};
 
 constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
-                           const TypeList* const* lists, int64_t list_count) {
+                           const TypeList* const* lists, int64_t list_count,
+                           int64_t (*spin_dots)(int64_t)) {
   return {
       .isa = isa,
       .name = name,
@@ -71,15 +104,16 @@ constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
       .type_lists = list_count,
       .prepare = {&PrepareF32, &PrepareInt8Block32<PortableRounding>,
                   &PrepareInt8Block256<PortableRounding>, &PrepareBf16},
-      .spin_dots = nullptr,
+      .spin_dots = spin_dots,
   };
 }
 
-constexpr IsaKernels kPlain = Table(Isa::kNeon, "neon", &PlainAvailable, kPlainLists, 1);
+constexpr IsaKernels kPlain = Table(Isa::kNeon, "neon", &PlainAvailable, kPlainLists, 1, nullptr);
 constexpr IsaKernels kDotprod =
-    Table(Isa::kDotprod, "dotprod", &DotprodAvailable, kDotprodLists, 4);
+    Table(Isa::kDotprod, "dotprod", &DotprodAvailable, kDotprodLists, 4, &SpinDots);
 
-constexpr IsaKernels kI8mm = Table(Isa::kI8mm, "i8mm", &I8mmAvailable, kI8mmLists, 4);
+constexpr IsaKernels kI8mm =
+    Table(Isa::kI8mm, "i8mm", &I8mmAvailable, kI8mmLists, 4, &SpinMatrixProducts);
 
 }  // namespace
 
