@@ -9,6 +9,9 @@ namespace puna::backend::cpu {
 extern const TypeList kLegacyAmx;
 extern const TypeList kKAmx;
 
+// As IsaKernels::spin_dots, for tiles. REQUIRES: tiles have been requested from the system.
+int64_t SpinTileDots(int64_t rounds);
+
 }  // namespace puna::backend::cpu
 
 #endif  // PUNA_BACKEND_CPU_KERNELS_KERNELS_AMX_H_

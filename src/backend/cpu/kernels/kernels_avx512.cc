@@ -73,7 +73,7 @@ constexpr const TypeList* kTileLists[] = {&kFloatAvx512Bf16, &kFloatAvx512, &kLe
 
 template <int64_t kLists>
 constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
-                           const TypeList* const (&lists)[kLists]) {
+                           const TypeList* const (&lists)[kLists], int64_t (*spin_dots)(int64_t)) {
   return {
       .isa = isa,
       .name = name,
@@ -83,14 +83,15 @@ constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
       .type_lists = kLists,
       .prepare = {&PrepareF32, &PrepareInt8Block32<Avx512Rounding>,
                   &PrepareInt8Block256<Avx512Rounding>, &PrepareBf16},
-      .spin_dots = &SpinDots,
+      .spin_dots = spin_dots,
   };
 }
 
 constexpr IsaKernels kVector =
-    Table(Isa::kAvx512Vnni, "avx512vnni", &VectorAvailable, kVectorLists);
-constexpr IsaKernels kBf16 = Table(Isa::kAvx512Bf16, "avx512bf16", &Bf16Available, kBf16Lists);
-constexpr IsaKernels kTile = Table(Isa::kAmx, "amx", &RequestTiles, kTileLists);
+    Table(Isa::kAvx512Vnni, "avx512vnni", &VectorAvailable, kVectorLists, &SpinDots);
+constexpr IsaKernels kBf16 =
+    Table(Isa::kAvx512Bf16, "avx512bf16", &Bf16Available, kBf16Lists, &SpinDots);
+constexpr IsaKernels kTile = Table(Isa::kAmx, "amx", &RequestTiles, kTileLists, &SpinTileDots);
 
 }  // namespace
 

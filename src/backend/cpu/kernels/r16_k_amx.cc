@@ -20,4 +20,22 @@ constexpr TypeKernels kRows[] = {
 
 const TypeList kKAmx = {kRows, sizeof(kRows) / sizeof(kRows[0])};
 
+int64_t SpinTileDots(int64_t rounds) {
+  constexpr int kSums = 4;
+  const TileScope tiles(64);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_zero(4);
+  _tile_zero(5);
+  for (int64_t i = 0; i < rounds; ++i) {
+    _tile_dpbsud(0, 4, 5);
+    _tile_dpbsud(1, 4, 5);
+    _tile_dpbsud(2, 4, 5);
+    _tile_dpbsud(3, 4, 5);
+  }
+  return rounds * kSums * kTileTokens * kGroupRows * 64;
+}
+
 }  // namespace puna::backend::cpu
