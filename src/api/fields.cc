@@ -4,6 +4,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "base/json.h"
 #include "base/text.h"
 
 namespace puna::api {
@@ -17,31 +18,6 @@ const char* GoKind(const Json& json) {
   return "number";
 }
 
-constexpr int kMaxDepth = 512;
-
-// Nesting deeper than any honest request would exhaust the stack of recursive code later.
-bool TooDeep(std::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') {
-        ++i;
-      } else if (c == '"') {
-        in_string = false;
-      }
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kMaxDepth) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 Result<Json> ParseBody(std::string_view body) {
@@ -49,8 +25,8 @@ Result<Json> ParseBody(std::string_view body) {
   if (std::all_of(body.begin(), body.end(), is_space)) {
     return MakeError(ErrorCode::kInvalidArgument, "missing request body");
   }
-  if (TooDeep(body))
-    return MakeError(ErrorCode::kInvalidArgument, "exceeded max depth of {}", kMaxDepth);
+  if (JsonNestsTooDeep(body))
+    return MakeError(ErrorCode::kInvalidArgument, "exceeded max depth of {}", kMaxJsonNesting);
   Json json;
   try {
     json = Json::parse(body);

@@ -6,6 +6,7 @@
 
 #include "api/media.h"
 #include "api/ollama_types.h"
+#include "base/json.h"
 
 namespace puna::api {
 namespace {
@@ -150,7 +151,7 @@ Status ReadOpenAiContent(const Json& content, chat::Message* message) {
 }
 
 Result<Json> ParseToolArguments(const std::string& arguments) {
-  Json parsed = Json::parse(arguments.empty() ? "{}" : arguments, nullptr, false);
+  Json parsed = ParseJson(arguments.empty() ? "{}" : arguments);
   if (!parsed.is_object())
     return MakeError(ErrorCode::kInvalidArgument, "invalid tool call arguments");
   return parsed;

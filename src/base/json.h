@@ -1,6 +1,6 @@
 // JSON is nlohmann::ordered_json everywhere, so that what users wrote keeps its order. These
-// helpers read fields of objects that somebody else wrote: a field of another type counts as absent
-// instead of throwing.
+// helpers read what somebody else wrote: a field of another type counts as absent instead of
+// throwing, and text that nests too deep counts as malformed.
 #ifndef PUNA_BASE_JSON_H_
 #define PUNA_BASE_JSON_H_
 
@@ -11,6 +11,17 @@
 namespace puna {
 
 using Json = nlohmann::ordered_json;
+
+// Deeper than any honest text; copying, comparing and writing a value takes stack for each level.
+inline constexpr int kMaxJsonNesting = 512;
+
+// Whether lists and objects in a JSON text nest deeper than kMaxJsonNesting. Of malformed text it
+// says something, in linear time.
+bool JsonNestsTooDeep(std::string_view text);
+
+// The value of a text from outside: a request, a file, a model, another server. Never throws:
+// is_discarded() if the text is malformed or nests too deep.
+Json ParseJson(std::string_view text);
 
 inline std::string JsonString(const Json& object, std::string_view key,
                               std::string_view otherwise = "") {

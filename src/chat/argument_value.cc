@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/json.h"
 #include "chat/plain_scanner.h"
 
 namespace puna::chat {
@@ -85,7 +86,7 @@ uint8_t TypesOfArgument(const Tool& tool, std::string_view name) {
 
 Json ArgumentFromText(std::string_view text, uint8_t types) {
   if (types == kStringArgument) return std::string(text);
-  Json value = Json::parse(text, nullptr, false);
+  Json value = ParseJson(text);
   if (value.is_discarded()) {
     const auto python = ParsePythonValue(text);
     if (python) value = *python;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/json.h"
 #include "chat/argument_value.h"
 
 namespace puna::chat {
@@ -377,7 +378,7 @@ bool PatternReader::Take(const Operation& operation, std::vector<ToolCall>* call
       return true;
     }
     case Slot::kArgs:
-      call_.arguments = Json::parse(json_.text(), nullptr, false);
+      call_.arguments = ParseJson(json_.text());
       return call_.arguments.is_object();
     case Slot::kPlain: {
       auto arguments = ParsePlainObject(plain_.text(), program_.quote);

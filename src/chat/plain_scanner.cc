@@ -8,6 +8,7 @@
 #include "chat/json_scanner.h"
 
 #include "base/hex.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 namespace puna::chat {
@@ -209,7 +210,7 @@ class ValueParser {
     } else if (word == "None" || word == "null") {
       *out = nullptr;
     } else {
-      *out = Json::parse(word, nullptr, false);
+      *out = ParseJson(word);
       if (out->is_number()) return true;
       if (quote_.empty() || word.empty()) return false;
       *out = std::string(word);

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/json.h"
 #include "chat/tool_format.h"
 
 namespace puna::chat {
@@ -17,7 +18,7 @@ bool ReadArguments(const Json& json, Json* arguments) {
     return true;
   }
   if (json.is_string()) {
-    const Json parsed = Json::parse(json.get_ref<const std::string&>(), nullptr, false);
+    const Json parsed = ParseJson(json.get_ref<const std::string&>());
     if (!parsed.is_object()) return false;
     *arguments = parsed;
     return true;
@@ -65,7 +66,7 @@ bool ReadCall(const Json& json, std::span<const Tool> tools, bool declared_only,
 
 bool CallsFromJson(const std::string& text, std::span<const Tool> tools, bool declared_only,
                    std::vector<ToolCall>* calls) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = ParseJson(text);
   if (json.is_discarded()) return false;
   if (!json.is_array()) return ReadCall(json, tools, declared_only, calls);
   std::vector<ToolCall> found;

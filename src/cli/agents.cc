@@ -23,7 +23,7 @@ std::string OpenAiUrl(const AgentTarget& target) { return target.base_url + "/v1
 // Changes an object in JSON and leaves the rest of it as it was.
 Result<std::string> EditJson(const std::string& before, void (*edit)(Json&, const AgentTarget&),
                              const AgentTarget& target) {
-  Json config = before.empty() ? Json::object() : Json::parse(before, nullptr, false);
+  Json config = before.empty() ? Json::object() : ParseJson(before);
   if (!config.is_object())
     return MakeError(ErrorCode::kCorrupt, "it is not an object in JSON without comments");
   edit(config, target);

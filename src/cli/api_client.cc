@@ -1,5 +1,6 @@
 #include "cli/api_client.h"
 
+#include "base/json.h"
 #include "store/model_name.h"
 
 namespace puna::cli {
@@ -40,7 +41,7 @@ Error NameTheName(Error error, const Json& request) {
 // `request`: what was sent, if it was JSON.
 tl::unexpected<Error> ServerError(int status, const std::string& body,
                                   const Json& request = Json()) {
-  const Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJson(body);
   std::string message = JsonString(json, "error");
   if (message.empty())
     message = fmt::format("the server answered {}{}{}", status, body.empty() ? "" : ": ",
@@ -90,7 +91,7 @@ Result<Json> ApiClient::Get(const std::string& path) const {
   auto answer = http::Fetch(RequestTo("GET", path));
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   if (answer->status >= 400) return ServerError(answer->status, answer->body);
-  return Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
+  return ParseJson(answer->body);
 }
 
 Result<Json> ApiClient::Post(const std::string& path, const Json& body) const {
@@ -99,7 +100,7 @@ Result<Json> ApiClient::Post(const std::string& path, const Json& body) const {
   auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   if (answer->status >= 400) return ServerError(answer->status, answer->body, body);
-  return Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
+  return ParseJson(answer->body);
 }
 
 Status ApiClient::Delete(const std::string& path, const Json& body) const {
@@ -116,7 +117,7 @@ Status ApiClient::PostStream(const std::string& path, const Json& body,
                              const std::function<bool()>& cancelled) const {
   std::string error;
   http::LineSplitter splitter([&](std::string_view line) {
-    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const Json json = ParseJson(line);
     if (std::string text = JsonString(json, "error"); !text.empty()) {
       error = std::move(text);
       return true;  // it is the last line; the status of the answer comes after it

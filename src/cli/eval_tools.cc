@@ -224,7 +224,7 @@ Status EvalTemplate(const std::string& jinja_file, const std::string& go_file) {
   PUNA_ASSIGN_OR_RETURN(const std::string source,
                         ReadFile(jinja_file.empty() ? go_file : jinja_file));
   PUNA_ASSIGN_OR_RETURN(const std::string input, ReadStandardInput());
-  const Json variables = Json::parse(input, nullptr, /*allow_exceptions=*/false);
+  const Json variables = ParseJson(input);
   if (!variables.is_object()) {
     return MakeError(ErrorCode::kInvalidArgument, "standard input is not a JSON object");
   }
@@ -237,7 +237,7 @@ Status EvalTemplate(const std::string& jinja_file, const std::string& go_file) {
 
 Result<bool> EvalSchema(const std::string& schema_file) {
   PUNA_ASSIGN_OR_RETURN(const std::string source, ReadFile(schema_file));
-  Json schema = Json::parse(source, nullptr, /*allow_exceptions=*/false);
+  Json schema = ParseJson(source);
   if (schema.is_discarded())
     return MakeError(ErrorCode::kInvalidArgument, "{} is not JSON", schema_file);
   const grammar::Part part =

@@ -1,10 +1,12 @@
 #include "cli/run_options.h"
 
+#include "base/json.h"
+
 namespace puna::cli {
 
 Result<Json> ParseFormat(const std::string& text) {
   if (text == "json") return Json("json");
-  Json schema = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json schema = ParseJson(text);
   if (!schema.is_object()) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "the format is \"{}\", it must be json or a JSON Schema", text);

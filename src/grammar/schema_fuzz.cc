@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/json.h"
 #include "grammar/grammar.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -13,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using puna::grammar::SchemaReading;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   for (const SchemaReading reading : {SchemaReading::kExact, SchemaReading::kNarrow}) {
-    Json schema = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    Json schema = puna::ParseJson(text);
     if (schema.is_discarded()) return 0;
     const auto grammar = Grammar::Compile(Part::Schema(std::move(schema), reading));
     if (grammar) (void)(*grammar)->AcceptsJson(text);

@@ -38,7 +38,7 @@ struct PartState {
 std::optional<std::vector<PartState>> ReadState(const fs::path& path, int64_t size) {
   const auto text = ReadFile(path, kMaxStateBytes);
   if (!text) return std::nullopt;
-  const Json state = Json::parse(*text, nullptr, false);
+  const Json state = ParseJson(*text);
   if (!state.is_object() || state.value("size", Json()) != size || !state.contains("parts"))
     return std::nullopt;
   std::vector<PartState> parts;

@@ -66,7 +66,7 @@ Status CheckWhole(const store::Store& store, const store::Manifest& manifest,
   if (weights) return {};
   PUNA_ASSIGN_OR_RETURN(const fs::path path, store.BlobPath(manifest.config.digest));
   PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, store::kMaxSmallLayerBytes));
-  const Json config = Json::parse(text, nullptr, false);
+  const Json config = ParseJson(text);
   if (config.is_object() && !JsonString(config, "remote_host").empty()) return {};
   return MakeError(ErrorCode::kUnsupported, "{} is no model: it has no weights", name.FullName());
 }

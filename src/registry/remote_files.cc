@@ -6,6 +6,7 @@
 #include <charconv>
 #include <map>
 
+#include "base/json.h"
 #include "http/url.h"
 #include "store/manifest.h"
 
@@ -131,7 +132,7 @@ Result<std::vector<RemoteFile>> FindShards(Session& session, const store::ModelN
   request.max_body_bytes = kMaxListingBytes;
   PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session.Get(std::move(request)));
   if (response.status != 200) return StatusError("files of " + repository, response);
-  auto files = ChooseShards(Json::parse(response.body, nullptr, false), name.tag);
+  auto files = ChooseShards(ParseJson(response.body), name.tag);
   if (!files) return WithContext(std::move(files).error(), "files of " + repository);
   for (RemoteFile& file : *files)
     file.url = session.HostUrl("/" + repository + "/resolve/main/" + EncodePath(file.url));

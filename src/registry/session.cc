@@ -158,7 +158,7 @@ Status Session::Authorize(const std::string& challenge) {
   Prepare(&request);
   PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, http::Fetch(request));
   if (response.status != 200) return StatusError("token of " + host_, response);
-  const Json json = Json::parse(response.body, nullptr, false);
+  const Json json = ParseJson(response.body);
   const std::string token = json.is_object() ? JsonString(json, "token") : "";
   // A line break would add headers of the registry's choice to our requests.
   if (token.empty() || token.find_first_of("\r\n") != std::string::npos)

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/json.h"
+
 namespace puna::store {
 namespace {
 
@@ -59,7 +61,7 @@ Result<std::string> DigestHex(std::string_view digest) {
 }
 
 Result<Manifest> ParseManifest(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json json = ParseJson(text);
   if (!json.is_object()) return MakeError(ErrorCode::kCorrupt, "manifest: not a JSON object");
   Manifest manifest;
   const auto config = json.find("config");

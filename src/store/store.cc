@@ -39,7 +39,7 @@ std::vector<fs::path> Children(const fs::path& folder) {
 
 Result<Json> ReadJson(const fs::path& path) {
   PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxSmallLayerBytes));
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json json = ParseJson(text);
   if (json.is_discarded()) return MakeError(ErrorCode::kCorrupt, "{} is not JSON", path.string());
   return json;
 }

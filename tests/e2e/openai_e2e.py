@@ -123,6 +123,8 @@ def chat_tools(server):
     messages = HELLO + [{"role": "assistant", "tool_calls": [{"id": "a", "type": "function", "function": {
         "name": "f", "arguments": "not json"}}]}]
     contains("invalid tool call arguments", error_of(chat(server, messages=messages), 400))
+    messages[-1]["tool_calls"][0]["function"]["arguments"] = '{"a":' + "[" * 200000 + "]" * 200000 + "}"
+    contains("invalid tool call arguments", error_of(chat(server, messages=messages), 400))
 
 
 def assert_weather(arguments):

@@ -4,6 +4,7 @@
 // not tell, so it is dropped once there was a call.
 #include <algorithm>
 
+#include "base/json.h"
 #include "chat/json_scanner.h"
 #include "chat/tool_format.h"
 
@@ -57,7 +58,7 @@ class GoTagReader final : public CallReader {
       call.name = name;
     }
     if (best == std::string::npos) return false;
-    call.arguments = Json::parse(text, nullptr, false);
+    call.arguments = ParseJson(text);
     if (!call.arguments.is_object()) return false;
     calls->push_back(std::move(call));
     return true;

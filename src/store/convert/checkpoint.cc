@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "base/json.h"
 
 namespace puna::store {
 namespace {
@@ -102,7 +103,7 @@ Result<std::optional<std::string>> Checkpoint::ReadSmallFile(const std::string& 
 Result<Json> Checkpoint::ReadJsonFile(const std::string& name) const {
   PUNA_ASSIGN_OR_RETURN(const auto text, ReadSmallFile(name));
   if (!text) return Json();
-  Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  Json json = ParseJson(*text);
   if (json.is_discarded()) return MakeError(ErrorCode::kInvalidArgument, "{} is no JSON", name);
   return json;
 }

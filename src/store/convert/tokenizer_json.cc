@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "base/base64.h"
+#include "base/json.h"
 #include "store/convert/hf_tokenizer.h"
 
 namespace puna::store {
@@ -301,6 +302,7 @@ Result<TokenizerDraft> Reader::Read() {
 }  // namespace
 
 Result<TokenizerDraft> ParseTokenizerJson(std::string_view text) {
+  if (JsonNestsTooDeep(text)) return Bad("nested too deep");
   const SortedJson json = SortedJson::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return Bad("no JSON object");
   return Reader(json).Read();
