@@ -305,6 +305,8 @@ Result<GoValue> Printf(const Arguments& arguments, const CallContext& context) {
     for (size_t i = next; i < arguments.size(); ++i) {
       out +=
           (i > next ? ", " : "") + arguments[i].TypeName() + "=" + PrintValue(arguments[i], false);
+      if (out.size() > context.max_bytes)
+        return Fail("printf makes a text of more than {} bytes", context.max_bytes);
     }
     out += ")";
   }
@@ -321,9 +323,13 @@ std::string Joined(const Arguments& arguments) {
 }
 
 template <std::string (*Escape)(unsigned char)>
-Result<GoValue> Escaped(const Arguments& arguments, const CallContext&) {
+Result<GoValue> Escaped(const Arguments& arguments, const CallContext& context) {
   std::string out;
-  for (const char c : Joined(arguments)) out += Escape(static_cast<unsigned char>(c));
+  for (const char c : Joined(arguments)) {
+    out += Escape(static_cast<unsigned char>(c));
+    if (out.size() > context.max_bytes)
+      return Fail("an escaped text has more than {} bytes", context.max_bytes);
+  }
   return GoValue::String(std::move(out));
 }
 

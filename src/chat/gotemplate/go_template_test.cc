@@ -140,6 +140,10 @@ TEST(GoTemplate, HostileTemplatesEndInAnError) {
   EXPECT_FALSE(Execute("{{ " + std::string(100000, '(') + "1"));
   EXPECT_FALSE(Execute("{{ $x := \"ab\" }}{{ range 99 }}{{ $x = print $x $x }}{{ end }}"));
   EXPECT_FALSE(Execute("{{ $x := printf \"%500d\" 1 }}{{ range 999999 }}{{ $x }}{{ end }}"));
+  // Each escapes what the one before wrote, and so doubles it.
+  std::string calls = "\"\\\\\"";
+  for (int i = 0; i < 60; ++i) calls = "(js " + calls + ")";
+  EXPECT_FALSE(Execute("{{ " + calls + " }}"));
 }
 
 TEST(GoTemplate, KnowsItsVariables) {

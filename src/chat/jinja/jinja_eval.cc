@@ -247,6 +247,7 @@ Value Interpreter::EvalCall(const Expr& expr, const FramePtr& frame, const Value
     }
     if (!EvalArguments(expr.call, frame, &arguments)) return Value();
     if (caller != nullptr) arguments.named.emplace_back("caller", *caller);
+    ChargeText(self);
     return method->call(*this, self, arguments);
   }
   const Value function = Eval(callee, frame);

@@ -144,7 +144,10 @@ Value Round(Interpreter& interpreter, const Value& input, Arguments& arguments) 
   if (method == "common") {
     if (input.is_integral() && precision >= 0) return Value::Int(input.AsInt());
     const double rounded = RoundDecimal(input.AsDouble(), precision);
-    return input.is_integral() ? Value::Int(static_cast<int64_t>(rounded)) : Value::Float(rounded);
+    if (!input.is_integral()) return Value::Float(rounded);
+    if (!(std::fabs(rounded) < 9.2e18))
+      return interpreter.Fail("the result does not fit a 64-bit integer");
+    return Value::Int(static_cast<int64_t>(rounded));
   }
   const double scale = std::pow(10.0, static_cast<double>(precision));
   const double scaled = input.AsDouble() * scale;
@@ -163,7 +166,7 @@ Value FileSizeFormat(Interpreter& interpreter, const Value& input, Arguments& ar
   const double base = binary ? 1024 : 1000;
   if (bytes == 1) return Value::Literal("1 Byte");
   if (bytes < base)
-    return Value::String(interpreter.meter(), fmt::format("{} Bytes", static_cast<int64_t>(bytes)));
+    return Value::String(interpreter.meter(), fmt::format("{:.0f} Bytes", std::trunc(bytes) + 0.0));
   static constexpr std::string_view kBinary[] = {"KiB", "MiB", "GiB", "TiB",
                                                  "PiB", "EiB", "ZiB", "YiB"};
   static constexpr std::string_view kDecimal[] = {"kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"};
@@ -208,6 +211,7 @@ Value Interpreter::ApplyFilter(std::string_view name, const Value& input, Argume
   if (meter_.failed() || !meter_.Charge(1)) return Value();
   const Filter* filter = FindFilter(name);
   if (filter == nullptr) return Fail("no filter named '{}' found", name);
+  ChargeText(input);
   return filter->call(*this, input, arguments);
 }
 

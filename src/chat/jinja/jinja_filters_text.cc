@@ -73,7 +73,7 @@ Value TitleFilter(Interpreter& interpreter, const Value& input, Arguments&) {
   const std::string text = ToStr(interpreter.meter(), input);
   std::string out;
   bool begins_word = true;
-  for (const std::string_view character : SplitCharacters(text)) {
+  for (const std::string_view character : Characters(text)) {
     const bool separates = IsPySpace(DecodeOne(character)) ||
                            (character.size() == 1 &&
                             std::string_view("-({[<").find(character) != std::string_view::npos);
@@ -176,7 +176,7 @@ Value WordCountFilter(Interpreter& interpreter, const Value& input, Arguments&) 
   int64_t words = 0;
   bool inside = false;
   const std::string text = ToStr(interpreter.meter(), input);
-  for (const std::string_view character : SplitCharacters(text)) {
+  for (const std::string_view character : Characters(text)) {
     const char32_t c = DecodeOne(character);
     const bool is_word = c == '_' || IsPyAlpha(c) || IsPyNumeric(c);
     words += is_word && !inside ? 1 : 0;

@@ -60,6 +60,10 @@ class Interpreter {
   std::string Run();
 
   Meter& meter() { return meter_; }
+  // For what a method, filter or test reads of a text.
+  void ChargeText(const Value& value) {
+    if (value.is_string()) meter_.ChargeBytes(value.text().size());
+  }
   const std::tm& now() const { return now_; }
   bool allow_list_changes() const { return allow_list_changes_; }
   template <typename... Args>

@@ -241,8 +241,9 @@ Value JustifyMethod(Interpreter& interpreter, const Value& self, Arguments& argu
 Value ZfillMethod(Interpreter& interpreter, const Value& self, Arguments& arguments) {
   Given given;
   if (!BindTyped(interpreter, "zfill", arguments, {"width"}, 1, 0, &given)) return Value();
-  const int64_t missing = given[0]->AsInt() - CountCodepoints(self.text());
-  if (missing <= 0) return self;
+  const int64_t length = CountCodepoints(self.text());
+  if (given[0]->AsInt() <= length) return self;
+  const int64_t missing = given[0]->AsInt() - length;
   if (!interpreter.meter().CanAllocate(static_cast<uint64_t>(missing))) return Value();
   const bool has_sign = !self.text().empty() && (self.text()[0] == '-' || self.text()[0] == '+');
   return Text(interpreter, self,
@@ -261,7 +262,7 @@ Value ExpandTabs(Interpreter& interpreter, const Value& self, Arguments& argumen
     return Value();
   std::string text;
   int64_t column = 0;
-  for (const std::string_view character : SplitCharacters(self.text())) {
+  for (const std::string_view character : Characters(self.text())) {
     if (character == "\t") {
       const int64_t spaces = tab > 0 ? tab - column % tab : 0;
       text.append(static_cast<size_t>(spaces), ' ');
@@ -306,7 +307,7 @@ Value AllMethod(Interpreter& interpreter, const Value& self, Arguments& argument
   Given given;
   if (!Bind(interpreter.meter(), "str method", arguments, {}, 0, &given)) return Value();
   bool all = kOfNone || !self.text().empty();
-  for (const std::string_view character : SplitCharacters(self.text()))
+  for (const std::string_view character : Characters(self.text()))
     all &= Holds(DecodeOne(character));
   return Value::Bool(all);
 }
@@ -318,7 +319,7 @@ bool IsAscii(char32_t c) { return c < 0x80; }
 template <bool (*Wanted)(char32_t), bool (*Other)(char32_t)>
 Value CaseMethod(Interpreter&, const Value& self, Arguments&) {
   bool found = false;
-  for (const std::string_view character : SplitCharacters(self.text())) {
+  for (const std::string_view character : Characters(self.text())) {
     const char32_t c = DecodeOne(character);
     if (Other(c)) return Value::Bool(false);
     found |= Wanted(c);
@@ -329,7 +330,7 @@ Value CaseMethod(Interpreter&, const Value& self, Arguments&) {
 Value IsTitleMethod(Interpreter&, const Value& self, Arguments&) {
   bool found = false;
   bool inside_word = false;
-  for (const std::string_view character : SplitCharacters(self.text())) {
+  for (const std::string_view character : Characters(self.text())) {
     const char32_t c = DecodeOne(character);
     const bool upper = IsPyUpper(c);
     const bool lower = IsPyLower(c);
@@ -343,7 +344,7 @@ Value IsTitleMethod(Interpreter&, const Value& self, Arguments&) {
 Value IsIdentifierMethod(Interpreter&, const Value& self, Arguments&) {
   bool good = !self.text().empty();
   bool first = true;
-  for (const std::string_view character : SplitCharacters(self.text())) {
+  for (const std::string_view character : Characters(self.text())) {
     const char32_t c = DecodeOne(character);
     good &= c == '_' || IsPyAlpha(c) || (!first && IsPyDecimal(c));
     first = false;

@@ -145,6 +145,7 @@ Value CyclerFunction(Interpreter& interpreter, Arguments& arguments) {
                    sizeof(Cycler) + arguments.positional.size() * sizeof(Value));
   cycler->items = std::move(arguments.positional);
   for (const Value& item : cycler->items) cycler->depth = std::max(cycler->depth, item.depth() + 1);
+  if (!CheckNesting(interpreter.meter(), *cycler)) return Value();
   cycler->self = cycler;
   return Value::Native(std::move(cycler));
 }
@@ -170,6 +171,7 @@ Value JoinerFunction(Interpreter& interpreter, Arguments& arguments) {
   joiner->separator = given[0] != nullptr ? *given[0] : Value::Literal(", ");
   joiner->depth = joiner->separator.depth() + 1;
   joiner->ChargeTo(interpreter.meter(), sizeof(Joiner));
+  if (!CheckNesting(interpreter.meter(), *joiner)) return Value();
   return Value::Native(std::move(joiner));
 }
 
@@ -185,6 +187,7 @@ Value LoopChanged(Interpreter& interpreter, NativeObject& object, Arguments& arg
     same = Equals(interpreter.meter(), loop.last_changed[i], arguments.positional[i]);
   }
   if (!same) {
+    interpreter.meter().Pin(loop.self.lock());  // the values may contain the loop
     loop.has_changed_value = true;
     loop.last_changed = arguments.positional;
   }

@@ -81,6 +81,7 @@ struct BoundMethod final : NativeObject {
   std::string Print() const override { return fmt::format("<built-in method {}>", method->name); }
   bool IsCallable() const override { return true; }
   Value Call(Interpreter& interpreter, Arguments& arguments) override {
+    interpreter.ChargeText(self);
     return method->call(interpreter, self, arguments);
   }
   Value self;

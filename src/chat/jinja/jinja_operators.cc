@@ -231,7 +231,8 @@ Value Slice(Interpreter& interpreter, const Value& value, const Value* begin, co
   std::vector<std::string_view> characters;
   if (value.is_string()) {
     if (!meter.CanAllocate(value.text().size() * 16)) return Value();
-    characters = SplitCharacters(value.text());
+    const Characters all(value.text());
+    characters.assign(all.begin(), all.end());
   }
   std::string text;
   std::vector<Value> items;

@@ -121,6 +121,19 @@ TEST(Jinja, HostileTemplatesEndInAnError) {
       {"indent", "{{ ('a\n' * 99999)|indent(99999) }}"},
       {"replace", "{% set x = 'a' * 9999999 %}{{ x.replace('a', x) }}"},
       {"join", "{% set x = 'a' * 9999999 %}{{ x|join(x) }}"},
+      {"chain of joiners",
+       "{% set ns = namespace(j=1) %}{% for i in range(99999) %}{% set ns.j = joiner(ns.j) %}{% "
+       "endfor %}"},
+      {"chain of cyclers",
+       "{% set ns = namespace(j=1) %}{% for i in range(99999) %}{% set ns.j = cycler(ns.j) %}{% "
+       "endfor %}"},
+      {"long text searched again and again",
+       "{% set x = 'a' * 999999 %}{% for i in range(99999) %}{% set n = x.isalpha() %}{% endfor "
+       "%}"},
+      {"long texts compared",
+       "{% set x = 'a' * 999999 %}{% set y = x ~ 'b' %}{% set z = x ~ 'b' %}{% for i in "
+       "range(99999) %}{% set n = y == z %}{% endfor %}"},
+      {"rounding beyond 64 bits", "{{ 9223372036854775807 | round(-19) }}"},
       {"nested brackets", "{{ " + std::string(100000, '(') + "1"},
       {"nested blocks",
        [] {
@@ -188,11 +201,20 @@ TEST(Jinja, CyclesAndChainsAreReleased) {
   options.allow_list_changes = true;
   EXPECT_EQ(MustRender("{% set l = [] %}{% set _ = l.append(l) %}{{ l|length }}", {}, options),
             "1");
+  EXPECT_EQ(MustRender("{% set ns = namespace(l=none) %}{% for i in range(50000) %}{% for k in [1] "
+                       "%}{% set c = loop.changed(ns.l) %}{% set ns.l = loop %}{% endfor %}{% "
+                       "endfor %}ok"),
+            "ok");
   EXPECT_EQ(MustRender("{% set ns = namespace(a=[]) %}{% for i in range(50000) %}{% set b = [] %}"
                        "{% set _ = b.append(ns.a) %}{% set ns.a = b %}{% endfor %}ok",
                        {}, options),
             "ok");
   EXPECT_FALSE(Render("{% set l = [] %}{% set _ = l.append(l) %}{{ l }}", {}, options));
+}
+
+TEST(Jinja, NumbersBeyondIntegersAreWritten) {
+  EXPECT_EQ(MustRender("{{ -1e30 | filesizeformat }}"), "-1000000000000000019884624838656 Bytes");
+  EXPECT_EQ(MustRender("{{ 'a'.zfill(-9223372036854775807) }}"), "a");
 }
 
 TEST(Jinja, DeepVariablesAreRefused) {

@@ -153,6 +153,7 @@ bool Interpreter::ApplyTest(std::string_view name, const Value& input, Arguments
   const Value other = !arguments.positional.empty() ? arguments.positional[0]
                       : !arguments.named.empty()    ? arguments.named[0].second
                                                     : Value();
+  ChargeText(input);
   return test->body(*this, input, other) && !meter_.failed();
 }
 

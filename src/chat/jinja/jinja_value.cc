@@ -31,7 +31,7 @@ bool SameSequenceFamily(const Value& left, const Value& right) {
          !left.is_sequence(SequenceType::kGenerator) && !left.is_sequence(SequenceType::kValues);
 }
 
-void CheckNesting(Meter& meter, int depth) {
+void CheckDepth(Meter& meter, int depth) {
   if (depth > kMaxNesting) meter.Fail("values are nested deeper than {} levels", kMaxNesting);
 }
 
@@ -144,7 +144,7 @@ Value Value::Sequence(Meter& meter, std::vector<Value> items, SequenceType type)
   object->items = std::move(items);
   object->type = type;
   for (const Value& item : object->items) object->depth = std::max(object->depth, item.depth() + 1);
-  CheckNesting(meter, object->depth);
+  CheckDepth(meter, object->depth);
   object->ChargeTo(meter, 96 + object->items.capacity() * sizeof(Value));
   meter.Charge(1 + object->items.size() / 4);
   Value value;
@@ -170,7 +170,7 @@ Value Value::Native(std::shared_ptr<NativeObject> object) {
 
 Value Value::FromJson(Meter& meter, const nlohmann::ordered_json& json, int depth) {
   if (depth > kMaxNesting) {
-    CheckNesting(meter, depth);
+    CheckDepth(meter, depth);
     return Value();
   }
   switch (json.type()) {
@@ -224,7 +224,7 @@ bool DictObject::Set(Meter& meter, Value key, Value value) {
   size_t hash = 0;
   if (!Hash(meter, key, &hash)) return false;
   depth = std::max({depth, key.depth() + 1, value.depth() + 1});
-  CheckNesting(meter, depth);
+  CheckDepth(meter, depth);
   if (const Value* found = FindHashed(meter, key, hash)) {
     *const_cast<Value*>(found) = std::move(value);
     return !meter.failed();
@@ -280,6 +280,11 @@ const Value* DictObject::Find(std::string_view key) const {
     if (name.is_string() && name.text() == key) return &value;
   }
   return nullptr;
+}
+
+bool CheckNesting(Meter& meter, const Object& object) {
+  CheckDepth(meter, object.depth);
+  return !meter.failed();
 }
 
 std::string TypeName(const Value& value) {
@@ -380,9 +385,9 @@ bool Iterate(Meter& meter, const Value& value, std::vector<Value>* items) {
     case Kind::kUndefined:
       return !meter.failed();
     case Kind::kString: {
-      const auto characters = SplitCharacters(value.text());
-      if (!meter.CanAllocate(characters.size() * 160)) return false;
-      for (const std::string_view character : characters) {
+      if (!meter.CanAllocate(static_cast<uint64_t>(CountCodepoints(value.text())) * 160))
+        return false;
+      for (const std::string_view character : Characters(value.text())) {
         items->push_back(Value::String(meter, std::string(character)));
       }
       return !meter.failed();
@@ -416,6 +421,7 @@ bool Equals(Meter& meter, const Value& left, const Value& right, int depth) {
     case Kind::kNone:
       return true;
     case Kind::kString:
+      meter.Charge(std::min(left.text().size(), right.text().size()) / 64);
       return left.text() == right.text();
     case Kind::kObject:
       return left.object() == right.object();
@@ -500,6 +506,7 @@ bool Hash(Meter& meter, const Value& value, size_t* hash, int depth) {
       *hash = std::hash<double>()(value.AsDouble());
       return true;
     case Kind::kString:
+      meter.Charge(value.text().size() / 64);
       *hash = std::hash<std::string_view>()(value.text());
       return true;
     case Kind::kObject:

@@ -189,6 +189,8 @@ bool Equals(Meter& meter, const Value& left, const Value& right, int depth = 0);
 // ...).
 bool Compare(Meter& meter, const Value& left, const Value& right, int* order, int depth = 0);
 bool Hash(Meter& meter, const Value& value, size_t* hash, int depth = 0);
+// Fails for an object nested so deeply that destroying it could exhaust the stack.
+bool CheckNesting(Meter& meter, const Object& object);
 // needle in haystack
 bool Contains(Meter& meter, const Value& haystack, const Value& needle, bool* found);
 

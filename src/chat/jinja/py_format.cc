@@ -209,7 +209,7 @@ std::string FormatValue(Meter& meter, const Value& value, std::string_view spec_
 std::string AsciiRepr(Meter& meter, const Value& value) {
   std::string out;
   const std::string repr = ToRepr(meter, value);
-  for (const std::string_view character : SplitCharacters(repr)) {
+  for (const std::string_view character : Characters(repr)) {
     const char32_t c = DecodeOne(character);
     if (c < 0x80) {
       out += character;

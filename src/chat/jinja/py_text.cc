@@ -127,10 +127,8 @@ int64_t CountCodepoints(std::string_view text) {
   return count;
 }
 
-std::vector<std::string_view> SplitCharacters(std::string_view text) {
-  std::vector<std::string_view> characters;
-  ForEachCharacter(text, [&](char32_t, std::string_view bytes) { characters.push_back(bytes); });
-  return characters;
+void Characters::Iterator::Measure() {
+  length_ = rest_.empty() ? 0 : DecodeUtf8(rest_).length_bytes;
 }
 
 std::string_view SliceCodepoints(std::string_view text, int64_t begin, int64_t end) {
@@ -303,7 +301,7 @@ std::string Replace(std::string_view text, std::string_view from, std::string_vi
   int64_t count = 0;
   const auto may_replace = [&] { return max_count < 0 || count < max_count; };
   if (from.empty()) {
-    for (const std::string_view character : SplitCharacters(text)) {
+    for (const std::string_view character : Characters(text)) {
       if (may_replace()) {
         out += to;
         ++count;

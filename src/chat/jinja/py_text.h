@@ -4,7 +4,9 @@
 #ifndef PUNA_CHAT_JINJA_PY_TEXT_H_
 #define PUNA_CHAT_JINJA_PY_TEXT_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +28,37 @@ bool IsPyLower(char32_t c);
 // class.
 char32_t DecodeOne(std::string_view text);
 int64_t CountCodepoints(std::string_view text);
-std::vector<std::string_view> SplitCharacters(std::string_view text);
+// The characters of a text one after the other. `text` must outlive them.
+class Characters {
+ public:
+  class Iterator {
+   public:
+    using value_type = std::string_view;
+    using difference_type = ptrdiff_t;
+    using iterator_category = std::input_iterator_tag;
+    using pointer = void;
+    using reference = std::string_view;
+    explicit Iterator(std::string_view rest) : rest_(rest) { Measure(); }
+    std::string_view operator*() const { return rest_.substr(0, length_); }
+    Iterator& operator++() {
+      rest_.remove_prefix(length_);
+      Measure();
+      return *this;
+    }
+    bool operator==(const Iterator& other) const { return rest_.size() == other.rest_.size(); }
+
+   private:
+    void Measure();
+    std::string_view rest_;
+    size_t length_ = 0;
+  };
+  explicit Characters(std::string_view text) : text_(text) {}
+  Iterator begin() const { return Iterator(text_); }
+  Iterator end() const { return Iterator(text_.substr(text_.size())); }
+
+ private:
+  std::string_view text_;
+};
 // The bytes of characters [begin, end).
 std::string_view SliceCodepoints(std::string_view text, int64_t begin, int64_t end);
 
