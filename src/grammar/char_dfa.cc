@@ -228,6 +228,7 @@ int32_t CharNfa::AddState() {
 }
 
 Result<CharDfa> Determinize(const CharNfa& nfa) {
+  constexpr size_t kMaxWork = 40'000'000;
   using Subset = std::vector<int32_t>;
   std::map<Subset, int32_t> number;
   std::vector<Subset> order;
@@ -268,7 +269,7 @@ Result<CharDfa> Determinize(const CharNfa& nfa) {
   CharDfa out;
   for (size_t i = 0; i < order.size(); ++i) {
     // The work limit bounds time: a subset may have as many members as the pattern has characters.
-    if (order.size() > CharDfa::kMaxStates || edges > CharDfa::kMaxEdges || work > 20'000'000)
+    if (order.size() > CharDfa::kMaxStates || edges > CharDfa::kMaxEdges || work > kMaxWork)
       return TooLarge();
     const Subset subset = order[i];
     CharDfa::State state;
@@ -282,7 +283,9 @@ Result<CharDfa> Determinize(const CharNfa& nfa) {
     }
     // Cut the characters where any edge begins or ends.
     std::vector<char32_t> cuts;
+    size_t edges_here = 0;
     for (const int32_t s : subset) {
+      edges_here += nfa.states[Index(s)].edges.size();
       for (const CharNfa::Edge& edge : nfa.states[Index(s)].edges) {
         for (const CharRange& range : edge.chars.ranges()) {
           cuts.push_back(range.first);
@@ -292,8 +295,9 @@ Result<CharDfa> Determinize(const CharNfa& nfa) {
     }
     std::sort(cuts.begin(), cuts.end());
     cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
-    work += cuts.size() * subset.size();
+    work += cuts.size() * (subset.size() + edges_here);
     for (size_t c = 0; c + 1 < cuts.size(); ++c) {
+      if (work > kMaxWork) return TooLarge();
       Subset targets;
       for (const int32_t s : subset) {
         for (const CharNfa::Edge& edge : nfa.states[Index(s)].edges) {

@@ -76,6 +76,19 @@ TEST(Gbnf, IsBounded) {
   EXPECT_NE(ErrorOf("root ::= (((\"abc\"{1000}){1000}){1000}){1000000}").find("too large"),
             std::string::npos);
   EXPECT_NE(ErrorOf("root ::= " + std::string(100'000, '(')).find("levels"), std::string::npos);
+  // Every rule of a level is a choice of all of the next: more ways than anybody could visit.
+  std::string fans = "root ::= r0x0*\n";
+  for (int level = 0; level < 6; ++level) {
+    for (int rule = 0; rule < 40; ++rule) {
+      fans += fmt::format("r{}x{} ::=", level, rule);
+      for (int next = 0; next < 40; ++next)
+        fans += level == 5 ? fmt::format(" {} [{}-z]", next == 0 ? "" : "|",
+                                         static_cast<char>('a' + next % 25))
+                           : fmt::format(" {} r{}x{}", next == 0 ? "" : "|", level + 1, next);
+      fans += "\n";
+    }
+  }
+  EXPECT_NE(Read(fans), nullptr);
   std::string chain = "root ::= r0\n";
   for (int i = 0; i < 20'000; ++i) chain += fmt::format("r{} ::= r{} | \"a\"\n", i, i + 1);
   chain += "r20000 ::= \"b\"\n";

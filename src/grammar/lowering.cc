@@ -105,7 +105,7 @@ class Lowering {
       case Kind::kRepeat:
         return BuildRepeat(node, from, to, depth);
       case Kind::kCall:
-        if (const auto chars = AsClass(id, 0)) return BuildClass(*chars, from, to);
+        if (const auto chars = AsClass(id)) return BuildClass(*chars, from, to);
         return out_.AddCall(from, RuleOf(node.rule), to);
       case Kind::kString:
         return BuildString(*node.dfa, from, to);
@@ -201,20 +201,25 @@ class Lowering {
   }
 
   // The set, if the expression is always one character of a set.
-  std::optional<CharSet> AsClass(ExprId id, int depth) const {
+  std::optional<CharSet> AsClass(ExprId id) const {
+    int nodes_left = 256;  // rules that call each other twice describe exponentially many
+    return AsClass(id, 0, &nodes_left);
+  }
+  std::optional<CharSet> AsClass(ExprId id, int depth, int* nodes_left) const {
     const Expressions::Node& node = expressions_.node(id);
-    if (depth > 8) return std::nullopt;
+    if (depth > 8 || --*nodes_left < 0) return std::nullopt;
     if (node.kind == Kind::kClass) return node.chars;
     if (node.kind == Kind::kBytes && node.bytes.size() == 1 &&
         static_cast<uint8_t>(node.bytes[0]) < 0x80) {
       return CharSet::Of(static_cast<uint8_t>(node.bytes[0]));
     }
     if (node.kind == Kind::kCall)
-      return AsClass(expressions_.rules()[static_cast<size_t>(node.rule)].body, depth + 1);
+      return AsClass(expressions_.rules()[static_cast<size_t>(node.rule)].body, depth + 1,
+                     nodes_left);
     if (node.kind != Kind::kChoice || node.parts.size() > 64) return std::nullopt;
     CharSet all;
     for (const ExprId part : node.parts) {
-      const auto chars = AsClass(part, depth + 1);
+      const auto chars = AsClass(part, depth + 1, nodes_left);
       if (!chars) return std::nullopt;
       all = all.Union(*chars);
     }
@@ -223,11 +228,11 @@ class Lowering {
 
   // Whether a text of plain characters, however long, is a repetition of this.
   bool TakesPlainChars(ExprId id) const {
-    if (const auto chars = AsClass(id, 0)) return chars->Covers(PlainChars());
+    if (const auto chars = AsClass(id)) return chars->Covers(PlainChars());
     const Expressions::Node& node = expressions_.node(id);
     return node.kind == Kind::kChoice &&
            std::any_of(node.parts.begin(), node.parts.end(), [this](ExprId part) {
-             const auto chars = AsClass(part, 0);
+             const auto chars = AsClass(part);
              return chars && chars->Covers(PlainChars());
            });
   }
@@ -257,7 +262,7 @@ class Lowering {
     if (node.max < 0) {
       const StateId loop = out_.AddState();
       out_.AddEpsilon(from, loop);
-      if (const auto chars = AsClass(part, 0)) {
+      if (const auto chars = AsClass(part)) {
         BuildClass(*chars, loop, loop);
       } else {
         const StateId back = out_.AddState();

@@ -19,6 +19,8 @@ namespace {
 constexpr size_t kMaxPatternBytes = 64 * 1024;
 constexpr int kMaxPatternDepth = 200;
 constexpr size_t kMaxNfaStates = 200'000;
+// Of the edges, in ranges of characters, which are copied into each.
+constexpr size_t kMaxNfaRanges = 2'000'000;
 constexpr int64_t kMaxCount = 1'000'000'000;
 
 struct RegexNode {
@@ -367,7 +369,7 @@ class NfaBuilder {
       At(later).epsilons.push_back(begin);
     }
     Build(root, begin, nfa_.accept);
-    if (nfa_.states.size() > kMaxNfaStates) {
+    if (TooLarge()) {
       return MakeError(ErrorCode::kInvalidArgument,
                        "the pattern is too complex: written out it has more than {} characters",
                        kMaxNfaStates);
@@ -377,10 +379,12 @@ class NfaBuilder {
 
  private:
   CharNfa::State& At(int32_t state) { return nfa_.states[static_cast<size_t>(state)]; }
+  bool TooLarge() const { return nfa_.states.size() > kMaxNfaStates || ranges_ > kMaxNfaRanges; }
 
   void Build(size_t id, int32_t from, int32_t to) {
-    if (nfa_.states.size() > kMaxNfaStates) return;
+    if (TooLarge()) return;
     const RegexNode& node = nodes_[id];
+    ranges_ += 1 + node.chars.ranges().size();
     switch (node.kind) {
       case RegexNode::Kind::kEmpty:
         At(from).epsilons.push_back(to);
@@ -411,7 +415,7 @@ class NfaBuilder {
   }
 
   void BuildRepeat(const RegexNode& node, int32_t from, int32_t to) {
-    const auto go_on = [&] { return nfa_.states.size() <= kMaxNfaStates; };
+    const auto go_on = [&] { return !TooLarge(); };
     for (int64_t i = 0; i < node.min && go_on(); ++i) {
       const int32_t next = nfa_.AddState();
       Build(node.parts[0], from, next);
@@ -437,6 +441,7 @@ class NfaBuilder {
 
   const std::vector<RegexNode>& nodes_;
   CharNfa nfa_;
+  size_t ranges_ = 0;
 };
 
 }  // namespace

@@ -109,6 +109,11 @@ Status SchemaDocument::Visit(const Json& node, const std::string& place, const s
                      kMaxDepth);
   if (++nodes_ > kMaxNodes)
     return MakeError(ErrorCode::kInvalidArgument, "the schema has more than {} parts", kMaxNodes);
+  name_bytes_ += place.size() + outer.size();
+  if (name_bytes_ > kMaxNameBytes)
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the names and ids of the schema's parts have more than {} bytes together",
+                     kMaxNameBytes);
   places_[&node] = place;
   if (node.is_array()) {
     for (size_t i = 0; i < node.size(); ++i)

@@ -16,6 +16,7 @@ class SchemaDocument {
  public:
   static constexpr int kMaxDepth = 100;
   static constexpr size_t kMaxNodes = 200'000;
+  static constexpr size_t kMaxNameBytes = size_t{64} << 20;  // of the places and ids of all nodes
 
   // `root` must outlive the document. kInvalidArgument: too large, too deep, an id given twice.
   static Result<SchemaDocument> Read(const Json& root);
@@ -31,7 +32,7 @@ class SchemaDocument {
   Status Visit(const Json& node, const std::string& place, const std::string& base, int depth,
                bool is_data);
   const Json* root_ = nullptr;
-  size_t nodes_ = 0;
+  size_t nodes_ = 0, name_bytes_ = 0;
   std::unordered_map<const Json*, std::string> places_;
   std::unordered_map<const Json*, std::string> bases_;      // of objects with a reference
   std::map<std::string, const Json*, std::less<>> by_uri_;  // resources, and anchors behind "#"
