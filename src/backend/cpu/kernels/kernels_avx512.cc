@@ -68,8 +68,8 @@ constexpr const TypeList* kVectorLists[] = {&kFloatAvx512, &kLegacyAvx512, &kKAv
                                             &kGridAvx512Vbmi, &kGridAvx512};
 constexpr const TypeList* kBf16Lists[] = {&kFloatAvx512Bf16, &kFloatAvx512,    &kLegacyAvx512,
                                           &kKAvx512,         &kGridAvx512Vbmi, &kGridAvx512};
-constexpr const TypeList* kTileLists[] = {&kFloatAvx512Bf16, &kFloatAvx512, &kLegacyAmx, &kKAmx,
-                                          &kGridAvx512Vbmi,  &kGridAvx512};
+constexpr const TypeList* kTileLists[] = {&kFloatAvx512Bf16, &kFloatAvx512,    &kLegacyAmx, &kKAmx,
+                                          &kLegacyAvx512,    &kGridAvx512Vbmi, &kGridAvx512};
 
 template <int64_t kLists>
 constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),

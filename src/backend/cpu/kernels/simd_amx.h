@@ -42,6 +42,8 @@ struct TileScope {
     }
     config.row_bytes[4] = static_cast<uint16_t>(input_bytes);
     config.rows[5] = config.rows[6] = static_cast<uint8_t>(input_bytes / 4);
+    // GCC thinks that only the first bytes are read, and may leave out what writes the others.
+    asm volatile("" : : "m"(config));
     _tile_loadconfig(&config);
   }
   ~TileScope() { _tile_release(); }
