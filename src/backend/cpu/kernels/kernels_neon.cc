@@ -47,6 +47,7 @@ void MultiplyGeneric(const MultiplyTask& task) { GenericMultiply(task, &Multiply
 
 // The instructions by name, because this unit is compiled for processors without them; assembly
 // also because the compiler would see through sums that nobody needs.
+template <bool kMatrices>
 int64_t SpinDots(int64_t rounds) {
   constexpr int kSums = 16;
   int32x4_t sum[kSums] = {};
@@ -54,27 +55,18 @@ int64_t SpinDots(int64_t rounds) {
   for (int64_t i = 0; i < rounds; ++i) {
 #pragma GCC unroll 16
     for (int s = 0; s < kSums; ++s) {
-      asm volatile(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %1.16b"
-                   : "+w"(sum[s])
-                   : "w"(factor));
+      if constexpr (kMatrices) {
+        asm volatile(".arch armv8.2-a+i8mm\n\tsmmla %0.4s, %1.16b, %1.16b"
+                     : "+w"(sum[s])
+                     : "w"(factor));
+      } else {
+        asm volatile(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %1.16b"
+                     : "+w"(sum[s])
+                     : "w"(factor));
+      }
     }
   }
-  return rounds * kSums * 16;
-}
-
-int64_t SpinMatrixProducts(int64_t rounds) {
-  constexpr int kSums = 16;
-  int32x4_t sum[kSums] = {};
-  const int8x16_t factor = vdupq_n_s8(1);
-  for (int64_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 16
-    for (int s = 0; s < kSums; ++s) {
-      asm volatile(".arch armv8.2-a+i8mm\n\tsmmla %0.4s, %1.16b, %1.16b"
-                   : "+w"(sum[s])
-                   : "w"(factor));
-    }
-  }
-  return rounds * kSums * 32;
+  return rounds * kSums * (kMatrices ? 32 : 16);
 }
 
 constexpr GemmKernels kGeneric = {
@@ -110,10 +102,10 @@ constexpr IsaKernels Table(Isa isa, const char* name, bool (*available)(),
 
 constexpr IsaKernels kPlain = Table(Isa::kNeon, "neon", &PlainAvailable, kPlainLists, 1, nullptr);
 constexpr IsaKernels kDotprod =
-    Table(Isa::kDotprod, "dotprod", &DotprodAvailable, kDotprodLists, 4, &SpinDots);
+    Table(Isa::kDotprod, "dotprod", &DotprodAvailable, kDotprodLists, 4, &SpinDots<false>);
 
 constexpr IsaKernels kI8mm =
-    Table(Isa::kI8mm, "i8mm", &I8mmAvailable, kI8mmLists, 4, &SpinMatrixProducts);
+    Table(Isa::kI8mm, "i8mm", &I8mmAvailable, kI8mmLists, 4, &SpinDots<true>);
 
 }  // namespace
 
