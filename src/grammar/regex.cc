@@ -371,8 +371,9 @@ class NfaBuilder {
     Build(root, begin, nfa_.accept);
     if (TooLarge()) {
       return MakeError(ErrorCode::kInvalidArgument,
-                       "the pattern is too complex: written out it has more than {} characters",
-                       kMaxNfaStates);
+                       "the pattern is too complex: written out it has more than {} characters or "
+                       "{} ranges of them",
+                       kMaxNfaStates, kMaxNfaRanges);
     }
     return std::move(nfa_);
   }
