@@ -117,23 +117,40 @@ void AutomatonBuilder::DropUnproductive() {
 
 // The states from which the end of their rule is reached without a byte.
 std::vector<bool> AutomatonBuilder::NullableStates() const {
-  std::vector<bool> nullable(Index(num_states_), false);
-  for (const Rule& rule : rules_) nullable[Index(rule.end)] = true;
-  // Each round settles at least one state or is the last; chains of epsilons settle in one round
-  // when walked from the back, as they are mostly built.
-  for (bool changed = true; changed;) {
-    changed = false;
-    const auto set = [&](StateId state) {
-      if (nullable[Index(state)]) return;
-      nullable[Index(state)] = true;
-      changed = true;
-    };
-    for (auto e = epsilons_.rbegin(); e != epsilons_.rend(); ++e) {
-      if (nullable[Index(e->to)]) set(e->from);
+  const size_t states = Index(num_states_);
+  ByState epsilons_into(states), rules_starting(states), calls_then(states);
+  for (const FromEpsilon& e : epsilons_) epsilons_into.Count(e.to);
+  for (const Rule& rule : rules_) rules_starting.Count(rule.start);
+  for (const FromCall& call : calls_) calls_then.Count(call.then);
+  epsilons_into.StartFilling();
+  rules_starting.StartFilling();
+  calls_then.StartFilling();
+  for (const FromEpsilon& e : epsilons_) epsilons_into.Add(e.to, Index(e.from));
+  for (size_t i = 0; i < rules_.size(); ++i) rules_starting.Add(rules_[i].start, i);
+  std::vector<std::vector<size_t>> calls_of(rules_.size());
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    calls_then.Add(calls_[i].then, i);
+    calls_of[Index(calls_[i].rule)].push_back(i);
+  }
+  std::vector<bool> nullable(states, false);
+  std::vector<StateId> work;
+  const auto mark = [&](StateId state) {
+    if (nullable[Index(state)]) return;
+    nullable[Index(state)] = true;
+    work.push_back(state);
+  };
+  for (const Rule& rule : rules_) mark(rule.end);
+  while (!work.empty()) {
+    const StateId state = work.back();
+    work.pop_back();
+    for (const size_t from : epsilons_into.Of(state)) mark(static_cast<StateId>(from));
+    for (const size_t call : calls_then.Of(state)) {
+      if (nullable[Index(rules_[Index(calls_[call].rule)].start)]) mark(calls_[call].from);
     }
-    for (auto call = calls_.rbegin(); call != calls_.rend(); ++call) {
-      if (nullable[Index(call->then)] && nullable[Index(rules_[Index(call->rule)].start)])
-        set(call->from);
+    for (const size_t rule : rules_starting.Of(state)) {
+      for (const size_t call : calls_of[rule]) {
+        if (nullable[Index(calls_[call].then)]) mark(calls_[call].from);
+      }
     }
   }
   return nullable;

@@ -89,6 +89,13 @@ TEST(Gbnf, IsBounded) {
     }
   }
   EXPECT_NE(Read(fans), nullptr);
+  // A chain whose first links are mentioned first: each can be empty because the next can.
+  std::string mentions = "root ::= \"x\"", links;
+  for (int i = 0; i < 40'000; ++i) {
+    mentions += fmt::format(" | r{}", i);
+    links += fmt::format("r{} ::= r{}\n", i, i + 1);
+  }
+  EXPECT_NE(Read(mentions + "\n" + links + "r40000 ::= \"b\"?\n"), nullptr);
   std::string chain = "root ::= r0\n";
   for (int i = 0; i < 20'000; ++i) chain += fmt::format("r{} ::= r{} | \"a\"\n", i, i + 1);
   chain += "r20000 ::= \"b\"\n";
