@@ -21,7 +21,9 @@ Value LookUpPath(Interpreter& interpreter, Value item, const Value* path) {
   if (path == nullptr || path->is_none()) return item;
   if (path->is_integral()) return interpreter.GetItem(item, *path);
   const std::string text = ToStr(interpreter.meter(), *path);
-  for (const std::string_view part : SplitBy(text, ".", -1)) {
+  const auto parts = SplitBy(text, ".", -1, interpreter.meter().max_parts());
+  if (!interpreter.meter().CanAllocateParts(parts.size())) return Value();
+  for (const std::string_view part : parts) {
     const bool is_index = !part.empty() && part.size() < 10 &&
                           part.find_first_not_of("0123456789") == std::string_view::npos;
     const Value key = is_index ? Value::Int(std::stoll(std::string(part)))
@@ -87,7 +89,9 @@ Value Sort(Interpreter& interpreter, const Value& input, Arguments& arguments) {
   // what has none of them equals its like.
   std::vector<Value> paths;
   if (given[2] != nullptr && given[2]->is_string()) {
-    for (const std::string_view path : SplitBy(given[2]->text(), ",", -1))
+    const auto parts = SplitBy(given[2]->text(), ",", -1, meter.max_parts());
+    if (!meter.CanAllocateParts(parts.size())) return Value();
+    for (const std::string_view path : parts)
       paths.push_back(Value::String(meter, std::string(path)));
   } else {
     paths.push_back(given[2] != nullptr ? *given[2] : Value::None());

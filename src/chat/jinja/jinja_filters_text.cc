@@ -134,7 +134,8 @@ Value IndentFilter(Interpreter& interpreter, const Value& input, Arguments& argu
   const bool blank = given[2] != nullptr && Truthy(*given[2]);
   const std::string text =
       input.text() + "\n";  // as in Jinja, so that a final newline makes an empty line
-  const std::vector<std::string_view> lines = SplitLines(text, false);
+  const std::vector<std::string_view> lines = SplitLines(text, false, meter.max_parts());
+  if (!meter.CanAllocateParts(lines.size())) return Value();
   if (!meter.CanAllocate(text.size() + lines.size() * indentation.size())) return Value();
   std::string out;
   if (first) out += indentation;
@@ -187,7 +188,8 @@ Value WordCountFilter(Interpreter& interpreter, const Value& input, Arguments&) 
 
 // Greedy filling of one paragraph: words and the white space between them are chunks; white space
 // at a line's end is dropped.
-std::vector<std::string> WrapParagraph(std::string_view text, int64_t width, bool break_long) {
+std::vector<std::string> WrapParagraph(std::string_view text, int64_t width, bool break_long,
+                                       size_t most) {
   std::vector<std::string> lines;
   std::string line;
   int64_t line_length = 0;
@@ -205,7 +207,7 @@ std::vector<std::string> WrapParagraph(std::string_view text, int64_t width, boo
     line_length += length;
   };
   size_t at = 0;
-  while (at < text.size()) {
+  while (at < text.size() && lines.size() <= most) {
     const bool is_space = IsPySpace(DecodeOne(text.substr(at)));
     size_t end = at;
     int64_t length = 0;
@@ -214,7 +216,7 @@ std::vector<std::string> WrapParagraph(std::string_view text, int64_t width, boo
       ++length;
     }
     std::string_view chunk = text.substr(at, end - at);
-    while (break_long && length > width) {
+    while (break_long && length > width && lines.size() <= most) {
       const int64_t room = line_length < width ? width - line_length : width;
       const std::string_view part = SliceCodepoints(chunk, 0, room);
       add(part, room, is_space);
@@ -246,11 +248,15 @@ Value WordWrapFilter(Interpreter& interpreter, const Value& input, Arguments& ar
     return interpreter.Fail("wordwrap() got a wrapstring longer than 1000 bytes");
   std::string out;
   bool first = true;
-  for (const std::string_view paragraph : SplitLines(text, false)) {
+  const auto paragraphs = SplitLines(text, false, meter.max_parts());
+  if (!meter.CanAllocateParts(paragraphs.size())) return Value();
+  for (const std::string_view paragraph : paragraphs) {
     if (!first) out += separator;
     first = false;
-    const std::vector<std::string> lines = WrapParagraph(paragraph, width, break_long);
-    if (!meter.CanAllocate(out.size() + lines.size() * separator.size() + paragraph.size()))
+    const std::vector<std::string> lines =
+        WrapParagraph(paragraph, width, break_long, meter.max_parts());
+    if (!meter.CanAllocateParts(lines.size()) ||
+        !meter.CanAllocate(out.size() + lines.size() * separator.size() + paragraph.size()))
       return Value();
     for (size_t i = 0; i < lines.size(); ++i) out += (i > 0 ? separator : "") + lines[i];
   }
@@ -273,7 +279,9 @@ Value StripTagsFilter(Interpreter& interpreter, const Value& input, Arguments&) 
   }
   if (at < text.size()) plain.append(text, at);
   std::string out;
-  for (const std::string_view word : SplitWhitespace(plain, -1)) {
+  const auto words = SplitWhitespace(plain, -1, interpreter.meter().max_parts());
+  if (!interpreter.meter().CanAllocateParts(words.size())) return Value();
+  for (const std::string_view word : words) {
     if (!out.empty()) out += ' ';
     out += word;
   }

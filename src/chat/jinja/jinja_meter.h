@@ -59,6 +59,11 @@ class Meter {
   }
   bool ChargeBytes(uint64_t bytes) { return Charge(1 + bytes / 64); }
 
+  // Into how many parts a text may be split: more strings than these do not fit.
+  static constexpr uint64_t kPartBytes = 160;
+  size_t max_parts() const { return limits_.max_live_bytes / kPartBytes; }
+  bool CanAllocateParts(size_t parts) { return CanAllocate(parts * kPartBytes); }
+
   // To be asked before an operation whose result can be much larger than its operands.
   bool CanAllocate(uint64_t bytes);
   void Allocated(uint64_t bytes);

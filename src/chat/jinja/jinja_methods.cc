@@ -41,7 +41,7 @@ Value Text(Interpreter& interpreter, const Value& self, std::string text) {
 
 Value Texts(Interpreter& interpreter, const Value& self,
             const std::vector<std::string_view>& parts) {
-  if (!interpreter.meter().CanAllocate(parts.size() * 160)) return Value();
+  if (!interpreter.meter().CanAllocateParts(parts.size())) return Value();
   std::vector<Value> items;
   items.reserve(parts.size());
   for (const std::string_view part : parts)
@@ -76,23 +76,25 @@ Value SplitMethod(Interpreter& interpreter, const Value& self, Arguments& argume
     return Value();
   const int64_t max_splits = given[1] != nullptr ? given[1]->AsInt() : -1;
   const std::string_view text = self.text();
+  const size_t most = interpreter.meter().max_parts();
   if (given[0] == nullptr) {
-    return Texts(
-        interpreter, self,
-        kFromRight ? SplitWhitespaceRight(text, max_splits) : SplitWhitespace(text, max_splits));
+    return Texts(interpreter, self,
+                 kFromRight ? SplitWhitespaceRight(text, max_splits, most)
+                            : SplitWhitespace(text, max_splits, most));
   }
   const std::string_view separator = given[0]->text();
   if (separator.empty()) return interpreter.Fail("empty separator");
   return Texts(interpreter, self,
-               kFromRight ? SplitByRight(text, separator, max_splits)
-                          : SplitBy(text, separator, max_splits));
+               kFromRight ? SplitByRight(text, separator, max_splits, most)
+                          : SplitBy(text, separator, max_splits, most));
 }
 
 Value SplitLinesMethod(Interpreter& interpreter, const Value& self, Arguments& arguments) {
   Given given;
   if (!Bind(interpreter.meter(), "splitlines", arguments, {"keepends"}, 0, &given)) return Value();
   return Texts(interpreter, self,
-               SplitLines(self.text(), given[0] != nullptr && Truthy(*given[0])));
+               SplitLines(self.text(), given[0] != nullptr && Truthy(*given[0]),
+                          interpreter.meter().max_parts()));
 }
 
 template <bool kFromRight>

@@ -199,10 +199,11 @@ std::string_view Strip(std::string_view text, const std::string_view* characters
   return text;
 }
 
-std::vector<std::string_view> SplitWhitespace(std::string_view text, int64_t max_splits) {
+std::vector<std::string_view> SplitWhitespace(std::string_view text, int64_t max_splits,
+                                              size_t most) {
   std::vector<std::string_view> parts;
   text = Strip(text, nullptr, true, false);
-  while (!text.empty()) {
+  while (!text.empty() && parts.size() <= most) {
     if (max_splits >= 0 && static_cast<int64_t>(parts.size()) >= max_splits) {
       parts.push_back(Strip(text, nullptr, false, true));
       break;
@@ -219,10 +220,11 @@ std::vector<std::string_view> SplitWhitespace(std::string_view text, int64_t max
   return parts;
 }
 
-std::vector<std::string_view> SplitWhitespaceRight(std::string_view text, int64_t max_splits) {
+std::vector<std::string_view> SplitWhitespaceRight(std::string_view text, int64_t max_splits,
+                                                   size_t most) {
   std::vector<std::string_view> parts;
   text = Strip(text, nullptr, false, true);
-  while (!text.empty()) {
+  while (!text.empty() && parts.size() <= most) {
     if (max_splits >= 0 && static_cast<int64_t>(parts.size()) >= max_splits) {
       parts.push_back(Strip(text, nullptr, true, false));
       break;
@@ -237,9 +239,10 @@ std::vector<std::string_view> SplitWhitespaceRight(std::string_view text, int64_
 }
 
 std::vector<std::string_view> SplitBy(std::string_view text, std::string_view separator,
-                                      int64_t max_splits) {
+                                      int64_t max_splits, size_t most) {
   std::vector<std::string_view> parts;
-  while (max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits) {
+  while (parts.size() <= most &&
+         (max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits)) {
     const size_t at = text.find(separator);
     if (at == std::string_view::npos) break;
     parts.push_back(text.substr(0, at));
@@ -250,9 +253,10 @@ std::vector<std::string_view> SplitBy(std::string_view text, std::string_view se
 }
 
 std::vector<std::string_view> SplitByRight(std::string_view text, std::string_view separator,
-                                           int64_t max_splits) {
+                                           int64_t max_splits, size_t most) {
   std::vector<std::string_view> parts;
-  while (max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits) {
+  while (parts.size() <= most &&
+         (max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits)) {
     const size_t at = text.rfind(separator);
     if (at == std::string_view::npos) break;
     parts.push_back(text.substr(at + separator.size()));
@@ -262,11 +266,11 @@ std::vector<std::string_view> SplitByRight(std::string_view text, std::string_vi
   return {parts.rbegin(), parts.rend()};
 }
 
-std::vector<std::string_view> SplitLines(std::string_view text, bool keep_ends) {
+std::vector<std::string_view> SplitLines(std::string_view text, bool keep_ends, size_t most) {
   std::vector<std::string_view> lines;
   size_t begin = 0;
   size_t at = 0;
-  while (at < text.size()) {
+  while (at < text.size() && lines.size() <= most) {
     const DecodedCodepoint decoded = DecodeUtf8(text.substr(at));
     const char32_t c = decoded.codepoint;
     size_t length = decoded.length_bytes;

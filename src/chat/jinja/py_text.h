@@ -71,14 +71,17 @@ std::string Title(std::string_view text);
 // `characters` is the set to strip; nullptr means white space.
 std::string_view Strip(std::string_view text, const std::string_view* characters, bool left,
                        bool right);
-std::vector<std::string_view> SplitWhitespace(std::string_view text, int64_t max_splits);
-std::vector<std::string_view> SplitWhitespaceRight(std::string_view text, int64_t max_splits);
+// Each stops where it has more than `most` parts, so that a caller can refuse them.
+std::vector<std::string_view> SplitWhitespace(std::string_view text, int64_t max_splits,
+                                              size_t most);
+std::vector<std::string_view> SplitWhitespaceRight(std::string_view text, int64_t max_splits,
+                                                   size_t most);
 // REQUIRES: `separator` is not empty. `max_splits` < 0 means all.
 std::vector<std::string_view> SplitBy(std::string_view text, std::string_view separator,
-                                      int64_t max_splits);
+                                      int64_t max_splits, size_t most);
 std::vector<std::string_view> SplitByRight(std::string_view text, std::string_view separator,
-                                           int64_t max_splits);
-std::vector<std::string_view> SplitLines(std::string_view text, bool keep_ends);
+                                           int64_t max_splits, size_t most);
+std::vector<std::string_view> SplitLines(std::string_view text, bool keep_ends, size_t most);
 
 // The number of replacements that Replace would make; an empty `from` matches between all
 // characters.
