@@ -385,8 +385,7 @@ bool Iterate(Meter& meter, const Value& value, std::vector<Value>* items) {
     case Kind::kUndefined:
       return !meter.failed();
     case Kind::kString: {
-      if (!meter.CanAllocate(static_cast<uint64_t>(CountCodepoints(value.text())) * 160))
-        return false;
+      if (!meter.CanAllocateParts(static_cast<size_t>(CountCodepoints(value.text())))) return false;
       for (const std::string_view character : Characters(value.text())) {
         items->push_back(Value::String(meter, std::string(character)));
       }
