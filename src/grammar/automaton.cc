@@ -65,19 +65,24 @@ void AutomatonBuilder::SetRule(RuleId rule, StateId start, StateId end) {
   rules_[Index(rule)].end = end;
 }
 
-// A worklist over edges turned around. A call waits for two things: its rule and where it goes on.
-void AutomatonBuilder::DropUnproductive() {
+// The states from which the end of their rule is reached; where not `with_bytes`, without a byte. A
+// worklist over edges turned around. A call waits for two things: its rule and where it goes on.
+std::vector<bool> AutomatonBuilder::StatesThatEnd(bool with_bytes) const {
   const size_t states = Index(num_states_);
   ByState into(states);  // predecessors by byte or epsilon edge; calls that go on at a state
   ByState rules_starting(states), calls_then(states);
-  for (const FromBytes& b : bytes_) into.Count(b.edge.to);
+  if (with_bytes) {
+    for (const FromBytes& b : bytes_) into.Count(b.edge.to);
+  }
   for (const FromEpsilon& e : epsilons_) into.Count(e.to);
   for (const Rule& rule : rules_) rules_starting.Count(rule.start);
   for (const FromCall& call : calls_) calls_then.Count(call.then);
   into.StartFilling();
   rules_starting.StartFilling();
   calls_then.StartFilling();
-  for (const FromBytes& b : bytes_) into.Add(b.edge.to, Index(b.from));
+  if (with_bytes) {
+    for (const FromBytes& b : bytes_) into.Add(b.edge.to, Index(b.from));
+  }
   for (const FromEpsilon& e : epsilons_) into.Add(e.to, Index(e.from));
   std::vector<std::vector<size_t>> calls_of(rules_.size());
   for (size_t i = 0; i < rules_.size(); ++i) rules_starting.Add(rules_[i].start, i);
@@ -85,15 +90,15 @@ void AutomatonBuilder::DropUnproductive() {
     calls_then.Add(calls_[i].then, i);
     calls_of[Index(calls_[i].rule)].push_back(i);
   }
-  productive_.assign(states, false);
+  std::vector<bool> ends(states, false);
   std::vector<StateId> work;
   const auto mark = [&](StateId state) {
-    if (productive_[Index(state)]) return;
-    productive_[Index(state)] = true;
+    if (ends[Index(state)]) return;
+    ends[Index(state)] = true;
     work.push_back(state);
   };
   const auto usable = [&](const FromCall& call) {
-    return productive_[Index(call.then)] && productive_[Index(rules_[Index(call.rule)].start)];
+    return ends[Index(call.then)] && ends[Index(rules_[Index(call.rule)].start)];
   };
   for (const Rule& rule : rules_) mark(rule.end);
   while (!work.empty()) {
@@ -109,55 +114,21 @@ void AutomatonBuilder::DropUnproductive() {
       }
     }
   }
+  return ends;
+}
+
+void AutomatonBuilder::DropUnproductive() {
+  productive_ = StatesThatEnd(/*with_bytes=*/true);
   const auto dead = [&](StateId state) { return !productive_[Index(state)]; };
   std::erase_if(bytes_, [&](const FromBytes& b) { return dead(b.from) || dead(b.edge.to); });
   std::erase_if(epsilons_, [&](const FromEpsilon& e) { return dead(e.from) || dead(e.to); });
-  std::erase_if(calls_, [&](const FromCall& call) { return dead(call.from) || !usable(call); });
-}
-
-// The states from which the end of their rule is reached without a byte.
-std::vector<bool> AutomatonBuilder::NullableStates() const {
-  const size_t states = Index(num_states_);
-  ByState epsilons_into(states), rules_starting(states), calls_then(states);
-  for (const FromEpsilon& e : epsilons_) epsilons_into.Count(e.to);
-  for (const Rule& rule : rules_) rules_starting.Count(rule.start);
-  for (const FromCall& call : calls_) calls_then.Count(call.then);
-  epsilons_into.StartFilling();
-  rules_starting.StartFilling();
-  calls_then.StartFilling();
-  for (const FromEpsilon& e : epsilons_) epsilons_into.Add(e.to, Index(e.from));
-  for (size_t i = 0; i < rules_.size(); ++i) rules_starting.Add(rules_[i].start, i);
-  std::vector<std::vector<size_t>> calls_of(rules_.size());
-  for (size_t i = 0; i < calls_.size(); ++i) {
-    calls_then.Add(calls_[i].then, i);
-    calls_of[Index(calls_[i].rule)].push_back(i);
-  }
-  std::vector<bool> nullable(states, false);
-  std::vector<StateId> work;
-  const auto mark = [&](StateId state) {
-    if (nullable[Index(state)]) return;
-    nullable[Index(state)] = true;
-    work.push_back(state);
-  };
-  for (const Rule& rule : rules_) mark(rule.end);
-  while (!work.empty()) {
-    const StateId state = work.back();
-    work.pop_back();
-    for (const size_t from : epsilons_into.Of(state)) mark(static_cast<StateId>(from));
-    for (const size_t call : calls_then.Of(state)) {
-      if (nullable[Index(rules_[Index(calls_[call].rule)].start)]) mark(calls_[call].from);
-    }
-    for (const size_t rule : rules_starting.Of(state)) {
-      for (const size_t call : calls_of[rule]) {
-        if (nullable[Index(calls_[call].then)]) mark(calls_[call].from);
-      }
-    }
-  }
-  return nullable;
+  std::erase_if(calls_, [&](const FromCall& call) {
+    return dead(call.from) || dead(call.then) || dead(rules_[Index(call.rule)].start);
+  });
 }
 
 Status AutomatonBuilder::CheckLeftRecursion() const {
-  const std::vector<bool> nullable = NullableStates();
+  const std::vector<bool> nullable = StatesThatEnd(/*with_bytes=*/false);
   const size_t states = Index(num_states_);
   ByState epsilons_of(states), calls_of(states);
   for (const FromEpsilon& e : epsilons_) epsilons_of.Count(e.from);

@@ -130,7 +130,7 @@ class AutomatonBuilder {
     StateId start = -1, end = -1;
   };
   void DropUnproductive();
-  std::vector<bool> NullableStates() const;
+  std::vector<bool> StatesThatEnd(bool with_bytes) const;
   Status CheckLeftRecursion() const;
   Automaton Flatten(RuleId root) const;
 
