@@ -66,11 +66,11 @@ std::string PromptGuard::Marked(std::string_view text) const {
   return out;
 }
 
-void PromptGuard::ProtectJson(chat::Json* json) const {
+void PromptGuard::ProtectJson(Json* json) const {
   if (json->is_string()) {
     *json = Marked(json->get_ref<const std::string&>());
   } else if (json->is_structured()) {
-    for (chat::Json& child : *json) ProtectJson(&child);
+    for (Json& child : *json) ProtectJson(&child);
   }
 }
 

@@ -44,7 +44,7 @@ class PromptGuard {
 
  private:
   std::string Marked(std::string_view text) const;
-  void ProtectJson(chat::Json* json) const;
+  void ProtectJson(Json* json) const;
   const ControlTexts& controls_;
   std::string mark_;
 };

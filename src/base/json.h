@@ -1,6 +1,6 @@
-// JSON is nlohmann::ordered_json everywhere, so that what users wrote keeps its order. These
-// helpers read what somebody else wrote: a field of another type counts as absent instead of
-// throwing, and text that nests too deep counts as malformed.
+// JSON is this type everywhere, which keeps the order of keys as users wrote them. The helpers read
+// what somebody else wrote: a field of another type counts as absent instead of throwing, and text
+// that nests too deep counts as malformed.
 #ifndef PUNA_BASE_JSON_H_
 #define PUNA_BASE_JSON_H_
 
@@ -8,9 +8,11 @@
 #include <string>
 #include <string_view>
 
+#include "base/ordered_map.h"
+
 namespace puna {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::basic_json<OrderedMap>;
 
 // Deeper than any honest text; copying, comparing and writing a value takes stack for each level.
 inline constexpr int kMaxJsonNesting = 512;

@@ -11,16 +11,14 @@
 
 #include <ctime>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 
 namespace puna::chat {
-
-using Json = nlohmann::ordered_json;  // keeps the order of keys, which templates print
 
 struct ToolCall {
   std::string id;

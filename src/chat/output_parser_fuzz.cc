@@ -9,7 +9,7 @@
 
 namespace {
 
-using puna::chat::Json;
+using puna::Json;
 using puna::chat::OutputDelta;
 using puna::chat::OutputOptions;
 using puna::chat::OutputParser;

@@ -7,14 +7,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace puna::chat::gotemplate {
+#include "base/json.h"
 
-using Json = nlohmann::ordered_json;
+namespace puna::chat::gotemplate {
 
 enum class GoKind : uint8_t { kNil, kBool, kInt, kFloat, kString, kList, kMap, kStruct };
 

@@ -5,7 +5,7 @@
 #include "chat/chat.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using puna::chat::Json;
+  using puna::Json;
   static const Json kConversation = Json::parse(R"({
     "messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}, {"role": "assistant", "content": "c",
                   "tool_calls": [{"function": {"name": "f", "arguments": {"x": [1, null]}}}]}, {"role": "user", "content": "d"}],

@@ -14,8 +14,7 @@ Result<std::shared_ptr<const Template>> Template::Parse(std::string_view source)
   return std::shared_ptr<const Template>(new Template(std::move(program)));
 }
 
-Result<std::string> Template::Render(const nlohmann::ordered_json& variables,
-                                     const RenderOptions& options) const {
+Result<std::string> Template::Render(const Json& variables, const RenderOptions& options) const {
   Meter meter(options.limits);
   std::string text;
   {

@@ -6,10 +6,10 @@
 
 #include <ctime>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "chat/jinja/jinja_meter.h"
 
@@ -35,8 +35,7 @@ class Template {
 
   // `variables` is an object. kInvalidArgument with the template's own words for raise_exception
   // and for what Python would raise; kResourceExhausted beyond the limits.
-  Result<std::string> Render(const nlohmann::ordered_json& variables,
-                             const RenderOptions& options) const;
+  Result<std::string> Render(const Json& variables, const RenderOptions& options) const;
 
  private:
   explicit Template(std::unique_ptr<const Program> program);

@@ -8,7 +8,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using puna::chat::jinja::RenderOptions;
   using puna::chat::jinja::Template;
-  static const auto kVariables = nlohmann::ordered_json::parse(R"({
+  static const auto kVariables = puna::Json::parse(R"({
     "messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b \u00e9"},
                  {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"x": [1, 2.5, null]}}}]}],
     "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {"x": {}}}}}],

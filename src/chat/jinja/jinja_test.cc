@@ -16,7 +16,6 @@ namespace puna::chat::jinja {
 namespace {
 
 using ::testing::HasSubstr;
-using Json = nlohmann::ordered_json;
 
 Result<std::string> Render(std::string_view source, const Json& variables = Json::object(),
                            const RenderOptions& options = {}) {

@@ -168,34 +168,34 @@ Value Value::Native(std::shared_ptr<NativeObject> object) {
   return value;
 }
 
-Value Value::FromJson(Meter& meter, const nlohmann::ordered_json& json, int depth) {
+Value Value::FromJson(Meter& meter, const Json& json, int depth) {
   if (depth > kMaxNesting) {
     CheckDepth(meter, depth);
     return Value();
   }
   switch (json.type()) {
-    case nlohmann::ordered_json::value_t::null:
+    case Json::value_t::null:
       return None();
-    case nlohmann::ordered_json::value_t::boolean:
+    case Json::value_t::boolean:
       return Bool(json.get<bool>());
-    case nlohmann::ordered_json::value_t::number_integer:
+    case Json::value_t::number_integer:
       return Int(json.get<int64_t>());
-    case nlohmann::ordered_json::value_t::number_unsigned: {
+    case Json::value_t::number_unsigned: {
       const uint64_t number = json.get<uint64_t>();
       if (number > static_cast<uint64_t>(INT64_MAX)) return Float(static_cast<double>(number));
       return Int(static_cast<int64_t>(number));
     }
-    case nlohmann::ordered_json::value_t::number_float:
+    case Json::value_t::number_float:
       return Float(json.get<double>());
-    case nlohmann::ordered_json::value_t::string:
+    case Json::value_t::string:
       return String(meter, json.get_ref<const std::string&>());
-    case nlohmann::ordered_json::value_t::array: {
+    case Json::value_t::array: {
       std::vector<Value> items;
       items.reserve(json.size());
       for (const auto& item : json) items.push_back(FromJson(meter, item, depth + 1));
       return List(meter, std::move(items));
     }
-    case nlohmann::ordered_json::value_t::object: {
+    case Json::value_t::object: {
       auto dict = MakeDict(meter);
       for (const auto& [key, item] : json.items()) {
         dict->Set(meter, String(meter, key), FromJson(meter, item, depth + 1));

@@ -9,13 +9,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "chat/jinja/jinja_meter.h"
 
 namespace puna::chat::jinja {
@@ -89,7 +89,7 @@ class Value {
   static Value Dict(std::shared_ptr<DictObject> dict);
   static Value Native(std::shared_ptr<NativeObject> object);
   // Nested deeper than 200 levels is an error.
-  static Value FromJson(Meter& meter, const nlohmann::ordered_json& json, int depth = 0);
+  static Value FromJson(Meter& meter, const Json& json, int depth = 0);
 
   Kind kind() const { return kind_; }
   bool is_undefined() const { return kind_ == Kind::kUndefined; }

@@ -45,27 +45,24 @@ tl::unexpected<Error> Corrupt(std::string_view name, std::string_view what) {
 }
 
 // Names come twice only in files that mean harm: readers would disagree which one counts.
-// Sorted: puna's usual Json keeps the order and finds names one by one, which takes too long here.
-using SortedJson = nlohmann::json;
-
-Result<SortedJson> ParseWithoutDuplicates(std::string_view text) {
+Result<Json> ParseWithoutDuplicates(std::string_view text) {
   std::set<std::string> names;
   std::string duplicate;
-  const auto watch = [&](int depth, SortedJson::parse_event_t event, SortedJson& parsed) {
-    if (event == SortedJson::parse_event_t::key && depth == 1) {
+  const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::key && depth == 1) {
       auto name = parsed.get<std::string>();
       if (!names.insert(name).second) duplicate = std::move(name);
     }
     return depth <= 3;  // nothing that is deeper belongs here
   };
-  SortedJson json = SortedJson::parse(text, watch, /*allow_exceptions=*/false);
+  Json json = Json::parse(text, watch, /*allow_exceptions=*/false);
   if (!json.is_object())
     return MakeError(ErrorCode::kCorrupt, "safetensors: the header is no JSON object");
   if (!duplicate.empty()) return Corrupt(duplicate, "named twice");
   return json;
 }
 
-Result<uint64_t> Unsigned(std::string_view name, const SortedJson& value, std::string_view what) {
+Result<uint64_t> Unsigned(std::string_view name, const Json& value, std::string_view what) {
   if (!value.is_number_unsigned())
     return Corrupt(name, fmt::format("{} is no whole number that is not negative", what));
   const auto number = value.get<uint64_t>();
@@ -73,8 +70,8 @@ Result<uint64_t> Unsigned(std::string_view name, const SortedJson& value, std::s
   return number;
 }
 
-Result<StoredTensor> ParseTensor(const std::string& name, const SortedJson& entry,
-                                 uint64_t data_offset, uint64_t data_bytes) {
+Result<StoredTensor> ParseTensor(const std::string& name, const Json& entry, uint64_t data_offset,
+                                 uint64_t data_bytes) {
   StoredTensor tensor;
   tensor.name = name;
   const auto dtype = entry.find("dtype");
@@ -91,7 +88,7 @@ Result<StoredTensor> ParseTensor(const std::string& name, const SortedJson& entr
   if (offsets == entry.end() || !offsets->is_array() || offsets->size() != 2)
     return Corrupt(name, "no data_offsets of two numbers");
   auto bytes = static_cast<uint64_t>(tensor.element_bytes);
-  for (const SortedJson& dim : *shape) {
+  for (const Json& dim : *shape) {
     PUNA_ASSIGN_OR_RETURN(const uint64_t length, Unsigned(name, dim, "a dimension"));
     if (__builtin_mul_overflow(bytes, length, &bytes) || bytes > uint64_t{INT64_MAX})
       return Corrupt(name, "more than 2^63 bytes");
@@ -150,7 +147,7 @@ int64_t StoredTensor::elements() const {
 
 Result<std::map<std::string, StoredTensor, std::less<>>> ParseSafetensorsHeader(
     std::string_view header, uint64_t data_offset_bytes, uint64_t data_bytes) {
-  PUNA_ASSIGN_OR_RETURN(const SortedJson json, ParseWithoutDuplicates(header));
+  PUNA_ASSIGN_OR_RETURN(const Json json, ParseWithoutDuplicates(header));
   std::map<std::string, StoredTensor, std::less<>> tensors;
   for (const auto& [name, entry] : json.items()) {
     if (name == "__metadata__") continue;

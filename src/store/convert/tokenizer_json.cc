@@ -2,7 +2,6 @@
 // (over bytes as in GPT-2, or over characters as SentencePiece makes them), Unigram and WordPiece.
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <unordered_map>
 
 #include "base/base64.h"
@@ -12,65 +11,62 @@
 namespace puna::store {
 namespace {
 
-// Sorted: puna's usual Json finds names one by one, too slow for a vocabulary.
-using SortedJson = nlohmann::json;
-
 constexpr int64_t kMaxTokens = int64_t{1} << 22;
 
 tl::unexpected<Error> Bad(std::string_view what) {
   return MakeError(ErrorCode::kInvalidArgument, "tokenizer.json: {}", what);
 }
 
-const SortedJson* FindMember(const SortedJson& object, const char* name) {
+const Json* FindMember(const Json& object, const char* name) {
   if (!object.is_object()) return nullptr;
   const auto it = object.find(name);
   return it == object.end() || it->is_null() ? nullptr : &*it;
 }
 
-std::string Text(const SortedJson& object, const char* name) {
-  const SortedJson* value = FindMember(object, name);
+std::string Text(const Json& object, const char* name) {
+  const Json* value = FindMember(object, name);
   return value != nullptr && value->is_string() ? value->get<std::string>() : "";
 }
 
-bool Flag(const SortedJson& object, const char* name, bool absent = false) {
-  const SortedJson* value = FindMember(object, name);
+bool Flag(const Json& object, const char* name, bool absent = false) {
+  const Json* value = FindMember(object, name);
   return value != nullptr && value->is_boolean() ? value->get<bool>() : absent;
 }
 
 // Calls `visit` for an object of a pipeline and, if it is a Sequence, for its parts.
 template <typename Visit>
-void ForEachStep(const SortedJson* step, const char* list, Visit&& visit) {
+void ForEachStep(const Json* step, const char* list, Visit&& visit) {
   if (step == nullptr) return;
   if (Text(*step, "type") != "Sequence") return visit(*step);
-  const SortedJson* parts = FindMember(*step, list);
+  const Json* parts = FindMember(*step, list);
   if (parts == nullptr || !parts->is_array()) return;
-  for (const SortedJson& part : *parts) visit(part);
+  for (const Json& part : *parts) visit(part);
 }
 
 class Reader {
  public:
-  explicit Reader(const SortedJson& json) : json_(json) {}
+  explicit Reader(const Json& json) : json_(json) {}
   Result<TokenizerDraft> Read();
 
  private:
-  Status Place(const std::string& token, const SortedJson& id, TokenType type);
-  Status ReadVocabularyObject(const SortedJson& model);
-  Status ReadBytePairs(const SortedJson& model);
-  Status ReadMerges(const SortedJson& model);
-  Status ReadUnigram(const SortedJson& model);
-  Status ReadWordPiece(const SortedJson& model);
+  Status Place(const std::string& token, const Json& id, TokenType type);
+  Status ReadVocabularyObject(const Json& model);
+  Status ReadBytePairs(const Json& model);
+  Status ReadMerges(const Json& model);
+  Status ReadUnigram(const Json& model);
+  Status ReadWordPiece(const Json& model);
   Status ReadAddedTokens();
-  Status ReadPreTokenizer(const SortedJson& model);
+  Status ReadPreTokenizer(const Json& model);
   void ReadNormalizer();
   void ScoreByMerges();
   bool SplitsBytes() const;
 
-  const SortedJson& json_;
+  const Json& json_;
   TokenizerDraft draft_;
 };
 
 // Ids may have gaps, which become unused tokens.
-Status Reader::Place(const std::string& token, const SortedJson& id, TokenType type) {
+Status Reader::Place(const std::string& token, const Json& id, TokenType type) {
   if (!id.is_number_integer() || id.get<int64_t>() < 0 || id.get<int64_t>() >= kMaxTokens)
     return Bad(fmt::format("token '{}' has no id below {}", token.substr(0, 100), kMaxTokens));
   const auto index = static_cast<size_t>(id.get<int64_t>());
@@ -87,8 +83,8 @@ bool IsByteToken(const std::string& token) {
   return token.size() == 6 && token.starts_with("<0x") && token.back() == '>';
 }
 
-Status Reader::ReadVocabularyObject(const SortedJson& model) {
-  const SortedJson* vocabulary = FindMember(model, "vocab");
+Status Reader::ReadVocabularyObject(const Json& model) {
+  const Json* vocabulary = FindMember(model, "vocab");
   if (vocabulary == nullptr || !vocabulary->is_object() || vocabulary->empty())
     return Bad("model.vocab is no object with tokens");
   for (const auto& [token, id] : vocabulary->items())
@@ -98,18 +94,18 @@ Status Reader::ReadVocabularyObject(const SortedJson& model) {
 
 bool Reader::SplitsBytes() const {
   bool bytes = false;
-  const auto look = [&](const SortedJson& step) { bytes |= Text(step, "type") == "ByteLevel"; };
+  const auto look = [&](const Json& step) { bytes |= Text(step, "type") == "ByteLevel"; };
   ForEachStep(FindMember(json_, "pre_tokenizer"), "pretokenizers", look);
   ForEachStep(FindMember(json_, "decoder"), "decoders", look);
   return bytes;
 }
 
 // Older files write a merge as "a b", newer ones as ["a", "b"], so that tokens may have spaces.
-Status Reader::ReadMerges(const SortedJson& model) {
-  const SortedJson* merges = FindMember(model, "merges");
+Status Reader::ReadMerges(const Json& model) {
+  const Json* merges = FindMember(model, "merges");
   if (merges == nullptr || !merges->is_array()) return Bad("model.merges is no list");
   draft_.merges.reserve(merges->size());
-  for (const SortedJson& merge : *merges) {
+  for (const Json& merge : *merges) {
     if (merge.is_string() && merge.get_ref<const std::string&>().find(' ') != std::string::npos) {
       draft_.merges.push_back(merge.get<std::string>());
     } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
@@ -142,7 +138,7 @@ void Reader::ScoreByMerges() {
   draft_.merges.clear();
 }
 
-Status Reader::ReadBytePairs(const SortedJson& model) {
+Status Reader::ReadBytePairs(const Json& model) {
   PUNA_RETURN_IF_ERROR(ReadVocabularyObject(model));
   PUNA_RETURN_IF_ERROR(ReadMerges(model));
   if (SplitsBytes()) {
@@ -160,7 +156,7 @@ Status Reader::ReadBytePairs(const SortedJson& model) {
   }
   ScoreByMerges();
   bool prefix = false;
-  const auto look = [&](const SortedJson& step) {
+  const auto look = [&](const Json& step) {
     prefix |= Text(step, "type") == "Prepend" ||
               (Text(step, "type") == "Metaspace" && Text(step, "prepend_scheme") != "never" &&
                Flag(step, "add_prefix_space", true));
@@ -171,13 +167,13 @@ Status Reader::ReadBytePairs(const SortedJson& model) {
   return {};
 }
 
-Status Reader::ReadPreTokenizer(const SortedJson& model) {
+Status Reader::ReadPreTokenizer(const Json& model) {
   std::string expressions;
-  ForEachStep(FindMember(json_, "pre_tokenizer"), "pretokenizers", [&](const SortedJson& step) {
+  ForEachStep(FindMember(json_, "pre_tokenizer"), "pretokenizers", [&](const Json& step) {
     const std::string type = Text(step, "type");
     std::string part;
     if (type == "Split") {
-      const SortedJson* pattern = FindMember(step, "pattern");
+      const Json* pattern = FindMember(step, "pattern");
       if (pattern != nullptr) part = Text(*pattern, "Regex") + Text(*pattern, "String");
     } else if (type == "ByteLevel") {
       if (Flag(step, "use_regex", true)) part = "ByteLevel";
@@ -198,13 +194,13 @@ Status Reader::ReadPreTokenizer(const SortedJson& model) {
   return {};
 }
 
-Status Reader::ReadUnigram(const SortedJson& model) {
-  const SortedJson* vocabulary = FindMember(model, "vocab");
+Status Reader::ReadUnigram(const Json& model) {
+  const Json* vocabulary = FindMember(model, "vocab");
   if (vocabulary == nullptr || !vocabulary->is_array() || vocabulary->empty() ||
       static_cast<int64_t>(vocabulary->size()) > kMaxTokens)
     return Bad("model.vocab is no list of tokens");
   draft_.model = "t5";
-  for (const SortedJson& entry : *vocabulary) {
+  for (const Json& entry : *vocabulary) {
     if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number())
       return Bad("a token of model.vocab is no [text, score]");
     draft_.tokens.push_back(entry[0].get<std::string>());
@@ -212,7 +208,7 @@ Status Reader::ReadUnigram(const SortedJson& model) {
     draft_.types.push_back(IsByteToken(draft_.tokens.back()) ? TokenType::kByte
                                                              : TokenType::kNormal);
   }
-  const SortedJson* unknown = FindMember(model, "unk_id");
+  const Json* unknown = FindMember(model, "unk_id");
   if (unknown != nullptr && unknown->is_number_unsigned() &&
       unknown->get<uint64_t>() < draft_.tokens.size()) {
     draft_.ids["unknown"] = unknown->get<uint32_t>();
@@ -224,7 +220,7 @@ Status Reader::ReadUnigram(const SortedJson& model) {
 }
 
 void Reader::ReadNormalizer() {
-  ForEachStep(FindMember(json_, "normalizer"), "normalizers", [&](const SortedJson& step) {
+  ForEachStep(FindMember(json_, "normalizer"), "normalizers", [&](const Json& step) {
     const std::string type = Text(step, "type");
     if (type == "Precompiled") {
       if (auto bytes = DecodeBase64(Text(step, "precompiled_charsmap")))
@@ -241,7 +237,7 @@ void Reader::ReadNormalizer() {
 }
 
 // GGUF marks what begins a word, tokenizer.json what goes on within one.
-Status Reader::ReadWordPiece(const SortedJson& model) {
+Status Reader::ReadWordPiece(const Json& model) {
   PUNA_RETURN_IF_ERROR(ReadVocabularyObject(model));
   draft_.model = "bert";
   std::string inner = Text(model, "continuing_subword_prefix");
@@ -262,15 +258,15 @@ Status Reader::ReadWordPiece(const SortedJson& model) {
 }
 
 Status Reader::ReadAddedTokens() {
-  const SortedJson* added = FindMember(json_, "added_tokens");
+  const Json* added = FindMember(json_, "added_tokens");
   if (added == nullptr) return {};
   if (!added->is_array()) return Bad("added_tokens is no list");
-  for (const SortedJson& token : *added) {
-    const SortedJson* id = FindMember(token, "id");
+  for (const Json& token : *added) {
+    const Json* id = FindMember(token, "id");
     const std::string content = Text(token, "content");
     if (id == nullptr || content.empty()) return Bad("an added token has no id or no content");
     const bool known_unknown =
-        draft_.ids.contains("unknown") && *id == SortedJson(draft_.ids.at("unknown"));
+        draft_.ids.contains("unknown") && *id == Json(draft_.ids.at("unknown"));
     TokenType type = Flag(token, "special") ? TokenType::kControl : TokenType::kUserDefined;
     if (known_unknown && draft_.model != "bert") type = TokenType::kUnknown;
     PUNA_RETURN_IF_ERROR(Place(content, *id, type));
@@ -280,7 +276,7 @@ Status Reader::ReadAddedTokens() {
 }
 
 Result<TokenizerDraft> Reader::Read() {
-  const SortedJson* model = FindMember(json_, "model");
+  const Json* model = FindMember(json_, "model");
   if (model == nullptr || !model->is_object()) return Bad("there is no object 'model'");
   std::string type = Text(*model, "type");
   if (type.empty())  // older files
@@ -303,7 +299,7 @@ Result<TokenizerDraft> Reader::Read() {
 
 Result<TokenizerDraft> ParseTokenizerJson(std::string_view text) {
   if (JsonNestsTooDeep(text)) return Bad("nested too deep");
-  const SortedJson json = SortedJson::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return Bad("no JSON object");
   return Reader(json).Read();
 }
