@@ -95,7 +95,7 @@ void VisitBoth(const CharDfa::State* a, const CharDfa::State* b,
 }
 
 Result<CharDfa> Product(const CharDfa& a, const CharDfa& b,
-                        const std::function<bool(bool, bool)>& accepting) {
+                        const std::function<bool(bool, bool)>& accepting, Effort* effort) {
   CharDfa out;
   std::map<std::pair<int32_t, int32_t>, int32_t> number;
   std::vector<std::pair<int32_t, int32_t>> order;
@@ -124,6 +124,7 @@ Result<CharDfa> Product(const CharDfa& a, const CharDfa& b,
     });
     out.states.push_back(std::move(state));
   }
+  PUNA_RETURN_IF_ERROR(effort->Spend(static_cast<int64_t>(2 * (order.size() + edges))));
   return Trimmed(std::move(out));
 }
 
@@ -135,7 +136,7 @@ CharDfa CharDfa::Anything() {
   return dfa;
 }
 
-Result<CharDfa> CharDfa::OfLength(int64_t min, int64_t max) {
+Result<CharDfa> CharDfa::OfLength(int64_t min, int64_t max, Effort* effort) {
   const int64_t last = max < 0 ? min : max;
   if (last > kMaxLength || min > kMaxLength) {
     return MakeError(ErrorCode::kInvalidArgument,
@@ -144,6 +145,7 @@ Result<CharDfa> CharDfa::OfLength(int64_t min, int64_t max) {
   }
   CharDfa dfa;
   if (max >= 0 && min > max) return dfa;
+  PUNA_RETURN_IF_ERROR(effort->Spend(2 * last));
   dfa.states.resize(static_cast<size_t>(last) + 1);
   for (int64_t n = 0; n <= last; ++n) {
     State& state = dfa.states[static_cast<size_t>(n)];
@@ -166,7 +168,7 @@ CharDfa CharDfa::OfText(std::string_view utf8) {
   return dfa;
 }
 
-Result<CharDfa> CharDfa::OfTextsWith(std::string_view utf8) {
+Result<CharDfa> CharDfa::OfTextsWith(std::string_view utf8, Effort* effort) {
   CharNfa nfa;
   nfa.start = nfa.AddState();
   nfa.states[0].edges.push_back({CharSet::All(), 0});
@@ -180,7 +182,13 @@ Result<CharDfa> CharDfa::OfTextsWith(std::string_view utf8) {
   }
   nfa.accept = at;
   nfa.open_end = true;
-  return Determinize(nfa);
+  return Determinize(nfa, effort);
+}
+
+int64_t CharDfa::size() const {
+  auto size = static_cast<int64_t>(states.size());
+  for (const State& state : states) size += static_cast<int64_t>(state.edges.size());
+  return size;
 }
 
 bool CharDfa::Accepts(std::string_view utf8) const {
@@ -208,18 +216,22 @@ bool CharDfa::accepts_anything() const {
   });
 }
 
-Result<CharDfa> Intersect(const CharDfa& a, const CharDfa& b) {
+Result<CharDfa> Intersect(const CharDfa& a, const CharDfa& b, Effort* effort) {
+  PUNA_RETURN_IF_ERROR(effort->Spend(a.size() + b.size()));
   if (a.accepts_anything()) return b;
   if (b.accepts_anything()) return a;
-  return Product(a, b, [](bool x, bool y) { return x && y; });
+  return Product(
+      a, b, [](bool x, bool y) { return x && y; }, effort);
 }
 
-Result<CharDfa> Unite(const CharDfa& a, const CharDfa& b) {
-  return Product(a, b, [](bool x, bool y) { return x || y; });
+Result<CharDfa> Unite(const CharDfa& a, const CharDfa& b, Effort* effort) {
+  return Product(
+      a, b, [](bool x, bool y) { return x || y; }, effort);
 }
 
-Result<CharDfa> Subtract(const CharDfa& a, const CharDfa& b) {
-  return Product(a, b, [](bool x, bool y) { return x && !y; });
+Result<CharDfa> Subtract(const CharDfa& a, const CharDfa& b, Effort* effort) {
+  return Product(
+      a, b, [](bool x, bool y) { return x && !y; }, effort);
 }
 
 int32_t CharNfa::AddState() {
@@ -227,7 +239,7 @@ int32_t CharNfa::AddState() {
   return static_cast<int32_t>(states.size()) - 1;
 }
 
-Result<CharDfa> Determinize(const CharNfa& nfa) {
+Result<CharDfa> Determinize(const CharNfa& nfa, Effort* effort) {
   constexpr size_t kMaxWork = 40'000'000;
   using Subset = std::vector<int32_t>;
   std::map<Subset, int32_t> number;
@@ -311,7 +323,15 @@ Result<CharDfa> Determinize(const CharNfa& nfa) {
     }
     out.states.push_back(std::move(state));
   }
+  PUNA_RETURN_IF_ERROR(effort->Spend(static_cast<int64_t>(2 * (order.size() + edges))));
+  PUNA_RETURN_IF_ERROR(effort->Spend(static_cast<int64_t>(3 * (order.size() + edges) + work / 8)));
   return Trimmed(std::move(out));
+}
+
+int64_t SizeOf(const CharDfa& dfa) {
+  auto size = static_cast<int64_t>(dfa.states.size());
+  for (const CharDfa::State& state : dfa.states) size += static_cast<int64_t>(state.edges.size());
+  return size;
 }
 
 }  // namespace puna::grammar

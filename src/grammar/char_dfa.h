@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "grammar/char_set.h"
+#include "grammar/effort.h"
 
 namespace puna::grammar {
 
@@ -29,22 +30,24 @@ struct CharDfa {
   std::vector<State> states;  // [0] is the start; empty: nothing is accepted
 
   static CharDfa Anything();
-  // min to max characters; max < 0: no upper limit. kInvalidArgument beyond kMaxLength.
-  static Result<CharDfa> OfLength(int64_t min, int64_t max);
+  // min to max characters; max < 0: no upper limit. kInvalidArgument beyond kMaxLength, or if
+  // `effort` is at its end.
+  static Result<CharDfa> OfLength(int64_t min, int64_t max, Effort* effort);
   static CharDfa OfText(std::string_view utf8);
   // All texts that `utf8`, which is not empty, occurs in.
-  static Result<CharDfa> OfTextsWith(std::string_view utf8);
+  static Result<CharDfa> OfTextsWith(std::string_view utf8, Effort* effort);
 
   bool empty() const { return states.empty(); }
+  int64_t size() const;  // states and edges
   bool Accepts(std::string_view utf8) const;
   bool accepts_anything() const;
 };
 
-// kInvalidArgument if the result has more than kMaxStates states.
-Result<CharDfa> Intersect(const CharDfa& a, const CharDfa& b);
-Result<CharDfa> Unite(const CharDfa& a, const CharDfa& b);
+// kInvalidArgument if the result has more than kMaxStates states, or `effort` is at its end.
+Result<CharDfa> Intersect(const CharDfa& a, const CharDfa& b, Effort* effort);
+Result<CharDfa> Unite(const CharDfa& a, const CharDfa& b, Effort* effort);
 // What is in `a` and not in `b`.
-Result<CharDfa> Subtract(const CharDfa& a, const CharDfa& b);
+Result<CharDfa> Subtract(const CharDfa& a, const CharDfa& b, Effort* effort);
 
 // Nondeterministic automata over characters, the way from a pattern to a CharDfa.
 struct CharNfa {
@@ -65,8 +68,8 @@ struct CharNfa {
   int32_t AddState();
 };
 
-// The subset construction. kInvalidArgument beyond kMaxStates.
-Result<CharDfa> Determinize(const CharNfa& nfa);
+// The subset construction. kInvalidArgument beyond kMaxStates, or if `effort` is at its end.
+Result<CharDfa> Determinize(const CharNfa& nfa, Effort* effort);
 
 }  // namespace puna::grammar
 

@@ -22,15 +22,15 @@ Part Make(Part::Kind kind, std::string_view text = {}) {
 }
 
 // Any text up to the first `mark`, with it.
-Result<ExprId> Until(std::string_view mark, Expressions* out) {
-  PUNA_ASSIGN_OR_RETURN(CharDfa dfa, CharDfa::OfTextsWith(mark));
+Result<ExprId> Until(std::string_view mark, Effort* effort, Expressions* out) {
+  PUNA_ASSIGN_OR_RETURN(CharDfa dfa, CharDfa::OfTextsWith(mark, effort));
   for (CharDfa::State& state : dfa.states) {
     if (state.accepting) state.edges.clear();
   }
   return out->Text(std::move(dfa));
 }
 
-Result<ExprId> Build(const Part& part, Expressions* out) {
+Result<ExprId> Build(const Part& part, Effort* effort, Expressions* out) {
   switch (part.kind) {
     case Part::Kind::kText:
       return out->Bytes(part.text);
@@ -38,32 +38,32 @@ Result<ExprId> Build(const Part& part, Expressions* out) {
       return out->Choice({out->Bytes(part.text), out->Bytes(kSpecialMark + part.text)});
     case Part::Kind::kUntil: {
       // The mark may also come as a control token, in front of which any text may stand.
-      PUNA_ASSIGN_OR_RETURN(const ExprId text, Until(part.text, out));
+      PUNA_ASSIGN_OR_RETURN(const ExprId text, Until(part.text, effort, out));
       const ExprId any = out->Repeat(out->Class(CharSet::All()), 0, -1);
       return out->Choice({text, out->Sequence({any, out->Bytes(kSpecialMark + part.text)})});
     }
     case Part::Kind::kSchema:
-      return ReadSchema(part.schema, part.reading, out);
+      return ReadSchema(part.schema, part.reading, effort, out);
     case Part::Kind::kSchemaText:
-      return ReadSchemaText(part.schema, part.reading, part.text, out);
+      return ReadSchemaText(part.schema, part.reading, part.text, effort, out);
     case Part::Kind::kGbnf:
       return ReadGbnf(part.text, out);
     case Part::Kind::kRegex: {
-      PUNA_ASSIGN_OR_RETURN(CharDfa dfa, ReadRegex(part.text, RegexMatch::kWhole));
+      PUNA_ASSIGN_OR_RETURN(CharDfa dfa, ReadRegex(part.text, RegexMatch::kWhole, effort));
       return out->Text(std::move(dfa));
     }
     case Part::Kind::kSequence:
     case Part::Kind::kChoice: {
       std::vector<ExprId> parts;
       for (const Part& inner : part.parts) {
-        PUNA_ASSIGN_OR_RETURN(const ExprId id, Build(inner, out));
+        PUNA_ASSIGN_OR_RETURN(const ExprId id, Build(inner, effort, out));
         parts.push_back(id);
       }
       return part.kind == Part::Kind::kChoice ? out->Choice(std::move(parts))
                                               : out->Sequence(std::move(parts));
     }
     case Part::Kind::kRepeat: {
-      PUNA_ASSIGN_OR_RETURN(const ExprId inner, Build(part.parts[0], out));
+      PUNA_ASSIGN_OR_RETURN(const ExprId inner, Build(part.parts[0], effort, out));
       return out->Repeat(inner, part.min, part.max);
     }
   }
@@ -125,7 +125,8 @@ Grammar::~Grammar() = default;
 
 Result<std::shared_ptr<const Grammar>> Grammar::Compile(const Part& part) {
   Expressions expressions;
-  PUNA_ASSIGN_OR_RETURN(const ExprId root, Build(part, &expressions));
+  Effort effort;
+  PUNA_ASSIGN_OR_RETURN(const ExprId root, Build(part, &effort, &expressions));
   PUNA_ASSIGN_OR_RETURN(Automaton automaton, expressions.Compile(root));
   return std::shared_ptr<const Grammar>(
       new Grammar(std::make_unique<const Automaton>(std::move(automaton))));

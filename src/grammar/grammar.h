@@ -134,7 +134,7 @@ class Matcher {
   Matcher& operator=(Matcher&&) noexcept;
 
   // One bit per token of the vocabulary, the lowest bit of word 0 first: what may come next. End of
-  // generation is allowed exactly when the text is complete. kResourceExhausted if the grammar is
+  // generation is allowed exactly when the text is complete. kInvalidArgument if the grammar is
   // too ambiguous to be followed. Valid until the next call of anything.
   Result<std::span<const uint64_t>> Mask();
   // Takes the next token. kInvalidArgument if the grammar does not allow it; then nothing changed.

@@ -32,6 +32,46 @@ TEST(HostileSchema, LongPathsOfManyParts) {
   EXPECT_EQ(ErrorOf({{"$defs", {{"all", {{"properties", honest}}}}}}), "");
 }
 
+// Lists of values are compared with others in about the time that it takes to read them.
+TEST(HostileSchema, ManyValues) {
+  Json texts = Json::array(), numbers = Json::array(), others = Json::array();
+  for (int i = 0; i < 50'000; ++i) {
+    texts.push_back(fmt::format("v{}", i));
+    numbers.push_back(i);
+    others.push_back(i + 50'000);
+  }
+  EXPECT_EQ(ErrorOf({{"enum", texts}}), "");
+  EXPECT_EQ(ErrorOf({{"enum", numbers}, {"not", {{"enum", others}}}}), "");
+  EXPECT_EQ(ErrorOf({{"allOf", {{{"enum", numbers}}, {{"enum", numbers}}}}}), "");
+  texts.erase(texts.begin() + 20'000, texts.end());
+  EXPECT_EQ(ErrorOf({{"type", "string"}, {"not", {{"enum", texts}}}}), "");
+  EXPECT_EQ(ErrorOf({{"enum", {numbers}}, {"uniqueItems", true}}), "");
+}
+
+// What is cheap once and asked for thousands of times is refused, before it takes seconds or
+// hundreds of megabytes.
+TEST(HostileSchema, MuchOfEverything) {
+  constexpr int kParts = 5000;
+  Json excluded = Json::array(), expensive = Json::object(), lengths = Json::object(),
+       properties = Json::object(), patterns = Json::object(), divisors = Json::object();
+  for (int i = 0; i < kParts; ++i) {
+    const std::string name = fmt::format("p{}", i);
+    expensive[name] = {{"type", "string"}, {"pattern", fmt::format("(a|b)*a(a|b){{10}}c{}", i)}};
+    lengths[name] = {{"type", "string"}, {"maxLength", 50'000 + i}};
+    properties[name] = {{"type", "string"}};
+    patterns[fmt::format("^p{}$", i)] = {{"type", "string"}};
+    divisors[name] = {{"multipleOf", 9000 + i % 900}};
+  }
+  for (int i = 0; i < 4 * kParts; ++i) excluded.push_back({{"not", {{"const", i}}}});
+  for (const Json& schema : {Json{{"allOf", excluded}}, Json{{"properties", expensive}},
+                             Json{{"properties", lengths}}, Json{{"properties", divisors}},
+                             Json{{"properties", properties}, {"patternProperties", patterns}}}) {
+    EXPECT_NE(ErrorOf(schema).find("too complex"), std::string::npos)
+        << ErrorOf(schema) << DumpJson(schema).substr(0, 100);
+  }
+  EXPECT_EQ(ErrorOf({{"type", "object"}, {"properties", properties}}), "");
+}
+
 // Alternatives that consume nothing need no states, yet each is a way to go.
 TEST(HostilePattern, EmptyAlternativesRepeated) {
   const std::string pattern = "^(" + std::string(1000, '|') + "){50000}$";

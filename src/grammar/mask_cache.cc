@@ -294,7 +294,7 @@ Status MaskCache::AddAllowed(std::span<const Config> kernel, const Frames& frame
   }
   if (stepper_.overflowed() || stepper_.work() > kMaxMaskWork) {
     Forget();
-    return MakeError(ErrorCode::kResourceExhausted,
+    return MakeError(ErrorCode::kInvalidArgument,
                      "the grammar is too ambiguous: too many ways to read the text at once");
   }
   return {};

@@ -34,7 +34,7 @@ class MaskCache {
   MaskCache(const Automaton* automaton, const TokenTrie* trie);
 
   // Sets in `mask` the tokens that `kernel` allows, but not the end tokens. `frames` are those of
-  // the kernel. kResourceExhausted if the grammar is too ambiguous to be followed.
+  // the kernel. kInvalidArgument if the grammar is too ambiguous to be followed.
   Status AddAllowed(std::span<const Config> kernel, const Frames& frames, std::span<uint64_t> mask);
 
  private:

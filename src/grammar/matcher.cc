@@ -116,7 +116,7 @@ Result<std::span<const uint64_t>> Matcher::Mask() {
   const TokenTrie& trie = impl_->constraint->trie();
   impl_->mask.assign(trie.mask_words(), 0);
   if (impl_->stepper.overflowed()) {
-    return MakeError(ErrorCode::kResourceExhausted,
+    return MakeError(ErrorCode::kInvalidArgument,
                      "the grammar is too ambiguous: more than {} ways to read the text at once",
                      Stepper::kMaxConfigs);
   }

@@ -447,11 +447,11 @@ class NfaBuilder {
 
 }  // namespace
 
-Result<CharDfa> ReadRegex(std::string_view pattern, RegexMatch match) {
+Result<CharDfa> ReadRegex(std::string_view pattern, RegexMatch match, Effort* effort) {
   RegexReader reader(pattern);
   PUNA_ASSIGN_OR_RETURN(const size_t root, reader.Run());
   PUNA_ASSIGN_OR_RETURN(const CharNfa nfa, NfaBuilder(reader.nodes()).Run(root, match));
-  return Determinize(nfa);
+  return Determinize(nfa, effort);
 }
 
 }  // namespace puna::grammar

@@ -15,9 +15,10 @@ enum class RegexMatch {
   kAnywhere,  // it matches somewhere in the text, as JSON Schema wants
 };
 
-// kInvalidArgument: malformed, or too complex. kUnsupported: look-around, back references, word
-// boundaries and Unicode properties but for a few categories, which the message names.
-Result<CharDfa> ReadRegex(std::string_view pattern, RegexMatch match);
+// kInvalidArgument: malformed, too complex, or `effort` is at its end. kUnsupported: look-around,
+// back references, word boundaries and Unicode properties but for a few categories, which the
+// message names.
+Result<CharDfa> ReadRegex(std::string_view pattern, RegexMatch match, Effort* effort);
 
 }  // namespace puna::grammar
 

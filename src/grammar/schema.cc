@@ -28,8 +28,9 @@ constexpr size_t kMaxUniqueValues = 8;
 
 class SchemaWriter {
  public:
-  SchemaWriter(const SchemaDocument* document, SchemaReading reading, Expressions* out)
-      : cases_(document, reading), reading_(reading), out_(*out) {
+  SchemaWriter(const SchemaDocument* document, SchemaReading reading, Effort* effort,
+               Expressions* out)
+      : cases_(document, reading, effort), reading_(reading), effort_(effort), out_(*out) {
     space_ = out_.AddRule("white space");
     const ExprId indent = out_.Repeat(out_.Class(CharSet({{' ', ' '}, {'\t', '\t'}})), 0, 20);
     out_.Define(space_,
@@ -64,16 +65,24 @@ class SchemaWriter {
       } else if ((limits.types & kStringType) != 0) {
         PUNA_ASSIGN_OR_RETURN(strings, StringDfa(limits));
       }
-      PUNA_ASSIGN_OR_RETURN(all, Unite(all, strings));
+      PUNA_ASSIGN_OR_RETURN(all, Unite(all, strings, effort_));
     }
     if (!never.empty()) {
-      PUNA_ASSIGN_OR_RETURN(const CharDfa holds, CharDfa::OfTextsWith(never));
-      PUNA_ASSIGN_OR_RETURN(all, Subtract(all, holds));
+      PUNA_ASSIGN_OR_RETURN(const CharDfa holds, CharDfa::OfTextsWith(never, effort_));
+      PUNA_ASSIGN_OR_RETURN(all, Subtract(all, holds, effort_));
     }
+    PUNA_RETURN_IF_ERROR(SpendOnKeeping(all));
     return out_.Text(std::move(all));
   }
 
  private:
+  // An automaton that stays until the grammar is compiled takes memory, of which there is less than
+  // time: some 100 MB.
+  Status SpendOnKeeping(const CharDfa& dfa) {
+    constexpr int64_t kStepsOfKeeping = 10;
+    return effort_->Spend(kStepsOfKeeping * dfa.size());
+  }
+
   ExprId Space() { return out_.Call(space_); }
   // One space behind ":" and, as the shortest white space, behind ",".
   ExprId Colon() { return out_.Sequence({out_.Bytes(":"), out_.Optional(out_.Bytes(" "))}); }
@@ -128,8 +137,8 @@ class SchemaWriter {
     if (limits.values) return WriteValues(limits);
     std::vector<ExprId> choices;
     const auto may_be = [&](const Json& value) {
-      return std::find(limits.excluded.begin(), limits.excluded.end(), value) ==
-             limits.excluded.end();
+      return std::none_of(limits.excluded.begin(), limits.excluded.end(),
+                          [&](const Json* other) { return *other == value; });
     };
     if ((limits.types & kNullType) != 0 && may_be(nullptr)) choices.push_back(out_.Bytes("null"));
     if ((limits.types & kBooleanType) != 0) {
@@ -155,22 +164,23 @@ class SchemaWriter {
 
   Result<ExprId> WriteValues(const Case& limits) {
     std::vector<ExprId> choices;
-    for (const Json& value : *limits.values) {
-      if (value.is_string()) continue;
-      PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.Accepts(limits, value, 0));
-      if (accepted) choices.push_back(Constant(value));
+    for (const Json* value : *limits.values) {
+      if (value->is_string()) continue;
+      PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.AcceptsListed(limits, *value));
+      if (accepted) choices.push_back(Constant(*value));
     }
     PUNA_ASSIGN_OR_RETURN(CharDfa strings, AcceptedTexts(limits));
+    PUNA_RETURN_IF_ERROR(SpendOnKeeping(strings));
     choices.push_back(out_.String(std::move(strings)));
     return out_.Choice(std::move(choices));
   }
 
   Result<CharDfa> AcceptedTexts(const Case& limits) {
     CharDfa strings;
-    for (const Json& value : *limits.values) {
-      if (!value.is_string()) continue;
-      PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.Accepts(limits, value, 0));
-      if (accepted) AddText(value.get<std::string>(), &strings);
+    for (const Json* value : *limits.values) {
+      if (!value->is_string()) continue;
+      PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.AcceptsListed(limits, *value));
+      if (accepted) AddText(value->get_ref<const std::string&>(), &strings);
     }
     return strings;
   }
@@ -225,11 +235,12 @@ class SchemaWriter {
   Result<ExprId> WriteNumber(const Case& limits) {
     const uint8_t types = limits.types & kNumberTypes;
     std::vector<SharedDfa> dfas = limits.numbers;
-    for (const Json& value : limits.excluded) {
-      const auto decimal = value.is_number() ? DecimalOf(value) : std::nullopt;
+    for (const Json* value : limits.excluded) {
+      const auto decimal = value->is_number() ? DecimalOf(*value) : std::nullopt;
       if (!decimal) continue;
-      PUNA_ASSIGN_OR_RETURN(CharDfa others, Unite(NumbersThat(Comparison::kBelow, *decimal),
-                                                  NumbersThat(Comparison::kAbove, *decimal)));
+      PUNA_ASSIGN_OR_RETURN(CharDfa others,
+                            Unite(NumbersThat(Comparison::kBelow, *decimal),
+                                  NumbersThat(Comparison::kAbove, *decimal), effort_));
       dfas.push_back(std::make_shared<const CharDfa>(std::move(others)));
     }
     // Models may write digits without end, so kNarrow stops them where a double has no more to say.
@@ -254,27 +265,31 @@ class SchemaWriter {
   }
 
   Result<ExprId> NumberText(const std::string& form, const std::vector<SharedDfa>& dfas) {
-    PUNA_ASSIGN_OR_RETURN(CharDfa all, ReadRegex(form, RegexMatch::kWhole));
+    PUNA_ASSIGN_OR_RETURN(CharDfa all, ReadRegex(form, RegexMatch::kWhole, effort_));
     for (const SharedDfa& dfa : dfas) {
-      PUNA_ASSIGN_OR_RETURN(all, Intersect(all, *dfa));
+      PUNA_ASSIGN_OR_RETURN(all, Intersect(all, *dfa, effort_));
     }
+    PUNA_RETURN_IF_ERROR(SpendOnKeeping(all));
     return out_.Text(std::move(all));
   }
 
   Result<CharDfa> StringDfa(const Case& limits) {
-    PUNA_ASSIGN_OR_RETURN(CharDfa all, CharDfa::OfLength(limits.min_length, limits.max_length));
+    PUNA_ASSIGN_OR_RETURN(CharDfa all,
+                          CharDfa::OfLength(limits.min_length, limits.max_length, effort_));
     for (const SharedDfa& dfa : limits.strings) {
-      PUNA_ASSIGN_OR_RETURN(all, Intersect(all, *dfa));
+      PUNA_ASSIGN_OR_RETURN(all, Intersect(all, *dfa, effort_));
     }
-    for (const Json& value : limits.excluded) {
-      if (!value.is_string()) continue;
-      PUNA_ASSIGN_OR_RETURN(all, Subtract(all, CharDfa::OfText(value.get<std::string>())));
+    CharDfa excluded;
+    for (const Json* value : limits.excluded) {
+      if (value->is_string()) AddText(value->get_ref<const std::string&>(), &excluded);
     }
-    return all;
+    if (excluded.empty()) return all;
+    return Subtract(all, excluded, effort_);
   }
 
   Result<ExprId> WriteString(const Case& limits) {
     PUNA_ASSIGN_OR_RETURN(CharDfa dfa, StringDfa(limits));
+    PUNA_RETURN_IF_ERROR(SpendOnKeeping(dfa));
     return out_.String(std::move(dfa));
   }
 
@@ -282,9 +297,9 @@ class SchemaWriter {
 
   Result<ExprId> WriteArray(const Case& limits) {
     int64_t min = limits.min_items;
-    for (const Json& value : limits.excluded) {
-      if (!value.is_array()) continue;
-      if (!value.empty()) return Unsayable("an array that is not a constant");
+    for (const Json* value : limits.excluded) {
+      if (!value->is_array()) continue;
+      if (!value->empty()) return Unsayable("an array that is not a constant");
       min = std::max<int64_t>(min, 1);
     }
     const auto wrap = [&](ExprId items) {
@@ -331,15 +346,18 @@ class SchemaWriter {
     std::vector<Json> all;
     PUNA_ASSIGN_OR_RETURN(const Cases cases, cases_.Of(literals));
     for (const Case& limits : cases) {
-      std::vector<Json> values = {nullptr, false, true};
+      static const Json kFew[] = {nullptr, false, true};
+      std::vector<const Json*> values = {&kFew[0], &kFew[1], &kFew[2]};
       if (limits.values) {
         values = *limits.values;
       } else if ((limits.types & ~(kNullType | kBooleanType)) != 0) {
         return Unsayable("\"uniqueItems\" of items that are not from a list of values");
       }
-      for (const Json& value : values) {
-        PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.Accepts(limits, value, 0));
-        if (accepted && std::find(all.begin(), all.end(), value) == all.end()) all.push_back(value);
+      for (const Json* value : values) {
+        PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.AcceptsListed(limits, *value));
+        if (!accepted || std::find(all.begin(), all.end(), *value) != all.end()) continue;
+        all.push_back(*value);
+        if (all.size() > kMaxUniqueValues) return Unsayable("\"uniqueItems\" of so many values");
       }
     }
     return all;
@@ -372,7 +390,7 @@ class SchemaWriter {
       for (const size_t i : allowed[std::min(place, prefix)]) {
         if (!more || ((used >> i) & 1) != 0) continue;
         Case one;
-        one.values.emplace(1, values[i]);
+        one.values.emplace(1, &values[i]);
         PUNA_ASSIGN_OR_RETURN(const ExprId value, WriteValues(one));
         choices.push_back(out_.Sequence({place == 0 ? out_.Empty() : Comma(), value,
                                          out_.Call(rules[used | (size_t{1} << i)])}));
@@ -434,9 +452,9 @@ class SchemaWriter {
 
   Result<ExprId> WriteObject(const Case& limits) {
     int64_t min = limits.min_properties;
-    for (const Json& value : limits.excluded) {
-      if (!value.is_object()) continue;
-      if (!value.empty()) return Unsayable("an object that is not a constant");
+    for (const Json* value : limits.excluded) {
+      if (!value->is_object()) continue;
+      if (!value->empty()) return Unsayable("an object that is not a constant");
       min = std::max<int64_t>(min, 1);
     }
     PUNA_ASSIGN_OR_RETURN(const std::vector<Property> properties, PropertiesOf(limits));
@@ -474,6 +492,7 @@ class SchemaWriter {
       for (const auto& [pattern, literal] : group.patterns) {
         if (std::find(patterns.begin(), patterns.end(), pattern) == patterns.end())
           patterns.push_back(pattern);
+        if (patterns.size() > kMaxNamePatterns) break;
       }
       closed = closed || group.lists_properties;
       opened = opened || group.additional || !group.patterns.empty();
@@ -486,14 +505,14 @@ class SchemaWriter {
     }
     CharDfa taken;
     for (const Property& property : properties) AddText(property.name, &taken);
-    PUNA_ASSIGN_OR_RETURN(names, Subtract(names, taken));
+    PUNA_ASSIGN_OR_RETURN(names, Subtract(names, taken, effort_));
     std::vector<ExprId> choices;
     for (uint32_t matched = 0; matched < (1u << patterns.size()); ++matched) {
       CharDfa these = names;
       for (size_t i = 0; i < patterns.size(); ++i) {
         PUNA_ASSIGN_OR_RETURN(const SharedDfa dfa, cases_.Pattern(patterns[i]));
-        PUNA_ASSIGN_OR_RETURN(
-            these, ((matched >> i) & 1) != 0 ? Intersect(these, *dfa) : Subtract(these, *dfa));
+        PUNA_ASSIGN_OR_RETURN(these, ((matched >> i) & 1) != 0 ? Intersect(these, *dfa, effort_)
+                                                               : Subtract(these, *dfa, effort_));
       }
       const auto matches = [&](const std::string& pattern) {
         const auto i = std::find(patterns.begin(), patterns.end(), pattern) - patterns.begin();
@@ -509,6 +528,7 @@ class SchemaWriter {
         }
         if (!any && group.additional) literals.push_back(*group.additional);
       }
+      PUNA_RETURN_IF_ERROR(SpendOnKeeping(these));
       choices.push_back(
           out_.Sequence({out_.String(std::move(these)), Colon(), Value(std::move(literals))}));
     }
@@ -523,14 +543,11 @@ class SchemaWriter {
       if ((limits.types & kStringType) == 0) continue;
       CharDfa dfa;
       if (limits.values) {
-        for (const Json& value : *limits.values) {
-          PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.Accepts(limits, value, 0));
-          if (accepted && value.is_string()) AddText(value.get<std::string>(), &dfa);
-        }
+        PUNA_ASSIGN_OR_RETURN(dfa, AcceptedTexts(limits));
       } else {
         PUNA_ASSIGN_OR_RETURN(dfa, StringDfa(limits));
       }
-      PUNA_ASSIGN_OR_RETURN(all, Unite(all, dfa));
+      PUNA_ASSIGN_OR_RETURN(all, Unite(all, dfa, effort_));
     }
     return all;
   }
@@ -588,6 +605,7 @@ class SchemaWriter {
 
   SchemaCases cases_;
   SchemaReading reading_;
+  Effort* effort_;
   Expressions& out_;
   RuleId space_;
   std::map<Literals, RuleId> rules_;
@@ -608,15 +626,16 @@ Result<SchemaDocument> ReadDocument(const Json& schema) {
 
 }  // namespace
 
-Result<ExprId> ReadSchema(const Json& schema, SchemaReading reading, Expressions* out) {
+Result<ExprId> ReadSchema(const Json& schema, SchemaReading reading, Effort* effort,
+                          Expressions* out) {
   PUNA_ASSIGN_OR_RETURN(const SchemaDocument document, ReadDocument(schema));
-  return SchemaWriter(&document, reading, out).Run(schema);
+  return SchemaWriter(&document, reading, effort, out).Run(schema);
 }
 
 Result<ExprId> ReadSchemaText(const Json& schema, SchemaReading reading, std::string_view never,
-                              Expressions* out) {
+                              Effort* effort, Expressions* out) {
   PUNA_ASSIGN_OR_RETURN(const SchemaDocument document, ReadDocument(schema));
-  return SchemaWriter(&document, reading, out).RunText(schema, never);
+  return SchemaWriter(&document, reading, effort, out).RunText(schema, never);
 }
 
 }  // namespace puna::grammar

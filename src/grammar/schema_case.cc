@@ -1,6 +1,7 @@
 #include "grammar/schema_case.h"
 
 #include <algorithm>
+#include <string_view>
 
 #include "grammar/json_number.h"
 
@@ -47,19 +48,18 @@ std::optional<Case> Both(const Case& a, const Case& b) {
     if (!out.values) {
       out.values = b.values;
     } else {
-      std::erase_if(*out.values, [&](const Json& value) {
-        return std::find(b.values->begin(), b.values->end(), value) == b.values->end();
-      });
+      const JsonSet known(b.values->begin(), b.values->end());
+      std::erase_if(*out.values, [&](const Json* value) { return !known.contains(value); });
     }
   }
   Append(b.excluded, &out.excluded);
   if (out.values) {
-    std::erase_if(*out.values, [&](const Json& value) {
-      return (TypeOf(value) & out.types) == 0 ||
-             std::find(out.excluded.begin(), out.excluded.end(), value) != out.excluded.end();
+    const JsonSet excluded(out.excluded.begin(), out.excluded.end());
+    std::erase_if(*out.values, [&](const Json* value) {
+      return (TypeOf(*value) & out.types) == 0 || excluded.contains(value);
     });
     uint8_t left = 0;
-    for (const Json& value : *out.values) left |= TypeOf(value);
+    for (const Json* value : *out.values) left |= TypeOf(*value);
     out.types &= left;
   }
   Append(b.numbers, &out.numbers);
@@ -68,9 +68,11 @@ std::optional<Case> Both(const Case& a, const Case& b) {
   Append(b.contains, &out.contains);
   Append(b.objects, &out.objects);
   Append(b.names, &out.names);
-  for (const std::string& name : b.required) {
-    if (std::find(out.required.begin(), out.required.end(), name) == out.required.end())
-      out.required.push_back(name);
+  if (!b.required.empty()) {
+    std::set<std::string_view> known(a.required.begin(), a.required.end());
+    for (const std::string& name : b.required) {
+      if (known.insert(name).second) out.required.push_back(name);
+    }
   }
   out.min_length = std::max(a.min_length, b.min_length);
   out.max_length = SmallerMax(a.max_length, b.max_length);
@@ -84,6 +86,16 @@ std::optional<Case> Both(const Case& a, const Case& b) {
   if (Impossible(out.min_properties, out.max_properties)) out.types &= ~kObjectType;
   if (out.types == 0) return std::nullopt;
   return out;
+}
+
+int64_t SizeOf(const Case& limits) {
+  size_t size = 1 + limits.excluded.size() + limits.numbers.size() + limits.strings.size() +
+                limits.contains.size() + limits.required.size() + limits.names.size();
+  if (limits.values) size += limits.values->size();
+  for (const ArrayGroup& group : limits.arrays) size += 1 + group.prefix.size();
+  for (const ObjectGroup& group : limits.objects)
+    size += 1 + group.properties.size() + group.patterns.size();
+  return static_cast<int64_t>(size);
 }
 
 }  // namespace puna::grammar

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +41,12 @@ inline constexpr uint8_t kNumberTypes = kIntegerType | kFractionType;
 inline constexpr uint8_t kAllTypes = 127;
 uint8_t TypeOf(const Json& value);
 
+// Finds equal values in logarithmic time.
+struct JsonLess {
+  bool operator()(const Json* a, const Json* b) const { return *a < *b; }
+};
+using JsonSet = std::set<const Json*, JsonLess>;
+
 using SharedDfa = std::shared_ptr<const CharDfa>;
 
 // The keywords of one schema object that only mean something together.
@@ -67,8 +74,10 @@ struct ContainsLimit {
 struct Case {
   uint8_t types = kAllTypes;
   bool types_named = false;  // somebody wrote down which
-  std::optional<std::vector<Json>> values;
-  std::vector<Json> excluded;
+  // Constants of the schema, where they stay. In what Both gives, no value is excluded or of
+  // another type.
+  std::optional<std::vector<const Json*>> values;
+  std::vector<const Json*> excluded;
   std::vector<SharedDfa> numbers;  // over decimal texts
   std::vector<SharedDfa> strings;  // over their values
   int64_t min_length = 0, max_length = -1;
@@ -85,6 +94,9 @@ using Cases = std::vector<Case>;
 
 // Everything that both ask for; nothing if that is plainly impossible.
 std::optional<Case> Both(const Case& a, const Case& b);
+
+// How many parts a case consists of, for what it costs to copy and to combine.
+int64_t SizeOf(const Case& limits);
 
 }  // namespace puna::grammar
 

@@ -11,7 +11,9 @@ namespace puna::grammar {
 namespace {
 
 constexpr size_t kMaxCases = 500;
-constexpr int64_t kMaxCaseWork = 200'000;
+// Steps of reading a keyword and of combining two cases, besides what they consist of.
+constexpr int64_t kKeywordSteps = 20;
+constexpr int64_t kCaseSteps = 20;
 constexpr int kMaxCaseDepth = 200;
 
 constexpr std::string_view kAnnotations[] = {
@@ -85,9 +87,9 @@ Result<Cases> SchemaCases::Multiply(const Cases& a, const Cases& b) {
   Cases out;
   for (const Case& x : a) {
     for (const Case& y : b) {
-      ++work_;
+      PUNA_RETURN_IF_ERROR(effort_->Spend(kCaseSteps + 2 * (SizeOf(x) + SizeOf(y))));
       if (auto both = Both(x, y)) out.push_back(*std::move(both));
-      if (out.size() > kMaxCases || work_ > kMaxCaseWork) {
+      if (out.size() > kMaxCases) {
         return MakeError(ErrorCode::kInvalidArgument,
                          "the schema is too complex: its alternatives multiply to more than {}",
                          kMaxCases);
@@ -130,6 +132,15 @@ Result<Cases> SchemaCases::OfLiteral(Literal literal, int depth) {
   return cases;
 }
 
+Result<bool> SchemaCases::IsLimit(const Json& schema, const std::string& keyword) {
+  PUNA_RETURN_IF_ERROR(effort_->Spend(kKeywordSteps));
+  // Another vocabulary could give the keywords another meaning.
+  if (keyword == "$schema" &&
+      JsonString(schema, "$schema").find("json-schema.org/") == std::string::npos)
+    return Unsupported(schema, "a \"$schema\" other than json-schema.org's");
+  return !IsIn(kAnnotations, keyword) && !IsIn(kUnevaluated, keyword) && !keyword.starts_with("x-");
+}
+
 Result<Cases> SchemaCases::OfObject(const Json& schema, int depth) {
   Case simple;
   Cases all = {Case{}};
@@ -138,14 +149,8 @@ Result<Cases> SchemaCases::OfObject(const Json& schema, int depth) {
                   [&](std::string_view keyword) { return schema.contains(std::string(keyword)); });
   const ScopedCount collecting(asks ? &collecting_ : nullptr);
   for (const auto& [keyword, value] : schema.items()) {
-    if (++work_ > kMaxCaseWork)
-      return MakeError(ErrorCode::kInvalidArgument, "the schema is too complex");
-    // Another vocabulary could give the keywords another meaning.
-    if (keyword == "$schema" &&
-        JsonString(schema, "$schema").find("json-schema.org/") == std::string::npos)
-      return Unsupported(schema, "a \"$schema\" other than json-schema.org's");
-    if (IsIn(kAnnotations, keyword) || IsIn(kUnevaluated, keyword) || keyword.starts_with("x-"))
-      continue;
+    PUNA_ASSIGN_OR_RETURN(const bool limited, IsLimit(schema, keyword));
+    if (!limited) continue;
     if (IsIn(kCombining, keyword)) {
       PUNA_ASSIGN_OR_RETURN(const Cases cases, ReadCombining(schema, keyword, value, depth));
       PUNA_ASSIGN_OR_RETURN(all, Multiply(all, cases));
@@ -348,8 +353,8 @@ Result<bool> SchemaCases::Disjoint(const Literals& literals, int depth) {
 // Looks at constants and at required properties, which is how unions are told apart.
 Result<bool> SchemaCases::PlainlyEmpty(const Case& limits, int depth) {
   if (limits.values) {
-    for (const Json& value : *limits.values) {
-      PUNA_ASSIGN_OR_RETURN(const bool accepted, Accepts(limits, value, 0));
+    for (const Json* value : *limits.values) {
+      PUNA_ASSIGN_OR_RETURN(const bool accepted, AcceptsListed(limits, *value));
       if (accepted) return false;
     }
     return true;
@@ -357,14 +362,14 @@ Result<bool> SchemaCases::PlainlyEmpty(const Case& limits, int depth) {
   if (limits.types == kStringType && !limits.strings.empty()) {
     CharDfa dfa = *limits.strings[0];
     for (size_t i = 1; i < limits.strings.size(); ++i) {
-      PUNA_ASSIGN_OR_RETURN(dfa, Intersect(dfa, *limits.strings[i]));
+      PUNA_ASSIGN_OR_RETURN(dfa, Intersect(dfa, *limits.strings[i], effort_));
     }
     return dfa.empty();
   }
   if ((limits.types & kNumberTypes) == limits.types && !limits.numbers.empty()) {
     CharDfa dfa = *limits.numbers[0];
     for (size_t i = 1; i < limits.numbers.size(); ++i) {
-      PUNA_ASSIGN_OR_RETURN(dfa, Intersect(dfa, *limits.numbers[i]));
+      PUNA_ASSIGN_OR_RETURN(dfa, Intersect(dfa, *limits.numbers[i], effort_));
     }
     return dfa.empty();
   }
@@ -387,6 +392,7 @@ Result<Literals> SchemaCases::OfProperty(const std::vector<ObjectGroup>& groups,
   Literals all;
   for (const ObjectGroup& group : groups) {
     bool known = false;
+    PUNA_RETURN_IF_ERROR(effort_->Spend(static_cast<int64_t>(group.properties.size() / 16)));
     for (const auto& [property, literal] : group.properties) {
       if (property != name) continue;
       all.push_back(literal);
@@ -394,6 +400,7 @@ Result<Literals> SchemaCases::OfProperty(const std::vector<ObjectGroup>& groups,
     }
     for (const auto& [pattern, literal] : group.patterns) {
       PUNA_ASSIGN_OR_RETURN(const SharedDfa dfa, Pattern(pattern));
+      PUNA_RETURN_IF_ERROR(effort_->Spend(static_cast<int64_t>(name.size()) + 4));
       if (!dfa->Accepts(name)) continue;
       all.push_back(literal);
       known = true;
@@ -430,10 +437,20 @@ Result<bool> SchemaCases::Accepts(const Literals& literals, const Json& value, i
 }
 
 Result<bool> SchemaCases::Accepts(const Case& limits, const Json& value, int depth) {
-  const auto is = [&](const Json& other) { return other == value; };
+  const auto is = [&](const Json* other) { return *other == value; };
   if ((TypeOf(value) & limits.types) == 0) return false;
+  PUNA_RETURN_IF_ERROR(effort_->Spend(SizeOf(limits)));
   if (limits.values && std::none_of(limits.values->begin(), limits.values->end(), is)) return false;
   if (std::any_of(limits.excluded.begin(), limits.excluded.end(), is)) return false;
+  return SatisfiesLimits(limits, value, depth);
+}
+
+Result<bool> SchemaCases::AcceptsListed(const Case& limits, const Json& value) {
+  if ((TypeOf(value) & limits.types) == 0) return false;
+  return SatisfiesLimits(limits, value, 0);
+}
+
+Result<bool> SchemaCases::SatisfiesLimits(const Case& limits, const Json& value, int depth) {
   const auto within = [](size_t size, int64_t min, int64_t max) {
     return std::cmp_greater_equal(size, min) && (max < 0 || std::cmp_less_equal(size, max));
   };
@@ -453,10 +470,9 @@ Result<bool> SchemaCases::Accepts(const Case& limits, const Json& value, int dep
   }
   if (value.is_array()) {
     if (!within(value.size(), limits.min_items, limits.max_items)) return false;
-    for (size_t i = 0; limits.unique_items && i < value.size(); ++i) {
-      if (std::find(value.begin(), value.begin() + static_cast<std::ptrdiff_t>(i), value[i]) !=
-          value.begin() + static_cast<std::ptrdiff_t>(i))
-        return false;
+    JsonSet known;
+    for (const Json& item : value) {
+      if (limits.unique_items && !known.insert(&item).second) return false;
     }
     for (size_t i = 0; i < value.size(); ++i) {
       PUNA_ASSIGN_OR_RETURN(const bool accepted,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "grammar/effort.h"
 #include "grammar/grammar.h"
 #include "grammar/schema_case.h"
 #include "grammar/schema_document.h"
@@ -16,8 +17,8 @@ namespace puna::grammar {
 
 class SchemaCases {
  public:
-  SchemaCases(const SchemaDocument* document, SchemaReading reading)
-      : document_(document), reading_(reading) {}
+  SchemaCases(const SchemaDocument* document, SchemaReading reading, Effort* effort)
+      : document_(document), reading_(reading), effort_(effort) {}
 
   // A value satisfies all of `literals` exactly if it satisfies one of the cases. Errors as of
   // ReadSchema.
@@ -25,7 +26,9 @@ class SchemaCases {
   // Whether a value satisfies them, decided without a grammar.
   Result<bool> Accepts(const Literals& literals, const Json& value, int depth = 0);
   Result<bool> Accepts(const Case& limits, const Json& value, int depth);
-  // What a property of that name must satisfy.
+  // The same of one of the values that `limits` lists.
+  Result<bool> AcceptsListed(const Case& limits, const Json& value);
+  // What a property of that name must satisfy; looks at all that are named.
   Result<Literals> OfProperty(const std::vector<ObjectGroup>& groups, const std::string& name);
   // What the item at `index` must satisfy.
   static Literals OfItem(const std::vector<ArrayGroup>& groups, size_t index);
@@ -36,6 +39,8 @@ class SchemaCases {
   Result<Cases> OfLiteral(Literal literal, int depth);
   Result<Cases> OfObject(const Json& schema, int depth);
   Result<Cases> OfNegated(const Json& schema, int depth);
+  // Whether a keyword limits values by itself.
+  Result<bool> IsLimit(const Json& schema, const std::string& keyword);
   // Adds to `limits`, of a schema whose other keywords they are, what "unevaluatedProperties" and
   // "unevaluatedItems" of that schema say.
   Status AddUnevaluated(const Json& schema, Case* limits) const;
@@ -63,6 +68,8 @@ class SchemaCases {
   Result<bool> Disjoint(const Literals& literals, int depth);
   Result<bool> PlainlyEmpty(const Case& limits, int depth);
 
+  // Accepts, of a value whose type is right and that is neither excluded nor missing in a list.
+  Result<bool> SatisfiesLimits(const Case& limits, const Json& value, int depth);
   Result<Cases> Multiply(const Cases& a, const Cases& b);
   tl::unexpected<Error> Wrong(const Json& schema, std::string_view keyword,
                               std::string_view expected) const;
@@ -75,12 +82,12 @@ class SchemaCases {
 
   const SchemaDocument* document_;
   SchemaReading reading_;
-  std::map<std::string, SharedDfa> patterns_;
+  Effort* effort_;
+  std::map<std::string, SharedDfa> patterns_, formats_;
   std::vector<Literal> open_;  // being read: one of them again would never end
   // Some schema being read asks what its parts have evaluated: then alternatives are told apart by
   // all that hold at once.
   int collecting_ = 0;
-  int64_t work_ = 0;
 };
 
 }  // namespace puna::grammar

@@ -75,7 +75,7 @@ std::string Uri() {
 
 }  // namespace
 
-Result<CharDfa> FormatDfa(std::string_view format, SchemaReading reading) {
+Result<CharDfa> FormatDfa(std::string_view format, SchemaReading reading, Effort* effort) {
   std::string pattern;
   const bool is_hostname = format == "hostname" && reading == SchemaReading::kNarrow;
   if (format == "date") {
@@ -101,13 +101,13 @@ Result<CharDfa> FormatDfa(std::string_view format, SchemaReading reading) {
   } else {
     return MakeError(ErrorCode::kUnsupported, "\"format\" \"{}\" is not supported", format);
   }
-  PUNA_ASSIGN_OR_RETURN(CharDfa dfa, ReadRegex(pattern, RegexMatch::kWhole));
+  PUNA_ASSIGN_OR_RETURN(CharDfa dfa, ReadRegex(pattern, RegexMatch::kWhole, effort));
   if (!is_hostname) return dfa;
   PUNA_ASSIGN_OR_RETURN(const CharDfa encoded,
-                        ReadRegex("(?:^|\\.)[^.]{2}--", RegexMatch::kAnywhere));
-  PUNA_ASSIGN_OR_RETURN(const CharDfa length, CharDfa::OfLength(0, 253));
-  PUNA_ASSIGN_OR_RETURN(dfa, Subtract(dfa, encoded));
-  return Intersect(dfa, length);
+                        ReadRegex("(?:^|\\.)[^.]{2}--", RegexMatch::kAnywhere, effort));
+  PUNA_ASSIGN_OR_RETURN(const CharDfa length, CharDfa::OfLength(0, 253, effort));
+  PUNA_ASSIGN_OR_RETURN(dfa, Subtract(dfa, encoded, effort));
+  return Intersect(dfa, length, effort);
 }
 
 }  // namespace puna::grammar

@@ -13,7 +13,7 @@ namespace puna::grammar {
 // kUnsupported for a format that is not known, naming it. "hostname" is known for kNarrow only:
 // which names with encoded characters (xn--...) are valid is nothing that an automaton knows, and
 // kNarrow does without them.
-Result<CharDfa> FormatDfa(std::string_view format, SchemaReading reading);
+Result<CharDfa> FormatDfa(std::string_view format, SchemaReading reading, Effort* effort);
 
 }  // namespace puna::grammar
 

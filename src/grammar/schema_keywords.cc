@@ -39,7 +39,7 @@ Result<T> SchemaCases::AtPlace(const Json& schema, std::string_view keyword,
 Result<SharedDfa> SchemaCases::Pattern(const std::string& pattern) {
   SharedDfa& known = patterns_[pattern];
   if (known == nullptr) {
-    PUNA_ASSIGN_OR_RETURN(CharDfa dfa, ReadRegex(pattern, RegexMatch::kAnywhere));
+    PUNA_ASSIGN_OR_RETURN(CharDfa dfa, ReadRegex(pattern, RegexMatch::kAnywhere, effort_));
     known = std::make_shared<const CharDfa>(std::move(dfa));
   }
   return known;
@@ -84,8 +84,13 @@ Status SchemaCases::ReadStringKeyword(const Json& schema, const std::string& key
     out->strings.push_back(std::move(dfa));
     return {};
   }
-  PUNA_ASSIGN_OR_RETURN(CharDfa dfa, AtPlace(schema, keyword, FormatDfa(text, reading_)));
-  out->strings.push_back(std::make_shared<const CharDfa>(std::move(dfa)));
+  SharedDfa& known = formats_[text];
+  if (known == nullptr) {
+    PUNA_ASSIGN_OR_RETURN(CharDfa dfa,
+                          AtPlace(schema, keyword, FormatDfa(text, reading_, effort_)));
+    known = std::make_shared<const CharDfa>(std::move(dfa));
+  }
+  out->strings.push_back(known);
   return {};
 }
 
@@ -178,11 +183,12 @@ Status SchemaCases::ReadSimple(const Json& schema, const std::string& keyword, c
   }
   if (keyword == "const" || keyword == "enum") {
     if (keyword == "enum" && !value.is_array()) return Wrong(schema, keyword, "a list of values");
-    std::vector<Json> values;
-    if (keyword == "const") values.push_back(value);
-    if (keyword == "enum") values.assign(value.begin(), value.end());
     Case constant;
-    constant.values = std::move(values);
+    constant.values.emplace();
+    if (keyword == "const") constant.values->push_back(&value);
+    if (keyword == "enum") {
+      for (const Json& each : value) constant.values->push_back(&each);
+    }
     const auto both = Both(*out, constant);
     if (both) {
       *out = *both;

@@ -32,8 +32,8 @@ Case WithProperty(const std::string& name, Literal literal) {
   return out;
 }
 
-SharedDfa Rest(const CharDfa& all, const CharDfa& dfa, Status* status) {
-  auto rest = Subtract(all, dfa);
+SharedDfa Rest(const CharDfa& all, const CharDfa& dfa, Effort* effort, Status* status) {
+  auto rest = Subtract(all, dfa, effort);
   if (rest) return std::make_shared<const CharDfa>(*std::move(rest));
   *status = tl::unexpected(std::move(rest).error());
   return nullptr;
@@ -116,8 +116,6 @@ Result<Cases> SchemaCases::NegateKeyword(const Json& schema, const std::string& 
 // The limits of one keyword, turned around.
 Result<Cases> SchemaCases::NegateSimple(const Json& schema, const std::string& keyword,
                                         const Json& value) {
-  // Reads the keyword alone; annotations leave nothing to negate.
-  const Json alone = {{keyword, value}};
   if (keyword == "items" || keyword == "prefixItems" || keyword == "additionalItems" ||
       keyword == "contains") {
     return NegateItems(schema, keyword, value);
@@ -136,10 +134,11 @@ Result<Cases> SchemaCases::NegateSimple(const Json& schema, const std::string& k
       (keyword == "additionalProperties" && value != true)) {
     return Unsupported(schema, "\"" + keyword + "\" in \"not\"");
   }
+  PUNA_ASSIGN_OR_RETURN(const bool limited, IsLimit(schema, keyword));
+  if (!limited) return Cases{};
   Case limits;
-  PUNA_ASSIGN_OR_RETURN(const Cases read, OfObject(alone, 0));
-  if (read.empty()) return Cases{Case{}};
-  limits = read[0];
+  PUNA_RETURN_IF_ERROR(ReadSimple(schema, keyword, value, &limits));
+  if (limits.types == 0) return Cases{Case{}};
   Cases all;
   if (limits.types_named) {
     all.push_back(OfTypes(static_cast<uint8_t>(kAllTypes & ~limits.types)));
@@ -154,14 +153,15 @@ Result<Cases> SchemaCases::NegateSimple(const Json& schema, const std::string& k
   Status status;
   for (const SharedDfa& dfa : limits.numbers) {
     Case broken = OfTypes(kNumberTypes);
-    PUNA_ASSIGN_OR_RETURN(const CharDfa any, Unite(NumbersThat(Comparison::kAtLeast, Decimal{}),
-                                                   NumbersThat(Comparison::kAtMost, Decimal{})));
-    broken.numbers.push_back(Rest(any, *dfa, &status));
+    PUNA_ASSIGN_OR_RETURN(const CharDfa any,
+                          Unite(NumbersThat(Comparison::kAtLeast, Decimal{}),
+                                NumbersThat(Comparison::kAtMost, Decimal{}), effort_));
+    broken.numbers.push_back(Rest(any, *dfa, effort_, &status));
     all.push_back(std::move(broken));
   }
   for (const SharedDfa& dfa : limits.strings) {
     Case broken = OfTypes(kStringType);
-    broken.strings.push_back(Rest(CharDfa::Anything(), *dfa, &status));
+    broken.strings.push_back(Rest(CharDfa::Anything(), *dfa, effort_, &status));
     all.push_back(std::move(broken));
   }
   PUNA_RETURN_IF_ERROR(status);
