@@ -1,5 +1,7 @@
 #include "chat/argument_value.h"
 
+#include <cmath>
+#include <map>
 #include <string>
 
 #include "base/json.h"
@@ -27,51 +29,70 @@ uint8_t TypeOf(const Json& value) {
   if (value.is_number_integer()) return kIntegerArgument;
   if (value.is_number()) {
     const double number = value.get<double>();
-    return number == static_cast<double>(static_cast<int64_t>(number)) ? kIntegerArgument
-                                                                       : kNumberArgument;
+    return number == std::trunc(number) ? kIntegerArgument : kNumberArgument;
   }
   if (value.is_boolean()) return kBooleanArgument;
   if (value.is_null()) return kNullArgument;
   return value.is_object() ? kObjectArgument : kArrayArgument;
 }
 
-uint8_t TypesOf(const Json& schema, const Json& root, int depth) {
-  if (!schema.is_object() || depth > kMaxDepth) return 0;
-  uint8_t types = 0;
-  if (const auto type = schema.find("type"); type != schema.end()) {
-    if (type->is_array()) {
+// The types that values of a schema have; 0: not known. Each part of the schema is read once, as
+// references may lead to it from anywhere, itself included.
+class SchemaTypes {
+ public:
+  explicit SchemaTypes(const Json& root) : root_(root) {}
+
+  uint8_t Of(const Json& schema, int depth = 0) {
+    if (!schema.is_object() || depth > kMaxDepth) return 0;
+    if (const auto type = schema.find("type"); type != schema.end()) {
+      uint8_t types = 0;
+      if (!type->is_array()) return TypeNamed(*type);
       for (const Json& one : *type) types |= TypeNamed(one);
-    } else {
-      types = TypeNamed(*type);
+      return types;
+    }
+    if (const auto value = schema.find("const"); value != schema.end()) return TypeOf(*value);
+    if (const auto values = schema.find("enum"); values != schema.end() && values->is_array()) {
+      uint8_t types = 0;
+      for (const Json& value : *values) types |= TypeOf(value);
+      return types;
+    }
+    const auto [known, is_new] = known_.try_emplace(&schema, 0);
+    if (is_new) {
+      const uint8_t types = OfParts(schema, depth);
+      known_[&schema] = types;
+      return types;
+    }
+    return known->second;
+  }
+
+ private:
+  uint8_t OfParts(const Json& schema, int depth) {
+    if (const auto ref = schema.find("$ref"); ref != schema.end() && ref->is_string()) {
+      const auto& text = ref->get_ref<const std::string&>();
+      if (!text.starts_with("#/")) return 0;
+      try {
+        const Json::json_pointer pointer(text.substr(1));
+        return root_.contains(pointer) ? Of(root_.at(pointer), depth + 1) : 0;
+      } catch (const Json::exception&) {  // malformed pointers are told by no other means
+        return 0;
+      }
+    }
+    uint8_t types = 0;
+    for (const std::string_view key : {"anyOf", "oneOf", "allOf"}) {
+      const auto parts = schema.find(key);
+      if (parts == schema.end() || !parts->is_array()) continue;
+      for (const Json& part : *parts) {
+        const uint8_t one = Of(part, depth + 1);
+        if (one == 0 && key != "allOf") return 0;
+        types |= one;
+      }
     }
     return types;
   }
-  if (const auto value = schema.find("const"); value != schema.end()) return TypeOf(*value);
-  if (const auto values = schema.find("enum"); values != schema.end() && values->is_array()) {
-    for (const Json& value : *values) types |= TypeOf(value);
-    return types;
-  }
-  if (const auto ref = schema.find("$ref"); ref != schema.end() && ref->is_string()) {
-    const auto& text = ref->get_ref<const std::string&>();
-    if (!text.starts_with("#/")) return 0;
-    try {
-      const Json::json_pointer pointer(text.substr(1));
-      return root.contains(pointer) ? TypesOf(root.at(pointer), root, depth + 1) : 0;
-    } catch (const Json::exception&) {  // malformed pointers are told by no other means
-      return 0;
-    }
-  }
-  for (const char* key : {"anyOf", "oneOf", "allOf"}) {
-    const auto parts = schema.find(key);
-    if (parts == schema.end() || !parts->is_array()) continue;
-    for (const Json& part : *parts) {
-      const uint8_t one = TypesOf(part, root, depth + 1);
-      if (one == 0 && key[0] != 'a') return 0;
-      types |= one;
-    }
-  }
-  return types;
-}
+
+  const Json& root_;
+  std::map<const Json*, uint8_t> known_;  // 0 while being read
+};
 
 }  // namespace
 
@@ -81,7 +102,7 @@ uint8_t TypesOfArgument(const Tool& tool, std::string_view name) {
   const auto properties = parameters->find("properties");
   if (properties == parameters->end() || !properties->is_object()) return 0;
   const auto property = properties->find(std::string(name));
-  return property == properties->end() ? 0 : TypesOf(*property, *parameters, 0);
+  return property == properties->end() ? 0 : SchemaTypes(*parameters).Of(*property);
 }
 
 Json ArgumentFromText(std::string_view text, uint8_t types) {

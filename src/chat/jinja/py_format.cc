@@ -256,7 +256,7 @@ class PercentFormatter {
   char Peek() const { return at_ < format_.size() ? format_[at_] : '\0'; }
 
   const Value& Next() {
-    static const Value kNothing;
+    static const Value kNothing{};
     if (next_ < positional_.size()) return positional_[next_++];
     meter_.Fail("not enough arguments for format string");
     return kNothing;
