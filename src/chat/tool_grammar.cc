@@ -1,6 +1,7 @@
 #include "chat/tool_grammar.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "chat/argument_value.h"
@@ -12,6 +13,9 @@ namespace {
 using grammar::Part;
 
 constexpr int64_t kMaxCalls = 16;
+// Definitions are repeated for each argument that refers to some, and arguments that may be left
+// out for each that may then be the first.
+constexpr int64_t kMaxArgumentParts = 100'000;
 // Messages of thinking in front of an answer, for formats with channels.
 constexpr int64_t kMaxThoughts = 4;
 // White space that models put between the end of their thinking and the answer.
@@ -43,10 +47,25 @@ Part Mark(std::string_view text) {
 
 Part Number() { return Part::Regex("[0-9]{1,2}"); }
 
+bool Refers(const Json& schema) {
+  if (schema.is_object() && (schema.contains("$ref") || schema.contains("$dynamicRef")))
+    return true;
+  return schema.is_structured() && std::any_of(schema.begin(), schema.end(), Refers);
+}
+
+int64_t CountParts(const Json& json) {
+  int64_t count = 1;
+  if (json.is_structured()) {
+    for (const Json& part : json) count += CountParts(part);
+  }
+  return count;
+}
+
 // The schema of an argument, with what its references may point to.
 Json ArgumentSchema(const Json& root, const Json& property) {
   if (!property.is_object()) return property;
   Json schema = property;
+  if (!Refers(property)) return schema;
   for (const char* key : {"$defs", "definitions"}) {
     if (root.contains(key) && !schema.contains(key)) schema[key] = root[key];
   }
@@ -69,8 +88,9 @@ struct Argument {
   bool required = false;
 };
 
-// Formats that write one argument after the other need to know them by name.
-Result<std::vector<Argument>> ArgumentsOf(const Tool& tool) {
+// Formats that write one argument after the other need to know them by name. `parts` counts what
+// the schemas of arguments consist of, of all tools.
+Result<std::vector<Argument>> ArgumentsOf(const Tool& tool, int64_t* parts) {
   const Json parameters = ParametersOf(tool);
   std::vector<Argument> arguments;
   for (const char* key : {"$ref", "anyOf", "oneOf", "allOf", "not", "if", "patternProperties",
@@ -84,10 +104,24 @@ Result<std::vector<Argument>> ArgumentsOf(const Tool& tool) {
   }
   const auto properties = parameters.find("properties");
   if (properties == parameters.end() || !properties->is_object()) return arguments;
-  const Json required = parameters.value("required", Json::array());
+  std::set<std::string> required;
+  for (const Json& name : parameters.value("required", Json::array())) {
+    if (name.is_string()) required.insert(name.get<std::string>());
+  }
+  bool may_begin = true;
   for (const auto& [name, schema] : properties->items()) {
+    if (may_begin) *parts += static_cast<int64_t>(properties->size());
+    may_begin = may_begin && !required.contains(name);
     arguments.push_back({name, ArgumentSchema(parameters, schema), TypesOfArgument(tool, name),
-                         std::find(required.begin(), required.end(), name) != required.end()});
+                         required.contains(name)});
+    *parts += CountParts(arguments.back().schema);
+    if (*parts > kMaxArgumentParts) {
+      return MakeError(
+          ErrorCode::kInvalidArgument,
+          "the tools have too many arguments, or too large ones: in this model's form of "
+          "tool calls they have more than {} parts",
+          kMaxArgumentParts);
+    }
   }
   return arguments;
 }
@@ -171,17 +205,20 @@ class CallWriter {
 
   // The arguments in their order, with `between` between those that are there.
   Part Listed(std::string_view between, Part (CallWriter::*write)(const Argument&) const) const {
-    // From the back: what may follow an argument, and what may follow none.
-    Part behind = Part::Text("");
-    Part first = Part::Text("");
-    for (auto argument = arguments_.rbegin(); argument != arguments_.rend(); ++argument) {
-      const Part one = (this->*write)(*argument);
-      const Part with = Part::Sequence({one, behind});
-      const Part next = Part::Sequence({Part::Text(between), one});
-      first = argument->required ? with : Part::Choice({with, first});
-      behind = Part::Sequence({argument->required ? next : Part::Optional(next), behind});
+    std::vector<Part> behind;  // each as it stands behind another one
+    for (const Argument& argument : arguments_) {
+      Part next = Part::Sequence({Part::Text(between), (this->*write)(argument)});
+      behind.push_back(argument.required ? std::move(next) : Part::Optional(std::move(next)));
     }
-    return first;
+    std::vector<Part> lists;  // by the argument that comes first
+    for (size_t i = 0; i < arguments_.size(); ++i) {
+      std::vector<Part> list = {(this->*write)(arguments_[i])};
+      list.insert(list.end(), behind.begin() + static_cast<ptrdiff_t>(i) + 1, behind.end());
+      lists.push_back(Part::Sequence(std::move(list)));
+      if (arguments_[i].required) return Part::Choice(std::move(lists));
+    }
+    lists.push_back(Part::Text(""));
+    return Part::Choice(std::move(lists));
   }
 
   static bool IsOnly(uint8_t types, uint8_t type) { return types == type; }
@@ -295,10 +332,11 @@ Result<Part> PatternCalls(const OutputFormat& format, std::span<const Tool> tool
                      pattern.call.find("$PYTHON") != std::string::npos ||
                      pattern.call.find("$PLAIN") != std::string::npos;
   std::vector<Part> first, more;
+  int64_t parts = 0;
   for (const Tool& tool : tools) {
     std::vector<Argument> arguments;
     if (named) {
-      PUNA_ASSIGN_OR_RETURN(arguments, ArgumentsOf(tool));
+      PUNA_ASSIGN_OR_RETURN(arguments, ArgumentsOf(tool, &parts));
     }
     const CallWriter writer(format, tool, std::move(arguments));
     first.push_back(writer.Call(Ungiven(pattern.call, given), pattern.pair));

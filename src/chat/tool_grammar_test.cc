@@ -239,5 +239,32 @@ TEST(ToolGrammar, SaysWhatIsMissing) {
   EXPECT_EQ(ToolCallsPart(options, "", true, false).error().code, ErrorCode::kUnsupported);
 }
 
+// Formats that write arguments one by one repeat the definitions for each that refers to some, and
+// what may come behind each that may come first.
+TEST(ToolGrammar, ManyArgumentsAreBounded) {
+  const auto named = [](int count, const auto& schema) {
+    Json all = Json::object();
+    for (int i = 0; i < count; ++i) all["d" + std::to_string(i)] = schema(i);
+    return all;
+  };
+  const auto plain = [](int) { return Json{{"type", "integer"}}; };
+  const auto referring = [](int i) { return Json{{"$ref", "#/$defs/d" + std::to_string(i)}}; };
+  const Json definitions = named(1000, plain);
+  int refused = 0;
+  for (const Way& way : Ways()) {
+    OutputOptions options = OptionsOf(way);
+    const auto message = [&](const Json& properties) -> std::string {
+      const Json parameters = {{"properties", properties}, {"$defs", definitions}};
+      options.tools = {{{{"function", {{"name", "f"}, {"parameters", parameters}}}}}};
+      const auto part = ToolCallsPart(options, "", /*several=*/true, /*thinks=*/false);
+      return part ? "" : part.error().message;
+    };
+    EXPECT_EQ(message(named(200, plain)), "") << way.format;
+    EXPECT_EQ(message(named(40, referring)), "") << way.format;
+    refused += message(named(1000, referring)).find("100000 parts") != std::string::npos ? 1 : 0;
+  }
+  EXPECT_GT(refused, 0);
+}
+
 }  // namespace
 }  // namespace puna::chat

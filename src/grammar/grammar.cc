@@ -43,9 +43,9 @@ Result<ExprId> Build(const Part& part, Effort* effort, Expressions* out) {
       return out->Choice({text, out->Sequence({any, out->Bytes(kSpecialMark + part.text)})});
     }
     case Part::Kind::kSchema:
-      return ReadSchema(part.schema, part.reading, effort, out);
+      return ReadSchema(*part.schema, part.reading, effort, out);
     case Part::Kind::kSchemaText:
-      return ReadSchemaText(part.schema, part.reading, part.text, effort, out);
+      return ReadSchemaText(*part.schema, part.reading, part.text, effort, out);
     case Part::Kind::kGbnf:
       return ReadGbnf(part.text, out);
     case Part::Kind::kRegex: {
@@ -79,13 +79,13 @@ Part Part::Gbnf(std::string_view text) { return Make(Kind::kGbnf, text); }
 Part Part::Regex(std::string_view pattern) { return Make(Kind::kRegex, pattern); }
 Part Part::Schema(Json schema, SchemaReading reading) {
   Part part = Make(Kind::kSchema);
-  part.schema = std::move(schema);
+  part.schema = std::make_shared<const Json>(std::move(schema));
   part.reading = reading;
   return part;
 }
 Part Part::SchemaText(Json schema, std::string_view never) {
   Part part = Make(Kind::kSchemaText, never);
-  part.schema = std::move(schema);
+  part.schema = std::make_shared<const Json>(std::move(schema));
   return part;
 }
 Part Part::Sequence(std::vector<Part> parts) {
@@ -113,7 +113,7 @@ Part Part::JsonObject() { return Schema(Json{{"type", "object"}}); }
 std::string Part::Key() const {
   std::string key = fmt::format("{}:{}:{}:{}:{}:{}:", static_cast<int>(kind), text.size(), text,
                                 static_cast<int>(reading), min, max);
-  if (kind == Kind::kSchema || kind == Kind::kSchemaText) key += DumpJson(schema);
+  if (kind == Kind::kSchema || kind == Kind::kSchemaText) key += DumpJson(*schema);
   key += '(';
   for (const Part& part : parts) key += part.Key();
   key += ')';

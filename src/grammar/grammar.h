@@ -54,7 +54,7 @@ struct Part {
   };
   Kind kind = Kind::kText;
   std::string text;
-  Json schema;
+  std::shared_ptr<const Json> schema;  // may be large, and parts are copied
   SchemaReading reading = SchemaReading::kNarrow;
   std::vector<Part> parts;
   int64_t min = 0, max = 0;

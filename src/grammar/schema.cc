@@ -616,25 +616,25 @@ class SchemaWriter {
 
 namespace {
 
-Result<SchemaDocument> ReadDocument(const Json& schema) {
+Result<SchemaDocument> ReadDocument(const Json& schema, Effort* effort) {
   if (!schema.is_object() && !schema.is_boolean()) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "a schema must be an object, true or false, not {}", schema.type_name());
   }
-  return SchemaDocument::Read(schema);
+  return SchemaDocument::Read(schema, effort);
 }
 
 }  // namespace
 
 Result<ExprId> ReadSchema(const Json& schema, SchemaReading reading, Effort* effort,
                           Expressions* out) {
-  PUNA_ASSIGN_OR_RETURN(const SchemaDocument document, ReadDocument(schema));
+  PUNA_ASSIGN_OR_RETURN(const SchemaDocument document, ReadDocument(schema, effort));
   return SchemaWriter(&document, reading, effort, out).Run(schema);
 }
 
 Result<ExprId> ReadSchemaText(const Json& schema, SchemaReading reading, std::string_view never,
                               Effort* effort, Expressions* out) {
-  PUNA_ASSIGN_OR_RETURN(const SchemaDocument document, ReadDocument(schema));
+  PUNA_ASSIGN_OR_RETURN(const SchemaDocument document, ReadDocument(schema, effort));
   return SchemaWriter(&document, reading, effort, out).RunText(schema, never);
 }
 

@@ -93,22 +93,24 @@ const Json* Follow(const Json* node, std::string_view pointer) {
 
 }  // namespace
 
-Result<SchemaDocument> SchemaDocument::Read(const Json& root) {
+Result<SchemaDocument> SchemaDocument::Read(const Json& root, Effort* effort) {
   SchemaDocument document;
   document.root_ = &root;
   document.by_uri_[""] = &root;
-  PUNA_RETURN_IF_ERROR(document.Visit(root, "#", "", 0, false));
+  PUNA_RETURN_IF_ERROR(document.Visit(root, "#", "", 0, false, effort));
   return document;
 }
 
 // `is_data`: a constant, in which "$id" is no id.
 Status SchemaDocument::Visit(const Json& node, const std::string& place, const std::string& outer,
-                             int depth, bool is_data) {
+                             int depth, bool is_data, Effort* effort) {
   if (depth > kMaxDepth)
     return MakeError(ErrorCode::kInvalidArgument, "the schema is nested deeper than {} levels",
                      kMaxDepth);
   if (++nodes_ > kMaxNodes)
     return MakeError(ErrorCode::kInvalidArgument, "the schema has more than {} parts", kMaxNodes);
+  constexpr int64_t kStepsOfPart = 10;
+  PUNA_RETURN_IF_ERROR(effort->Spend(kStepsOfPart));
   name_bytes_ += place.size() + outer.size();
   if (name_bytes_ > kMaxNameBytes)
     return MakeError(ErrorCode::kInvalidArgument,
@@ -118,7 +120,7 @@ Status SchemaDocument::Visit(const Json& node, const std::string& place, const s
   if (node.is_array()) {
     for (size_t i = 0; i < node.size(); ++i)
       PUNA_RETURN_IF_ERROR(
-          Visit(node[i], place + "/" + std::to_string(i), outer, depth + 1, is_data));
+          Visit(node[i], place + "/" + std::to_string(i), outer, depth + 1, is_data, effort));
   }
   if (!node.is_object()) return {};
   std::string base = outer;
@@ -139,7 +141,7 @@ Status SchemaDocument::Visit(const Json& node, const std::string& place, const s
   for (const auto& [name, value] : node.items()) {
     const bool data =
         is_data || name == "enum" || name == "const" || name == "default" || name == "examples";
-    PUNA_RETURN_IF_ERROR(Visit(value, place + "/" + name, base, depth + 1, data));
+    PUNA_RETURN_IF_ERROR(Visit(value, place + "/" + name, base, depth + 1, data, effort));
   }
   return {};
 }

@@ -18,8 +18,9 @@ class SchemaDocument {
   static constexpr size_t kMaxNodes = 200'000;
   static constexpr size_t kMaxNameBytes = size_t{64} << 20;  // of the places and ids of all nodes
 
-  // `root` must outlive the document. kInvalidArgument: too large, too deep, an id given twice.
-  static Result<SchemaDocument> Read(const Json& root);
+  // `root` must outlive the document. kInvalidArgument: too large, too deep, an id given twice, or
+  // `effort` is at its end.
+  static Result<SchemaDocument> Read(const Json& root, Effort* effort);
 
   const Json& root() const { return *root_; }
   // What the "$ref" or "$dynamicRef" (`keyword`) of the object `from` points to. kUnsupported:
@@ -30,7 +31,7 @@ class SchemaDocument {
 
  private:
   Status Visit(const Json& node, const std::string& place, const std::string& base, int depth,
-               bool is_data);
+               bool is_data, Effort* effort);
   const Json* root_ = nullptr;
   size_t nodes_ = 0, name_bytes_ = 0;
   std::unordered_map<const Json*, std::string> places_;
