@@ -10,6 +10,11 @@
 namespace puna::api {
 namespace {
 
+// A few bytes may become an object with a kilobyte of strings and lists, as messages and calls of
+// tools do. What honest requests have a lot of are numbers: tokens.
+constexpr int64_t kMaxObjects = 200'000;
+constexpr int64_t kMaxValues = 2'000'000;
+
 const char* GoKind(const Json& json) {
   if (json.is_string()) return "string";
   if (json.is_boolean()) return "bool";
@@ -25,8 +30,14 @@ Result<Json> ParseBody(std::string_view body) {
   if (std::all_of(body.begin(), body.end(), is_space)) {
     return MakeError(ErrorCode::kInvalidArgument, "missing request body");
   }
-  if (JsonNestsTooDeep(body))
+  const JsonShape shape = ShapeOfJson(body);
+  if (shape.depth > kMaxJsonNesting)
     return MakeError(ErrorCode::kInvalidArgument, "exceeded max depth of {}", kMaxJsonNesting);
+  if (shape.objects > kMaxObjects || shape.values > kMaxValues) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "the body has {} objects and {} values, at most {} and {} are allowed",
+                     shape.objects, shape.values, kMaxObjects, kMaxValues);
+  }
   Json json;
   try {
     json = Json::parse(body);

@@ -17,8 +17,8 @@
 
 namespace puna::api {
 
-// The JSON object in a request's body. Empty: "missing request body"; malformed: where and what.
-// kInvalidArgument.
+// The JSON object in a request's body. Empty: "missing request body"; malformed: where and what; of
+// more objects or values than any request needs: how many. kInvalidArgument.
 Result<Json> ParseBody(std::string_view body);
 
 class Fields {

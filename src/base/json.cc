@@ -1,8 +1,11 @@
 #include "base/json.h"
 
+#include <algorithm>
+
 namespace puna {
 
-bool JsonNestsTooDeep(std::string_view text) {
+JsonShape ShapeOfJson(std::string_view text) {
+  JsonShape shape = {.values = 1};
   int depth = 0;
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -16,16 +19,20 @@ bool JsonNestsTooDeep(std::string_view text) {
     } else if (c == '"') {
       in_string = true;
     } else if (c == '[' || c == '{') {
-      if (++depth > kMaxJsonNesting) return true;
+      shape.depth = std::max(shape.depth, ++depth);
+      ++shape.values;
+      if (c == '{') ++shape.objects;
     } else if (c == ']' || c == '}') {
       --depth;
+    } else if (c == ',') {
+      ++shape.values;
     }
   }
-  return false;
+  return shape;
 }
 
 Json ParseJson(std::string_view text) {
-  if (JsonNestsTooDeep(text)) return Json::value_t::discarded;
+  if (ShapeOfJson(text).depth > kMaxJsonNesting) return Json::value_t::discarded;
   return Json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 

@@ -4,6 +4,7 @@
 #ifndef PUNA_BASE_JSON_H_
 #define PUNA_BASE_JSON_H_
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -17,9 +18,14 @@ using Json = nlohmann::basic_json<OrderedMap>;
 // Deeper than any honest text; copying, comparing and writing a value takes stack for each level.
 inline constexpr int kMaxJsonNesting = 512;
 
-// Whether lists and objects in a JSON text nest deeper than kMaxJsonNesting. Of malformed text it
-// says something, in linear time.
-bool JsonNestsTooDeep(std::string_view text);
+// What a JSON text would become, found before memory is taken for it. Of malformed text it says
+// something, in linear time.
+struct JsonShape {
+  int depth = 0;  // of lists and objects within each other
+  int64_t objects = 0;
+  int64_t values = 0;  // of all kinds
+};
+JsonShape ShapeOfJson(std::string_view text);
 
 // The value of a text from outside: a request, a file, a model, another server. Never throws:
 // is_discarded() if the text is malformed or nests too deep.

@@ -298,7 +298,7 @@ Result<TokenizerDraft> Reader::Read() {
 }  // namespace
 
 Result<TokenizerDraft> ParseTokenizerJson(std::string_view text) {
-  if (JsonNestsTooDeep(text)) return Bad("nested too deep");
+  if (ShapeOfJson(text).depth > kMaxJsonNesting) return Bad("nested too deep");
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return Bad("no JSON object");
   return Reader(json).Read();

@@ -1,0 +1,33 @@
+#include "api/fields.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace puna::api {
+namespace {
+
+std::string List(int count, const std::string& value) {
+  std::string text = "{\"x\":[" + value;
+  for (int i = 1; i < count; ++i) text += "," + value;
+  return text + "]}";
+}
+
+std::string ErrorOf(const std::string& body) {
+  const auto json = ParseBody(body);
+  return json ? "" : json.error().message;
+}
+
+TEST(ParseBody, SmallTextsDoNotBecomeLargeRequests) {
+  EXPECT_EQ(ErrorOf(List(100'000, "{}")), "");
+  EXPECT_EQ(ErrorOf(List(1'900'000, "1")), "");
+  EXPECT_EQ(ErrorOf("{\"x\":\"" + std::string(8'000'000, '{') + "\"}"), "") << "a picture, say";
+  EXPECT_EQ(
+      ErrorOf(List(200'000, "{}")),
+      "the body has 200001 objects and 400002 values, at most 200000 and 2000000 are allowed");
+  EXPECT_NE(ErrorOf(List(2'100'000, "1")).find("values, at most"), std::string::npos);
+  EXPECT_NE(ErrorOf(List(2'100'000, "[]")).find("values, at most"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace puna::api
