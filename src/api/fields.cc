@@ -34,9 +34,8 @@ Result<Json> ParseBody(std::string_view body) {
   if (shape.depth > kMaxJsonNesting)
     return MakeError(ErrorCode::kInvalidArgument, "exceeded max depth of {}", kMaxJsonNesting);
   if (shape.objects > kMaxObjects || shape.values > kMaxValues) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     "the body has {} objects and {} values, at most {} and {} are allowed",
-                     shape.objects, shape.values, kMaxObjects, kMaxValues);
+    return MakeError(ErrorCode::kInvalidArgument, "the body has more than {} objects or {} values",
+                     kMaxObjects, kMaxValues);
   }
   Json json;
   try {

@@ -18,7 +18,7 @@
 namespace puna::api {
 
 // The JSON object in a request's body. Empty: "missing request body"; malformed: where and what; of
-// more objects or values than any request needs: how many. kInvalidArgument.
+// more objects or values than any request needs: the limits. kInvalidArgument.
 Result<Json> ParseBody(std::string_view body);
 
 class Fields {

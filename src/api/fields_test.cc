@@ -22,11 +22,10 @@ TEST(ParseBody, SmallTextsDoNotBecomeLargeRequests) {
   EXPECT_EQ(ErrorOf(List(100'000, "{}")), "");
   EXPECT_EQ(ErrorOf(List(1'900'000, "1")), "");
   EXPECT_EQ(ErrorOf("{\"x\":\"" + std::string(8'000'000, '{') + "\"}"), "") << "a picture, say";
-  EXPECT_EQ(
-      ErrorOf(List(200'000, "{}")),
-      "the body has 200001 objects and 400002 values, at most 200000 and 2000000 are allowed");
-  EXPECT_NE(ErrorOf(List(2'100'000, "1")).find("values, at most"), std::string::npos);
-  EXPECT_NE(ErrorOf(List(2'100'000, "[]")).find("values, at most"), std::string::npos);
+  EXPECT_EQ(ErrorOf(List(200'000, "{}")),
+            "the body has more than 200000 objects or 2000000 values");
+  EXPECT_NE(ErrorOf(List(2'100'000, "1")).find("2000000 values"), std::string::npos);
+  EXPECT_NE(ErrorOf(List(2'100'000, "[]")).find("2000000 values"), std::string::npos);
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ inline constexpr int kMaxJsonNesting = 512;
 struct JsonShape {
   int depth = 0;  // of lists and objects within each other
   int64_t objects = 0;
-  int64_t values = 0;  // of all kinds
+  int64_t values = 0;  // of all kinds; lists and objects may count twice
 };
 JsonShape ShapeOfJson(std::string_view text);
 
