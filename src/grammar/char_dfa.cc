@@ -323,15 +323,8 @@ Result<CharDfa> Determinize(const CharNfa& nfa, Effort* effort) {
     }
     out.states.push_back(std::move(state));
   }
-  PUNA_RETURN_IF_ERROR(effort->Spend(static_cast<int64_t>(2 * (order.size() + edges))));
   PUNA_RETURN_IF_ERROR(effort->Spend(static_cast<int64_t>(3 * (order.size() + edges) + work / 8)));
   return Trimmed(std::move(out));
-}
-
-int64_t SizeOf(const CharDfa& dfa) {
-  auto size = static_cast<int64_t>(dfa.states.size());
-  for (const CharDfa::State& state : dfa.states) size += static_cast<int64_t>(state.edges.size());
-  return size;
 }
 
 }  // namespace puna::grammar

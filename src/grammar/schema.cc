@@ -354,7 +354,9 @@ class SchemaWriter {
         return Unsayable("\"uniqueItems\" of items that are not from a list of values");
       }
       for (const Json* value : values) {
-        PUNA_ASSIGN_OR_RETURN(const bool accepted, cases_.AcceptsListed(limits, *value));
+        PUNA_ASSIGN_OR_RETURN(const bool accepted, limits.values
+                                                       ? cases_.AcceptsListed(limits, *value)
+                                                       : cases_.Accepts(limits, *value, 0));
         if (!accepted || std::find(all.begin(), all.end(), *value) != all.end()) continue;
         all.push_back(*value);
         if (all.size() > kMaxUniqueValues) return Unsayable("\"uniqueItems\" of so many values");

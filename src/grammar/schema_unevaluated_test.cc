@@ -88,6 +88,10 @@ TEST(SchemaUniqueItems, OfListedValues) {
   Check({R"({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": true, "maxItems": 2})",
          {R"([3, 1])"},
          {R"([1, 2, 3])", R"([2, 2])"}});
+  Check(
+      {R"({"type": "array", "items": {"type": "boolean", "not": {"const": true}}, "uniqueItems": true})",
+       {R"([false])", R"([])"},
+       {R"([true])", R"([false, true])", R"([false, false])"}});
   for (const char* schema : {R"({"uniqueItems": true})", R"({"not": {"uniqueItems": true}})",
                              R"({"items": {"type": "integer"}, "uniqueItems": true})"}) {
     const auto grammar = Grammar::Compile(Part::Schema(Json::parse(schema)));
