@@ -12,17 +12,6 @@ namespace {
 
 constexpr uint64_t kMaxDecompressedBytes = uint64_t{20} << 20;
 
-// A client that is still sending would see a broken connection instead of the answer. One that does
-// not come to an end soon sees just that.
-http::Task<void> Discard(http::BodyReader& body) {
-  constexpr size_t kMostBytes = size_t{64} << 20;
-  for (size_t discarded = 0; discarded < kMostBytes;) {
-    const Result<std::string> piece = co_await body.Read();
-    if (!piece || piece->empty()) co_return;
-    discarded += piece->size();
-  }
-}
-
 }  // namespace
 
 http::Task<void> RunOnBlockingPool(Services& services, std::function<void()> work) {
@@ -50,10 +39,8 @@ http::Task<Result<Json>> ReadJson(Call& call) {
     co_await RunOnBlockingPool(call.services, decompress);
   }
   if (!body) {
-    if (body.error().code == ErrorCode::kResourceExhausted) {
-      co_await Discard(call.body);
+    if (body.error().code == ErrorCode::kResourceExhausted)
       co_await SendErrorStatus(call, 413, body.error().message);
-    }
     co_return tl::unexpected(std::move(body).error());
   }
   co_return ParseBody(*body);

@@ -113,6 +113,7 @@ class Connection : public BodyReader,
   Task<bool> ReadHead();
   Task<void> Answer();
   Task<void> SendContinueIfAsked();
+  Task<void> DiscardRest();
   void CloseSocket() {
     error_code ignored;
     stream_.tcp().socket().shutdown(tcp::socket::shutdown_both, ignored);
@@ -176,7 +177,24 @@ Task<void> Connection::Serve() {
   }
   stream_.tcp().expires_after(std::chrono::seconds(1));
   if (ready && !client_gone_) co_await stream_.Shutdown();
+  if (finished_ && !client_gone_ && !parser_->is_done()) co_await DiscardRest();
   CloseSocket();
+}
+
+// Behind an answer to a request whose body was not read: a client that is still sending would see a
+// broken connection instead of it. One that does not come to an end soon sees just that.
+Task<void> Connection::DiscardRest() {
+  constexpr uint64_t kMostBytes = uint64_t{512} << 20;
+  error_code ignored;
+  stream_.tcp().socket().shutdown(tcp::socket::shutdown_send, ignored);
+  std::string piece(kBodyPieceBytes, '\0');
+  for (uint64_t discarded = 0; discarded < kMostBytes && !shared_->draining;) {
+    stream_.tcp().expires_after(std::chrono::seconds(2));
+    const auto [error, bytes] =
+        co_await stream_.tcp().async_read_some(asio::buffer(piece), kNoThrow);
+    if (error) co_return;
+    discarded += bytes;
+  }
 }
 
 // Waits for the first bytes of a request. False if the connection ends instead.
@@ -316,14 +334,17 @@ Task<Result<std::string>> Connection::Read() {
 }
 
 Task<Result<std::string>> Connection::ReadAll(uint64_t limit_bytes) {
+  const auto too_large = [limit_bytes] {
+    return MakeError(ErrorCode::kResourceExhausted, "request body is larger than {} bytes",
+                     limit_bytes);
+  };
+  // Told before it comes, and before a client that asks is told to go on.
+  if (parser_->content_length_remaining().value_or(0) > limit_bytes) co_return too_large();
   std::string all;
   while (!parser_->is_done()) {
     Result<std::string> piece = co_await Read();
     if (!piece) co_return tl::unexpected(std::move(piece).error());
-    if (all.size() + piece->size() > limit_bytes) {
-      co_return MakeError(ErrorCode::kResourceExhausted, "request body is larger than {} bytes",
-                          limit_bytes);
-    }
+    if (all.size() + piece->size() > limit_bytes) co_return too_large();
     all += *piece;
   }
   co_return all;

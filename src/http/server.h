@@ -44,7 +44,8 @@ class BodyReader {
   virtual ~BodyReader() = default;
   // The next piece; empty at the end. A connection that breaks is kCancelled.
   virtual Task<Result<std::string>> Read() = 0;
-  // Everything that is left, at most `limit_bytes` (kResourceExhausted beyond).
+  // Everything that is left, at most `limit_bytes` (kResourceExhausted beyond, at once if the head
+  // says so).
   virtual Task<Result<std::string>> ReadAll(uint64_t limit_bytes) = 0;
 };
 

@@ -98,6 +98,17 @@ TEST(HttpServer, LargeBodiesAndTheirLimit) {
   EXPECT_EQ(413, answer->status);
 }
 
+// Neither waits for the body nor asks for it.
+TEST(HttpServer, DeclaredLengthsBeyondTheLimitAreAnsweredAtOnce) {
+  const auto server = StartServer(Echo);
+  for (const char* more : {"", "Expect: 100-continue\r\n"}) {
+    RawClient client(server->port());
+    client.Say(std::string("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999\r\n") +
+               more + "\r\n");
+    EXPECT_EQ("HTTP/1.1 413", client.HearUntil("larger than").substr(0, 12)) << more;
+  }
+}
+
 TEST(HttpServer, HeadHasNoBody) {
   const auto server = StartServer(Echo);
   const auto answer = Fetch({.method = "HEAD", .url = Url(*server, "/x")});
