@@ -36,6 +36,9 @@ using boost::system::error_code;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr size_t kBodyPieceBytes = 256 << 10;
+// What has come and is not read yet: a piece of a body, a head, or the head of a chunk, which could
+// be without end.
+constexpr size_t kMostBufferedBytes = 1 << 20;
 constexpr size_t kFirstReadBytes = 4 << 10;
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
@@ -131,7 +134,7 @@ class Connection : public BodyReader,
   ByteStream stream_;
   std::shared_ptr<Shared> shared_;
   asio::any_io_executor strand_;
-  beast::flat_buffer buffer_;
+  beast::flat_buffer buffer_{kMostBufferedBytes};
   std::optional<Parser> parser_;
   Request request_;
   std::vector<std::pair<std::string, std::string>> headers_;  // of the answer
@@ -307,6 +310,13 @@ Task<void> Connection::SendContinueIfAsked() {
   co_await bhttp::async_write(stream_, serializer, kNoThrow);
 }
 
+// What came is no HTTP, other than a connection that breaks off.
+bool IsMalformed(const error_code& error) {
+  static const auto& kHttpErrors = bhttp::make_error_code(bhttp::error::bad_chunk).category();
+  return error && error.category() == kHttpErrors && error != bhttp::error::need_buffer &&
+         error != bhttp::error::partial_message && error != bhttp::error::end_of_stream;
+}
+
 Task<Result<std::string>> Connection::Read() {
   if (parser_->is_done()) co_return std::string();
   co_await SendContinueIfAsked();
@@ -321,6 +331,8 @@ Task<Result<std::string>> Connection::Read() {
   stream_.tcp().expires_after(shared_->options.body_timeout);
   auto [error, bytes] = co_await bhttp::async_read(stream_, buffer_, *parser_, kNoThrow);
   stream_.tcp().expires_never();
+  if (IsMalformed(error))
+    co_return MakeError(ErrorCode::kInvalidArgument, "request body: {}", error.message());
   if (error && error != bhttp::error::need_buffer) {
     ClientIsGone();
     co_return MakeError(ErrorCode::kCancelled, "request body: {}", error.message());

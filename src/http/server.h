@@ -42,7 +42,8 @@ struct Request {
 class BodyReader {
  public:
   virtual ~BodyReader() = default;
-  // The next piece; empty at the end. A connection that breaks is kCancelled.
+  // The next piece; empty at the end. A connection that breaks is kCancelled, chunks that are none
+  // kInvalidArgument.
   virtual Task<Result<std::string>> Read() = 0;
   // Everything that is left, at most `limit_bytes` (kResourceExhausted beyond, at once if the head
   // says so).

@@ -136,6 +136,22 @@ TEST(HttpServer, ChunkedRequestBody) {
   EXPECT_THAT(client.HearUntil("/c|abcde"), HasSubstr("/c|abcde"));
 }
 
+TEST(HttpServer, MalformedChunksAreNoBrokenConnection) {
+  const auto server =
+      StartServer([](const Request&, BodyReader& body, ResponseWriter& writer) -> Task<void> {
+        const Result<std::string> all = co_await body.ReadAll(1 << 20);
+        const bool malformed = !all && all.error().code == ErrorCode::kInvalidArgument;
+        co_await writer.Send(malformed ? 400 : 200, "text/plain", "told");
+      });
+  const std::string bad[] = {"zz\r\n", "1x\r\na\r\n0\r\n\r\n",
+                             "1;" + std::string(4'000'000, 'a') + "\r\nx\r\n0\r\n\r\n"};
+  for (const std::string& chunks : bad) {
+    RawClient client(server->port());
+    client.Say("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks);
+    EXPECT_EQ("HTTP/1.1 400", client.HearUntil("told").substr(0, 12)) << chunks.substr(0, 20);
+  }
+}
+
 TEST(HttpServer, MalformedHeadIs400AndOversizedIs431) {
   ServerOptions options;
   options.max_header_bytes = 2000;
