@@ -205,14 +205,15 @@ class CallWriter {
 
   // The arguments in their order, with `between` between those that are there.
   Part Listed(std::string_view between, Part (CallWriter::*write)(const Argument&) const) const {
-    std::vector<Part> behind;  // each as it stands behind another one
+    std::vector<Part> written, behind;  // `behind`: each as it stands behind another one
     for (const Argument& argument : arguments_) {
-      Part next = Part::Sequence({Part::Text(between), (this->*write)(argument)});
+      written.push_back((this->*write)(argument));
+      Part next = Part::Sequence({Part::Text(between), written.back()});
       behind.push_back(argument.required ? std::move(next) : Part::Optional(std::move(next)));
     }
     std::vector<Part> lists;  // by the argument that comes first
     for (size_t i = 0; i < arguments_.size(); ++i) {
-      std::vector<Part> list = {(this->*write)(arguments_[i])};
+      std::vector<Part> list = {std::move(written[i])};
       list.insert(list.end(), behind.begin() + static_cast<ptrdiff_t>(i) + 1, behind.end());
       lists.push_back(Part::Sequence(std::move(list)));
       if (arguments_[i].required) return Part::Choice(std::move(lists));
