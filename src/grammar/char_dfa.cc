@@ -156,18 +156,6 @@ Result<CharDfa> CharDfa::OfLength(int64_t min, int64_t max, Effort* effort) {
   return dfa;
 }
 
-CharDfa CharDfa::OfText(std::string_view utf8) {
-  CharDfa dfa;
-  while (!utf8.empty()) {
-    const DecodedCodepoint c = DecodeUtf8(utf8);
-    utf8.remove_prefix(c.length_bytes);
-    dfa.states.push_back(
-        {{{{c.codepoint, c.codepoint}, static_cast<int32_t>(dfa.states.size()) + 1}}, false});
-  }
-  dfa.states.push_back({{}, true});
-  return dfa;
-}
-
 Result<CharDfa> CharDfa::OfTextsWith(std::string_view utf8, Effort* effort) {
   CharNfa nfa;
   nfa.start = nfa.AddState();

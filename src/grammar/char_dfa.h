@@ -33,7 +33,6 @@ struct CharDfa {
   // min to max characters; max < 0: no upper limit. kInvalidArgument beyond kMaxLength, or if
   // `effort` is at its end.
   static Result<CharDfa> OfLength(int64_t min, int64_t max, Effort* effort);
-  static CharDfa OfText(std::string_view utf8);
   // All texts that `utf8`, which is not empty, occurs in.
   static Result<CharDfa> OfTextsWith(std::string_view utf8, Effort* effort);
 

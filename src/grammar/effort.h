@@ -23,7 +23,6 @@ class Effort {
     return MakeError(ErrorCode::kInvalidArgument,
                      "the grammar is too complex: reading it takes more than {} steps", kMostSteps);
   }
-  int64_t steps() const { return steps_; }
 
  private:
   int64_t steps_ = 0;
