@@ -72,6 +72,13 @@ TEST(HostileSchema, MuchOfEverything) {
   EXPECT_EQ(ErrorOf({{"type", "object"}, {"properties", properties}}), "");
 }
 
+// Each pair of alternatives is a case of its own.
+TEST(HostileSchema, ManyAlternativesDenied) {
+  const Json alternatives(Json::array_t(3000, true));
+  EXPECT_NE(ErrorOf({{"not", {{"oneOf", alternatives}}}}).find("multiply to more than 500"),
+            std::string::npos);
+}
+
 // Alternatives that consume nothing need no states, yet each is a way to go.
 TEST(HostilePattern, EmptyAlternativesRepeated) {
   const std::string pattern = "^(" + std::string(1000, '|') + "){50000}$";

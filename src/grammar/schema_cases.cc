@@ -10,7 +10,6 @@
 namespace puna::grammar {
 namespace {
 
-constexpr size_t kMaxCases = 500;
 // Steps of reading a keyword and of combining two cases, besides what they consist of.
 constexpr int64_t kKeywordSteps = 20;
 constexpr int64_t kCaseSteps = 20;

@@ -36,6 +36,8 @@ class SchemaCases {
   Result<SharedDfa> Pattern(const std::string& pattern);
 
  private:
+  static constexpr size_t kMaxCases = 500;
+
   Result<Cases> OfLiteral(Literal literal, int depth);
   Result<Cases> OfObject(const Json& schema, int depth);
   Result<Cases> OfNegated(const Json& schema, int depth);

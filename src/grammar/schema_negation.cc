@@ -79,6 +79,7 @@ Result<Cases> SchemaCases::NegateKeyword(const Json& schema, const std::string& 
         PUNA_ASSIGN_OR_RETURN(const Cases second, OfLiteral({&b, false}, depth));
         PUNA_ASSIGN_OR_RETURN(Cases both, Multiply(first, second));
         std::move(both.begin(), both.end(), std::back_inserter(all));
+        if (all.size() > kMaxCases) return Multiply(all, {Case{}});  // which says so
       }
     }
     return Multiply(all, {Case{}});
