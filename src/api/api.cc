@@ -20,6 +20,7 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 
 namespace puna::api {
 namespace {
@@ -259,7 +260,7 @@ bool ApiServer::Shutdown(std::chrono::steady_clock::time_point deadline) {
   State& s = *state_;
   std::unique_lock lock(s.ending_mutex);
   if (!s.ending.joinable()) {
-    s.ending = std::thread([&s, deadline] {
+    s.ending = StartThread("puna-ending", [&s, deadline] {
       s.End(deadline);
       const std::lock_guard ending(s.ending_mutex);
       s.ended = true;

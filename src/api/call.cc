@@ -5,6 +5,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "api/errors.h"
+#include "base/thread.h"
 #include "http/zstd_body.h"
 
 namespace puna::api {
@@ -20,6 +21,9 @@ http::Task<void> RunOnBlockingPool(Services& services, std::function<void()> wor
   co_await boost::asio::co_spawn(
       services.blocking->get_executor(),
       [&work]() -> http::Task<void> {
+        // Asio starts these threads itself.
+        thread_local const bool begun = (NameThread("puna-prepare"), true);
+        (void)begun;
         work();
         co_return;
       },

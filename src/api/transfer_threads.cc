@@ -2,12 +2,15 @@
 
 #include <utility>
 
+#include "base/thread.h"
+
 namespace puna::api {
 
 void TransferThreads::Post(std::function<void()> work) {
   const std::lock_guard lock(mutex_);
   queue_.push_back(std::move(work));
-  if (idle_ < queue_.size() && threads_.size() < limit_) threads_.emplace_back([this] { Loop(); });
+  if (idle_ < queue_.size() && threads_.size() < limit_)
+    threads_.push_back(StartThread("puna-transfer", [this] { Loop(); }));
   changed_.notify_one();
 }
 

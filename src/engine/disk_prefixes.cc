@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "engine/page_file.h"
 
 namespace puna::engine {
@@ -122,7 +123,7 @@ Result<std::unique_ptr<DiskPrefixes>> DiskPrefixes::Open(Options options) {
     prefixes->names_.insert(file.path.stem().string());
     prefixes->bytes_ += file.bytes;
   }
-  prefixes->writer_ = std::thread([raw = prefixes.get()] { raw->WriteAll(); });
+  prefixes->writer_ = StartThread("puna-prefixes", [raw = prefixes.get()] { raw->WriteAll(); });
   return prefixes;
 }
 

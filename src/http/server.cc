@@ -22,6 +22,7 @@
 
 #include "base/hex.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "http/byte_stream.h"
 #include "http/url.h"
 
@@ -557,7 +558,8 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Hand
   state->work.emplace(state->context.get_executor());
   asio::co_spawn(state->context, AcceptLoop(state->acceptor, state->shared), asio::detached);
   for (int i = 0; i < std::max(1, options.io_threads); ++i) {
-    state->threads.emplace_back([context = &state->context] { context->run(); });
+    state->threads.push_back(
+        StartThread("puna-io", [context = &state->context] { context->run(); }));
   }
   return std::unique_ptr<Server>(new Server(std::move(state)));
 }

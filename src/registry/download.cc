@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/sha256.h"
+#include "base/thread.h"
 #include "registry/partial_file.h"
 #include "registry/transfer.h"
 #include "store/disk_space.h"
@@ -46,7 +47,8 @@ struct Goal {
 // sync takes as long as the disk does.
 class Saver {
  public:
-  explicit Saver(PartialFile& file) : file_(file), thread_([this] { Work(); }) {}
+  explicit Saver(PartialFile& file)
+      : file_(file), thread_(StartThread("puna-save", [this] { Work(); })) {}
   ~Saver() { (void)Stop(); }
 
   // The first error, if there was one.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "base/thread.h"
+
 namespace puna::registry {
 namespace {
 
@@ -335,7 +337,8 @@ void Transfer::AddConnections(size_t count) {
   ramp_done_ = file_.Done();
   for (count = std::min(count, slots_.size() - threads_.size()); count > 0; --count) {
     ++running_;
-    threads_.emplace_back([this, slot = threads_.size()] { Work(slot); });
+    threads_.push_back(
+        StartThread("puna-transfer", [this, slot = threads_.size()] { Work(slot); }));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 #include "scheduler/scheduler_state.h"
 
 namespace puna::scheduler {
@@ -123,7 +124,7 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
   resident->share = ShareOf(model);
   residents.push_back(resident);
   try {
-    resident->thread = std::thread(&State::Work, self, resident);
+    resident->thread = StartThread("puna-model", [self, resident] { Work(self, resident); });
   } catch (const std::system_error& error) {
     residents.pop_back();
     return MakeError(ErrorCode::kResourceExhausted, "starting a worker thread: {}", error.what());

@@ -24,6 +24,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "base/thread.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -122,7 +123,7 @@ ThreadPool::ThreadPool(int threads)
     workers_[i].spin_ns_ = kMaxSpinNs;
   }
   for (int i = 1; i < threads; ++i) {
-    started_.emplace_back([this, i] { ThreadMain(&workers_[i]); });
+    started_.push_back(StartThread("puna-compute", [this, i] { ThreadMain(&workers_[i]); }));
   }
 }
 

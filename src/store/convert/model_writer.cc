@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "store/disk_space.h"
 
 namespace puna::store {
@@ -150,7 +151,8 @@ Status WriteModel(gguf::StreamWriter* metadata, std::span<const TensorSource> so
   }
   Run run(layout, sources, targets, out);
   std::vector<std::thread> others;
-  for (int i = 1; i < threads; ++i) others.emplace_back([&run] { run.Work(nullptr); });
+  for (int i = 1; i < threads; ++i)
+    others.push_back(StartThread("puna-convert", [&run] { run.Work(nullptr); }));
   run.Work(progress);
   for (std::thread& thread : others) thread.join();
   PUNA_RETURN_IF_ERROR(run.status());
