@@ -114,6 +114,39 @@ def check_function_sizes(exceptions):
     print(f"    longest: {longest[1]} with {longest[0]} lines")
 
 
+def grouped_folders():
+    text = (SRC / "CMakeLists.txt").read_text()
+    values = {name: rest.split() for name, rest in re.findall(r"^set\((\w+) ([^)]*)\)", text, re.M)}
+    folders = []
+    for word in values["grouped_folders"]:
+        folders += values[word[2:-1]] if word.startswith("${") else [word]
+    return folders
+
+
+def check_local_names():
+    """Sources that are compiled as one unit: which of them those are changes with every new file."""
+    if not shutil.which("ctags"):
+        print("skip local names: no ctags")
+        return
+    problems = []
+    for folder in grouped_folders():
+        files = [str(path) for path in (SRC / folder).rglob("*.cc") if not re.search(r"_(test|bench|fuzz)$", path.stem)]
+        output = subprocess.run(["ctags", "--languages=C++", "--c++-kinds=fvgsc", "--fields=+S", "-f", "-", *files],
+                                capture_output=True, text=True, check=False).stdout
+        seen = collections.defaultdict(set)
+        for line in output.splitlines():
+            parts = line.split("\t")
+            fields = dict(part.split(":", 1) for part in parts[3:] if ":" in part)
+            scope = fields.get("namespace", "")
+            if not re.search(r"::__anon\w+$", scope):
+                continue
+            # What a parameter is called makes no other function.
+            types = re.sub(r"\s*\w+(?=[,)])", "", fields.get("signature", ""))
+            seen[re.sub(r"__anon\w+", "", scope) + parts[0] + types].add(str(pathlib.Path(parts[1]).relative_to(ROOT)))
+        problems += [f"{name}: {', '.join(sorted(paths))}" for name, paths in sorted(seen.items()) if len(paths) > 1]
+    report("local names", problems)
+
+
 def check_format():
     if not shutil.which("clang-format"):
         print("skip format: no clang-format")
@@ -133,6 +166,7 @@ def main():
     check_names()
     check_file_sizes(exceptions)
     check_function_sizes(exceptions)
+    check_local_names()
     check_format()
     sys.exit(1 if failures else 0)
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kChatCompletionRequest = "ChatCompletionRequest";
 
-Result<chat::ToolCall> ReadToolCall(const Json& json, std::string_view owner) {
+Result<chat::ToolCall> ReadOpenAiToolCall(const Json& json, std::string_view owner) {
   chat::ToolCall call;
   std::string arguments;
   Fields fields(json, owner);
@@ -55,7 +55,8 @@ Result<chat::Message> ReadMessage(const Json& json, std::string_view owner,
   PUNA_ASSIGN_OR_RETURN(const Json* calls, fields.FindObjects("tool_calls", "openai.ToolCall"));
   if (calls == nullptr) return message;
   for (const Json& item : *calls) {
-    PUNA_ASSIGN_OR_RETURN(chat::ToolCall call, ReadToolCall(item, fields.OwnerOf("tool_calls")));
+    PUNA_ASSIGN_OR_RETURN(chat::ToolCall call,
+                          ReadOpenAiToolCall(item, fields.OwnerOf("tool_calls")));
     call.index = static_cast<int>(message.tool_calls.size());
     message.tool_calls.push_back(std::move(call));
   }

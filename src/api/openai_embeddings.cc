@@ -23,7 +23,7 @@ Result<EmbeddingInput> ReadInputTokens(const Json& list) {
 }
 
 // A text, texts, tokens, or lists of tokens.
-Status ReadInput(const Json& json, std::vector<EmbeddingInput>* inputs) {
+Status ReadTextsOrTokens(const Json& json, std::vector<EmbeddingInput>* inputs) {
   const bool tokens = json.is_array() && !json.empty() && json[0].is_number();
   const Json list = json.is_array() && !tokens ? json : Json::array({json});
   if (list.empty()) return InvalidInput();
@@ -57,7 +57,7 @@ Result<EmbeddingRequest> ReadEmbeddings(const Json& json, bool* base64) {
     return MakeError(ErrorCode::kInvalidArgument, "dimensions is {}, expected at least 1",
                      request.dimensions);
   }
-  PUNA_RETURN_IF_ERROR(ReadInput(json.value("input", Json()), &request.inputs));
+  PUNA_RETURN_IF_ERROR(ReadTextsOrTokens(json.value("input", Json()), &request.inputs));
   return request;
 }
 

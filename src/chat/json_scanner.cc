@@ -11,7 +11,7 @@
 namespace puna::chat {
 namespace {
 
-constexpr size_t kMaxNesting = 200;
+constexpr size_t kMaxJsonDepth = 200;
 
 bool IsNumberByte(char c) {
   return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
@@ -97,7 +97,7 @@ JsonScanner::State JsonScanner::Value(char c, bool may_end) {
   switch (c) {
     case '{':
     case '[':
-      if (open_.size() >= kMaxNesting) return State::kInvalid;
+      if (open_.size() >= kMaxJsonDepth) return State::kInvalid;
       open_ += c == '{' ? '}' : ']';
       expect_ = c == '{' ? Expect::kKeyOrEnd : Expect::kValueOrEnd;
       in_key_ = false;

@@ -53,7 +53,7 @@ Result<std::string> PsTable(const ApiClient& client, const std::string& prefix, 
   return FormatTable(rows);
 }
 
-Status PrintJson(const ApiClient& client, const std::string& prefix) {
+Status PrintRunningAsJson(const ApiClient& client, const std::string& prefix) {
   PUNA_ASSIGN_OR_RETURN(const Json answer, client.Get("/api/ps"));
   for (const Json& model : answer.value("models", Json::array())) {
     if (JsonString(model, "name").starts_with(prefix)) PrintJsonLine(model);
@@ -88,7 +88,7 @@ void AddPs(CLI::App& app, Context& context, Action* chosen) {
   AddJsonFlag(command, json.get());
   command->callback([&context, prefix, watch, json, chosen] {
     *chosen = [&context, prefix, watch, json]() -> Status {
-      if (*json) return PrintJson(ApiClient(context.settings), *prefix);
+      if (*json) return PrintRunningAsJson(ApiClient(context.settings), *prefix);
       if (*watch) return Watch(context, *prefix);
       PUNA_ASSIGN_OR_RETURN(const std::string table,
                             PsTable(ApiClient(context.settings), *prefix, /*with_load=*/false));

@@ -76,6 +76,10 @@ struct Tensor {
   const MappedFile* file = nullptr;
 
   int64_t elements() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
+  // The dims that are used, at least one.
+  std::span<const int64_t> shape() const {
+    return std::span(dims).first(n_dims > 0 ? static_cast<size_t>(n_dims) : 1);
+  }
 };
 
 struct KeyValue {

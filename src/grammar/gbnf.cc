@@ -19,7 +19,7 @@ namespace {
 
 constexpr size_t kMaxGbnfBytes = size_t{1} << 20;
 constexpr int kMaxGbnfDepth = 200;
-constexpr int64_t kMaxCount = 1'000'000'000;
+constexpr int64_t kMaxRepeatCount = 1'000'000'000;
 
 bool IsNameChar(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -202,7 +202,7 @@ class GbnfReader {
     const size_t begin = at_;
     int64_t number = 0;
     while (Peek() >= '0' && Peek() <= '9' && !AtEnd()) {
-      number = std::min(kMaxCount, number * 10 + (Peek() - '0'));
+      number = std::min(kMaxRepeatCount, number * 10 + (Peek() - '0'));
       ++at_;
     }
     return at_ == begin ? std::nullopt : std::optional<int64_t>(number);

@@ -19,10 +19,6 @@ constexpr size_t kLongestList = 2048;
 // The set of both roots, which is where every token begins.
 constexpr int32_t kNoRests = 0, kRoots = 1;
 
-void SetBit(TokenId token, std::span<uint64_t> mask) {
-  mask[static_cast<size_t>(token) / 64] |= uint64_t{1} << (static_cast<size_t>(token) % 64);
-}
-
 }  // namespace
 
 MaskCache::MaskCache(const Automaton* automaton, const TokenTrie* trie)

@@ -25,10 +25,6 @@ int32_t PlainLength(std::string_view bytes) {
   return count;
 }
 
-void SetBit(TokenId token, std::span<uint64_t> mask) {
-  mask[static_cast<size_t>(token) / 64] |= uint64_t{1} << (static_cast<size_t>(token) % 64);
-}
-
 }  // namespace
 
 TokenTrie::TokenTrie(std::shared_ptr<const tokenizer::Tokenizer> tokenizer)

@@ -28,6 +28,11 @@ namespace puna::grammar {
 using TokenId = int32_t;
 inline constexpr char kSpecialMark = '\xFF';
 
+// In a mask, which has a bit for each token.
+inline void SetBit(TokenId token, std::span<uint64_t> mask) {
+  mask[static_cast<size_t>(token) / 64] |= uint64_t{1} << (static_cast<size_t>(token) % 64);
+}
+
 struct TokenRange {
   int32_t begin, end;
 };

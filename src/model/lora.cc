@@ -3,6 +3,8 @@
 // of the model, and every backend can use them as they are.
 #include "model/lora.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -29,13 +31,6 @@ using Pairs = std::map<std::string_view, Pair>;
 template <typename... Args>
 Error Invalid(fmt::format_string<Args...> format, Args&&... args) {
   return {ErrorCode::kInvalidArgument, fmt::format(format, std::forward<Args>(args)...)};
-}
-
-std::string ShapeText(const gguf::Tensor& tensor) {
-  std::string text = "[";
-  for (int i = 0; i < std::max(1, tensor.n_dims); ++i)
-    text += fmt::format("{}{}", i == 0 ? "" : ", ", tensor.dims[static_cast<size_t>(i)]);
-  return text + "]";
 }
 
 Status CheckMetadata(const gguf::File& file, const ModelConfig& config) {
@@ -103,7 +98,7 @@ Status CheckShape(const gguf::Tensor& tensor, std::array<int64_t, 3> wanted) {
   if (tensor.dims == std::array<int64_t, 4>{wanted[0], wanted[1], wanted[2], 1}) return {};
   const std::string experts = wanted[2] == 1 ? "" : fmt::format(", {}", wanted[2]);
   return tl::unexpected(Invalid("tensor {} of the adapter has shape {}, expected [{}, {}{}]",
-                                tensor.name, ShapeText(tensor), wanted[0], wanted[1], experts));
+                                tensor.name, tensor.shape(), wanted[0], wanted[1], experts));
 }
 
 // Of the token embeddings the rank is the length of the rows of both.

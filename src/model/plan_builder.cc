@@ -1,24 +1,14 @@
 #include "model/plan_builder.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "model/ollama_names.h"
 
 namespace puna::model {
-namespace {
-
-std::string ShapeText(const int64_t* dims, size_t count) {
-  std::string text = "[";
-  for (size_t i = 0; i < count; ++i) text += fmt::format("{}{}", i == 0 ? "" : ", ", dims[i]);
-  return text + "]";
-}
-
-std::string ShapeText(const gguf::Tensor& tensor) {
-  return ShapeText(tensor.dims.data(), static_cast<size_t>(std::max(1, tensor.n_dims)));
-}
-
-}  // namespace
 
 PlanBuilder::PlanBuilder(const ModelConfig& config, std::shared_ptr<const gguf::File> file,
                          const PlanOptions& options)
@@ -64,16 +54,15 @@ const gguf::Tensor* PlanBuilder::Find(const std::string& name,
   if (!ok()) return nullptr;
   const gguf::Tensor* tensor = TensorInFile(*owned_->file, name);
   if (tensor == nullptr) {
-    Fail(ErrorCode::kCorrupt, fmt::format("tensor {} is missing, expected shape {}", name,
-                                          ShapeText(std::data(dims), dims.size())));
+    Fail(ErrorCode::kCorrupt,
+         fmt::format("tensor {} is missing, expected shape {}", name, std::span(dims)));
     return nullptr;
   }
   std::array<int64_t, 4> wanted = {1, 1, 1, 1};
   std::copy(dims.begin(), dims.end(), wanted.begin());
   if (tensor->dims != wanted) {
-    Fail(ErrorCode::kCorrupt,
-         fmt::format("tensor {} has shape {}, expected {}", name, ShapeText(*tensor),
-                     ShapeText(std::data(dims), dims.size())));
+    Fail(ErrorCode::kCorrupt, fmt::format("tensor {} has shape {}, expected {}", name,
+                                          tensor->shape(), std::span(dims)));
     return nullptr;
   }
   const quant::TypeTraits& traits = quant::TraitsOf(tensor->type);

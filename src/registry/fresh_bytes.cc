@@ -9,7 +9,7 @@ namespace {
 constexpr int64_t kMaxKeptBytes = 8 << 20;
 // Whoever has fallen behind has to read back, which is slower, and would never catch up again. So
 // it is waited for; not for long, since it may be held up by something else.
-constexpr auto kMaxWait = std::chrono::milliseconds(100);
+constexpr auto kMaxWaitForRoom = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -26,7 +26,7 @@ void FreshBytes::Offer(int64_t at, std::string bytes) {
   std::unique_lock lock(mutex_);
   const auto near = [&] { return at >= wanted_ && at - wanted_ < 2 * kMaxKeptBytes; };
   const auto fits = [&] { return kept_bytes_ + size <= kMaxKeptBytes; };
-  if (near()) room_.wait_for(lock, kMaxWait, [&] { return fits() || woken_; });
+  if (near()) room_.wait_for(lock, kMaxWaitForRoom, [&] { return fits() || woken_; });
   if (!near() || !fits()) {
     bytes.clear();
     spare_.push_back(std::move(bytes));

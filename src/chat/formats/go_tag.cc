@@ -11,7 +11,7 @@
 namespace puna::chat {
 namespace {
 
-constexpr size_t kMaxHeadBytes = 1024;
+constexpr size_t kMaxTagBytes = 1024;
 
 class GoTagReader final : public CallReader {
  public:
@@ -25,7 +25,7 @@ class GoTagReader final : public CallReader {
     }
     if (!scanner_.started() && c != '{' && c != '[') {
       head_ += c;
-      if (head_.size() > 2 * kMaxHeadBytes) head_.erase(0, head_.size() - kMaxHeadBytes);
+      if (head_.size() > 2 * kMaxTagBytes) head_.erase(0, head_.size() - kMaxTagBytes);
       return State::kReading;
     }
     const JsonScanner::State state = scanner_.Feed(c);
