@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <cctype>
 #include <chrono>
 #include <condition_variable>
@@ -13,6 +12,7 @@
 
 #include "api/access.h"
 #include "api/api_keys.h"
+#include "api/blocking_pool.h"
 #include "api/model_catalog.h"
 #include "api/routes.h"
 #include "api/transfer_threads.h"
@@ -44,14 +44,13 @@ struct ApiServer::State {
       : store(settings.models),
         catalog(&store),
         registry(&store, RegistryOptionsOf()),
-        blocking(std::max(2u, std::thread::hardware_concurrency())),
         transfers(kMaxTransfers) {}
 
   store::Store store;
   ModelCatalog catalog;
   std::unique_ptr<scheduler::Scheduler> scheduler;
   registry::Registry registry;
-  boost::asio::thread_pool blocking;
+  BlockingPool blocking;
   TransferThreads transfers;
   std::atomic<bool> stopping = false;
   Services services;
@@ -195,6 +194,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
     PUNA_ASSIGN_OR_RETURN(state->scheduler, scheduler::Scheduler::Create(scheduling));
   }
 
+  PUNA_RETURN_IF_ERROR(state->blocking.Start(std::max(2u, std::thread::hardware_concurrency())));
   http::ServerOptions options;
   const Address address = ParseAddress(settings.host);
   options.host = config.private_port ? "127.0.0.1" : address.host;
@@ -237,7 +237,7 @@ ApiServer::ApiServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 ApiServer::~ApiServer() {
   (void)Shutdown(std::chrono::steady_clock::now());
-  state_->ending.join();
+  if (state_->ending.joinable()) state_->ending.join();
 }
 
 std::string ApiServer::url() const { return state_->url; }
@@ -253,19 +253,26 @@ void ApiServer::State::End(std::chrono::steady_clock::time_point deadline) {
   server->CloseAll();
   scheduler->Shutdown(deadline);
   transfers.Join();
-  blocking.join();
+  blocking.Join();
 }
 
 bool ApiServer::Shutdown(std::chrono::steady_clock::time_point deadline) {
   State& s = *state_;
   std::unique_lock lock(s.ending_mutex);
-  if (!s.ending.joinable()) {
-    s.ending = StartThread("puna-ending", [&s, deadline] {
+  if (!s.ended && !s.ending.joinable()) {
+    auto ending = StartThread("puna-ending", [&s, deadline] {
       s.End(deadline);
-      const std::lock_guard ending(s.ending_mutex);
+      const std::lock_guard lock(s.ending_mutex);
       s.ended = true;
       s.has_ended.notify_all();
     });
+    if (!ending) {
+      // Whoever waits here then waits for a pass that does not end, too.
+      s.End(deadline);
+      s.ended = true;
+      return true;
+    }
+    s.ending = *std::move(ending);
   }
   if (s.has_ended.wait_until(lock, deadline + kLastWords + s.last_pass, [&] { return s.ended; }))
     return true;

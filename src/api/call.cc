@@ -1,11 +1,10 @@
 #include "api/call.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "api/blocking_pool.h"
 #include "api/errors.h"
-#include "base/thread.h"
 #include "http/zstd_body.h"
 
 namespace puna::api {
@@ -19,11 +18,8 @@ http::Task<void> RunOnBlockingPool(Services& services, std::function<void()> wor
   // `work` outlives the wait, so a reference will do: captures with destructors are not safe inside
   // a co_await expression of GCC 12.
   co_await boost::asio::co_spawn(
-      services.blocking->get_executor(),
+      services.blocking->executor(),
       [&work]() -> http::Task<void> {
-        // Asio starts these threads itself.
-        thread_local const bool begun = (NameThread("puna-prepare"), true);
-        (void)begun;
         work();
         co_return;
       },

@@ -20,12 +20,9 @@
 #include "scheduler/scheduler.h"
 #include "store/store.h"
 
-namespace boost::asio {
-class thread_pool;
-}
-
 namespace puna::api {
 
+class BlockingPool;
 class ModelCatalog;
 class TransferThreads;
 
@@ -35,8 +32,7 @@ struct Services {
   store::Store* store = nullptr;
   scheduler::Scheduler* scheduler = nullptr;
   ModelCatalog* catalog = nullptr;
-  // For work that takes long on one thread: templates, tokenizing, hashing, reading manifests.
-  boost::asio::thread_pool* blocking = nullptr;
+  BlockingPool* blocking = nullptr;
   registry::Registry* registry = nullptr;
   // For what takes minutes and mostly waits: pull, push, create.
   TransferThreads* transfers = nullptr;

@@ -77,7 +77,7 @@ http::Task<void> RunWithProgress(Call& call, bool stream, ProgressWork work) {
   auto outcome = std::make_shared<Status>();
   auto gone = std::make_shared<std::atomic<bool>>(false);
   call.writer.OnClientGone([gone] { gone->store(true); });
-  call.services.transfers->Post(
+  const Status posted = call.services.transfers->Post(
       [queue, outcome, gone, stream, stopping = call.services.stopping, work = std::move(work)] {
         *outcome = work([&](const store::Progress& progress) {
           if (stream) queue->Push(DumpJson(ProgressJson(progress)) + "\n");
@@ -85,6 +85,7 @@ http::Task<void> RunWithProgress(Call& call, bool stream, ProgressWork work) {
         });
         queue->Close();
       });
+  if (!posted) co_return co_await SendError(call, posted.error());
   std::optional<std::string> lines = co_await queue->Next();
   // What fails before the first line has a status of its own.
   if (!lines && !*outcome) co_return co_await SendError(call, outcome->error());

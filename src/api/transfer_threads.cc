@@ -6,12 +6,17 @@
 
 namespace puna::api {
 
-void TransferThreads::Post(std::function<void()> work) {
+Status TransferThreads::Post(std::function<void()> work) {
   const std::lock_guard lock(mutex_);
+  if (idle_ <= queue_.size() && threads_.size() < limit_) {
+    auto thread = StartThread("puna-transfer", [this] { Loop(); });
+    // With others it waits for one of them.
+    if (!thread && threads_.empty()) return tl::unexpected(thread.error());
+    if (thread) threads_.push_back(*std::move(thread));
+  }
   queue_.push_back(std::move(work));
-  if (idle_ < queue_.size() && threads_.size() < limit_)
-    threads_.push_back(StartThread("puna-transfer", [this] { Loop(); }));
   changed_.notify_one();
+  return {};
 }
 
 void TransferThreads::Loop() {

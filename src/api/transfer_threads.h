@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/result.h"
+
 namespace puna::api {
 
 class TransferThreads {
@@ -20,7 +22,8 @@ class TransferThreads {
   TransferThreads(const TransferThreads&) = delete;
   TransferThreads& operator=(const TransferThreads&) = delete;
 
-  void Post(std::function<void()> work);
+  // An error only where no thread could be started and there is none; then nothing is posted.
+  Status Post(std::function<void()> work);
   // Waits until everything posted is done. Nothing may be posted afterwards.
   void Join();
   size_t started() const;

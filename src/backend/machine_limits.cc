@@ -54,6 +54,7 @@ uint64_t SumOfWords(const uint8_t* bytes, int64_t size, int64_t ahead) {
 Result<MachineLimits> MeasureMachine(const BackendOptions& options) {
   PUNA_ASSIGN_OR_RETURN(const cpu::Isa isa, cpu::ChooseIsa(options.isa));
   cpu::ThreadPool pool(options.threads > 0 ? options.threads : cpu::UsableCores());
+  PUNA_RETURN_IF_ERROR(pool.status());
   MachineLimits limits;
   limits.isa = cpu::IsaName(isa);
   limits.threads = pool.threads();

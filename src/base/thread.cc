@@ -2,11 +2,13 @@
 
 #include <pthread.h>
 
+#include <system_error>
 #include <utility>
 
 namespace puna {
+namespace {
 
-void NameThread(const std::string& name) {
+void NameThisThread(const std::string& name) {
 #if defined(__APPLE__)
   ::pthread_setname_np(name.c_str());
 #else
@@ -14,11 +16,20 @@ void NameThread(const std::string& name) {
 #endif
 }
 
-std::thread StartThread(std::string name, std::function<void()> body) {
-  return std::thread([name = std::move(name), body = std::move(body)] {
-    NameThread(name);
-    body();
-  });
+}  // namespace
+
+Result<std::thread> StartThread(std::string name, std::function<void()> body) {
+  try {
+    return std::thread([name, body = std::move(body)] {
+      NameThisThread(name);
+      body();
+    });
+  } catch (const std::system_error& error) {
+    return MakeError(ErrorCode::kResourceExhausted,
+                     "the system starts no thread {}: {}; see `ulimit -u`, the limit on processes "
+                     "of the container (pids.max) and free memory",
+                     name, error.code().message());
+  }
 }
 
 }  // namespace puna

@@ -6,13 +6,14 @@
 #include <string>
 #include <thread>
 
+#include "base/result.h"
+
 namespace puna {
 
-// Names the calling thread; Linux keeps the first 15 characters.
-void NameThread(const std::string& name);
-
-// Throws std::system_error where no thread can be started, as std::thread does.
-std::thread StartThread(std::string name, std::function<void()> body);
+// Of `name` Linux keeps the first 15 characters. kResourceExhausted where the system starts no
+// thread, as in a container that may have no more of them: whoever destroys a std::thread that
+// still runs ends the process, so those started before have to be joined then, too.
+Result<std::thread> StartThread(std::string name, std::function<void()> body);
 
 }  // namespace puna
 

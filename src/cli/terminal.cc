@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/thread.h"
 #include "cli/human.h"
 #include "cli/word_wrap.h"
 
@@ -89,7 +90,8 @@ void InterruptScope::Forget() { interrupt_seen = 0; }
 bool InterruptScope::interrupted() const { return interrupt_seen != 0; }
 
 Spinner::Spinner(std::string label) : label_(std::move(label)) {
-  if (StderrIsTerminal()) thread_ = std::thread([this] { Turn(); });
+  if (!StderrIsTerminal()) return;
+  if (auto thread = StartThread("puna-spinner", [this] { Turn(); })) thread_ = *std::move(thread);
 }
 
 void Spinner::Turn() {

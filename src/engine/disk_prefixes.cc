@@ -123,7 +123,8 @@ Result<std::unique_ptr<DiskPrefixes>> DiskPrefixes::Open(Options options) {
     prefixes->names_.insert(file.path.stem().string());
     prefixes->bytes_ += file.bytes;
   }
-  prefixes->writer_ = StartThread("puna-prefixes", [raw = prefixes.get()] { raw->WriteAll(); });
+  PUNA_ASSIGN_OR_RETURN(prefixes->writer_,
+                        StartThread("puna-prefixes", [raw = prefixes.get()] { raw->WriteAll(); }));
   return prefixes;
 }
 

@@ -557,11 +557,14 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Hand
   }
   state->work.emplace(state->context.get_executor());
   asio::co_spawn(state->context, AcceptLoop(state->acceptor, state->shared), asio::detached);
+  std::unique_ptr<Server> server(new Server(std::move(state)));
   for (int i = 0; i < std::max(1, options.io_threads); ++i) {
-    state->threads.push_back(
-        StartThread("puna-io", [context = &state->context] { context->run(); }));
+    PUNA_ASSIGN_OR_RETURN(
+        std::thread thread,
+        StartThread("puna-io", [&context = server->state_->context] { context.run(); }));
+    server->state_->threads.push_back(std::move(thread));
   }
-  return std::unique_ptr<Server>(new Server(std::move(state)));
+  return server;
 }
 
 Server::Server(std::shared_ptr<State> state) : state_(std::move(state)) {}

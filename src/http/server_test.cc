@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "http/client.h"
+#include "tests/support/no_threads.h"
 
 namespace puna::http {
 namespace {
@@ -279,6 +280,13 @@ TEST(HttpServer, AnAddressInUseSaysSo) {
   const auto second = Server::Start({.port = server->port()}, Echo);
   ASSERT_FALSE(second);
   EXPECT_EQ(ErrorCode::kUnavailable, second.error().code);
+}
+
+TEST(Server, WithoutThreadsDoesNotStart) {
+  const NoThreads limit;
+  const auto server = Server::Start({.port = 0}, Echo);
+  ASSERT_FALSE(server);
+  EXPECT_EQ(server.error().code, ErrorCode::kResourceExhausted);
 }
 
 TEST(HttpClient, NobodyListeningIsUnavailable) {

@@ -47,10 +47,13 @@ struct Goal {
 // sync takes as long as the disk does.
 class Saver {
  public:
-  explicit Saver(PartialFile& file)
-      : file_(file), thread_(StartThread("puna-save", [this] { Work(); })) {}
+  explicit Saver(PartialFile& file) : file_(file) {}
   ~Saver() { (void)Stop(); }
 
+  Status Start() {
+    PUNA_ASSIGN_OR_RETURN(thread_, StartThread("puna-save", [this] { Work(); }));
+    return {};
+  }
   // The first error, if there was one.
   Status status() {
     const std::lock_guard lock(mutex_);
@@ -90,7 +93,7 @@ class Saver {
   std::condition_variable changed_;
   bool stop_ = false;
   Status status_;
-  std::thread thread_;  // last: it uses the others
+  std::thread thread_;
 };
 
 // Hashes and reports behind a transfer.
@@ -219,6 +222,7 @@ Result<std::string> Fill(const DownloadContext& context, const Goal& goal, Parti
   if (file.Done() < goal.source.size_bytes) {
     Transfer transfer(context.session, goal.source, context.options, file);
     Saver saver(file);
+    PUNA_RETURN_IF_ERROR(saver.Start());
     Status done = transfer.Run([&]() -> Result<bool> {
       PUNA_RETURN_IF_ERROR(saver.status());
       return follower.Follow(transfer.fresh());

@@ -21,6 +21,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "store/manifest.h"
+#include "tests/support/no_threads.h"
 #include "tests/support/shared_data.h"
 #include "tests/support/small_disk.h"
 
@@ -715,6 +716,19 @@ TEST_F(RegistryTest, APushedModelComesBackTheSame) {
   ASSERT_TRUE(pushed) << pushed.error().message;
   EXPECT_EQ(target.manifest(), source.manifest());
   EXPECT_EQ(target.blobs(), source.blobs());
+}
+
+TEST_F(RegistryTest, WithoutThreadsNothingIsPulled) {
+  FakeRegistry peer({});
+  peer.AddModel({weights_});
+  {
+    const NoThreads limit;
+    const Status pulled = Pull(peer);
+    ASSERT_FALSE(pulled);
+    EXPECT_EQ(pulled.error().code, ErrorCode::kResourceExhausted);
+  }
+  ASSERT_TRUE(Pull(peer));
+  ExpectBlob(weights_);
 }
 
 TEST_F(RegistryTest, ReplacedLayersGo) {

@@ -317,7 +317,7 @@ Status Transfer::Run(const Follow& follow) {
       std::clamp(options_.connections, 1, static_cast<int>(std::max<size_t>(1, order_.size()))));
   slots_.resize(most);
   window_start_ = steady_clock::now();
-  AddConnections(1);
+  PUNA_RETURN_IF_ERROR(AddConnections(1));
   for (bool running = true; running;) {
     const Result<bool> more = follow();
     if (!more) Stop(tl::unexpected(more.error()));
@@ -332,14 +332,19 @@ Status Transfer::Run(const Follow& follow) {
 }
 
 // REQUIRES: mutex_ is held, or there are no threads yet.
-void Transfer::AddConnections(size_t count) {
+Status Transfer::AddConnections(size_t count) {
   ramp_start_ = steady_clock::now();
   ramp_done_ = file_.Done();
   for (count = std::min(count, slots_.size() - threads_.size()); count > 0; --count) {
     ++running_;
-    threads_.push_back(
-        StartThread("puna-transfer", [this, slot = threads_.size()] { Work(slot); }));
+    auto thread = StartThread("puna-connection", [this, slot = threads_.size()] { Work(slot); });
+    if (!thread) {
+      --running_;
+      return tl::unexpected(thread.error());
+    }
+    threads_.push_back(*std::move(thread));
   }
+  return {};
 }
 
 // REQUIRES: mutex_ is held.
@@ -348,7 +353,7 @@ void Transfer::MaybeAddConnections() {
   if (threads_.size() == slots_.size() || next_part_ == order_.size() || seconds < kRampInterval)
     return;
   const double rate = static_cast<double>(file_.Done() - ramp_done_) / seconds.count();
-  AddConnections(rate < kPlentyRate ? threads_.size() : 0);
+  (void)AddConnections(rate < kPlentyRate ? threads_.size() : 0);  // those that there are will do
 }
 
 Status Transfer::Recheck(const Follow& follow) {

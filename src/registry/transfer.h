@@ -67,7 +67,7 @@ class Transfer {
   Result<BlobSource> Renew(int64_t failed_generation);
   Status Take(Part& part, int64_t at, std::string bytes);
   void WatchSpeed();
-  void AddConnections(size_t count);
+  Status AddConnections(size_t count);
   void MaybeAddConnections();
   void Stop(Status status);
   bool Sleep(std::chrono::milliseconds time);

@@ -3,7 +3,6 @@
 #include "scheduler/scheduler.h"
 
 #include <algorithm>
-#include <system_error>
 #include <utility>
 
 #include "base/log.h"
@@ -123,12 +122,12 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
   resident->keep_alive = options.keep_alive;
   resident->share = ShareOf(model);
   residents.push_back(resident);
-  try {
-    resident->thread = StartThread("puna-model", [self, resident] { Work(self, resident); });
-  } catch (const std::system_error& error) {
+  auto thread = StartThread("puna-model", [self, resident] { Work(self, resident); });
+  if (!thread) {
     residents.pop_back();
-    return MakeError(ErrorCode::kResourceExhausted, "starting a worker thread: {}", error.what());
+    return tl::unexpected(thread.error());
   }
+  resident->thread = *std::move(thread);
   return resident.get();
 }
 

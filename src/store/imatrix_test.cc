@@ -8,6 +8,7 @@
 
 #include "gguf/gguf.h"
 #include "store/quantize.h"
+#include "tests/support/no_threads.h"
 #include "tests/support/shared_data.h"
 
 namespace puna::store {
@@ -158,6 +159,12 @@ TEST_F(WeightedQuantizeTest, ColumnsThatMeetMuchAreKeptBetter) {
   EXPECT_EQ(**result_->GetString("quantize.imatrix.dataset"), "text");
   EXPECT_EQ(**result_->GetInteger("quantize.imatrix.entries_count"), 1);
   EXPECT_EQ(**result_->GetInteger("quantize.imatrix.chunks_count"), 4);
+}
+
+TEST_F(WeightedQuantizeTest, OneThreadWillDoWhereThereAreNoMore) {
+  const double usual = WeightedError("Q4_0", &matrix_);
+  const NoThreads limit;
+  EXPECT_EQ(WeightedError("Q4_0", &matrix_), usual);
 }
 
 TEST_F(WeightedQuantizeTest, AnotherModelsMatrixIsAnError) {

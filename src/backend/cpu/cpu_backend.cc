@@ -10,6 +10,7 @@ constexpr int kMaxThreads = 1024;
 class CpuBackend final : public Backend {
  public:
   CpuBackend(Isa isa, int threads, InputObserver* observer) : machine_(isa, threads, observer) {}
+  const Status& started() const { return machine_.pool.status(); }
   std::string_view name() const override { return "cpu"; }
 
   Result<std::unique_ptr<Program>> Compile(std::shared_ptr<const Plan> plan,
@@ -40,8 +41,10 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options,
     return MakeError(ErrorCode::kInvalidArgument, "{} threads, expected 1 to {}, or 0 for all",
                      options.threads, kMaxThreads);
   }
-  return std::make_unique<CpuBackend>(isa, options.threads == 0 ? UsableCores() : options.threads,
-                                      observer);
+  auto backend = std::make_unique<CpuBackend>(
+      isa, options.threads == 0 ? UsableCores() : options.threads, observer);
+  PUNA_RETURN_IF_ERROR(backend->started());
+  return backend;
 }
 
 }  // namespace puna::backend::cpu

@@ -123,7 +123,12 @@ ThreadPool::ThreadPool(int threads)
     workers_[i].spin_ns_ = kMaxSpinNs;
   }
   for (int i = 1; i < threads; ++i) {
-    started_.push_back(StartThread("puna-compute", [this, i] { ThreadMain(&workers_[i]); }));
+    auto thread = StartThread("puna-compute", [this, i] { ThreadMain(&workers_[i]); });
+    if (!thread) {
+      status_ = WithContext(thread.error(), fmt::format("{} compute threads", threads));
+      return;
+    }
+    started_.push_back(*std::move(thread));
   }
 }
 

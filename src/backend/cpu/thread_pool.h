@@ -22,6 +22,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/result.h"
+
 namespace puna::backend::cpu {
 
 // Cores that this process may use at once: its affinity mask, cut by the quotas of its cgroup (v2)
@@ -64,12 +66,14 @@ class Worker {
 // Not thread safe: one Run at a time. The thread that calls Run is worker 0.
 class ThreadPool {
  public:
-  // `threads` >= 1; that many less one are started.
+  // `threads` >= 1; that many less one are started. Nothing may be run if status() is an error: the
+  // system did not start all of them.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
+  const Status& status() const { return status_; }
   int threads() const { return threads_; }
 
   // Runs job(worker) on the calling thread and on those others that come in time; returns when none
@@ -102,6 +106,7 @@ class ThreadPool {
   const int threads_;
   std::vector<Worker> workers_;
   std::vector<std::thread> started_;
+  Status status_;
 
   ErasedJob job_ = nullptr;
   void* context_ = nullptr;

@@ -8,8 +8,20 @@
 #include <random>
 #include <vector>
 
+#include "backend/cpu/cpu_backend.h"
+#include "tests/support/no_threads.h"
+
 namespace puna::backend::cpu {
 namespace {
+
+TEST(ThreadPool, ThatCannotStartAllIsAnError) {
+  const NoThreads limit;
+  const ThreadPool pool(3);
+  ASSERT_FALSE(pool.status());
+  EXPECT_EQ(pool.status().error().code, ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(ThreadPool(1).status()) << "needs no other";
+  EXPECT_FALSE(CreateCpuBackend({.threads = 2}, nullptr));
+}
 
 TEST(ThreadPool, RunsEveryChunkOnce) {
   for (int threads : {1, 2, 4, 7}) {

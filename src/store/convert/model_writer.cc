@@ -151,8 +151,11 @@ Status WriteModel(gguf::StreamWriter* metadata, std::span<const TensorSource> so
   }
   Run run(layout, sources, targets, out);
   std::vector<std::thread> others;
-  for (int i = 1; i < threads; ++i)
-    others.push_back(StartThread("puna-convert", [&run] { run.Work(nullptr); }));
+  for (int i = 1; i < threads; ++i) {
+    auto other = StartThread("puna-convert", [&run] { run.Work(nullptr); });
+    if (!other) break;  // fewer do the same
+    others.push_back(*std::move(other));
+  }
   run.Work(progress);
   for (std::thread& thread : others) thread.join();
   PUNA_RETURN_IF_ERROR(run.status());
