@@ -2,9 +2,11 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -83,12 +85,23 @@ Result<int> InheritedSocket(Settings* settings) {
   return kFirst;
 }
 
+// Shells and systemd give 1024 at first, for the sake of programs that use select(2), and let a
+// program have more that can do with them. Each connection is one.
+void RaiseDescriptorLimit() {
+  constexpr rlim_t kEnough = 65536;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kEnough) return;
+  limit.rlim_cur = std::min(limit.rlim_max, kEnough);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Status Serve(Settings settings, const std::string& log_file) {
   if (log_file != "none") {
     // A server that cannot write its log can still serve.
     if (const Status added = AddLogFile(log_file); !added) LogWarning("{}", added.error().message);
   }
   const sigset_t signals = BlockEndSignals();
+  RaiseDescriptorLimit();
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a file at its limit is an error of whoever writes it
 

@@ -7,6 +7,7 @@
 // everything (it cannot tell "waits for the next request" from "computes").
 #include "http/server.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -52,6 +53,9 @@ std::string LowerCase(std::string_view text) {
 
 class Connection;
 
+constexpr int64_t kBusy = INT64_MAX;
+int64_t Now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+
 // What all connections of a server share.
 struct Shared {
   ServerOptions options;
@@ -62,6 +66,10 @@ struct Shared {
   std::map<Connection*, std::weak_ptr<Connection>> connections;
   std::atomic<bool> draining{false};
 
+  // Whether there may be one more. Where there are as many as there may be, the one that has waited
+  // longest for a request goes: it costs its client a new connection, and whoever holds many idle
+  // ones shuts nobody out. False if all have a request.
+  bool MakeRoom();
   // Those that wait for a request, or all.
   void CloseConnections(bool all);
   // False if some are left at `deadline`.
@@ -89,6 +97,9 @@ class Connection : public BodyReader,
   void Close(bool now) {
     if (now || idle_) CloseSocket();
   }
+  // Since when nothing has come, in the ticks of the steady clock; kBusy: a request is being
+  // answered. Any thread.
+  std::atomic<int64_t>& waiting_since() { return waiting_since_; }
   asio::any_io_executor executor() { return strand_; }
 
   // BodyReader
@@ -140,7 +151,8 @@ class Connection : public BodyReader,
   Request request_;
   std::vector<std::pair<std::string, std::string>> headers_;  // of the answer
   std::function<void()> on_gone_;
-  bool idle_ = true;       // between requests
+  bool idle_ = true;  // between requests
+  std::atomic<int64_t> waiting_since_{Now()};
   bool started_ = false;   // the answer has begun
   bool finished_ = false;  // the answer is complete
   bool chunked_ = false;
@@ -149,6 +161,22 @@ class Connection : public BodyReader,
   uint64_t watch_ = 0;  // number of the latest watch; earlier ones are void
   bool client_gone_ = false;
 };
+
+bool Shared::MakeRoom() {
+  std::shared_ptr<Connection> longest;
+  {
+    const std::lock_guard lock(mutex);
+    if (static_cast<int64_t>(connections.size()) < options.max_connections) return true;
+    const auto found = std::min_element(
+        connections.begin(), connections.end(),
+        [](auto& a, auto& b) { return a.first->waiting_since() < b.first->waiting_since(); });
+    // Nobody finds it twice.
+    if (found->first->waiting_since().exchange(kBusy) != kBusy) longest = found->second.lock();
+  }
+  if (longest == nullptr) return false;
+  asio::post(longest->executor(), [longest] { longest->Close(/*now=*/false); });
+  return true;
+}
 
 void Shared::CloseConnections(bool all) {
   // The last reference to a connection must not die under the lock, which its destructor takes.
@@ -215,10 +243,12 @@ Task<bool> Connection::AwaitRequest() {
 
 Task<bool> Connection::ReadHead() {
   idle_ = true;
+  waiting_since_ = Now();
   if (!co_await AwaitRequest()) {
     idle_ = false;
     co_return false;
   }
+  waiting_since_ = Now();
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(shared_->options.max_header_bytes));
   parser_->body_limit(boost::none);
@@ -226,6 +256,7 @@ Task<bool> Connection::ReadHead() {
   const auto [error, bytes] =
       co_await bhttp::async_read_header(stream_, buffer_, *parser_, kNoThrow);
   idle_ = false;
+  waiting_since_ = kBusy;
   stream_.tcp().expires_never();
   headers_.clear();
   on_gone_ = nullptr;
@@ -495,6 +526,26 @@ struct Server::State {
 
 namespace {
 
+// Files need descriptors too.
+int64_t MostConnections(int64_t wanted) {
+  constexpr int64_t kOtherDescriptors = 128;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT32_MAX) return wanted;
+  const auto allowed = static_cast<int64_t>(limit.rlim_cur);
+  return std::clamp<int64_t>(wanted, 1, std::max(allowed - kOtherDescriptors, allowed / 2));
+}
+
+// What fits into the buffer of a new socket is sent at once; where TLS is expected there is only
+// the end.
+void Refuse(tcp::socket socket, bool tls) {
+  static constexpr std::string_view kAnswer =
+      "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+      "Content-Type: text/plain\r\nContent-Length: 24\r\n\r\n503 too many connections";
+  error_code ignored;
+  if (!tls) socket.write_some(asio::buffer(kAnswer), ignored);
+  socket.shutdown(tcp::socket::shutdown_both, ignored);
+}
+
 // Takes connections until the acceptor is closed.
 Task<void> AcceptLoop(tcp::acceptor& acceptor, std::shared_ptr<Shared> shared) {
   asio::io_context& context = static_cast<asio::io_context&>(acceptor.get_executor().context());
@@ -509,11 +560,13 @@ Task<void> AcceptLoop(tcp::acceptor& acceptor, std::shared_ptr<Shared> shared) {
     }
     error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
+    if (!shared->MakeRoom()) {
+      Refuse(std::move(socket), shared->tls != nullptr);
+      continue;
+    }
     auto connection = std::make_shared<Connection>(std::move(socket), shared);
     {
       const std::lock_guard lock(shared->mutex);
-      if (static_cast<int64_t>(shared->connections.size()) >= shared->options.max_connections)
-        continue;
       shared->connections[connection.get()] = connection;
     }
     asio::co_spawn(
@@ -526,6 +579,7 @@ Task<void> AcceptLoop(tcp::acceptor& acceptor, std::shared_ptr<Shared> shared) {
 Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Handler handler) {
   auto state = std::make_shared<State>(options);
   state->shared->options = options;
+  state->shared->options.max_connections = MostConnections(options.max_connections);
   state->shared->handler = std::move(handler);
   if (options.tls_cert_file.empty() != options.tls_key_file.empty())
     return MakeError(ErrorCode::kInvalidArgument, "TLS needs both a certificate and its key");

@@ -99,6 +99,8 @@ struct ServerOptions {
   std::filesystem::path tls_cert_file, tls_key_file;
   int io_threads = 2;
   uint64_t max_header_bytes = 64 << 10;
+  // Fewer where the process may not have so many descriptors. Beyond them the connection that has
+  // waited longest for a request is closed, or, if all have one, the new one is refused (503).
   int64_t max_connections = 4096;
   std::chrono::milliseconds idle_timeout{
       300'000};                             // between requests, and before the first; 0: none

@@ -8,6 +8,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <future>
 #include <thread>
 
@@ -20,6 +23,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::steady_clock;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -200,6 +204,45 @@ TEST(HttpServer, IdleConnectionsStayLongerThanHalfARequest) {
     client->Say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_THAT(client->HearUntil("ok"), StartsWith("HTTP/1.1 200"));
   }
+}
+
+TEST(HttpServer, WhoWaitsLongestMakesRoomForOthers) {
+  const auto server = StartServer(Echo, {.max_connections = 3});
+  RawClient silent(server->port()), first(server->port()), second(server->port());
+  const auto is_answered = [](RawClient& client) {
+    client.Say("GET /x HTTP/1.1\r\nHost: x\r\n\r\n");
+    return client.HearUntil("/x|").starts_with("HTTP/1.1 200");
+  };
+  EXPECT_TRUE(is_answered(first));
+  EXPECT_TRUE(is_answered(second));
+  RawClient next(server->port());
+  EXPECT_TRUE(is_answered(next));
+  EXPECT_EQ(silent.HearUntil("anything"), "") << "not closed";
+  for (RawClient* client : {&first, &second, &next}) EXPECT_TRUE(is_answered(*client));
+}
+
+TEST(HttpServer, WithNothingButRequestsNewConnectionsAreRefused) {
+  std::atomic<int> running = 0;
+  std::atomic<bool> release = false;
+  const auto hold = [&](const Request& request, BodyReader& body,
+                        ResponseWriter& writer) -> Task<void> {
+    ++running;
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+    while (!release) {
+      timer.expires_after(milliseconds(1));
+      co_await timer.async_wait(boost::asio::use_awaitable);
+    }
+    co_await Echo(request, body, writer);
+  };
+  const auto server = StartServer(hold, {.max_connections = 2});
+  RawClient first(server->port()), second(server->port());
+  for (RawClient* client : {&first, &second}) client->Say("GET /x HTTP/1.1\r\nHost: x\r\n\r\n");
+  while (running < 2) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_THAT(RawClient(server->port()).HearUntil("too many connections"),
+              AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("Retry-After")));
+  release = true;
+  for (RawClient* client : {&first, &second})
+    EXPECT_THAT(client->HearUntil("/x|"), StartsWith("HTTP/1.1 200"));
 }
 
 TEST(HttpServer, IdleConnectionsAreClosedInTheEnd) {

@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import threading
 import urllib.request
 
 from cli_e2e import Puna, Terminal, check
-from puna_server import ROOT, Skip, main, soon
+from puna_server import ROOT, Skip, free_port, main, soon
 
 
 def json_lines(text):
@@ -316,8 +317,36 @@ def test_sockets_of_systemd(puna):
     check(done.returncode == 1 and b"2 sockets" in done.stderr, done.stderr)
 
 
+def answers(port):
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
+        return True
+    return False
+
+
+def test_more_connections_than_a_shell_allows(puna):
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 1024:
+        raise Skip(f"no more than {most} descriptors here")
+    port = free_port()
+    server = subprocess.Popen(["sh", "-c", 'ulimit -Sn 64; exec "$0" serve', puna.puna], stderr=subprocess.DEVNULL,
+                              env={**puna.env, "PUNA_HOST": f"127.0.0.1:{port}"})
+    idle = []
+    try:
+        soon(lambda: answers(port), "an answer")
+        idle = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(200)]
+        answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/api/version", timeout=60).read()
+        check(b"version" in answer, answer)
+    finally:
+        for connection in idle:
+            connection.close()
+        server.send_signal(signal.SIGTERM)
+        check(server.wait(60) == 0, "exit code")
+
+
 if __name__ == "__main__":
     main((Puna, (test_json_of_every_listing, test_prune_says_what_it_leaves, test_search, test_export_and_import,
                  test_pull_of_files, test_push_without_rights, test_logs, test_doctor,
                  test_completion, test_completion_of_zsh, test_completion_of_fish, test_manual_pages,
-                 test_earlier_lines_are_found, test_sockets_of_systemd)))
+                 test_earlier_lines_are_found, test_sockets_of_systemd,
+                 test_more_connections_than_a_shell_allows)))
