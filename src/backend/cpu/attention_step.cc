@@ -18,6 +18,7 @@
 #include "backend/cpu/key_slot.h"
 #include "backend/plan_access.h"
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -40,8 +41,6 @@ constexpr int64_t kAppendRows = 16;
 // Ranges that the keys of a unit are cut into at most: what is longer is left to one thread, or to
 // the units of the other heads.
 constexpr int64_t kMaxSplits = 256;
-
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Press, Smith, Lewis 2022: powers of 2^(-max_bias / n), n the largest power of two <= heads; the
 // heads beyond n take the odd powers of its square root.

@@ -8,11 +8,10 @@
 
 #include "backend/plan_access.h"
 #include "backend/plan_liveness.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
-
-int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // [buffer][buffer], and a buffer with itself if it is used at all.
 using Conflicts = std::vector<std::vector<bool>>;

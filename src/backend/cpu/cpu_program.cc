@@ -14,14 +14,13 @@
 #include "backend/check_batch.h"
 #include "backend/cpu/low_rank.h"
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
 
 // Counts up when the layout of a page changes, or what is in it by more than rounding.
 constexpr int kPageLayoutVersion = 2;
-
-int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 }  // namespace
 

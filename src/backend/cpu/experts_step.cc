@@ -11,6 +11,7 @@
 #include "backend/cpu/compiler.h"
 #include "backend/cpu/low_rank.h"
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -18,8 +19,6 @@ namespace {
 constexpr int64_t kChunkBytes = 64 * 1024;
 constexpr int64_t kGatherRows = kInputTokenGranularity;
 
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t RoundUp(int64_t n, int64_t multiple) { return DivideUp(n, multiple) * multiple; }
 // A distance between rows that is no multiple of a large power of two, so that a column of rows
 // spreads over the cache sets.
 int64_t RowStride(int64_t width) { return RoundUp(width, 16) + 16; }

@@ -8,14 +8,13 @@
 #include <utility>
 
 #include "backend/cpu/gemm.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
 constexpr int64_t kAlignment = 64;
-
-int64_t RoundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
 // Maps `size` bytes (a multiple of the huge page) at a multiple of the huge page; null if the
 // system has no memory.

@@ -5,14 +5,13 @@
 
 #include "backend/cpu/compiler.h"
 #include "backend/cpu/low_rank.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
 
 constexpr int64_t kChunkBytes = 64 * 1024;
 constexpr int64_t kPrepareRows = 4 * kInputTokenGranularity;
-
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class HeadMatMulStep final : public Step {
  public:

@@ -6,13 +6,12 @@
 
 #include "backend/cpu/compiler.h"
 #include "backend/cpu/key_slot.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
 
 constexpr int64_t kAppendRows = 16;
-
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Sets bits [begin, end).
 void SetBits(uint64_t* words, int64_t begin, int64_t end) {

@@ -13,6 +13,7 @@
 #include "backend/cpu/low_rank.h"
 #include "backend/plan_access.h"
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -92,10 +93,10 @@ class MatMulStep final : public Step {
   void Run(const Pass& pass, Worker& worker) const override {
     const int64_t row_count = pass.RowsOf(rows);
     if (row_count == 0) return;
-    const int64_t units = (row_count + kInputTokenGranularity - 1) / kInputTokenGranularity;
+    const int64_t units = DivideUp(row_count, kInputTokenGranularity);
     const int64_t per_block =
         std::clamp<int64_t>(units / (4 * worker.count()), 1, 16) * kInputTokenGranularity;
-    worker.For((row_count + per_block - 1) / per_block, [&](int64_t block) {
+    worker.For(DivideUp(row_count, per_block), [&](int64_t block) {
       const int64_t begin = block * per_block, end = std::min(begin + per_block, row_count);
       RunRows(before, pass, begin, end, reinterpret_cast<float*>(pass.ScratchOf(worker)));
       for (const Prepared& input : inputs) {

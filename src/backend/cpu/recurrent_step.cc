@@ -7,14 +7,13 @@
 #include <cstring>
 
 #include "backend/cpu/compiler.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
 
 // Columns of a part of the ops that work by columns: some vectors of any instruction set.
 constexpr int64_t kPartColumns = 64;
-
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 class RecurrentStep : public Step {
  public:

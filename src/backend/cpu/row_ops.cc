@@ -12,6 +12,7 @@
 #include "backend/cpu/low_rank.h"
 #include "backend/cpu/stream_ops.h"
 #include "backend/plan_access.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -465,7 +466,7 @@ class RowStep final : public Step {
     const int64_t rows = pass.RowsOf(rows_);
     const int64_t per_block =
         one_block_ ? rows : std::clamp<int64_t>(rows / (4 * worker.count()), 1, 16);
-    worker.For(rows == 0 ? 0 : (rows + per_block - 1) / per_block, [&](int64_t block) {
+    worker.For(rows == 0 ? 0 : DivideUp(rows, per_block), [&](int64_t block) {
       const int64_t begin = block * per_block;
       RunRows(ops_, pass, begin, std::min(begin + per_block, rows),
               reinterpret_cast<float*>(pass.ScratchOf(worker)));

@@ -1,11 +1,10 @@
 #include "backend/cpu/vector_ops.h"
 
 #include "backend/cpu/vector_ops_tables.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
-
-int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // 16 tokens of `size` values, scales included.
 int64_t TileBytes(KvNumbers numbers, int64_t size) {

@@ -8,6 +8,7 @@
 
 #include "backend/plan_access.h"
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -38,7 +39,7 @@ std::vector<float> DecodeExpert(const Weight& weight, int64_t expert) {
   return values;
 }
 
-int64_t RoundUp(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+int64_t RoomFor(const PackedMatrix& matrix) { return RoundUp(matrix.size_bytes(), 64); }
 
 }  // namespace
 
@@ -77,7 +78,7 @@ Result<const PackedMatrix*> WeightStore::Matrix(WeightId id, int64_t expert) {
                 .emplace(key, std::make_unique<MatrixEntry>(
                                   MatrixEntry{&w, expert, std::move(packed), as_floats}))
                 .first;
-    if (!StaysInFile(*entry->second)) bytes_ += RoundUp(entry->second->packed.size_bytes());
+    if (!StaysInFile(*entry->second)) bytes_ += RoomFor(entry->second->packed);
   }
   return &entry->second->packed;
 }
@@ -113,7 +114,7 @@ Result<const float*> WeightStore::Vector(WeightId id) {
 Status WeightStore::AllocateMatrices() {
   int64_t size = 0;
   for (const auto& [key, entry] : matrices_) {
-    if (!StaysInFile(*entry)) size += RoundUp(entry->packed.size_bytes());
+    if (!StaysInFile(*entry)) size += RoomFor(entry->packed);
   }
   block_ = AlignedBytes(size);
   if (block_.size_bytes() != size) {
@@ -125,7 +126,7 @@ Status WeightStore::AllocateMatrices() {
     if (StaysInFile(*entry)) continue;
     PackedMatrix& packed = entry->packed;
     packed.data = AlignedBytes::Borrow(next, packed.size_bytes());
-    next += RoundUp(packed.size_bytes());
+    next += RoomFor(packed);
   }
   return {};
 }

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/rounding.h"
+
 namespace puna::backend::vulkan {
 namespace {
-
-int64_t DivideUp(int64_t n, int64_t by) { return (n + by - 1) / by; }
 
 // To steps of a quarter of a power of two.
 size_t RoundedCount(size_t n) {

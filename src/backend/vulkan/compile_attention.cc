@@ -13,8 +13,6 @@ namespace {
 constexpr uint32_t kThreads = 64;
 constexpr int64_t kPage = kPageTokens;
 
-uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + size - 1) / size); }
-
 // Beyond so many tokens all keys have one row of a position bias (RelativeBucket).
 constexpr int64_t kBiasReach = 129;
 

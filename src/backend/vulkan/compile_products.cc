@@ -29,8 +29,6 @@ constexpr uint32_t kMostGroups = 65535;
 constexpr uint32_t kThreads = 128, kLowRankThreads = 64, kRoundThreads = 64;
 constexpr uint32_t kMostHalveThreads = 512, kMostHeldUnits = 8;
 
-uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + size - 1) / size); }
-
 }  // namespace
 
 // What the commands of a product depend on beside its record.

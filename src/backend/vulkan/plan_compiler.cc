@@ -9,6 +9,7 @@
 
 #include "backend/plan_access.h"
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace puna::backend::vulkan {
 namespace {
@@ -34,10 +35,6 @@ enum ElementKind : uint32_t {
 };
 enum ReduceKind : uint32_t { kRms, kLayer, kL2, kSoftmax, kMatchLength, kCutBelow };
 enum SelectKind : uint32_t { kSelect, kSelectInPlace, kPool, kAnswer, kInput };
-
-int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
-uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>((n + size - 1) / size); }
 
 }  // namespace
 

@@ -18,8 +18,12 @@
 #include "backend/vulkan/device.h"
 #include "backend/vulkan/op_params.h"
 #include "backend/vulkan/weight_upload.h"
+#include "base/rounding.h"
 
 namespace puna::backend::vulkan {
+
+// Workgroups for n threads, rows or tokens, `size` of them in each.
+inline uint32_t Groups(int64_t n, int64_t size) { return static_cast<uint32_t>(DivideUp(n, size)); }
 
 enum class RowKind { kTokens, kOutputs, kSegments };
 

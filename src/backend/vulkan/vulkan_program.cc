@@ -14,6 +14,7 @@
 #include "backend/check_batch.h"
 #include "backend/ranked_rows.h"
 #include "base/check.h"
+#include "base/rounding.h"
 
 namespace puna::backend::vulkan {
 namespace {
@@ -25,8 +26,6 @@ constexpr size_t kMostRecorded = 16;
 constexpr uint32_t kPassUnit = 4096;
 constexpr int64_t kPageKeys = kPageTokens;
 constexpr uint32_t kMostRows = 65535;  // what every device allows in each direction of a grid
-
-int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 int64_t SlotBytes(const Slot& slot, int64_t rows, int64_t scratch_pages) {
   if (slot.fixed_bytes > 0) return slot.fixed_bytes;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "quant/quant.h"
 
 namespace puna::backend::vulkan {
@@ -40,8 +41,6 @@ TensorType TypeOnDevice(TensorType type) {
   if (FindDeviceType(type) != nullptr) return type;
   return type == TensorType::kF64 ? TensorType::kF32 : TensorType::kF16;
 }
-
-int64_t RoundUp(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 int64_t RowBytesOnDevice(TensorType type, int64_t cols) {
   const int64_t bytes = quant::BytesFor(type, cols);

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/rounding.h"
 #include "store/file_type.h"
 
 namespace puna::store {
@@ -244,9 +245,8 @@ Result<Scales> Gatherer::ReadScales(const std::string& name, const StoredTensor&
   } else if (stored.elements() == rows) {
     scales.rows_per_block = 1;
   }
-  const auto up = [](int64_t a, int64_t b) { return (a + b - 1) / b; };
-  scales.block_columns = up(columns, scales.columns_per_block);
-  const int64_t expected = up(rows, scales.rows_per_block) * scales.block_columns;
+  scales.block_columns = DivideUp(columns, scales.columns_per_block);
+  const int64_t expected = DivideUp(rows, scales.rows_per_block) * scales.block_columns;
   const bool is_float = stored.type == ElementType::kF32 || stored.type == ElementType::kBF16 ||
                         stored.type == ElementType::kF16;
   if (stored.elements() != expected || !is_float) {

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/rounding.h"
 #include "base/thread.h"
 #include "store/disk_space.h"
 
@@ -30,7 +31,7 @@ class Run {
     first_piece_.push_back(0);
     for (const TensorSource& source : sources) {
       const int64_t step = RowsPerPiece(source);
-      first_piece_.push_back(first_piece_.back() + (source.rows() + step - 1) / step);
+      first_piece_.push_back(first_piece_.back() + DivideUp(source.rows(), step));
     }
   }
 
