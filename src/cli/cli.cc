@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -51,11 +52,20 @@ int Fail(const Context& context, const std::string& message) {
   return context.error_exit_code;
 }
 
+// Whoever keeps an answer in a file must not take a part of it for the whole.
+Status CheckThatOutputIsWritten() {
+  constexpr char kWhat[] = "standard output is not complete";
+  if (std::fflush(stdout) != 0) return ErrnoError(errno, kWhat);
+  if (std::ferror(stdout) != 0) return MakeError(ErrorCode::kInternal, "{}: a write failed", kWhat);
+  return {};
+}
+
 // The border at which exceptions of libraries end, such as those of JSON whose fields have other
 // types than the API says.
 int Perform(const Action& action, const Context& context) {
   try {
-    const Status done = action();
+    Status done = action();
+    if (done) done = CheckThatOutputIsWritten();
     return done ? 0 : Fail(context, done.error().message);
   } catch (const Json::exception& error) {
     return Fail(context, fmt::format("unexpected answer of the server: {}", error.what()));

@@ -12,6 +12,7 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import termios
 import time
 
@@ -171,6 +172,14 @@ def test_run_errors(puna):
     check("key=value" in puna.error("run", "mini", "--option", "top_k", "hi"), "no value")
     puna.error("run", "mini", "--keepalive", "soon", "hi")
     puna.error("run", "mini", "--format", "yaml", "hi")
+
+
+def test_output_that_cannot_be_written(puna):
+    for arguments in (["list"], ["show", "mini"], ["run", "mini", "--num-predict", "3", "hi"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([puna.puna, *arguments], env=puna.env, stdout=full, stderr=subprocess.PIPE, text=True,
+                                  stdin=subprocess.DEVNULL, check=False)
+        check(done.returncode == 1 and "standard output is not complete" in done.stderr, arguments, done)
 
 
 def test_create_from_model(puna):
@@ -566,7 +575,7 @@ def test_golden_model(puna):
 
 if __name__ == "__main__":
     main((Puna, (test_version_and_help, test_unknown_arguments, test_list, test_run_one_prompt,
-                 test_run_reads_standard_input, test_run_errors, test_create_from_model, test_create_from_gguf,
+                 test_run_reads_standard_input, test_run_errors, test_output_that_cannot_be_written, test_create_from_model, test_create_from_gguf,
                  test_create_with_draft, test_create_uploads_to_a_server_with_another_store, test_create_errors, test_show, test_ps_and_stop,
                  test_cp_and_rm, test_errors_are_short_and_name_the_name, test_chat_in_a_terminal, test_chat_keys, test_interrupting_an_answer,
                  test_address_in_use, test_sigterm_ends_the_server)),
