@@ -120,9 +120,9 @@ TEST(StopMatcher, HostileStopsCostLinearTime) {
   const auto begin = std::chrono::steady_clock::now();
   size_t passed = 0;
   for (int i = 0; i < 200000; ++i) passed += matcher.Push("a").size();
-  // Quadratic work would be 200,000 * 450,000 comparisons; a second is far more than linear needs,
-  // even on a busy machine.
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  // Quadratic work would be 200,000 * 450,000 comparisons, a minute at least; linear is done within
+  // a second, and within ten with a sanitizer on a busy machine.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
   EXPECT_EQ(passed, 200000u - 2990u);
 }
 
