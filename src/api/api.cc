@@ -6,7 +6,9 @@
 #include <cctype>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
+#include <new>
 #include <random>
 #include <thread>
 
@@ -114,6 +116,25 @@ http::Task<void> DispatchWithKey(ApiKeys& keys, Call& call) {
   }
 }
 
+// Exceptions, above all of memory that is not there, end a request like any other error.
+http::Task<void> AnswerCall(ApiKeys* keys, Call& call) {
+  Error error;
+  try {
+    if (keys != nullptr && NeedsKey(call.request)) {
+      co_await DispatchWithKey(*keys, call);
+    } else {
+      co_await Dispatch(call);
+    }
+    co_return;
+  } catch (const std::bad_alloc&) {
+    error = {ErrorCode::kResourceExhausted, "there is not enough memory for this request"};
+  } catch (const std::exception& exception) {
+    error = {ErrorCode::kInternal, fmt::format("internal error: {}", exception.what())};
+  }
+  LogError("{} {}: {}", call.request.method, call.request.path, error.message);
+  if (!call.writer.started()) co_await SendError(call, std::move(error));
+}
+
 // What every request passes before its route: Host, Origin, preflight, key.
 http::Task<void> Guarded(const AccessRules& access, ApiKeys* keys, Services& services,
                          const http::Request& request, http::BodyReader& body,
@@ -140,11 +161,7 @@ http::Task<void> Guarded(const AccessRules& access, ApiKeys* keys, Services& ser
   http_requests.Add();
   const auto begin = std::chrono::steady_clock::now();
   Call call{request, body, writer, services, {}};
-  if (keys != nullptr && NeedsKey(request)) {
-    co_await DispatchWithKey(*keys, call);
-  } else {
-    co_await Dispatch(call);
-  }
+  co_await AnswerCall(keys, call);
   const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begin;
   LogInfo("{} {} {} from {} {:.1f} ms{}", id, request.method, request.path, request.peer_address,
           taken.count(), writer.client_gone() ? ", client gone" : "");

@@ -79,10 +79,14 @@ http::Task<void> RunWithProgress(Call& call, bool stream, ProgressWork work) {
   call.writer.OnClientGone([gone] { gone->store(true); });
   const Status posted = call.services.transfers->Post(
       [queue, outcome, gone, stream, stopping = call.services.stopping, work = std::move(work)] {
-        *outcome = work([&](const store::Progress& progress) {
-          if (stream) queue->Push(DumpJson(ProgressJson(progress)) + "\n");
-          return !gone->load() && !stopping->load();
-        });
+        try {
+          *outcome = work([&](const store::Progress& progress) {
+            if (stream) queue->Push(DumpJson(ProgressJson(progress)) + "\n");
+            return !gone->load() && !stopping->load();
+          });
+        } catch (const std::exception& exception) {
+          *outcome = MakeError(ErrorCode::kInternal, "internal error: {}", exception.what());
+        }
         queue->Close();
       });
   if (!posted) co_return co_await SendError(call, posted.error());

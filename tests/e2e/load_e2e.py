@@ -458,6 +458,19 @@ def no_memory_for_a_model(build):
         equal(200, generate(server, "Hello", num_predict=2).status)
 
 
+def no_memory_for_a_request(build):
+    """As above, for a body that is larger than what may still be taken."""
+    with Server(build) as server:
+        equal(200, generate(server, "Hello", num_predict=2).status)
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+        used = int(status.split("VmSize:")[1].split()[0]) * 1024
+        resource.prlimit(server.process.pid, resource.RLIMIT_AS, (used + (48 << 20), resource.RLIM_INFINITY))
+        reply = generate(server, "word " * (14 << 20), num_predict=2)
+        equal(500, reply.status)
+        equal("there is not enough memory for this request", reply.json()["error"])
+        equal(200, generate(server, "Hello", num_predict=2).status)
+
+
 if __name__ == "__main__":
     main((Server, (health_and_metrics, request_ids, ps_shows_state, the_same_alone_and_among_strangers,
                    clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options,
@@ -468,4 +481,4 @@ if __name__ == "__main__":
                                    a_second_signal_ends_at_once, a_stuck_pass_shows_in_health,
                                    killed_while_it_loads, prompts_on_disk_survive_restarts,
                                    killed_while_it_writes_prompts, a_full_disk_stops_nobody,
-                                   no_memory_for_a_model)))
+                                   no_memory_for_a_model, no_memory_for_a_request)))
