@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/descriptor_limit.h"
 #include "base/settings.h"
 #include "scenarios.h"
 
@@ -45,6 +46,7 @@ int Run(BenchOptions options, const std::vector<std::string>& names) {
 
 int main(int argc, char** argv) {
   using namespace puna::bench;
+  puna::RaiseDescriptorLimit();  // each stream is a connection
   CLI::App app("Drives a server of language models and prints what its users see");
   BenchOptions options;
   std::string address = "127.0.0.1:11434";

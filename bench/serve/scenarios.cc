@@ -330,7 +330,8 @@ void Crowd(Bench& bench) {
   int64_t mixed = 0;
   std::vector<double> totals;
   for (size_t i = 0; i < answers.size(); ++i) {
-    mixed += answers[i].ok() && answers[i].text != alone[i % kDistinct];
+    if (!answers[i].ok()) continue;
+    mixed += answers[i].text != alone[i % kDistinct];
     totals.push_back(1000 * answers[i].total());
   }
   bench.Note(

@@ -48,7 +48,7 @@ TEST(TransferThreads, WithOneThreadWorkWaitsForIt) {
   EXPECT_EQ(done, 10);
 }
 
-TEST(BlockingPool, StartsAllOrNone) {
+TEST(BlockingPool, WithoutAThreadDoesNotStart) {
   BlockingPool none;
   {
     const NoThreads limit;

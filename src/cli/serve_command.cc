@@ -2,16 +2,15 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 #include "api/api.h"
 #include "api/version.h"
+#include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "base/log_file.h"
 #include "base/settings.h"
@@ -83,16 +82,6 @@ Result<int> InheritedSocket(Settings* settings) {
   settings->host =
       fmt::format(fmt::runtime(address.ss_family == AF_INET6 ? "[{}]:{}" : "{}:{}"), host, port);
   return kFirst;
-}
-
-// Shells and systemd give 1024 at first, for the sake of programs that use select(2), and let a
-// program have more that can do with them. Each connection is one.
-void RaiseDescriptorLimit() {
-  constexpr rlim_t kEnough = 65536;
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kEnough) return;
-  limit.rlim_cur = std::min(limit.rlim_max, kEnough);
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Status Serve(Settings settings, const std::string& log_file) {
