@@ -546,6 +546,19 @@ void Refuse(tcp::socket socket, bool tls) {
   socket.shutdown(tcp::socket::shutdown_both, ignored);
 }
 
+void Admit(tcp::socket socket, const std::shared_ptr<Shared>& shared) {
+  error_code ignored;
+  socket.set_option(tcp::no_delay(true), ignored);
+  if (!shared->MakeRoom()) return Refuse(std::move(socket), shared->tls != nullptr);
+  auto connection = std::make_shared<Connection>(std::move(socket), shared);
+  {
+    const std::lock_guard lock(shared->mutex);
+    shared->connections[connection.get()] = connection;
+  }
+  asio::co_spawn(
+      connection->executor(), [connection] { return connection->Serve(); }, asio::detached);
+}
+
 // Takes connections until the acceptor is closed.
 Task<void> AcceptLoop(tcp::acceptor& acceptor, std::shared_ptr<Shared> shared) {
   asio::io_context& context = static_cast<asio::io_context&>(acceptor.get_executor().context());
@@ -558,19 +571,23 @@ Task<void> AcceptLoop(tcp::acceptor& acceptor, std::shared_ptr<Shared> shared) {
       co_await pause.async_wait(kNoThrow);
       continue;
     }
-    error_code ignored;
-    socket.set_option(tcp::no_delay(true), ignored);
-    if (!shared->MakeRoom()) {
-      Refuse(std::move(socket), shared->tls != nullptr);
-      continue;
+    try {
+      Admit(std::move(socket), shared);
+    } catch (const std::exception& exception) {
+      LogError("a connection failed: {}", exception.what());
     }
-    auto connection = std::make_shared<Connection>(std::move(socket), shared);
-    {
-      const std::lock_guard lock(shared->mutex);
-      shared->connections[connection.get()] = connection;
+  }
+}
+
+// An exception, as of memory that is not there, costs the connection in which it was thrown.
+void RunUntilStopped(asio::io_context& context) {
+  for (bool stopped = false; !stopped;) {
+    try {
+      context.run();
+      stopped = true;
+    } catch (const std::exception& exception) {
+      LogError("a connection failed: {}", exception.what());
     }
-    asio::co_spawn(
-        connection->executor(), [connection] { return connection->Serve(); }, asio::detached);
   }
 }
 
@@ -615,7 +632,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Hand
   for (int i = 0; i < std::max(1, options.io_threads); ++i) {
     PUNA_ASSIGN_OR_RETURN(
         std::thread thread,
-        StartThread("puna-io", [&context = server->state_->context] { context.run(); }));
+        StartThread("puna-io", [&context = server->state_->context] { RunUntilStopped(context); }));
     server->state_->threads.push_back(std::move(thread));
   }
   return server;

@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <future>
+#include <new>
 #include <thread>
 
 #include "http/client.h"
@@ -204,6 +206,14 @@ TEST(HttpServer, IdleConnectionsStayLongerThanHalfARequest) {
     client->Say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_THAT(client->HearUntil("ok"), StartsWith("HTTP/1.1 200"));
   }
+}
+
+TEST(HttpServer, AnExceptionBesideARequestStopsNoThread) {
+  const auto server = StartServer(Echo, {.io_threads = 1});
+  boost::asio::post(server->executor(), [] { throw std::bad_alloc(); });
+  const auto answer = Fetch({.url = Url(*server, "/x")});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(200, answer->status);
 }
 
 TEST(HttpServer, WhoWaitsLongestMakesRoomForOthers) {
