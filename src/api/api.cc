@@ -19,6 +19,7 @@
 #include "api/routes.h"
 #include "api/transfer_threads.h"
 #include "api/version.h"
+#include "base/cores.h"
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -211,7 +212,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
     PUNA_ASSIGN_OR_RETURN(state->scheduler, scheduler::Scheduler::Create(scheduling));
   }
 
-  PUNA_RETURN_IF_ERROR(state->blocking.Start(std::max(2u, std::thread::hardware_concurrency())));
+  PUNA_RETURN_IF_ERROR(state->blocking.Start(std::max(2, UsableCores())));
   http::ServerOptions options;
   const Address address = ParseAddress(settings.host);
   options.host = config.private_port ? "127.0.0.1" : address.host;

@@ -6,8 +6,8 @@
 
 namespace puna::api {
 
-Status BlockingPool::Start(unsigned threads) {
-  for (unsigned i = 0; i < threads; ++i) {
+Status BlockingPool::Start(int threads) {
+  for (int i = 0; i < threads; ++i) {
     PUNA_ASSIGN_OR_RETURN(std::thread thread,
                           StartThread("puna-prepare", [this] { context_.run(); }));
     threads_.push_back(std::move(thread));

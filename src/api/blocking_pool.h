@@ -20,7 +20,7 @@ class BlockingPool {
   BlockingPool& operator=(const BlockingPool&) = delete;
 
   // Once, before anything is posted.
-  Status Start(unsigned threads);
+  Status Start(int threads);
   boost::asio::io_context::executor_type executor() { return context_.get_executor(); }
   // Waits until everything posted is done. Nothing may be posted afterwards.
   void Join();

@@ -9,6 +9,7 @@
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/kernels/kernel_table.h"
 #include "backend/cpu/thread_pool.h"
+#include "base/cores.h"
 
 namespace puna::backend {
 namespace {
@@ -53,7 +54,7 @@ uint64_t SumOfWords(const uint8_t* bytes, int64_t size, int64_t ahead) {
 
 Result<MachineLimits> MeasureMachine(const BackendOptions& options) {
   PUNA_ASSIGN_OR_RETURN(const cpu::Isa isa, cpu::ChooseIsa(options.isa));
-  cpu::ThreadPool pool(options.threads > 0 ? options.threads : cpu::UsableCores());
+  cpu::ThreadPool pool(options.threads > 0 ? options.threads : UsableCores());
   PUNA_RETURN_IF_ERROR(pool.status());
   MachineLimits limits;
   limits.isa = cpu::IsaName(isa);

@@ -5,6 +5,8 @@
 
 #include <cstring>
 
+#include "base/cores.h"
+
 namespace puna::store {
 namespace {
 
@@ -166,7 +168,7 @@ Status WriteWithTypes(gguf::StreamWriter* writer, std::span<const TensorSource> 
     }
     targets.push_back({types[i], importance[i]});
   }
-  const int threads = options.threads > 0 ? options.threads : DefaultThreads();
+  const int threads = options.threads > 0 ? options.threads : UsableCores();
   return WriteModel(writer, sources, targets, threads, progress, out);
 }
 

@@ -1,6 +1,7 @@
 #include "backend/cpu/cpu_backend.h"
 
 #include "backend/cpu/cpu_program.h"
+#include "base/cores.h"
 
 namespace puna::backend::cpu {
 namespace {

@@ -18,20 +18,12 @@
 
 #include <atomic>
 #include <cstdint>
-#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "base/result.h"
 
 namespace puna::backend::cpu {
-
-// Cores that this process may use at once: its affinity mask, cut by the quotas of its cgroup (v2)
-// and of the groups above.
-int UsableCores();
-// Whole cores, rounded up, in the text of a cgroup's cpu.max ("max 100000", "150000 100000"); 0: no
-// limit or not readable.
-int CoresOfQuota(std::string_view cpu_max);
 
 class ThreadPool;
 

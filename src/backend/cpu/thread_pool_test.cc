@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "backend/cpu/cpu_backend.h"
+#include "base/cores.h"
 #include "tests/support/no_threads.h"
 
 namespace puna::backend::cpu {
@@ -179,17 +180,6 @@ TEST(ThreadPool, SurvivesMoreThreadsThanCores) {
   other.join();
   EXPECT_EQ(total.load(), 2 * 200 * 8);
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
-}
-
-TEST(UsableCores, ReadsQuotas) {
-  EXPECT_EQ(CoresOfQuota("max 100000"), 0);
-  EXPECT_EQ(CoresOfQuota(""), 0);
-  EXPECT_EQ(CoresOfQuota("-1 100000"), 0);
-  EXPECT_EQ(CoresOfQuota("100000 0"), 0);
-  EXPECT_EQ(CoresOfQuota("100000 100000"), 1);
-  EXPECT_EQ(CoresOfQuota("150000 100000"), 2);
-  EXPECT_EQ(CoresOfQuota("50000 100000"), 1);
-  EXPECT_GE(UsableCores(), 1);
 }
 
 }  // namespace

@@ -132,8 +132,6 @@ int64_t TensorSource::rows() const {
   return rows;
 }
 
-int DefaultThreads() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
-
 Status WriteModel(gguf::StreamWriter* metadata, std::span<const TensorSource> sources,
                   std::span<const TensorTarget> targets, int threads, const WriteProgress& progress,
                   AtomicFile* out) {

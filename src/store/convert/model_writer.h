@@ -41,9 +41,6 @@ struct TensorTarget {
 // Bytes written and bytes in all; false cancels. Called from the thread that called WriteModel.
 using WriteProgress = std::function<bool(uint64_t done, uint64_t total)>;
 
-// Cores of this machine that the process may use.
-int DefaultThreads();
-
 // Adds the tensors to `metadata` and writes the whole file, without committing it.
 Status WriteModel(gguf::StreamWriter* metadata, std::span<const TensorSource> sources,
                   std::span<const TensorTarget> targets, int threads, const WriteProgress& progress,
