@@ -12,6 +12,7 @@
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/menu.h"
+#include "cli/terminal.h"
 
 namespace puna::cli {
 namespace {
@@ -52,8 +53,10 @@ int Fail(const Context& context, const std::string& message) {
   return context.error_exit_code;
 }
 
-// Whoever keeps an answer in a file must not take a part of it for the whole.
+// Whoever keeps an answer in a file must not take a part of it for the whole. On a terminal Ctrl-C
+// may cut off a line, which is no error.
 Status CheckThatOutputIsWritten() {
+  if (StdoutIsTerminal()) return {};
   constexpr char kWhat[] = "standard output is not complete";
   if (std::fflush(stdout) != 0) return ErrnoError(errno, kWhat);
   if (std::ferror(stdout) != 0) return MakeError(ErrorCode::kInternal, "{}: a write failed", kWhat);

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from puna_server import ENDLESS, ROOT, Server, contains, equal, main, soon
+from puna_server import ENDLESS, ROOT, Server, Skip, contains, equal, main, soon
 
 LONG = {"num_predict": 400, "temperature": 1, "seed": 3}
 # Goes on long after any test has looked, reader or not.
@@ -460,6 +460,8 @@ def no_memory_for_a_model(build):
 
 def no_memory_for_a_request(build):
     """As above, for a body that is larger than what may still be taken."""
+    if "PUNA_SANITIZE:STRING=\n" not in (pathlib.Path(build) / "CMakeCache.txt").read_text():
+        raise Skip("a sanitizer that gets no memory for itself ends or hangs")
     with Server(build) as server:
         equal(200, generate(server, "Hello", num_predict=2).status)
         status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
