@@ -53,7 +53,8 @@ std::string LowerCase(std::string_view text) {
 
 class Connection;
 
-constexpr int64_t kBusy = INT64_MAX;
+// kChosen: to make room for another connection, unless a request comes first.
+constexpr int64_t kBusy = INT64_MAX, kChosen = kBusy - 1;
 int64_t Now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
 // What all connections of a server share.
@@ -95,10 +96,10 @@ class Connection : public BodyReader,
   Task<void> Serve();
   // On the strand: closes the connection if it waits for a request, or in any case if `now`.
   void Close(bool now) {
-    if (now || idle_) CloseSocket();
+    if (now || waiting_since_ != kBusy) CloseSocket();
   }
-  // Since when nothing has come, in the ticks of the steady clock; kBusy: a request is being
-  // answered. Any thread.
+  // Since when nothing has come, in the ticks of the steady clock, or kChosen; kBusy: a request is
+  // being answered. Any thread.
   std::atomic<int64_t>& waiting_since() { return waiting_since_; }
   asio::any_io_executor executor() { return strand_; }
 
@@ -151,7 +152,6 @@ class Connection : public BodyReader,
   Request request_;
   std::vector<std::pair<std::string, std::string>> headers_;  // of the answer
   std::function<void()> on_gone_;
-  bool idle_ = true;  // between requests
   std::atomic<int64_t> waiting_since_{Now()};
   bool started_ = false;   // the answer has begun
   bool finished_ = false;  // the answer is complete
@@ -171,7 +171,9 @@ bool Shared::MakeRoom() {
         connections.begin(), connections.end(),
         [](auto& a, auto& b) { return a.first->waiting_since() < b.first->waiting_since(); });
     // Nobody finds it twice.
-    if (found->first->waiting_since().exchange(kBusy) != kBusy) longest = found->second.lock();
+    int64_t since = found->first->waiting_since();
+    if (since < kChosen && found->first->waiting_since().compare_exchange_strong(since, kChosen))
+      longest = found->second.lock();
   }
   if (longest == nullptr) return false;
   asio::post(longest->executor(), [longest] { longest->Close(/*now=*/false); });
@@ -242,12 +244,8 @@ Task<bool> Connection::AwaitRequest() {
 }
 
 Task<bool> Connection::ReadHead() {
-  idle_ = true;
   waiting_since_ = Now();
-  if (!co_await AwaitRequest()) {
-    idle_ = false;
-    co_return false;
-  }
+  if (!co_await AwaitRequest()) co_return false;
   waiting_since_ = Now();
   parser_.emplace();
   parser_->header_limit(static_cast<uint32_t>(shared_->options.max_header_bytes));
@@ -255,7 +253,6 @@ Task<bool> Connection::ReadHead() {
   stream_.tcp().expires_after(shared_->options.header_timeout);
   const auto [error, bytes] =
       co_await bhttp::async_read_header(stream_, buffer_, *parser_, kNoThrow);
-  idle_ = false;
   waiting_since_ = kBusy;
   stream_.tcp().expires_never();
   headers_.clear();
