@@ -8,13 +8,13 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
-#include <new>
 #include <random>
 #include <thread>
 
 #include "api/access.h"
 #include "api/api_keys.h"
 #include "api/blocking_pool.h"
+#include "api/errors.h"
 #include "api/model_catalog.h"
 #include "api/routes.h"
 #include "api/transfer_threads.h"
@@ -127,10 +127,8 @@ http::Task<void> AnswerCall(ApiKeys* keys, Call& call) {
       co_await Dispatch(call);
     }
     co_return;
-  } catch (const std::bad_alloc&) {
-    error = {ErrorCode::kResourceExhausted, "there is not enough memory for this request"};
   } catch (const std::exception& exception) {
-    error = {ErrorCode::kInternal, fmt::format("internal error: {}", exception.what())};
+    error = ErrorOf(exception);
   }
   LogError("{} {}: {}", call.request.method, call.request.path, error.message);
   if (!call.writer.started()) co_await SendError(call, std::move(error));

@@ -1,5 +1,7 @@
 #include "api/errors.h"
 
+#include <new>
+
 #include "api/random_id.h"
 #include "base/text.h"
 
@@ -103,6 +105,12 @@ Json ErrorBody(Dialect dialect, int status, std::string_view whole_message) {
       break;
   }
   return body;
+}
+
+Error ErrorOf(const std::exception& exception) {
+  if (dynamic_cast<const std::bad_alloc*>(&exception) != nullptr)
+    return {ErrorCode::kResourceExhausted, "there is not enough memory for this request"};
+  return {ErrorCode::kInternal, fmt::format("internal error: {}", exception.what())};
 }
 
 }  // namespace puna::api

@@ -2,6 +2,7 @@
 #ifndef PUNA_API_ERRORS_H_
 #define PUNA_API_ERRORS_H_
 
+#include <exception>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,9 @@ Json ErrorBody(Dialect dialect, int status, std::string_view message);
 inline Json ErrorBody(Dialect dialect, const Error& error) {
   return ErrorBody(dialect, HttpStatus(error.code), error.message);
 }
+
+// What an exception that ends a request is told as.
+Error ErrorOf(const std::exception& exception);
 
 }  // namespace puna::api
 

@@ -85,7 +85,7 @@ http::Task<void> RunWithProgress(Call& call, bool stream, ProgressWork work) {
             return !gone->load() && !stopping->load();
           });
         } catch (const std::exception& exception) {
-          *outcome = MakeError(ErrorCode::kInternal, "internal error: {}", exception.what());
+          *outcome = tl::unexpected(ErrorOf(exception));
         }
         queue->Close();
       });
