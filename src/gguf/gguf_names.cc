@@ -1,6 +1,6 @@
 #include "gguf/gguf_names.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include "base/utf8.h"
 #include "gguf/gguf_format.h"
@@ -28,10 +28,6 @@ std::string TypeNameOf(const Value& value) {
   if (value.index() < std::size(kNames)) return std::string(kNames[value.index()]);
   const auto& array = std::get<std::shared_ptr<const Array>>(value);
   return fmt::format("an array of {}", kValueTypeTraits[array->gguf_type()].name);
-}
-
-std::string DimsText(const Tensor& tensor) {
-  return fmt::format("{}", std::span(tensor.dims).first(static_cast<size_t>(tensor.n_dims)));
 }
 
 }  // namespace puna::gguf

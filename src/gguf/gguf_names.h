@@ -16,9 +16,6 @@ std::string Quoted(std::string_view name);
 // "a string", "uint32", "an array of float32".
 std::string TypeNameOf(const Value& value);
 
-// "[64, 32]".
-std::string DimsText(const Tensor& tensor);
-
 }  // namespace puna::gguf
 
 #endif  // PUNA_GGUF_GGUF_NAMES_H_

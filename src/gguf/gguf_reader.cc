@@ -10,6 +10,8 @@
 // considered and would have made the cost depend on names that an attacker chooses.
 #include "gguf/gguf_reader.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <bit>
 #include <utility>
@@ -360,7 +362,7 @@ Result<int64_t> Reader::CheckShape(const Tensor& tensor) const {
       return MakeError(
           ErrorCode::kCorrupt,
           "tensor {}: the product of its dimensions {} is too large, expected below 2^63",
-          Quoted(tensor.name), DimsText(tensor));
+          Quoted(tensor.name), tensor.shape());
     }
   }
   if (tensor.dims[0] % traits.block_elements != 0) {
@@ -372,7 +374,7 @@ Result<int64_t> Reader::CheckShape(const Tensor& tensor) const {
   if (__builtin_mul_overflow(elements / traits.block_elements, traits.block_bytes, &size_bytes)) {
     return MakeError(ErrorCode::kCorrupt,
                      "tensor {}: dimensions {} of type {} need too many bytes, expected below 2^63",
-                     Quoted(tensor.name), DimsText(tensor), traits.name);
+                     Quoted(tensor.name), tensor.shape(), traits.name);
   }
   return size_bytes;
 }
