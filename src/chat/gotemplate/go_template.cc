@@ -370,7 +370,7 @@ bool MentionsField(const Pipe& pipe, std::string_view first_field) {
   return false;
 }
 
-std::string WithoutOuterSpaces(std::string_view text) {
+std::string Trimmed(std::string_view text) {
   static constexpr std::string_view kSpaces = " \t\r\n\v\f";
   const size_t begin = text.find_first_not_of(kSpaces);
   if (begin == std::string_view::npos) return {};
@@ -383,8 +383,8 @@ void FindThinkTags(const List& list, const Node* range, std::string* open, std::
     const bool in_messages = range != nullptr && MentionsField(*range->pipe, "Messages");
     if (node->pipe != nullptr && in_messages && node->kind != NodeKind::kRange &&
         MentionsField(*node->pipe, "Thinking")) {
-      if (list.front()->kind == NodeKind::kText) *open = WithoutOuterSpaces(list.front()->text);
-      if (list.back()->kind == NodeKind::kText) *close = WithoutOuterSpaces(list.back()->text);
+      if (list.front()->kind == NodeKind::kText) *open = Trimmed(list.front()->text);
+      if (list.back()->kind == NodeKind::kText) *close = Trimmed(list.back()->text);
     }
     const Node* inner = node->kind == NodeKind::kRange ? node.get() : range;
     FindThinkTags(node->list, inner, open, close);
@@ -457,7 +457,7 @@ std::string InferToolCallTag(const Tree& tree) {
   const Node* tool_calls = FindToolCalls(tree.root);
   const Node* text = tool_calls != nullptr ? FirstText(tool_calls->list) : nullptr;
   if (text == nullptr) return "{";
-  const std::string trimmed = WithoutOuterSpaces(text->text);
+  const std::string trimmed = Trimmed(text->text);
   const std::string tag = trimmed.substr(0, trimmed.find('{'));
   return tag.empty() ? "{" : tag;
 }
