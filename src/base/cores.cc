@@ -3,46 +3,43 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cstdio>
+#include <cmath>
+#include <cstdint>
 #include <fstream>
-#include <string>
 #include <thread>
+
+#include "base/control_groups.h"
 
 namespace puna {
 namespace {
 
-std::string FirstLine(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
+// Microseconds of processor time in each period; without a quota, "max" or -1 stand for the first.
+struct Quota {
+  int64_t used = 0, period = 0;
+};
 
-// The smallest quota of this process's cgroup and of those above it; 0: none.
-int CgroupCores() {
-  std::ifstream membership("/proc/self/cgroup");
-  std::string line;
-  int cores = 0;
-  while (std::getline(membership, line)) {
-    if (!line.starts_with("0::/")) continue;
-    std::string group = line.substr(3);
-    for (;;) {
-      const int limit = CoresOfQuota(FirstLine("/sys/fs/cgroup" + group + "/cpu.max"));
-      if (limit > 0) cores = cores == 0 ? limit : std::min(cores, limit);
-      if (group.empty()) break;
-      group.erase(group.rfind('/'));
-    }
+Quota QuotaOf(const ControlGroup& group) {
+  Quota quota;
+  if (group.version == 2) {
+    std::ifstream(group.folder / "cpu.max") >> quota.used >> quota.period;
+  } else {
+    std::ifstream(group.folder / "cpu.cfs_quota_us") >> quota.used;
+    std::ifstream(group.folder / "cpu.cfs_period_us") >> quota.period;
   }
-  return cores;
+  return quota;
 }
 
 }  // namespace
 
-int CoresOfQuota(std::string_view cpu_max) {
-  long long quota = 0, period = 0;
-  if (std::sscanf(std::string(cpu_max).c_str(), "%lld %lld", &quota, &period) != 2) return 0;
-  if (quota <= 0 || period <= 0) return 0;
-  return static_cast<int>(std::min<long long>((quota - 1) / period + 1, 1 << 20));
+double CoresOfQuota(const std::filesystem::path& root) {
+  double cores = 0;
+  for (const ControlGroup& group : ControlGroups("cpu", root)) {
+    const Quota quota = QuotaOf(group);
+    if (quota.used <= 0 || quota.period <= 0) continue;
+    const double limit = static_cast<double>(quota.used) / static_cast<double>(quota.period);
+    cores = cores == 0 ? limit : std::min(cores, limit);
+  }
+  return cores;
 }
 
 int UsableCores() {
@@ -51,8 +48,8 @@ int UsableCores() {
   cpu_set_t mask;
   if (sched_getaffinity(0, sizeof mask, &mask) == 0) cores = CPU_COUNT(&mask);
 #endif
-  const int quota = CgroupCores();
-  if (quota > 0) cores = std::min(cores, quota);
+  const double quota = std::ceil(CoresOfQuota());
+  if (quota > 0 && quota < cores) cores = static_cast<int>(quota);
   return std::max(cores, 1);
 }
 

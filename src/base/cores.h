@@ -2,16 +2,16 @@
 #ifndef PUNA_BASE_CORES_H_
 #define PUNA_BASE_CORES_H_
 
-#include <string_view>
+#include <filesystem>
 
 namespace puna {
 
-// Cores that this process may use at once: its affinity mask, cut by the quotas of its cgroup (v2)
-// and of the groups above.
+// Cores that this process may use at once: its affinity mask, cut by the quotas of its control
+// groups, rounded up.
 int UsableCores();
-// Whole cores, rounded up, in the text of a cgroup's cpu.max ("max 100000", "150000 100000"); 0: no
-// limit or not readable.
-int CoresOfQuota(std::string_view cpu_max);
+// How many cores' worth of time the tightest of these quotas allows (--cpus of a container,
+// CPUQuota of systemd); 0: there is none. `root` as in ControlGroups.
+double CoresOfQuota(const std::filesystem::path& root = "/");
 
 }  // namespace puna
 

@@ -1,7 +1,3 @@
-// /proc/self/cgroup says where in the hierarchy we are: "0::/a/b" for version 2, "4:memory:/a/b"
-// for version 1. A limit may stand at any level, so every level up to the mount point is read.
-// Inside a container the path may be that of the host, which does not exist below our mount; then
-// only the mount point itself counts, which is the container's own group.
 #include "scheduler/memory.h"
 
 #include <algorithm>
@@ -10,6 +6,8 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+
+#include "base/control_groups.h"
 
 namespace puna::scheduler {
 namespace {
@@ -64,39 +62,14 @@ std::optional<int64_t> LeftInGroup(const fs::path& group, const GroupFiles& file
   return std::max<int64_t>(0, *limit - std::max<int64_t>(0, *usage - cache));
 }
 
-void LowerToLevels(const fs::path& mount, std::string_view path, const GroupFiles& files,
-                   int64_t* least) {
-  fs::path group = mount / fs::path(path).relative_path();
-  std::error_code error;
-  if (!fs::is_directory(group, error)) group = mount;
-  while (true) {
-    if (const auto left = LeftInGroup(group, files)) *least = std::min(*least, *left);
-    if (group == mount || !group.has_relative_path()) return;
-    group = group.parent_path();
-    if (std::distance(group.begin(), group.end()) < std::distance(mount.begin(), mount.end()))
-      return;
-  }
-}
-
 }  // namespace
 
 std::optional<int64_t> AvailableMemory(const fs::path& root) {
   constexpr int64_t kUnknown = std::numeric_limits<int64_t>::max();
   int64_t least = MemAvailable(root).value_or(kUnknown);
-  const fs::path mount = root / "sys/fs/cgroup";
-  std::ifstream groups(root / "proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    const size_t first = line.find(':');
-    const size_t second = line.find(':', first == std::string::npos ? first : first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string path = line.substr(second + 1);
-    if (controllers.empty()) {
-      LowerToLevels(mount, path, kVersion2, &least);
-      LowerToLevels(mount / "unified", path, kVersion2, &least);  // where both versions are mounted
-    } else if (("," + controllers + ",").find(",memory,") != std::string::npos) {
-      LowerToLevels(mount / "memory", path, kVersion1, &least);
-    }
+  for (const ControlGroup& group : ControlGroups("memory", root)) {
+    const auto left = LeftInGroup(group.folder, group.version == 1 ? kVersion1 : kVersion2);
+    if (left) least = std::min(least, *left);
   }
   if (least == kUnknown) return std::nullopt;
   return least;

@@ -2,25 +2,19 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-#include <fstream>
 #include <string>
 
-#include "tests/support/shared_data.h"
+#include "tests/support/system_files.h"
 
 namespace puna::scheduler {
 namespace {
 
 class MemoryTest : public ::testing::Test {
  protected:
-  void Write(const std::string& path, const std::string& content) {
-    const std::filesystem::path file = directory_.path() / path;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file) << content;
-  }
-  std::optional<int64_t> Available() { return AvailableMemory(directory_.path()); }
+  void Write(const std::string& path, const std::string& content) { system_.Write(path, content); }
+  std::optional<int64_t> Available() { return AvailableMemory(system_.root()); }
 
-  testing::TemporaryDirectory directory_;
+  testing::SystemFiles system_;
 };
 
 TEST_F(MemoryTest, NothingToRead) { EXPECT_EQ(Available(), std::nullopt); }
