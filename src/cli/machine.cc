@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <sstream>
 
+#include "base/control_groups.h"
+#include "base/cores.h"
 #include "base/result.h"
 
 namespace puna::cli {
@@ -49,17 +52,16 @@ std::string Chosen(const std::string& text) {
   return open == std::string::npos || close < open ? "" : text.substr(open + 1, close - open - 1);
 }
 
-// Limits of the control group that this process is in; the machine's own group has none.
-void ReadControlGroup(const fs::path& root, Machine* machine) {
-  std::string group = ReadText(root / "proc/self/cgroup");
-  group = group.starts_with("0::/") ? group.substr(4, group.find('\n') - 4) : "";
-  for (const fs::path& folder : {root / "sys/fs/cgroup" / group, root / "sys/fs/cgroup"}) {
-    std::istringstream quota(ReadText(folder / "cpu.max"));
-    double most = 0, period = 0;
-    if (machine->cpu_quota == 0 && quota >> most >> period && period > 0)
-      machine->cpu_quota = most / period;
-    if (machine->memory_limit == 0) machine->memory_limit = Number(ReadText(folder / "memory.max"));
+// Bytes that the tightest of the control groups allows; 0: none does.
+int64_t MemoryLimit(const fs::path& root, int64_t memory_bytes) {
+  int64_t least = 0;
+  for (const ControlGroup& group : ControlGroups("memory", root)) {
+    const char* name = group.version == 1 ? "memory.limit_in_bytes" : "memory.max";
+    const int64_t limit = Number(ReadText(group.folder / name));
+    // Version 1 has a number beyond any machine where there is no limit.
+    if (limit > 0 && limit < memory_bytes) least = least == 0 ? limit : std::min(least, limit);
   }
+  return least;
 }
 
 std::vector<std::string> FindGpus(const fs::path& root) {
@@ -86,7 +88,8 @@ Machine ReadMachine(const fs::path& root) {
   machine.huge_pages = Chosen(ReadText(root / "sys/kernel/mm/transparent_hugepage/enabled"));
   machine.governor = ReadText(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
   machine.gpus = FindGpus(root);
-  ReadControlGroup(root, &machine);
+  machine.cpu_quota = CoresOfQuota(root);
+  machine.memory_limit = MemoryLimit(root, machine.memory_bytes);
   return machine;
 }
 
@@ -99,21 +102,24 @@ std::vector<std::string> Advice(const Machine& machine, const std::string& isa, 
   } else if (isa == "avx2" || isa == "avxvnni") {
     advice.push_back("a processor with AVX-512 VNNI or AMX computes prompts faster");
   }
-  if (threads > 0 && threads < machine.cores) {
-    advice.push_back(fmt::format("PUNA_THREADS is {} of {} cores; without it all of them compute",
-                                 threads, machine.cores));
-  }
-  if (threads > machine.cores) {
+  const bool quota = machine.cpu_quota > 0 && machine.cpu_quota < machine.cores;
+  const int usable = quota ? static_cast<int>(std::ceil(machine.cpu_quota)) : machine.cores;
+  if (quota) {
     advice.push_back(
-        fmt::format("PUNA_THREADS is {}, more than the {} cores: threads wait for each "
-                    "other",
-                    threads, machine.cores));
+        fmt::format("the control group allows {:.1f} cores' worth of time on {} cores; CPUQuota "
+                    "(--cpus) raises that",
+                    machine.cpu_quota, machine.cores));
   }
-  if (machine.cpu_quota > 0 && machine.cpu_quota < machine.cores) {
-    advice.push_back(fmt::format(
-        "the control group allows {:.1f} cores' worth of time on {} cores; "
-        "set PUNA_THREADS to {} or raise CPUQuota (--cpus)",
-        machine.cpu_quota, machine.cores, std::max(1, static_cast<int>(machine.cpu_quota))));
+  if (threads > 0 && threads < usable) {
+    advice.push_back(
+        fmt::format("PUNA_THREADS is {} of {} cores that may compute; without it all of them do",
+                    threads, usable));
+  }
+  if (threads > usable) {
+    advice.push_back(
+        fmt::format("PUNA_THREADS is {}, more than the {} cores that may compute: "
+                    "threads wait for each other",
+                    threads, usable));
   }
   if (machine.governor == "powersave") {
     advice.push_back(
