@@ -53,6 +53,8 @@ std::string LowerCase(std::string_view text) {
 
 class Connection;
 
+// A body that comes slower than this makes room for other connections. Ticks of the steady clock.
+constexpr int64_t kTicksPerBodyByte = std::chrono::steady_clock::duration::period::den / 1000;
 // kChosen: to make room for another connection, unless a request comes first.
 constexpr int64_t kBusy = INT64_MAX, kChosen = kBusy - 1;
 int64_t Now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
@@ -67,10 +69,12 @@ struct Shared {
   std::map<Connection*, std::weak_ptr<Connection>> connections;
   std::atomic<bool> draining{false};
 
-  // Whether there may be one more. Where there are as many as there may be, the one that has waited
-  // longest for a request goes: it costs its client a new connection, and whoever holds many idle
-  // ones shuts nobody out. False if all have a request.
+  // Whether there may be one more. Where there are as many as there may be, one whose body hardly
+  // comes goes, or the one that has waited longest for a request: it costs its client a new
+  // connection, and whoever holds many idle ones shuts nobody out. False if all have a request.
   bool MakeRoom();
+  // The connection with the least of a time, now chosen; null if none is before `limit`.
+  std::shared_ptr<Connection> Choose(std::atomic<int64_t>& (Connection::*time)(), int64_t limit);
   // Those that wait for a request, or all.
   void CloseConnections(bool all);
   // False if some are left at `deadline`.
@@ -101,6 +105,8 @@ class Connection : public BodyReader,
   // Since when nothing has come, in the ticks of the steady clock, or kChosen; kBusy: a request is
   // being answered. Any thread.
   std::atomic<int64_t>& waiting_since() { return waiting_since_; }
+  // While a body is read: when what has come of it was to be there at the least rate; else kBusy.
+  std::atomic<int64_t>& body_due() { return body_due_; }
   asio::any_io_executor executor() { return strand_; }
 
   // BodyReader
@@ -152,7 +158,8 @@ class Connection : public BodyReader,
   Request request_;
   std::vector<std::pair<std::string, std::string>> headers_;  // of the answer
   std::function<void()> on_gone_;
-  std::atomic<int64_t> waiting_since_{Now()};
+  std::atomic<int64_t> waiting_since_{Now()}, body_due_{kBusy};
+  int64_t due_ = 0;        // of the body: body_due() while it is read
   bool started_ = false;   // the answer has begun
   bool finished_ = false;  // the answer is complete
   bool chunked_ = false;
@@ -162,21 +169,30 @@ class Connection : public BodyReader,
   bool client_gone_ = false;
 };
 
+std::shared_ptr<Connection> Shared::Choose(std::atomic<int64_t>& (Connection::*time)(),
+                                           int64_t limit) {
+  const auto found = std::min_element(
+      connections.begin(), connections.end(),
+      [time](auto& a, auto& b) { return (a.first->*time)() < (b.first->*time)(); });
+  // Nobody finds it twice.
+  int64_t least = (found->first->*time)();
+  if (least >= limit || !(found->first->*time)().compare_exchange_strong(least, kChosen))
+    return nullptr;
+  return found->second.lock();
+}
+
 bool Shared::MakeRoom() {
-  std::shared_ptr<Connection> longest;
+  std::shared_ptr<Connection> slow, idle;
   {
     const std::lock_guard lock(mutex);
     if (static_cast<int64_t>(connections.size()) < options.max_connections) return true;
-    const auto found = std::min_element(
-        connections.begin(), connections.end(),
-        [](auto& a, auto& b) { return a.first->waiting_since() < b.first->waiting_since(); });
-    // Nobody finds it twice.
-    int64_t since = found->first->waiting_since();
-    if (since < kChosen && found->first->waiting_since().compare_exchange_strong(since, kChosen))
-      longest = found->second.lock();
+    const SteadyTime::duration lag = options.body_lag;
+    slow = Choose(&Connection::body_due, Now() - lag.count());
+    if (slow == nullptr) idle = Choose(&Connection::waiting_since, kChosen);
   }
-  if (longest == nullptr) return false;
-  asio::post(longest->executor(), [longest] { longest->Close(/*now=*/false); });
+  const auto chosen = slow ? slow : idle;
+  if (chosen == nullptr) return false;
+  asio::post(chosen->executor(), [chosen, now = slow != nullptr] { chosen->Close(now); });
   return true;
 }
 
@@ -254,6 +270,7 @@ Task<bool> Connection::ReadHead() {
   const auto [error, bytes] =
       co_await bhttp::async_read_header(stream_, buffer_, *parser_, kNoThrow);
   waiting_since_ = kBusy;
+  due_ = Now();
   stream_.tcp().expires_never();
   headers_.clear();
   on_gone_ = nullptr;
@@ -357,8 +374,15 @@ Task<Result<std::string>> Connection::Read() {
   body.data = piece.data();
   body.size = piece.size();
   body.more = true;
-  stream_.tcp().expires_after(shared_->options.body_timeout);
-  auto [error, bytes] = co_await bhttp::async_read(stream_, buffer_, *parser_, kNoThrow);
+  error_code error;
+  while (!error && !parser_->is_done() && body.size > 0) {
+    stream_.tcp().expires_after(shared_->options.body_timeout);
+    body_due_ = due_;
+    size_t bytes = 0;
+    std::tie(error, bytes) = co_await bhttp::async_read_some(stream_, buffer_, *parser_, kNoThrow);
+    body_due_ = kBusy;
+    due_ = std::min(Now(), due_ + static_cast<int64_t>(bytes) * kTicksPerBodyByte);
+  }
   stream_.tcp().expires_never();
   if (IsMalformed(error))
     co_return MakeError(ErrorCode::kInvalidArgument, "request body: {}", error.message());

@@ -99,14 +99,16 @@ struct ServerOptions {
   std::filesystem::path tls_cert_file, tls_key_file;
   int io_threads = 2;
   uint64_t max_header_bytes = 64 << 10;
-  // Fewer where the process may not have so many descriptors. Beyond them the connection that has
-  // waited longest for a request is closed, or, if all have one, the new one is refused (503).
+  // Fewer where the process may not have so many descriptors. Beyond them a connection is
+  // closed whose body hardly comes, or the one that has waited longest for a request, or, if all
+  // have one, the new one is refused (503).
   int64_t max_connections = 4096;
   std::chrono::milliseconds idle_timeout{
-      300'000};                             // between requests, and before the first; 0: none
-  std::chrono::seconds header_timeout{30};  // for the head of a request, from its first byte on
-  std::chrono::seconds body_timeout{60};    // without any byte of a body
-  std::chrono::seconds write_timeout{60};   // a client that does not read
+      300'000};                                // between requests, and before the first; 0: none
+  std::chrono::seconds header_timeout{30};     // for the head of a request, from its first byte on
+  std::chrono::seconds body_timeout{60};       // without any byte of a body
+  std::chrono::milliseconds body_lag{10'000};  // behind 1 kB/s: it hardly comes
+  std::chrono::seconds write_timeout{60};      // a client that does not read
 };
 
 // Thread safe.

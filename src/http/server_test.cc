@@ -255,6 +255,36 @@ TEST(HttpServer, WithNothingButRequestsNewConnectionsAreRefused) {
     EXPECT_THAT(client->HearUntil("/x|"), StartsWith("HTTP/1.1 200"));
 }
 
+TEST(HttpServer, ASlowBodyArrives) {
+  const auto server = StartServer(Echo, {.body_timeout = std::chrono::seconds(1)});
+  RawClient client(server->port());
+  client.Say("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n");
+  for (const char* byte : {"a", "b", "c", "d", "e", "f"}) {
+    std::this_thread::sleep_for(milliseconds(300));
+    client.Say(byte);
+  }
+  EXPECT_THAT(client.HearUntil("abcdef"), StartsWith("HTTP/1.1 200"));
+}
+
+TEST(HttpServer, WhoseBodyHardlyComesMakesRoomForOthers) {
+  const auto server =
+      StartServer(Echo, {.max_connections = 2, .body_lag = std::chrono::milliseconds(300)});
+  RawClient slow(server->port()), steady(server->port());
+  for (RawClient* client : {&slow, &steady})
+    client->Say("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n");
+  for (int i = 0; i < 10; ++i) {
+    slow.Say("s");
+    steady.Say(std::string(1000, 't'));
+    std::this_thread::sleep_for(milliseconds(100));
+  }
+  RawClient next(server->port());
+  next.Say("GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(next.HearUntil("/next|"), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(slow.HearUntil("anything"), "") << "not closed";
+  steady.Say(std::string(10000, 't'));
+  EXPECT_THAT(steady.HearUntil("tttt"), StartsWith("HTTP/1.1 200"));
+}
+
 TEST(HttpServer, IdleConnectionsAreClosedInTheEnd) {
   const auto server = StartServer(
       [](const Request&, BodyReader&, ResponseWriter& out) -> Task<void> {
