@@ -159,7 +159,8 @@ class Connection : public BodyReader,
   std::vector<std::pair<std::string, std::string>> headers_;  // of the answer
   std::function<void()> on_gone_;
   std::atomic<int64_t> waiting_since_{Now()}, body_due_{kBusy};
-  int64_t due_ = 0;        // of the body: body_due() while it is read
+  // Ticks by which the body is behind, without the time that nobody read it.
+  int64_t body_lag_ = 0;
   bool started_ = false;   // the answer has begun
   bool finished_ = false;  // the answer is complete
   bool chunked_ = false;
@@ -270,7 +271,7 @@ Task<bool> Connection::ReadHead() {
   const auto [error, bytes] =
       co_await bhttp::async_read_header(stream_, buffer_, *parser_, kNoThrow);
   waiting_since_ = kBusy;
-  due_ = Now();
+  body_lag_ = 0;
   stream_.tcp().expires_never();
   headers_.clear();
   on_gone_ = nullptr;
@@ -374,15 +375,17 @@ Task<Result<std::string>> Connection::Read() {
   body.data = piece.data();
   body.size = piece.size();
   body.more = true;
+  int64_t due = Now() - body_lag_;
   error_code error;
   while (!error && !parser_->is_done() && body.size > 0) {
     stream_.tcp().expires_after(shared_->options.body_timeout);
-    body_due_ = due_;
+    body_due_ = due;
     size_t bytes = 0;
     std::tie(error, bytes) = co_await bhttp::async_read_some(stream_, buffer_, *parser_, kNoThrow);
     body_due_ = kBusy;
-    due_ = std::min(Now(), due_ + static_cast<int64_t>(bytes) * kTicksPerBodyByte);
+    due = std::min(Now(), due + static_cast<int64_t>(bytes) * kTicksPerBodyByte);
   }
+  body_lag_ = Now() - due;
   stream_.tcp().expires_never();
   if (IsMalformed(error))
     co_return MakeError(ErrorCode::kInvalidArgument, "request body: {}", error.message());

@@ -285,6 +285,29 @@ TEST(HttpServer, WhoseBodyHardlyComesMakesRoomForOthers) {
   EXPECT_THAT(steady.HearUntil("tttt"), StartsWith("HTTP/1.1 200"));
 }
 
+TEST(HttpServer, ABodyThatNobodyReadIsNotLate) {
+  std::atomic<bool> reads_on = false;
+  const auto pause = [&](const Request&, BodyReader& body, ResponseWriter& writer) -> Task<void> {
+    (void)co_await body.Read();
+    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor, milliseconds(900));
+    co_await timer.async_wait(boost::asio::use_awaitable);
+    reads_on = true;
+    const auto rest = co_await body.ReadAll(1 << 20);
+    std::string said = rest ? "all of it" : rest.error().message;
+    co_await writer.Send(200, "text/plain", std::move(said));
+  };
+  const auto server =
+      StartServer(pause, {.max_connections = 1, .body_lag = std::chrono::milliseconds(800)});
+  RawClient client(server->port());
+  client.Say("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 300001\r\n\r\n");
+  client.Say(std::string(300000, 't'));
+  while (!reads_on) std::this_thread::sleep_for(milliseconds(1));
+  EXPECT_THAT(RawClient(server->port()).HearUntil("too many connections"),
+              StartsWith("HTTP/1.1 503 "));
+  client.Say("t");
+  EXPECT_THAT(client.HearUntil("all of it"), StartsWith("HTTP/1.1 200"));
+}
+
 TEST(HttpServer, IdleConnectionsAreClosedInTheEnd) {
   const auto server = StartServer(
       [](const Request&, BodyReader&, ResponseWriter& out) -> Task<void> {
