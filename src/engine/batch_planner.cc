@@ -11,8 +11,10 @@ namespace {
 // not wait for a whole batch of a large model.
 constexpr double kUnwatchedSeconds = 1.0;
 constexpr int64_t kUnwatchedRows = 64;
-// Beside readers a step has at most so many times the rows of the widest one that was seen, or so
-// many: what rows cost may have been learned from very few.
+// Nobody waits for the step: whoever arrives meanwhile waits for half of this on average.
+constexpr double kBackgroundSeconds = 0.05;
+// A step that must be short has at most so many times the rows of the widest one that was seen, or
+// so many: what rows cost may have been learned from very few.
 constexpr int64_t kMostGrowth = 4;
 constexpr int64_t kLeastWidth = 16;
 // Guesses of one user may not make everybody's step longer than this many plain ones.
@@ -35,13 +37,16 @@ double StepPlan::SecondsAllowed() const {
   return Budget() / cost_->Overrun();
 }
 
+// How many of `wanted` rows can join a step without making it so wide that its time is unknown.
+int64_t StepPlan::KnownWidth(int64_t wanted) const {
+  const int64_t widest = std::max(kLeastWidth, kMostGrowth * cost_->most_rows());
+  return std::clamp<int64_t>(widest - work_.rows, 1, wanted);
+}
+
 int64_t StepPlan::TakeChunk(int64_t remaining, int64_t depth, int64_t most) {
   int64_t wanted = std::min({remaining, most, rows_left_});
   if (wanted <= 0) return 0;
-  if (plain_.rows > 0) {
-    const int64_t widest = std::max(kLeastWidth, kMostGrowth * cost_->most_rows());
-    wanted = std::clamp<int64_t>(widest - work_.rows, 1, wanted);
-  }
+  if (plain_.rows > 0) wanted = KnownWidth(wanted);
   int64_t rows = cost_->RowsWithin(SecondsAllowed(), work_, wanted, depth);
   const int64_t least = plain_.rows == 0 ? kUnwatchedRows - work_.rows : (chunk_taken_ ? 0 : 1);
   // What the margin for overruns would cut off costs everybody a step of its own.
@@ -52,6 +57,19 @@ int64_t StepPlan::TakeChunk(int64_t remaining, int64_t depth, int64_t most) {
   rows = std::min(wanted, std::max(rows, least));
   if (rows <= 0) return 0;
   chunk_taken_ = true;
+  rows_left_ -= rows;
+  work_ = work_.Plus(rows, depth);
+  return rows;
+}
+
+int64_t StepPlan::TakeBackground(int64_t remaining, int64_t depth) {
+  int64_t rows = std::min(remaining, rows_left_);
+  if (rows <= 0) return 0;
+  // Of a large model a step with one row takes longer: then twice as long is cheap for what it
+  // does.
+  const double seconds =
+      std::max(kBackgroundSeconds, 2 * cost_->Seconds(work_.Plus(/*more_rows=*/1, depth)));
+  rows = std::max<int64_t>(1, cost_->RowsWithin(seconds, work_, KnownWidth(rows), depth));
   rows_left_ -= rows;
   work_ = work_.Plus(rows, depth);
   return rows;

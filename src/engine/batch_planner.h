@@ -30,6 +30,10 @@ class StepPlan {
   int64_t TakeChunk(int64_t remaining, int64_t depth,
                     int64_t most = std::numeric_limits<int64_t>::max());
 
+  // The same of a prompt that nobody waits for, in a step of its own: so few that whoever arrives
+  // meanwhile hardly waits.
+  int64_t TakeBackground(int64_t remaining, int64_t depth);
+
   // All of a prompt that nothing is computed of yet, or 0. The first one gets its rows however long
   // the step becomes.
   int64_t TakeWhole(int64_t rows);
@@ -44,6 +48,7 @@ class StepPlan {
   bool bounded() const { return chunk_taken_ && plain_.rows > 0; }
 
  private:
+  int64_t KnownWidth(int64_t wanted) const;
   double Budget() const;
   double SecondsAllowed() const;
 

@@ -109,6 +109,22 @@ TEST(StepPlan, WithoutReadersStepsAreLong) {
   EXPECT_EQ(patient.TakeChunk(1000, 0), 64);
 }
 
+TEST(StepPlan, WhatNobodyWaitsForHoldsNobodyUp) {
+  const auto rows = [](const CostModel& cost, int64_t remaining) {
+    StepPlan plan(&cost, 512, 0.150);
+    return plan.TakeBackground(remaining, 0);
+  };
+  EXPECT_NEAR(rows(Taught(), 1000), 15, 1);  // 20 + 2 * 15 = 50
+  EXPECT_EQ(rows(Taught(), 3), 3);
+  EXPECT_EQ(rows(CostModel(), 1000), 16) << "it is not known how long they take";
+  CostModel large;  // a second a step
+  for (const int64_t n : {1, 8, 100}) large.Observe({n, 0}, 1 + 0.01 * static_cast<double>(n));
+  EXPECT_NEAR(rows(large, 1000), 102, 2) << "twice as long as with one";
+  CostModel slow;  // as fast with one as with many
+  for (const int64_t n : {1, 8, 100}) slow.Observe({n, 0}, 0.2 * static_cast<double>(n));
+  EXPECT_NEAR(rows(slow, 1000), 2, 1);
+}
+
 TEST(StepPlan, SomePromptAlwaysAdvances) {
   CostModel cost;
   for (const double depth : {0.0, 1000.0, 4000.0}) cost.Observe({1, depth}, 0.01 + 1e-3 * depth);

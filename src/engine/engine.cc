@@ -281,6 +281,10 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
     return MakeError(ErrorCode::kInvalidArgument,
                      "the model is loaded for embeddings and cannot generate text");
   }
+  if (request.background &&
+      (whole_prompts || parts.config.encoder || !parts.options.prefix_cache)) {
+    return MakeError(ErrorCode::kUnsupported, "this model keeps no part of a prompt for later");
+  }
   if (request.prompt.empty()) return MakeError(ErrorCode::kInvalidArgument, "the prompt is empty");
   const auto length = static_cast<int64_t>(request.prompt.size());
   const bool encodes = parts.config.encoder.has_value();

@@ -112,6 +112,10 @@ struct GenerateRequest {
   // What the key/value pages depend on beside the tokens: only requests with the same key share
   // prefixes. The engine sets it for requests with adapters.
   uint64_t prefix_key = 0;
+  // Nobody waits for it: the prompt is computed ahead, so that the prefix cache has it when
+  // somebody asks. In passes so short that whoever comes need not wait long, and in no statistics
+  // of requests. With max_tokens 0, and while the engine has nothing else to do.
+  bool background = false;
   // Verify guesses of the next tokens where that is faster. Changes no output.
   bool speculate = true;
   // Say these tokens in place of the sampled ones, as far as they reach (benchmarks).

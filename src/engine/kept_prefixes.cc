@@ -77,7 +77,8 @@ bool Engine::State::ReadPages(const DiskPrefixes::FileOnDisk& file, std::vector<
 }
 
 void Engine::State::KeepOnDisk(const Sequence& sequence) {
-  if (disk == nullptr || sequence.prefix_key() != 0) return;
+  // Of a prompt that nobody asked for yet, nobody else had the beginning.
+  if (disk == nullptr || sequence.prefix_key() != 0 || sequence.background()) return;
   const int64_t shared = std::min(sequence.cached_prompt_tokens(), sequence.cache().length());
   if (shared < kLeastTokens) return;
   disk->Keep(std::span(sequence.tokens()).first(static_cast<size_t>(shared)), [&](size_t i) {

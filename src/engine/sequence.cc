@@ -23,6 +23,8 @@ Counter failed("puna_requests_failed_total", "Requests that ended with an error 
 Counter prompt_total("puna_prompt_tokens_total", "Tokens of prompts of finished requests");
 Counter cached_total("puna_prompt_tokens_cached_total",
                      "Those of them that the prefix cache had already");
+Counter prepared_total("puna_prepared_tokens_total",
+                       "Tokens of prompts that were computed before somebody asked");
 Counter generated_total("puna_generated_tokens_total", "Tokens that finished requests generated");
 Counter drafted_total("puna_drafted_tokens_total", "Guesses that were verified");
 Counter accepted_total("puna_accepted_tokens_total", "Guesses that were right");
@@ -285,13 +287,25 @@ void Sequence::Deliver(TokenDelta delta) {
   stream_->Push(std::move(event));
 }
 
-void Sequence::Finish(FinishReason reason) {
+void Sequence::CountPrepared() const {
+  prepared_total.Add(std::max<int64_t>(0, cache_.length() - cached_prompt_tokens_));
+}
+
+void Sequence::CountFinished() const {
   finished.Add();
   prompt_total.Add(prompt_tokens_);
   cached_total.Add(cached_prompt_tokens_);
   generated_total.Add(generated_);
   drafted_total.Add(drafted_);
   accepted_total.Add(accepted_);
+}
+
+void Sequence::Finish(FinishReason reason) {
+  if (request_.background) {
+    CountPrepared();
+  } else {
+    CountFinished();
+  }
   if (std::string rest = FlushText(); !rest.empty())
     Deliver({.token = -1, .text = std::move(rest), .logprobs = {}});
   const Clock::time_point now = Clock::now();
@@ -315,7 +329,11 @@ void Sequence::Finish(FinishReason reason) {
 }
 
 void Sequence::Fail(const Error& error) {
-  failed.Add();
+  if (request_.background) {
+    CountPrepared();
+  } else {
+    failed.Add();
+  }
   stream_->Fail(error);
 }
 

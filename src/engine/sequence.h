@@ -49,6 +49,7 @@ class Sequence {
   int64_t to_encode() const { return cache_.encoded() > 0 ? 0 : request_.encoder_tokens; }
   Clock::time_point submitted() const { return request_.submitted; }
   Clock::time_point deadline() const { return request_.deadline; }
+  bool background() const { return request_.background; }
   uint64_t prefix_key() const { return request_.prefix_key; }
   std::span<const backend::AppliedAdapter> adapters() const { return AppliedOf(adapters_.get()); }
   // Somebody said so, or nobody holds the other end.
@@ -95,6 +96,8 @@ class Sequence {
   void Shift();
   std::string FlushText();
   void Deliver(TokenDelta delta);
+  void CountPrepared() const;
+  void CountFinished() const;
   void Finish(FinishReason reason);
 
   GenerateRequest request_;

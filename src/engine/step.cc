@@ -101,7 +101,7 @@ void Engine::State::DropUnwanted() {
     } else {
       sequence->Fail({ErrorCode::kUnavailable, "the request was not done in its time"});
     }
-    (gone ? cancelled : timed_out).Add();
+    if (!sequence->background()) (gone ? cancelled : timed_out).Add();
     sequence.reset();
   };
   for (auto& sequence : waiting) drop(sequence);
@@ -252,9 +252,10 @@ void Engine::State::PlanRows() {
     if (PagesAreComing(*sequence)) continue;
     const int64_t most =
         sequence->wants_prompt_logits() ? kMostPromptLogits : parts.options.max_batch_tokens;
-    rows[i] = whole_prompts
-                  ? plan.TakeWhole(sequence->prompt_tokens())
-                  : plan.TakeChunk(sequence->remaining(), sequence->cache().length(), most);
+    const int64_t depth = sequence->cache().length();
+    rows[i] = whole_prompts            ? plan.TakeWhole(sequence->prompt_tokens())
+              : sequence->background() ? plan.TakeBackground(sequence->remaining(), depth)
+                                       : plan.TakeChunk(sequence->remaining(), depth, most);
     if (rows[i] == 0) break;
   }
   PlanDrafts(&plan);
@@ -309,7 +310,7 @@ void Engine::State::WantOutputs(size_t index) {
   const Sequence& sequence = *running[index];
   if (sequence.wants_prompt_logits()) {
     outputs_of[index] = rows[index];
-  } else if (sequence.remaining() == 0) {
+  } else if (sequence.remaining() == 0 && !sequence.background()) {
     const int64_t most = parts.program->most_ranked();
     const std::vector<int64_t> counts = most > 0 ? sequence.RankedNeeded() : std::vector<int64_t>();
     if (!counts.empty() && *std::max_element(counts.begin(), counts.end()) <= most) {
@@ -354,7 +355,8 @@ void Engine::State::Deliver() {
     const auto best = std::span<const backend::RankedRow>(batch.ranked_rows)
                           .subspan(ranked, static_cast<size_t>(ranked_of[i]));
     ranked += best.size();
-    if (outputs == 0 && best.empty()) {
+    const bool all_there = sequence->background() && sequence->remaining() == 0;
+    if (outputs == 0 && best.empty() && !all_there) {
       if (rows[i] > 0) Remember(sequence.get(), /*still_running=*/true);
       continue;
     }
