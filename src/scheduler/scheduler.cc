@@ -16,6 +16,9 @@ namespace {
 Counter requests("puna_requests_total", "Requests to generate, embed or load");
 Counter refused("puna_requests_refused_total", "Requests refused because too many were waiting");
 
+// Conversations of one model whose next turns are prepared; each keeps its texts until then.
+constexpr size_t kMostExpected = 8;
+
 const Error kShuttingDown{ErrorCode::kUnavailable, "the server is shutting down"};
 
 }  // namespace
@@ -189,6 +192,24 @@ void Scheduler::Load(const ModelReference& model,
   auto reply = std::make_shared<Reply<std::chrono::nanoseconds>>(std::move(done));
   Job job{Clock::now(), LoadJob{model.adapters, std::move(reply)}};
   if (Status status = state_->Enqueue(model, &job, state_); !status) job.Fail(status.error());
+}
+
+void Scheduler::Expect(const ModelReference& model,
+                       std::function<std::vector<engine::TokenId>()> tokens) {
+  if (state_->options.prepare_after < std::chrono::nanoseconds(0)) return;
+  const std::filesystem::path weights = model.weights.lexically_normal();
+  Expected forgotten;  // dies when the mutex is free again
+  const std::lock_guard lock(state_->mutex);
+  for (const auto& resident : state_->residents) {
+    if (resident->retiring || resident->embeddings || resident->weights != weights) continue;
+    if (resident->expected.size() >= kMostExpected) {
+      forgotten = std::move(resident->expected.front());
+      resident->expected.pop_front();
+    }
+    resident->expected.push_back({model.adapters, std::move(tokens)});
+    resident->wake.notify_one();
+    return;
+  }
 }
 
 void Scheduler::Embed(const ModelReference& model, std::vector<std::vector<engine::TokenId>> inputs,

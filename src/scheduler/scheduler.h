@@ -38,6 +38,8 @@ struct SchedulerOptions {
   int64_t prefix_folder_bytes = int64_t{4} << 30;
   // Memory of pages that nobody uses is given back to the system after so long without a request.
   std::chrono::nanoseconds release_after = std::chrono::seconds(10);
+  // What is expected to be asked for is computed after so long without a request; negative: never.
+  std::chrono::nanoseconds prepare_after = std::chrono::milliseconds(250);
   bool speculate = true;
   // Longest time of a request, waiting included; 0: no limit.
   std::chrono::nanoseconds request_timeout{};
@@ -105,6 +107,13 @@ class Scheduler {
   // Abort, with the time that loading took.
   void Load(const ModelReference& model,
             std::function<void(Result<std::chrono::nanoseconds>)> done);
+
+  // With what the next request to a model will probably begin, such as the conversation so far.
+  // `tokens` is called from the model's worker thread, at most once, when nobody has asked for
+  // anything for a while; the prefix cache is given then what it returns, until somebody asks. It
+  // must not call the scheduler; empty: nothing. Without effect if the model is not in memory or
+  // keeps no prefixes. Of many the latest count.
+  void Expect(const ModelReference& model, std::function<std::vector<engine::TokenId>()> tokens);
 
   struct Embeddings {
     std::vector<std::vector<float>> vectors;  // not normalized

@@ -79,6 +79,12 @@ struct Job {
   bool wanted() const;
 };
 
+// What Scheduler::Expect was told.
+struct Expected {
+  std::vector<engine::AdapterReference> adapters;
+  std::function<std::vector<engine::TokenId>()> tokens;
+};
+
 // One model in memory, or on its way there or out, with its worker thread.
 struct Resident {
   std::string name;
@@ -91,10 +97,11 @@ struct Resident {
 
   std::condition_variable wake;  // for its worker, with State::mutex
   std::deque<Job> inbox;
-  bool placed = false;    // it has a place in memory, which it may not have filled yet
-  bool loaded = false;    // the engine is there, and its memory taken
-  bool retiring = false;  // takes no new requests; leaves when it is idle
-  bool busy = false;      // the engine has requests, or the inbox was taken and is being worked on
+  std::deque<Expected> expected;  // the latest last
+  bool placed = false;            // it has a place in memory, which it may not have filled yet
+  bool loaded = false;            // the engine is there, and its memory taken
+  bool retiring = false;          // takes no new requests; leaves when it is idle
+  bool busy = false;  // the engine has requests, or the inbox was taken and is being worked on
   Clock::time_point last_used;
   std::chrono::system_clock::time_point expires_at;  // while idle
 
@@ -117,6 +124,8 @@ struct Resident {
   Clock::time_point ready_at;  // only the worker
   bool trimmed = false;        // only the worker: what loading left on the heap is given back
 
+  // Its worker is to stop resting.
+  bool called() const { return !inbox.empty() || retiring; }
   int64_t waiting() const { return static_cast<int64_t>(inbox.size()) + usage.waiting; }
   int64_t size_bytes() const {
     return fixed_bytes - usage.untouched_bytes + usage.adapter_bytes +
@@ -181,7 +190,11 @@ struct Scheduler::State {
   // worker.cc: the body of a worker thread.
   static void Work(std::shared_ptr<State> state, std::shared_ptr<Resident> resident);
   Status Serve(Resident* resident, engine::Engine* engine);
+  using Lock = std::unique_lock<std::mutex>;
   bool TakeJobs(Resident* resident, engine::Engine* engine);
+  void Rest(Lock* lock, Resident* resident, engine::Engine* engine);
+  void Prepare(Lock* lock, Resident* resident, engine::Engine* engine);
+  bool OthersAreBusy(const Resident* resident) const;
   void CountWaiting(Resident* resident, engine::Engine* engine);
   void Leave(const std::shared_ptr<Resident>& resident);
   // What the engine has in memory and is doing, for everybody else. The mutex is held.
@@ -211,7 +224,6 @@ struct Scheduler::State {
   Result<Room> MeasureRoom(Resident* resident, int64_t context, Placement* placement);
   // Evicts others until `needed_bytes` are there, and of them in the system's memory what
   // `system_bytes` says, which may let go of the mutex meanwhile; returns how many bytes there are.
-  using Lock = std::unique_lock<std::mutex>;
   Result<int64_t> MakeRoom(Resident* resident, int64_t needed_bytes,
                            const std::function<int64_t(Lock*)>& system_bytes);
   // Of the tokens that the pool of a model would have, as many as keep on the devices what is to be

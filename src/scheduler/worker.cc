@@ -4,6 +4,7 @@
 // the next request loads it afresh.
 #include <malloc.h>
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <utility>
@@ -51,6 +52,16 @@ void Process(Job* job, Clock::time_point ready_at, engine::Engine* engine) {
       embed.reply->Give(
           Scheduler::Embeddings{*std::move(vectors), load, Clock::now() - job->submitted});
     }
+  }
+}
+
+// What is expected helps nobody at once, so that it fails harms nobody.
+std::vector<engine::TokenId> TokensOf(Expected expected) {
+  try {
+    return expected.tokens();
+  } catch (...) {
+    LogWarning("nothing is computed ahead: {}", CurrentExceptionAsError().message);
+    return {};
   }
 }
 
@@ -134,45 +145,17 @@ void Scheduler::State::CountWaiting(Resident* resident, engine::Engine* engine) 
   resident->usage = engine->usage();
 }
 
-// Publishes how things are and takes what has arrived; sleeps while there is nothing. False if the
+// Publishes how things are and takes what has arrived; rests while there is nothing. False if the
 // worker is to end.
 bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
-  std::unique_lock lock(mutex);
+  Lock lock(mutex);
   Publish(*engine, resident);
   if (engine->idle() && resident->inbox.empty()) {
-    const Clock::time_point now = Clock::now();
-    resident->busy = false;
-    resident->last_used = now;
-    resident->expires_at = ExpiryAfter(std::chrono::system_clock::now(), resident->keep_alive);
-    const Clock::time_point deadline = ExpiryAfter(now, resident->keep_alive);
-    const auto called = [&] { return !resident->inbox.empty() || resident->retiring || aborting; };
-    for (bool more = true; more && !called() && Clock::now() < deadline;) {
-      lock.unlock();  // nobody else touches the engine
-      more = engine->Settle();
-      lock.lock();
-      resident->usage = engine->usage();
-    }
-    if (!called() && !std::exchange(resident->trimmed, true)) {
-      lock.unlock();
-      malloc_trim(0);
-      lock.lock();
-    }
-    const Clock::time_point pause = ExpiryAfter(now, options.release_after);
-    if (pause < deadline && !resident->wake.wait_until(lock, pause, called)) {
-      lock.unlock();  // nobody else touches the engine
-      engine->ReleaseMemory();
-      lock.lock();
-      resident->usage = engine->usage();
-    }
-    if (deadline == Clock::time_point::max()) {
-      resident->wake.wait(lock, called);
-    } else {
-      resident->wake.wait_until(lock, deadline, called);
-    }
+    Rest(&lock, resident, engine);
     if (resident->inbox.empty()) {
       resident->retiring =
           true;  // in the same breath: nobody can add a request to somebody who is leaving
-      return false;
+      return !engine->failure();
     }
   }
   if (aborting) return false;
@@ -182,6 +165,84 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
   // They wait until CountWaiting says otherwise; else the queue would seem empty meanwhile.
   resident->usage.waiting += static_cast<int64_t>(resident->current.size());
   return true;
+}
+
+// What there is to do while nobody asks for anything, and sleep. Returns when somebody asks, when
+// the model is to leave, or when the engine has failed.
+void Scheduler::State::Rest(Lock* lock, Resident* resident, engine::Engine* engine) {
+  const Clock::time_point now = Clock::now();
+  resident->busy = false;
+  resident->last_used = now;
+  resident->expires_at = ExpiryAfter(std::chrono::system_clock::now(), resident->keep_alive);
+  const Clock::time_point deadline = ExpiryAfter(now, resident->keep_alive);
+  const Clock::time_point pause = ExpiryAfter(now, options.release_after);
+  for (bool more = true; more && !resident->called() && Clock::now() < deadline;) {
+    lock->unlock();  // nobody else touches the engine
+    more = engine->Settle();
+    lock->lock();
+    resident->usage = engine->usage();
+  }
+  if (!resident->called() && !std::exchange(resident->trimmed, true)) {
+    lock->unlock();
+    malloc_trim(0);
+    lock->lock();
+  }
+  bool released = pause >= deadline;
+  while (!resident->called() && engine->failure() && Clock::now() < deadline) {
+    if (!resident->expected.empty()) {
+      Prepare(lock, resident, engine);
+      released = pause >= deadline;
+      continue;
+    }
+    const auto woken = [&] { return resident->called() || !resident->expected.empty(); };
+    const Clock::time_point until = released ? deadline : pause;
+    if (until == Clock::time_point::max()) {
+      resident->wake.wait(*lock, woken);
+    } else if (!resident->wake.wait_until(*lock, until, woken) && !released) {
+      released = true;
+      lock->unlock();
+      engine->ReleaseMemory();
+      lock->lock();
+      resident->usage = engine->usage();
+    }
+  }
+}
+
+// Computes the latest of what is expected once nobody has asked for anything for a while. When
+// somebody does, what is computed is kept, and the rest forgotten.
+void Scheduler::State::Prepare(Lock* lock, Resident* resident, engine::Engine* engine) {
+  const Clock::time_point quiet = ExpiryAfter(Clock::now(), options.prepare_after);
+  if (resident->wake.wait_until(*lock, quiet, [&] { return resident->called(); })) return;
+  Expected expected = std::move(resident->expected.back());
+  resident->expected.pop_back();
+  if (OthersAreBusy(resident)) return;
+  lock->unlock();
+  const auto stream = std::make_shared<engine::TokenStream>();
+  engine::GenerateRequest request;
+  request.adapters = expected.adapters;
+  request.prompt = TokensOf(std::move(expected));
+  request.max_tokens = 0;
+  request.background = true;
+  if (!request.prompt.empty()) engine->Submit(std::move(request), stream);
+  while (!engine->idle() && engine->failure()) {
+    lock->lock();
+    if (resident->called() || OthersAreBusy(resident)) stream->Cancel();
+    resident->pass_began = Clock::now();
+    lock->unlock();
+    engine->Step();
+    lock->lock();
+    resident->pass_began.reset();
+    resident->usage = engine->usage();
+    resident->usage.running = resident->usage.waiting = 0;  // it is nobody's request
+    lock->unlock();
+  }
+  lock->lock();
+}
+
+bool Scheduler::State::OthersAreBusy(const Resident* resident) const {
+  return std::any_of(residents.begin(), residents.end(), [&](const auto& other) {
+    return other.get() != resident && (other->busy || !other->loaded || !other->inbox.empty());
+  });
 }
 
 void Scheduler::State::Leave(const std::shared_ptr<Resident>& resident) {
