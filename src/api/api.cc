@@ -184,6 +184,7 @@ scheduler::SchedulerOptions SchedulerOptionsOf(const Settings& settings, backend
   options.max_queue = settings.max_queue;
   options.request_timeout = settings.request_timeout;
   options.stuck_after = settings.stuck_after;
+  if (!settings.prepare) options.prepare_after = std::chrono::nanoseconds(-1);
   options.speculate = settings.speculate;
   options.prefix_cache_tokens = settings.prefix_cache_tokens;
   options.prefix_folder = settings.prefix_cache_dir;

@@ -1,18 +1,14 @@
 // Preparation runs on the blocking pool: names and manifests, the template, the tokenizer. Then the
 // request belongs to the scheduler, and what comes back is parsed on the connection's own thread,
 // token by token.
-//
-// Text of users never becomes a control token although the template's own text does: see
-// api/prompt_guard.h.
 #include "api/generation.h"
 
 #include <algorithm>
-#include <ctime>
 #include <mutex>
 
 #include "api/completion.h"
 #include "api/constraint.h"
-#include "api/prompt_guard.h"
+#include "api/prompt.h"
 #include "api/prompt_limit.h"
 #include "api/random_id.h"
 #include "base/log.h"
@@ -79,71 +75,6 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
     request->think.on = true;
   }
   return {};
-}
-
-// The conversation as the template gets it: the model's own messages first, its system prompt
-// unless the client has one.
-std::vector<chat::Message> Conversation(const ModelEntry& model, const GenerationRequest& request) {
-  std::vector<chat::Message> messages;
-  const auto add = [&](std::string role, std::string content) {
-    chat::Message message;
-    message.role = std::move(role);
-    message.content = std::move(content);
-    messages.push_back(std::move(message));
-  };
-  const store::InstalledModel& installed = model.installed;
-  if (request.is_chat) {
-    const bool has_system = !request.messages.empty() && request.messages[0].role == "system";
-    if (installed.system && !installed.system->empty() && !has_system)
-      add("system", *installed.system);
-    for (const store::Message& message : installed.messages) add(message.role, message.content);
-    messages.insert(messages.end(), request.messages.begin(), request.messages.end());
-    return messages;
-  }
-  const std::string system = request.system ? *request.system : installed.system.value_or("");
-  if (!system.empty()) add("system", system);
-  if (request.context.empty()) {
-    for (const store::Message& message : installed.messages) add(message.role, message.content);
-  }
-  add("user", request.prompt);
-  return messages;
-}
-
-// The model's template, or the one that the request brings.
-Result<std::shared_ptr<const chat::PromptTemplate>> TemplateOf(const ModelEntry& model,
-                                                               const GenerationRequest& request) {
-  if (!request.template_text || request.template_text->empty()) return model.prompt_template;
-  return chat::PromptTemplate::FromGo(*request.template_text);
-}
-
-chat::PromptRequest MakePromptRequest(const GenerationRequest& request,
-                                      std::vector<chat::Message> messages) {
-  chat::PromptRequest prompt;
-  prompt.messages = std::move(messages);
-  prompt.tools = request.tools;
-  prompt.think = request.think;
-  const std::time_t now = std::time(nullptr);
-  ::localtime_r(&now, &prompt.now);
-  if (!request.suffix.empty()) {
-    prompt.prompt = request.prompt;
-    prompt.suffix = request.suffix;
-  }
-  return prompt;
-}
-
-// `text` is as rendered, marks included.
-void EncodePrompt(const ModelEntry& model, const GenerationRequest& request,
-                  const PromptGuard& guard, const std::string& text, std::vector<TokenId>* ids) {
-  const tokenizer::Tokenizer& tokenizer = *model.tokenizer;
-  const auto bos = tokenizer.bos();
-  const auto eos = tokenizer.eos();
-  // A template that writes BOS itself must not get a second one.
-  const bool has_bos = bos && text.starts_with(tokenizer.RawTextOf(*bos));
-  *ids = request.context;
-  guard.Encode(tokenizer, text, /*add_special=*/!has_bos && ids->empty(), ids);
-  // Vocabularies that close every text with EOS must not close a prompt.
-  const bool closed = eos && ids->size() > 1 && ids->back() == *eos;
-  if (closed && !text.ends_with(tokenizer.RawTextOf(*eos))) ids->pop_back();
 }
 
 // Which tools the model is told of, by the request's tool_choice.
@@ -220,6 +151,9 @@ struct Generation::Prepared {
   int64_t truncated = 0;                      // tokens of the prompt that were dropped
   std::optional<chat::OutputOptions> output;  // nothing: raw
   bool parallel_tool_calls = true;
+  // Of a conversation that will probably go on; nothing: of something else.
+  std::optional<GenerationRequest> conversation;
+  int64_t context = 0;  // tokens that its next turn may have
 };
 
 struct Generation::Choice {
@@ -235,6 +169,7 @@ struct Generation::Choice {
   bool finished = false;    // the stream has ended
   bool handed_out = false;  // and Poll has said so
   int64_t tool_calls = 0;
+  std::string said;  // the whole content, where the conversation will probably go on
 
   void Absorb(engine::TokenDelta delta);
   void AbsorbParsed(chat::OutputDelta parsed);
@@ -298,6 +233,9 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   if (constraint) {
     PUNA_ASSIGN_OR_RETURN(out->request.constraint, model.constraints->Get(*constraint));
   }
+  // What was dropped to fit will be chosen anew.
+  if (request.is_chat && out->output && out->truncated == 0 && request.choices == 1)
+    out->conversation = std::move(request);
   return out;
 }
 
@@ -310,6 +248,7 @@ Status Generation::PreparePrompt(Services& services, const GenerationRequest& re
   // BOS is kept beside the tokens that are to be kept.
   const int64_t with_bos = options.num_keep >= 0 && model.tokenizer->bos() ? 1 : 0;
   const int64_t keep = std::min<int64_t>(options.num_keep, INT32_MAX) + with_bos;
+  out->context = limit.context;
   out->request.shift = limit.shift;
   out->request.keep_tokens = keep;
   if (!request.prompt_tokens.empty()) {
@@ -320,25 +259,18 @@ Status Generation::PreparePrompt(Services& services, const GenerationRequest& re
 
   const std::vector<chat::Message> messages = Conversation(model, request);
   const PromptGuard guard(*model.control_texts, messages);
-  const auto encode = [&](std::vector<chat::Message> kept) -> Result<int64_t> {
-    std::string rendered = request.prompt;
-    if (!request.raw) {
-      guard.Protect(&kept);
-      PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
-      const chat::PromptRequest prompt = MakePromptRequest(request, std::move(kept));
-      PUNA_ASSIGN_OR_RETURN(rendered, prompt_template->Render(prompt));
-      out->output = chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered),
-                                           JsonString(model.installed.config, "parser"));
-    }
-    EncodePrompt(model, request, guard, rendered, &out->request.prompt);
-    out->rendered_prompt = guard.Unmarked(rendered);
+  const auto make = [&](std::vector<chat::Message> kept) -> Result<int64_t> {
+    PUNA_ASSIGN_OR_RETURN(Prompt prompt, MakePrompt(model, request, guard, std::move(kept)));
+    out->request.prompt = std::move(prompt.tokens);
+    out->rendered_prompt = std::move(prompt.text);
+    out->output = std::move(prompt.output);
     return static_cast<int64_t>(out->request.prompt.size());
   };
-  PUNA_ASSIGN_OR_RETURN(const int64_t whole, encode(messages));
+  PUNA_ASSIGN_OR_RETURN(const int64_t whole, make(messages));
   if (!limit.truncate || whole < limit.context) return {};
   if (request.is_chat) {
-    PUNA_ASSIGN_OR_RETURN(const auto kept, DropOldest(messages, limit.context, encode));
-    PUNA_RETURN_IF_ERROR(encode(kept.value_or(messages)));  // too long still: the engine says so
+    PUNA_ASSIGN_OR_RETURN(const auto kept, DropOldest(messages, limit.context, make));
+    PUNA_RETURN_IF_ERROR(make(kept.value_or(messages)));  // too long still: the engine says so
   } else {
     DropMiddle(keep, limit.context, &out->request.prompt);
   }
@@ -436,6 +368,7 @@ const std::vector<TokenId>& Generation::prompt_tokens(size_t choice) const {
 const ModelEntry& Generation::model() const { return *choices_[0]->prepared->model; }
 
 void Generation::Choice::AbsorbParsed(chat::OutputDelta parsed) {
+  if (prepared->conversation) said += parsed.content;
   arrived.content += parsed.content;
   arrived.thinking += parsed.thinking;
   for (chat::ToolCall& call : parsed.tool_calls) {
@@ -461,6 +394,17 @@ void Generation::Choice::Absorb(engine::TokenDelta delta) {
   }
 }
 
+// Calls of tools are answered by programs, which hardly leave time for it.
+void Generation::ExpectNextTurn(Choice& choice) {
+  if (!choice.prepared->conversation || choice.tool_calls > 0) return;
+  const auto tokens = [prepared = choice.prepared, answer = std::move(choice.said)] {
+    auto next = BeginningOfNextTurn(*prepared->model, *prepared->conversation, answer);
+    if (std::cmp_greater_equal(next.size(), prepared->context)) next.clear();
+    return next;
+  };
+  services_->scheduler->Expect(choice.prepared->reference, tokens);
+}
+
 void Generation::TakeEvents(Choice& choice) {
   if (choice.stream == nullptr || choice.finished) return;
   // Asked first: a stream that fails is cancelled after its reason is there.
@@ -478,6 +422,7 @@ void Generation::TakeEvents(Choice& choice) {
         choice.stats = std::move(event.stats);
         choice.stats.prompt_truncated = choice.prepared->truncated;
         if (choice.parser) choice.AbsorbParsed(choice.parser->Finish());
+        ExpectNextTurn(choice);
         break;
       case engine::StreamEvent::Kind::kFailed:
         choice.finished = true;
@@ -586,6 +531,13 @@ http::Task<Status> LoadOrUnload(Services& services, const GenerationRequest& req
   services.scheduler->Load(reference, loaded.Callback());
   Result<std::chrono::nanoseconds> load = co_await loaded.Wait();
   if (!load) co_return tl::unexpected(std::move(load).error());
+  GenerationRequest first_turn = request;
+  first_turn.is_chat = true;
+  if (!CheckCapabilities(**model, &first_turn)) co_return Status();
+  const auto tokens = [entry = *model, first_turn = std::move(first_turn)] {
+    return BeginningOfNextTurn(*entry, first_turn, std::nullopt);
+  };
+  services.scheduler->Expect(reference, tokens);
   co_return Status();
 }
 

@@ -66,6 +66,7 @@ class Generation {
   void Submit(Choice& choice);
   Result<std::optional<GenerationDelta>> Poll();
   void TakeEvents(Choice& choice);
+  void ExpectNextTurn(Choice& choice);
 
   Services* services_ = nullptr;
   std::vector<std::unique_ptr<Choice>> choices_;

@@ -122,6 +122,12 @@ constexpr Row kRows[] = {
      [](const std::string& text, Settings* s) {
        return SetInteger(text, &s->prefix_cache_dir_mb);
      }},
+    {"PREPARE", false, "true",
+     "While nobody asks for anything, compute what the next turn of a conversation begins with",
+     [](const std::string& text, Settings* s) -> Status {
+       s->prepare = ParseBool(text);
+       return {};
+     }},
     {"SPECULATE", false, "true",
      "Verify guesses from the prompt several tokens at a time where that is faster; outputs are "
      "the "

@@ -31,8 +31,9 @@ struct Settings {
       0;  // most that the prefix cache keeps; 0: what the pool has room for
   std::filesystem::path prefix_cache_dir;  // keeps shared prompts across restarts; empty: nothing
   int64_t prefix_cache_dir_mb = 4096;      // most that it holds
-  bool speculate = true;                   // verify guesses of the next tokens where that is faster
-  int64_t threads = 0;                // compute threads; 0: the cores that this process may use
+  bool prepare = true;    // compute beginnings of next turns while nobody asks for anything
+  bool speculate = true;  // verify guesses of the next tokens where that is faster
+  int64_t threads = 0;    // compute threads; 0: the cores that this process may use
   std::string kv_cache_type = "f16";  // f32, f16 or q8_0
   std::string isa;                  // forces an instruction set of the cpu backend; empty: the best
   std::string device = "auto";      // backend::BackendOptions::name

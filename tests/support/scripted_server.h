@@ -28,6 +28,7 @@ class ScriptedServer : public ::testing::Test {
     api::ServerConfig config;
     config.settings.models = folder_.path() / "models";
     config.settings.speculate = false;  // a guess would be checked against the script's next line
+    config.settings.prepare = prepare_;
     config.private_port = true;
     config.last_pass = last_pass_;
     config.make_backend = [script = script_] { return std::make_unique<ScriptedBackend>(script); };
@@ -75,6 +76,7 @@ class ScriptedServer : public ::testing::Test {
   }
 
   std::chrono::milliseconds last_pass_{10'000};
+  bool prepare_ = false;  // as Settings::prepare; true makes passes that nobody asked for
   TemporaryDirectory folder_;
   std::shared_ptr<Script> script_ = std::make_shared<Script>();
   std::shared_ptr<const gguf::File> mini_;

@@ -1,0 +1,119 @@
+#include "api/prompt.h"
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+namespace puna::api {
+namespace {
+
+using tokenizer::TokenId;
+
+// The model's template, or the one that the request brings.
+Result<std::shared_ptr<const chat::PromptTemplate>> TemplateOf(const ModelEntry& model,
+                                                               const GenerationRequest& request) {
+  if (!request.template_text || request.template_text->empty()) return model.prompt_template;
+  return chat::PromptTemplate::FromGo(*request.template_text);
+}
+
+chat::PromptRequest MakePromptRequest(const GenerationRequest& request,
+                                      std::vector<chat::Message> messages) {
+  chat::PromptRequest prompt;
+  prompt.messages = std::move(messages);
+  prompt.tools = request.tools;
+  prompt.think = request.think;
+  const std::time_t now = std::time(nullptr);
+  ::localtime_r(&now, &prompt.now);
+  if (!request.suffix.empty()) {
+    prompt.prompt = request.prompt;
+    prompt.suffix = request.suffix;
+  }
+  return prompt;
+}
+
+// `text` is as rendered, marks included.
+void EncodePrompt(const ModelEntry& model, const GenerationRequest& request,
+                  const PromptGuard& guard, const std::string& text, std::vector<TokenId>* ids) {
+  const tokenizer::Tokenizer& tokenizer = *model.tokenizer;
+  const auto bos = tokenizer.bos();
+  const auto eos = tokenizer.eos();
+  // A template that writes BOS itself must not get a second one.
+  const bool has_bos = bos && text.starts_with(tokenizer.RawTextOf(*bos));
+  *ids = request.context;
+  guard.Encode(tokenizer, text, /*add_special=*/!has_bos && ids->empty(), ids);
+  // Vocabularies that close every text with EOS must not close a prompt.
+  const bool closed = eos && ids->size() > 1 && ids->back() == *eos;
+  if (closed && !text.ends_with(tokenizer.RawTextOf(*eos))) ids->pop_back();
+}
+
+}  // namespace
+
+std::vector<chat::Message> Conversation(const ModelEntry& model, const GenerationRequest& request) {
+  std::vector<chat::Message> messages;
+  const auto add = [&](std::string role, std::string content) {
+    chat::Message message;
+    message.role = std::move(role);
+    message.content = std::move(content);
+    messages.push_back(std::move(message));
+  };
+  const store::InstalledModel& installed = model.installed;
+  if (request.is_chat) {
+    const bool has_system = !request.messages.empty() && request.messages[0].role == "system";
+    if (installed.system && !installed.system->empty() && !has_system)
+      add("system", *installed.system);
+    for (const store::Message& message : installed.messages) add(message.role, message.content);
+    messages.insert(messages.end(), request.messages.begin(), request.messages.end());
+    return messages;
+  }
+  const std::string system = request.system ? *request.system : installed.system.value_or("");
+  if (!system.empty()) add("system", system);
+  if (request.context.empty()) {
+    for (const store::Message& message : installed.messages) add(message.role, message.content);
+  }
+  add("user", request.prompt);
+  return messages;
+}
+
+Result<Prompt> MakePrompt(const ModelEntry& model, const GenerationRequest& request,
+                          const PromptGuard& guard, std::vector<chat::Message> messages) {
+  Prompt out;
+  std::string rendered = request.prompt;
+  if (!request.raw) {
+    guard.Protect(&messages);
+    PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
+    const chat::PromptRequest prompt = MakePromptRequest(request, std::move(messages));
+    PUNA_ASSIGN_OR_RETURN(rendered, prompt_template->Render(prompt));
+    out.output = chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered),
+                                        JsonString(model.installed.config, "parser"));
+  }
+  EncodePrompt(model, request, guard, rendered, &out.tokens);
+  out.text = guard.Unmarked(rendered);
+  return out;
+}
+
+std::vector<TokenId> BeginningOfNextTurn(const ModelEntry& model, const GenerationRequest& request,
+                                         const std::optional<std::string>& answer) {
+  std::vector<chat::Message> messages = Conversation(model, request);
+  const auto add = [&](const char* role, std::string content) {
+    chat::Message message;
+    message.role = role;
+    message.content = std::move(content);
+    messages.push_back(std::move(message));
+  };
+  // An answer that continues the client's own beginning of it comes back in a form of the client's.
+  if (!messages.empty() && messages.back().role == "assistant") return {};
+  if (answer) add("assistant", *answer);
+  if (messages.empty()) return {};
+  // Two questions that have nothing in common.
+  add("user", "a");
+  const PromptGuard guard(*model.control_texts, messages);
+  const Result<Prompt> one = MakePrompt(model, request, guard, messages);
+  messages.back().content = "1";
+  const Result<Prompt> other = MakePrompt(model, request, guard, messages);
+  if (!one || !other) return {};
+  const auto parted = std::mismatch(one->tokens.begin(), one->tokens.end(), other->tokens.begin(),
+                                    other->tokens.end());
+  return {one->tokens.begin(), parted.first};
+}
+
+}  // namespace puna::api
