@@ -1,6 +1,5 @@
 #include "cli/cli.h"
 
-#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -51,16 +50,6 @@ int Fail(const Context& context, const std::string& message) {
   std::fflush(stdout);
   std::fprintf(stderr, "Error: %s\n", Shortened(message).c_str());
   return context.error_exit_code;
-}
-
-// Whoever keeps an answer in a file must not take a part of it for the whole. On a terminal Ctrl-C
-// may cut off a line, which is no error.
-Status CheckThatOutputIsWritten() {
-  if (StdoutIsTerminal()) return {};
-  constexpr char kWhat[] = "standard output is not complete";
-  if (std::fflush(stdout) != 0) return ErrnoError(errno, kWhat);
-  if (std::ferror(stdout) != 0) return MakeError(ErrorCode::kInternal, "{}: a write failed", kWhat);
-  return {};
 }
 
 // The border at which exceptions of libraries end, such as those of JSON whose fields have other

@@ -98,6 +98,7 @@ Status PrintOneAnswer(const ApiClient& client, const RunOptions& options,
   const InterruptScope interrupt;
   Spinner spinner("");
   Json last;
+  Status written;
   Status done = client.PostStream(
       "/api/generate", request,
       [&](const Json& line) {
@@ -105,11 +106,13 @@ Status PrintOneAnswer(const ApiClient& client, const RunOptions& options,
         view.Thinking(JsonString(line, "thinking"));
         view.Content(JsonString(line, "response"));
         if (line.value("done", false)) last = line;
-        return true;
+        written = CheckThatOutputIsWritten();
+        return written.has_value();  // nobody needs the rest
       },
       [&] { return interrupt.interrupted(); });
   spinner.Stop();
   view.Finish();
+  PUNA_RETURN_IF_ERROR(written);
   if (!done && !interrupt.interrupted()) return done;
   if (options.verbose && !last.is_null()) std::fputs(FormatTimings(last).c_str(), stderr);
   return {};

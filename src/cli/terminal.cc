@@ -53,6 +53,14 @@ bool StdinIsTerminal() { return ::isatty(STDIN_FILENO) == 1; }
 bool StdoutIsTerminal() { return ::isatty(STDOUT_FILENO) == 1; }
 bool StderrIsTerminal() { return ::isatty(STDERR_FILENO) == 1; }
 
+Status CheckThatOutputIsWritten() {
+  if (StdoutIsTerminal()) return {};
+  constexpr char kWhat[] = "standard output is not complete";
+  if (std::fflush(stdout) != 0) return ErrnoError(errno, kWhat);
+  if (std::ferror(stdout) != 0) return MakeError(ErrorCode::kInternal, "{}: a write failed", kWhat);
+  return {};
+}
+
 int TerminalWidth() { return SizeOfTerminal(&winsize::ws_col, 80); }
 int TerminalHeight() { return SizeOfTerminal(&winsize::ws_row, 24); }
 

@@ -21,6 +21,9 @@ namespace puna::cli {
 bool StdinIsTerminal();
 bool StdoutIsTerminal();
 bool StderrIsTerminal();
+// What was printed is written, as far as that is known. Whoever keeps an answer in a file must not
+// take a part of it for the whole. On a terminal Ctrl-C may cut off a line, which is no error.
+Status CheckThatOutputIsWritten();
 // Columns of the terminal behind standard output, else behind standard error; 80 if neither is one.
 int TerminalWidth();
 int TerminalHeight();  // its rows; 24

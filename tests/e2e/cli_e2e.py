@@ -175,11 +175,18 @@ def test_run_errors(puna):
 
 
 def test_output_that_cannot_be_written(puna):
-    for arguments in (["list"], ["show", "mini"], ["run", "mini", "--num-predict", "3", "hi"]):
+    long = json.dumps({"type": "array", "items": {"enum": ["a rather long word", "another one"]}, "minItems": 400})
+    cancelled = puna.metric("puna_requests_cancelled_total")
+    for arguments in (["list"], ["show", "mini"], ["run", "mini", "--num-predict", "3", "hi"],
+                      ["run", "mini", "--format", long, "hi"]):
         with open("/dev/full", "wb") as full:
             done = subprocess.run([puna.puna, *arguments], env=puna.env, stdout=full, stderr=subprocess.PIPE, text=True,
                                   stdin=subprocess.DEVNULL, check=False)
         check(done.returncode == 1 and "standard output is not complete" in done.stderr, arguments, done)
+    deadline = time.monotonic() + 10
+    while puna.metric("puna_requests_cancelled_total") == cancelled:
+        check(time.monotonic() < deadline, "an answer that cannot be written is computed to its end")
+        time.sleep(0.01)
 
 
 def test_create_from_model(puna):
