@@ -169,7 +169,8 @@ struct Generation::Choice {
   bool finished = false;    // the stream has ended
   bool handed_out = false;  // and Poll has said so
   int64_t tool_calls = 0;
-  std::string said;  // the whole content, where the conversation will probably go on
+  // The whole answer, but for what was thought, where the conversation will probably go on.
+  chat::Message said;
 
   void Absorb(engine::TokenDelta delta);
   void AbsorbParsed(chat::OutputDelta parsed);
@@ -368,7 +369,7 @@ const std::vector<TokenId>& Generation::prompt_tokens(size_t choice) const {
 const ModelEntry& Generation::model() const { return *choices_[0]->prepared->model; }
 
 void Generation::Choice::AbsorbParsed(chat::OutputDelta parsed) {
-  if (prepared->conversation) said += parsed.content;
+  if (prepared->conversation) said.content += parsed.content;
   arrived.content += parsed.content;
   arrived.thinking += parsed.thinking;
   for (chat::ToolCall& call : parsed.tool_calls) {
@@ -376,6 +377,7 @@ void Generation::Choice::AbsorbParsed(chat::OutputDelta parsed) {
     ++tool_calls;
     // As Ollama names calls whose model gave them no id.
     if (call.id.empty()) call.id = RandomId("call_", 8);
+    if (prepared->conversation) said.tool_calls.push_back(call);
     arrived.tool_calls.push_back(std::move(call));
   }
 }
@@ -394,9 +396,9 @@ void Generation::Choice::Absorb(engine::TokenDelta delta) {
   }
 }
 
-// Calls of tools are answered by programs, which hardly leave time for it.
 void Generation::ExpectNextTurn(Choice& choice) {
-  if (!choice.prepared->conversation || choice.tool_calls > 0) return;
+  if (!choice.prepared->conversation) return;
+  choice.said.role = "assistant";
   const auto tokens = [prepared = choice.prepared, answer = std::move(choice.said)] {
     auto next = BeginningOfNextTurn(*prepared->model, *prepared->conversation, answer);
     if (std::cmp_greater_equal(next.size(), prepared->context)) next.clear();

@@ -12,8 +12,12 @@ namespace puna::api {
 namespace {
 
 // Leaves out what was thought unless the client sends it back.
-constexpr char kTemplate[] = R"({{ range .Messages }}<|im_start|>{{ .Role }}
-{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}<|im_end|>
+constexpr char kTemplate[] =
+    R"({{ if .Tools }}{{ .Tools }}{{ end }}{{ range .Messages }}<|im_start|>{{ .Role }}
+{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ .Content }}
+{{- if .ToolCalls }}{{ range .ToolCalls }}<tool_call>
+{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
+</tool_call>{{ end }}{{ end }}<|im_end|>
 {{ end }}<|im_start|>assistant
 )";
 
@@ -42,18 +46,20 @@ class NextTurn : public testing::ScriptedServer {
     }
     return true;
   }
-  // Of the prompt, so many tokens had to be computed.
   struct Turn {
-    std::string answer;
-    int prompt = 0, computed = 0;
+    Json message;
+    int prompt = 0, computed = 0;  // tokens, and those of them that were not there already
   };
-  Turn Ask(const Json& messages, const std::string& says) {
+  Turn Ask(const Json& messages, const std::string& says, const Json& tools = Json::array()) {
     Say(says);
-    const Json answer =
-        Json::parse(Post("/v1/chat/completions", {{"model", "actor"}, {"messages", messages}}));
+    Json body = {{"model", "actor"}, {"messages", messages}};
+    if (!tools.empty()) body["tools"] = tools;
+    const Json answer = Json::parse(Post("/v1/chat/completions", body));
+    EXPECT_TRUE(answer.contains("choices")) << answer;
+    if (!answer.contains("choices")) return {};
     const int prompt = answer["usage"]["prompt_tokens"];
     const int cached = answer["usage"]["prompt_tokens_details"]["cached_tokens"];
-    return {answer["choices"][0]["message"]["content"], prompt, prompt - cached};
+    return {answer["choices"][0]["message"], prompt, prompt - cached};
   }
 };
 
@@ -65,13 +71,36 @@ TEST_F(NextTurn, TheAnswerIsThereWithoutWhatWasThought) {
           "<think>Somebody says hello to me. I had better say something that is long "
           "enough.</think>Good evening. I have waited for you behind the curtain "
           "since the lamps were lit. Take a seat in the first row, please.");
-  EXPECT_EQ(first.answer.find("think"), std::string::npos);
+  EXPECT_TRUE(first.message["content"].get<std::string>().starts_with("Good evening."));
   ASSERT_TRUE(PreparedMoreThan(before));
-  messages.push_back({{"role", "assistant"}, {"content", first.answer}});
+  messages.push_back({{"role", "assistant"}, {"content", first.message["content"]}});
   messages.push_back({{"role", "user"}, {"content", "Thanks"}});
   const Turn second = Ask(messages, "Shh.");
   EXPECT_GT(second.prompt, first.prompt + 30);
   EXPECT_LE(second.computed, 12) << "of " << second.prompt;
+}
+
+TEST_F(NextTurn, SoAreCallsOfTools) {
+  const Json tools = Json::parse(R"([{"type": "function", "function": {"name": "write",
+      "parameters": {"type": "object", "properties": {"text": {"type": "string"}}}}}])");
+  Json messages = Json::array({{{"role", "user"}, {"content", "Write a letter"}}});
+  const double before = Prepared();
+  const Turn first =
+      Ask(messages,
+          "<think>To whom? It does not matter at all.</think><tool_call>\n{\"name\": "
+          "\"write\", \"arguments\": {\"text\": \"Dear friends, the curtain rises at "
+          "eight, and whoever comes late stands behind the last row.\"}}\n</tool_call>",
+          tools);
+  ASSERT_TRUE(first.message.contains("tool_calls")) << first.message;
+  ASSERT_TRUE(PreparedMoreThan(before));
+  messages.push_back(first.message);
+  messages.back().erase("reasoning");
+  messages.push_back({{"role", "tool"},
+                      {"tool_call_id", first.message["tool_calls"][0]["id"]},
+                      {"content", "It is written."}});
+  const Turn second = Ask(messages, "Done.", tools);
+  EXPECT_GT(second.prompt, first.prompt + 30);
+  EXPECT_LT(second.computed, 20) << "of " << second.prompt;
 }
 
 TEST_F(NextTurn, ALoadedModelKnowsItsSystemPrompt) {

@@ -92,20 +92,22 @@ Result<Prompt> MakePrompt(const ModelEntry& model, const GenerationRequest& requ
 }
 
 std::vector<TokenId> BeginningOfNextTurn(const ModelEntry& model, const GenerationRequest& request,
-                                         const std::optional<std::string>& answer) {
+                                         std::optional<chat::Message> answer) {
   std::vector<chat::Message> messages = Conversation(model, request);
-  const auto add = [&](const char* role, std::string content) {
-    chat::Message message;
-    message.role = role;
-    message.content = std::move(content);
-    messages.push_back(std::move(message));
-  };
   // An answer that continues the client's own beginning of it comes back in a form of the client's.
   if (!messages.empty() && messages.back().role == "assistant") return {};
-  if (answer) add("assistant", *answer);
+  chat::Message next;
+  next.role = "user";
+  if (answer && !answer->tool_calls.empty()) {
+    next.role = "tool";
+    next.tool_name = answer->tool_calls[0].name;
+    next.tool_call_id = answer->tool_calls[0].id;
+  }
+  if (answer) messages.push_back(*std::move(answer));
   if (messages.empty()) return {};
-  // Two questions that have nothing in common.
-  add("user", "a");
+  // Two texts that have nothing in common.
+  next.content = "a";
+  messages.push_back(std::move(next));
   const PromptGuard guard(*model.control_texts, messages);
   const Result<Prompt> one = MakePrompt(model, request, guard, messages);
   messages.back().content = "1";

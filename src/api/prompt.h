@@ -34,12 +34,13 @@ Result<Prompt> MakePrompt(const ModelEntry& model, const GenerationRequest& requ
                           const PromptGuard& guard, std::vector<chat::Message> messages);
 
 // What is certain of the prompt of the next turn, when the model has said `answer` (nothing: it was
-// not asked yet) and the user has not said anything: everything up to the user's words, as the
-// template will write it then, which may leave out of earlier answers what was thought. Empty where
-// nothing is certain. Renders and encodes the conversation twice.
+// not asked yet) and it is not known what the user says next, or the first tool that it called:
+// everything up to their words, as the template will write it then, which may leave out of earlier
+// answers what was thought. Empty where nothing is certain. Renders and encodes the conversation
+// twice.
 std::vector<tokenizer::TokenId> BeginningOfNextTurn(const ModelEntry& model,
                                                     const GenerationRequest& request,
-                                                    const std::optional<std::string>& answer);
+                                                    std::optional<chat::Message> answer);
 
 }  // namespace puna::api
 
