@@ -62,6 +62,9 @@ int main(int argc, char** argv) {
   app.add_flag("--native", options.target.native, "Ollama's own chat instead of OpenAI's");
   app.add_option("--temperature", options.temperature)->capture_default_str();
   app.add_option("--seconds", options.seconds, "Length of each part of S8")->capture_default_str();
+  app.add_option("--reading", options.reading,
+                 "Seconds between an answer of S5 and the next question")
+      ->capture_default_str();
   app.add_option("--capacity", options.capacity, "Requests a second of S8 at full load")
       ->capture_default_str();
   app.add_option("--requests", options.requests, "Of the crowd")->capture_default_str();

@@ -111,6 +111,7 @@ void Conversation(Bench& bench) {
     talk[who].messages.push_back({"user", bench.Text(tokens, seed++)});
     answers[who].push_back(AskOne(bench.target(), talk[who]));
     talk[who].messages.push_back({"assistant", answers[who].back().text});
+    std::this_thread::sleep_for(std::chrono::duration<double>(bench.options().reading));
   };
   turn(0, 4000);
   for (int i = 0; i < 5; ++i) turn(0, 20);
