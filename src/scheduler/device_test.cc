@@ -429,5 +429,25 @@ TEST_F(DeviceTest, ALostDeviceEndsTheRequestsOfThePassAndIsOpenedAnew) {
   EXPECT_EQ(Listed().size_vram_bytes, 0);
 }
 
+TEST_F(DeviceTest, ADeviceThatIsLostWhileNobodyWaitsHarmsNobody) {
+  options_.prepare_after = std::chrono::milliseconds(10);
+  Start();
+  const std::vector<TokenId> expected = Run(model_).tokens;
+  for (const bool comes_back : {true, false}) {
+    controls_->compiles = comes_back;
+    if (!comes_back) system_bytes_ = 1;  // nor does it fit elsewhere
+    controls_->lost_passes = 1;
+    scheduler_->Expect(model_, [] { return Request(5).prompt; });
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (controls_->lost_passes > 0 || (!comes_back && !scheduler_->List().empty())) {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline) << comes_back;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    controls_->compiles = true;
+    system_bytes_ = int64_t{1} << 30;
+    EXPECT_EQ(Run(model_).tokens, expected) << comes_back;
+  }
+}
+
 }  // namespace
 }  // namespace puna::scheduler

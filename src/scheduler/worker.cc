@@ -152,10 +152,11 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
   Publish(*engine, resident);
   if (engine->idle() && resident->inbox.empty()) {
     Rest(&lock, resident, engine);
+    if (!engine->failure()) return true;  // Serve finds it
     if (resident->inbox.empty()) {
       resident->retiring =
           true;  // in the same breath: nobody can add a request to somebody who is leaving
-      return !engine->failure();
+      return false;
     }
   }
   if (aborting) return false;
@@ -232,7 +233,7 @@ void Scheduler::State::Prepare(Lock* lock, Resident* resident, engine::Engine* e
     engine->Step();
     lock->lock();
     resident->pass_began.reset();
-    resident->usage = engine->usage();
+    if (engine->failure()) Publish(*engine, resident);
     resident->usage.running = resident->usage.waiting = 0;  // it is nobody's request
     lock->unlock();
   }
