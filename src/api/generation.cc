@@ -235,7 +235,8 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
     PUNA_ASSIGN_OR_RETURN(out->request.constraint, model.constraints->Get(*constraint));
   }
   // What was dropped to fit will be chosen anew.
-  if (request.is_chat && out->output && out->truncated == 0 && request.choices == 1)
+  const bool goes_on = request.is_chat && out->output && request.choices == 1;
+  if (services.settings.prepare && goes_on && out->truncated == 0)
     out->conversation = std::move(request);
   return out;
 }
