@@ -56,11 +56,22 @@ TEST_F(BackgroundTest, WhoAsksFindsThePromptComputed) {
     const Outcome ahead = RunOne(engine_.get(), Ahead(290));
     ASSERT_TRUE(ahead.stats);
     EXPECT_TRUE(ahead.tokens.empty());
+    EXPECT_EQ(program_->outputs, 0);
     const Outcome with = RunOne(engine_.get(), Request(300, 20));
     // States are where pages end.
     EXPECT_EQ(with.stats->cached_prompt_tokens, states ? 288 : 290);
     EXPECT_TRUE(SameOutput(with, without));
   }
+}
+
+TEST_F(BackgroundTest, NoLogitsAreComputedThatNobodyWants) {
+  Begin();
+  EXPECT_TRUE(RunOne(engine_.get(), Request(300, 0)).stats);
+  EXPECT_EQ(program_->outputs, 0) << "of a request for no tokens either";
+  GenerateRequest scored = Request(100, 0);
+  scored.prompt_logprobs = true;
+  EXPECT_EQ(RunOne(engine_.get(), scored).prompt_logprobs.size(), 99u);
+  EXPECT_EQ(program_->outputs, 100);
 }
 
 TEST_F(BackgroundTest, PassesAreShort) {

@@ -310,7 +310,7 @@ void Engine::State::WantOutputs(size_t index) {
   const Sequence& sequence = *running[index];
   if (sequence.wants_prompt_logits()) {
     outputs_of[index] = rows[index];
-  } else if (sequence.remaining() == 0 && !sequence.background()) {
+  } else if (sequence.remaining() == 0 && !sequence.prompt_only()) {
     const int64_t most = parts.program->most_ranked();
     const std::vector<int64_t> counts = most > 0 ? sequence.RankedNeeded() : std::vector<int64_t>();
     if (!counts.empty() && *std::max_element(counts.begin(), counts.end()) <= most) {
@@ -355,7 +355,7 @@ void Engine::State::Deliver() {
     const auto best = std::span<const backend::RankedRow>(batch.ranked_rows)
                           .subspan(ranked, static_cast<size_t>(ranked_of[i]));
     ranked += best.size();
-    const bool all_there = sequence->background() && sequence->remaining() == 0;
+    const bool all_there = sequence->prompt_only() && sequence->remaining() == 0;
     if (outputs == 0 && best.empty() && !all_there) {
       if (rows[i] > 0) Remember(sequence.get(), /*still_running=*/true);
       continue;

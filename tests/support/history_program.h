@@ -45,6 +45,7 @@ class HistoryProgram : public backend::Program {
   Status Run(const backend::Batch& batch, std::span<float> out) override {
     ++runs;
     rows += static_cast<int64_t>(batch.tokens.size());
+    outputs += static_cast<int64_t>(batch.output_rows.size());
     CHECK(static_cast<int64_t>(batch.tokens.size()) <= max_rows_) << batch.tokens.size() << " rows";
     CHECK(out.size() == batch.output_rows.size() * static_cast<size_t>(vocabulary_));
     if (before_run) before_run();
@@ -89,7 +90,7 @@ class HistoryProgram : public backend::Program {
   std::function<void()> before_run, after_run;
   std::function<void(int32_t)> on_release;
   std::function<bool(double)> on_settle;
-  int64_t runs = 0, rows = 0;
+  int64_t runs = 0, rows = 0, outputs = 0;
 
  private:
   using Page = std::array<int32_t, backend::kPageTokens>;
