@@ -54,11 +54,11 @@ bool StdoutIsTerminal() { return ::isatty(STDOUT_FILENO) == 1; }
 bool StderrIsTerminal() { return ::isatty(STDERR_FILENO) == 1; }
 
 Status CheckThatOutputIsWritten() {
-  if (StdoutIsTerminal()) return {};
+  const int error = std::fflush(stdout) == 0 ? 0 : errno;
+  if ((error == 0 && std::ferror(stdout) == 0) || StdoutIsTerminal()) return {};
   constexpr char kWhat[] = "standard output is not complete";
-  if (std::fflush(stdout) != 0) return ErrnoError(errno, kWhat);
-  if (std::ferror(stdout) != 0) return MakeError(ErrorCode::kInternal, "{}: a write failed", kWhat);
-  return {};
+  if (error != 0) return ErrnoError(error, kWhat);
+  return MakeError(ErrorCode::kInternal, "{}: a write failed", kWhat);
 }
 
 int TerminalWidth() { return SizeOfTerminal(&winsize::ws_col, 80); }
