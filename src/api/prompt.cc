@@ -77,17 +77,19 @@ std::vector<chat::Message> Conversation(const ModelEntry& model, const Generatio
 Result<Prompt> MakePrompt(const ModelEntry& model, const GenerationRequest& request,
                           const PromptGuard& guard, std::vector<chat::Message> messages) {
   Prompt out;
-  std::string rendered = request.prompt;
-  if (!request.raw) {
-    guard.Protect(&messages);
-    PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
-    const chat::PromptRequest prompt = MakePromptRequest(request, std::move(messages));
-    PUNA_ASSIGN_OR_RETURN(rendered, prompt_template->Render(prompt));
-    out.output = chat::OutputOptionsFor(*prompt_template, prompt, guard.Unmarked(rendered),
-                                        JsonString(model.installed.config, "parser"));
+  if (request.raw) {
+    out.text = request.prompt;
+    EncodePrompt(model, request, guard, out.text, &out.tokens);
+    return out;
   }
-  EncodePrompt(model, request, guard, rendered, &out.tokens);
+  guard.Protect(&messages);
+  PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
+  const chat::PromptRequest prompt = MakePromptRequest(request, std::move(messages));
+  PUNA_ASSIGN_OR_RETURN(const std::string rendered, prompt_template->Render(prompt));
   out.text = guard.Unmarked(rendered);
+  EncodePrompt(model, request, guard, rendered, &out.tokens);
+  out.output = chat::OutputOptionsFor(*prompt_template, prompt, out.text,
+                                      JsonString(model.installed.config, "parser"));
   return out;
 }
 
