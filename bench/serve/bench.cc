@@ -50,6 +50,7 @@ Question Bench::Ask(std::string text, int64_t max_tokens) const {
   Question question;
   question.messages = {{"user", std::move(text)}};
   question.max_tokens = max_tokens;
+  question.stream = options_.stream;
   question.options["temperature"] = options_.temperature;
   if (!options_.target.native) {
     question.options["seed"] = 1;

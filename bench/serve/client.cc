@@ -26,13 +26,14 @@ Json BodyOf(const Target& target, const Question& question) {
   Json messages = Json::array();
   for (const Message& message : question.messages)
     messages.push_back({{"role", message.role}, {"content", message.content}});
-  Json body = {{"model", target.model}, {"messages", std::move(messages)}, {"stream", true}};
+  Json body = {
+      {"model", target.model}, {"messages", std::move(messages)}, {"stream", question.stream}};
   if (target.native) {
     body["options"] = {{"num_predict", question.max_tokens}};
     body["options"].update(question.options);
   } else {
     body["max_tokens"] = question.max_tokens;
-    body["stream_options"] = {{"include_usage", true}};
+    if (question.stream) body["stream_options"] = {{"include_usage", true}};
     body.update(question.options);
   }
   return body;
@@ -55,7 +56,8 @@ bool ReadLine(std::string_view line, Answer* answer) {
     if (it != message.end() && it->is_string()) text += it->get_ref<const std::string&>();
   };
   if (const auto choices = json.find("choices"); choices != json.end() && !choices->empty()) {
-    const Json& delta = (*choices)[0].value("delta", Json::object());
+    const Json& choice = (*choices)[0];
+    const Json delta = choice.value("delta", choice.value("message", Json::object()));
     for (const char* name : {"content", "reasoning", "reasoning_content"}) append(delta, name);
   }
   if (const auto message = json.find("message"); message != json.end()) {

@@ -34,6 +34,7 @@ struct Question {
   std::vector<Message> messages;
   int64_t max_tokens = 128;
   Json options = Json::object();  // further fields: temperature, seed, response_format ...
+  bool stream = true;             // false: the whole answer at once
   // Stop reading after so many pieces and hang up; 0: read to the end.
   int64_t hang_up_after = 0;
 };

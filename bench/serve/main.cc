@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   app.add_option("--url", address, "Address and port")->capture_default_str();
   app.add_option("--model", options.target.model, "Name of the model");
   app.add_flag("--native", options.target.native, "Ollama's own chat instead of OpenAI's");
+  app.add_flag("!--whole", options.stream, "Ask for whole answers instead of streams");
   app.add_option("--temperature", options.temperature)->capture_default_str();
   app.add_option("--seconds", options.seconds, "Length of each part of S8")->capture_default_str();
   app.add_option("--reading", options.reading,

@@ -27,6 +27,7 @@ struct BenchOptions {
   double temperature = 0;
   double seconds = 60;      // of the scenario with random arrivals
   double capacity = 1;      // its requests a second at full load
+  bool stream = true;       // false: answers are asked for whole
   double reading = 0;       // seconds between an answer of S5 and the next question
   int64_t requests = 2000;  // of the crowd
   int64_t streams = 200;    // of it at once

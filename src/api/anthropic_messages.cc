@@ -266,7 +266,7 @@ Result<MessagesRequest> ReadMessagesRequest(const Json& json, bool counting) {
   int64_t max_tokens = 0;
   Fields fields(json, kMessagesRequest);
   fields.Read("model", &request.model);
-  fields.Read("stream", &out.stream);
+  fields.Read("stream", &request.stream);
   fields.Read("max_tokens", &max_tokens);
   fields.Read("_debug_render_only", &request.render_only);
   PUNA_RETURN_IF_ERROR(fields.status());

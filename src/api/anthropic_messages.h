@@ -14,7 +14,6 @@ namespace puna::api {
 
 struct MessagesRequest {
   GenerationRequest generation;
-  bool stream = false;
   std::vector<std::string> stop_sequences;
 };
 // `counting`: of count_tokens, which has no max_tokens.

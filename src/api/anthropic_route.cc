@@ -9,11 +9,11 @@ http::Task<void> HandleMessages(Call& call) {
   if (!json) co_return co_await SendError(call, json.error());
   Result<MessagesRequest> request = ReadMessagesRequest(*json, /*counting=*/false);
   if (!request) co_return co_await SendError(call, request.error());
-  const bool render_only = request->generation.render_only;
-  auto generation = co_await Generation::Start(call.services, request->generation);
+  const GenerationRequest& asked = request->generation;
+  auto generation = co_await Generation::Start(call.services, asked);
   if (!generation) co_return co_await SendError(call, generation.error());
   MessageBuilder builder(*request, static_cast<int64_t>((*generation)->prompt_tokens().size()));
-  co_await SendAnswer(call, **generation, builder, request->stream, render_only);
+  co_await SendAnswer(call, **generation, builder, asked.stream, asked.render_only);
 }
 
 http::Task<void> HandleCountTokens(Call& call) {

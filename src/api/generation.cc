@@ -104,6 +104,7 @@ void FillEngineRequest(const GenerationRequest& request, const GenerationOptions
   out->context_length = options.num_ctx;
   if (request.logprobs) out->logprobs = static_cast<int>(request.top_logprobs);
   out->prompt_logprobs = request.prompt_logprobs;
+  out->streamed = request.stream;
 }
 
 // Control tokens that are marks of the model's output format.

@@ -62,6 +62,7 @@ struct GenerationRequest {
   int64_t top_logprobs = 0;
   bool prompt_logprobs = false;  // the same of the prompt's tokens, before those of the answer
   int64_t choices = 1;           // answers to the same prompt; with a seed, the i-th has seed + i
+  bool stream = false;           // the client wants the answer as it comes, not when it is whole
   bool render_only = false;      // return the prompt instead of generating
 };
 

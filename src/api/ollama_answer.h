@@ -14,8 +14,7 @@ using DeltaToJson = std::function<Json(const GenerationDelta& delta, bool done)>
 
 // Starts the request and answers it to the end. What fails before the first line has a status of
 // its own; later errors are the last line of the stream.
-http::Task<void> AnswerNative(Call& call, GenerationRequest request, bool stream,
-                              DeltaToJson to_json);
+http::Task<void> AnswerNative(Call& call, GenerationRequest request, DeltaToJson to_json);
 
 // Answers a request that has nothing to say: the model is loaded, or unloaded if keep_alive is 0.
 http::Task<void> AnswerLoad(Call& call, GenerationRequest request, DeltaToJson to_json);

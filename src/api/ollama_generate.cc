@@ -6,8 +6,9 @@
 namespace puna::api {
 namespace {
 
-Result<GenerationRequest> ReadGenerate(const Json& json, bool* stream) {
+Result<GenerationRequest> ReadGenerate(const Json& json) {
   GenerationRequest request;
+  request.stream = true;
   Fields fields(json, "GenerateRequest");
   PUNA_RETURN_IF_ERROR(ReadCommonFields(json, &fields, &request));
   fields.Read("prompt", &request.prompt);
@@ -15,7 +16,7 @@ Result<GenerationRequest> ReadGenerate(const Json& json, bool* stream) {
   fields.Read("system", &request.system);
   fields.Read("template", &request.template_text);
   fields.Read("raw", &request.raw);
-  fields.Read("stream", stream);
+  fields.Read("stream", &request.stream);
   PUNA_RETURN_IF_ERROR(fields.status());
   if (const Json* context = fields.Find("context"); context != nullptr) {
     if (!context->is_array()) fields.Mismatch("context", *context, "[]int");
@@ -53,15 +54,14 @@ Json GenerateResponse(const std::string& model, const GenerationDelta& delta, bo
 http::Task<void> HandleGenerate(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
-  bool stream = true;
-  Result<GenerationRequest> request = ReadGenerate(*json, &stream);
+  Result<GenerationRequest> request = ReadGenerate(*json);
   if (!request) co_return co_await SendError(call, request.error());
   DeltaToJson to_json = [model = request->model](const GenerationDelta& delta, bool done) {
     return GenerateResponse(model, delta, done);
   };
   const bool load_only = request->prompt.empty() && !request->render_only;
   if (load_only) co_return co_await AnswerLoad(call, *std::move(request), std::move(to_json));
-  co_await AnswerNative(call, *std::move(request), stream, std::move(to_json));
+  co_await AnswerNative(call, *std::move(request), std::move(to_json));
 }
 
 }  // namespace puna::api

@@ -101,7 +101,7 @@ Status ReadChatTools(const Json& json, Fields* fields, GenerationRequest* reques
   return fields->status();
 }
 
-Result<GenerationRequest> ReadChatCompletion(const Json& json, StreamFields* stream) {
+Result<GenerationRequest> ReadChatCompletion(const Json& json, bool* include_usage) {
   GenerationRequest request;
   request.is_chat = true;
   Fields fields(json, kChatCompletionRequest);
@@ -109,7 +109,8 @@ Result<GenerationRequest> ReadChatCompletion(const Json& json, StreamFields* str
   fields.Read("logprobs", &request.logprobs);
   fields.Read("top_logprobs", &request.top_logprobs);
   fields.Read("_debug_render_only", &request.render_only);
-  PUNA_RETURN_IF_ERROR(ReadStreamFields(&fields, kChatCompletionRequest, stream));
+  PUNA_RETURN_IF_ERROR(
+      ReadStreamFields(&fields, kChatCompletionRequest, &request.stream, include_usage));
   PUNA_RETURN_IF_ERROR(ReadChoices(&fields, &request.choices));
   if (request.top_logprobs < 0 || request.top_logprobs > 20) {
     return MakeError(ErrorCode::kInvalidArgument, "top_logprobs must be between 0 and 20");
@@ -206,12 +207,12 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, AnswerHead head
 http::Task<void> HandleChatCompletions(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
-  StreamFields stream;
-  Result<GenerationRequest> request = ReadChatCompletion(*json, &stream);
+  bool include_usage = false;
+  Result<GenerationRequest> request = ReadChatCompletion(*json, &include_usage);
   if (!request) co_return co_await SendError(call, request.error());
+  const bool stream = request->stream, render_only = request->render_only;
   AnswerHead head = MakeAnswerHead(
-      "chatcmpl-", stream.stream ? "chat.completion.chunk" : "chat.completion", request->model);
-  const bool render_only = request->render_only;
+      "chatcmpl-", stream ? "chat.completion.chunk" : "chat.completion", request->model);
   auto generation = co_await Generation::Start(call.services, *std::move(request));
   if (!generation) co_return co_await SendError(call, generation.error());
   TellTruncation(call, **generation);
@@ -220,8 +221,8 @@ http::Task<void> HandleChatCompletions(Call& call) {
     Json body = head.Envelope(Json::array());
     body["_debug_info"]["rendered_template"] = (*generation)->rendered_prompt();
     co_await SendJson(call, 200, std::move(body));
-  } else if (stream.stream) {
-    co_await AnswerStream(call, **generation, std::move(head), stream.include_usage);
+  } else if (stream) {
+    co_await AnswerStream(call, **generation, std::move(head), include_usage);
   } else {
     co_await AnswerWhole(call, **generation, std::move(head));
   }

@@ -15,7 +15,7 @@ constexpr size_t kMaxPrompts = 256;
 
 struct CompletionsRequest {
   std::vector<GenerationRequest> prompts;
-  StreamFields stream;
+  bool include_usage = false;
   int64_t choices = 1;  // that the client gets, of the generated ones of each prompt
   bool echo = false;
   bool logprobs = false;
@@ -70,7 +70,8 @@ Result<CompletionsRequest> ReadCompletion(const Json& json) {
   std::optional<int64_t> top_logprobs, best_of;
   fields.Read("logprobs", &top_logprobs);
   fields.Read("best_of", &best_of);
-  PUNA_RETURN_IF_ERROR(ReadStreamFields(&fields, kCompletionRequest, &out.stream));
+  PUNA_RETURN_IF_ERROR(
+      ReadStreamFields(&fields, kCompletionRequest, &common.stream, &out.include_usage));
   PUNA_RETURN_IF_ERROR(ReadChoices(&fields, &out.choices));
   PUNA_RETURN_IF_ERROR(ReadOpenAiSampling(json, &fields, {"max_tokens"}, &common));
   common.choices = best_of.value_or(out.choices);
@@ -78,7 +79,7 @@ Result<CompletionsRequest> ReadCompletion(const Json& json) {
     return MakeError(ErrorCode::kInvalidArgument, "best_of is {}, expected n ({}) to 128",
                      common.choices, out.choices);
   }
-  if (out.stream.stream && common.choices > out.choices) {
+  if (common.stream && common.choices > out.choices) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "best_of is {} and n is {}, they must be the same in a stream", common.choices,
                      out.choices);
@@ -190,10 +191,10 @@ http::Task<void> AnswerStream(Call& call, Generation& generation, AnswerHead hea
     Json choices = Json::array();
     choices.push_back(TextChoice(delta.choice, std::move(part), std::move(finish_reason)));
     Json& chunk = chunks.emplace_back(head.Envelope(std::move(choices)));
-    if (request.stream.include_usage) chunk["usage"] = OpenAiUsage({});
+    if (request.include_usage) chunk["usage"] = OpenAiUsage({});
     return chunks;
   };
-  co_await SendChunks(call, generation, head, request.stream.include_usage,
+  co_await SendChunks(call, generation, head, request.include_usage,
                       static_cast<size_t>(request.prompts[0].choices), chunks_of);
 }
 
@@ -247,7 +248,7 @@ http::Task<void> HandleCompletions(Call& call) {
     Json body = head.Envelope(Json::array());
     body["_debug_info"]["rendered_template"] = (*generation)->rendered_prompt();
     co_await SendJson(call, 200, std::move(body));
-  } else if (request->stream.stream) {
+  } else if (request->prompts[0].stream) {
     co_await AnswerStream(call, **generation, std::move(head), *request);
   } else {
     co_await AnswerWhole(call, **generation, std::move(head), *request);

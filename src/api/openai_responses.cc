@@ -205,7 +205,7 @@ Result<ResponsesRequest> ReadResponsesRequest(const Json& json) {
   request.is_chat = true;
   Fields fields(json, kResponsesRequest);
   fields.Read("model", &request.model);
-  fields.Read("stream", &out.stream);
+  fields.Read("stream", &request.stream);
   fields.Read("parallel_tool_calls", &request.parallel_tool_calls);
   fields.Read("top_logprobs", &request.top_logprobs);
   fields.Read("_debug_render_only", &request.render_only);

@@ -16,7 +16,6 @@ namespace puna::api {
 
 struct ResponsesRequest {
   GenerationRequest generation;
-  bool stream = false;
   Json echo = Json::object();  // fields of the request that the response repeats
 };
 Result<ResponsesRequest> ReadResponsesRequest(const Json& json);

@@ -10,10 +10,10 @@ http::Task<void> HandleResponses(Call& call) {
   Result<ResponsesRequest> request = ReadResponsesRequest(*json);
   if (!request) co_return co_await SendError(call, request.error());
   ResponseBuilder builder(*request);
-  const bool render_only = request->generation.render_only;
+  const bool stream = request->generation.stream, render_only = request->generation.render_only;
   auto generation = co_await Generation::Start(call.services, std::move(request->generation));
   if (!generation) co_return co_await SendError(call, generation.error());
-  co_await SendAnswer(call, **generation, builder, request->stream, render_only);
+  co_await SendAnswer(call, **generation, builder, stream, render_only);
 }
 
 }  // namespace puna::api

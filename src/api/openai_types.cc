@@ -111,14 +111,14 @@ Status ReadOpenAiSampling(const Json& json, Fields* fields,
   return fields->status();
 }
 
-Status ReadStreamFields(Fields* fields, std::string_view owner, StreamFields* out) {
-  fields->Read("stream", &out->stream);
+Status ReadStreamFields(Fields* fields, std::string_view owner, bool* stream, bool* include_usage) {
+  fields->Read("stream", stream);
   PUNA_RETURN_IF_ERROR(fields->status());
   PUNA_ASSIGN_OR_RETURN(const Json* options,
                         fields->FindObject("stream_options", "openai.StreamOptions"));
   if (options == nullptr) return {};
   Fields nested(*options, fmt::format("{}.stream_options", owner));
-  nested.Read("include_usage", &out->include_usage);
+  nested.Read("include_usage", include_usage);
   return nested.status();
 }
 

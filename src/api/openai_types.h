@@ -21,11 +21,7 @@ Status ReadOpenAiSampling(const Json& json, Fields* fields,
                           const std::vector<std::string_view>& limit_fields,
                           GenerationRequest* request);
 // "stream" and "stream_options".
-struct StreamFields {
-  bool stream = false;
-  bool include_usage = false;
-};
-Status ReadStreamFields(Fields* fields, std::string_view owner, StreamFields* out);
+Status ReadStreamFields(Fields* fields, std::string_view owner, bool* stream, bool* include_usage);
 
 // A field that is not honoured and may not be ignored: an error if it is there.
 struct RefusedField {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <future>
+#include <thread>
 
 #include "base/json.h"
 #include "store/store.h"
@@ -252,6 +253,50 @@ TEST_F(ScriptedModel, AFailureInTheMiddleIsToldInTheStream) {
   // And the next request is answered by a model that is loaded anew.
   Say("Hello");
   EXPECT_EQ(Ask("/api/chat", false)["message"]["content"], "Hello");
+}
+
+// What comes beside an answer that is wanted whole may take longer steps than beside one that is
+// read as it comes. With 0.5 ms a row a prompt of 400 tokens is cut beside a reader (150 ms), and
+// done at once where half a second is allowed.
+TEST_F(ScriptedModel, EveryDialectTellsWhetherItsAnswerIsStreamed) {
+  const Json messages = Json::array({{{"role", "user"}, {"content", "Hello"}}});
+  struct Route {
+    std::string path;
+    Json body;
+    bool stream = false;
+  };
+  const Route kRoutes[] = {
+      {"/api/chat", {{"messages", messages}, {"options", {{"num_predict", 200}}}}},
+      {"/api/generate", {{"prompt", "Hello"}, {"options", {{"num_predict", 200}}}}},
+      {"/v1/chat/completions", {{"messages", messages}, {"max_tokens", 200}}},
+      {"/v1/completions", {{"prompt", "Hello"}, {"max_tokens", 200}}},
+      {"/v1/responses", {{"input", "Hello"}, {"max_output_tokens", 200}}},
+      {"/v1/messages", {{"messages", messages}, {"max_tokens", 200}}},
+      {"/v1/messages", {{"messages", messages}, {"max_tokens", 200}}, true},
+      {"/api/generate", {{"prompt", "Hello"}, {"options", {{"num_predict", 200}}}}, true}};
+  auto begin_prompt = [&, first = 100]() mutable {
+    Json tokens = Json::array({++first});
+    for (int i = 1; i < 400; ++i) tokens.push_back(200 + i % 50);
+    Post("/v1/completions", {{"model", "actor"}, {"prompt", tokens}, {"max_tokens", 1}});
+  };
+  script_->Slow(std::chrono::microseconds(500));
+  begin_prompt();  // so that it is known what rows take
+  for (const auto& [path, body, stream] : kRoutes) {
+    Json asked = body;
+    asked["model"] = "actor";
+    asked["stream"] = stream;
+    script_->Play({tokenizer_->eos().value() + 1});
+    script_->Slow(std::chrono::microseconds(500));
+    const auto answer = std::async(std::launch::async, [&] { return Post(path, asked); });
+    while (script_->most_rows() == 0) std::this_thread::yield();
+    begin_prompt();
+    answer.wait();
+    if (stream) {
+      EXPECT_LE(script_->most_rows(), 350u) << path;
+    } else {
+      EXPECT_GE(script_->most_rows(), 400u) << path;
+    }
+  }
 }
 
 class StuckModel : public ScriptedModel {

@@ -11,6 +11,9 @@ namespace {
 // not wait for a whole batch of a large model.
 constexpr double kUnwatchedSeconds = 1.0;
 constexpr int64_t kUnwatchedRows = 64;
+// Beside outputs of which only the end counts: wide enough that rows cost about what they do in the
+// widest steps, and short enough that an answer advances while prompts keep coming.
+constexpr double kUnstreamedSeconds = 0.5;
 // Nobody waits for the step: whoever arrives meanwhile waits for half of this on average.
 constexpr double kBackgroundSeconds = 0.05;
 // A step that must be short has at most so many times the rows of the widest one that was seen, or
@@ -22,15 +25,19 @@ constexpr double kLongestDraftStep = 2;
 
 }  // namespace
 
-int64_t StepPlan::TakeRows(int64_t wanted, int64_t depth) {
+int64_t StepPlan::TakeRows(int64_t wanted, int64_t depth, bool streamed) {
   const int64_t rows = std::min(wanted, rows_left_);
   if (rows <= 0) return 0;
+  streamed_ |= streamed;
   rows_left_ -= rows;
   work_ = plain_ = work_.Plus(rows, depth);
   return rows;
 }
 
-double StepPlan::Budget() const { return std::max(budget_seconds_, 2 * cost_->Seconds(plain_)); }
+double StepPlan::Budget() const {
+  const double least = streamed_ ? budget_seconds_ : std::max(budget_seconds_, kUnstreamedSeconds);
+  return std::max(least, 2 * cost_->Seconds(plain_));
+}
 
 double StepPlan::SecondsAllowed() const {
   if (plain_.rows == 0) return std::max(kUnwatchedSeconds, budget_seconds_);

@@ -2,7 +2,8 @@
 // business.
 //
 // Sequences that generate come first and are never held up by somebody else's prompt; prompts get
-// what fits beside them without the step becoming so long that readers notice.
+// what fits beside them without the step becoming so long that readers notice, or, where no output
+// is read as it comes, without it becoming longer than is efficient.
 #ifndef PUNA_ENGINE_BATCH_PLANNER_H_
 #define PUNA_ENGINE_BATCH_PLANNER_H_
 
@@ -18,13 +19,14 @@ class StepPlan {
  public:
   // A step beside readers lasts at most `budget_seconds` or twice as long as it does without
   // prompts, whichever is longer; it is planned shorter by what such steps overran their plans,
-  // except where that would cut off the end of a prompt.
+  // except where that would cut off the end of a prompt. Beside outputs that nobody reads as they
+  // come `budget_seconds` is half a second at least.
   StepPlan(const CostModel* cost, int64_t max_rows, double budget_seconds)
       : cost_(cost), rows_left_(max_rows), budget_seconds_(budget_seconds) {}
 
   // The next tokens of a sequence that generates, with `depth` computed ones. Returns how many of
   // `wanted` fit.
-  int64_t TakeRows(int64_t wanted, int64_t depth);
+  int64_t TakeRows(int64_t wanted, int64_t depth, bool streamed = true);
   // How many of the `remaining` tokens of a prompt, after `depth` computed ones, are computed in
   // this step: up to `most`, and at least one token of the first prompt, however long the step.
   int64_t TakeChunk(int64_t remaining, int64_t depth,
@@ -44,7 +46,7 @@ class StepPlan {
   int64_t TakeDraft(double acceptance, int64_t available, int64_t depth);
 
   const StepWork& work() const { return work_; }
-  // Part of a prompt was cut to fit beside readers.
+  // Part of a prompt was cut to fit beside those who generate.
   bool bounded() const { return chunk_taken_ && plain_.rows > 0; }
 
  private:
@@ -56,7 +58,8 @@ class StepPlan {
   int64_t rows_left_;
   double budget_seconds_;
   StepWork work_;
-  StepWork plain_;  // the part that generates
+  StepWork plain_;         // the part that generates
+  bool streamed_ = false;  // some of it is read as it comes
   bool chunk_taken_ = false, whole_taken_ = false;
 };
 

@@ -109,6 +109,19 @@ TEST(StepPlan, WithoutReadersStepsAreLong) {
   EXPECT_EQ(patient.TakeChunk(1000, 0), 64);
 }
 
+TEST(StepPlan, BesideWholeAnswersStepsAreLonger) {
+  const CostModel cost = Taught();
+  const auto chunk = [&](std::initializer_list<bool> streamed, double budget = 0.150) {
+    StepPlan plan(&cost, 512, budget);
+    for (const bool one : streamed) EXPECT_EQ(plan.TakeRows(1, 0, one), 1);
+    return plan.TakeChunk(1000, 0);
+  };
+  EXPECT_NEAR(chunk({false, false}), 238, 1);  // 20 + 2 * 240 = 500
+  EXPECT_NEAR(chunk({false, true}), 63, 1);    // somebody reads
+  EXPECT_NEAR(chunk({true, false}), 63, 1);
+  EXPECT_NEAR(chunk({false}, 0.700), 339, 1);
+}
+
 TEST(StepPlan, WhatNobodyWaitsForHoldsNobodyUp) {
   const auto rows = [](const CostModel& cost, int64_t remaining) {
     StepPlan plan(&cost, 512, 0.150);

@@ -112,6 +112,9 @@ struct GenerateRequest {
   // What the key/value pages depend on beside the tokens: only requests with the same key share
   // prefixes. The engine sets it for requests with adapters.
   uint64_t prefix_key = 0;
+  // Somebody reads the tokens as they come. If not, only the end of the output counts, and steps
+  // beside it may take as much of others' prompts as is efficient.
+  bool streamed = true;
   // Nobody waits for it: the prompt is computed ahead, so that the prefix cache has it when
   // somebody asks. In passes so short that whoever comes need not wait long, and in no statistics
   // of requests. With max_tokens 0, and while the engine has nothing else to do.

@@ -290,40 +290,6 @@ TEST(Engine, APromptIsSharedWhileItsFirstUserStillGenerates) {
   EXPECT_EQ(outcome.tokens, GenerateNaively(Request(RandomPrompt(64, 1), 5)));
 }
 
-TEST(Engine, AnArrivingPromptKeepsTheStepsOfReadersShort) {
-  // A machine that takes 20 ms a step and 2 ms a row.
-  double now = 0;
-  EngineOptions options;
-  options.kv_tokens = 1 << 14;
-  HistoryEngine h = MakeHistoryEngine(options, 8192, kVocabulary, nullptr, [&] { return now; });
-  int64_t rows_before = 0;
-  h.program->after_run = [&] {
-    now += 0.020 + 0.002 * static_cast<double>(h.program->rows -
-                                               std::exchange(rows_before, h.program->rows));
-  };
-  std::vector<std::shared_ptr<TokenStream>> readers;
-  for (uint32_t i = 0; i < 3; ++i) {
-    readers.push_back(std::make_shared<TokenStream>());
-    h.engine->Submit(Request(RandomPrompt(100, i), 1000), readers.back());
-  }
-  for (int i = 0; i < 10; ++i) h.engine->Step();
-  auto late = std::make_shared<TokenStream>();
-  h.engine->Submit(Request(RandomPrompt(4000, 9), 5), late);
-  double longest = 0, taken = 0;
-  Outcome outcome;
-  while (!outcome.done()) {
-    const double begin = now;
-    h.engine->Step();
-    longest = std::max(longest, now - begin);
-    taken += now - begin;
-    outcome.Add(late->Take());
-  }
-  EXPECT_LE(longest, 0.2);
-  EXPECT_GT(longest, 0.14);
-  EXPECT_LT(taken, 10.5);  // 8 s of rows, a step for each 65 of them
-  EXPECT_EQ(outcome.tokens, GenerateNaively(Request(RandomPrompt(4000, 9), 5)));
-}
-
 TEST(Engine, AShortPromptIsNotHeldUpByALongOne) {
   EngineOptions options;
   options.kv_tokens = 1 << 14;

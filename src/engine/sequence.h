@@ -50,6 +50,7 @@ class Sequence {
   Clock::time_point submitted() const { return request_.submitted; }
   Clock::time_point deadline() const { return request_.deadline; }
   bool background() const { return request_.background; }
+  bool streamed() const { return request_.streamed; }
   // Nothing is to be generated, so the logits after its prompt are not wanted.
   bool prompt_only() const { return most_generated_ == 0; }
   uint64_t prefix_key() const { return request_.prefix_key; }

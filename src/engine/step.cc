@@ -244,7 +244,7 @@ void Engine::State::PlanRows() {
   for (size_t i = 0; i < running.size(); ++i) {
     if (!IsReader(*running[i])) continue;
     const int64_t wanted = whole_prompts ? 1 : running[i]->remaining();
-    rows[i] = plan.TakeRows(wanted, running[i]->cache().length());
+    rows[i] = plan.TakeRows(wanted, running[i]->cache().length(), running[i]->streamed());
   }
   for (const size_t i : PromptOrder()) {
     Sequence* sequence = running[i].get();

@@ -5,11 +5,13 @@
 #define TESTS_SUPPORT_SCRIPTED_BACKEND_H_
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -49,6 +51,24 @@ class Script {
     changed_.wait(lock, [this] { return !hold_; });
     --held_passes_;
   }
+  // From now on passes take so long for each of their rows.
+  void Slow(std::chrono::microseconds row) {
+    const std::lock_guard lock(mutex_);
+    row_ = row;
+    most_rows_ = 0;
+  }
+  // Of one pass since Slow.
+  size_t most_rows() const {
+    const std::lock_guard lock(mutex_);
+    return most_rows_;
+  }
+  void Compute(size_t rows) {
+    std::unique_lock lock(mutex_);
+    most_rows_ = std::max(most_rows_, rows);
+    const auto time = row_ * rows;
+    lock.unlock();
+    std::this_thread::sleep_for(time);
+  }
   int32_t Next() {
     const std::lock_guard lock(mutex_);
     if (next_ >= tokens_.size() && fails_) throw std::runtime_error("the script ends here");
@@ -57,10 +77,12 @@ class Script {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool hold_ = false;
   int held_passes_ = 0;
+  std::chrono::microseconds row_{0};
+  size_t most_rows_ = 0;
   std::vector<int32_t> tokens_ = {0};
   size_t next_ = 0;
   bool fails_ = false;
@@ -72,6 +94,7 @@ class ScriptedProgram : public backend::Program {
       : script_(std::move(script)), vocabulary_(vocabulary) {}
   Status Run(const backend::Batch& batch, std::span<float> out) override {
     script_->Pass();
+    script_->Compute(batch.tokens.size());
     std::fill(out.begin(), out.end(), 0.0f);
     for (size_t row = 0; row < batch.output_rows.size(); ++row) {
       out[row * static_cast<size_t>(vocabulary_) + static_cast<size_t>(script_->Next())] = 100;
