@@ -4,6 +4,7 @@
 #ifndef PUNA_BASE_ORDERED_MAP_H_
 #define PUNA_BASE_ORDERED_MAP_H_
 
+#include <algorithm>
 #include <compare>
 #include <cstddef>
 #include <functional>
@@ -14,12 +15,14 @@
 #include <stdexcept>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace puna {
 
 // As much of std::map as nlohmann::basic_json asks of its ObjectType; `Less` and `Allocator` are
 // there because it gives them. Keys are texts. Like std::map, references and iterators stay valid
-// until their entry is erased. Two maps are equal only if their entries are in the same order.
+// until their entry is erased. Maps compare as JSON's objects do, whatever the order of their
+// entries.
 template <class Key, class T, class Less = std::less<>,
           class Allocator = std::allocator<std::pair<const Key, T>>>
 class OrderedMap {
@@ -134,10 +137,16 @@ class OrderedMap {
   }
 
   friend bool operator==(const OrderedMap& a, const OrderedMap& b) {
-    return a.entries_ == b.entries_;
+    return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const value_type& entry) {
+             const const_iterator other = b.find(entry.first);
+             return other != b.end() && other->second == entry.second;
+           });
   }
   friend auto operator<=>(const OrderedMap& a, const OrderedMap& b) {
-    return a.entries_ <=> b.entries_;
+    const std::vector<const value_type*> in_a = a.Sorted(), in_b = b.Sorted();
+    return std::lexicographical_compare_three_way(
+        in_a.begin(), in_a.end(), in_b.begin(), in_b.end(),
+        [](const value_type* x, const value_type* y) { return *x <=> *y; });
   }
 
  private:
@@ -149,6 +158,14 @@ class OrderedMap {
     if (entries_.size() < kFewest) return;
     index_ = std::make_unique<Index>();
     for (iterator at = begin(); at != end(); ++at) index_->emplace(at->first, at);
+  }
+  // The entries by their keys.
+  std::vector<const value_type*> Sorted() const {
+    std::vector<const value_type*> sorted;
+    for (const value_type& entry : entries_) sorted.push_back(&entry);
+    std::sort(sorted.begin(), sorted.end(),
+              [](const value_type* x, const value_type* y) { return x->first < y->first; });
+    return sorted;
   }
   template <class Self>
   static auto Find(Self& self, std::string_view key) -> decltype(self.begin()) {

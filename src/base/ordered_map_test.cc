@@ -62,9 +62,18 @@ TEST_P(OrderedMapTest, IsAListWhoseKeysAreUnique) {
 
 INSTANTIATE_TEST_SUITE_P(Keys, OrderedMapTest, ::testing::Values(3, 15, 16, 17, 40, 1000));
 
-TEST(OrderedMap, OrderCounts) {
-  EXPECT_EQ(Map({{"a", 1}, {"b", 2}, {"a", 3}}), Map({{"a", 1}, {"b", 2}}));
-  EXPECT_FALSE(Map({{"a", 1}, {"b", 2}}) == Map({{"b", 2}, {"a", 1}}));
+TEST_P(OrderedMapTest, ComparesWithoutRegardToOrder) {
+  Map map, reversed;
+  for (int i = 0; i < GetParam(); ++i) map[std::to_string(i)] = i;
+  for (int i = GetParam(); i-- > 0;) reversed[std::to_string(i)] = i;
+  EXPECT_EQ(map, reversed);
+  EXPECT_TRUE((map <=> reversed) == 0);
+  reversed["0"] = 1;
+  EXPECT_NE(map, reversed);
+  EXPECT_TRUE(map < reversed);
+  EXPECT_EQ(Map({{"a", 1}, {"b", 2}, {"a", 3}}), Map({{"b", 2}, {"a", 1}}));
+  EXPECT_NE(Map({{"a", 1}}), Map({{"a", 1}, {"b", 2}}));
+  EXPECT_NE(Map({{"a", 1}, {"c", 2}}), Map({{"a", 1}, {"b", 2}}));
 }
 
 // Minutes where keys are looked for one after the other.
