@@ -40,7 +40,8 @@ Result<std::shared_ptr<const grammar::Constraint>> ConstraintCache::Get(const gr
   PUNA_ASSIGN_OR_RETURN(const auto compiled, grammar::Grammar::Compile(part));
   if (!compiled->satisfiable()) {
     return MakeError(ErrorCode::kInvalidArgument,
-                     "the format contradicts itself: no answer at all would satisfy it");
+                     "the format contradicts itself, or needs properties that it neither names nor "
+                     "allows: no answer at all would satisfy it");
   }
   auto constraint = std::make_shared<const grammar::Constraint>(compiled, Trie());
   const std::lock_guard lock(mutex_);

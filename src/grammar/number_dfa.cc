@@ -167,7 +167,7 @@ CharDfa NumbersThat(Comparison comparison, const Decimal& bound) {
   const Decimal zero;
   if (!bound.negative) {
     // A negative number is less than the bound; minus zero is zero.
-    const Outcomes below = {false, bound.is_zero() && wanted[kEqual], wanted[kLess]};
+    const Outcomes below = {false, wanted[bound.is_zero() ? kEqual : kLess], wanted[kLess]};
     return WithSign(Magnitudes(bound, wanted), Magnitudes(zero, below));
   }
   Decimal magnitude = bound;

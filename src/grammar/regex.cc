@@ -150,6 +150,13 @@ class RegexReader {
       case '+':
       case '?':
         return Fail("nothing to repeat before \"{}\"", std::string(1, Peek()));
+      case '{': {
+        const size_t begin = at_;
+        int64_t min = 0, max = 0;
+        if (ReadBounds(&min, &max)) return Fail("nothing to repeat before \"{{\"");
+        at_ = begin + 1;
+        return AddChars(CharSet::Of('{'));
+      }
       case '\\': {
         PUNA_ASSIGN_OR_RETURN(CharSet chars, ReadEscape(false));
         return AddChars(std::move(chars));
@@ -332,7 +339,8 @@ class RegexReader {
         return Fail("malformed \\u{{...}}");
       PUNA_ASSIGN_OR_RETURN(const char32_t code, ReadHex(close - at_));
       ++at_;
-      return code > kLastChar ? kLastChar : code;
+      if (code > kLastChar) return Fail("no character has the number in \\u{{...}}");
+      return code;
     }
     PUNA_ASSIGN_OR_RETURN(const char32_t high, ReadHex(4));
     if (high < 0xD800 || high > 0xDBFF || !Take("\\u")) return high;

@@ -243,10 +243,11 @@ class SchemaWriter {
                                   NumbersThat(Comparison::kAbove, *decimal), effort_));
       dfas.push_back(std::make_shared<const CharDfa>(std::move(others)));
     }
-    // Models may write digits without end, so kNarrow stops them where a double has no more to say.
+    // Models may write digits without end, so kNarrow stops them where a double has no more to say,
+    // and exponents before those that are too large for one.
     const bool narrow = reading_ == SchemaReading::kNarrow;
     const std::string whole = narrow ? "-?(?:0|[1-9][0-9]{0,15})" : "-?(?:0|[1-9][0-9]*)";
-    const std::string exponent = narrow ? "(?:[eE][+-]?[0-9]{1,3})?" : "(?:[eE][+-]?[0-9]+)?";
+    const std::string exponent = narrow ? "(?:[eE][+-]?[0-9]{1,2})?" : "(?:[eE][+-]?[0-9]+)?";
     const std::string fraction = narrow ? "(?:\\.[0-9]{1,16})?" : "(?:\\.[0-9]+)?";
     if (dfas.empty() && types != kFractionType)
       return NumberText(types == kIntegerType ? whole : whole + fraction + exponent, {});
@@ -254,11 +255,17 @@ class SchemaWriter {
                              : types == kFractionType ? "-?(?:0|[1-9][0-9]*)\\.[0-9]*[1-9][0-9]*"
                                                       : "-?(?:0|[1-9][0-9]*)(?:\\.[0-9]+)?";
     if (narrow) {
-      // Not if the limits leave only longer numbers.
-      const std::string bounded = types == kIntegerType    ? whole
-                                  : types == kFractionType ? whole + "\\.[0-9]{0,15}[1-9]"
-                                                           : whole + fraction;
-      PUNA_ASSIGN_OR_RETURN(const ExprId some, NumberText(bounded, dfas));
+      // So many digits are a double's own: with more it might be read as the limit itself. Not if
+      // the limits leave only longer numbers.
+      const std::string fractional = types == kFractionType ? "\\.[0-9]{0,15}[1-9]" : fraction;
+      PUNA_ASSIGN_OR_RETURN(CharDfa exact,
+                            ReadRegex("-?[0-9](?:\\.?[0-9]){0,14}", RegexMatch::kWhole, effort_));
+      std::vector<SharedDfa> bounded = dfas;
+      if (types != kIntegerType)
+        bounded.push_back(std::make_shared<const CharDfa>(std::move(exact)));
+      PUNA_ASSIGN_OR_RETURN(
+          const ExprId some,
+          NumberText(types == kIntegerType ? whole : whole + fractional, bounded));
       if (!out_.IsNothing(some)) return some;
     }
     return NumberText(form, dfas);

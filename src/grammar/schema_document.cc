@@ -97,13 +97,24 @@ Result<SchemaDocument> SchemaDocument::Read(const Json& root, Effort* effort) {
   SchemaDocument document;
   document.root_ = &root;
   document.by_uri_[""] = &root;
-  PUNA_RETURN_IF_ERROR(document.Visit(root, "#", "", 0, false, effort));
+  PUNA_RETURN_IF_ERROR(document.Visit(root, "#", "", 0, Role::kSchema, effort));
   return document;
 }
 
 // `is_data`: a constant, in which "$id" is no id.
+SchemaDocument::Role SchemaDocument::RoleOf(const std::string& keyword) {
+  for (const char* data : {"enum", "const", "default", "examples"}) {
+    if (keyword == data) return Role::kData;
+  }
+  for (const char* schemas : {"properties", "patternProperties", "$defs", "definitions",
+                              "dependentSchemas", "dependencies"}) {
+    if (keyword == schemas) return Role::kSchemas;
+  }
+  return Role::kSchema;
+}
+
 Status SchemaDocument::Visit(const Json& node, const std::string& place, const std::string& outer,
-                             int depth, bool is_data, Effort* effort) {
+                             int depth, Role role, Effort* effort) {
   if (depth > kMaxDepth)
     return MakeError(ErrorCode::kInvalidArgument, "the schema is nested deeper than {} levels",
                      kMaxDepth);
@@ -120,11 +131,11 @@ Status SchemaDocument::Visit(const Json& node, const std::string& place, const s
   if (node.is_array()) {
     for (size_t i = 0; i < node.size(); ++i)
       PUNA_RETURN_IF_ERROR(
-          Visit(node[i], place + "/" + std::to_string(i), outer, depth + 1, is_data, effort));
+          Visit(node[i], place + "/" + std::to_string(i), outer, depth + 1, role, effort));
   }
   if (!node.is_object()) return {};
   std::string base = outer;
-  if (!is_data) {
+  if (role == Role::kSchema) {
     if (const std::string id = JsonString(node, "$id"); !id.empty() && id[0] != '#') {
       base = ResolveUri(outer, id);
       by_uri_.try_emplace(base, &node);
@@ -139,9 +150,10 @@ Status SchemaDocument::Visit(const Json& node, const std::string& place, const s
     bases_[&node] = base;
   }
   for (const auto& [name, value] : node.items()) {
-    const bool data =
-        is_data || name == "enum" || name == "const" || name == "default" || name == "examples";
-    PUNA_RETURN_IF_ERROR(Visit(value, place + "/" + name, base, depth + 1, data, effort));
+    const Role inner = role == Role::kSchema    ? RoleOf(name)
+                       : role == Role::kSchemas ? Role::kSchema
+                                                : Role::kData;
+    PUNA_RETURN_IF_ERROR(Visit(value, place + "/" + name, base, depth + 1, inner, effort));
   }
   return {};
 }

@@ -30,8 +30,12 @@ class SchemaDocument {
   std::string PlaceOf(const Json& node) const;
 
  private:
+  // What a node of the document is: the names in a schema are keywords, in a map of schemas they
+  // are anybody's, and data means nothing.
+  enum class Role { kSchema, kSchemas, kData };
+  static Role RoleOf(const std::string& keyword);
   Status Visit(const Json& node, const std::string& place, const std::string& base, int depth,
-               bool is_data, Effort* effort);
+               Role role, Effort* effort);
   const Json* root_ = nullptr;
   size_t nodes_ = 0, name_bytes_ = 0;
   std::unordered_map<const Json*, std::string> places_;
