@@ -44,6 +44,27 @@ void SyncFolderOf(const fs::path& file) {
   if (directory.value >= 0) ::fsync(directory.value);
 }
 
+constexpr int kMaxLinks = 40;  // Linux follows as many
+
+// Where a file that replaces `path` must appear: where its links lead, also if nothing is there
+// yet. What is there and cannot be replaced without harm, such as a device, is an error.
+Result<fs::path> ReplaceablePath(fs::path path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::exists(status) && !fs::is_regular_file(status)) {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "{} is not a regular file, and is not replaced by one", path.string());
+  }
+  const std::string written = path.string();
+  for (int i = 0; i < kMaxLinks; ++i) {
+    if (!fs::is_symlink(path, error)) return path;
+    const fs::path target = fs::read_symlink(path, error);
+    if (error) return ErrnoError(error.value(), path.string());
+    path = path.parent_path() / target;  // an absolute one replaces the left side
+  }
+  return ErrnoError(ELOOP, written);
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::Open(const fs::path& path) {
@@ -106,7 +127,8 @@ Result<std::string> ReadFile(const fs::path& path, uint64_t max_bytes) {
   return content;
 }
 
-Result<AtomicFile> AtomicFile::Create(const fs::path& final_path, mode_t mode) {
+Result<AtomicFile> AtomicFile::Create(const fs::path& path, mode_t mode) {
+  PUNA_ASSIGN_OR_RETURN(const fs::path final_path, ReplaceablePath(path));
   std::error_code error;
   const fs::path folder = FolderOf(final_path);
   fs::create_directories(folder, error);

@@ -56,8 +56,9 @@ class AtomicFile {
  public:
   static constexpr mode_t kPublic = 0644, kPrivate = 0600;
   // Creates missing parent folders (mode 0755). At no time can more people read the file than
-  // `mode` says.
-  static Result<AtomicFile> Create(const std::filesystem::path& final_path, mode_t mode = kPublic);
+  // `mode` says. A symbolic link stays, and what it leads to is replaced. Anything else that is no
+  // regular file (a folder, a device, a pipe) is kInvalidArgument.
+  static Result<AtomicFile> Create(const std::filesystem::path& path, mode_t mode = kPublic);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&& other) noexcept;
   ~AtomicFile();
@@ -66,7 +67,7 @@ class AtomicFile {
   Status Write(std::string_view text);
   // Writes at an absolute offset; a gap that is left reads as zeros.
   Status WriteAt(uint64_t offset_bytes, std::span<const uint8_t> bytes);
-  // Syncs, renames over `final_path`, and syncs the folder. Afterwards the object is spent.
+  // Syncs, renames to the final name, and syncs the folder. Afterwards the object is spent.
   Status Commit();
   // The same, but what bears the final name already stays: kAlreadyExists. Of several who try, one
   // succeeds.

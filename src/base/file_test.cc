@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -47,6 +48,36 @@ TEST_F(FileTest, CommitReplacesAndCommitNewDoesNot) {
   EXPECT_EQ(*ReadFile(path), "new");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1)
       << "temporary files are left";
+}
+
+TEST_F(FileTest, LinksStayAndLeadToTheNewContent) {
+  ASSERT_TRUE(WriteFileAtomically(folder_ / "real" / "file", "old"));
+  fs::create_symlink("real/file", folder_ / "link");
+  fs::create_symlink(folder_ / "link", folder_ / "link to link");
+  fs::create_symlink("real/new", folder_ / "dangling");
+  for (const auto& [link, target] : {std::pair("link to link", "file"), {"dangling", "new"}}) {
+    const Status done = WriteFileAtomically(folder_ / link, link);
+    ASSERT_TRUE(done) << done.error().message;
+    EXPECT_TRUE(fs::is_symlink(folder_ / link));
+    EXPECT_FALSE(fs::is_symlink(folder_ / "real" / target));
+    EXPECT_EQ(*ReadFile(folder_ / "real" / target), link);
+  }
+  fs::create_symlink("circle", folder_ / "circle");
+  EXPECT_FALSE(AtomicFile::Create(folder_ / "circle"));
+}
+
+TEST_F(FileTest, ReplacesNothingButRegularFiles) {
+  fs::create_directories(folder_ / "folder");
+  ASSERT_EQ(::mkfifo((folder_ / "pipe").c_str(), 0600), 0);
+  fs::create_symlink("pipe", folder_ / "link");
+  for (const char* name : {"folder", "pipe", "link"}) {
+    const auto file = AtomicFile::Create(folder_ / name);
+    ASSERT_FALSE(file) << name;
+    EXPECT_EQ(file.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_EQ(file.error().message,
+              (folder_ / name).string() + " is not a regular file, and is not replaced by one");
+  }
+  EXPECT_TRUE(fs::is_fifo(folder_ / "pipe"));
 }
 
 TEST_F(FileTest, ReadsAnyPartOfItsBytesAndNothingElse) {

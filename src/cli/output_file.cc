@@ -23,7 +23,7 @@ Result<OutputFile> OutputFile::Create(const std::string& path) {
   OutputFile out;
   out.path_ = path;
   std::error_code error;
-  // Renaming over a device or a pipe would replace it.
+  // An AtomicFile takes the place of regular files only.
   const bool other =
       std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error);
   if (path == "-") {
