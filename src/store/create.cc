@@ -45,6 +45,8 @@ class Creation {
   // those it has). `config` then describes it.
   Result<Layer> ConvertSafetensors(const ModelFiles& files, const FileType* type, Json* config);
   Result<Layer> MergeParts(const ModelFiles& files, const FileType* type, Json* config);
+  // The same of parts that are open.
+  Result<Layer> WriteMerged(const gguf::File& file, int64_t parts, const FileType* type);
   Result<ModelFiles> PathsOf(const std::vector<std::pair<std::string, std::string>>& files);
   // Where an uploaded file lies, once its name and its digest have been checked.
   Result<fs::path> UploadedFile(const std::string& name, const std::string& digest);
@@ -61,8 +63,8 @@ class Creation {
   Status AddSmallLayers();
   Status AddLayer(std::string_view content, std::string_view media_type);
   Status WriteManifest();
-  // The blob of the bundled model, made when somebody builds on it.
-  Status MaterializeBundledModel(InstalledModel* base);
+  // The blob of a model that is not in the store, made when somebody builds on it.
+  Result<Layer> ImportWeights(const InstalledModel& base);
 
   Store* store_;
   const FileType* type_ = nullptr;  // that the weights shall have; null: the one they have
@@ -76,18 +78,33 @@ class Creation {
   Json parameters_ = Json::object();
 };
 
-Status Creation::MaterializeBundledModel(InstalledModel* base) {
-  const auto bytes = BundledModelBytes();
-  const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, kModelType, pins_));
-  base->layers = {std::move(layer)};
-  return {};
+Result<Layer> Creation::ImportWeights(const InstalledModel& base) {
+  if (base.bundled) {
+    const auto bytes = BundledModelBytes();
+    const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, kModelType, pins_));
+    layer.from = base.name.ShortName();
+    return layer;
+  }
+  // Its name is that of a file, which will mean nothing to whoever reads the manifest.
+  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(base.weights));
+  PUNA_ASSIGN_OR_RETURN(const auto parts, file->GetInteger("split.count"));
+  if (parts.value_or(1) > 1) return WriteMerged(*file, *parts, nullptr);
+  Layer layer;
+  layer.media_type = kModelType;
+  layer.size_bytes = static_cast<int64_t>(file->file_bytes());
+  PUNA_ASSIGN_OR_RETURN(layer.digest, store_->ImportFile(base.weights, progress_));
+  return layer;
 }
 
 Status Creation::StartFromModel() {
   PUNA_ASSIGN_OR_RETURN(const ModelName name, ModelName::Parse(request_.from));
   PUNA_ASSIGN_OR_RETURN(InstalledModel base, store_->Find(name));
-  if (base.bundled) PUNA_RETURN_IF_ERROR(MaterializeBundledModel(&base));
+  const bool installed = !base.bundled && !base.local;
+  if (!installed) {
+    PUNA_ASSIGN_OR_RETURN(Layer weights, ImportWeights(base));
+    base.layers = {std::move(weights)};
+  }
   config_ = base.config;
   parameters_ = base.parameters;
   std::vector<std::string> digests;
@@ -106,7 +123,7 @@ Status Creation::StartFromModel() {
       return MakeError(ErrorCode::kCorrupt, "model '{}' names the blob {}, which is missing",
                        request_.from, layer.digest);
     }
-    if (type == kModelType && layer.from.empty()) layer.from = base.name.ShortName();
+    if (type == kModelType && installed && layer.from.empty()) layer.from = base.name.ShortName();
     PUNA_RETURN_IF_ERROR(Report("using existing layer " + layer.digest));
     manifest_.layers.push_back(std::move(layer));
   }
@@ -192,16 +209,20 @@ Result<Layer> Creation::MergeParts(const ModelFiles& files, const FileType* type
   std::vector<fs::path> paths;
   for (const auto& [name, path] : files) paths.push_back(path);
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::OpenParts(paths));
-  const std::string before = FileTypeName(*file);
+  *config = ConfigOf(*file);
+  if (type != nullptr) (*config)["file_type"] = type->name;
+  return WriteMerged(*file, static_cast<int64_t>(files.size()), type);
+}
+
+Result<Layer> Creation::WriteMerged(const gguf::File& file, int64_t parts, const FileType* type) {
+  const std::string before = FileTypeName(file);
   const bool kept = type == nullptr || before == type->name;
   PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(store_->root() / "blobs" / "merged"));
   PUNA_RETURN_IF_ERROR(
-      Quantize(*file, kept ? nullptr : type, kept ? QuantizeOptions{} : options_,
-               ReportBytes(kept ? fmt::format("merging {} parts", files.size())
+      Quantize(file, kept ? nullptr : type, kept ? QuantizeOptions{} : options_,
+               ReportBytes(kept ? fmt::format("merging {} parts", parts)
                                 : fmt::format("quantizing {} model to {}", before, type->name)),
                &out));
-  *config = ConfigOf(*file);
-  if (!kept) (*config)["file_type"] = type->name;
   return AddWrittenFile(std::move(out), kModelType);
 }
 

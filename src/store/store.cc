@@ -305,9 +305,8 @@ Status Store::Copy(const ModelName& source, const ModelName& destination) {
   ModelName found;
   const auto path = FindManifest(source, &found);
   if (!path) {
-    if (!SameName(source, BundledModel().name)) {
+    if (!Find(source))  // neither the bundled one nor a file that is served in place
       return MakeError(ErrorCode::kNotFound, "model \"{}\" not found", source.ShortName());
-    }
     CreateRequest request;
     request.name = destination;
     request.from = source.FullName();

@@ -292,6 +292,45 @@ TEST_F(StoreTest, ALocalFileIsServedInPlace) {
   EXPECT_FALSE(fs::exists(store_.root()));
 }
 
+TEST_F(StoreTest, WhatIsBuiltOnALocalFileHasItsWeights) {
+  const fs::path path = WriteModel("local.gguf");
+  ASSERT_TRUE(store_.AddLocalFile("local", path));
+  CreateRequest request;
+  request.name = Name("saved");
+  request.from = "local";
+  request.system = "Be brief.";
+  const Status created = store_.Create(request, nullptr);
+  ASSERT_TRUE(created) << created.error().message;
+  ASSERT_TRUE(store_.Copy(Name("local"), Name("copied")));
+  EXPECT_EQ(ErrorCode::kNotFound, store_.Copy(Name("nobody"), Name("x")).error().code);
+  for (const char* name : {"saved", "copied"}) {
+    const auto model = Store(store_.root()).Find(Name(name));
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ(*ReadFile(path), *ReadFile(model->weights));
+    EXPECT_EQ("", model->parent_model) << "the file's name is no model's";
+    EXPECT_EQ("llama", model->config["model_family"]);
+  }
+}
+
+TEST_F(StoreTest, WhatIsBuiltOnALocalFileInPartsHasAllOfThem) {
+  static const std::vector<uint8_t> data(4 * 32, 0);
+  for (uint16_t i = 0; i < 2; ++i) {
+    gguf::Writer writer;
+    if (i == 0) writer.Set("general.architecture", "llama");
+    writer.Set("split.no", i);
+    writer.Set("split.count", uint16_t{2});
+    writer.Set("split.tensors.count", int32_t{2});
+    writer.AddTensor(fmt::format("blk.{}.attn_norm.weight", i), quant::TensorType::kF32, {32},
+                     data);
+    ASSERT_TRUE(writer.WriteFile(folder_.path() / fmt::format("m-0000{}-of-00002.gguf", i + 1)));
+  }
+  ASSERT_TRUE(store_.AddLocalFile("local", folder_.path() / "m-00001-of-00002.gguf"));
+  ASSERT_TRUE(store_.Copy(Name("local"), Name("copied")));
+  const auto file = Store(store_.root()).OpenWeights(*store_.Find(Name("copied")));
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(2u, (*file)->tensors().size());
+}
+
 TEST(ModelNameTest, FillsDefaultsAndRefusesWhatOllamaRefuses) {
   EXPECT_EQ("registry.ollama.ai/library/llama3:latest", Name("llama3").FullName());
   EXPECT_EQ("llama3:8b", Name("llama3:8b").ShortName());
