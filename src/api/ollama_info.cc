@@ -96,15 +96,31 @@ void AddRemote(const store::InstalledModel& model, Json* out) {
   }
 }
 
+// What the asker would have different: a system message, and options. The Modelfile is that of the
+// model with them; the parameters are told without, as Ollama does.
+struct ShowChanges {
+  std::string system;
+  Json options = Json::object();
+};
+
+std::string ModelfileText(store::InstalledModel model, const Json& options) {
+  model.parameters.update(options);
+  auto text = store::ModelfileOf(model);
+  // A comment, of which nobody can make another model.
+  return text ? *std::move(text) : "# " + text.error().message + "\n";
+}
+
 // What is said of a model without its weights.
-Json ManifestJson(const store::InstalledModel& model, const ModelSummary& summary) {
+Json ManifestJson(store::InstalledModel model, const ModelSummary& summary,
+                  const ShowChanges& changes) {
+  if (!changes.system.empty()) model.system = changes.system;
   Json out = Json::object();
   if (!model.licenses.empty()) {
     std::string all;
     for (const std::string& license : model.licenses) all += (all.empty() ? "" : "\n") + license;
     out["license"] = std::move(all);
   }
-  out["modelfile"] = store::ModelfileOf(model, model.weights.string());
+  out["modelfile"] = ModelfileText(model, changes.options);
   if (!model.parameters.empty()) out["parameters"] = ParameterLines(model.parameters);
   if (model.system) out["system"] = *model.system;
   out["details"] = ModelDetails(model, summary);
@@ -122,10 +138,9 @@ Json ManifestJson(const store::InstalledModel& model, const ModelSummary& summar
   return out;
 }
 
-Result<Json> ShowJson(const ModelEntry& entry, bool verbose, const Json& options) {
-  store::InstalledModel model = entry.installed;
-  model.parameters.update(options);
-  Json out = ManifestJson(model, entry.Summary());
+Result<Json> ShowJson(const ModelEntry& entry, bool verbose, const ShowChanges& changes) {
+  const store::InstalledModel& model = entry.installed;
+  Json out = ManifestJson(model, entry.Summary(), changes);
   out["template"] = entry.prompt_template->source();
   out["model_info"] = ModelInfo(*entry.file, verbose);
   if (!model.projectors.empty()) {
@@ -137,9 +152,9 @@ Result<Json> ShowJson(const ModelEntry& entry, bool verbose, const Json& options
 }
 
 // A model at another host: its config is all that there is.
-Json ShowRemoteJson(store::InstalledModel model, const ModelSummary& summary, const Json& options) {
-  model.parameters.update(options);
-  Json out = ManifestJson(model, summary);
+Json ShowRemoteJson(const store::InstalledModel& model, const ModelSummary& summary,
+                    const ShowChanges& changes) {
+  Json out = ManifestJson(model, summary, changes);
   out["template"] = model.template_text.value_or("");
   out["model_info"] = {{"general.architecture", JsonString(model.config, "model_family")}};
   return out;
@@ -159,18 +174,18 @@ Json TagJson(const store::InstalledModel& model, const ModelSummary& summary) {
 }
 
 Result<Json> ShowModel(Services& services, const std::string& model, bool verbose,
-                       const Json& options) {
+                       const ShowChanges& changes) {
   const auto name = store::ModelName::Parse(model);
   if (name) {
     const auto installed = services.store->Find(*name);
     if (installed && IsRemote(*installed))
-      return ShowRemoteJson(*installed, services.catalog->SummaryOf(*installed), options);
+      return ShowRemoteJson(*installed, services.catalog->SummaryOf(*installed), changes);
   }
   const auto entry = services.catalog->Get(model);
   if (!entry && entry.error().code == ErrorCode::kNotFound && name)
     return MakeError(ErrorCode::kNotFound, "model '{}' not found", name->ShortName());
   if (!entry) return tl::unexpected(entry.error());
-  return ShowJson(**entry, verbose, options);
+  return ShowJson(**entry, verbose, changes);
 }
 
 }  // namespace
@@ -199,17 +214,17 @@ http::Task<void> HandleTags(Call& call) {
 http::Task<void> HandleShow(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
-  std::string model, name, system;
+  std::string model, name;
   bool verbose = false;
-  Json options = Json::object();
+  ShowChanges changes;
   Fields fields(*json, "ShowRequest");
   fields.Read("model", &model);
   fields.Read("name", &name);
   fields.Read("verbose", &verbose);
-  fields.Read("system", &system);
+  fields.Read("system", &changes.system);
   if (const Json* shown = fields.Find("options"); shown != nullptr) {
     if (!shown->is_object()) fields.Mismatch("options", *shown, "map[string]interface {}");
-    options = *shown;
+    changes.options = *shown;
   }
   if (!fields.status()) co_return co_await SendError(call, fields.status().error());
   if (model.empty()) model = name;
@@ -218,8 +233,7 @@ http::Task<void> HandleShow(Call& call) {
     co_return co_await SendError(call, std::move(missing));
   }
   Result<Json> shown = co_await OnBlockingPool(call.services, [&]() -> Result<Json> {
-    PUNA_ASSIGN_OR_RETURN(Json out, ShowModel(call.services, model, verbose, options));
-    if (!system.empty()) out["system"] = system;
+    PUNA_ASSIGN_OR_RETURN(Json out, ShowModel(call.services, model, verbose, changes));
     // That client looks here for the name to ask for.
     if (call.request.Header("user-agent").starts_with("GitHubCopilotChat/"))
       out["model_info"]["general.basename"] = model;

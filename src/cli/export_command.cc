@@ -1,6 +1,7 @@
 // puna export MODEL DIR: an installed model as plain files, a Modelfile among them, which
 // `puna import DIR` (or Ollama's create) makes a model of again.
 #include <cstdio>
+#include <utility>
 
 #include "base/file.h"
 #include "cli/commands.h"
@@ -31,21 +32,34 @@ Status CopyTo(const fs::path& target, const fs::path& source, ProgressLines* lin
   return WriteTo(target, file->bytes(), lines);
 }
 
-// Copies the files under names of their own and makes the model name them.
-Status CopyAll(std::vector<fs::path>* paths, const std::string& kind, const fs::path& folder,
-               ProgressLines* lines) {
-  for (size_t i = 0; i < paths->size(); ++i) {
-    const std::string name = fmt::format("{}-{}.gguf", kind, i + 1);
-    PUNA_RETURN_IF_ERROR(CopyTo(folder / name, (*paths)[i], lines));
-    (*paths)[i] = "./" + name;
-  }
-  return {};
+// A file of a model and its name among the exported ones.
+struct ExportedFile {
+  fs::path source, name;
+};
+
+// What is to be copied. The model names the copies from then on.
+std::vector<ExportedFile> NameFiles(store::InstalledModel* model) {
+  std::vector<ExportedFile> files;
+  const auto name = [&](fs::path* path, const std::string& exported) {
+    files.push_back({std::exchange(*path, "./" + exported), exported});
+  };
+  name(&model->weights, "model.gguf");
+  for (size_t i = 0; i < model->adapters.size(); ++i)
+    name(&model->adapters[i], fmt::format("adapter-{}.gguf", i + 1));
+  for (size_t i = 0; i < model->projectors.size(); ++i)
+    name(&model->projectors[i], fmt::format("projector-{}.gguf", i + 1));
+  if (!model->draft.empty()) name(&model->draft, "draft.gguf");
+  return files;
 }
 
 Status Export(const Context& context, const std::string& model, const fs::path& folder) {
   PUNA_ASSIGN_OR_RETURN(const store::ModelName name, store::ModelName::Parse(model));
   const store::Store store(context.settings.models);
   PUNA_ASSIGN_OR_RETURN(store::InstalledModel installed, store.Find(name));
+  const bool bundled = installed.bundled;
+  const std::vector<ExportedFile> files = NameFiles(&installed);
+  PUNA_ASSIGN_OR_RETURN(const std::string modelfile,
+                        store::ModelfileOf(installed, installed.weights.string()));
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return ErrnoError(error.value(), folder.string());
@@ -53,15 +67,13 @@ Status Export(const Context& context, const std::string& model, const fs::path& 
     return MakeError(ErrorCode::kAlreadyExists, "{} is not empty", folder.string());
   }
   ProgressLines lines;
-  if (installed.bundled) {
-    PUNA_RETURN_IF_ERROR(WriteTo(folder / "model.gguf", store::BundledModelBytes(), &lines));
-  } else {
-    PUNA_RETURN_IF_ERROR(CopyTo(folder / "model.gguf", installed.weights, &lines));
+  for (const ExportedFile& file : files) {
+    const bool in_program = bundled && file.name == "model.gguf";
+    PUNA_RETURN_IF_ERROR(in_program
+                             ? WriteTo(folder / file.name, store::BundledModelBytes(), &lines)
+                             : CopyTo(folder / file.name, file.source, &lines));
   }
-  PUNA_RETURN_IF_ERROR(CopyAll(&installed.adapters, "adapter", folder, &lines));
-  PUNA_RETURN_IF_ERROR(CopyAll(&installed.projectors, "projector", folder, &lines));
-  PUNA_RETURN_IF_ERROR(
-      WriteFileAtomically(folder / "Modelfile", store::ModelfileOf(installed, "./model.gguf")));
+  PUNA_RETURN_IF_ERROR(WriteFileAtomically(folder / "Modelfile", modelfile));
   lines.EndLine();
   std::printf("exported '%s' to %s\n", model.c_str(), folder.c_str());
   return {};

@@ -8,6 +8,7 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <span>
 
 #include "base/duration.h"
 #include "base/utf8.h"
@@ -58,9 +59,14 @@ std::string Lower(std::string_view text) {
   return out;
 }
 
-std::string_view TrimSpaces(std::string_view text) {
+std::string_view TrimStart(std::string_view text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0)
     text.remove_prefix(1);
+  return text;
+}
+
+std::string_view TrimSpaces(std::string_view text) {
+  text = TrimStart(text);
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())) != 0)
     text.remove_suffix(1);
   return text;
@@ -92,14 +98,14 @@ std::string ToUtf8(std::string_view text) {
   return out;
 }
 
+// With their ends, which are part of a value that goes on.
 std::vector<std::string_view> SplitLines(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
-    size_t end = text.find_first_of("\r\n");
-    if (end == std::string_view::npos) end = text.size();
+    size_t end = std::min(text.find_first_of("\r\n"), text.size());
+    end += text.substr(end).starts_with("\r\n") ? 2 : (end < text.size() ? 1 : 0);
     lines.push_back(text.substr(0, end));
-    const size_t skip = text.substr(end).starts_with("\r\n") ? 2 : (end < text.size() ? 1 : 0);
-    text.remove_prefix(end + skip);
+    text.remove_prefix(end);
   }
   return lines;
 }
@@ -117,9 +123,20 @@ bool Unquote(std::string_view raw, std::string* value) {
   return true;
 }
 
+// Takes the value that begins with `*raw` and goes on in the lines behind `*line`, which becomes
+// its last one. False if a quote is still open at the end.
+bool TakeValue(std::span<const std::string_view> lines, size_t* line, std::string* raw,
+               std::string* value) {
+  while (!Unquote(*raw, value)) {
+    if (++*line == lines.size()) return false;
+    raw->append(lines[*line]);
+  }
+  return true;
+}
+
 // The first word of `text`, and what follows it.
 std::string_view TakeWord(std::string_view* text) {
-  *text = TrimSpaces(*text);
+  *text = TrimStart(*text);
   size_t end = 0;
   while (end < text->size() && std::isspace(static_cast<unsigned char>((*text)[end])) == 0) ++end;
   const std::string_view word = text->substr(0, end);
@@ -178,7 +195,7 @@ Status Apply(const Command& command, Modelfile* out) {
                        "(line {}): requires must be a version such as 0.14.0, not \"{}\"",
                        command.line, command.value);
     }
-    out->requires_version = command.value;
+    out->requires_version = command.value.substr(command.value.starts_with('v') ? 1 : 0);
   } else if (command.name == "draft") {
     out->draft = command.value;
   } else if (command.name == "message") {
@@ -204,13 +221,12 @@ Status Apply(const Command& command, Modelfile* out) {
   return {};
 }
 
-Result<double> ParseNumber(const std::string& name, const std::string& text) {
-  double value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || end != text.data() + text.size() || !std::isfinite(value)) {
-    return MakeError(ErrorCode::kInvalidArgument, "invalid float value {} for {}", text, name);
-  }
-  return value;
+// True if all of `text` is a number, which may have a sign.
+template <typename Number>
+bool ReadWholeNumber(std::string_view text, Number* number) {
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), *number);
+  return code == std::errc() && end == text.data() + text.size();
 }
 
 }  // namespace
@@ -227,15 +243,17 @@ Status SetParameter(const std::string& name, const std::string& value, Json* par
   switch (row->type) {
     case OptionType::kInteger: {
       int64_t number = 0;
-      const auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), number);
-      if (code != std::errc() || end != value.data() + value.size()) {
+      if (!ReadWholeNumber(value, &number)) {
         return MakeError(ErrorCode::kInvalidArgument, "invalid int value {} for {}", value, name);
       }
       (*parameters)[name] = number;
       return {};
     }
     case OptionType::kNumber: {
-      PUNA_ASSIGN_OR_RETURN(const double number, ParseNumber(name, value));
+      double number = 0;
+      if (!ReadWholeNumber(value, &number) || !std::isfinite(number)) {
+        return MakeError(ErrorCode::kInvalidArgument, "invalid float value {} for {}", value, name);
+      }
       // Shown and stored as Ollama does: 1, not 1.0.
       const bool whole = number == std::trunc(number) && std::abs(number) < 1e15;
       (*parameters)[name] = whole ? Json(static_cast<int64_t>(number)) : Json(number);
@@ -243,10 +261,11 @@ Status SetParameter(const std::string& name, const std::string& value, Json* par
     }
     case OptionType::kBool: {
       const std::string lower = Lower(value);
-      if (lower != "true" && lower != "false" && lower != "1" && lower != "0") {
+      const bool yes = lower == "true" || lower == "t" || lower == "1";
+      if (!yes && lower != "false" && lower != "f" && lower != "0") {
         return MakeError(ErrorCode::kInvalidArgument, "invalid bool value {} for {}", value, name);
       }
-      (*parameters)[name] = lower == "true" || lower == "1";
+      (*parameters)[name] = yes;
       return {};
     }
     case OptionType::kStrings:
@@ -269,7 +288,7 @@ Result<Modelfile> ParseModelfile(std::string_view text) {
   const std::vector<std::string_view> lines = SplitLines(utf8);
   Modelfile out;
   for (size_t i = 0; i < lines.size(); ++i) {
-    std::string_view rest = TrimSpaces(lines[i]);
+    std::string_view rest = TrimStart(lines[i]);
     if (rest.empty() || rest.starts_with('#')) continue;
     Command command;
     command.line = i + 1;
@@ -286,12 +305,9 @@ Result<Modelfile> ParseModelfile(std::string_view text) {
     if (command.name == "parameter" || command.name == "message")
       command.argument = TakeWord(&rest);
     std::string raw(rest);
-    while (!Unquote(raw, &command.value)) {
-      if (++i == lines.size()) {
-        return MakeError(ErrorCode::kInvalidArgument,
-                         "(line {}): unexpected EOF: a quote is not closed", command.line);
-      }
-      raw.append("\n").append(lines[i]);
+    if (!TakeValue(lines, &i, &raw, &command.value)) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "(line {}): unexpected EOF: a quote is not closed", command.line);
     }
     if (command.value.empty() && TrimSpaces(raw).empty()) {
       return MakeError(ErrorCode::kInvalidArgument, "(line {}): {} has no value", command.line,
@@ -303,12 +319,21 @@ Result<Modelfile> ParseModelfile(std::string_view text) {
   return out;
 }
 
-std::string QuoteModelfileValue(const std::string& value) {
-  const bool multiline = value.find('\n') != std::string::npos;
-  const bool edge_space = !value.empty() && TrimSpaces(value).size() != value.size();
-  if (!multiline && !edge_space) return value;
-  return value.find('"') != std::string::npos || multiline ? "\"\"\"" + value + "\"\"\""
-                                                           : "\"" + value + "\"";
+Result<std::string> QuoteModelfileValue(const std::string& value) {
+  const bool plain = value.find_first_of("\r\n\"") == std::string::npos;
+  for (const std::string_view quote : {"", plain ? "\"" : "\"\"\"", plain ? "\"\"\"" : "\""}) {
+    std::string quoted = fmt::format("{}{}{}", quote, value, quote);
+    const std::vector<std::string_view> lines = SplitLines(quoted);
+    size_t line = 0;
+    std::string raw(lines.empty() ? "" : lines[0]), read;
+    // Nothing at all would be no value, and what is behind the end of one another command.
+    if (!lines.empty() && TakeValue(lines, &line, &raw, &read) && read == value &&
+        line + 1 == lines.size())
+      return quoted;
+  }
+  return MakeError(ErrorCode::kUnsupported,
+                   "a Modelfile cannot hold a text that has quotes at the ends of lines like "
+                   "those that would have to enclose it");
 }
 
 }  // namespace puna::store

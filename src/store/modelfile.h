@@ -23,7 +23,8 @@ struct Modelfile {
   std::vector<std::string> adapters;  // paths as written
   std::string system;
   std::string template_text;
-  std::string renderer, parser, requires_version, draft;
+  std::string renderer, parser, draft;
+  std::string requires_version;  // without the v that may stand before it
   std::vector<std::string> licenses;
   std::vector<ModelfileMessage> messages;
   // Typed by name as Ollama types its options: {"num_ctx": 4096, "stop": ["a", "b"]}.
@@ -40,8 +41,9 @@ Result<Modelfile> ParseModelfile(std::string_view text);
 Status SetParameter(const std::string& name, const std::string& value, Json* parameters,
                     bool* deprecated);
 
-// `value` as a Modelfile writes it: quoted only where it has newlines or spaces at an edge.
-std::string QuoteModelfileValue(const std::string& value);
+// `value` as a Modelfile writes it, quoted only where it would be read as something else. The
+// language has no escapes, so that there are texts that it cannot hold: kUnsupported.
+Result<std::string> QuoteModelfileValue(const std::string& value);
 
 }  // namespace puna::store
 

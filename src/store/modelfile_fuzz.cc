@@ -14,7 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(!modelfile->from.empty());
   for (const puna::store::ModelfileMessage& message : modelfile->messages)
     CHECK(message.role == "system" || message.role == "user" || message.role == "assistant");
-  (void)puna::store::QuoteModelfileValue(modelfile->system);
+  // What was written once can be written.
+  CHECK(puna::store::QuoteModelfileValue(modelfile->system));
+  CHECK(puna::store::QuoteModelfileValue(modelfile->template_text));
   (void)puna::DumpJson(modelfile->parameters);
   return 0;
 }

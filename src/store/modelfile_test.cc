@@ -48,7 +48,7 @@ TEST(Modelfile, RequiresAVersion) {
   for (const char* version : {"0.14.0", "v1.2.3", "1", "1.2", "0.6.0-rc1", "1.0.0+build.5"}) {
     const auto file = ParseModelfile(fmt::format("FROM a\nREQUIRES {}", version));
     ASSERT_TRUE(file) << file.error().message;
-    EXPECT_EQ(version, file->requires_version);
+    EXPECT_EQ(version == std::string("v1.2.3") ? "1.2.3" : version, file->requires_version);
   }
   for (const char* version : {"abc", "1.", "1.2.3.4", "01.2.3", "1.2-rc", "1.2.3-", "1.2.3 beta"}) {
     const auto file = ParseModelfile(fmt::format("FROM a\nREQUIRES {}", version));
@@ -72,6 +72,33 @@ TEST(Modelfile, LineEndsAndEncodings) {
     ASSERT_TRUE(file) << file.error().message;
     EXPECT_THAT(file->from, ElementsAre("a"));
     EXPECT_EQ("b", file->system);
+  }
+}
+
+TEST(Modelfile, KeepsWhatIsBetweenQuotes) {
+  const auto file = ParseModelfile(
+      "FROM a\nTEMPLATE \"\"\"{{ .System }} \n{{ .Prompt }}\t\n end \"\"\" \t\nSYSTEM \" one "
+      "\r\ntwo\rthree\" \r\nPARAMETER stop \"User: \n\"\nMESSAGE user \"\" \nLICENSE  bare \n");
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ("{{ .System }} \n{{ .Prompt }}\t\n end ", file->template_text);
+  EXPECT_EQ(" one \r\ntwo\rthree", file->system);
+  EXPECT_EQ(Json::array({"User: \n"}), file->parameters["stop"]);
+  ASSERT_EQ(1u, file->messages.size());
+  EXPECT_EQ("", file->messages[0].content);
+  EXPECT_THAT(file->licenses, ElementsAre("bare"));
+}
+
+TEST(Modelfile, NumbersAndTruthsAreThoseOfGo) {
+  const auto file = ParseModelfile(
+      "FROM a\nPARAMETER temperature +0.5\nPARAMETER num_ctx +128\nPARAMETER use_mmap t\n"
+      "PARAMETER top_p 1e-1\nPARAMETER seed -1\n");
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(R"({"temperature":0.5,"num_ctx":128,"use_mmap":true,"top_p":0.1,"seed":-1})",
+            DumpJson(file->parameters));
+  EXPECT_EQ(false, ParseModelfile("FROM a\nPARAMETER use_mmap F")->parameters["use_mmap"]);
+  for (const char* bad : {"num_ctx +-1", "num_ctx ++1", "num_ctx +", "temperature +-1",
+                          "temperature 1f", "use_mmap yes", "num_ctx 1.0"}) {
+    EXPECT_FALSE(ParseModelfile(fmt::format("FROM a\nPARAMETER {}", bad))) << bad;
   }
 }
 
@@ -99,11 +126,43 @@ TEST(Modelfile, DeprecatedParametersAreAWarning) {
 }
 
 TEST(Modelfile, QuotedValuesComeBackTheSame) {
-  for (const std::string value :
-       {"plain", " leading", "two\nlines", "a \"quote\"\nand line", "trailing "}) {
-    const auto file = ParseModelfile("FROM a\nSYSTEM " + QuoteModelfileValue(value));
-    ASSERT_TRUE(file) << value;
-    EXPECT_EQ(value, file->system);
+  for (const std::string value : {"plain",
+                                  " leading",
+                                  "two\nlines",
+                                  "a \"quote\"\nand line",
+                                  "trailing ",
+                                  "\"quoted\"",
+                                  "\"quoted\" word",
+                                  "\"",
+                                  "\"\"",
+                                  "\"\"\"",
+                                  "ends with \"",
+                                  "lone\rcr",
+                                  "cr at the end\r",
+                                  "a\r\nb",
+                                  " \n ",
+                                  "\n",
+                                  "three \"\"\" within",
+                                  "lines \n end \n in spaces\t\n",
+                                  "",
+                                  "# no comment",
+                                  "SYSTEM x"}) {
+    const auto quoted = QuoteModelfileValue(value);
+    ASSERT_TRUE(quoted) << value;
+    const auto file = ParseModelfile("FROM a\nMESSAGE user " + *quoted + "\nPARAMETER seed 1\n");
+    ASSERT_TRUE(file) << value << ": " << file.error().message;
+    ASSERT_EQ(1u, file->messages.size());
+    EXPECT_EQ(value, file->messages[0].content);
+    EXPECT_EQ(1, file->parameters["seed"]);
+  }
+  EXPECT_EQ("plain \"words\"", *QuoteModelfileValue("plain \"words\""));
+}
+
+TEST(Modelfile, WhatCannotBeQuotedIsAnError) {
+  for (const char* value : {"three\"\"\"\nlines", "\"\"\"\nlines", "one\"\"\" \rcr"}) {
+    const auto quoted = QuoteModelfileValue(value);
+    ASSERT_FALSE(quoted) << *quoted;
+    EXPECT_EQ(ErrorCode::kUnsupported, quoted.error().code);
   }
 }
 

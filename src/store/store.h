@@ -236,7 +236,10 @@ std::string FileTypeName(const gguf::File& file);
 // model_type, file_type.
 Json ConfigOf(const gguf::File& file);
 // The text of a Modelfile that would create `model`; `from` stands in its FROM line.
-std::string ModelfileOf(const InstalledModel& model, const std::string& from);
+// kUnsupported if a text of the model cannot be written so.
+Result<std::string> ModelfileOf(const InstalledModel& model, const std::string& from);
+// The same where the model is: FROM names its weights, or itself if it has no file of its own.
+Result<std::string> ModelfileOf(const InstalledModel& model);
 
 }  // namespace puna::store
 

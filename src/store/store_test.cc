@@ -89,7 +89,7 @@ TEST_F(StoreTest, CreateListShowDelete) {
   EXPECT_EQ("llama", JsonString(model->config, "model_family"));
   EXPECT_EQ("F32", JsonString(model->config, "file_type"));
   EXPECT_TRUE(store_.OpenWeights(*model));
-  EXPECT_THAT(ModelfileOf(*model, "x"), HasSubstr("PARAMETER stop b"));
+  EXPECT_THAT(*ModelfileOf(*model, "x"), HasSubstr("PARAMETER stop b"));
 
   ASSERT_TRUE(store_.Delete(model->name));
   EXPECT_THAT(Names(), ElementsAre("mini:latest"));

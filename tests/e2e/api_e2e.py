@@ -47,7 +47,10 @@ def tags_and_show(server):
     reply = server.post("/api/show", {"model": "missing"})
     equal((404, {"error": "model 'missing:latest' not found"}), (reply.status, reply.json()))
     equal({"error": "model is required"}, server.post("/api/show", {}).json())
-    equal("Be kind.", server.post("/api/show", {"model": "mini", "system": "Be kind."}).json()["system"])
+    shown = server.post("/api/show", {"model": "mini", "system": "Be kind."}).json()
+    equal("Be kind.", shown["system"])
+    contains("\nFROM mini:latest\n", shown["modelfile"])
+    contains("\nSYSTEM Be kind.\n", shown["modelfile"])
     copilot = server.post("/api/show", {"model": "mini"}, headers={"User-Agent": "GitHubCopilotChat/0.30"}).json()
     equal("mini", copilot["model_info"]["general.basename"])
 

@@ -69,6 +69,23 @@ def test_export_and_import(puna):
     before, after = (puna.post("/api/show", {"model": name}).json() for name in ("speaker", "again"))
     for field in ("system", "parameters", "template", "messages", "model_info"):
         check(before.get(field) == after.get(field), field, before.get(field), after.get(field))
+    draft = puna.folder / "draft"
+    puna.ok("synth", draft, "--shape", "tiny")
+    texts = ['"quoted" word', "one \r\n two ", 'ends with "']
+    create = {"model": "bearer", "from": "mini", "requires": "0.6.0", "license": texts, "parameters": {"stop": texts}, "stream": False}
+    check(puna.post("/api/create", create).status == 200, "create")
+    puna.ok("create", "bearer", "-f", "-", stdin=f"FROM bearer\nDRAFT {draft}\n")
+    target = puna.folder / "whole"
+    puna.ok("export", "bearer", target)
+    check((target / "draft.gguf").read_bytes() == draft.read_bytes(), "the draft model")
+    puna.ok("import", target, "again")
+    before, after = (puna.post("/api/show", {"model": name}).json() for name in ("bearer", "again"))
+    for field in ("license", "parameters", "requires"):
+        check(before.get(field) == after.get(field) and before.get(field), field, before.get(field), after.get(field))
+    check("draft" in puna.ok("show", "again", "--modelfile").lower(), "the copy has it, too")
+    check(puna.post("/api/create", {**create, "system": 'three"""\nlines'}).status == 200, "create")
+    check("SYSTEM: a Modelfile cannot hold" in puna.error("export", "bearer", puna.folder / "none"), "not another model")
+    check(not (puna.folder / "none").exists(), "nothing is written")
     puna.ok("export", "mini", puna.folder / "bundled")
     check((puna.folder / "bundled" / "model.gguf").read_bytes() == (ROOT / "models" / "mini.gguf").read_bytes(), "mini")
     puna.ok("import", puna.folder / "bundled" / "model.gguf")

@@ -473,8 +473,9 @@ def fields_of_create(server):
         contains(line, text)
     shown = server.post("/api/show", {"model": "made", "options": {"num_predict": 9, "top_k": 3}}).json()
     equal(turns, shown["messages"])
-    equal({"num_predict": "9", "stop": '"x"', "top_k": "3"}, dict(line.split() for line in shown["parameters"].splitlines()))
-    contains("num_predict", server.post("/api/show", {"model": "made"}).json()["parameters"])
+    equal({"num_predict": "2", "stop": '"x"'}, dict(line.split() for line in shown["parameters"].splitlines()))
+    equal(["num_predict 9", "stop x", "top_k 3"],
+          [line.removeprefix("PARAMETER ") for line in shown["modelfile"].splitlines() if line.startswith("PARAMETER")])
     reply = server.post("/api/create", {"model": "made", "from": "mini", "messages": [{"role": 5}]})
     equal(400, reply.status)
     contains("CreateRequest.messages.role of type string", reply.json()["error"])
