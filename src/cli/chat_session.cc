@@ -8,6 +8,7 @@
 #include "cli/answer_view.h"
 #include "cli/slash_commands.h"
 #include "cli/word_wrap.h"
+#include "store/model_name.h"
 
 namespace puna::cli {
 namespace {
@@ -104,6 +105,7 @@ Status ChatSession::Load(const std::string& model) {
     return loaded;
   }
   show_ = std::move(show);
+  options_.model_thinks = HasCapability(show_, "thinking");
   Clear();
   PrintEarlierMessages();
   return {};
@@ -116,20 +118,23 @@ void ChatSession::Clear() {
 }
 
 Status ChatSession::Save(const std::string& name) {
-  const std::string parent = JsonString(show_.value("details", Json::object()), "parent_model");
-  // A parent that is a path was a file somewhere else.
-  const bool use_parent = !parent.empty() && parent.find('/') == std::string::npos;
-  Json request = {{"model", name}, {"from", use_parent ? parent : options_.model}};
+  Json request = {{"model", name}, {"from", options_.model}};
   if (!options_.system.empty()) request["system"] = options_.system;
   if (!options_.parameters.empty()) request["parameters"] = options_.parameters;
-  if (!messages_.empty()) {
-    Json messages = show_.value("messages", Json::array());
-    for (const Json& message : messages_) {
-      if (JsonString(message, "role") != "system") messages.push_back(message);
-    }
-    request["messages"] = std::move(messages);
+  Json messages = show_.value("messages", Json::array());
+  for (const Json& message : messages_) {
+    if (JsonString(message, "role") != "system") messages.push_back(message);
   }
-  return client_.PostStream("/api/create", request, [](const Json&) { return true; });
+  if (!messages.empty()) request["messages"] = std::move(messages);
+  PUNA_RETURN_IF_ERROR(
+      client_.PostStream("/api/create", request, [](const Json&) { return true; }));
+  const auto saved = store::ModelName::Parse(name), own = store::ModelName::Parse(options_.model);
+  if (!saved || !own || !SameName(*saved, *own)) return {};
+  PUNA_ASSIGN_OR_RETURN(show_, client_.Post("/api/show", {{"model", options_.model}}));
+  // The server puts the model's messages before those that are sent. A file that is served in place
+  // goes on under its name, and has none.
+  if (show_.contains("messages")) messages_ = Json::array();
+  return {};
 }
 
 // A paragraph of our own among the answers.

@@ -48,6 +48,7 @@ class ChatSession {
 
   Status Preload();
   Status Load(const std::string& model);
+  // Under the name of the model itself, the conversation becomes what that one begins with.
   Status Save(const std::string& name);
   void Clear();  // the conversation, not the system message
   void PrintEarlierMessages() const;

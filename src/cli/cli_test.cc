@@ -81,7 +81,24 @@ TEST(RunOptionsTest, RequestHasOnlyWhatIsSet) {
   options.think = "high";
   EXPECT_EQ(RequestOf(options)["think"], "high");
   options.think = "false";
+  options.model_thinks = true;
   EXPECT_EQ(RequestOf(options)["think"], false);
+  options.think = "";
+  EXPECT_EQ(RequestOf(options)["think"], true);
+}
+
+TEST(RunOptionsTest, BareNumbersOfKeepAliveAreNumbers) {
+  for (const auto& [text, json] : {std::pair("5m", R"("5m")"),
+                                   {"-1m", R"("-1m")"},
+                                   {"0", R"("0")"},
+                                   {"-1", "-1"},
+                                   {"90", "90"},
+                                   {"1.5", "1.5"}}) {
+    const auto parsed = ParseKeepAliveOption(text);
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    EXPECT_EQ(DumpJson(*parsed), json);
+  }
+  EXPECT_FALSE(ParseKeepAliveOption("soon"));
 }
 
 TEST(RunOptionsTest, FormatIsJsonOrASchema) {
@@ -110,6 +127,10 @@ TEST(SlashCommandsTest, PathsAreNoCommands) {
   EXPECT_TRUE(SlashCommands::Is("/set parameter seed 1"));
   EXPECT_FALSE(SlashCommands::Is("/etc/hosts is what?"));
   EXPECT_FALSE(SlashCommands::Is("bye"));
+  EXPECT_FALSE(SlashCommands::Is("/* comment */\nint x;"));
+  EXPECT_FALSE(SlashCommands::Is("/clear\nand more"));
+  EXPECT_TRUE(SlashCommands::Is("/clear\n"));
+  EXPECT_TRUE(SlashCommands::Is("/set system You are\nkind."));
   EXPECT_THAT(SplitWords(" /set  parameter\tseed 1 "),
               ElementsAre("/set", "parameter", "seed", "1"));
 }

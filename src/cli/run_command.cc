@@ -1,7 +1,6 @@
 // puna run MODEL [PROMPT...]: one answer, or a chat.
 #include <cstdio>
 
-#include "base/duration.h"
 #include "cli/answer_view.h"
 #include "cli/chat_session.h"
 #include "cli/commands.h"
@@ -18,7 +17,7 @@ namespace {
 // Fields as they are on the command line, before they are checked.
 struct RunArguments {
   RunOptions options;
-  std::string format;
+  std::string format, keep_alive;
   std::vector<std::string> pairs;  // key=value
   std::optional<int64_t> num_ctx, seed, num_predict, top_k;
   std::optional<double> temperature, top_p;
@@ -38,9 +37,10 @@ Result<RunOptions> CheckArguments(const RunArguments& arguments) {
   if (!arguments.format.empty()) {
     PUNA_ASSIGN_OR_RETURN(options.format, ParseFormat(arguments.format));
   }
-  if (!options.keep_alive.empty()) {
-    if (auto parsed = ParseKeepAlive(options.keep_alive); !parsed)
-      return WithContext(std::move(parsed).error(), "--keepalive");
+  if (!arguments.keep_alive.empty()) {
+    auto parsed = ParseKeepAliveOption(arguments.keep_alive);
+    if (!parsed) return WithContext(std::move(parsed).error(), "--keepalive");
+    options.keep_alive = *std::move(parsed);
   }
   for (const std::string& pair : arguments.pairs) {
     const size_t equals = pair.find('=');
@@ -76,7 +76,7 @@ Status PrintEmbedding(const ApiClient& client, const RunOptions& options,
                       const std::string& prompt) {
   Json request = {{"model", options.model}, {"input", prompt}};
   if (!options.parameters.empty()) request["options"] = options.parameters;
-  if (!options.keep_alive.empty()) request["keep_alive"] = options.keep_alive;
+  if (!options.keep_alive.is_null()) request["keep_alive"] = options.keep_alive;
   if (options.truncate) request["truncate"] = *options.truncate;
   if (options.dimensions > 0) request["dimensions"] = options.dimensions;
   PUNA_ASSIGN_OR_RETURN(const Json answer, client.Post("/api/embed", request));
@@ -142,7 +142,7 @@ Status Run(const Settings& settings, RunOptions options) {
                                  : ServerAccess::Connect(settings));
   const ApiClient& client = server.client();
   PUNA_ASSIGN_OR_RETURN(const Json show, ShowModel(client, options.model, options.insecure));
-  if (options.think.empty() && HasCapability(show, "thinking")) options.think = "true";
+  options.model_thinks = HasCapability(show, "thinking");
   if (HasCapability(show, "embedding") && !HasCapability(show, "completion")) {
     if (prompt.empty()) {
       return MakeError(ErrorCode::kInvalidArgument,
@@ -193,7 +193,7 @@ void AddRun(CLI::App& app, Context& context, Action* chosen) {
                     "Whether the model thinks first: --think, --think=false, or a level "
                     "(--think=high)");
   command->add_flag("--hidethinking", options.hide_thinking, "Do not print the thinking");
-  command->add_option("--keepalive", options.keep_alive,
+  command->add_option("--keepalive", arguments->keep_alive,
                       "How long the model stays loaded afterwards (5m, -1)");
   command->add_flag("--verbose", options.verbose, "Print times and token counts");
   command->add_flag("--nowordwrap", arguments->no_word_wrap,

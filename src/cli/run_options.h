@@ -18,8 +18,9 @@ struct RunOptions {
   std::string system;
   Json parameters = Json::object();  // "options" of a request
   Json format;                       // null, "json" or a schema
-  std::string think;                 // "", "true", "false" or a level
-  std::string keep_alive;            // as written; "": the server's
+  std::string think;                 // "true", "false" or a level; "": what the model does
+  bool model_thinks = false;         // whether it can
+  Json keep_alive;                   // seconds, or a duration as text; null: the server's
   bool verbose = false;
   bool word_wrap = true;
   bool hide_thinking = false;
@@ -31,6 +32,9 @@ struct RunOptions {
 
 // "json", or a JSON Schema as text.
 Result<Json> ParseFormat(const std::string& text);
+
+// A duration, or a number of seconds, as text. The API takes the latter as a number only.
+Result<Json> ParseKeepAliveOption(const std::string& text);
 
 // model, options, format, keep_alive and think, where they are set.
 Json RequestOf(const RunOptions& options);

@@ -2,6 +2,7 @@
 // nothing can be left out.
 #include "cli/slash_commands.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include "cli/list_view.h"
@@ -17,9 +18,9 @@ std::string RestAfter(const std::string& line, int words) {
   for (int i = 0; i < words; ++i) {
     at = line.find_first_not_of(" \t", at);
     if (at == std::string::npos) return "";
-    at = std::min(line.find_first_of(" \t", at), line.size());
+    at = std::min(line.find_first_of(" \t\n", at), line.size());
   }
-  at = line.find_first_not_of(" \t", at);
+  at = line.find_first_not_of(" \t\n", at);
   return at == std::string::npos ? "" : line.substr(at);
 }
 
@@ -71,7 +72,11 @@ std::vector<std::string> SplitWords(std::string_view line) {
 bool SlashCommands::Is(const std::string& line) {
   if (!line.starts_with('/')) return false;
   const std::string word = line.substr(0, line.find_first_of(" \t\n"));
-  return word.find('/', 1) == std::string::npos;
+  if (word.find('/', 1) != std::string::npos) return false;
+  const size_t end = line.find_last_not_of(" \t\n");
+  if (line.find('\n') > end) return true;
+  const std::vector<std::string> words = SplitWords(line);
+  return words[0] == "/set" && words[1] == "system";
 }
 
 namespace {
@@ -213,23 +218,33 @@ void PrintResult(const Result<std::string>& result) {
   }
 }
 
-void Show(const Json& show, const RunOptions& options, const std::string& part) {
-  if (part == "info") {
-    std::fputs(FormatModelInfo(show, false).c_str(), stdout);
+constexpr std::string_view kShowParts[] = {"info",       "license", "modelfile",
+                                           "parameters", "system",  "template"};
+
+// `options` are those of the session, which the model is shown with.
+void Show(const ApiClient& client, const RunOptions& options, const std::string& part) {
+  if (part.empty()) {
+    std::printf("Available Commands:\n");
+    return PrintLines(kShowHelp);
+  }
+  if (std::find(std::begin(kShowParts), std::end(kShowParts), part) == std::end(kShowParts)) {
+    std::printf("Unknown command '/show %s'. Type /? for help\n", part.c_str());
+    return;
+  }
+  Json request = {{"model", options.model}, {"options", options.parameters}};
+  if (!options.system.empty()) request["system"] = options.system;
+  const auto show = client.Post("/api/show", request);
+  if (!show) {
+    PrintResult(tl::unexpected(show.error()));
+  } else if (part == "info") {
+    std::fputs(FormatModelInfo(*show, false).c_str(), stdout);
   } else if (part == "parameters") {
-    const std::string model = JsonString(show, "parameters");
+    const std::string model = JsonString(*show, "parameters");
     std::printf("Model defined parameters:\n%s\n", model.empty() ? "none" : model.c_str());
     if (!options.parameters.empty())
       std::printf("User defined parameters:\n%s\n", ParameterLines(options.parameters).c_str());
-  } else if (part == "system" && !options.system.empty()) {
-    std::printf("%s\n\n", options.system.c_str());
-  } else if (part == "license" || part == "modelfile" || part == "system" || part == "template") {
-    PrintResult(FormatModelPart(show, part));
-  } else if (!part.empty()) {
-    std::printf("Unknown command '/show %s'. Type /? for help\n", part.c_str());
   } else {
-    std::printf("Available Commands:\n");
-    PrintLines(kShowHelp);
+    PrintResult(FormatModelPart(*show, part));
   }
 }
 
@@ -251,15 +266,15 @@ Result<ChatSession::Next> SlashCommands::Run(ChatSession& session, const std::st
     std::printf("Cleared session context\n");
   } else if (command == "/list") {
     PrintResult(ListText(session.client_, ""));
-  } else if (command == "/load" && !argument.empty()) {
+  } else if ((command == "/load" || command == "/save") && words.size() != 2) {
+    std::printf("Usage:\n  %s <modelname>\n", command.c_str());
+  } else if (command == "/load") {
     std::printf("Loading model '%s'\n", argument.c_str());
     if (const Status loaded = session.Load(argument); !loaded) report(loaded, "");
-  } else if (command == "/save" && !argument.empty()) {
+  } else if (command == "/save") {
     report(session.Save(argument), fmt::format("Created new model '{}'", argument));
-  } else if (command == "/load" || command == "/save") {
-    std::printf("Usage:\n  %s <modelname>\n", command.c_str());
   } else if (command == "/show") {
-    Show(session.show_, session.options_, argument);
+    Show(session.client_, session.options_, argument);
   } else if (command == "/set" && argument == "system") {
     const std::string text = RestAfter(line, 2);
     if (text.empty()) {

@@ -200,6 +200,7 @@ def test_create_from_model(puna):
     check("temperature" in puna.ok("show", "parrot", "--parameters"), "no parameters")
     check("Do as you please" in puna.ok("show", "parrot", "--license"), "no license")
     check("only one of" in puna.error("show", "parrot", "--modelfile", "--license"), "one part")
+    check(puna.run("create", "again", "-f", "-", stdin=puna.ok("show", "mini", "--modelfile"))[0] == 0, "mini names itself")
     modelfile = puna.ok("show", "parrot", "--modelfile")
     check("FROM " in modelfile and "PARAMETER stop <x>" in modelfile and "MESSAGE user hello" in modelfile, modelfile)
     # Without -f the Modelfile of the current folder counts.
@@ -436,6 +437,14 @@ def test_run_a_file_in_place(puna):
     code, out, err = puna.run("run", model, "--option", "num_predict=4", "--seed", "1", "hello")
     check(code == 0, err)
     check(set(puna.models.rglob("*")) == before, "something was imported")
+    chat = Terminal(puna, "run", model)
+    chat.read_until(r">>> ")
+    chat.type("/save kept\r")
+    chat.read_until(r"Created new model 'kept'")
+    chat.type("/bye\r")
+    check(chat.wait() == 0, "exit code")
+    code, out, err = puna.run("run", "kept", "--option", "num_predict=4", "hello")
+    check(code == 0, err)
 
 
 def test_run_at_another_machine(puna):
@@ -459,6 +468,9 @@ def test_synth_shapes(puna):
         error = sum((a - b) ** 2 for a, b in zip(values, exact)) / sum(b * b for b in exact)
         check(error < 0.02, shape, kind, "cpu and reference differ by", error)
     check("unknown shape" in puna.error("synth", puna.folder / "x.gguf", "--shape", "frob"), "unknown shape")
+    os.mkfifo(puna.folder / "pipe")
+    check("not a regular file" in puna.error("synth", puna.folder / "pipe", "--shape", "tiny"), "a pipe")
+    check((puna.folder / "pipe").is_fifo(), "it is no pipe any more")
     check("type 'Q9'" in puna.error("synth", puna.folder / "x.gguf", "--shape", "tiny", "--type", "Q9"), "unknown type")
 
 

@@ -35,6 +35,7 @@ class StandIn:
 
     def __init__(self):
         stand_in = self
+        self.messages = {"talker": EARLIER}  # that models begin with
         self.asked, self.ended, self.go_on, self.changed = [], threading.Event(), threading.Event(), threading.Condition()
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -57,9 +58,15 @@ class StandIn:
                     stand_in.changed.notify_all()
                 if self.path == "/api/show":
                     missing = body["model"] == "nobody"
-                    model = {**MODEL, "messages": EARLIER} if body["model"] == "talker" else MODEL
+                    model = dict(MODEL, system=body.get("system", MODEL["system"]))
+                    if body["model"] in stand_in.messages:
+                        model["messages"] = stand_in.messages[body["model"]]
+                    if body["model"] == "plain":
+                        model["capabilities"] = ["completion"]
                     return self.reply(json.dumps({"error": "model 'nobody' not found"} if missing else model).encode(),
                                       404 if missing else 200)
+                if self.path == "/api/create" and body.get("messages"):
+                    stand_in.messages[body["model"].lower().removesuffix(":latest")] = body["messages"]
                 if self.path != "/api/chat" or not body.get("messages"):
                     return self.reply(b'{"done": true, "status": "success"}\n')
                 text = body["messages"][-1]["content"]
@@ -243,6 +250,9 @@ def many_lines(session):
     chat.read_until(r"line 299 of a paste")
     ask(chat, "")
     equal(text, session.stand_in.last()["messages"][-1]["content"])
+    for text in ("/* a comment */\nint x;", "/clear\nis no command here"):
+        ask(chat, f"\x1b[200~{text}\x1b[201~")
+        equal(text, session.stand_in.last()["messages"][-1]["content"])
     chat.type("slow\r")
     soon(lambda: session.stand_in.last()["messages"][-1]["content"] == "slow", "the question")
     chat.type("\x1b[200~pasted\rmeanwhile\x1b[201~")
@@ -404,7 +414,7 @@ COMMANDS = [
     ("/show parameters", "top_k +7", None), ("/show system", "Speak plainly", None), ("/show template", r"\{\{ \.Prompt \}\}", None),
     ("/show", "/show modelfile", None), ("/show nonsense", "Unknown command '/show nonsense'", None),
     ("/list", r"stand-in:latest +000000000000 +5 B", None), ("/load nobody", "not found", None),
-    ("/load", "Usage", None), ("/save", "Usage", None), ("/save copy", "Created new model 'copy'", None),
+    ("/load", "Usage", None), ("/save", "Usage", None), ("/load other model", "Usage", None), ("/save a b c", "Usage", None), ("/save copy", "Created new model 'copy'", None),
     ("/clear", "Cleared session context", lambda q: [m["role"] for m in q["messages"]] == ["system", "user"]),
     ("/load other", ">>> ", lambda q: q["model"] == "other"),
     ("/?", "/load <model>", None), ("/help", "/save <model>", None), ("/? set", "/set noformat", None), ("/help show", "/show template", None),
@@ -426,10 +436,42 @@ def slash_commands(session):
     saved = session.stand_in.last("/api/create")
     equal(("copy", "stand-in", "Speak plainly."), (saved["model"], saved["from"], saved["system"]))
     check(saved["parameters"]["temperature"] == 0.25 and saved["messages"][0]["role"] == "user", saved)
+    shown = [body for path, body in session.stand_in.asked if path == "/api/show" and "options" in body][0]
+    equal(("stand-in", "Speak plainly.", 0.25), (shown["model"], shown["system"], shown["options"]["temperature"]))
     chat.type("/exit\r")
     equal(0, chat.wait())
 
 
+def saved_under_its_own_name(session):
+    """What was saved comes from the server from then on."""
+    chat = session.chat()
+    for name, sent in (("another", 3), ("Stand-In:latest", 1), ("stand-in", 1)):
+        ask(chat, "question")
+        chat.type(f"/save {name}\r")
+        chat.read_until("Created new model")
+        chat.read_until(">>> ")
+        ask(chat, "next")
+        equal(sent, len(session.stand_in.last()["messages"]), name)
+    equal(10, len(session.stand_in.last("/api/create")["messages"]), "what was saved first, and what followed")
+    leave(chat)
+
+
+def thinking_is_the_models(session):
+    """Unless somebody has said whether to think."""
+    chat = session.chat()
+    for typed, expected in (("", True), ("/load plain", None), ("/load talker", True), ("/set nothink", False),
+                            ("/load plain", False), ("/load stand-in", False)):
+        if typed:
+            chat.type(typed + "\r")
+            chat.read_until(">>> ")
+            if typed == "/load talker":
+                chat.read_until(">>> ")  # that before an earlier question came first
+        ask(chat, "next")
+        equal(expected, session.stand_in.last().get("think"), typed)
+    leave(chat)
+
+
 if __name__ == "__main__":
     main((session, (keys, wide_characters, earlier_lines, many_lines, editor, suspended, interrupted, long_answers, another_width,
-                    conversations_that_outgrow_the_context, blocks_of_code, slash_commands)))
+                    conversations_that_outgrow_the_context, blocks_of_code, slash_commands, saved_under_its_own_name,
+                    thinking_is_the_models)))
