@@ -371,6 +371,60 @@ TEST(OutputParser, CallsBesideTheTemplates) {
     EXPECT_EQ(ParseAllWays(With(format), text), expected) << format << ": " << text;
 }
 
+TEST(OutputParser, WhatThePromptWroteIsNoPartOfTheAnswer) {
+  struct Case {
+    const char *format, *text, *expected;
+  };
+  const Case cases[] = {
+      {"harmony", "", "||"},
+      {"harmony", "Plain", "|Plain|"},
+      {"harmony", " plain <b>", "| plain <b>|"},
+      {"harmony", "<|end|>", "||"},
+      {"harmony", "<|return|>", "||"},
+      {"harmony", "<|chan", "|<|chan|"},
+      {"harmony", "<|channel|>final", "|<|channel|>final|"},
+      {"harmony", "<|start|>assistant<|channel|>final<|message|>Hi", "|Hi|"},
+      {"harmony", "<|channel|>final<|message|>Hi", "|Hi|"},
+      {"functionary-v3.2", "", "||"},
+      {"functionary-v3.2", "al", "|al|"},
+      {"functionary-v3.2", "all\nHi", "|Hi|"},
+      {"functionary-v2", "", "||"},
+      {"functionary-v2", "all\n<|content|>Hi<|stop|>", "|Hi|"},
+      {"functionary-v2", "nobody <|from|>", "|nobody <|from|>|"},
+  };
+  for (const auto& [format, text, expected] : cases) {
+    OutputOptions options = With(format);
+    options.given = FindOutputFormat(format)->prefix;
+    EXPECT_EQ(ParseAllWays(options, text), expected) << format << ": " << text;
+    options.tools.clear();
+    EXPECT_EQ(ParseAllWays(options, text), expected) << format << " without tools: " << text;
+  }
+}
+
+TEST(OutputParser, HarmonyHeadersMayTellTheTypeOfTheMessage) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"<|channel|>final <|constrain|>json<|message|>{\"x\": 1}<|return|>", "|{\"x\": 1}|"},
+      {"<|channel|>final<|constrain|>json<|message|>a", "|a|"},
+      {"<|channel|>final json<|message|>a", "|a|"},
+      {"<|channel|>final <|message|>a", "|a|"},
+      {"<|channel|>analysis <|message|>a", "a||"},
+      {"<|channel|>analysis code<|message|>a<|end|><|start|>assistant<|channel|>final "
+       "<|constrain|>JSON<|message|>b",
+       "a|b|"},
+      {"<|channel|>final <|constrain|>json", "|<|channel|>final <|constrain|>json|"},
+      {"<|channel|>final a <b> c<|message|>d", "|<|channel|>final a <b> c<|message|>d|"},
+      {"<|channel|>analysis<|end|><|start|>assistant<|channel|>final<|message|>Hi",
+       "|<|channel|>analysis<|end|>Hi|"},
+      {"<|channel|>analysis to=functions.add code<|message|>{}", "||0:add({})"},
+  };
+  for (const auto& [text, expected] : cases) {
+    OutputOptions options = With("harmony");
+    EXPECT_EQ(ParseAllWays(options, text), expected) << text;
+    options.given = FindOutputFormat("harmony")->prefix;
+    EXPECT_EQ(ParseAllWays(options, text), expected) << text;
+  }
+}
+
 TEST(OutputParser, GoTemplateTags) {
   const std::pair<const char*, const char*> tagged[] = {
       {"Well <tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>",

@@ -19,7 +19,7 @@ constexpr SlotName kSlots[] = {
     {"$NAME", Slot::kName},   {"$ID", Slot::kId},         {"$ARGS", Slot::kArgs},
     {"$PLAIN", Slot::kPlain}, {"$PAIRS", Slot::kPairs},   {"$KEY", Slot::kKey},
     {"$VALUE", Slot::kValue}, {"$TEXT", Slot::kText},     {"$SAME", Slot::kSame},
-    {"$WORD", Slot::kWord}};
+    {"$WORD", Slot::kWord},   {"$TYPE", Slot::kType}};
 
 bool IsBreak(char c) { return c == ' ' || c == '\n' || c == '~'; }
 

@@ -26,6 +26,7 @@ namespace puna::chat {
 //   $TEXT      "true" if the value is text and "false" if it is JSON, and
 //   $SAME      the name once more
 //   $WORD      letters, digits, "_" and "-", for nobody
+//   $TYPE      words, perhaps behind "<|constrain|>", or nothing; for nobody
 struct CallPattern {
   std::string open = {}, call = {}, between = {}, close = {}, pair = {};
 };
@@ -45,6 +46,7 @@ enum class Slot : uint8_t {
   kText,
   kSame,
   kWord,
+  kType,
 };
 
 struct PatternElement {

@@ -28,6 +28,19 @@ bool MayBegin(Slot slot, char c) {
   return c == '{';
 }
 
+// Whether `text` may be the beginning of what $TYPE is, and of `end` behind it.
+bool MayBeType(std::string_view text, std::string_view end) {
+  if (!text.empty() && InWord(text[0])) return false;  // goes on with the word in front
+  if (const size_t last = text.rfind('<');
+      last != std::string_view::npos && end.starts_with(text.substr(last)))
+    text = text.substr(0, last);
+  while (!text.empty() && IsJsonSpace(text.front())) text.remove_prefix(1);
+  static constexpr std::string_view kMark = "<|constrain|>";
+  if (kMark.starts_with(text)) return true;
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return std::all_of(text.begin(), text.end(), [](char c) { return InWord(c) || IsJsonSpace(c); });
+}
+
 std::string_view Trimmed(std::string_view text) {
   while (!text.empty() && IsJsonSpace(text.front())) text.remove_prefix(1);
   while (!text.empty() && IsJsonSpace(text.back())) text.remove_suffix(1);
@@ -58,9 +71,15 @@ class Compiler {
   }
 
   PatternProgram Mark(std::string_view text, Kind end) {
-    for (PatternElement& element : ParsePattern(text)) {
+    std::vector<PatternElement> elements = ParsePattern(text);
+    for (size_t i = 0; i < elements.size();) {
+      PatternElement& element = elements[i];
       if (element.text.empty() && element.slot == Slot::kNone) element.text = element.before;
-      Single(element);
+      if (element.slot == Slot::kType) {
+        i = Capture(elements, i);
+      } else {
+        Single(elements[i++]);
+      }
     }
     operations().emplace_back().kind = end;
     return std::move(program_);
@@ -261,6 +280,7 @@ PatternReader::Step PatternReader::Capture(char c, std::vector<ToolCall>* calls)
     return GoTo(operation.branches[i].to, calls);
   }
   if (operation.slot != Slot::kValue && captured_.size() > kMaxNameBytes) return State::kBroken;
+  if (operation.slot == Slot::kType && !MayBeType(captured_, ends_[0])) return State::kBroken;
   return State::kReading;
 }
 

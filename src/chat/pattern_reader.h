@@ -54,7 +54,7 @@ struct PatternProgram {
 };
 
 PatternProgram CompileCalls(const CallPattern& pattern);
-// A text without slots but $WORD that is dropped, or opens thinking.
+// A text without slots but $WORD and $TYPE that is dropped, or opens thinking.
 PatternProgram CompileMark(std::string_view pattern, PatternProgram::Kind end);
 
 // `program` and `tools` must outlive it.

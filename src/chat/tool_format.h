@@ -59,7 +59,8 @@ struct OutputFormat {
   std::vector<CallPattern> also = {};  // other forms that such models are known to write
   bool declared_only = false;          // only declared tools can be called
   bool one_call = false;               // a call ends the turn
-  // Texts between messages of one answer, which are no content; patterns without slots but $WORD.
+  // Texts between messages of one answer, which are no content; patterns without slots but $WORD
+  // and $TYPE.
   std::vector<std::string> dropped = {};
   // Thinking that may stand anywhere, for families with channels. `thinking` is a pattern as in
   // `dropped`; for grammars, `thinking_next` leads from its end to what follows.

@@ -35,7 +35,7 @@ void AddSpace(std::string_view before, std::vector<Part>* parts) {
   }
 }
 
-// A pattern whose only slot may be $WORD, which is written as nothing.
+// A pattern whose only slots may be $WORD and $TYPE, which are written as nothing.
 Part Mark(std::string_view text) {
   std::vector<Part> parts;
   for (const PatternElement& element : ParsePattern(text)) {

@@ -27,7 +27,7 @@ void ToolScanner::Add(std::string_view text, OutputDelta* delta) {
 void ToolScanner::Given(std::string_view prefix) {
   OutputDelta nothing;
   Add(prefix, &nothing);
-  given_ = pending_.size();
+  given_ = reader_ != nullptr ? pending_.size() : candidate_.size();
 }
 
 void ToolScanner::Emit(std::string_view text, OutputDelta* delta) {
@@ -66,7 +66,11 @@ void ToolScanner::Text(char c, OutputDelta* delta) {
         std::any_of(rules_.markers.begin(), rules_.markers.end(),
                     [&](const std::string& marker) { return marker.starts_with(candidate_); });
     if (may_grow) return;
-    Emit(std::string_view(candidate_).substr(0, 1), delta);
+    if (given_ > 0) {
+      --given_;
+    } else {
+      Emit(std::string_view(candidate_).substr(0, 1), delta);
+    }
     candidate_.erase(0, 1);
   }
 }
@@ -88,18 +92,30 @@ void ToolScanner::Read(char c, OutputDelta* delta) {
     after_call_ = true;
     at_start_ = false;
   }
-  if (state == CallReader::State::kPassed) pending_.clear();
+  if (state == CallReader::State::kPassed) {
+    pending_.clear();
+    given_ = 0;
+  }
   if (state == CallReader::State::kReading || state == CallReader::State::kPassed ||
       state == CallReader::State::kAccepted)
     return;
-  const std::unique_ptr<CallReader> reader = std::move(reader_);
-  const std::string text = std::exchange(pending_, "").substr(std::exchange(given_, 0));
   if (state == CallReader::State::kBroken) {
-    Emit(text, delta);
+    GiveBack(delta);
     return;
   }
+  const std::unique_ptr<CallReader> reader = std::move(reader_);
+  pending_.clear();
+  given_ = 0;
   thinking_ = state == CallReader::State::kThinking;
   Add(reader->unread(), delta);
+}
+
+// Behind a marker that the prompt wrote, what the model wrote is searched for markers of its own.
+void ToolScanner::GiveBack(OutputDelta* delta) {
+  reader_.reset();
+  const size_t given = std::exchange(given_, 0);
+  const std::string text = std::exchange(pending_, "").substr(given);
+  given > 0 ? Add(text, delta) : Emit(text, delta);
 }
 
 // candidate_ is always the longest tail of the thinking that begins the closing text.
@@ -118,9 +134,12 @@ void ToolScanner::Think(char c, OutputDelta* delta) {
 }
 
 void ToolScanner::Finish(OutputDelta* delta) {
-  if (reader_ != nullptr && !reader_->MayEnd())
-    Emit(std::string_view(pending_).substr(given_), delta);
-  thinking_ ? void(delta->thinking += candidate_) : Emit(candidate_, delta);
+  while (reader_ != nullptr && !reader_->MayEnd()) GiveBack(delta);
+  if (thinking_) {
+    delta->thinking += candidate_;
+  } else {
+    Emit(std::string_view(candidate_).substr(given_), delta);
+  }
   delta->content += spaces_;
   reader_.reset();
   pending_.clear();

@@ -28,13 +28,14 @@ class ToolScanner {
   void Emit(std::string_view text, OutputDelta* delta);
   void Open(const std::string& marker, OutputDelta* delta);
   void Read(char c, OutputDelta* delta);
+  void GiveBack(OutputDelta* delta);
 
   ScannerRules rules_;
   std::unique_ptr<CallReader> reader_;  // null: in ordinary text
   std::string pending_;                 // raw text since the marker or the last accepted call
-  size_t given_ = 0;                    // bytes at the front of that which the prompt wrote
   std::string spaces_;                  // white space that is dropped if a call follows
   std::string candidate_;               // beginning of a marker
+  size_t given_ = 0;         // bytes that the prompt wrote, at the front of pending_ or candidate_
   bool thinking_ = false;    // until rules_.thinking_close, of which candidate_ is a part
   bool at_start_ = true;     // nothing but white space so far
   bool after_call_ = false;  // white space behind a call is dropped
