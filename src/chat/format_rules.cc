@@ -64,7 +64,8 @@ class ParallelReader final : public CallReader {
 
 }  // namespace
 
-ScannerRules RulesOf(const OutputFormat& format, const std::vector<Tool>& tools) {
+ScannerRules RulesOf(const OutputFormat& format, const std::vector<Tool>& tools,
+                     const ThinkTags& think_tags) {
   using Kind = PatternProgram::Kind;
   auto programs = std::make_shared<Programs>();
   programs->tools = tools;
@@ -77,10 +78,13 @@ ScannerRules RulesOf(const OutputFormat& format, const std::vector<Tool>& tools)
     all.push_back(CompileMark(format.thinking_next + format.thinking, Kind::kThinking));
     all.push_back(CompileMark(format.thinking, Kind::kThinking));
   }
+  const bool thinks_again = format.thinks_again && !think_tags.empty();
+  if (thinks_again) all.push_back(CompileMark(think_tags.open, Kind::kThinking));
   for (const std::string& mark : format.dropped) all.push_back(CompileMark(mark, Kind::kDropped));
 
   ScannerRules rules;
-  rules.thinking_close = format.thinking_close;
+  rules.thinking_close = thinks_again ? think_tags.close : format.thinking_close;
+  rules.trims_thinking = thinks_again;
   for (PatternProgram& program : all) {
     program.declared_only = format.declared_only;
     program.quote = format.quote;
@@ -107,6 +111,14 @@ ScannerRules RulesOf(const OutputFormat& format, const std::vector<Tool>& tools)
     return std::make_unique<ParallelReader>(programs, marker);
   };
   return rules;
+}
+
+ScannerRules RulesWithinThinking(const OutputFormat& format, const std::vector<Tool>& tools) {
+  if (!format.calls_end_thinking) return {};
+  OutputFormat calls = format;
+  calls.declared_only = true;
+  calls.dropped.clear();
+  return RulesOf(calls, tools, {});
 }
 
 }  // namespace puna::chat

@@ -1,6 +1,6 @@
 // Two stages in a row: thinking is cut off the front of the answer, the rest goes through the tool
-// scanner. Both read byte by byte and keep only what may still become a tag, which is what makes
-// the result independent of how the text arrives.
+// scanner, which also finds what comes later. Both read byte by byte and keep only what may still
+// become a tag, which is what makes the result independent of how the text arrives.
 #include <algorithm>
 #include <utility>
 
@@ -15,12 +15,14 @@ bool IsWhiteSpace(char c) {
   return c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == '\v' || c == '\f';
 }
 
-// Thinking stands at the front of an answer or not at all. White space around its tags belongs to
-// nobody.
+// Thinking at the front of an answer. White space around its tags belongs to nobody. It ends at the
+// closing tag, or with a complete call of `calls`.
 class ThinkSplitter {
  public:
-  ThinkSplitter(ThinkTags tags, bool starts_thinking)
+  ThinkSplitter(ThinkTags tags, bool starts_thinking, ScannerRules calls)
       : tags_(std::move(tags)),
+        calls_(std::move(calls)),
+        may_repeat_open_(starts_thinking),
         state_(tags_.open.empty() || tags_.close.empty() ? State::kDone
                : starts_thinking                         ? State::kBeforeThinking
                                                          : State::kBeforeTag) {}
@@ -37,12 +39,22 @@ class ThinkSplitter {
   }
 
   void Finish(std::string* thinking, std::string* rest) {
-    (state_ == State::kThinking ? thinking : rest)->append(held_);
+    if (state_ == State::kInCall) GiveBack(thinking, rest);
+    const bool inside = state_ == State::kBeforeThinking || state_ == State::kThinking;
+    (inside ? thinking : rest)->append(held_);
     held_.clear();
   }
 
  private:
-  enum class State : uint8_t { kBeforeTag, kBeforeThinking, kThinking, kAfterThinking, kDone };
+  enum class State : uint8_t {
+    kBeforeTag,
+    kBeforeThinking,
+    kThinking,
+    kInCall,     // within thinking; held_ is what may be a call
+    kAfterCall,  // that ended the thinking; the closing tag may still come
+    kAfterThinking,
+    kDone,
+  };
 
   void Feed(char c, std::string* thinking, std::string* rest) {
     switch (state_) {
@@ -50,11 +62,16 @@ class ThinkSplitter {
         BeforeTag(c, rest);
         break;
       case State::kBeforeThinking:
-        if (IsWhiteSpace(c)) break;
-        state_ = State::kThinking;
-        [[fallthrough]];
+        BeforeThinking(c, thinking, rest);
+        break;
       case State::kThinking:
-        Thinking(c, thinking);
+        if (!OpensCall(c)) UntilClosed(c, thinking);
+        break;
+      case State::kInCall:
+        InCall(c, thinking, rest);
+        break;
+      case State::kAfterCall:
+        UntilClosed(c, rest);
         break;
       case State::kAfterThinking:
         if (IsWhiteSpace(c)) break;
@@ -86,21 +103,84 @@ class ThinkSplitter {
     }
   }
 
-  // held_ is always the longest tail of the thinking that begins the closing tag.
-  void Thinking(char c, std::string* thinking) {
+  // Some models open the thinking once more that the prompt has opened.
+  void BeforeThinking(char c, std::string* thinking, std::string* rest) {
+    if (held_.empty() && IsWhiteSpace(c)) return;
+    held_ += c;
+    if (may_repeat_open_ && tags_.open.starts_with(held_)) {
+      if (held_ != tags_.open) return;
+      held_.clear();
+      may_repeat_open_ = false;
+      return;
+    }
+    state_ = State::kThinking;
+    for (const char held : std::exchange(held_, "")) Feed(held, thinking, rest);
+  }
+
+  // held_ is always the longest tail that begins the closing tag or, in thinking, a call.
+  void UntilClosed(char c, std::string* out) {
     held_ += c;
     if (held_ == tags_.close) {
       held_.clear();
       state_ = State::kAfterThinking;
       return;
     }
+    const auto begins = [&](std::string_view tail) {
+      return tags_.close.starts_with(tail) ||
+             (state_ == State::kThinking &&
+              std::any_of(calls_.markers.begin(), calls_.markers.end(),
+                          [&](const std::string& marker) { return marker.starts_with(tail); }));
+    };
     size_t drop = 0;
-    while (!std::string_view(tags_.close).starts_with(std::string_view(held_).substr(drop))) ++drop;
-    thinking->append(held_, 0, drop);
+    while (!begins(std::string_view(held_).substr(drop))) ++drop;
+    out->append(held_, 0, drop);
     held_.erase(0, drop);
   }
 
+  bool OpensCall(char c) {
+    const std::string text = held_ + c;
+    if (std::find(calls_.markers.begin(), calls_.markers.end(), text) == calls_.markers.end())
+      return false;
+    held_ = text;
+    state_ = State::kInCall;
+    reader_ = calls_.open(text);
+    std::vector<ToolCall> none;
+    for (const char marked : text) reader_->Feed(marked, &none);
+    return true;
+  }
+
+  // A call is handed on as text, for the scanner to read it.
+  void InCall(char c, std::string* thinking, std::string* rest) {
+    held_ += c;
+    std::vector<ToolCall> found;
+    const CallReader::State state = reader_->Feed(c, &found);
+    if (state == CallReader::State::kReading || state == CallReader::State::kPassed) return;
+    if (found.empty()) {
+      GiveBack(thinking, rest);
+      return;
+    }
+    reader_.reset();
+    rest->append(std::exchange(held_, ""));
+    state_ = State::kAfterCall;
+  }
+
+  // What turned out to be no call is thinking, where only the closing tag is looked for.
+  void GiveBack(std::string* thinking, std::string* rest) {
+    reader_.reset();
+    state_ = State::kThinking;
+    for (const char c : std::exchange(held_, "")) {
+      if (state_ == State::kThinking) {
+        UntilClosed(c, thinking);
+      } else {
+        Feed(c, thinking, rest);
+      }
+    }
+  }
+
   ThinkTags tags_;
+  ScannerRules calls_;
+  std::unique_ptr<CallReader> reader_;
+  bool may_repeat_open_;
   State state_;
   std::string held_;
   size_t leading_spaces_ = 0;
@@ -115,16 +195,21 @@ std::string_view TrimRight(std::string_view text) {
 
 struct OutputParser::Impl {
   explicit Impl(const OutputOptions& options)
-      : splitter(options.think_tags, options.starts_thinking) {
+      : splitter(options.think_tags, options.starts_thinking, CallsWithinThinking(options)) {
     ScannerRules rules;
     if (options.format == "go") {
       rules = RulesOfGoTag(options.tool_call_tag, options.tools);
     } else if (const OutputFormat* format = FindOutputFormat(options.format)) {
-      rules = RulesOf(*format, options.tools);
+      rules = RulesOf(*format, options.tools, options.think_tags);
     }
     if (!rules.open) return;
     scanner = std::make_unique<ToolScanner>(std::move(rules));
     scanner->Given(options.given);
+  }
+
+  static ScannerRules CallsWithinThinking(const OutputOptions& options) {
+    const OutputFormat* format = FindOutputFormat(options.format);
+    return format == nullptr ? ScannerRules() : RulesWithinThinking(*format, options.tools);
   }
 
   void Scan(const std::string& text, OutputDelta* delta) {

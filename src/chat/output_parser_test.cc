@@ -425,6 +425,80 @@ TEST(OutputParser, HarmonyHeadersMayTellTheTypeOfTheMessage) {
   }
 }
 
+TEST(OutputParser, ACompleteCallEndsThinkingThatWasNotClosed) {
+  const std::string hermes = "<tool_call>\n{\"name\": \"add\", \"arguments\": {}}\n</tool_call>";
+  const std::string coder = "<tool_call>\n<function=add>\n</function>\n</tool_call>";
+  const std::string glm = "<tool_call>add</tool_call>";
+  for (const auto& [format, call] : std::vector<std::pair<const char*, std::string>>{
+           {"hermes", hermes}, {"qwen3-coder", coder}, {"glm", glm}}) {
+    OutputOptions options = With(format);
+    EXPECT_EQ(ParseAllWays(options, "<think>hm\n" + call), "hm\n||0:add({})") << format;
+    options.starts_thinking = true;
+    EXPECT_EQ(ParseAllWays(options, call), "||0:add({})") << format;
+    EXPECT_EQ(ParseAllWays(options, "hm\n" + call + "\n" + call), "hm\n||0:add({})1:add({})");
+    EXPECT_EQ(ParseAllWays(options, "a" + call + "\n</think>\nDone </think>."),
+              "a|Done </think>.|0:add({})")
+        << format;
+    EXPECT_EQ(ParseAllWays(options, "say <tool_call> <</think>\nDone" + call),
+              "say <tool_call> <|Done|0:add({})")
+        << format;
+    EXPECT_EQ(ParseAllWays(options, "cut " + call.substr(0, call.size() / 2)),
+              "cut " + call.substr(0, call.size() / 2) + "||")
+        << format;
+    OutputOptions without = options;
+    without.tools.clear();
+    EXPECT_EQ(ParseAllWays(without, "a" + call), "a" + call + "||") << format;
+  }
+  OutputOptions options = With("hermes");
+  options.starts_thinking = true;
+  EXPECT_EQ(ParseAllWays(options, "<tool_call><tool_call" + hermes),
+            "<tool_call><tool_call||0:add({})");
+  options.format = "glm";
+  EXPECT_EQ(ParseAllWays(options, "<tool_call>other</tool_call></think>yes"),
+            "<tool_call>other</tool_call>|yes|")
+      << "not a declared tool";
+}
+
+TEST(OutputParser, AnOpeningTagBehindThatOfThePromptIsNoThinking) {
+  OutputOptions options = With("hermes");
+  options.starts_thinking = true;
+  EXPECT_EQ(ParseAllWays(options, "\n<think>\nhm</think>yes"), "hm|yes|");
+  EXPECT_EQ(ParseAllWays(options, "<think><think>hm</think>yes"), "<think>hm|yes|");
+  EXPECT_EQ(ParseAllWays(options, "<thin</think>yes"), "<thin|yes|");
+  EXPECT_EQ(ParseAllWays(options, "<thin"), "<thin||");
+  EXPECT_EQ(ParseAllWays(options, "</think>yes"), "|yes|");
+}
+
+TEST(OutputParser, ThinkingMayComeAgain) {
+  struct Case {
+    const char *text, *expected;
+  };
+  OutputOptions gemma = With("gemma4");
+  gemma.think_tags = {"<|channel>thought", "<channel|>"};
+  const Case of_gemma[] = {
+      {"<|channel>thought\nhm<channel|>A.<|channel>thought\n more <channel|> B.", "hmmore |A.B.|"},
+      {"Hi <|channel>thought\nhm<channel|>there", "hm|Hi there|"},
+      {"A<|channel>thought\n<channel|><|tool_call>call:add{}<tool_call|>", "|A|0:add({})"},
+      {"<|tool_call>call:add{s:<|\"|><|channel>thought<|\"|>}<tool_call|>",
+       "||0:add({\"s\":\"<|channel>thought\"})"},
+      {"A<|channel>thou", "|A<|channel>thou|"},
+      {"A<|channel>thought\n", "|A|"},
+  };
+  for (const auto& [text, expected] : of_gemma)
+    EXPECT_EQ(ParseAllWays(gemma, text), expected) << text;
+  OutputOptions mistral = With("ministral");
+  mistral.think_tags = {"[THINK]", "[/THINK]"};
+  const Case of_mistral[] = {
+      {"[THINK]a[/THINK]b[THINK]c[/THINK] d", "ac|bd|"},
+      {"b[THINK]c[/THINK][TOOL_CALLS]add[ARGS]{}", "c|b|0:add({})"},
+      {"b [THINK", "|b [THINK|"},
+  };
+  for (const auto& [text, expected] : of_mistral)
+    EXPECT_EQ(ParseAllWays(mistral, text), expected) << text;
+  mistral.tools.clear();
+  EXPECT_EQ(ParseAllWays(mistral, "b[THINK]c[/THINK]d"), "c|bd|");
+}
+
 TEST(OutputParser, GoTemplateTags) {
   const std::pair<const char*, const char*> tagged[] = {
       {"Well <tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1}}\n</tool_call>",

@@ -47,7 +47,8 @@ struct ScannerRules {
   std::string bare;
   // A reader of what begins with `marker`, which it is fed too ("" for a bare one).
   std::function<std::unique_ptr<CallReader>(const std::string& marker)> open;
-  std::string thinking_close;  // ends what a reader's kThinking began
+  std::string thinking_close;   // ends what a reader's kThinking began
+  bool trims_thinking = false;  // white space behind the marks of thinking belongs to nobody
 };
 
 struct OutputFormat {
@@ -69,6 +70,10 @@ struct OutputFormat {
   std::string content_open = {}, content_close = {};
   // The end of the prompt that belongs to the answer's first marker.
   std::string prefix = {};
+  // Thinking in think tags may stand anywhere, not at the front only.
+  bool thinks_again = false;
+  // Models forget to close their thinking before a call: a complete one of a declared tool ends it.
+  bool calls_end_thinking = false;
   std::string quote = {};        // around strings in $PLAIN
   std::string nested_mark = {};  // in front of each tag of a $VALUE that has members
 };
@@ -87,8 +92,11 @@ struct ParserName {
 };
 const ParserName* FindParserName(std::string_view name);
 
-// Without tools, calls are ordinary text.
-ScannerRules RulesOf(const OutputFormat& format, const std::vector<Tool>& tools);
+// Without tools, calls are ordinary text. `think_tags` matter for formats that think again.
+ScannerRules RulesOf(const OutputFormat& format, const std::vector<Tool>& tools,
+                     const ThinkTags& think_tags);
+// Those of calls in thinking that is not closed; none where calls do not end it.
+ScannerRules RulesWithinThinking(const OutputFormat& format, const std::vector<Tool>& tools);
 // For Go templates: the tag is the template's own (PromptTemplate::tool_call_tag).
 ScannerRules RulesOfGoTag(const std::string& tag, const std::vector<Tool>& tools);
 

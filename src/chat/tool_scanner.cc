@@ -107,6 +107,7 @@ void ToolScanner::Read(char c, OutputDelta* delta) {
   pending_.clear();
   given_ = 0;
   thinking_ = state == CallReader::State::kThinking;
+  thought_ = false;
   Add(reader->unread(), delta);
 }
 
@@ -121,10 +122,13 @@ void ToolScanner::GiveBack(OutputDelta* delta) {
 // candidate_ is always the longest tail of the thinking that begins the closing text.
 void ToolScanner::Think(char c, OutputDelta* delta) {
   const std::string& close = rules_.thinking_close;
+  if (rules_.trims_thinking && !thought_ && IsJsonSpace(c)) return;
+  thought_ = true;
   candidate_ += c;
   if (candidate_ == close) {
     candidate_.clear();
     thinking_ = false;
+    after_call_ |= rules_.trims_thinking;
     return;
   }
   size_t drop = 0;

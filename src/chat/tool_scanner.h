@@ -38,7 +38,8 @@ class ToolScanner {
   size_t given_ = 0;         // bytes that the prompt wrote, at the front of pending_ or candidate_
   bool thinking_ = false;    // until rules_.thinking_close, of which candidate_ is a part
   bool at_start_ = true;     // nothing but white space so far
-  bool after_call_ = false;  // white space behind a call is dropped
+  bool after_call_ = false;  // white space behind a call, or trimmed thinking, is dropped
+  bool thought_ = false;     // in thinking: not only white space so far
 };
 
 }  // namespace puna::chat

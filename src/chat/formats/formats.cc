@@ -17,6 +17,7 @@ OutputFormat Mistral(std::string_view name, size_t first) {
               forms.begin() + static_cast<std::ptrdiff_t>(first) + 1);
   OutputFormat format;
   format.name = name;
+  format.thinks_again = true;
   format.calls = forms[0];
   format.also.assign(forms.begin() + 1, forms.end());
   return format;
@@ -28,7 +29,9 @@ std::vector<OutputFormat> PlainFormats() {
   const CallPattern bare_python = {.open = "[", .call = "$PYTHON", .between = ", ", .close = "]"};
   const char* const parameters = R"({"name": "$NAME", "parameters": $ARGS})";
   return {
-      {.name = "hermes", .calls = {.call = "<tool_call>\n$JSON\n</tool_call>", .between = "\n"}},
+      {.name = "hermes",
+       .calls = {.call = "<tool_call>\n$JSON\n</tool_call>", .between = "\n"},
+       .calls_end_thinking = true},
       {.name = "llama3",
        .calls = bare_json,
        .json = parameters,
@@ -216,7 +219,8 @@ std::vector<OutputFormat> PairFormats() {
                  .pair = "<parameter=$KEY>\n$VALUE\n</parameter>\n"},
        .also = {{.call = "<function=$NAME>\n$PAIRS</function>\n</tool_call>",
                  .pair = "<parameter=$KEY>\n$VALUE\n</parameter>\n"},
-                {.call = "<tool_call>\n$JSON\n</tool_call>"}}},
+                {.call = "<tool_call>\n$JSON\n</tool_call>"}},
+       .calls_end_thinking = true},
       {.name = "seed-oss",
        .calls = {.call = "<seed:tool_call>\n<function=$NAME>\n$PAIRS</function>\n"
                          "</seed:tool_call>",
@@ -226,7 +230,8 @@ std::vector<OutputFormat> PairFormats() {
        .calls = {.call = "<tool_call>$NAME~$PAIRS</tool_call>",
                  .between = "~",
                  .pair = "<arg_key>$KEY</arg_key>~<arg_value>$VALUE</arg_value>~"},
-       .also = {{.call = "<tool_call>\n$JSON\n</tool_call>"}}},
+       .also = {{.call = "<tool_call>\n$JSON\n</tool_call>"}},
+       .calls_end_thinking = true},
       {.name = "hunyuan3",
        .calls = {.open = "<tool_calls:opensource>\n",
                  .call = "<tool_call:opensource>$NAME<tool_sep:opensource>\n$PAIRS"
@@ -268,6 +273,7 @@ std::vector<OutputFormat> PairFormats() {
                  .pair = "<atem:parameter name=\"$KEY\">$VALUE</atem:parameter>\n"}},
       {.name = "gemma4",
        .calls = {.call = "<|tool_call>call:$NAME$PLAIN<tool_call|>"},
+       .thinks_again = true,
        .quote = "<|\"|>"},
       {.name = "functiongemma",
        .calls = {.call = "<start_function_call>call:$NAME$PLAIN<end_function_call>"},
@@ -389,7 +395,7 @@ const ParserName* FindParserName(std::string_view name) {
       {"olmo3-think", "olmo3"},
       {"functiongemma", "functiongemma"},
       {"gemma4", "gemma4"},
-      {"gemma4-no-thinking", "gemma4", false},
+      {"gemma4-no-thinking", "gemma4"},
       {"glm-4.7", "glm"},
       {"glm-ocr", "glm"},
       {"laguna", "glm"},
