@@ -1,10 +1,13 @@
 #include "chat/argument_value.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 #include <string>
 
 #include "base/json.h"
+#include "chat/json_scanner.h"
 #include "chat/plain_scanner.h"
 
 namespace puna::chat {
@@ -34,6 +37,26 @@ uint8_t TypeOf(const Json& value) {
   if (value.is_boolean()) return kBooleanArgument;
   if (value.is_null()) return kNullArgument;
   return value.is_object() ? kObjectArgument : kArrayArgument;
+}
+
+// What the "$ref" of a schema leads to; null: nowhere within `root`.
+const Json* Referred(const Json& root, const Json& schema) {
+  const auto ref = schema.find("$ref");
+  if (ref == schema.end() || !ref->is_string()) return nullptr;
+  const auto& text = ref->get_ref<const std::string&>();
+  if (!text.starts_with("#/")) return nullptr;
+  try {
+    const Json::json_pointer pointer(text.substr(1));
+    return root.contains(pointer) ? &root.at(pointer) : nullptr;
+  } catch (const Json::exception&) {  // malformed pointers are told by no other means
+    return nullptr;
+  }
+}
+
+bool IsWord(std::string_view text, std::string_view word) {
+  return std::equal(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == b;
+  });
 }
 
 // The types that values of a schema have; 0: not known. Each part of the schema is read once, as
@@ -67,15 +90,9 @@ class SchemaTypes {
 
  private:
   uint8_t OfParts(const Json& schema, int depth) {
-    if (const auto ref = schema.find("$ref"); ref != schema.end() && ref->is_string()) {
-      const auto& text = ref->get_ref<const std::string&>();
-      if (!text.starts_with("#/")) return 0;
-      try {
-        const Json::json_pointer pointer(text.substr(1));
-        return root_.contains(pointer) ? Of(root_.at(pointer), depth + 1) : 0;
-      } catch (const Json::exception&) {  // malformed pointers are told by no other means
-        return 0;
-      }
+    if (schema.contains("$ref")) {
+      const Json* referred = Referred(root_, schema);
+      return referred == nullptr ? 0 : Of(*referred, depth + 1);
     }
     uint8_t types = 0;
     for (const std::string_view key : {"anyOf", "oneOf", "allOf"}) {
@@ -97,17 +114,55 @@ class SchemaTypes {
 }  // namespace
 
 uint8_t TypesOfArgument(const Tool& tool, std::string_view name) {
-  const Json* parameters = tool.parameters();
-  if (parameters == nullptr || !parameters->is_object()) return 0;
-  const auto properties = parameters->find("properties");
-  if (properties == parameters->end() || !properties->is_object()) return 0;
-  const auto property = properties->find(std::string(name));
-  return property == properties->end() ? 0 : SchemaTypes(*parameters).Of(*property);
+  return DeclaredValue(tool, name).types();
 }
 
-Json ArgumentFromText(std::string_view text, uint8_t types) {
-  if (types == kStringArgument) return std::string(text);
-  Json value = ParseJson(text);
+DeclaredValue::DeclaredValue(const Json* root, const Json* schema) : root_(root), schema_(schema) {}
+
+DeclaredValue::DeclaredValue(const Tool& tool, std::string_view name) {
+  const Json* parameters = tool.parameters();
+  if (parameters == nullptr || !parameters->is_object()) return;
+  const std::string key(name);
+  *this = DeclaredValue(parameters, parameters).Member(key);
+  const Json required = parameters->value("required", Json::array());
+  optional_ = std::find(required.begin(), required.end(), Json(key)) == required.end();
+}
+
+uint8_t DeclaredValue::types() const {
+  return schema_ == nullptr ? 0 : SchemaTypes(*root_).Of(*schema_);
+}
+
+const Json* DeclaredValue::Keyword(const char* name) const {
+  const Json* schema = schema_;
+  for (int depth = 0; schema != nullptr && schema->is_object() && depth < kMaxDepth; ++depth) {
+    if (const auto found = schema->find(name); found != schema->end()) return &*found;
+    schema = Referred(*root_, *schema);
+  }
+  return nullptr;
+}
+
+DeclaredValue DeclaredValue::Member(const std::string& name) const {
+  const Json* properties = Keyword("properties");
+  if (properties == nullptr || !properties->is_object()) return {};
+  const auto property = properties->find(name);
+  return property == properties->end() ? DeclaredValue() : DeclaredValue(root_, &*property);
+}
+
+DeclaredValue DeclaredValue::Item() const {
+  const Json* items = Keyword("items");
+  return items == nullptr ? DeclaredValue() : DeclaredValue(root_, items);
+}
+
+Json ArgumentFromText(std::string_view text, const DeclaredValue& schema) {
+  const uint8_t types = schema.types();
+  const bool is_string = types == kStringArgument;
+  if (IsWord(text, "null") && (!is_string || schema.optional())) return nullptr;
+  if (is_string) return std::string(text);
+  if ((types & kBooleanArgument) != 0 && (IsWord(text, "true") || IsWord(text, "false")))
+    return IsWord(text, "true");
+  // Where it may be text, too large a number is that.
+  const bool is_json = types != 0 && (types & kStringArgument) == 0;
+  Json value = is_json ? ParseModelJson(text) : ParseJson(text);
   if (value.is_discarded()) {
     const auto python = ParsePythonValue(text);
     if (python) value = *python;
@@ -121,12 +176,20 @@ Json ArgumentFromText(std::string_view text, uint8_t types) {
 namespace {
 
 // Reads from the front of `rest` up to the closing tag that is not its own. False if malformed.
-bool ReadTags(std::string_view* rest, std::string_view mark, int depth, Json* out) {
+bool ReadTags(std::string_view* rest, std::string_view mark, const DeclaredValue& schema, int depth,
+              Json* out) {
   const std::string open = std::string(mark) + "<", close = open + "/";
   if (depth > kMaxDepth) return false;
   if (!rest->starts_with(open) || rest->starts_with(close)) {
     const size_t end = std::min(rest->find(mark), rest->size());
-    *out = ArgumentFromText(rest->substr(0, end), 0);
+    const uint8_t types = schema.types();
+    if (end == 0 && (types & kStringArgument) == 0 && (types & kArrayArgument) != 0) {
+      *out = Json::array();
+    } else if (end == 0 && (types & kStringArgument) == 0 && (types & kObjectArgument) != 0) {
+      *out = Json::object();
+    } else {
+      *out = ArgumentFromText(rest->substr(0, end), schema);
+    }
     rest->remove_prefix(end);
     return true;
   }
@@ -140,12 +203,14 @@ bool ReadTags(std::string_view* rest, std::string_view mark, int depth, Json* ou
     const std::string name(rest->substr(0, name_end));
     rest->remove_prefix(name_end + 1);
     Json value;
-    if (!ReadTags(rest, mark, depth + 1, &value)) return false;
+    const DeclaredValue member = schema.Member(name);
+    const bool is_item = name == "item" && member.types() == 0;
+    if (!ReadTags(rest, mark, is_item ? schema.Item() : member, depth + 1, &value)) return false;
     const std::string end = close + name + ">";
     if (!rest->starts_with(end)) return false;
     rest->remove_prefix(end.size());
     while (!rest->empty() && ((*rest)[0] == '\n' || (*rest)[0] == ' ')) rest->remove_prefix(1);
-    all_items &= name == "item";
+    all_items &= is_item;
     if (all_items) list.push_back(value);
     (*out)[name] = std::move(value);
   }
@@ -155,10 +220,10 @@ bool ReadTags(std::string_view* rest, std::string_view mark, int depth, Json* ou
 
 }  // namespace
 
-Json ArgumentFromTags(std::string_view text, std::string_view mark) {
+Json ArgumentFromTags(std::string_view text, std::string_view mark, const DeclaredValue& schema) {
   std::string_view rest = text;
   Json value;
-  if (!ReadTags(&rest, mark, 0, &value) || !rest.empty()) return std::string(text);
+  if (!ReadTags(&rest, mark, schema, 0, &value) || !rest.empty()) return std::string(text);
   return value;
 }
 

@@ -24,14 +24,36 @@ enum ArgumentTypes : uint8_t {
 // are followed.
 uint8_t TypesOfArgument(const Tool& tool, std::string_view name);
 
-// The value that `text` means for an argument of these types: JSON (or a constant of Python's)
-// where that has one of them, else the text itself.
-Json ArgumentFromText(std::string_view text, uint8_t types);
+// What is declared of an argument, or of a part of one. `tool` must outlive it.
+class DeclaredValue {
+ public:
+  DeclaredValue() = default;  // nothing is known
+  DeclaredValue(const Tool& tool, std::string_view name);
+
+  uint8_t types() const;  // as in TypesOfArgument
+  // Whether it may be left out.
+  bool optional() const { return optional_; }
+  DeclaredValue Member(const std::string& name) const;
+  DeclaredValue Item() const;
+
+ private:
+  DeclaredValue(const Json* root, const Json* schema);
+  const Json* Keyword(const char* name) const;  // of the schema or what it refers to, or null
+  const Json* root_ = nullptr;                  // what references within `schema_` are about
+  const Json* schema_ = nullptr;                // null: nothing is known
+  bool optional_ = false;
+};
+
+// The value that `text` means: JSON (or a constant of Python's) where that has a type that the
+// schema allows, else the text itself. "null" is null for all but strings that are required, as
+// models leave arguments out with it.
+Json ArgumentFromText(std::string_view text, const DeclaredValue& schema);
 
 // A value that consists of <name>value</name>, each tag with `mark` in front of it; a list if all
-// are named "item". Values that hold no tags are as in ArgumentFromText. What is no such text is
-// taken as it is.
-Json ArgumentFromTags(std::string_view text, std::string_view mark);
+// are named "item". Values that hold no tags are as in ArgumentFromText, and empty ones are empty
+// lists and objects where these are allowed and strings are not. What is no such text is taken as
+// it is.
+Json ArgumentFromTags(std::string_view text, std::string_view mark, const DeclaredValue& schema);
 
 }  // namespace puna::chat
 

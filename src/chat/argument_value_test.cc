@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 
 namespace puna::chat {
@@ -38,6 +39,64 @@ TEST(TypesOfArgument, PartsThatReferToEachOtherAreReadOnce) {
     definitions[fmt::format("d{}", i)] = {{"allOf", parts}};
   }
   EXPECT_EQ(TypesOf(Reference(0), definitions), 0);
+}
+
+Json FromText(const char* text, const Json& schema, bool required = true) {
+  Tool tool{{{"function", {{"name", "f"}, {"parameters", {{"properties", {{"a", schema}}}}}}}}};
+  if (required) tool.definition["function"]["parameters"]["required"] = {"a"};
+  return ArgumentFromText(text, DeclaredValue(tool, "a"));
+}
+
+TEST(ArgumentFromText, NullLeavesAnArgumentOut) {
+  for (const char* type : {"integer", "number", "boolean", "object", "array", "null"}) {
+    EXPECT_EQ(FromText("null", {{"type", type}}), nullptr) << type;
+    EXPECT_EQ(FromText("NULL", {{"type", type}}), nullptr) << type;
+  }
+  EXPECT_EQ(FromText("Null", Json::object()), nullptr) << "no type";
+  EXPECT_EQ(FromText("null", {{"type", {"string", "integer"}}}), nullptr);
+  EXPECT_EQ(FromText("null", {{"type", "string"}}, false), nullptr) << "optional";
+  EXPECT_EQ(FromText("null", {{"type", "string"}}), "null") << "required";
+  EXPECT_EQ(FromText("nulls", {{"type", "integer"}}), "nulls");
+}
+
+TEST(ArgumentFromText, BooleansAndNumbers) {
+  EXPECT_EQ(FromText("TRUE", {{"type", "boolean"}}), true);
+  EXPECT_EQ(FromText("False", {{"type", {"boolean", "string"}}}), false);
+  EXPECT_EQ(FromText("TRUE", {{"type", "string"}}), "TRUE");
+  EXPECT_EQ(FromText("1e999", {{"type", "number"}}), std::numeric_limits<double>::max());
+  EXPECT_EQ(FromText("[-1e999]", {{"type", "array"}}),
+            Json::array({std::numeric_limits<double>::lowest()}));
+  EXPECT_EQ(FromText("7e12345", {{"type", {"string", "number"}}}), "7e12345");
+  EXPECT_EQ(FromText("7e12345", Json::object()), "7e12345");
+}
+
+TEST(ArgumentFromTags, FollowsTheSchema) {
+  const Tool tool{{{"function",
+                    {{"name", "f"},
+                     {"parameters",
+                      {{"properties",
+                        {{"list", {{"type", "array"}, {"items", {{"$ref", "#/$defs/part"}}}}},
+                         {"object", {{"$ref", "#/$defs/part"}}},
+                         {"text", {{"type", "string"}}}}},
+                       {"required", {"text"}},
+                       {"$defs",
+                        {{"part",
+                          {{"type", "object"},
+                           {"properties",
+                            {{"s", {{"type", "string"}}},
+                             {"l", {{"type", "array"}}},
+                             {"item", {{"type", "integer"}}}}}}}}}}}}}}};
+  const auto from = [&](const char* text, const char* name) {
+    return ArgumentFromTags(text, "#", DeclaredValue(tool, name)).dump();
+  };
+  EXPECT_EQ(from("", "list"), "[]");
+  EXPECT_EQ(from("", "object"), "{}");
+  EXPECT_EQ(from("", "text"), "\"\"");
+  EXPECT_EQ(from("", "unknown"), "\"\"");
+  EXPECT_EQ(from("#<s>5#</s>#<l>#</l>", "object"), R"({"s":"5","l":[]})");
+  EXPECT_EQ(from("#<item>5#</item>", "object"), R"({"item":5})");
+  EXPECT_EQ(from("#<item>#<s>5#</s>#</item>#<item>#</item>", "list"), R"([{"s":"5"},{}])");
+  EXPECT_EQ(from("#<item>5#</item>#<item>x#</item>", "unknown"), R"([5,"x"])");
 }
 
 }  // namespace

@@ -89,6 +89,7 @@ ScannerRules RulesOf(const OutputFormat& format, const std::vector<Tool>& tools,
     program.declared_only = format.declared_only;
     program.quote = format.quote;
     program.nested_mark = format.nested_mark;
+    program.cdata = format.cdata;
     const std::string& literal = program.first_literal();
     if (!IsBare(program)) {
       rules.markers.push_back(literal);

@@ -4,6 +4,9 @@
 #include "chat/json_scanner.h"
 
 #include <cctype>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -17,7 +20,37 @@ bool IsNumberByte(char c) {
   return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
 }
 
+// The text with numbers that no double holds replaced by the largest one.
+std::string WithFiniteNumbers(std::string_view text) {
+  std::string finite;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    if (in_string || (std::isdigit(static_cast<unsigned char>(c)) == 0 && c != '-')) {
+      const size_t size = in_string && c == '\\' ? 2 : 1;
+      if (c == '"') in_string = !in_string;
+      finite += text.substr(i, size);
+      i += size;
+      continue;
+    }
+    size_t size = 0;
+    while (i + size < text.size() && IsNumberByte(text[i + size])) ++size;
+    const std::string number(text.substr(i, size));
+    const double value = std::strtod(number.c_str(), nullptr);
+    finite += std::isinf(value)
+                  ? fmt::format("{}", std::copysign(std::numeric_limits<double>::max(), value))
+                  : number;
+    i += size;
+  }
+  return finite;
+}
+
 }  // namespace
+
+Json ParseModelJson(std::string_view text) {
+  Json json = ParseJson(text);
+  return json.is_discarded() ? ParseJson(WithFiniteNumbers(text)) : json;
+}
 
 JsonScanner::State JsonScanner::Feed(char c) {
   switch (expect_) {

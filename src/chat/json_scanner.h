@@ -5,11 +5,18 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+
+#include "base/json.h"
 
 namespace puna::chat {
 
 // White space between the parts of a JSON text (RFC 8259).
 inline bool IsJsonSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
+// ParseJson, of a text with numbers that no double holds too: they become the largest one, as
+// schemas allow numbers of any size.
+Json ParseModelJson(std::string_view text);
 
 // Objects and arrays only. Constant work per byte; nesting beyond 200 is refused. Accepts what
 // models write and parsers refuse: raw control characters inside strings, which text() has escaped.

@@ -151,6 +151,12 @@ TEST(OutputParser, Llama3AndPlainJsonCalls) {
        R"(|text {"name": "add", "parameters": {}}|)"},
       {"{\"name\": \"add\", \"parameters\": {}} and text", "|and text|0:add({})"},
       {"{\"name\": \"add\", \"parameters\": 5}", R"(|{"name": "add", "parameters": 5}|)"},
+      {"{\"tool_calls\": [{\"name\": \"add\", \"parameters\": {\"a\": 1}}, {\"function\": "
+       "{\"name\": \"find_town\"}}]}",
+       R"(||0:add({"a":1})1:find_town({}))"},
+      {"{\"tool_calls\": []}", R"(|{"tool_calls": []}|)"},
+      {"{\"name\": \"add\", \"parameters\": {\"a\": -1e999, \"s\": \"\\\"1e999\"}}",
+       R"(||0:add({"a":-1.7976931348623157e+308,"s":"\"1e999"}))"},
   };
   for (const char* format : {"llama3", "json"}) {
     for (const auto& [text, expected] : cases)
@@ -352,6 +358,14 @@ TEST(OutputParser, CallsBesideTheTemplates) {
        "||0:add({})"},
       {"harmony", "<|channel|>commentary to=functions.add json<|message|>not an object",
        "|<|channel|>commentary to=functions.add json<|message|>not an object|"},
+      // A text like any other where the family's template has no such thing.
+      {"glm",
+       "<tool_call>add\n<arg_key>s</arg_key>\n<arg_value><![CDATA[x]]></arg_value>\n</tool_call>",
+       R"(||0:add({"s":"<![CDATA[x]]>"}))"},
+      {"glm",
+       "<tool_call>add\n<arg_key>s</arg_key>\n<arg_value><![CDATA[ in "
+       "RSS</arg_value>\n</tool_call>",
+       R"(||0:add({"s":"<![CDATA[ in RSS"}))"},
       {"granite3", "<|tool_call|> [{\"name\": \"add\", \"arguments\": {}}]<|/tool_call|>",
        "||0:add({})"},
       {"gemma", "```tool_code\nprint(add(a=1))\n```", R"(||0:add({"a":1}))"},

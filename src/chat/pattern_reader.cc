@@ -274,7 +274,7 @@ PatternReader::Step PatternReader::Capture(char c, std::vector<ToolCall>* calls)
   for (size_t i = 0; i < ends_.size(); ++i) {
     if (ends_[i].empty() || !captured_.ends_with(ends_[i])) continue;
     const std::string_view value(captured_.data(), captured_.size() - ends_[i].size());
-    if (value.starts_with(kCdataOpen) && !value.ends_with(kCdataClose)) continue;
+    if (program_.cdata && value.starts_with(kCdataOpen) && !value.ends_with(kCdataClose)) continue;
     captured_.resize(value.size());
     if (!Take(operation, calls)) return State::kBroken;
     return GoTo(operation.branches[i].to, calls);
@@ -398,7 +398,7 @@ bool PatternReader::Take(const Operation& operation, std::vector<ToolCall>* call
       return true;
     }
     case Slot::kArgs:
-      call_.arguments = ParseJson(json_.text());
+      call_.arguments = ParseModelJson(json_.text());
       return call_.arguments.is_object();
     case Slot::kPlain: {
       auto arguments = ParsePlainObject(plain_.text(), program_.quote);
@@ -449,18 +449,22 @@ bool PatternReader::TakeName(std::string text) {
 bool PatternReader::AddPair() {
   const auto tool = std::find_if(tools_.begin(), tools_.end(),
                                  [&](const Tool& one) { return one.name() == call_.name; });
-  uint8_t types = tool == tools_.end() ? uint8_t{0} : TypesOfArgument(*tool, key_);
-  if (is_text_ == "true") types = kStringArgument;
-  if (value_.starts_with(kCdataOpen) && value_.ends_with(kCdataClose) &&
+  const DeclaredValue schema = tool == tools_.end() ? DeclaredValue() : DeclaredValue(*tool, key_);
+  bool is_text = is_text_ == "true";
+  if (program_.cdata && value_.starts_with(kCdataOpen) && value_.ends_with(kCdataClose) &&
       value_.size() >= kCdataOpen.size() + kCdataClose.size()) {
     value_ =
         value_.substr(kCdataOpen.size(), value_.size() - kCdataOpen.size() - kCdataClose.size());
-    types = kStringArgument;
+    is_text = true;
   }
   const std::string& mark = program_.nested_mark;
-  call_.arguments[std::exchange(key_, "")] = !mark.empty() && value_.starts_with(mark)
-                                                 ? ArgumentFromTags(value_, mark)
-                                                 : ArgumentFromText(value_, types);
+  Json& argument = call_.arguments[std::exchange(key_, "")];
+  if (is_text) {
+    argument = value_;
+  } else {
+    argument =
+        mark.empty() ? ArgumentFromText(value_, schema) : ArgumentFromTags(value_, mark, schema);
+  }
   value_.clear();
   is_text_.clear();
   return true;

@@ -46,6 +46,7 @@ struct PatternProgram {
   std::vector<Operation> operations;
   bool declared_only = false;
   std::string quote, nested_mark;  // as in OutputFormat
+  bool cdata = false;
 
   // The text that it must begin with, up to the first white space or slot.
   const std::string& first_literal() const;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "chat/json_scanner.h"
 #include "chat/tool_format.h"
 
 namespace puna::chat {
@@ -18,7 +19,7 @@ bool ReadArguments(const Json& json, Json* arguments) {
     return true;
   }
   if (json.is_string()) {
-    const Json parsed = ParseJson(json.get_ref<const std::string&>());
+    const Json parsed = ParseModelJson(json.get_ref<const std::string&>());
     if (!parsed.is_object()) return false;
     *arguments = parsed;
     return true;
@@ -66,15 +67,19 @@ bool ReadCall(const Json& json, std::span<const Tool> tools, bool declared_only,
 
 bool CallsFromJson(const std::string& text, std::span<const Tool> tools, bool declared_only,
                    std::vector<ToolCall>* calls) {
-  const Json json = ParseJson(text);
+  const Json json = ParseModelJson(text);
   if (json.is_discarded()) return false;
-  if (!json.is_array()) return ReadCall(json, tools, declared_only, calls);
+  const Json* list = &json;
+  if (const auto inside = json.is_object() ? json.find("tool_calls") : json.end();
+      inside != json.end() && inside->is_array())
+    list = &*inside;
+  if (!list->is_array()) return ReadCall(json, tools, declared_only, calls);
   std::vector<ToolCall> found;
-  for (const Json& item : json) {
+  for (const Json& item : *list) {
     if (!ReadCall(item, tools, declared_only, &found)) return false;
   }
   for (ToolCall& call : found) calls->push_back(std::move(call));
-  return !json.empty();
+  return !list->empty();
 }
 
 }  // namespace puna::chat

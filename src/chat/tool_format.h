@@ -76,6 +76,7 @@ struct OutputFormat {
   bool calls_end_thinking = false;
   std::string quote = {};        // around strings in $PLAIN
   std::string nested_mark = {};  // in front of each tag of a $VALUE that has members
+  bool cdata = false;            // a $VALUE may stand in <![CDATA[...]]>; then it is text
 };
 
 std::span<const OutputFormat> OutputFormats();
@@ -101,8 +102,8 @@ ScannerRules RulesWithinThinking(const OutputFormat& format, const std::vector<T
 ScannerRules RulesOfGoTag(const std::string& tag, const std::vector<Tool>& tools);
 
 // What the formats share: calls written as JSON, {"name": ..., "arguments" or "parameters": {...}},
-// also nested in "function", as {"tool": {...}}, or in an array of those. `declared_only` accepts
-// only names of `tools`. False if it is no call.
+// also nested in "function", as {"tool": {...}}, or in an array of those, also in "tool_calls".
+// `declared_only` accepts only names of `tools`. False if it is no call.
 bool CallsFromJson(const std::string& text, std::span<const Tool> tools, bool declared_only,
                    std::vector<ToolCall>* calls);
 

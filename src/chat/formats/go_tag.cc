@@ -58,7 +58,7 @@ class GoTagReader final : public CallReader {
       call.name = name;
     }
     if (best == std::string::npos) return false;
-    call.arguments = ParseJson(text);
+    call.arguments = ParseModelJson(text);
     if (!call.arguments.is_object()) return false;
     calls->push_back(std::move(call));
     return true;
