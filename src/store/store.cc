@@ -4,6 +4,7 @@
 #include "store/store.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <map>
 #include <mutex>
@@ -142,6 +143,10 @@ std::vector<Layer> LayersOf(const fs::path& manifest_path) {
   return std::move(manifest->layers);
 }
 
+// From the outermost folder to the manifest's name.
+constexpr std::array kNameParts = {&ModelName::host, &ModelName::name_space, &ModelName::model,
+                                   &ModelName::tag};
+
 // Removes empty folders from `folder` upwards, as far as `root` and not it.
 void RemoveEmptyFolders(fs::path folder, const fs::path& root) {
   std::error_code error;
@@ -246,27 +251,38 @@ std::vector<InstalledModel> Store::List() const {
   return models;
 }
 
-std::optional<fs::path> Store::FindManifest(const ModelName& name, ModelName* found) const {
-  // An exact match wins over one that differs in case.
+fs::path Store::ManifestPath(const ModelName& name) const {
+  return root_ / "manifests" / name.RelativePath();
+}
+
+ModelName Store::Spelling(const ModelName& name) const {
   std::error_code error;
-  fs::path path = root_ / "manifests" / name.RelativePath();
-  if (fs::is_regular_file(path, error)) {
-    *found = name;
-    return path;
+  if (fs::is_regular_file(ManifestPath(name), error)) return name;
+  // Of the manifests that share as many parts the one whose case differs in the fewest: other
+  // programs may have written names that differ in case only.
+  ModelName best = name;
+  std::pair<size_t, size_t> most;
+  for (const auto& [path, stored] : Manifests()) {
+    ModelName spelled = name;
+    std::pair<size_t, size_t> shared;  // parts, and those of them that are written alike
+    for (const auto part : kNameParts) {
+      if (!EqualIgnoringCase(stored.*part, name.*part)) break;
+      ++shared.first;
+      shared.second += stored.*part == name.*part;
+      spelled.*part = stored.*part;
+    }
+    if (shared <= most) continue;
+    most = shared;
+    best = std::move(spelled);
   }
-  path = root_ / "manifests";
-  std::vector<std::string> parts;
-  for (const std::string& part : {name.host, name.name_space, name.model, name.tag}) {
-    const std::vector<fs::path> children = Children(path);
-    const auto it = std::find_if(children.begin(), children.end(), [&](const fs::path& child) {
-      return EqualIgnoringCase(child.filename().string(), part);
-    });
-    if (it == children.end()) return std::nullopt;
-    path = *it;
-    parts.push_back(it->filename());
-  }
+  return best;
+}
+
+std::optional<fs::path> Store::FindManifest(const ModelName& name, ModelName* found) const {
+  *found = Spelling(name);
+  fs::path path = ManifestPath(*found);
+  std::error_code error;
   if (!fs::is_regular_file(path, error)) return std::nullopt;
-  *found = {parts[0], parts[1], parts[2], parts[3]};
   return path;
 }
 
@@ -315,11 +331,7 @@ Status Store::Copy(const ModelName& source, const ModelName& destination) {
   // Under the lock nobody deletes the blobs between reading and writing.
   PUNA_ASSIGN_OR_RETURN(const StoreLock lock, StoreLock::Take(root_));
   PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(*path, kMaxManifestBytes));
-  ModelName existing = destination;
-  FindManifest(destination, &existing);
-  const std::vector<Layer> replaced = LayersOf(root_ / "manifests" / existing.RelativePath());
-  PUNA_RETURN_IF_ERROR(WriteFileAtomically(root_ / "manifests" / existing.RelativePath(), text));
-  return RemoveUnusedLocked(replaced);
+  return WriteManifestLocked(destination, text);
 }
 
 Result<std::string> Store::ReadManifestText(const ModelName& name) const {
@@ -334,9 +346,11 @@ Result<std::string> Store::ReadManifestText(const ModelName& name) const {
 Status Store::AddManifest(const ModelName& name, const std::string& text) {
   PUNA_RETURN_IF_ERROR(ParseManifest(text));
   PUNA_ASSIGN_OR_RETURN(const StoreLock lock, StoreLock::Take(root_));
-  ModelName existing = name;
-  FindManifest(name, &existing);
-  const fs::path path = root_ / "manifests" / existing.RelativePath();
+  return WriteManifestLocked(name, text);
+}
+
+Status Store::WriteManifestLocked(const ModelName& name, const std::string& text) {
+  const fs::path path = ManifestPath(Spelling(name));
   const std::vector<Layer> replaced = LayersOf(path);
   PUNA_RETURN_IF_ERROR(WriteFileAtomically(path, text));
   return RemoveUnusedLocked(replaced);

@@ -221,8 +221,13 @@ class Store {
   Status RemoveUnusedLocked(const std::vector<Layer>& candidates);
   Result<InstalledModel> ReadManifest(const std::filesystem::path& path,
                                       const ModelName& name) const;
+  std::filesystem::path ManifestPath(const ModelName& name) const;
+  // `name` in the case that the store has: of all its parts if there is such a model, else of as
+  // many of the first ones as another model has.
+  ModelName Spelling(const ModelName& name) const;
   // Finds the path of an existing manifest, whatever its case.
   std::optional<std::filesystem::path> FindManifest(const ModelName& name, ModelName* found) const;
+  Status WriteManifestLocked(const ModelName& name, const std::string& text);
   Result<Layer> AddBlob(std::string_view content, std::string_view media_type, BlobPins* pins);
   std::filesystem::path root_;
   std::vector<InstalledModel> local_;

@@ -16,6 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 ModelName Name(const std::string& text) { return *ModelName::Parse(text); }
 
@@ -125,6 +126,48 @@ TEST_F(StoreTest, CreateFromAModelMergesParametersAndReplacesTheSystemPrompt) {
   EXPECT_EQ(7, derived->parameters["top_k"]);
   EXPECT_EQ(store_.Find(Name("base"))->weights, derived->weights);
   EXPECT_EQ("base:latest", derived->parent_model);
+}
+
+TEST_F(StoreTest, NamesAreWrittenInTheCaseThatTheStoreHas) {
+  ASSERT_TRUE(store_.Copy(Name("mini"), Name("Casey:8b")));
+  ASSERT_TRUE(store_.Copy(Name("mini"), Name("casey:7B")));
+  ASSERT_TRUE(store_.Copy(Name("mini"), Name("CASEY:8B")));
+  CreateRequest request;
+  request.name = Name("Team/a");
+  request.from = "mini";
+  ASSERT_TRUE(store_.Create(request, nullptr));
+  request.name = Name("team/b");
+  ASSERT_TRUE(store_.Create(request, nullptr));
+  ASSERT_TRUE(store_.AddManifest(Name("hf.co/User/A"), *store_.ReadManifestText(Name("TEAM/B"))));
+  ASSERT_TRUE(store_.Copy(Name("HF.CO/user/a"), Name("Hf.co/USER/b")));
+  EXPECT_THAT(Names(),
+              UnorderedElementsAre("Casey:8b", "Casey:7B", "Team/a:latest", "Team/b:latest",
+                                   "hf.co/User/A:latest", "hf.co/User/b:latest", "mini:latest"));
+}
+
+// As they are where several programs wrote them.
+TEST_F(StoreTest, FoldersThatDifferInCaseOnlyHideNothing) {
+  ASSERT_TRUE(store_.Copy(Name("mini"), Name("one:8b")));
+  const fs::path library = store_.root() / "manifests" / "registry.ollama.ai" / "library";
+  const auto add = [&](const std::string& model, const std::string& tag) {
+    fs::create_directory(library / model);
+    fs::copy_file(library / "one" / "8b", library / model / tag);
+  };
+  add("Casey", "8b");
+  add("casey", "7b");
+  for (const char* name : {"Casey:7b", "CASEY:7B", "casey:7b"}) {
+    const auto model = store_.Find(Name(name));
+    ASSERT_TRUE(model) << name;
+    EXPECT_EQ("casey:7b", model->name.ShortName());
+  }
+  EXPECT_EQ("Casey:8b", store_.Find(Name("casey:8b"))->name.ShortName());
+  add("casey", "8b");
+  EXPECT_EQ("casey:8b", store_.Find(Name("casey:8b"))->name.ShortName());
+  EXPECT_EQ("Casey:8b", store_.Find(Name("Casey:8b"))->name.ShortName());
+  ASSERT_TRUE(store_.Copy(Name("one:8b"), Name("casey:6b")));
+  EXPECT_TRUE(fs::exists(library / "casey" / "6b")) << "a folder of exactly that name";
+  ASSERT_TRUE(store_.Delete(Name("CASEY:7b")));
+  EXPECT_FALSE(store_.Find(Name("casey:7b")));
 }
 
 TEST_F(StoreTest, CreateOverAnExistingNameDropsWhatNobodyNeedsAnyMore) {
