@@ -21,6 +21,7 @@
 #include "registry/partial_file.h"
 #include "registry/transfer.h"
 #include "store/disk_space.h"
+#include "store/progress_pace.h"
 
 namespace puna::registry {
 namespace {
@@ -28,7 +29,6 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::steady_clock;
 
-constexpr auto kReportInterval = std::chrono::milliseconds(60);
 constexpr auto kSaveInterval = std::chrono::seconds(1);
 constexpr auto kWriteInterval = std::chrono::milliseconds(100);
 constexpr int64_t kHashBytes = 256 << 10;      // read back at once; the second-level cache holds it
@@ -142,7 +142,7 @@ class Follower {
   // Goes on beyond `end` with what is in memory.
   Status HashUpTo(int64_t end, FreshBytes* fresh = nullptr) {
     const auto start = steady_clock::now();
-    while (steady_clock::now() - start < kReportInterval) {
+    while (steady_clock::now() - start < store::ProgressPace::kInterval) {
       if (HashFresh(fresh)) continue;
       const int64_t stop = fresh == nullptr ? end : std::min(end, fresh->Next());
       const int64_t count = std::min(stop - hashed_, kHashBytes);
@@ -169,12 +169,7 @@ class Follower {
     return "sha256:" + std::exchange(sha_, Sha256()).FinishHex();
   }
 
-  Status MaybeReport(const char* verb) {
-    const auto now = steady_clock::now();
-    if (now - reported_ < kReportInterval) return {};
-    reported_ = now;
-    return Report(verb);
-  }
+  Status MaybeReport(const char* verb) { return pace_.Due() ? Report(verb) : Status(); }
 
   Status Report(const char* verb) {
     return store::Report(
@@ -189,7 +184,7 @@ class Follower {
   int64_t hashed_ = 0;
   int64_t changes_ = 0;
   bool to_hash_ = false;
-  steady_clock::time_point reported_;
+  store::ProgressPace pace_;
 };
 
 // True if the file has its hash now.
@@ -267,7 +262,7 @@ Result<std::unique_ptr<PartialFile>> OpenPartial(const DownloadContext& context,
     PUNA_RETURN_IF_ERROR(
         store::Report(context.progress, {"pulling " + goal.short_name, goal.digest, size,
                                          PartialFile::DoneByOthers(goal.base, size)}));
-    std::this_thread::sleep_for(kReportInterval);
+    std::this_thread::sleep_for(store::ProgressPace::kInterval);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "registry/registry.h"
 #include "registry/session.h"
 #include "store/manifest.h"
+#include "store/progress_pace.h"
 
 namespace puna::registry {
 namespace {
@@ -47,7 +48,7 @@ class BlobUpload {
     return store::Report(progress_, {"pushing " + layer_.digest.substr(7, 12), layer_.digest,
                                      layer_.size_bytes, done});
   }
-  http::ClientRequest ChunkRequest(const std::string& url, int64_t begin, int64_t end) const;
+  http::ClientRequest ChunkRequest(const std::string& url, int64_t begin, int64_t end);
 
   Session& session_;
   const store::Layer& layer_;
@@ -56,6 +57,7 @@ class BlobUpload {
   std::string url_;    // where the next request goes
   std::string etags_;  // of chunks that went elsewhere, as raw md5
   int64_t etag_count_ = 0;
+  store::ProgressPace pace_;
 };
 
 Result<std::string> BlobUpload::NextUrl(const http::ClientResponse& response) const {
@@ -89,8 +91,7 @@ Status BlobUpload::Start() {
   return {};
 }
 
-http::ClientRequest BlobUpload::ChunkRequest(const std::string& url, int64_t begin,
-                                             int64_t end) const {
+http::ClientRequest BlobUpload::ChunkRequest(const std::string& url, int64_t begin, int64_t end) {
   http::ClientRequest request;
   request.url = url;
   request.headers = {{"Content-Type", "application/octet-stream"}, {"Expect", ""}};
@@ -98,7 +99,7 @@ http::ClientRequest BlobUpload::ChunkRequest(const std::string& url, int64_t beg
   request.body_file_offset = static_cast<uint64_t>(begin);
   request.body_file_bytes = static_cast<uint64_t>(end - begin);
   request.on_upload = [this, begin](uint64_t sent, uint64_t) {
-    return Report(begin + static_cast<int64_t>(sent)).has_value();
+    return !pace_.Due() || Report(begin + static_cast<int64_t>(sent)).has_value();
   };
   return request;
 }

@@ -718,6 +718,24 @@ TEST_F(RegistryTest, APushedModelComesBackTheSame) {
   EXPECT_EQ(target.blobs(), source.blobs());
 }
 
+TEST_F(RegistryTest, APushTellsItsProgressAsOftenAsAPullDoes) {
+  FakeRegistry source({});
+  source.AddModel({RandomBytes(32 << 20, 5)});
+  ASSERT_TRUE(Pull(source));
+  FakeRegistry target({});
+  ASSERT_TRUE(store_->Copy(Name(source), Name(target)));
+  const auto start = std::chrono::steady_clock::now();
+  int64_t reports = 0;
+  ASSERT_TRUE(registry_->Push(Name(target), true, [&](const store::Progress& progress) {
+    reports += !progress.digest.empty();
+    return true;
+  }));
+  const auto time = std::chrono::steady_clock::now() - start;
+  // The first and the last of the layer and of the config.
+  EXPECT_LE(reports, 4 + time / std::chrono::milliseconds(60));
+  EXPECT_GE(reports, 3);
+}
+
 TEST_F(RegistryTest, WithoutThreadsNothingIsPulled) {
   FakeRegistry peer({});
   peer.AddModel({weights_});

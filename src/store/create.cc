@@ -2,7 +2,6 @@
 // layers on top. Large layers are only rewritten to quantize them: else a GGUF keeps the digest
 // that its file had, so that importing costs no second copy.
 #include <algorithm>
-#include <chrono>
 
 #include "base/log.h"
 #include "gguf/gguf_parts.h"
@@ -11,6 +10,7 @@
 #include "store/convert/peft_adapter.h"
 #include "store/hash_file.h"
 #include "store/manifest.h"
+#include "store/progress_pace.h"
 #include "store/quantize.h"
 #include "store/store.h"
 
@@ -252,12 +252,9 @@ Status Creation::StartFromFiles() {
 
 // As many reports as a person can see.
 WriteProgress Creation::ReportBytes(std::string status) {
-  using Clock = std::chrono::steady_clock;
-  return [this, status = std::move(status), last = Clock::time_point()](uint64_t done,
-                                                                        uint64_t total) mutable {
-    if (!progress_ || (done < total && Clock::now() - last < std::chrono::milliseconds(100)))
-      return true;
-    last = Clock::now();
+  return [this, status = std::move(status), pace = ProgressPace()](uint64_t done,
+                                                                   uint64_t total) mutable {
+    if (!progress_ || (done < total && !pace.Due())) return true;
     // Ollama's digest for a layer that has none yet; clients tell progress bars apart by it.
     return progress_(
         {status, "0000000000000000000", static_cast<int64_t>(total), static_cast<int64_t>(done)});
