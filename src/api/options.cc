@@ -77,6 +77,7 @@ Status ReadTexts(std::string_view name, const Json& value, std::vector<std::stri
   return {};
 }
 
+// A fraction is cut off, as Ollama does.
 bool ReadInteger(const Json& value, int64_t* out) {
   if (value.is_number_integer()) {
     if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t{INT64_MAX}) return false;
@@ -85,7 +86,7 @@ bool ReadInteger(const Json& value, int64_t* out) {
   }
   if (!value.is_number_float()) return false;
   const double number = value.get<double>();
-  if (number != std::floor(number) || std::abs(number) > 9e15) return false;
+  if (!(std::abs(number) <= 9e15)) return false;
   *out = static_cast<int64_t>(number);
   return true;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <ctime>
+#include <limits>
 
 namespace puna {
 namespace {
@@ -29,10 +30,14 @@ double UnitNanoseconds(std::string_view text, size_t* length) {
   return 0;
 }
 
+// Whole numbers of nanoseconds, which are of 63 bits, must be exact.
+using Number = long double;
+static_assert(std::numeric_limits<Number>::digits >= 64);
+
 // Reads digits with an optional fraction; false if there is no digit.
-bool ReadNumber(std::string_view* text, double* value) {
-  double number = 0;
-  double scale = 1;
+bool ReadNumber(std::string_view* text, Number* value) {
+  Number number = 0;
+  Number scale = 1;
   bool any = false;
   bool fraction = false;
   size_t i = 0;
@@ -67,9 +72,9 @@ Result<nanoseconds> ParseGoDuration(std::string_view text) {
   }
   if (rest == "0") return nanoseconds(0);
   if (rest.empty()) return invalid();
-  double total = 0;
+  Number total = 0;
   while (!rest.empty()) {
-    double number = 0;
+    Number number = 0;
     if (!ReadNumber(&rest, &number)) return invalid();
     size_t length = 0;
     const double unit = UnitNanoseconds(rest, &length);
@@ -82,15 +87,16 @@ Result<nanoseconds> ParseGoDuration(std::string_view text) {
     rest.remove_prefix(length);
     total += number * unit;
   }
-  if (!(total < 9.2e18)) return invalid();
-  const auto count = static_cast<int64_t>(std::llround(total));
+  total = std::round(total);
+  if (!(total <= static_cast<Number>(INT64_MAX))) return invalid();
+  const auto count = static_cast<int64_t>(total);
   return nanoseconds(negative ? -count : count);
 }
 
 Result<nanoseconds> ParseKeepAlive(std::string_view text) {
   std::string_view digits = text;
   if (digits.starts_with('-')) digits.remove_prefix(1);
-  double seconds = 0;
+  Number seconds = 0;
   std::string_view rest = digits;
   nanoseconds value{};
   if (ReadNumber(&rest, &seconds) && rest.empty()) {

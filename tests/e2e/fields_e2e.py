@@ -293,6 +293,8 @@ def limits_in_every_dialect(server):
     few = {"model": "mini", "options": {"num_predict": 2, "temperature": 0, "grammar": ENDLESS}}
     equal(2, server.post("/api/generate", {**few, "prompt": "x", "stream": False}).json()["eval_count"])
     equal(2, server.post("/api/chat", {**few, "messages": HELLO, "stream": False}).json()["eval_count"])
+    fraction = {**few, "options": {**few["options"], "num_predict": 2.9}}
+    equal(2, server.post("/api/generate", {**fraction, "prompt": "x", "stream": False}).json()["eval_count"])
     for path, body in (("/v1/chat/completions", {"messages": HELLO}), ("/v1/completions", {"prompt": "x"})):
         equal(2, server.post(path, {**few, **body}).json()["usage"]["completion_tokens"])
     equal(2, server.post("/v1/responses", {**few, "input": "x"}).json()["usage"]["output_tokens"])
