@@ -267,13 +267,9 @@ void Sequence::Shift() {
   lookup_.Reset();
 }
 
-// What decoder and matcher still hold. The end of the text may itself complete a stop string.
-std::string Sequence::FlushText() {
-  if (!decoder_ || stop_.matched()) return {};
-  std::string text = stop_.Push(decoder_->Finish());
-  text += stop_.Finish();
-  return text;
-}
+// What the matcher still holds. Bytes of a character that the output does not complete are no
+// text.
+std::string Sequence::FlushText() { return stop_.Finish(); }
 
 void Sequence::Deliver(TokenDelta delta) {
   if (delta.token >= 0) {
