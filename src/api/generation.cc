@@ -61,11 +61,11 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
         outdated ? ". Pull the model again to get the latest version with full thinking support"
                  : "");
   }
-  const bool has_images =
-      !request->images.empty() ||
-      std::any_of(request->messages.begin(), request->messages.end(),
-                  [](const chat::Message& message) { return !message.images.empty(); });
-  if (has_images) {
+  const auto has_images = [](const std::vector<chat::Message>& messages) {
+    return std::any_of(messages.begin(), messages.end(),
+                       [](const chat::Message& message) { return !message.images.empty(); });
+  };
+  if (!request->images.empty() || has_images(request->messages) || has_images(model.messages)) {
     return MakeError(ErrorCode::kUnsupported, "\"{}\" does not support images: it has no vision",
                      request->model);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "api/ollama_types.h"
 #include "base/duration.h"
 #include "base/log.h"
 
@@ -163,6 +164,9 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(store::InstalledMo
   entry->embedding = pooling.value_or(0) > 0;
   entry->ranks = pooling.value_or(0) == kRankPooling;
   PUNA_ASSIGN_OR_RETURN(entry->prompt_template, ChooseTemplate(*entry));
+  const Json own = {{"messages", entry->installed.messages}};
+  Fields fields(own, entry->installed.name.ShortName());
+  PUNA_RETURN_IF_ERROR(ReadMessages(&fields, &entry->messages));
   return entry;
 }
 

@@ -39,6 +39,7 @@ struct ModelEntry {
   std::vector<std::shared_ptr<const gguf::File>> adapters;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // null: a model without a vocabulary
   std::shared_ptr<const chat::PromptTemplate> prompt_template;
+  std::vector<chat::Message> messages;                // that every conversation begins with
   std::shared_ptr<const ControlTexts> control_texts;  // null with the tokenizer
   std::shared_ptr<ConstraintCache> constraints;       // null with the tokenizer
   bool embedding = false;                             // an embedding model: it has a pooling type

@@ -20,12 +20,14 @@ Result<GenerationRequest> ReadChat(const Json& json) {
 }
 
 Json ChatResponse(const std::string& model, const GenerationDelta& delta, bool done) {
-  Json message = {{"role", "assistant"}, {"content", delta.content}};
-  if (!delta.thinking.empty()) message["thinking"] = delta.thinking;
-  if (!delta.tool_calls.empty()) message["tool_calls"] = ToolCallsJson(delta.tool_calls);
+  chat::Message message;
+  message.role = "assistant";
+  message.content = delta.content;
+  message.thinking = delta.thinking;
+  message.tool_calls = delta.tool_calls;
   Json json = {{"model", model},
                {"created_at", CreatedAt()},
-               {"message", std::move(message)},
+               {"message", MessageJson(message)},
                {"done", done}};
   if (!delta.logprobs.empty()) json["logprobs"] = LogprobsJson(delta.logprobs);
   return json;

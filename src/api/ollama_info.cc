@@ -124,12 +124,7 @@ Json ManifestJson(store::InstalledModel model, const ModelSummary& summary,
   if (!model.parameters.empty()) out["parameters"] = ParameterLines(model.parameters);
   if (model.system) out["system"] = *model.system;
   out["details"] = ModelDetails(model, summary);
-  if (!model.messages.empty()) {
-    out["messages"] = Json::array();
-    for (const store::Message& message : model.messages) {
-      out["messages"].push_back({{"role", message.role}, {"content", message.content}});
-    }
-  }
+  if (!model.messages.empty()) out["messages"] = model.messages;
   AddRemote(model, &out);
   out["capabilities"] = summary.capabilities;
   out["modified_at"] = FormatRfc3339(model.modified_at);

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "api/errors.h"
+#include "api/ollama_types.h"
 #include "api/progress_stream.h"
 #include "api/routes.h"
 #include "chat/chat.h"
@@ -39,19 +40,6 @@ Status ReadFileMap(Fields* fields, std::string_view name,
       return fields->status();
     }
     out->emplace_back(file, digest.get<std::string>());
-  }
-  return {};
-}
-
-Status ReadMessages(Fields* fields, std::vector<store::Message>* out) {
-  PUNA_ASSIGN_OR_RETURN(const Json* messages, fields->FindObjects("messages", "api.Message"));
-  if (messages == nullptr) return {};
-  for (const Json& message : *messages) {
-    Fields inner(message, fields->OwnerOf("messages"));
-    store::Message& read = out->emplace_back();
-    inner.Read("role", &read.role);
-    inner.Read("content", &read.content);
-    PUNA_RETURN_IF_ERROR(inner.status());
   }
   return {};
 }
@@ -135,7 +123,9 @@ Result<store::CreateRequest> ReadCreateRequest(const Json& json) {
   PUNA_RETURN_IF_ERROR(ReadFileMap(&fields, "adapters", &out.adapters));
   PUNA_RETURN_IF_ERROR(ReadFileMap(&fields, "imatrix", &out.imatrix));
   PUNA_RETURN_IF_ERROR(ReadDraft(&fields, &out));
-  PUNA_RETURN_IF_ERROR(ReadMessages(&fields, &out.messages));
+  std::vector<chat::Message> messages;
+  PUNA_RETURN_IF_ERROR(ReadMessages(&fields, &messages));
+  for (const chat::Message& message : messages) out.messages.push_back(MessageJson(message));
   PUNA_ASSIGN_OR_RETURN(out.config, ReadInfo(&fields));
   if (const Json* parameters = fields.Find("parameters"); parameters != nullptr) {
     if (!parameters->is_object()) fields.Mismatch("parameters", *parameters, "map[string]any");

@@ -3,6 +3,7 @@
 #include "api/constraint.h"
 #include "api/keep_alive.h"
 #include "api/media.h"
+#include "base/base64.h"
 #include "base/duration.h"
 
 namespace puna::api {
@@ -114,6 +115,16 @@ Status ReadMessages(Fields* fields, std::vector<chat::Message>* messages) {
     messages->push_back(std::move(message));
   }
   return {};
+}
+
+Json MessageJson(const chat::Message& message) {
+  Json json = {{"role", message.role}, {"content", message.content}};
+  if (!message.thinking.empty()) json["thinking"] = message.thinking;
+  for (const std::string& image : message.images) json["images"].push_back(EncodeBase64(image));
+  if (!message.tool_calls.empty()) json["tool_calls"] = ToolCallsJson(message.tool_calls);
+  if (!message.tool_name.empty()) json["tool_name"] = message.tool_name;
+  if (!message.tool_call_id.empty()) json["tool_call_id"] = message.tool_call_id;
+  return json;
 }
 
 Status ReadTools(Fields* fields, std::vector<chat::Tool>* tools) {

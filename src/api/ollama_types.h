@@ -17,6 +17,8 @@ Status ReadCommonFields(const Json& json, Fields* fields, GenerationRequest* req
 // "options" and "keep_alive".
 Status ReadNativeExtras(const Json& json, Fields* fields, GenerationRequest* request);
 Status ReadMessages(Fields* fields, std::vector<chat::Message>* messages);
+// An object that ReadMessages reads as `message`; what is empty is left out, but role and content.
+Json MessageJson(const chat::Message& message);
 Status ReadTools(Fields* fields, std::vector<chat::Tool>* tools);
 // Decodes base64 pictures; data URLs are taken too.
 Result<std::vector<std::string>> ReadImages(const Json& list);

@@ -61,15 +61,14 @@ std::vector<chat::Message> Conversation(const ModelEntry& model, const Generatio
     const bool has_system = !request.messages.empty() && request.messages[0].role == "system";
     if (installed.system && !installed.system->empty() && !has_system)
       add("system", *installed.system);
-    for (const store::Message& message : installed.messages) add(message.role, message.content);
+    messages.insert(messages.end(), model.messages.begin(), model.messages.end());
     messages.insert(messages.end(), request.messages.begin(), request.messages.end());
     return messages;
   }
   const std::string system = request.system ? *request.system : installed.system.value_or("");
   if (!system.empty()) add("system", system);
-  if (request.context.empty()) {
-    for (const store::Message& message : installed.messages) add(message.role, message.content);
-  }
+  if (request.context.empty())
+    messages.insert(messages.end(), model.messages.begin(), model.messages.end());
   add("user", request.prompt);
   return messages;
 }

@@ -400,13 +400,8 @@ Status Creation::AddSmallLayers() {
     PUNA_RETURN_IF_ERROR(AddLayer(license, kLicenseType));
   for (const auto& [key, value] : request_.parameters.items()) parameters_[key] = value;
   if (!parameters_.empty()) PUNA_RETURN_IF_ERROR(AddLayer(DumpJson(parameters_), kParamsType));
-  if (!request_.messages.empty()) {
-    Json messages = Json::array();
-    for (const Message& message : request_.messages) {
-      messages.push_back({{"role", message.role}, {"content", message.content}});
-    }
-    PUNA_RETURN_IF_ERROR(AddLayer(DumpJson(messages), kMessagesType));
-  }
+  if (!request_.messages.empty())
+    PUNA_RETURN_IF_ERROR(AddLayer(DumpJson(request_.messages), kMessagesType));
   if (!request_.renderer.empty()) config_["renderer"] = request_.renderer;
   if (!request_.parser.empty()) config_["parser"] = request_.parser;
   if (!request_.requires_version.empty()) config_["requires"] = request_.requires_version;

@@ -45,18 +45,12 @@ Result<Json> ReadJson(const fs::path& path) {
   return json;
 }
 
-Status ReadMessages(const fs::path& path, std::vector<Message>* messages) {
-  PUNA_ASSIGN_OR_RETURN(const Json json, ReadJson(path));
+Status ReadMessages(const fs::path& path, Json* messages) {
+  PUNA_ASSIGN_OR_RETURN(Json json, ReadJson(path));
   if (!json.is_array())
     return MakeError(ErrorCode::kCorrupt, "{} is not an array of messages", path.string());
-  for (const Json& message : json) {
-    if (!message.is_object()) continue;
-    Message out;
-    if (const auto it = message.find("role"); it != message.end() && it->is_string())
-      out.role = *it;
-    if (const auto it = message.find("content"); it != message.end() && it->is_string())
-      out.content = *it;
-    messages->push_back(std::move(out));
+  for (Json& message : json) {
+    if (message.is_object()) messages->push_back(std::move(message));
   }
   return {};
 }

@@ -35,10 +35,6 @@ struct Layer {
   std::string from;  // name of the model it was taken from; may be empty
 };
 
-struct Message {
-  std::string role, content;
-};
-
 // A manifest with its small layers read. Paths of large layers point into blobs/.
 struct InstalledModel {
   ModelName name;
@@ -53,7 +49,7 @@ struct InstalledModel {
   std::optional<std::string> template_text;
   std::optional<std::string> system;
   Json parameters = Json::object();
-  std::vector<Message> messages;
+  Json messages = Json::array();  // objects as Ollama's API has them
   std::vector<std::string> licenses;
   std::string parent_model;
   bool local = false;    // a file that is served in place
@@ -71,7 +67,7 @@ struct CreateRequest {
   std::optional<std::string> template_text, system;
   std::vector<std::string> licenses;
   Json parameters = Json::object();
-  std::vector<Message> messages;
+  Json messages = Json::array();
   std::string renderer, parser, requires_version;
   Json config = Json::object();  // fields of the config, instead of what the files say
   std::string quantize;          // "", or the file type to convert to

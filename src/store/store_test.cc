@@ -75,7 +75,8 @@ TEST_F(StoreTest, CreateListShowDelete) {
   request.system = "Be brief.";
   request.template_text = "{{ .Prompt }}";
   request.parameters = {{"temperature", 0.5}, {"stop", {"a", "b"}}};
-  request.messages = {{"user", "hi"}, {"assistant", "hello"}};
+  request.messages = {{{"role", "user"}, {"content", "hi"}},
+                      {{"role", "assistant"}, {"content", ""}, {"tool_calls", {{{"id", "1"}}}}}};
   request.licenses = {"none"};
   CreateFromFile("me/Tiny:v1", WriteModel("a.gguf"), request);
 
@@ -85,7 +86,7 @@ TEST_F(StoreTest, CreateListShowDelete) {
   EXPECT_EQ("Be brief.", *model->system);
   EXPECT_EQ("{{ .Prompt }}", *model->template_text);
   EXPECT_EQ(0.5, model->parameters["temperature"]);
-  EXPECT_EQ(2u, model->messages.size());
+  EXPECT_EQ(request.messages, model->messages);
   EXPECT_THAT(model->licenses, ElementsAre("none"));
   EXPECT_EQ("llama", JsonString(model->config, "model_family"));
   EXPECT_EQ("F32", JsonString(model->config, "file_type"));

@@ -467,11 +467,14 @@ def info_of_create(server):
 
 
 def fields_of_create(server):
-    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}]
+    calls = [{"id": f"c{i + 1}", "function": {"index": i, "name": "weather", "arguments": arguments}}
+             for i, arguments in enumerate(({"city": "Oslo"}, {}))]
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Let me see.", "thinking": "Where?", "tool_calls": calls},
+             {"role": "tool", "content": "sunny", "tool_name": "weather", "tool_call_id": "c1"}, {"role": "assistant", "content": "Yes?"}]
     equal("success", server.post("/api/create", {"model": "made", "from": "mini", "template": MIRROR, "system": "Be kind.", "messages": turns,
                                                  "parameters": {"num_predict": 2, "stop": ["x"]}, "stream": False}).json()["status"])
     text = rendered(server, "/api/chat", model="made", messages=HELLO)
-    for line in ("[system|Be kind.|", "[user|Hi|", "[assistant|Yes?|", "[user|Hello|"):
+    for line in ("[system|Be kind.|", "[user|Hi|", CALL_LINE + RESULT_LINE, "[assistant|Yes?|", "[user|Hello|"):
         contains(line, text)
     shown = server.post("/api/show", {"model": "made", "options": {"num_predict": 9, "top_k": 3}}).json()
     equal(turns, shown["messages"])
