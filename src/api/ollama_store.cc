@@ -114,8 +114,7 @@ Result<store::CreateRequest> ReadCreateRequest(const Json& json) {
   fields.Read("parser", &out.parser);
   fields.Read("requires", &out.requires_version);
   PUNA_RETURN_IF_ERROR(fields.status());
-  PUNA_RETURN_IF_ERROR(
-      chat::CheckPromptParts(out.renderer, out.parser, out.template_text.value_or("")));
+  PUNA_RETURN_IF_ERROR(chat::CheckPromptParts(out.renderer, out.parser, out.template_text));
   fields.Read("quantization", &out.quantize);
   fields.Read("quantize", &out.quantize);
   PUNA_RETURN_IF_ERROR(fields.status());
@@ -145,9 +144,11 @@ http::Task<void> HandleCreate(Call& call) {
   const Result<bool> stream = ReadStreamField(*json, "CreateRequest");
   if (!stream) co_return co_await SendError(call, stream.error());
   // Named before the co_await, which GCC 12 would make destroy the captures twice.
-  ProgressWork work = [store = call.services.store,
+  ProgressWork work = [store = call.services.store, registry = call.services.registry,
                        request = *std::move(request)](const store::ProgressFunction& progress) {
-    return store->Create(request, progress);
+    return store->Create(request, progress, [&](const ModelName& name, const auto& pulling) {
+      return registry->Pull(name, /*insecure=*/false, pulling);
+    });
   };
   co_await RunWithProgress(call, *stream, std::move(work));
 }

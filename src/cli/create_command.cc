@@ -96,18 +96,6 @@ void AddFields(const store::Modelfile& modelfile, Json* request) {
   if (!messages.empty()) (*request)["messages"] = std::move(messages);
 }
 
-// A base model that is not there is pulled.
-Status EnsureBaseModel(const ApiClient& client, const std::string& name) {
-  auto shown = client.Post("/api/show", {{"model", name}});
-  if (shown) return {};
-  if (shown.error().code != ErrorCode::kNotFound) return tl::unexpected(std::move(shown).error());
-  Status pulled = PullModel(client, name, /*insecure=*/false);
-  if (pulled) return pulled;
-  return WithContext(pulled.error(), fmt::format("FROM {}: neither a file nor an installed model, "
-                                                 "and not to be pulled",
-                                                 name));
-}
-
 // What would only be found out after gigabytes were hashed or sent.
 Status CheckOptions(const CreateOptions& options, const store::Modelfile& modelfile) {
   PUNA_RETURN_IF_ERROR(store::ModelName::Parse(options.model));
@@ -139,7 +127,6 @@ Status Create(const Context& context, const CreateOptions& options) {
   BlobSender sender(context.settings, client, &progress);
   Json request = {{"model", options.model}};
   if (!sources.from.empty()) {
-    PUNA_RETURN_IF_ERROR(EnsureBaseModel(client, sources.from));
     request["from"] = sources.from;
   } else {
     PUNA_ASSIGN_OR_RETURN(request["files"], SendFiles(sources.files, sources.names, &sender));
@@ -156,11 +143,7 @@ Status Create(const Context& context, const CreateOptions& options) {
     PUNA_ASSIGN_OR_RETURN(request["imatrix"], SendFiles({options.imatrix}, {}, &sender));
   }
   AddFields(modelfile, &request);
-  return client.PostStream("/api/create", request, [&](const Json& line) {
-    progress.Show(JsonString(line, "status"), line.value("completed", int64_t{0}),
-                  line.value("total", int64_t{0}));
-    return true;
-  });
+  return PostWithProgress(client, "/api/create", request, &progress);
 }
 
 }  // namespace

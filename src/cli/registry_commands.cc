@@ -18,20 +18,11 @@ struct TransferOptions {
 };
 
 Status Transfer(const ApiClient& client, const char* path, const TransferOptions& options) {
-  ProgressLines progress;
-  const InterruptScope interrupt;
-  const auto interrupted = [&] { return interrupt.interrupted(); };
   Json request = {{"model", options.model}};
   if (!options.as.empty()) request["name"] = options.as;
   if (options.insecure) request["insecure"] = true;
-  return client.PostStream(
-      path, request,
-      [&](const Json& line) {
-        progress.Show(JsonString(line, "status"), line.value("completed", int64_t{0}),
-                      line.value("total", int64_t{0}));
-        return !interrupted();
-      },
-      interrupted);
+  ProgressLines progress;
+  return PostWithProgress(client, path, request, &progress);
 }
 
 Status Pull(const Context& context, const TransferOptions& options) {
@@ -99,6 +90,20 @@ std::shared_ptr<TransferOptions> AddOptions(CLI::App* command, const char* model
 }
 
 }  // namespace
+
+Status PostWithProgress(const ApiClient& client, const char* path, const Json& request,
+                        ProgressLines* progress) {
+  const InterruptScope interrupt;
+  const auto interrupted = [&] { return interrupt.interrupted(); };
+  return client.PostStream(
+      path, request,
+      [&](const Json& line) {
+        progress->Show(JsonString(line, "status"), line.value("completed", int64_t{0}),
+                       line.value("total", int64_t{0}));
+        return !interrupted();
+      },
+      interrupted);
+}
 
 Status PullModel(const ApiClient& client, const std::string& model, bool insecure) {
   return Transfer(client, "/api/pull", {.model = model, .as = "", .insecure = insecure});

@@ -1,4 +1,5 @@
-// Fetching a model that a command needs and the server does not have.
+// Long work of the server, such as fetching a model that a command needs and the server does not
+// have.
 #ifndef PUNA_CLI_REGISTRY_COMMANDS_H_
 #define PUNA_CLI_REGISTRY_COMMANDS_H_
 
@@ -7,8 +8,14 @@
 #include "base/result.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/terminal.h"
 
 namespace puna::cli {
+
+// Has the server do long work: its reports are shown by `progress`, and Ctrl-C ends it
+// (kCancelled).
+Status PostWithProgress(const ApiClient& client, const char* path, const Json& request,
+                        ProgressLines* progress);
 
 // Has the server pull the model, with progress on standard error. Ctrl-C ends it (kCancelled); what
 // has arrived is kept for the next time.

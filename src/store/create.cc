@@ -32,13 +32,16 @@ bool AreParts(const ModelFiles& files) {
 // One run of Store::Create.
 class Creation {
  public:
-  Creation(Store* store, const CreateRequest& request, const ProgressFunction& progress)
-      : store_(store), request_(request), progress_(progress) {}
+  Creation(Store* store, const CreateRequest& request, const ProgressFunction& progress,
+           const FetchFunction& fetch)
+      : store_(store), request_(request), progress_(progress), fetch_(fetch) {}
 
   Status Run();
 
  private:
   Status Report(const std::string& status) { return Say(progress_, status); }
+  // The model that the request starts from, fetched if it is not here.
+  Result<InstalledModel> FindBase();
   Status StartFromModel();
   Status StartFromFiles();
   // The layer of a model that is not one GGUF file: it becomes one, with the types of `type` (null:
@@ -72,6 +75,7 @@ class Creation {
   QuantizeOptions options_;  // of the weights
   const CreateRequest& request_;
   const ProgressFunction& progress_;
+  const FetchFunction& fetch_;
   BlobPins* pins_ = nullptr;  // of everything that the manifest will name
   Manifest manifest_;
   Json config_ = Json::object();
@@ -82,11 +86,8 @@ Result<Layer> Creation::ImportWeights(const InstalledModel& base) {
   if (base.bundled) {
     const auto bytes = BundledModelBytes();
     const std::string_view content(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    PUNA_ASSIGN_OR_RETURN(Layer layer, store_->AddBlob(content, kModelType, pins_));
-    layer.from = base.name.ShortName();
-    return layer;
+    return store_->AddBlob(content, kModelType, pins_);
   }
-  // Its name is that of a file, which will mean nothing to whoever reads the manifest.
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(base.weights));
   PUNA_ASSIGN_OR_RETURN(const auto parts, file->GetInteger("split.count"));
   if (parts.value_or(1) > 1) return WriteMerged(*file, *parts, nullptr);
@@ -97,11 +98,21 @@ Result<Layer> Creation::ImportWeights(const InstalledModel& base) {
   return layer;
 }
 
-Status Creation::StartFromModel() {
+Result<InstalledModel> Creation::FindBase() {
   PUNA_ASSIGN_OR_RETURN(const ModelName name, ModelName::Parse(request_.from));
-  PUNA_ASSIGN_OR_RETURN(InstalledModel base, store_->Find(name));
-  const bool installed = !base.bundled && !base.local;
-  if (!installed) {
+  auto found = store_->Find(name);
+  if (found || found.error().code != ErrorCode::kNotFound || !fetch_) return found;
+  if (const Status fetched = fetch_(name, progress_); !fetched) {
+    return WithContext(
+        fetched.error(),
+        fmt::format("FROM {}: neither an installed model nor one to be pulled", request_.from));
+  }
+  return store_->Find(name);
+}
+
+Status Creation::StartFromModel() {
+  PUNA_ASSIGN_OR_RETURN(InstalledModel base, FindBase());
+  if (base.bundled || base.local) {
     PUNA_ASSIGN_OR_RETURN(Layer weights, ImportWeights(base));
     base.layers = {std::move(weights)};
   }
@@ -113,8 +124,8 @@ Status Creation::StartFromModel() {
   for (Layer layer : base.layers) {
     const std::string& type = layer.media_type;
     const bool is_template = type == kTemplateType || type == kPromptType;
-    const bool replaced = (is_template && request_.template_text) ||
-                          (type == kSystemType && request_.system) ||
+    const bool replaced = (is_template && !request_.template_text.empty()) ||
+                          (type == kSystemType && !request_.system.empty()) ||
                           (type == kMessagesType && !request_.messages.empty()) ||
                           (type == kDraftType && !request_.drafts.empty()) || type == kParamsType;
     if (replaced) continue;
@@ -123,7 +134,8 @@ Status Creation::StartFromModel() {
       return MakeError(ErrorCode::kCorrupt, "model '{}' names the blob {}, which is missing",
                        request_.from, layer.digest);
     }
-    if (type == kModelType && installed && layer.from.empty()) layer.from = base.name.ShortName();
+    // The name of a file that is served in place will mean nothing to whoever reads the manifest.
+    if (!base.local) layer.from = base.name.ShortName();
     PUNA_RETURN_IF_ERROR(Report("using existing layer " + layer.digest));
     manifest_.layers.push_back(std::move(layer));
   }
@@ -250,7 +262,6 @@ Status Creation::StartFromFiles() {
   return {};
 }
 
-// As many reports as a person can see.
 WriteProgress Creation::ReportBytes(std::string status) {
   return [this, status = std::move(status), pace = ProgressPace()](uint64_t done,
                                                                    uint64_t total) mutable {
@@ -391,11 +402,9 @@ Status Creation::AddDraft() {
 
 Status Creation::AddSmallLayers() {
   PUNA_RETURN_IF_ERROR(AddAdapters());
-  if (request_.template_text && !request_.template_text->empty()) {
-    PUNA_RETURN_IF_ERROR(AddLayer(*request_.template_text, kTemplateType));
-  }
-  if (request_.system && !request_.system->empty())
-    PUNA_RETURN_IF_ERROR(AddLayer(*request_.system, kSystemType));
+  if (!request_.template_text.empty())
+    PUNA_RETURN_IF_ERROR(AddLayer(request_.template_text, kTemplateType));
+  if (!request_.system.empty()) PUNA_RETURN_IF_ERROR(AddLayer(request_.system, kSystemType));
   for (const std::string& license : request_.licenses)
     PUNA_RETURN_IF_ERROR(AddLayer(license, kLicenseType));
   for (const auto& [key, value] : request_.parameters.items()) parameters_[key] = value;
@@ -428,10 +437,10 @@ Status Creation::Run() {
     PUNA_ASSIGN_OR_RETURN(type_, FindWritableFileType(request_.quantize));
   }
   PUNA_RETURN_IF_ERROR(ReadImportance());
-  if (!request_.files.empty()) {
-    PUNA_RETURN_IF_ERROR(StartFromFiles());
-  } else if (!request_.from.empty()) {
+  if (!request_.from.empty()) {
     PUNA_RETURN_IF_ERROR(StartFromModel());
+  } else if (!request_.files.empty()) {
+    PUNA_RETURN_IF_ERROR(StartFromFiles());
   } else {
     return MakeError(ErrorCode::kInvalidArgument, "neither 'from' or 'files' was specified");
   }
@@ -445,8 +454,9 @@ Status Creation::Run() {
   return WriteManifest();
 }
 
-Status Store::Create(const CreateRequest& request, const ProgressFunction& progress) {
-  return Creation(this, request, progress).Run();
+Status Store::Create(const CreateRequest& request, const ProgressFunction& progress,
+                     const FetchFunction& fetch) {
+  return Creation(this, request, progress, fetch).Run();
 }
 
 }  // namespace puna::store

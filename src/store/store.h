@@ -51,20 +51,19 @@ struct InstalledModel {
   Json parameters = Json::object();
   Json messages = Json::array();  // objects as Ollama's API has them
   std::vector<std::string> licenses;
-  std::string parent_model;
-  bool local = false;    // a file that is served in place
-  bool bundled = false;  // the model inside the program, not in the store; `weights` is then a
-                         // name, not a path
+  std::string parent_model;  // the name that the weights were taken from; may be empty
+  bool local = false;        // a file that is served in place
+  bool bundled = false;      // inside the program; `weights` is then a name, not a path
 };
 
 // What /api/create asks for.
 struct CreateRequest {
   ModelName name;
-  std::string from;  // an installed model, or empty
-  std::vector<std::pair<std::string, std::string>>
-      files;  // file name -> digest of an uploaded blob
+  std::string from;  // a model, or empty
+  // Without `from`: file name -> digest of an uploaded blob.
+  std::vector<std::pair<std::string, std::string>> files;
   std::vector<std::pair<std::string, std::string>> adapters;
-  std::optional<std::string> template_text, system;
+  std::string template_text, system;  // empty: that of `from`
   std::vector<std::string> licenses;
   Json parameters = Json::object();
   Json messages = Json::array();
@@ -85,6 +84,8 @@ struct Progress {
   int64_t total_bytes = 0, completed_bytes = 0;
 };
 using ProgressFunction = std::function<bool(const Progress&)>;
+// Installs a model that is not in the store.
+using FetchFunction = std::function<Status(const ModelName&, const ProgressFunction&)>;
 // Passes a report on, where somebody listens. kCancelled if that returned false.
 Status Report(const ProgressFunction& progress, const Progress& report);
 // The same for a line without amounts.
@@ -161,7 +162,9 @@ class Store {
   Status Copy(const ModelName& source, const ModelName& destination);
   // Removes the manifest, empty folders, and blobs that no other manifest names.
   Status Delete(const ModelName& name);
-  Status Create(const CreateRequest& request, const ProgressFunction& progress);
+  // `fetch` is asked for a `from` that is not installed; null: that is kNotFound.
+  Status Create(const CreateRequest& request, const ProgressFunction& progress,
+                const FetchFunction& fetch = nullptr);
 
   // The bytes of a model's manifest. kNotFound; the bundled model and local files have none
   // (kInvalidArgument).

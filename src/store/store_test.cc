@@ -179,6 +179,72 @@ TEST_F(StoreTest, CreateOverAnExistingNameDropsWhatNobodyNeedsAnyMore) {
   EXPECT_FALSE(fs::exists(first));
 }
 
+TEST_F(StoreTest, WhatIsEmptyIsThatOfTheBase) {
+  CreateRequest base;
+  base.system = "Be brief.";
+  base.template_text = "{{ .Prompt }}";
+  base.messages = {{{"role", "user"}, {"content", "hi"}}};
+  CreateFromFile("base", WriteModel("a.gguf"), base);
+  CreateRequest request;
+  request.name = Name("derived");
+  request.from = "base";
+  ASSERT_TRUE(store_.Create(request, nullptr));
+  const auto derived = store_.Find(Name("derived"));
+  EXPECT_EQ("Be brief.", derived->system);
+  EXPECT_EQ("{{ .Prompt }}", derived->template_text);
+  EXPECT_EQ(base.messages, derived->messages);
+}
+
+TEST_F(StoreTest, TheParentIsTheModelThatWasNamed) {
+  CreateFromFile("root", WriteModel("a.gguf"));
+  CreateRequest request;
+  for (const auto& [name, from] : {std::pair{"child", "root"}, {"grandchild", "Child"}}) {
+    request.name = Name(name);
+    request.from = from;
+    // `from` counts where there are files too.
+    request.files = {{"missing.gguf", "sha256:" + Sha256Hex("nothing")}};
+    ASSERT_TRUE(store_.Create(request, nullptr));
+  }
+  EXPECT_EQ("root:latest", store_.Find(Name("child"))->parent_model);
+  EXPECT_EQ("child:latest", store_.Find(Name("grandchild"))->parent_model);
+}
+
+TEST_F(StoreTest, ABaseThatIsNotHereIsFetched) {
+  CreateFromFile("here", WriteModel("a.gguf"));
+  CreateRequest request;
+  request.name = Name("mine");
+  request.from = "there";
+  std::vector<std::string> fetched;
+  const auto fetch = [&](const ModelName& name, const ProgressFunction& progress) -> Status {
+    fetched.push_back(name.ShortName());
+    PUNA_RETURN_IF_ERROR(Say(progress, "fetching"));
+    if (name.model == "nowhere") return MakeError(ErrorCode::kUnavailable, "no such host");
+    return store_.Copy(Name("here"), name);
+  };
+  std::vector<std::string> statuses;
+  const auto progress = [&](const Progress& report) {
+    statuses.push_back(report.status);
+    return true;
+  };
+  EXPECT_EQ(ErrorCode::kNotFound, store_.Create(request, nullptr).error().code);
+  request.quantize = "Q9";
+  EXPECT_FALSE(store_.Create(request, progress, fetch));
+  EXPECT_THAT(fetched, ElementsAre()) << "for a request that is wrong anyway";
+  request.quantize = "";
+  ASSERT_TRUE(store_.Create(request, progress, fetch));
+  EXPECT_THAT(fetched, ElementsAre("there:latest"));
+  EXPECT_EQ("fetching", statuses.front());
+  EXPECT_EQ(store_.Find(Name("here"))->weights, store_.Find(Name("mine"))->weights);
+  ASSERT_TRUE(store_.Create(request, progress, fetch));
+  EXPECT_EQ(1u, fetched.size()) << "though it is here by now";
+  request.from = "nowhere";
+  const Status failed = store_.Create(request, progress, fetch);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(ErrorCode::kUnavailable, failed.error().code);
+  EXPECT_THAT(failed.error().message, HasSubstr("FROM nowhere"));
+  EXPECT_THAT(failed.error().message, HasSubstr("no such host"));
+}
+
 TEST_F(StoreTest, BuildingOnTheBundledModelWorks) {
   CreateRequest request;
   request.name = Name("mine");

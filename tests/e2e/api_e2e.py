@@ -350,6 +350,9 @@ def progress_and_the_error_behind_it(server):
     broken = upload(b"GGUF\x03\0\0\0" + b"\xff" * 64)
     contains("supplied file was not in GGUF format", last_line("/api/create", model="x", files={"a.gguf": broken})[-1]["error"])
     contains("not found", last_line("/api/push", model="127.0.0.1:1/x/nothing", insecure=True)[-1]["error"])
+    lines = last_line("/api/create", **{"model": "x", "from": "127.0.0.1:1/x/nothing"})
+    equal("pulling manifest", lines[0]["status"])
+    contains("FROM 127.0.0.1:1/x/nothing: neither an installed model nor", lines[-1]["error"])
     file = server.folder / "wide.gguf"
     equal(0, server.run("quantize", "--allow-requantize", ROOT / "models" / "mini.gguf", file, "F16")[0])
     lines = last_line("/api/create", model="x", files={"a.gguf": upload(file.read_bytes())}, quantize="Q8_0")

@@ -258,7 +258,8 @@ def test_create_uploads_to_a_server_with_another_store(puna):
 
 def test_create_errors(puna):
     check("wasn't found" in puna.error("create", "x", "-f", puna.folder / "none"), "missing Modelfile")
-    check("neither a file nor" in puna.error("create", "x", "-f", "-", stdin=f"FROM {NO_SUCH_MODEL}\n"), "unknown FROM")
+    check(f"FROM {NO_SUCH_MODEL}: neither an installed model nor" in
+          puna.error("create", "x", "-f", "-", stdin=f"FROM {NO_SUCH_MODEL}\n"), "unknown FROM")
     check("there is no file" in puna.error("create", "x", "-f", "-", stdin="FROM ./no-such.gguf\n"), "missing file")
     check("line 2" in puna.error("create", "x", "-f", "-", stdin="FROM mini\nFROB 1\n"), "bad command")
     check("no FROM" in puna.error("create", "x", "-f", "-", stdin="SYSTEM hi\n"), "no FROM line")

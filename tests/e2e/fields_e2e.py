@@ -484,6 +484,14 @@ def fields_of_create(server):
     reply = server.post("/api/create", {"model": "made", "from": "mini", "messages": [{"role": 5}]})
     equal(400, reply.status)
     contains("CreateRequest.messages.role of type string", reply.json()["error"])
+    # What is empty is that of the base, whose name the new one tells.
+    server.post("/api/create", {"model": "heir", "from": "made", "template": "", "system": "", "messages": []}).lines()
+    equal(text, rendered(server, "/api/chat", model="heir", messages=HELLO))
+    equal("made:latest", server.post("/api/show", {"model": "heir"}).json()["details"]["parent_model"])
+    pixel = base64.b64encode(png(1, 1)).decode()
+    server.post("/api/create", {"model": "heir", "from": "made", "messages": [{"role": "user", "content": "Look", "images": [pixel]}]}).lines()
+    equal([pixel], server.post("/api/show", {"model": "heir"}).json()["messages"][0]["images"])
+    refused(server, "/api/chat", "does not support images", model="heir", messages=HELLO)
     contains("field ShowRequest.options", server.post("/api/show", {"model": "made", "options": 5}).json()["error"])
 
 

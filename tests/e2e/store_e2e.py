@@ -177,7 +177,7 @@ def processes_share_a_store(fixture):
                 text = out.decode(errors="replace")
                 if process.returncode != 0:
                     # A model may have been deleted by another, and nothing else may fail.
-                    equal(True, any(part in text for part in ("not found", "neither a file nor", "is missing", "No such file")), text)
+                    equal(True, any(part in text for part in ("not found", "neither an installed model nor", "is missing", "No such file")), text)
             equal([], broken_models(fixture.models))
         names = [{model["name"] for model in server.request("GET", "/api/tags").json()["models"]}
                  for server in (fixture.server, other)]
