@@ -82,6 +82,7 @@ void PromptGuard::Protect(std::vector<chat::Message>* messages) const {
     message.tool_name = Marked(message.tool_name);
     message.tool_call_id = Marked(message.tool_call_id);
     for (chat::ToolCall& call : message.tool_calls) {
+      call.id = Marked(call.id);
       call.name = Marked(call.name);
       ProtectJson(&call.arguments);
     }

@@ -98,11 +98,14 @@ class PromptTemplate {
   // The prompt. Images leave "[img-N]" in the text, N counting from 0 over the conversation, where
   // the message has "[img]", else before the message's text.
   //
+  // A conversation that ends with text of the assistant asks for the rest of it. Jinja: the prompt
+  // ends with that text, as the template writes it in an earlier answer. Go: the template decides,
+  // as in Ollama.
+  //
   // Jinja templates differ in what they accept. If one fails, the request is tried again in the
-  // forms that others want: tool arguments as JSON text, then the system message as part of the
-  // first user message. The error told is the first one. Fails with kInvalidArgument (the
-  // template's own words, or what is wrong in it), kUnsupported (a suffix that the template has no
-  // place for) and kResourceExhausted.
+  // forms that others want (chat/jinja_form.h). The error told is the first one. Fails with
+  // kInvalidArgument (the template's own words, or what is wrong in it), kUnsupported (a suffix
+  // that the template has no place for) and kResourceExhausted.
   virtual Result<std::string> Render(const PromptRequest& request) const = 0;
 
   // Derived as Ollama derives them: a Jinja template that mentions tools or tool_call has tools,
@@ -138,7 +141,7 @@ struct OutputDelta {
 
 struct OutputOptions {
   ThinkTags think_tags;          // empty: no thinking is looked for
-  bool starts_thinking = false;  // the prompt already ended with the opening tag
+  bool starts_thinking = false;  // the prompt ends within thinking
   std::vector<Tool> tools;       // empty: no tool calls are looked for
   std::string format;            // a name of tool_format.h's table, or "go"
   std::string tool_call_tag;     // of format "go"

@@ -1,30 +1,24 @@
 // PromptTemplate on Jinja: builds the variables that Hugging Face's chat templates expect and
 // renders. What a template does not accept cannot be told from its text, so nothing is probed
 // beforehand; a failed rendering is repeated in the other forms.
-#include <algorithm>
-#include <cctype>
 #include <ctime>
+#include <optional>
 
 #include "chat/chat.h"
 #include "chat/jinja/jinja.h"
+#include "chat/jinja_form.h"
+#include "chat/pattern.h"
 #include "chat/prepare.h"
 #include "chat/tool_format.h"
 
 namespace puna::chat {
 namespace {
 
-// Which of the templates' incompatible habits to follow.
-struct Form {
-  bool arguments_as_text = false;
-  bool system_in_user = false;
-  bool tools_as_functions = false;  // under the names of older libraries, as text
-};
-
 std::string ToText(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-Json MessageToJson(const Message& message, const Form& form) {
+Json MessageToJson(const Message& message, const JinjaForm& form) {
   Json json = {{"role", message.role}, {"content", message.content}};
   if (!message.thinking.empty()) {  // templates of different families use either name
     json["reasoning_content"] = message.thinking;
@@ -43,28 +37,9 @@ Json MessageToJson(const Message& message, const Form& form) {
   return json;
 }
 
-// Moves the text of system messages to the front of the user message that follows.
-std::vector<Message> SystemIntoUser(const std::vector<Message>& messages) {
-  std::vector<Message> out;
-  std::string pending;
-  for (const Message& message : messages) {
-    if (message.role == "system") {
-      pending += (pending.empty() ? "" : "\n\n") + message.content;
-      continue;
-    }
-    out.push_back(message);
-    if (!pending.empty() && message.role == "user") {
-      out.back().content = pending + "\n\n" + message.content;
-      pending.clear();
-    }
-  }
-  if (!pending.empty()) {
-    Message user;
-    user.role = "user";
-    user.content = pending;
-    out.push_back(std::move(user));
-  }
-  return out;
+bool IsEmptyAnswer(const Message& message) {
+  return message.role == "assistant" && message.content.empty() && message.thinking.empty() &&
+         message.tool_calls.empty();
 }
 
 bool Mentions(std::string_view text, std::string_view needle) {
@@ -111,31 +86,68 @@ class JinjaPrompt final : public PromptTemplate {
     if (!request.suffix.empty()) {
       return MakeError(ErrorCode::kUnsupported, "the model's template has no place for a suffix");
     }
-    const std::vector<Message> messages = WithImageMarkers(request.messages);
-    const bool has_calls = std::any_of(messages.begin(), messages.end(),
-                                       [](const Message& m) { return !m.tool_calls.empty(); });
-    const bool has_system = std::any_of(messages.begin(), messages.end(),
-                                        [](const Message& m) { return m.role == "system"; });
-    Result<std::string> first = RenderForm(request, messages, {});
-    if (first || first.error().code != ErrorCode::kInvalidArgument) return first;
-    for (const Form form : {Form{true, false}, Form{false, true}, Form{true, true},
-                            Form{false, false, true}, Form{true, false, true}}) {
-      if ((form.arguments_as_text && !has_calls) || (form.system_in_user && !has_system) ||
-          (form.tools_as_functions && request.tools.empty()))
-        continue;
-      if (Result<std::string> other = RenderForm(request, messages, form)) return other;
+    std::vector<Message> messages = WithImageMarkers(request.messages);
+    // An answer whose beginning is empty is one that has not begun.
+    if (request.add_generation_prompt && messages.size() > 1 && IsEmptyAnswer(messages.back()))
+      messages.pop_back();
+    std::optional<Error> first_error;
+    for (const JinjaForm& form : FormsFor(request)) {
+      Result<std::string> text = RenderForm(request, messages, form);
+      if (text || text.error().code != ErrorCode::kInvalidArgument) {
+        if (text || !first_error) return text;
+      } else if (!first_error) {
+        first_error = std::move(text).error();
+      }
     }
-    return first;
+    return tl::unexpected(*std::move(first_error));
   }
 
  private:
-  Result<std::string> RenderForm(const PromptRequest& request, const std::vector<Message>& messages,
-                                 const Form& form) const {
+  Result<std::string> RenderForm(const PromptRequest& request, std::vector<Message> messages,
+                                 const JinjaForm& form) const {
+    if (!request.add_generation_prompt || ContinuedMessage(messages) == nullptr)
+      return RenderAll(request, InForm(std::move(messages), form), form);
+    // The template writes the message as one of the past, with all that it closes such a message
+    // with, which is what a mark behind the text tells apart.
+    static constexpr std::string_view kEnd = "\xEF\xBF\xBF";  // U+FFFF, a noncharacter
+    const Message last = messages.back();
+    (last.content.empty() ? messages.back().thinking : messages.back().content) += kEnd;
+    PromptRequest past = request;
+    past.add_generation_prompt = false;
+    if (const Result<std::string> text = RenderAll(past, InForm(messages, form), form)) {
+      const size_t end = text->rfind(kEnd);
+      if (end != std::string::npos) return text->substr(0, end);
+    }
+    // It has no place for such a message, or refuses it.
+    messages.pop_back();
+    PUNA_ASSIGN_OR_RETURN(const std::string prompt,
+                          RenderAll(request, InForm(std::move(messages), form), form));
+    return Continued(prompt, last);
+  }
+
+  // `prompt`, which asks for an answer, with the beginning of one.
+  std::string Continued(const std::string& prompt, const Message& answer) const {
+    const OutputFormat* format = FindOutputFormat(output_format_);
+    const bool thinks = answer.content.empty();
+    if (think_tags_.empty()) {
+      if (format == nullptr) return thinks ? prompt : prompt + answer.content;
+      if (thinks && format->thinking.empty()) return prompt;
+      return prompt + (thinks ? TextWithoutSlots(format->thinking) + answer.thinking
+                              : format->content_open + answer.content);
+    }
+    const size_t end = prompt.find_last_not_of(" \t\r\n");
+    const bool opened = std::string_view(prompt).substr(0, end + 1).ends_with(think_tags_.open);
+    const std::string open = opened ? prompt : prompt + think_tags_.open + "\n";
+    if (thinks) return open + answer.thinking;
+    if (!opened) return prompt + answer.content;
+    return open + answer.thinking + "\n" + think_tags_.close + "\n\n" + answer.content;
+  }
+
+  Result<std::string> RenderAll(const PromptRequest& request, const std::vector<Message>& messages,
+                                const JinjaForm& form) const {
     Json variables = request.extra_variables.is_object() ? request.extra_variables : Json::object();
     Json list = Json::array();
-    for (const Message& message : form.system_in_user ? SystemIntoUser(messages) : messages) {
-      list.push_back(MessageToJson(message, form));
-    }
+    for (const Message& message : messages) list.push_back(MessageToJson(message, form));
     variables["messages"] = std::move(list);
     variables["tools"] =
         nullptr;  // as Hugging Face does; `tools is defined` holds and `if tools` does not

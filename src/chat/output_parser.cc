@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "chat/chat.h"
+#include "chat/pattern.h"
+#include "chat/prepare.h"
 #include "chat/tool_format.h"
 #include "chat/tool_scanner.h"
 
@@ -19,13 +21,19 @@ bool IsWhiteSpace(char c) {
 // closing tag, or with a complete call of `calls`.
 class ThinkSplitter {
  public:
-  ThinkSplitter(ThinkTags tags, bool starts_thinking, ScannerRules calls)
+  // `begun`: the prompt already wrote some of the thinking, or else of what comes behind it.
+  ThinkSplitter(ThinkTags tags, bool starts_thinking, bool begun, ScannerRules calls)
       : tags_(std::move(tags)),
         calls_(std::move(calls)),
-        may_repeat_open_(starts_thinking),
-        state_(tags_.open.empty() || tags_.close.empty() ? State::kDone
-               : starts_thinking                         ? State::kBeforeThinking
-                                                         : State::kBeforeTag) {}
+        may_repeat_open_(starts_thinking && !begun) {
+    if (tags_.open.empty() || tags_.close.empty()) {
+      state_ = State::kDone;
+    } else if (starts_thinking) {
+      state_ = begun ? State::kThinking : State::kBeforeThinking;
+    } else {
+      state_ = begun ? State::kDone : State::kBeforeTag;
+    }
+  }
 
   // Appends thinking to `thinking` and what comes behind it to `rest`.
   void Add(std::string_view text, std::string* thinking, std::string* rest) {
@@ -191,11 +199,44 @@ std::string_view TrimRight(std::string_view text) {
   return text;
 }
 
+std::string_view TrimLeft(std::string_view text) {
+  while (!text.empty() && IsWhiteSpace(text.front())) text.remove_prefix(1);
+  return text;
+}
+
+// `format` null: one without channels. Clients also write thinking into the content; of what they
+// write, templates take away what is closed thinking, and white space in front.
+void ContinueAnswer(const Message& begun, std::string_view prompt, const OutputFormat* format,
+                    OutputOptions* options) {
+  const ThinkTags& tags = options->think_tags;
+  const bool in_channels = format != nullptr && !format->thinking.empty();
+  std::string_view text = begun.content.empty() ? begun.thinking : begun.content;
+  bool thinking = begun.content.empty();
+  if (const size_t close = tags.empty() ? std::string_view::npos : text.rfind(tags.close);
+      close != std::string_view::npos)
+    text.remove_prefix(close + tags.close.size());
+  text = TrimLeft(text);
+  if (text.empty() || !prompt.ends_with(text)) return;
+  if (!tags.empty() && text.starts_with(tags.open)) {
+    text = TrimLeft(text.substr(tags.open.size()));
+    thinking = true;
+  }
+  if (thinking && tags.empty() && !in_channels) return;
+  options->starts_thinking = thinking;
+  std::string open;
+  if (format != nullptr && (in_channels || !thinking))
+    open = thinking ? TextWithoutSlots(format->thinking) : format->content_open;
+  const bool with_prefix = format == nullptr || !tags.empty() || open.starts_with(format->prefix);
+  options->given = with_prefix ? open : format->prefix + open;
+  options->given += text;
+}
+
 }  // namespace
 
 struct OutputParser::Impl {
   explicit Impl(const OutputOptions& options)
-      : splitter(options.think_tags, options.starts_thinking, CallsWithinThinking(options)) {
+      : splitter(options.think_tags, options.starts_thinking, !options.given.empty(),
+                 CallsWithinThinking(options)) {
     ScannerRules rules;
     if (options.format == "go") {
       rules = RulesOfGoTag(options.tool_call_tag, options.tools);
@@ -204,7 +245,8 @@ struct OutputParser::Impl {
     }
     if (!rules.open) return;
     scanner = std::make_unique<ToolScanner>(std::move(rules));
-    scanner->Given(options.given);
+    const bool given_to_splitter = options.starts_thinking && !options.think_tags.empty();
+    if (!given_to_splitter) scanner->Given(options.given);
   }
 
   static ScannerRules CallsWithinThinking(const OutputOptions& options) {
@@ -270,6 +312,8 @@ OutputOptions OutputOptionsFor(const PromptTemplate& prompt_template, const Prom
     options.given = format->prefix;
   options.starts_thinking =
       !options.think_tags.empty() && TrimRight(prompt).ends_with(options.think_tags.open);
+  if (const Message* begun = ContinuedMessage(request.messages))
+    ContinueAnswer(*begun, prompt, format, &options);
   return options;
 }
 

@@ -76,6 +76,13 @@ std::vector<PatternElement> ParsePattern(std::string_view text) {
   return elements;
 }
 
+std::string TextWithoutSlots(std::string_view pattern) {
+  std::string text;
+  for (const PatternElement& element : ParsePattern(pattern)) text += element.before + element.text;
+  std::erase(text, '~');
+  return text;
+}
+
 std::vector<LiteralPiece> SplitTags(std::string_view literal) {
   std::vector<LiteralPiece> pieces;
   for (size_t at = 0; at < literal.size();) {

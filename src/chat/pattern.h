@@ -59,6 +59,9 @@ struct PatternElement {
 // REQUIRES: only known slots.
 std::vector<PatternElement> ParsePattern(std::string_view text);
 
+// The text of a pattern in which slots are nothing, as $WORD and $TYPE may be.
+std::string TextWithoutSlots(std::string_view pattern);
+
 // A literal cut at texts that look like control tokens: <tag>, <|tag|>, [TAG].
 struct LiteralPiece {
   std::string text;

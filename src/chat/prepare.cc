@@ -32,4 +32,11 @@ std::vector<Message> WithImageMarkers(const std::vector<Message>& messages) {
   return marked;
 }
 
+const Message* ContinuedMessage(const std::vector<Message>& messages) {
+  if (messages.empty()) return nullptr;
+  const Message& last = messages.back();
+  if (last.role != "assistant" || !last.tool_calls.empty()) return nullptr;
+  return last.content.empty() && last.thinking.empty() ? nullptr : &last;
+}
+
 }  // namespace puna::chat

@@ -12,6 +12,10 @@ namespace puna::chat {
 // one, else before the text.
 std::vector<Message> WithImageMarkers(const std::vector<Message>& messages);
 
+// The message at the end that is the beginning of the answer: one of the assistant's with text and
+// without calls. Null if there is none.
+const Message* ContinuedMessage(const std::vector<Message>& messages);
+
 }  // namespace puna::chat
 
 #endif  // PUNA_CHAT_PREPARE_H_

@@ -91,6 +91,91 @@ TEST(JinjaPrompt, TriesTheFormsThatOtherTemplatesWant) {
   EXPECT_EQ(refused.error().message, "never");
 }
 
+TEST(JinjaPrompt, SplitsCallsWhereOneATurnIsWanted) {
+  PromptRequest request;
+  request.messages = {Say("user", "?"), Call({{"town", "Oslo"}}), Say("tool", "rain"),
+                      Say("tool", "sun")};
+  request.messages[1].content = "I look.";
+  request.messages[1].tool_calls.push_back({"id2", 1, "get_weather", {{"town", "Rome"}}});
+  request.messages[2].tool_call_id = "id2";
+  request.messages[3].tool_call_id = "id1";
+  EXPECT_EQ(Jinja("{% for m in messages %}{{ m.content }}{% if m.tool_calls %}{% if "
+                  "m.tool_calls|length > 1 %}{{ raise_exception('one') }}{% endif %}"
+                  "({{ m.tool_calls[0].function.arguments.town }}){% endif %};{% endfor %}",
+                  request),
+            "?;I look.(Oslo);sun;(Rome);rain;");
+}
+
+TEST(JinjaPrompt, ShortensIdsWhereTheirLengthIsChecked) {
+  const std::string source =
+      "{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.id|length != 9 %}"
+      "{{ raise_exception('length') }}{% endif %}{{ c.id }},{% endfor %}"
+      "{% if m.role == 'tool' %}{% if m.tool_call_id is undefined or m.tool_call_id|length != 9 %}"
+      "{{ raise_exception('length') }}{% endif %}{{ m.tool_call_id }},{% endif %}{% endfor %}";
+  PromptRequest request;
+  request.messages = {Call({}), Say("tool", "rain"), Call({}), Say("tool", "sun")};
+  request.messages[0].tool_calls[0].id = "toolu_0123456789";
+  request.messages[1].tool_call_id = "toolu_0123456789";
+  request.messages[2].tool_calls[0].id = "";  // as Ollama's clients send them back
+  const std::string ids = Jinja(source, request);
+  ASSERT_EQ(ids.size(), 40u);
+  EXPECT_EQ(ids.substr(0, 10), ids.substr(10, 10));
+  EXPECT_EQ(ids.substr(20, 10), ids.substr(30, 10));
+  EXPECT_NE(ids.substr(0, 10), ids.substr(20, 10));
+  EXPECT_EQ(ids, Jinja(source, request));
+  request.messages.resize(2);
+  request.messages[0].tool_calls[0].id = request.messages[1].tool_call_id = "VvvODy9mT";
+  EXPECT_EQ(Jinja(source, request), "VvvODy9mT,VvvODy9mT,");
+}
+
+TEST(JinjaPrompt, ContinuesAnAnswer) {
+  const std::string source =
+      "{% for m in messages %}<{{ m.role }}>{% if m.thinking %}<think>{{ m.thinking }}</think>"
+      "{% endif %}{{ m.content|trim }}<end>{% endfor %}"
+      "{% if add_generation_prompt %}<assistant><think>{% endif %}";
+  PromptRequest request;
+  request.messages = {Say("user", "?"), Say("assistant", "It is ")};
+  EXPECT_EQ(Jinja(source, request), "<user>?<end><assistant>It is ");
+  request.messages = {Say("user", "?"), Say("assistant", "One."), Say("assistant", "Two")};
+  EXPECT_EQ(Jinja(source, request), "<user>?<end><assistant>One.<end><assistant>Two");
+  request.messages = {Say("user", "?"), Say("assistant", "")};
+  EXPECT_EQ(Jinja(source, request), "<user>?<end><assistant><think>");
+  request.messages[1].thinking = "They ask";
+  EXPECT_EQ(Jinja(source, request), "<user>?<end><assistant><think>They ask");
+  // A template that shows no such message, or refuses it.
+  const std::string refusing =
+      "{% for m in messages %}{% if m.role == 'assistant' %}{{ raise_exception('no') }}{% endif %}"
+      "{{ m.content }}{% endfor %}A:<think>\n{# </think> #}";
+  EXPECT_EQ(Jinja(refusing, request), "?A:<think>\nThey ask");
+  request.messages[1].content = "It is ";
+  EXPECT_EQ(Jinja(refusing, request), "?A:<think>\nThey ask\n</think>\n\nIt is ");
+  request.add_generation_prompt = false;
+  EXPECT_EQ(Jinja(source, request), "<user>?<end><assistant><think>They ask</think>It is<end>");
+}
+
+TEST(JinjaPrompt, AContinuedAnswerIsReadFromWhereItIs) {
+  const auto prompt = *PromptTemplate::FromJinja(
+      "{% for m in messages %}{{ m.content }}{% endfor %}{# <think></think><tool_call></tool_call> "
+      "#}",
+      "", "");
+  PromptRequest request;
+  request.tools = {Weather()};
+  const auto read = [&](std::string begun, std::string_view rest) {
+    request.messages = {Say("user", "?"), Say("assistant", std::move(begun))};
+    OutputParser parser(OutputOptionsFor(*prompt, request, *prompt->Render(request)));
+    OutputDelta all = parser.Add(rest);
+    const OutputDelta last = parser.Finish();
+    const size_t calls = all.tool_calls.size() + last.tool_calls.size();
+    return all.thinking + last.thinking + "|" + all.content + last.content + "|" +
+           std::to_string(calls);
+  };
+  EXPECT_EQ(read("It is ", "<think> here"), "|<think> here|0");
+  EXPECT_EQ(read("It is <", "b>"), "|b>|0");
+  EXPECT_EQ(read("<think>\nHm", ", so</think>Yes"), ", so|Yes|0");
+  EXPECT_EQ(read("<think>\n", " So</think>Yes"), "So|Yes|0");
+  EXPECT_EQ(read("<tool_call>\n{\"name\": ", "\"get_weather\"}\n</tool_call>"), "||1");
+}
+
 TEST(JinjaPrompt, MarksImages) {
   PromptRequest request;
   request.messages = {Say("user", "look"), Say("user", "this [img] and that")};

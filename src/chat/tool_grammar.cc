@@ -373,7 +373,14 @@ Part BehindThinking(Part answer, const OutputOptions& options, const OutputForma
     const bool next_is_given = format->prefix.empty() || !options.given.empty();
     Part thought = Part::Sequence({Mark(format->thinking), Part::Until(format->thinking_close),
                                    Mark(next_is_given ? format->thinking_next : "")});
-    return Part::Sequence({Part::Repeat(std::move(thought), 0, kMaxThoughts), std::move(answer)});
+    std::vector<Part> parts;
+    if (options.starts_thinking) {
+      parts.push_back(Part::Until(format->thinking_close));
+      parts.push_back(Mark(next_is_given ? format->thinking_next : ""));
+    }
+    parts.push_back(Part::Repeat(std::move(thought), 0, kMaxThoughts));
+    parts.push_back(std::move(answer));
+    return Part::Sequence(std::move(parts));
   }
   const ThinkTags& tags = options.think_tags;
   if (tags.open.empty() || tags.close.empty()) return answer;
@@ -418,7 +425,8 @@ Result<Part> ToolCallsPart(const OutputOptions& options, std::string_view only, 
 Part AnswerPart(Part answer, const OutputOptions& options, bool thinks) {
   const OutputFormat* format = FindOutputFormat(options.format);
   if (format != nullptr && !format->content_open.empty()) {
-    std::vector<Part> parts = {Mark(Ungiven(format->content_open, options.given)),
+    const bool opened = options.given.find(format->content_open) != std::string::npos;
+    std::vector<Part> parts = {Mark(opened ? "" : Ungiven(format->content_open, options.given)),
                                std::move(answer)};
     if (!format->content_close.empty())
       parts.push_back(Part::Optional(Mark(format->content_close)));

@@ -27,7 +27,14 @@ void ToolScanner::Add(std::string_view text, OutputDelta* delta) {
 void ToolScanner::Given(std::string_view prefix) {
   OutputDelta nothing;
   Add(prefix, &nothing);
-  given_ = reader_ != nullptr ? pending_.size() : candidate_.size();
+  given_ = pending_.size() + candidate_.size();
+  spaces_.clear();
+}
+
+std::string_view ToolScanner::Ungiven(std::string_view text) {
+  const size_t given = std::min(given_, text.size());
+  given_ -= given;
+  return text.substr(given);
 }
 
 void ToolScanner::Emit(std::string_view text, OutputDelta* delta) {
@@ -66,11 +73,7 @@ void ToolScanner::Text(char c, OutputDelta* delta) {
         std::any_of(rules_.markers.begin(), rules_.markers.end(),
                     [&](const std::string& marker) { return marker.starts_with(candidate_); });
     if (may_grow) return;
-    if (given_ > 0) {
-      --given_;
-    } else {
-      Emit(std::string_view(candidate_).substr(0, 1), delta);
-    }
+    Emit(Ungiven(std::string_view(candidate_).substr(0, 1)), delta);
     candidate_.erase(0, 1);
   }
 }
@@ -133,17 +136,14 @@ void ToolScanner::Think(char c, OutputDelta* delta) {
   }
   size_t drop = 0;
   while (!close.starts_with(std::string_view(candidate_).substr(drop))) ++drop;
-  delta->thinking.append(candidate_, 0, drop);
+  delta->thinking += Ungiven(std::string_view(candidate_).substr(0, drop));
   candidate_.erase(0, drop);
 }
 
 void ToolScanner::Finish(OutputDelta* delta) {
   while (reader_ != nullptr && !reader_->MayEnd()) GiveBack(delta);
-  if (thinking_) {
-    delta->thinking += candidate_;
-  } else {
-    Emit(std::string_view(candidate_).substr(given_), delta);
-  }
+  const std::string_view held = Ungiven(candidate_);
+  thinking_ ? void(delta->thinking += held) : Emit(held, delta);
   delta->content += spaces_;
   reader_.reset();
   pending_.clear();

@@ -17,12 +17,14 @@ namespace puna::chat {
 class ToolScanner {
  public:
   explicit ToolScanner(ScannerRules rules);
-  // What the prompt already wrote of the answer's first marker; never part of the deltas.
+  // What the prompt already wrote of the answer; never part of the deltas.
   void Given(std::string_view prefix);
   void Add(std::string_view text, OutputDelta* delta);
   void Finish(OutputDelta* delta);
 
  private:
+  // Without what is left of that at its front.
+  std::string_view Ungiven(std::string_view text);
   void Text(char c, OutputDelta* delta);
   void Think(char c, OutputDelta* delta);
   void Emit(std::string_view text, OutputDelta* delta);

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "chat/chat.h"
+#include "chat/tool_format.h"
 #include "tests/support/shared_data.h"
 
 namespace puna::chat {
@@ -45,6 +46,96 @@ TEST(ChatTemplates, RenderAsPythonDoes) {
     }
   }
   EXPECT_GE(compared, 65 * 5);
+}
+
+Message Say(std::string role, std::string content) {
+  Message message;
+  message.role = std::move(role);
+  message.content = std::move(content);
+  return message;
+}
+
+Tool Weather() {
+  return {Json::parse(
+      R"({"type": "function", "function": {"name": "weather", "description": "w", "parameters":
+          {"type": "object", "properties": {"city": {"type": "string", "description": "c"}}}}})")};
+}
+
+Message Call(const std::vector<std::string>& ids) {
+  Message message = Say("assistant", "");
+  for (const std::string& id : ids) {
+    const int index = static_cast<int>(message.tool_calls.size());
+    message.tool_calls.push_back({id, index, "weather", {{"city", "Oslo"}}});
+  }
+  return message;
+}
+
+Message ResultOf(const std::string& id) {
+  Message message = Say("tool", "sunny");
+  message.tool_name = "weather";
+  message.tool_call_id = id;
+  return message;
+}
+
+std::vector<std::pair<std::string, std::shared_ptr<const PromptTemplate>>> AllTemplates(
+    const fs::path& folder) {
+  std::vector<std::pair<std::string, std::shared_ptr<const PromptTemplate>>> all;
+  for (const auto& entry : fs::directory_iterator(folder / "jinja")) {
+    if (entry.path().extension() != ".jinja") continue;
+    all.emplace_back(entry.path().stem().string(),
+                     *PromptTemplate::FromJinja(*ReadFile(entry.path()), "<s>", "</s>"));
+  }
+  return all;
+}
+
+TEST(ChatTemplates, ContinueAnAnswer) {
+  PUNA_SHARED_OR_SKIP(folder, "data/chat_templates");
+  for (const auto& [name, prompt_template] : AllTemplates(folder)) {
+    SCOPED_TRACE(name);
+    PromptRequest request;
+    request.tools = {Weather()};  // one template knows no conversation without
+    request.messages = {Say("user", "Who are you?"), Say("assistant", "I am the ")};
+    const auto text = prompt_template->Render(request);
+    ASSERT_TRUE(text) << text.error().message;
+    EXPECT_TRUE(text->ends_with("I am the ")) << *text;
+    EXPECT_EQ(text->find("\xEF\xBF\xBF"), std::string::npos);
+    OutputParser parser(OutputOptionsFor(*prompt_template, request, *text));
+    OutputDelta rest = parser.Add(" <one>");
+    EXPECT_EQ(rest.content + parser.Finish().content, " <one>");
+    if (!prompt_template->capabilities().thinking) continue;
+    request.messages.back() = Say("assistant", "");
+    request.messages.back().thinking = "They ask who";
+    const auto thought = prompt_template->Render(request);
+    ASSERT_TRUE(thought) << thought.error().message;
+    EXPECT_TRUE(thought->ends_with("They ask who")) << *thought;
+    const OutputOptions options = OutputOptionsFor(*prompt_template, request, *thought);
+    OutputParser thinker(options);
+    const OutputFormat* format = FindOutputFormat(options.format);
+    rest = thinker.Add(" I am." + (options.think_tags.empty() ? format->thinking_close
+                                                              : options.think_tags.close));
+    EXPECT_EQ(rest.thinking + thinker.Finish().thinking, " I am.");
+  }
+}
+
+TEST(ChatTemplates, TakeBackWhatModelsSay) {
+  PUNA_SHARED_OR_SKIP(folder, "data/chat_templates");
+  for (const auto& [name, prompt_template] : AllTemplates(folder)) {
+    if (!prompt_template->capabilities().tools) continue;
+    SCOPED_TRACE(name);
+    PromptRequest request;
+    request.tools = {Weather()};
+    const std::vector<std::string> ids = {"call_1234567890", "toolu_01"};
+    request.messages = {Say("user", "Weather?"), Call(ids), ResultOf(ids[1]), ResultOf(ids[0]),
+                        Say("assistant", "Fine.")};
+    request.messages.push_back(request.messages[0]);
+    EXPECT_TRUE(prompt_template->Render(request))
+        << prompt_template->Render(request).error().message;
+    if (!prompt_template->capabilities().thinking) continue;
+    request.messages[1].thinking = "Where?";
+    request.messages[1].content = "I look.";
+    EXPECT_TRUE(prompt_template->Render(request))
+        << prompt_template->Render(request).error().message;
+  }
 }
 
 }  // namespace
