@@ -55,6 +55,8 @@ GoValue Properties(const Json* properties);
 GoValue Property(const Json& json) {
   const Json* any_of = Member(&json, "anyOf");
   const Json* type = Member(&json, "type");
+  // A list of one type is that type.
+  if (type != nullptr && type->is_array() && type->size() == 1) type = &type->front();
   std::vector<GoValue> alternatives;
   if (any_of != nullptr && any_of->is_array()) {
     for (const Json& one : *any_of) alternatives.push_back(Property(one));
@@ -209,7 +211,8 @@ class GoPrompt final : public PromptTemplate {
  private:
   static GoValue Data(const PromptRequest& request, std::vector<GoField> fields) {
     fields.push_back({"Think", GoValue::Bool(request.think.on)});
-    fields.push_back({"ThinkLevel", GoValue::String(request.think.level)});
+    const bool plain = request.think.on && request.think.level.empty();
+    fields.push_back({"ThinkLevel", GoValue::String(plain ? "medium" : request.think.level)});
     fields.push_back({"IsThinkSet", GoValue::Bool(request.think.is_set)});
     return GoValue::Map(std::move(fields));
   }

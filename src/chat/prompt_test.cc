@@ -275,6 +275,34 @@ TEST(GoPrompt, ThinkingAndTagsAreInferred) {
   EXPECT_EQ(*prompt->Render(request), "/no_think");
   request.think = {true, true, "high"};
   EXPECT_EQ(*prompt->Render(request), "high");
+  request.think = {true, true, ""};
+  EXPECT_EQ(*prompt->Render(request), "medium");
+}
+
+TEST(GoPrompt, TheTagOfCallsIsTheFirstTextThatIsMoreThanSpace) {
+  const auto tag = [](const std::string& calls) {
+    return (*PromptTemplate::FromGo("{{ range .Messages }}{{ if .ToolCalls }}" + calls +
+                                    "{{ end }}{{ end }}"))
+        ->tool_call_tag();
+  };
+  EXPECT_EQ(tag("\n{{ range .ToolCalls }}<tool_call>\n{\"name\": {{ . }}}{{ end }}"),
+            "<tool_call>");
+  EXPECT_EQ(tag("  {{ if .Content }} {{ end }}x"), "{");
+  EXPECT_EQ(tag(" {\"a\": 1}"), "{");
+}
+
+TEST(GoPrompt, TypesOfPropertiesPrintAsOllamas) {
+  PromptRequest request;
+  request.messages = {Say("user", "?")};
+  request.tools = {{Json::parse(
+      R"({"type": "function", "function": {"name": "f", "parameters": {"type": "object",
+          "properties": {"a": {"type": ["string"]}, "b": {"type": ["integer", "null"]}}}}})")}};
+  EXPECT_EQ(Go("{{ range .Tools }}{{ range $n, $p := .Function.Parameters.Properties }}{{ $n }}:{{ "
+               "$p.Type }},{{ $p.ToTypeScriptType }},{{ json $p }};{{ end }}{{ end }}"
+               "{{ if .Messages }}{{ end }}",
+               request),
+            R"(a:string,string,{"type":"string"};b:[integer null],number | null,)"
+            R"({"type":["integer","null"]};)");
 }
 
 TEST(BareLanguages, RenderCases) {

@@ -5,10 +5,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 
-#include "base/utf8.h"
 #include "chat/gotemplate/go_ast.h"
+#include "chat/gotemplate/go_printf.h"
 
 namespace puna::chat::gotemplate {
 namespace {
@@ -175,142 +174,12 @@ Result<GoValue> Println(const Arguments& arguments, const CallContext& context) 
   return GoValue::String(out + "\n");
 }
 
-struct Verb {
-  bool minus = false, plus = false, zero = false, sharp = false, space = false;
-  int width = 0;
-  int precision = -1;
-  char letter = 'v';
-};
-
-std::string PadTo(const Verb& verb, std::string text) {
-  int64_t length = 0;
-  for (std::string_view rest = text; !rest.empty();
-       rest.remove_prefix(DecodeUtf8(rest).length_bytes))
-    ++length;
-  if (length >= verb.width) return text;
-  const std::string padding(static_cast<size_t>(verb.width - length),
-                            verb.zero && !verb.minus ? '0' : ' ');
-  return verb.minus ? text + padding : padding + text;
-}
-
-std::string FormatNumber(const Verb& verb, const GoValue& value) {
-  const std::string flags = std::string(verb.minus ? "-" : "") + (verb.plus ? "+" : "") +
-                            (verb.zero ? "0" : "") + (verb.sharp ? "#" : "") +
-                            (verb.space ? " " : "");
-  char buffer[1024];
-  if (std::string_view("eEfFgG").find(verb.letter) != std::string_view::npos) {
-    const std::string pattern = "%" + flags + "*.*" + verb.letter;
-    std::snprintf(buffer, sizeof(buffer), pattern.c_str(), verb.width,
-                  verb.precision < 0 ? 6 : verb.precision, value.AsDouble());
-  } else {
-    const std::string pattern = "%" + flags + "*ll" + verb.letter;
-    std::snprintf(buffer, sizeof(buffer), pattern.c_str(), verb.width,
-                  static_cast<long long>(value.AsInt()));
-  }
-  return buffer;
-}
-
-std::string FormatVerb(const Verb& verb, const GoValue& value) {
-  const std::string_view letter(&verb.letter, 1);
-  const bool is_float_verb = std::string_view("eEfFgG").find(letter) != std::string_view::npos;
-  const bool is_int_verb = std::string_view("dxXo").find(letter) != std::string_view::npos;
-  if (verb.letter == 'v' ||
-      (verb.letter == 's' && !value.is_number() && value.kind() != GoKind::kBool)) {
-    std::string text = PrintValue(value, false);
-    if (verb.precision >= 0 && value.is_string()) {
-      size_t end = 0;
-      for (int i = 0; i < verb.precision && end < text.size(); ++i)
-        end += DecodeUtf8(std::string_view(text).substr(end)).length_bytes;
-      text.resize(end);
-    }
-    return PadTo(verb, std::move(text));
-  }
-  if (verb.letter == 'q' && value.is_string()) return PadTo(verb, QuoteGo(value.text()));
-  if (verb.letter == 't' && value.kind() == GoKind::kBool)
-    return PadTo(verb, value.AsBool() ? "true" : "false");
-  if (is_int_verb && value.kind() == GoKind::kInt) return FormatNumber(verb, value);
-  if (is_float_verb && value.kind() == GoKind::kFloat) return FormatNumber(verb, value);
-  if (verb.letter == 'T') return PadTo(verb, value.TypeName());
-  if (verb.letter == 'c' && value.kind() == GoKind::kInt && value.AsInt() >= 0 &&
-      value.AsInt() < 0x110000) {
-    std::string text;
-    AppendUtf8(static_cast<char32_t>(value.AsInt()), &text);
-    return PadTo(verb, text);
-  }
-  if (verb.letter == 'x' && value.is_string()) {
-    std::string hex;
-    for (const char c : value.text())
-      hex += fmt::format("{:02x}", static_cast<unsigned>(static_cast<unsigned char>(c)));
-    return PadTo(verb, hex);
-  }
-  return fmt::format("%!{}({}={})", ReplaceInvalidUtf8(letter), value.TypeName(),
-                     PrintValue(value, false));
-}
-
 Result<GoValue> Printf(const Arguments& arguments, const CallContext& context) {
   if (arguments.empty() || !arguments[0].is_string())
     return Fail("printf needs a string as its first argument");
-  const std::string& format = arguments[0].text();
-  std::string out;
-  size_t next = 1;
-  for (size_t i = 0; i < format.size(); ++i) {
-    if (format[i] != '%') {
-      out += format[i];
-      continue;
-    }
-    Verb verb;
-    ++i;
-    for (; i < format.size(); ++i) {
-      if (format[i] == '-')
-        verb.minus = true;
-      else if (format[i] == '+')
-        verb.plus = true;
-      else if (format[i] == '0')
-        verb.zero = true;
-      else if (format[i] == '#')
-        verb.sharp = true;
-      else if (format[i] == ' ')
-        verb.space = true;
-      else
-        break;
-    }
-    const auto number = [&](int limit) {
-      int value = 0;
-      for (; i < format.size() && format[i] >= '0' && format[i] <= '9'; ++i)
-        value = std::min(value * 10 + (format[i] - '0'), limit);
-      return value;
-    };
-    verb.width = number(500);
-    if (i < format.size() && format[i] == '.') {
-      ++i;
-      verb.precision = number(300);
-    }
-    if (i >= format.size()) {
-      out += "%!(NOVERB)";
-      break;
-    }
-    verb.letter = format[i];
-    if (verb.letter == '%') {
-      out += '%';
-    } else if (next >= arguments.size()) {
-      out += fmt::format("%!{}(MISSING)", ReplaceInvalidUtf8(std::string_view(&verb.letter, 1)));
-    } else {
-      out += FormatVerb(verb, arguments[next++]);
-    }
-    if (out.size() > context.max_bytes)
-      return Fail("printf makes a text of more than {} bytes", context.max_bytes);
-  }
-  if (next < arguments.size()) {
-    out += "%!(EXTRA ";
-    for (size_t i = next; i < arguments.size(); ++i) {
-      out +=
-          (i > next ? ", " : "") + arguments[i].TypeName() + "=" + PrintValue(arguments[i], false);
-      if (out.size() > context.max_bytes)
-        return Fail("printf makes a text of more than {} bytes", context.max_bytes);
-    }
-    out += ")";
-  }
-  return GoValue::String(std::move(out));
+  PUNA_ASSIGN_OR_RETURN(std::string text,
+                        Sprintf(arguments[0].text(), arguments, 1, context.max_bytes));
+  return GoValue::String(std::move(text));
 }
 
 std::string Joined(const Arguments& arguments) {

@@ -268,6 +268,10 @@ class Executor {
       if (failed_) return GoValue();
       const bool has_fields = value.kind() == GoKind::kMap || value.kind() == GoKind::kStruct;
       if (value.is_nil()) return Fail("nil pointer evaluating interface {{}}.{}", name);
+      if (name == "ToTypeScriptType" && !value.type_script().empty()) {
+        value = GoValue::String(std::string(value.type_script()));
+        continue;
+      }
       const GoValue* found = has_fields ? value.Find(name) : nullptr;
       if (found == nullptr && value.kind() != GoKind::kMap) {
         return Fail("can't evaluate field {} in type {}", name, value.TypeName());
@@ -408,10 +412,11 @@ const Node* FindToolCalls(const List& list) {
   return nullptr;
 }
 
-// The first text of a list, entering control structures, stopping at an action.
+// The first text of a list that is more than white space, entering control structures, stopping at
+// an action.
 const Node* FirstText(const List& list) {
   for (const NodePtr& node : list) {
-    if (node->kind == NodeKind::kText) return node.get();
+    if (node->kind == NodeKind::kText && !Trimmed(node->text).empty()) return node.get();
     if (node->kind == NodeKind::kAction) return nullptr;
     if (node->kind == NodeKind::kIf || node->kind == NodeKind::kRange ||
         node->kind == NodeKind::kWith) {
@@ -457,8 +462,7 @@ std::string InferToolCallTag(const Tree& tree) {
   const Node* tool_calls = FindToolCalls(tree.root);
   const Node* text = tool_calls != nullptr ? FirstText(tool_calls->list) : nullptr;
   if (text == nullptr) return "{";
-  const std::string trimmed = Trimmed(text->text);
-  const std::string tag = trimmed.substr(0, trimmed.find('{'));
+  const std::string tag = Trimmed(std::string_view(text->text).substr(0, text->text.find('{')));
   return tag.empty() ? "{" : tag;
 }
 

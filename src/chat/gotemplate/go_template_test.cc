@@ -12,7 +12,8 @@ using ::testing::HasSubstr;
 
 const char* const kData =
     R"({"Messages": 1, "Name": "Ann", "Empty": "", "Zero": 0, "Yes": true, "List": ["a", "b", "c"], "None": [],
-  "Map": {"b": 2, "a": {"c": "deep"}}, "Html": "<a & 'b'>"})";
+  "Map": {"b": 2, "a": {"c": "deep"}}, "Html": "<a & 'b'>",
+  "Big": 1000000, "Floats": [1000000, 0.00001, 1e-7, 10000000000000000, 1e21, -0.5]})";
 
 Result<std::string> Execute(std::string_view source) {
   PUNA_ASSIGN_OR_RETURN(const auto parsed,
@@ -79,6 +80,18 @@ TEST(GoTemplate, Language) {
        "1 2x3|a 1\n|a-7-[a b c]-\"q\\\"\"-  2.2|ab  |0042|true|%"},
       {"{{ printf \"%d %s\" \"x\" 1 }} {{ printf \"%s\" }} {{ printf \"x\" 1 }}",
        "%!d(string=x) %!s(int=1) %!s(MISSING) x%!(EXTRA int=1)"},
+      {"{{ printf \"%*s|%-*d|%.*s|%*d\" 3 \"\" 4 7 1 \"abc\" -3 5 }}", "   |7   |a|5  "},
+      {"{{ printf \"%[2]d %[1]s|%[3]*.[1]d\" \"a\" 2 }} {{ printf \"%[3]d\" 1 }} "
+       "{{ printf \"%*d\" \"x\" 1 }}",
+       "2 a|%!d(BADINDEX) %!d(BADINDEX) %!(BADWIDTH)1"},
+      {"{{ printf \"%b %o %O %#x %X %x %U %q %q %c\" 5 8 8 255 255 -255 233 65 39 233 }}",
+       "101 10 0o10 0xff FF -ff U+00E9 'A' '\\'' \xC3\xA9"},
+      {"{{ printf \"%X %x %.2q %03d %+.3d|%5.3d\" \"az\" \"az\" \"abc\" -5 7 7 }}",
+       "617A 617a \"ab\" -05 +007|  007"},
+      {"{{ .Big }} {{ 999999.5 }} {{ 0.0001 }} {{ 0.00001 }} {{ printf \"%v %g %G\" .Big .Big .Big "
+       "}}",
+       "1e+06 999999.5 0.0001 1e-05 1e+06 1e+06 1E+06"},
+      {"{{ json .Floats }}", "[1000000,0.00001,1e-7,10000000000000000,1e+21,-0.5]"},
       {"{{ .Name | printf \"%s%s\" \"a\" }} {{ .List | len }} {{ (len .List) | eq 3 }}",
        "aAnn 3 true"},
       {"{{ html .Html }} {{ js \"a'b\" }} {{ urlquery \"a b&c\" }}",

@@ -5,21 +5,36 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "base/utf8.h"
 
 namespace puna::chat::gotemplate {
 namespace {
 
-// %v of a float: the shortest digits, with an exponent below 1e-4 and from 1e21 on.
+// The shortest digits, with an exponent below `smallest` and from `large` on.
+std::string FloatDigits(double value, double smallest, double large) {
+  char buffer[64];
+  const double magnitude = std::fabs(value);
+  const bool scientific = magnitude != 0 && (magnitude < smallest || magnitude >= large);
+  const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
+  return std::string(buffer, std::to_chars(buffer, buffer + sizeof(buffer), value, format).ptr);
+}
+
+// %v of a float.
 std::string PrintFloat(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value < 0 ? "-Inf" : "+Inf";
-  char buffer[64];
-  const double magnitude = std::fabs(value);
-  const bool scientific = magnitude != 0 && (magnitude < 1e-4 || magnitude >= 1e21);
-  const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
-  return std::string(buffer, std::to_chars(buffer, buffer + sizeof(buffer), value, format).ptr);
+  return FloatDigits(value, 1e-4, 1e6);
+}
+
+// encoding/json's float: its exponents have no zero in front.
+std::string MarshalFloat(double value) {
+  if (!std::isfinite(value)) return "null";
+  std::string text = FloatDigits(value, 1e-6, 1e21);
+  const size_t zero = text.find("e-0");
+  if (zero != std::string::npos) text.erase(zero + 2, 1);
+  return text;
 }
 
 bool IsEmpty(const GoValue& value) {
@@ -31,7 +46,7 @@ bool IsEmpty(const GoValue& value) {
   }
 }
 
-void AppendMarshalled(const Json& json, std::string* out) {
+void AppendText(const Json& json, std::string* out) {
   const std::string plain = json.dump(-1, ' ', false, Json::error_handler_t::replace);
   for (size_t i = 0; i < plain.size(); ++i) {
     const char c = plain[i];
@@ -44,6 +59,32 @@ void AppendMarshalled(const Json& json, std::string* out) {
     } else {
       *out += c;
     }
+  }
+}
+
+void AppendMarshalled(const Json& json, std::string* out) {
+  if (json.is_number_float()) {
+    *out += MarshalFloat(json.get<double>());
+  } else if (json.is_array()) {
+    *out += '[';
+    bool first = true;
+    for (const Json& item : json) {
+      if (!std::exchange(first, false)) *out += ',';
+      AppendMarshalled(item, out);
+    }
+    *out += ']';
+  } else if (json.is_object()) {
+    *out += '{';
+    bool first = true;
+    for (const auto& [key, value] : json.items()) {
+      if (!std::exchange(first, false)) *out += ',';
+      AppendText(Json(key), out);
+      *out += ':';
+      AppendMarshalled(value, out);
+    }
+    *out += '}';
+  } else {
+    AppendText(json, out);
   }
 }
 

@@ -34,7 +34,7 @@ class GoValue {
 
   // The same value, printed as its JSON: what Ollama's types with a String method do.
   GoValue PrintedAsJson() const;
-  // The same value with what `toTypeScriptType` answers for it.
+  // The same value with what `toTypeScriptType` and its method ToTypeScriptType answer for it.
   GoValue WithTypeScript(std::string type) const;
 
   GoKind kind() const { return kind_; }
