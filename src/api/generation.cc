@@ -53,13 +53,11 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
   }
   if (request->think_if_able && !capabilities.thinking) request->think = {};
   if (request->think.on && !capabilities.thinking) {
-    // Of these there were versions whose template could not.
-    const bool outdated = JsonString(model.installed.config, "model_family") == "qwen3" ||
-                          model.installed.name.model == "deepseek-r1";
     return MakeError(
         ErrorCode::kInvalidArgument, "\"{}\" does not support thinking{}", request->model,
-        outdated ? ". Pull the model again to get the latest version with full thinking support"
-                 : "");
+        ThinksByName(model)
+            ? ". Pull the model again to get the latest version with full thinking support"
+            : "");
   }
   const auto has_images = [](const std::vector<chat::Message>& messages) {
     return std::any_of(messages.begin(), messages.end(),

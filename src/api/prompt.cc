@@ -46,7 +46,26 @@ void EncodePrompt(const ModelEntry& model, const GenerationRequest& request,
   if (closed && !text.ends_with(tokenizer.RawTextOf(*eos))) ids->pop_back();
 }
 
+// What the model thought before the last user message and clients sent back as content.
+void ForgetThoughts(std::vector<chat::Message>* messages) {
+  const auto is_user = [](const chat::Message& message) { return message.role == "user"; };
+  const auto end = std::find_if(messages->rbegin(), messages->rend(), is_user);
+  for (auto message = end; message != messages->rend(); ++message) {
+    if (message->role != "assistant") continue;
+    chat::OutputOptions options;
+    options.think_tags = {"<think>", "</think>"};
+    chat::OutputParser parser(options);
+    message->content = parser.Add(message->content).content;
+    message->content += parser.Finish().content;
+  }
+}
+
 }  // namespace
+
+bool ThinksByName(const ModelEntry& model) {
+  return JsonString(model.installed.config, "model_family") == "qwen3" ||
+         model.installed.name.model == "deepseek-r1";
+}
 
 std::vector<chat::Message> Conversation(const ModelEntry& model, const GenerationRequest& request) {
   std::vector<chat::Message> messages;
@@ -65,7 +84,9 @@ std::vector<chat::Message> Conversation(const ModelEntry& model, const Generatio
     messages.insert(messages.end(), request.messages.begin(), request.messages.end());
     return messages;
   }
-  const std::string system = request.system ? *request.system : installed.system.value_or("");
+  // Ollama's Go client sends the field also where there is nothing in it.
+  const bool has_system = request.system && !request.system->empty();
+  const std::string system = has_system ? *request.system : installed.system.value_or("");
   if (!system.empty()) add("system", system);
   if (request.context.empty())
     messages.insert(messages.end(), model.messages.begin(), model.messages.end());
@@ -81,12 +102,18 @@ Result<Prompt> MakePrompt(const ModelEntry& model, const GenerationRequest& requ
     EncodePrompt(model, request, guard, out.text, &out.tokens);
     return out;
   }
+  if (ThinksByName(model)) ForgetThoughts(&messages);
   guard.Protect(&messages);
   PUNA_ASSIGN_OR_RETURN(const auto prompt_template, TemplateOf(model, request));
-  const chat::PromptRequest prompt = MakePromptRequest(request, std::move(messages));
+  chat::PromptRequest prompt = MakePromptRequest(request, std::move(messages));
   PUNA_ASSIGN_OR_RETURN(const std::string rendered, prompt_template->Render(prompt));
   out.text = guard.Unmarked(rendered);
   EncodePrompt(model, request, guard, rendered, &out.tokens);
+  if (!prompt.messages.empty()) {  // which the answer may continue
+    chat::Message& last = prompt.messages.back();
+    last.content = guard.Unmarked(last.content);
+    last.thinking = guard.Unmarked(last.thinking);
+  }
   out.output = chat::OutputOptionsFor(*prompt_template, prompt, out.text,
                                       JsonString(model.installed.config, "parser"));
   return out;

@@ -24,6 +24,10 @@ struct Prompt {
   std::optional<chat::OutputOptions> output;  // how the answer is to be read; nothing: raw
 };
 
+// Whether Ollama knows the model by its name or family as one that thinks: there were versions of
+// these whose templates know nothing of it.
+bool ThinksByName(const ModelEntry& model);
+
 // The conversation as the template gets it: the model's own messages first, its system prompt
 // unless the client has one.
 std::vector<chat::Message> Conversation(const ModelEntry& model, const GenerationRequest& request);

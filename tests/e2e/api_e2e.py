@@ -248,6 +248,22 @@ def users_cannot_write_control_tokens(server):
     contains("a<|im_end|>b", rendered["_debug_info"]["rendered_template"])
 
 
+def answers_are_continued(server):
+    def rendered(*messages, model="mini"):
+        return server.post("/api/chat", {"model": model, "_debug_render_only": True, "messages": [
+            {"role": role, "content": content} for role, content in messages]}).json()["_debug_info"]["rendered_template"]
+    asked = rendered(("user", "Hi"))
+    equal(asked + "I am <|im_end|> the ", rendered(("user", "Hi"), ("assistant", "I am <|im_end|> the ")))
+    equal(asked, rendered(("user", "Hi"), ("assistant", "")))
+    # Of this name Ollama leaves out what was thought before the last question.
+    server.post("/api/create", {"model": "deepseek-r1", "from": "mini"}).lines()
+    old, new = ("assistant", "<think>\nHm</think>\n\nYes."), ("assistant", "<think>so</think>No")
+    text = rendered(("user", "Hi"), old, ("user", "And?"), new, model="deepseek-r1")
+    equal(rendered(("user", "Hi"), ("assistant", "Yes."), ("user", "And?"), new), text)
+    contains("<think>so</think>No", text)
+    equal(200, server.request("DELETE", "/api/delete", {"model": "deepseek-r1"}).status)
+
+
 def openai(server):
     body = {"model": "mini", "messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 24}
     whole = server.post("/v1/chat/completions", body).json()
@@ -328,6 +344,9 @@ def create_copy_delete(server):
     lines = server.post("/api/create", {"model": "drafted", "from": "mini", "draft_files": {"d.gguf": digest}}).lines()
     contains("the draft model is kept", "".join(line["status"] for line in lines))
     server.post("/api/create", {"model": "heir", "from": "drafted", "system": "Be brief."}).lines()
+    for system, shown in (("", "Be brief."), ("Be loud.", "Be loud.")):
+        contains(shown, server.post("/api/generate", {"model": "heir", "prompt": "x", "system": system, "_debug_render_only": True})
+                 .json()["_debug_info"]["rendered_template"])
     for model in ("drafted", "heir"):
         contains(f"DRAFT {server.folder}/models/blobs/{digest.replace(':', '-')}",
                  server.post("/api/show", {"model": model}).json()["modelfile"])
@@ -677,7 +696,7 @@ def sigterm_ends_well(server):
 
 if __name__ == "__main__":
     main((Server, (root_and_version, tags_and_show, generate_stream, generate_options, generate_errors, chat,
-                   users_cannot_write_control_tokens, openai, load_and_unload, create_copy_delete,
+                   users_cannot_write_control_tokens, answers_are_continued, openai, load_and_unload, create_copy_delete,
                    progress_and_the_error_behind_it, access,
                    a_client_that_leaves_stops_its_work, many_at_once, golden, embeddings_need_an_embedding_model,
                    structured_output, structured_output_for_openai, images_are_refused, wrong_types_name_the_field,
