@@ -79,8 +79,7 @@ Interpreter::Flow Interpreter::Exec(const Stmt& statement, const FramePtr& frame
       break;
     }
     case StmtKind::kSetBlock:
-      ExecSetBlock(statement, frame);
-      break;
+      return ExecSetBlock(statement, frame);
     case StmtKind::kMacro:
       ExecMacro(statement, frame);
       break;
@@ -88,8 +87,7 @@ Interpreter::Flow Interpreter::Exec(const Stmt& statement, const FramePtr& frame
       ExecCallBlock(statement, frame, out);
       break;
     case StmtKind::kFilterBlock:
-      ExecFilterBlock(statement, frame, out);
-      break;
+      return ExecFilterBlock(statement, frame, out);
     case StmtKind::kWith:
       return ExecWith(statement, frame, out);
     case StmtKind::kScope:
@@ -217,13 +215,15 @@ void Interpreter::Assign(const Target& target, const Value& value, const FramePt
     Assign(target.elements[i], items[i], frame);
 }
 
-void Interpreter::ExecSetBlock(const Stmt& statement, const FramePtr& frame) {
+// A break or continue inside leaves the loop around and takes the text along.
+Interpreter::Flow Interpreter::ExecSetBlock(const Stmt& statement, const FramePtr& frame) {
   std::string text;
-  ExecBody(statement.body, std::make_shared<Frame>(frame), &text);
-  if (meter_.failed()) return;
+  const Flow flow = ExecBody(statement.body, std::make_shared<Frame>(frame), &text);
+  if (meter_.failed() || flow != Flow::kNext) return flow;
   Value value = Value::String(meter_, std::move(text), autoescape_);
   if (statement.expr != nullptr) value = EvalFilter(*statement.expr, frame, &value);
   if (!meter_.failed()) Assign(statement.target, value, frame);
+  return Flow::kNext;
 }
 
 void Interpreter::Pin(const FramePtr& frame) {
@@ -256,19 +256,21 @@ void Interpreter::ExecCallBlock(const Stmt& statement, const FramePtr& frame, st
   if (!meter_.failed()) Append(ToStr(meter_, text), out);
 }
 
-void Interpreter::ExecFilterBlock(const Stmt& statement, const FramePtr& frame, std::string* out) {
+Interpreter::Flow Interpreter::ExecFilterBlock(const Stmt& statement, const FramePtr& frame,
+                                               std::string* out) {
   std::string text;
-  ExecBody(statement.body, std::make_shared<Frame>(frame), &text);
-  if (meter_.failed()) return;
+  const Flow flow = ExecBody(statement.body, std::make_shared<Frame>(frame), &text);
+  if (meter_.failed() || flow != Flow::kNext) return flow;
   const Value input = Value::String(meter_, std::move(text), autoescape_);
   const Value filtered = EvalFilter(*statement.expr, frame, &input);
-  if (meter_.failed()) return;
+  if (meter_.failed()) return Flow::kBreak;
   // Python joins the pieces of a template as they are.
   if (!filtered.is_string()) {
     Fail("a filter block gives {}, expected str", TypeName(filtered));
-    return;
+    return Flow::kBreak;
   }
   Append(filtered.text(), out);
+  return Flow::kNext;
 }
 
 Interpreter::Flow Interpreter::ExecWith(const Stmt& statement, const FramePtr& frame,

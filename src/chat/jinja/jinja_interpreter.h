@@ -95,10 +95,10 @@ class Interpreter {
   Flow Exec(const Stmt& statement, const FramePtr& frame, std::string* out);
   Flow ExecIf(const Stmt& statement, const FramePtr& frame, std::string* out);
   void ExecOutput(const Stmt& statement, const FramePtr& frame, std::string* out);
-  void ExecSetBlock(const Stmt& statement, const FramePtr& frame);
+  Flow ExecSetBlock(const Stmt& statement, const FramePtr& frame);
   void ExecMacro(const Stmt& statement, const FramePtr& frame);
   void ExecCallBlock(const Stmt& statement, const FramePtr& frame, std::string* out);
-  void ExecFilterBlock(const Stmt& statement, const FramePtr& frame, std::string* out);
+  Flow ExecFilterBlock(const Stmt& statement, const FramePtr& frame, std::string* out);
   Flow ExecWith(const Stmt& statement, const FramePtr& frame, std::string* out);
   Flow ExecEscape(const Stmt& statement, const FramePtr& frame, std::string* out);
   void Assign(const Target& target, const Value& value, const FramePtr& frame);

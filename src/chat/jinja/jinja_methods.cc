@@ -2,6 +2,7 @@
 // its object is listed so that it can be refused by name; appending to lists works where the host
 // allows it.
 #include <algorithm>
+#include <optional>
 
 #include "chat/jinja/jinja_operators.h"
 #include "chat/jinja/py_text.h"
@@ -118,17 +119,21 @@ Value PartitionMethod(Interpreter& interpreter, const Value& self, Arguments& ar
   return Value::Tuple(interpreter.meter(), std::move(items));
 }
 
-// The part of `self` that the optional arguments start and end select.
-std::string_view Window(const Value& self, const Value* start, const Value* end, int64_t* offset) {
+// The part of `self` that the optional arguments start and end select; none where it would begin
+// behind its end.
+std::optional<std::string_view> Window(const Value& self, const Value* start, const Value* end,
+                                       int64_t* offset) {
   const std::string& text = self.text();
   *offset = 0;
   if (start == nullptr && end == nullptr) return text;
   const int64_t length = CountCodepoints(text);
-  const auto clamp = [&](int64_t index) {
-    return std::clamp<int64_t>(index < 0 ? index + length : index, 0, length);
+  const auto from_front = [&](int64_t index) {
+    return index < 0 ? std::max<int64_t>(index + length, 0) : index;
   };
-  *offset = start != nullptr ? clamp(start->AsInt()) : 0;
-  return SliceCodepoints(text, *offset, end != nullptr ? clamp(end->AsInt()) : length);
+  if (start != nullptr) *offset = from_front(start->AsInt());
+  const int64_t stop = end != nullptr ? std::min(from_front(end->AsInt()), length) : length;
+  if (*offset > stop) return std::nullopt;
+  return SliceCodepoints(text, *offset, stop);
 }
 
 template <bool kAtStart>
@@ -144,7 +149,7 @@ Value AffixMethod(Interpreter& interpreter, const Value& self, Arguments& argume
     if (!IsSet(given[i])) given[i] = nullptr;
   }
   int64_t offset = 0;
-  const std::string_view text = Window(self, given[1], given[2], &offset);
+  const std::optional<std::string_view> text = Window(self, given[1], given[2], &offset);
   std::vector<Value> affixes = {*given[0]};
   if (given[0]->is_sequence(SequenceType::kTuple)) affixes = given[0]->sequence().items;
   for (const Value& affix : affixes) {
@@ -152,7 +157,7 @@ Value AffixMethod(Interpreter& interpreter, const Value& self, Arguments& argume
       return interpreter.Fail("startswith and endswith need a str or a tuple of str, not {}",
                               TypeName(affix));
     }
-    if (kAtStart ? text.starts_with(affix.text()) : text.ends_with(affix.text()))
+    if (text && (kAtStart ? text->starts_with(affix.text()) : text->ends_with(affix.text())))
       return Value::Bool(true);
   }
   return Value::Bool(false);
@@ -165,9 +170,11 @@ Value FindTextMethod(Interpreter& interpreter, const Value& self, Arguments& arg
   if (!BindTyped(interpreter, "find", arguments, {"sub", "start", "end"}, 1, 1, &given))
     return Value();
   int64_t offset = 0;
-  const std::string_view text = Window(self, given[1], given[2], &offset);
-  const size_t at = kFromRight ? text.rfind(given[0]->text()) : text.find(given[0]->text());
-  if (at != std::string_view::npos) return Value::Int(offset + CountCodepoints(text.substr(0, at)));
+  if (const auto text = Window(self, given[1], given[2], &offset)) {
+    const size_t at = kFromRight ? text->rfind(given[0]->text()) : text->find(given[0]->text());
+    if (at != std::string_view::npos)
+      return Value::Int(offset + CountCodepoints(text->substr(0, at)));
+  }
   if (kMustExist) return interpreter.Fail("substring not found");
   return Value::Int(-1);
 }
@@ -177,7 +184,8 @@ Value CountTextMethod(Interpreter& interpreter, const Value& self, Arguments& ar
   if (!BindTyped(interpreter, "count", arguments, {"sub", "start", "end"}, 1, 1, &given))
     return Value();
   int64_t offset = 0;
-  return Value::Int(CountMatches(Window(self, given[1], given[2], &offset), given[0]->text(), -1));
+  const auto text = Window(self, given[1], given[2], &offset);
+  return Value::Int(text ? CountMatches(*text, given[0]->text(), -1) : 0);
 }
 
 Value ReplaceMethod(Interpreter& interpreter, const Value& self, Arguments& arguments) {

@@ -77,9 +77,15 @@ class Parser : private ExpressionParser {
     return body;
   }
 
+  // Before a body there may be a colon, as in Python.
+  void ExpectBody() {
+    TakeOp(":");
+    Expect(TokenType::kBlockEnd, "'%}'");
+  }
+
   // The body of a block that has one end; consumes "%}" before and the end's name after.
   Body ParseBlockBody(std::string_view end) {
-    Expect(TokenType::kBlockEnd, "'%}'");
+    ExpectBody();
     std::string ended_by;
     return ParseBody({end}, &ended_by);
   }
@@ -130,7 +136,7 @@ class Parser : private ExpressionParser {
     while (!failed_ && ended_by == "elif") {
       Branch branch;
       branch.condition = ParseTuple(false, false);
-      Expect(TokenType::kBlockEnd, "'%}'");
+      ExpectBody();
       branch.body = ParseBody({"elif", "else", "endif"}, &ended_by);
       statement->branches.push_back(std::move(branch));
     }
@@ -145,7 +151,7 @@ class Parser : private ExpressionParser {
     statement->expr = ParseTuple(false, false, "recursive");
     if (TakeName("if")) statement->condition = ParseExpression();
     statement->recursive = TakeName("recursive");
-    Expect(TokenType::kBlockEnd, "'%}'");
+    ExpectBody();
     std::string ended_by;
     ++open_loops_;
     statement->body = ParseBody({"endfor", "else"}, &ended_by);

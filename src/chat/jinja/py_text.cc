@@ -205,7 +205,7 @@ std::vector<std::string_view> SplitWhitespace(std::string_view text, int64_t max
   text = Strip(text, nullptr, true, false);
   while (!text.empty() && parts.size() <= most) {
     if (max_splits >= 0 && static_cast<int64_t>(parts.size()) >= max_splits) {
-      parts.push_back(Strip(text, nullptr, false, true));
+      parts.push_back(text);
       break;
     }
     size_t end = 0;
@@ -226,7 +226,7 @@ std::vector<std::string_view> SplitWhitespaceRight(std::string_view text, int64_
   text = Strip(text, nullptr, false, true);
   while (!text.empty() && parts.size() <= most) {
     if (max_splits >= 0 && static_cast<int64_t>(parts.size()) >= max_splits) {
-      parts.push_back(Strip(text, nullptr, true, false));
+      parts.push_back(text);
       break;
     }
     std::string_view head = text;

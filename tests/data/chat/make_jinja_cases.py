@@ -387,6 +387,13 @@ TEMPLATES = [
     ("{{ x }}", {"x": 1e300}), ("{{ x }} {{ x * 2 }}", {"x": 0.1}), ("{{ x }}", {"x": [1.0, -0.5, 1e-7, 12345678901234567890.0]}),
     ("{{ text.split() }} {{ text|trim }}", {"text": "\u2003a\u00a0b\u3000\x1fc\u200b"}),
     ("{{ text|title }} {{ text|capitalize }} {{ text|upper }}", {"text": "\u00e9cole \u00c9T\u00c9 \u0434\u0430"}),
+    "{% for i in range(4) %}{{ i }}{% set x %}a{% if i == 2 %}{% break %}{% endif %}b{% endset %}{{ x }}{% endfor %}",
+    "{% for i in range(3) %}{{ i }}{% filter upper %}a{% if i == 1 %}{% continue %}{% endif %}b{% endfilter %}{% endfor %}",
+    "{% for i in range(2) %}{% set x %}{% for j in range(3) %}{{ j }}{% if j == 1 %}{% break %}{% endif %}{% endfor %}{% endset %}[{{ x }}]{% endfor %}",
+    "{% if n: %}a{% elif s: %}b{% else: %}c{% endif %}{% for i in list: %}{{ i }}{% endfor %}{% set x: %}y{% endset %}{{ x }}", "{% if n: %}a{% endif: %}",
+    "{{ 'a b \\n'.split(none, 1) }} {{ ' a b '.split(none, 0) }} {{ ' a b '.rsplit(none, 1) }} {{ ' a b c '.rsplit(none, 1) }}",
+    "{{ 'abc'.find('', 3) }} {{ 'abc'.find('', 4) }} {{ 'abc'.rfind('', 4) }} {{ 'abc'.find('', 2, 1) }} {{ 'abc'.count('', 4) }} {{ 'abc'.count('', 3) }} {{ 'abc'.startswith('', 4) }} {{ 'abc'.find('c', -9) }} {{ 'abc'.index('', 4) if false else 'ok' }}",
+    "{{ 'abc'.index('', 4) }}",
 ]
 
 
