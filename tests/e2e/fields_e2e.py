@@ -104,7 +104,7 @@ def thinking_is_asked_for(server):
     def line(path, **fields):
         return rendered(server, path, **fields).partition("THINK=")[2].partition("\n")[0]
     for path, fields in (("/api/chat", {"messages": HELLO}), ("/api/generate", {"prompt": "Hello"})):
-        equal("true,true,", line(path, **fields))
+        equal("true,true,medium", line(path, **fields))
         equal("true,false,", line(path, think=False, **fields))
         equal("true,true,high", line(path, think="high", **fields))
     for path, fields in (("/v1/chat/completions", {"messages": HELLO}), ("/v1/responses", {"input": "Hello"})):
@@ -115,7 +115,7 @@ def thinking_is_asked_for(server):
         refused(server, path, "reasoning.effort of type string", reasoning={"effort": 5}, **fields)
     equal("true,true,low", line("/v1/chat/completions", reasoning_effort="low", messages=HELLO))
     equal("true,false,", line("/v1/messages", thinking={"type": "disabled"}, messages=HELLO))
-    equal("true,true,", line("/v1/messages", thinking={"type": "enabled", "budget_tokens": 1024}, messages=HELLO))
+    equal("true,true,medium", line("/v1/messages", thinking={"type": "enabled", "budget_tokens": 1024}, messages=HELLO))
     equal("true,true,high", line("/v1/messages", output_config={"effort": "high"}, messages=HELLO))
 
 
