@@ -36,6 +36,8 @@ struct RopeConfig {
   double factor = 1;             // how many times longer than trained; positions are divided by it
   int64_t original_context = 0;  // tokens that the model was trained for before it was stretched
   double attention_factor = 1;   // multiplies the magnitude
+  // YaRN: the magnitude itself, in place of the one computed of the factor.
+  std::optional<double> yarn_magnitude;
   double beta_fast = 32, beta_slow = 1, extrapolation = 1;  // YaRN
   double yarn_log_multiplier = 0;                           // deepseek's mscale_all_dim
   double yarn_multiplier = 1;  // its mscale, which counts only beside the other

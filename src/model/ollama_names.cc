@@ -14,6 +14,7 @@ constexpr Names kKeys[] = {
     {"rope.freq_base", "rope.global.freq_base"},
     {"rope.freq_base_swa", "rope.local.freq_base"},
     {"rope.freq_base_swa", "rope.swa.freq_base"},
+    {"rope.scaling.yarn_attn_factor", "rope.scaling.attn_factor"},
     {"rope.scaling.yarn_beta_fast", "rope.scaling.beta_fast"},
     {"rope.scaling.yarn_beta_slow", "rope.scaling.beta_slow"},
     {"rope.scaling.yarn_ext_factor", "rope.scaling.extrapolation_factor"},

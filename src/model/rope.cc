@@ -47,7 +47,9 @@ RopeNumbers ComputeRope(const RopeConfig& rope, std::span<const float> factors) 
         static_cast<float>(frequency * (keep + (1 - keep) / rope.factor)));
   }
   double magnitude = rope.attention_factor;
-  if (yarn && rope.yarn_log_multiplier != 0) {
+  if (yarn && rope.yarn_magnitude) {
+    magnitude = *rope.yarn_magnitude;
+  } else if (yarn && rope.yarn_log_multiplier != 0) {
     magnitude *=
         Growth(rope.factor, rope.yarn_multiplier) / Growth(rope.factor, rope.yarn_log_multiplier);
   } else if (yarn) {

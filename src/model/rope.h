@@ -17,7 +17,8 @@ struct RopeNumbers {
 };
 
 // `factors` divides the frequencies pair by pair (llama 3, long-context phi); empty or [dimensions
-// / 2]. YaRN as in Peng et al. 2023, with the attention factor that llama.cpp applies.
+// / 2]. YaRN as in Peng et al. 2023, with the attention factor that the file names or, without one,
+// that which llama.cpp computes.
 RopeNumbers ComputeRope(const RopeConfig& rope, std::span<const float> factors);
 
 }  // namespace puna::model

@@ -55,5 +55,16 @@ TEST(Rope, YarnKeepsFastPairsAndStretchesSlowOnes) {
                   static_cast<float>((0.1 * std::log(4.0) + 1) / (0.05 * std::log(4.0) + 1)));
 }
 
+TEST(Rope, AMagnitudeThatIsNamedReplacesThatOfYarn) {
+  RopeConfig rope = Config();
+  rope.scaling = RopeScaling::kYarn;
+  rope.factor = 4;
+  rope.yarn_log_multiplier = 0.5;
+  rope.yarn_magnitude = 1.25;
+  EXPECT_FLOAT_EQ(ComputeRope(rope, {}).magnitude, 1.25f);
+  rope.scaling = RopeScaling::kLinear;
+  EXPECT_FLOAT_EQ(ComputeRope(rope, {}).magnitude, 1);
+}
+
 }  // namespace
 }  // namespace puna::model

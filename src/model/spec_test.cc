@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "model/config.h"
+#include "model/rope.h"
 #include "tests/support/tiny_model.h"
 
 namespace puna::model {
@@ -122,6 +123,73 @@ TEST(Spec, FirstLayersDense) {
   ASSERT_TRUE(config.layers[1].feed_forward.moe.has_value());
   EXPECT_EQ(config.layers[1].feed_forward.moe->hidden, 12);
   EXPECT_EQ(config.layers[1].feed_forward.moe->shared_hidden, 24);
+}
+
+// The same, stretched eightfold by YaRN.
+TinyModel Yarn(const std::string& architecture, uint32_t layers) {
+  TinyModel model = As(architecture, layers);
+  model.metadata[architecture + ".rope.scaling.type"] = "yarn";
+  model.metadata[architecture + ".rope.scaling.factor"] = 8.0f;
+  model.metadata[architecture + ".rope.scaling.original_context_length"] = 32u;
+  return model;
+}
+
+float Magnitude(const TinyModel& model, size_t layer = 0) {
+  return ComputeRope(Read(model).layers[layer].attention.rope, {}).magnitude;
+}
+
+// That of 8, as OLMo 3 has it.
+constexpr float kYarnOf8 = 1.2079441541679836f;
+
+TEST(Spec, TheYarnFactorOfAFileIsTheMagnitude) {
+  TinyModel model = Yarn("llama", 1);
+  EXPECT_FLOAT_EQ(Magnitude(model), kYarnOf8);
+  for (const float factor : {kYarnOf8, 1.0f, 1.5f}) {
+    model.metadata["llama.rope.scaling.yarn_attn_factor"] = factor;
+    EXPECT_FLOAT_EQ(Magnitude(model), factor);
+  }
+  // What llama.cpp says of a model that it saved.
+  model.metadata["llama.rope.scaling.attn_factor"] = 1.0f;
+  model.metadata["llama.rope.scaling.yarn_attn_factor"] = 1.0f;
+  model.metadata["llama.rope.scaling.yarn_ext_factor"] = -1.0f;
+  EXPECT_FLOAT_EQ(Magnitude(model), kYarnOf8);
+}
+
+TEST(Spec, OllamasNameOfTheYarnFactor) {
+  TinyModel model = Yarn("olmo2", 4);
+  model.metadata["olmo2.attention.sliding_window"] = 16u;
+  model.metadata["olmo2.rope.scaling.attn_factor"] = kYarnOf8;
+  EXPECT_FLOAT_EQ(Magnitude(model, 0), 1);
+  EXPECT_FLOAT_EQ(Magnitude(model, 3), kYarnOf8);
+}
+
+// Layers with a window turn plainly, whatever stretches the others.
+TEST(Spec, WindowsAreNotStretched) {
+  for (const std::string architecture :
+       {"olmo2", "mellum", "plamo3", "mimo2", "laguna", "step35", "gemma3"}) {
+    SCOPED_TRACE(architecture);
+    TinyModel model = Yarn(architecture, 2);
+    model.metadata[architecture + ".rope.scaling.yarn_attn_factor"] = 1.5f;
+    model.metadata[architecture + ".attention.sliding_window"] = 16u;
+    model.metadata[architecture + ".attention.sliding_window_pattern"] = std::vector<int32_t>{1, 0};
+    const ModelConfig config = Read(model);
+    const RopeConfig &local = config.layers[0].attention.rope,
+                     &global = config.layers[1].attention.rope;
+    EXPECT_THAT(Windows(config), ElementsAre(16, 0));
+    EXPECT_EQ(ComputeRope(local, {}).magnitude, 1);
+    EXPECT_FLOAT_EQ(ComputeRope(global, {}).magnitude, 1.5f);
+    EXPECT_EQ(
+        ComputeRope(local, {}).inverse_frequency,
+        ComputeRope({.dimensions = local.dimensions, .base = local.base}, {}).inverse_frequency);
+  }
+}
+
+TEST(Spec, GroksFactorMultiplies) {
+  TinyModel model = Yarn("grok", 1);
+  model.metadata["grok.rope.scaling.yarn_attn_factor"] = 1.0f;
+  EXPECT_FLOAT_EQ(Magnitude(model), kYarnOf8);
+  model.metadata["grok.rope.scaling.yarn_attn_factor"] = 1.5f;
+  EXPECT_FLOAT_EQ(Magnitude(model), 1.5f * kYarnOf8);
 }
 
 TEST(Spec, RopeScalingDefaultsToLinearAndNoneMeansNone) {

@@ -301,6 +301,18 @@ def families(server):
         raise AssertionError(f"only {proven} recordings found")
 
 
+def attention_factors(server):
+    """The one of a config is what counts, beside YaRN's factor of the context."""
+    gguf = recording("variants/gpt-oss-moe-yarn")
+    growth = 0.1 * math.log(GgufFile.read(gguf).keys["gpt-oss.rope.scaling.factor"][1]) + 1
+    for number, (value, same) in enumerate([(growth, True), (1.0, False)]):
+        folder = server.folder / f"attention-{number}"
+        hf.write(folder, GgufFile.read(gguf), hf.gpt_oss,
+                 change=lambda config, _, value=value: config["rope_scaling"].update(attention_factor=value))
+        install(server, f"attention-{number}", folder)
+        equal(same, nmse(*computed(server, f"attention-{number}", gguf)) < 1e-9, f"{value}")
+
+
 def tokenizer_json(keys):
     """The vocabulary of a GGUF file with GPT-2's splitting, as tokenizer.json says it."""
     tokens, types = keys["tokenizer.ggml.tokens"][1][1], keys["tokenizer.ggml.token_type"][1][1]
@@ -560,5 +572,5 @@ def memory_of_large_models(server):
 
 
 if __name__ == "__main__":
-    main((Server, (quantize_files, answers_in_words, importance, interrupted, create_with_quantize, create_with_importance, families, published_model, other_types,
-                   split_files, peft_adapters, bad_checkpoints, memory_of_large_models)))
+    main((Server, (quantize_files, answers_in_words, importance, interrupted, create_with_quantize, create_with_importance, families, attention_factors,
+                   published_model, other_types, split_files, peft_adapters, bad_checkpoints, memory_of_large_models)))

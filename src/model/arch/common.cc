@@ -40,8 +40,12 @@ RopeConfig ReadRope(MetadataReader& in, const DecoderTraits& traits, int64_t con
   if (rope.original_context == 0) rope.original_context = context_length;
   rope.attention_factor = in.Number("rope.scaling.attn_factor", 0, kLargest, 1);
   rope.extrapolation = in.Number("rope.scaling.yarn_ext_factor", -1, 1, 1);
+  // The attention_factor of Hugging Face's configs, which takes the place of the computed one (1
+  // for Laguna XS; OLMo 3 names the very number that is computed). llama.cpp computes it all the
+  // same; a model that it loaded and saved says 1, and -1 as the extrapolation, whatever is meant.
+  const double magnitude = in.Number("rope.scaling.yarn_attn_factor", 0, kLargest, -1);
+  if (magnitude >= 0 && rope.extrapolation >= 0) rope.yarn_magnitude = magnitude;
   if (rope.extrapolation < 0) rope.extrapolation = 1;
-  rope.attention_factor *= in.Number("rope.scaling.yarn_attn_factor", 0, kLargest, 1);
   rope.beta_fast = in.Number("rope.scaling.yarn_beta_fast", 0, kLargest, 32);
   rope.beta_slow = in.Number("rope.scaling.yarn_beta_slow", 0, kLargest, 1);
   // Ollama's name of it; its value is not a tenth, see ReadLatentYarn.
@@ -215,6 +219,11 @@ void KeepMixturesWithRouters(const MetadataReader& in, ModelConfig* config) {
     const std::string router = fmt::format("blk.{}.ffn_gate_inp.weight", i);
     if (in.file().FindTensor(router) == nullptr) config->layers[i].feed_forward.moe.reset();
   }
+}
+
+void DoNotStretch(RopeConfig* rope) {
+  rope->scaling = RopeScaling::kNone;
+  rope->factor = rope->attention_factor = 1;
 }
 
 void UseOutputNorms(ModelConfig* config) {

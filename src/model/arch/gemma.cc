@@ -66,7 +66,7 @@ ModelConfig ReadGemma3(MetadataReader& in) {
     if (layer.attention.window != 0) {
       // Local layers keep the rope that they were trained with, whatever stretches the others.
       rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
-      rope.factor = 1;
+      DoNotStretch(&rope);
       continue;
     }
     if (from_ollama && !in.Has("rope.freq_base")) rope.base = 1e6;
@@ -117,8 +117,8 @@ ModelConfig ReadGemma3n(MetadataReader& in, const std::vector<bool>& local, Mode
     if (!local[i]) continue;
     attention.window = window;
     attention.rope.base = base;
-    attention.rope.factor = 1;
     attention.rope.factors = false;
+    DoNotStretch(&attention.rope);
   }
   return config;
 }

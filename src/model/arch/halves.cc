@@ -30,6 +30,9 @@ ModelConfig Mellum(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
   RequireHeadNorms(&config);
   ReadSlidingWindow(in, 0, 4, WindowPattern::kLastSeesAll, &config);
+  for (LayerConfig& layer : config.layers) {
+    if (layer.attention.window != 0) DoNotStretch(&layer.attention.rope);
+  }
   return config;
 }
 
@@ -55,6 +58,9 @@ ModelConfig Plamo3(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {.rope = RopeKind::kHalves});
   UseOutputNorms(&config);
   ReadSlidingWindow(in, 0, 8, WindowPattern::kLastSeesAll, &config);
+  for (LayerConfig& layer : config.layers) {
+    if (layer.attention.window != 0) DoNotStretch(&layer.attention.rope);
+  }
   RequireHeadNorms(&config);
   return config;
 }

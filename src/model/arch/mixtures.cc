@@ -84,8 +84,7 @@ ModelConfig Laguna(MetadataReader& in) {
     if (attention.window == 0) continue;
     attention.rope.dimensions =
         in.Integer("rope.dimension_count_swa", kHeadSizeRange, attention.rope.dimensions);
-    attention.rope.scaling = RopeScaling::kNone;
-    attention.rope.factor = attention.rope.attention_factor = 1;
+    DoNotStretch(&attention.rope);
   }
   return config;
 }
@@ -99,8 +98,9 @@ ModelConfig MiMo2(MetadataReader& in) {
     layer.attention.qkv_bias = layer.attention.output_bias = false;
     layer.attention.rope.factors = false;
     layer.attention.output_scale = in.Number("attention.value_scale", 0, 1e9, 1);
-    if (layer.attention.window != 0)
-      layer.attention.rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
+    if (layer.attention.window == 0) continue;
+    layer.attention.rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
+    DoNotStretch(&layer.attention.rope);
   }
   return config;
 }
@@ -120,7 +120,11 @@ ModelConfig Grok(MetadataReader& in) {
   for (LayerConfig& layer : config.layers) {
     layer.attention.scale = in.Number("attention.output_scale", 0, 1e9, 0.08838834764831845);
     layer.attention.softcap = in.Number("attn_logit_softcapping", 0, 1e9, 30);
-    layer.attention.rope.beta_fast = in.Number("rope.scaling.yarn_beta_fast", 0, 1e9, 8);
+    RopeConfig& rope = layer.attention.rope;
+    rope.beta_fast = in.Number("rope.scaling.yarn_beta_fast", 0, 1e9, 8);
+    // Its own attn_factor multiplies what YaRN computes.
+    rope.attention_factor = rope.yarn_magnitude.value_or(rope.attention_factor);
+    rope.yarn_magnitude.reset();
     if (!beside || !layer.feed_forward.moe) continue;
     layer.feed_forward.moe->shared_hidden = layer.feed_forward.hidden;
     layer.feed_forward.moe->shared_suffix = "";
@@ -217,8 +221,8 @@ ModelConfig Step35(MetadataReader& in) {
       attention.rope.base = in.Number("rope.freq_base_swa", 1e-3, 1e15, 10000);
       attention.rope.dimensions =
           in.Integer("rope.dimension_count_swa", kHeadSizeRange, attention.rope.dimensions);
-      attention.rope.factor = 1;
       attention.rope.factors = false;
+      DoNotStretch(&attention.rope);
     } else {
       attention.rope.dimensions /= 2;
     }

@@ -19,9 +19,7 @@ ModelConfig Olmo2(MetadataReader& in) {
   if (in.Has("attention.sliding_window")) {  // OLMo 3
     ReadSlidingWindow(in, 0, 4, WindowPattern::kLastSeesAll, &config);
     for (LayerConfig& layer : config.layers) {
-      if (layer.attention.window == 0) continue;
-      layer.attention.rope.scaling = RopeScaling::kNone;
-      layer.attention.rope.factor = layer.attention.rope.attention_factor = 1;
+      if (layer.attention.window != 0) DoNotStretch(&layer.attention.rope);
     }
   }
   for (LayerConfig& layer : config.layers) {

@@ -51,6 +51,8 @@ void IgnoreOutputBiases(ModelConfig* config);
 void RequireHeadNorms(ModelConfig* config);
 // Leaves mixtures only in the layers that have a router: ffn_gate_inp.
 void KeepMixturesWithRouters(const MetadataReader& in, ModelConfig* config);
+// The plain rope, whatever stretches that of other layers.
+void DoNotStretch(RopeConfig* rope);
 // Gemma's names of the norms after the blocks.
 void UseOutputNorms(ModelConfig* config);
 

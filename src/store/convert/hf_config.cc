@@ -224,11 +224,13 @@ Status NetworkWriter::SetRope(const GatherShape& shape) {
         const int64_t original,
         ConfigInteger(rope, "original_max_position_embeddings", 1, kMaxInteger, 0));
     if (original > 0) Set("rope.scaling.original_context_length", static_cast<uint32_t>(original));
-    for (const auto& [key, name] : {std::pair("rope.scaling.yarn_beta_fast", "beta_fast"),
-                                    std::pair("rope.scaling.yarn_beta_slow", "beta_slow")}) {
+    for (const auto& [key, name] :
+         {std::pair("rope.scaling.yarn_beta_fast", "beta_fast"),
+          std::pair("rope.scaling.yarn_beta_slow", "beta_slow"),
+          std::pair("rope.scaling.yarn_attn_factor", "attention_factor")}) {
       if (FindValue(rope, name) == nullptr) continue;
-      PUNA_ASSIGN_OR_RETURN(const double beta, ConfigNumber(rope, name, 0));
-      Set(key, static_cast<float>(beta));
+      PUNA_ASSIGN_OR_RETURN(const double value, ConfigNumber(rope, name, 0));
+      Set(key, static_cast<float>(value));
     }
     return {};
   }
