@@ -184,6 +184,14 @@ TEST(Spec, WindowsAreNotStretched) {
   }
 }
 
+TEST(Spec, MiniCpmDividesByItsLogitScale) {
+  TinyModel model = As("minicpm", 1);
+  const double width = static_cast<double>(Read(model).width);
+  EXPECT_DOUBLE_EQ(Read(model).logit_scale, 256 / width);
+  model.metadata["minicpm.logit_scale"] = 8.0f;
+  EXPECT_DOUBLE_EQ(Read(model).logit_scale, 0.125);
+}
+
 TEST(Spec, GroksFactorMultiplies) {
   TinyModel model = Yarn("grok", 1);
   model.metadata["grok.rope.scaling.yarn_attn_factor"] = 1.0f;

@@ -65,7 +65,9 @@ ModelConfig MiniCpm(MetadataReader& in) {
   config.embedding_scale = in.Number("embedding_scale", 0, 1e9, 12);
   config.residual_scale = in.Number("residual_scale", 0, 1e9,
                                     1.4 / std::sqrt(static_cast<double>(config.layers.size())));
-  config.logit_scale = in.Number("logit_scale", 0, 1e9, 256.0 / static_cast<double>(config.width));
+  // Where the file says nothing, dim_model_base is 256.
+  config.logit_scale = in.Has("logit_scale") ? 1 / in.Factor("logit_scale")
+                                             : 256.0 / static_cast<double>(config.width);
   return config;
 }
 
