@@ -250,6 +250,10 @@ struct ModelConfig {
   int64_t context_length = 0;  // tokens, as trained
   int64_t width = 0;           // embedding_length
   std::vector<LayerConfig> layers;
+  // The layers run so often one behind the other, over the same tensors; keys and values are those
+  // of each pass. In between stands the output norm, or nothing.
+  int64_t passes = 1;
+  bool norm_between_passes = true;
   NormKind norm_kind = NormKind::kRms;
   double norm_epsilon = 1e-5;
   bool norm_weights = true;  // false: norms have no parameters (olmo)

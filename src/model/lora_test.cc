@@ -271,6 +271,23 @@ TEST_P(AdapterOracles, OfLatentAttention) {
   EXPECT_GT(checked, 0);
 }
 
+// What is changed counts in every pass.
+TEST_P(AdapterOracles, OfLayersThatRunTwice) {
+  const TemporaryDirectory folder;
+  for (Oracle& oracle : LoadOracles(SourcePath("tests/data/oracles"))) {
+    if (oracle.name != "oracles/llama-dense-ropefreqs") continue;
+    const auto file = *gguf::File::Open(oracle.gguf);
+    const Tensors tensors = ReadTensors(*file);
+    gguf::Writer writer;
+    CopyMetadata(*file, "nanbeige", &writer);
+    writer.Set("nanbeige.num_loops", 2u);
+    AddTensors(tensors, &writer);
+    oracle.gguf = folder.path() / "twice.gguf";
+    ASSERT_TRUE(writer.WriteFile(oracle.gguf).has_value());
+    CheckMixedBatch(oracle);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, AdapterOracles,
                          ::testing::Values("reference", "cpu", "vulkan", "shared", "apart"),
                          [](const auto& info) { return std::string(info.param); });

@@ -152,8 +152,10 @@ Result<std::shared_ptr<const backend::Plan>> BuildPlan(const ModelConfig& config
   if (config.encoder) {
     x = options.embeddings ? Encoder(&builder, x, !pooled) : Decoder(&builder, x);
   } else {
-    for (int64_t layer = 0; layer < layers && builder.ok(); ++layer) {
-      x = Layer(&builder, layer, x, !pooled && layer == layers - 1);
+    for (int64_t step = 0; step < config.passes * layers && builder.ok(); ++step) {
+      if (step > 0 && step % layers == 0 && config.norm_between_passes)
+        builder.Norm(config.norms.output, x, x);
+      x = Layer(&builder, step % layers, x, !pooled && step == config.passes * layers - 1);
     }
   }
   if (config.altup) x = JoinStreams(&builder, x, !pooled);

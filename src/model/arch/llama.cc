@@ -8,6 +8,15 @@ namespace puna::model::arch {
 // Llama 1 to 3, Mistral, Mixtral.
 ModelConfig Llama(MetadataReader& in) { return ReadDecoder(in, {}); }
 
+// From 4.2 on the layers run more than once.
+ModelConfig Nanbeige(MetadataReader& in) {
+  ModelConfig config = ReadDecoder(in, {});
+  const int64_t layers = static_cast<int64_t>(config.layers.size());
+  config.passes = in.Integer("num_loops", {1, kLayerRange.max / layers}, 1);
+  config.norm_between_passes = !in.Bool("skip_loop_final_norm", false);
+  return config;
+}
+
 // Computes embeddings; attention.causal says whether it sees the whole text.
 ModelConfig LlamaEmbed(MetadataReader& in) {
   ModelConfig config = ReadDecoder(in, {});

@@ -91,7 +91,7 @@
   X("mistral4", Mistral4, "Mistral Large 3 and 4")                                   \
   X("modern-bert", ModernBert, "ModernBERT, rerankers")                              \
   X("mpt", Mpt, "MPT")                                                               \
-  X("nanbeige", Llama, "Nanbeige")                                                   \
+  X("nanbeige", Nanbeige, "Nanbeige")                                                \
   X("nemotron", Nemotron, "Nemotron 4, Minitron")                                    \
   X("nemotron_h", NemotronH, "Nemotron H, Nemotron Nano 2")                          \
   X("nemotron_h_moe", NemotronH, "Nemotron 3 Nano, Super")                           \
