@@ -15,7 +15,8 @@ struct AlgorithmName {
 constexpr AlgorithmName kAlgorithms[] = {
     {"llama", Algorithm::kSentencePiece}, {"gpt2", Algorithm::kBytePairs},
     {"gemma4", Algorithm::kBytePairs},    {"bert", Algorithm::kWordPiece},
-    {"t5", Algorithm::kUnigram},          {"rwkv", Algorithm::kRwkv}};
+    {"t5", Algorithm::kUnigram},          {"rwkv", Algorithm::kRwkv},
+    {"plamo2", Algorithm::kPlamo}};
 
 struct IdKey {
   std::string_view key;
@@ -136,7 +137,8 @@ Result<VocabularySource> ReadVocabularySource(const gguf::File& file) {
   }
   if (known == nullptr) {
     return MakeError(ErrorCode::kUnsupported,
-                     "tokenizer.ggml.model is '{}', expected llama, gpt2, gemma4, bert, t5 or rwkv",
+                     "tokenizer.ggml.model is '{}', expected llama, gpt2, gemma4, bert, t5, rwkv "
+                     "or plamo2",
                      model.substr(0, 64));
   }
   source.algorithm = known->algorithm;

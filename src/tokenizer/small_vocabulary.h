@@ -34,6 +34,7 @@ class SmallVocabulary {
     source_.merges.push_back(strings_.back());
   }
   VocabularySource& source() { return source_; }
+  const VocabularySource& source() const { return source_; }
   std::shared_ptr<const Tokenizer> Make() const {
     auto made = Tokenizer::New(source_);
     CHECK(made) << made.error().message;
@@ -192,6 +193,39 @@ inline SmallVocabulary SmallUnigram() {
   add("ld", -5);
   v.Add("<tool>", TokenKind::kUserDefined);
   v.source().add_space_prefix = true;
+  return v;
+}
+
+// Control tokens, byte tokens, and pieces of random text with random scores, some of them equal and
+// some too low to be used.
+inline SmallVocabulary SmallPlamo(uint64_t seed) {
+  std::mt19937_64 random(seed);
+  SmallVocabulary v(Algorithm::kPlamo);
+  v.Add("<|plamo:unk|>", TokenKind::kUnknown);
+  v.Add("<|plamo:bos|>", TokenKind::kControl);
+  v.Add("<|plamo:eos|>", TokenKind::kControl);
+  v.Add("<|plamo:op|>", TokenKind::kControl);
+  for (int byte = 0; byte < 256; ++byte)
+    v.Add(ByteTokenText(static_cast<uint8_t>(byte)), TokenKind::kByte);
+  const std::string text =
+      " hello world\n\n\u2581the then there  aaaaaaaa" + RandomText(&random, 300);
+  std::vector<std::string_view> characters;
+  for (std::string_view rest = text; !rest.empty();) {
+    characters.push_back(rest.substr(0, DecodeUtf8(rest).length_bytes));
+    rest.remove_prefix(characters.back().size());
+  }
+  for (int i = 0; i < 600; ++i) {
+    const size_t first = random() % characters.size();
+    const size_t count = std::min<size_t>(1 + random() % 5, characters.size() - first);
+    std::string piece;
+    for (size_t k = first; k < first + count; ++k) piece += characters[k];
+    const auto& tokens = v.source().tokens;
+    if (std::find(tokens.begin(), tokens.end(), piece) != tokens.end()) continue;
+    const float score = random() % 20 == 0 ? -2500.0f : -static_cast<float>(random() % 40) / 4;
+    v.Add(piece, TokenKind::kNormal, score);
+  }
+  v.Add("<tool>", TokenKind::kUserDefined);
+  v.Add("[PAD1]", TokenKind::kUnused, -1000);
   return v;
 }
 

@@ -53,6 +53,7 @@ int64_t TableBytes(const VocabularySource& source) {
                size_t{256} * 256 * 8;
       break;
     case Algorithm::kUnigram:
+    case Algorithm::kPlamo:
       bytes += TrieBytes(source.tokens) + tokens * sizeof(float);
       break;
     case Algorithm::kWordPiece:

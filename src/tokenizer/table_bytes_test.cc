@@ -45,7 +45,7 @@ TEST(TableBytes, IsWhatTheAllocatorGives) {
        {std::pair(Algorithm::kBytePairs, "byte pairs"),
         std::pair(Algorithm::kSentencePiece, "SentencePiece"),
         std::pair(Algorithm::kWordPiece, "WordPiece"), std::pair(Algorithm::kUnigram, "Unigram"),
-        std::pair(Algorithm::kRwkv, "RWKV")}) {
+        std::pair(Algorithm::kRwkv, "RWKV"), std::pair(Algorithm::kPlamo, "PLaMo")}) {
     VocabularySource source;
     source.algorithm = algorithm;
     source.unknown = 0;

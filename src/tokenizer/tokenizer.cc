@@ -1,6 +1,7 @@
 #include "tokenizer/tokenizer.h"
 
 #include "tokenizer/bpe.h"
+#include "tokenizer/plamo.h"
 #include "tokenizer/rwkv.h"
 #include "tokenizer/special_token_matcher.h"
 #include "tokenizer/spm.h"
@@ -58,6 +59,8 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::New(const VocabularySource& 
       return Finish(MakeUnigramTokenizer(std::move(vocabulary)));
     case Algorithm::kRwkv:
       return Finish(MakeRwkvTokenizer(std::move(vocabulary)));
+    case Algorithm::kPlamo:
+      return Finish(MakePlamoTokenizer(std::move(vocabulary)));
   }
   return MakeError(ErrorCode::kInternal, "no such tokenizer algorithm");
 }

@@ -1,10 +1,10 @@
 // Text to token ids and back, from the tokenizer.* keys of a GGUF file.
 //
-// Five algorithms stand behind one class: SentencePiece BPE ("llama"), byte-level BPE ("gpt2") with
-// the pre-tokenizer that tokenizer.ggml.pre names, WordPiece ("bert"), Unigram ("t5") and RWKV's
-// trie ("rwkv"). The results are those of llama.cpp, which is what model files are tested with,
-// except where it departs from what models were trained with (pretokenizer_table.cc, wordpiece.cc
-// and special_tokens.cc say where).
+// Six algorithms stand behind one class: SentencePiece BPE ("llama"), byte-level BPE ("gpt2") with
+// the pre-tokenizer that tokenizer.ggml.pre names, WordPiece ("bert"), Unigram ("t5"), RWKV's trie
+// ("rwkv") and PLaMo's unigram model ("plamo2"). The results are those of llama.cpp, which is what
+// model files are tested with, except where it departs from what models were trained with
+// (pretokenizer_table.cc, wordpiece.cc and special_tokens.cc say where).
 #ifndef PUNA_TOKENIZER_TOKENIZER_H_
 #define PUNA_TOKENIZER_TOKENIZER_H_
 

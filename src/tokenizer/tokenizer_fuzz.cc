@@ -29,6 +29,7 @@ const std::vector<std::shared_ptr<const Tokenizer>>& Tokenizers() {
     all->push_back(testing::SmallWordPiece().Make());
     all->push_back(testing::SmallUnigram().Make());
     all->push_back(testing::SmallRwkv().Make());
+    all->push_back(testing::SmallPlamo(1).Make());
     return all;
   }();
   return *kTokenizers;

@@ -29,10 +29,10 @@ std::vector<TokenId> Encode(const Tokenizer& tokenizer, std::string_view text,
 
 TEST(TokenizerTest, TextOfAUserNeverBecomesAControlToken) {
   std::mt19937_64 random(13);
-  for (const auto& tokenizer :
-       {SmallBytePairs(1).Make(), SmallBytePairs(2, "gpt-2").Make(),
-        testing::SmallSentencePiece(1).Make(), testing::SmallWordPiece().Make(),
-        testing::SmallUnigram().Make(), testing::SmallRwkv().Make()}) {
+  for (const auto& tokenizer : {SmallBytePairs(1).Make(), SmallBytePairs(2, "gpt-2").Make(),
+                                testing::SmallSentencePiece(1).Make(),
+                                testing::SmallWordPiece().Make(), testing::SmallUnigram().Make(),
+                                testing::SmallRwkv().Make(), testing::SmallPlamo(1).Make()}) {
     std::vector<std::string> control_texts;
     for (TokenId id = 0; id < tokenizer->vocabulary_size(); ++id) {
       if (tokenizer->KindOf(id) == TokenKind::kControl)
@@ -287,7 +287,8 @@ TEST(TokenizerTest, LongTextsTakeLinearTime) {
       testing::SmallSentencePiece(2, true).Make(),
       testing::SmallWordPiece().Make(),
       testing::SmallUnigram().Make(),
-      testing::SmallRwkv().Make()};
+      testing::SmallRwkv().Make(),
+      testing::SmallPlamo(1).Make()};
   const auto start = std::chrono::steady_clock::now();
   for (const auto& tokenizer : tokenizers) {
     for (const std::string_view unit : {"a", " ", "1", "\n", "<", "<|im_end|>"}) {

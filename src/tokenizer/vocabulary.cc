@@ -27,6 +27,8 @@ AlgorithmTraits TraitsOf(Algorithm algorithm) {
       return {true, true, false, 101, -1, 100, 102};
     case Algorithm::kUnigram:
       return {false, true, false, -1, 1, 2, -1};
+    case Algorithm::kPlamo:
+      return {false, false, false, 1, 2, 0, -1};
     case Algorithm::kRwkv:
       break;
   }
@@ -179,7 +181,8 @@ Status Vocabulary::AddTokens(const VocabularySource& source) {
   texts.ShrinkToFit();  // empty ones were counted with the longest number
   if (duplicates > 0)
     LogWarning("{} has {} duplicates: the lowest id of each is used", kTokensKey, duplicates);
-  if (algorithm == Algorithm::kSentencePiece || algorithm == Algorithm::kUnigram) {
+  if (algorithm == Algorithm::kSentencePiece || algorithm == Algorithm::kUnigram ||
+      algorithm == Algorithm::kPlamo) {
     scores.assign(source.scores.begin(),
                   source.scores.begin() + std::min(source.scores.size(), count));
     scores.resize(count, 0.0f);
@@ -206,6 +209,8 @@ void Vocabulary::MakePieces() {
     } else if (kind != TokenKind::kNormal && kind != TokenKind::kUnused &&
                kind != TokenKind::kByte) {
       own = false;
+    } else if (algorithm == Algorithm::kPlamo) {
+      own = false;  // spaces are spaces
     } else if (algorithm == Algorithm::kBytePairs && !escapes_whitespace) {
       own = AppendSpelledBytes(text, &piece);
     } else {

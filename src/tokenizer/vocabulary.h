@@ -22,7 +22,7 @@
 
 namespace puna::tokenizer {
 
-enum class Algorithm { kSentencePiece, kBytePairs, kWordPiece, kUnigram, kRwkv };
+enum class Algorithm { kSentencePiece, kBytePairs, kWordPiece, kUnigram, kRwkv, kPlamo };
 
 // The keys as they stand in a file, or made up by a test. Views need to live only until
 // Tokenizer::New returns.
@@ -80,7 +80,7 @@ struct Vocabulary {
   Algorithm algorithm = Algorithm::kBytePairs;
   TextList texts;             // as in the file; an empty one is "[EMPTY_<id>]"
   TextList pieces;            // the bytes it stands for
-  std::vector<float> scores;  // kSentencePiece and kUnigram: one per token; 0 if the file has none
+  std::vector<float> scores;  // kSentencePiece, kUnigram, kPlamo: one per token; 0 if absent
   std::vector<TokenKind> kinds;
   std::vector<uint8_t> flags;
   TextTable by_text{&texts};                         // of equal texts the lowest id

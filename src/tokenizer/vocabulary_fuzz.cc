@@ -56,7 +56,7 @@ class Input {
 
 VocabularySource MakeSource(Input* input, std::deque<std::string>* strings) {
   VocabularySource source;
-  source.algorithm = static_cast<Algorithm>(input->Byte() % 5);
+  source.algorithm = static_cast<Algorithm>(input->Byte() % 6);
   const auto known = KnownPreTokenizers();
   source.pre = known[input->Byte() % known.size()].name;
   const uint8_t shape = input->Byte();

@@ -1,9 +1,10 @@
-// WordPiece, Unigram with its charsmap, and RWKV on small vocabularies.
+// WordPiece, Unigram with its charsmap, RWKV and PLaMo on small vocabularies.
 #include "tokenizer/wordpiece.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -172,6 +173,76 @@ TEST(RwkvTest, TakesTheLongestTokenAndRoundTripsBytes) {
   std::string bytes;
   for (const TokenId id : Encode(*tokenizer, "\xFF\xC3")) bytes += tokenizer->PieceOf(id);
   EXPECT_EQ(bytes, "\xFF\xC3");
+}
+
+// Every way to cut the text into tokens and characters.
+int64_t CheapestCost(const SmallVocabulary& v, std::string_view text) {
+  const VocabularySource& source = v.source();
+  std::vector<int64_t> cost(text.size() + 1, int64_t{1} << 60);
+  cost[0] = 0;
+  for (size_t begin = 0; begin < text.size(); ++begin) {
+    const std::string_view rest = text.substr(begin);
+    const auto reach = [&](size_t bytes, int64_t more) {
+      cost[begin + bytes] = std::min(cost[begin + bytes], cost[begin] + more);
+    };
+    reach(DecodeUtf8(rest).length_bytes, 10'000'000);
+    for (size_t id = 0; id < source.tokens.size(); ++id) {
+      const bool normal = source.types[id] == static_cast<int32_t>(TokenKind::kNormal);
+      if (normal && source.scores[id] > -2000 && rest.starts_with(source.tokens[id]))
+        reach(source.tokens[id].size(), std::llround(-1e4 * source.scores[id]));
+    }
+  }
+  return cost.back();
+}
+
+TEST(PlamoTest, FindsTheCheapestTokensAndRoundTrips) {
+  std::mt19937_64 random(5);
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    const SmallVocabulary v = testing::SmallPlamo(seed);
+    const auto tokenizer = v.Make();
+    for (int i = 0; i < 60; ++i) {
+      const std::string text = "x" + RandomText(&random, static_cast<int>(random() % 30));
+      const std::vector<TokenId> ids = Encode(*tokenizer, text);
+      std::string back;
+      int64_t cost = 0;
+      for (const TokenId id : ids) {
+        const std::string_view piece = tokenizer->PieceOf(id);
+        back += piece;
+        if (tokenizer->KindOf(id) != TokenKind::kByte) {
+          cost += std::llround(-1e4 * v.source().scores[static_cast<size_t>(id)]);
+        } else if ((static_cast<uint8_t>(piece[0]) & 0xC0) != 0x80) {
+          cost += 10'000'000;
+        }
+      }
+      ASSERT_EQ(back, text);
+      ASSERT_EQ(cost, CheapestCost(v, text)) << text;
+    }
+  }
+}
+
+TEST(PlamoTest, BytesTiesAndWhatIsLeftOut) {
+  SmallVocabulary v(Algorithm::kPlamo);
+  v.Add("<|plamo:unk|>", TokenKind::kUnknown);
+  v.Add("<|plamo:bos|>", TokenKind::kControl);
+  v.Add("<|plamo:eos|>", TokenKind::kControl);
+  for (int byte = 0; byte < 256; ++byte)
+    v.Add(ByteTokenText(static_cast<uint8_t>(byte)), TokenKind::kByte);
+  v.Add("a", TokenKind::kNormal, -1);
+  v.Add("b", TokenKind::kNormal, -2);
+  v.Add("ab", TokenKind::kNormal, -3);
+  v.Add("ba", TokenKind::kNormal, -2500);
+  v.Add("\u2581a", TokenKind::kNormal, -1);
+  const auto tokenizer = v.Make();
+  EXPECT_THAT(Texts(*tokenizer, Encode(*tokenizer, "\uFEFFabba")), ElementsAre("ab", "b", "a"));
+  EXPECT_THAT(Texts(*tokenizer, Encode(*tokenizer, "a\u00E9\xFF")),
+              ElementsAre("a", "<0xC3>", "<0xA9>", "<0xEF>", "<0xBF>", "<0xBD>"));
+  EXPECT_EQ(tokenizer->PieceOf(*tokenizer->FindToken("\u2581a")), "\u2581a");
+  EXPECT_EQ(tokenizer->bos(), 1);
+  EXPECT_EQ(tokenizer->eos(), 2);
+  EXPECT_THAT(Texts(*tokenizer, Encode(*tokenizer, "a", {.add_special = true})), ElementsAre("a"));
+  v.source().add_bos = true;
+  EXPECT_THAT(Texts(*v.Make(), Encode(*v.Make(), "a", {.add_special = true})),
+              ElementsAre("<|plamo:bos|>", "a"));
 }
 
 TEST(RwkvTest, UnescapesTokens) {
