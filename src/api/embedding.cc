@@ -32,9 +32,7 @@ Result<Prepared> Prepare(Services& services, const EmbeddingRequest& request) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "\"{}\" does not support embeddings: it is no embedding model", request.model);
   }
-  if (entry->tokenizer == nullptr) {
-    return MakeError(ErrorCode::kUnsupported, "\"{}\" has no vocabulary", request.model);
-  }
+  PUNA_RETURN_IF_ERROR(entry->RequireTokenizer(request.model));
   Prepared out;
   GenerationOptions options;
   PUNA_RETURN_IF_ERROR(ApplyOptions(entry->installed.parameters, &options));

@@ -27,11 +27,7 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
     return MakeError(ErrorCode::kInvalidArgument, "\"{}\" does not support {}", request->model,
                      request->is_chat ? "chat" : "generate");
   }
-  if (model.tokenizer == nullptr) {
-    return MakeError(ErrorCode::kUnsupported,
-                     "\"{}\" has no vocabulary: it runs on token ids only (puna eval)",
-                     request->model);
-  }
+  PUNA_RETURN_IF_ERROR(model.RequireTokenizer(request->model));
   if (const std::string renderer = JsonString(model.installed.config, "renderer");
       !renderer.empty() && !request->raw) {
     if (!chat::IsRenderer(renderer))

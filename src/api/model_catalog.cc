@@ -92,6 +92,12 @@ ModelSummary SummaryOfConfig(const Json& config) {
 
 }  // namespace
 
+Status ModelEntry::RequireTokenizer(std::string_view name) const {
+  if (tokenizer != nullptr) return {};
+  return MakeError(ErrorCode::kUnsupported, "\"{}\" runs on token ids only (puna eval): {}", name,
+                   no_tokenizer);
+}
+
 ModelSummary ModelEntry::Summary() const {
   ModelSummary out = SummaryOfConfig(installed.config);
   std::vector<std::string> known = {embedding ? "embedding" : "completion"};
@@ -152,6 +158,8 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(store::InstalledMo
       entry->constraints = std::make_shared<ConstraintCache>(entry->tokenizer);
     } else if (tokenizer.error().code != ErrorCode::kUnsupported) {
       return tl::unexpected(std::move(tokenizer).error());
+    } else {
+      entry->no_tokenizer = tokenizer.error().message;
     }
   }
   PUNA_ASSIGN_OR_RETURN(const auto architecture, file.GetString("general.architecture"));

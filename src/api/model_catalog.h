@@ -37,7 +37,8 @@ struct ModelEntry {
   store::InstalledModel installed;
   std::shared_ptr<const gguf::File> file;
   std::vector<std::shared_ptr<const gguf::File>> adapters;
-  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // null: a model without a vocabulary
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // null: a model without a vocabulary,
+  std::string no_tokenizer;                               // or with one of an unknown kind
   std::shared_ptr<const chat::PromptTemplate> prompt_template;
   std::vector<chat::Message> messages;                // that every conversation begins with
   std::shared_ptr<const ControlTexts> control_texts;  // null with the tokenizer
@@ -47,6 +48,8 @@ struct ModelEntry {
   int64_t context_length = 0;  // as trained, in tokens
   int64_t embedding_length = 0;
 
+  // kUnsupported that says why there is no tokenizer; `name`: as the request calls the model.
+  Status RequireTokenizer(std::string_view name) const;
   ModelSummary Summary() const;
   // What the scheduler needs to know of it. Of the options, where it is to be computed.
   scheduler::ModelReference Reference(bool embeddings, const GenerationOptions& options) const;

@@ -28,8 +28,7 @@ Result<TokenizeRequest> ReadTokenize(const Json& json) {
 Result<std::shared_ptr<const ModelEntry>> EntryWithVocabulary(Services& services,
                                                               const std::string& model) {
   PUNA_ASSIGN_OR_RETURN(auto entry, services.catalog->Get(model));
-  if (entry->tokenizer == nullptr)
-    return MakeError(ErrorCode::kUnsupported, "\"{}\" has no vocabulary", model);
+  PUNA_RETURN_IF_ERROR(entry->RequireTokenizer(model));
   return entry;
 }
 

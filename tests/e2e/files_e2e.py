@@ -477,6 +477,7 @@ def bad_files(server):
         ("heads that do not divide", put("llama.attention.head_count_kv", UINT32, 3), ["llama.attention.head_count"]),
         ("a negative size", put("llama.feed_forward_length", INT32, -5), ["llama.feed_forward_length", "-5"]),
         ("a huge size", put("llama.embedding_length", UINT32, 2**31), ["llama.embedding_length"]),
+        ("another tokenizer", put("tokenizer.ggml.model", STRING, "runes"), ["tokenizer.ggml.model", "runes"]),
         ("another vocabulary", shorten("token_embd.weight"), ["token_embd.weight", "shape"]),
     ]
     for number, (what, bend, words) in enumerate(cases):
