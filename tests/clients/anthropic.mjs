@@ -35,6 +35,21 @@ await check('anthropic: tools, streamed', async () => {
   assertWeather(message.content.find((one) => one.type === 'tool_use').input);
 });
 
+await check('anthropic: tool runner', async () => {
+  const asked = [];
+  const runner = anthropic.beta.messages.toolRunner({
+    ...common, model: 'tooled', max_tokens: 200, tool_choice: { type: 'any', disable_parallel_tool_use: true }, max_iterations: 2,
+    tools: [{ ...tools[0], type: 'custom', parse: (input) => input, run: (input) => { asked.push(input); return 'sunny'; } }],
+  });
+  await runner;
+  assert.equal(asked.length, 2);
+  asked.forEach(assertWeather);
+  const { messages } = runner.params;
+  assert.deepEqual(messages.slice(0, 3).map(({ role }) => role), ['user', 'assistant', 'user']);
+  const counted = await anthropic.messages.countTokens({ model: 'tooled', tools: [tools[0]], messages: messages.slice(0, 3) });
+  assert.equal((await runner.done()).usage.input_tokens, counted.input_tokens, 'the second turn has the first');
+});
+
 await check('anthropic: counts tokens', async () => {
   const { messages, model } = common;
   const counted = await anthropic.messages.countTokens({ model, messages });

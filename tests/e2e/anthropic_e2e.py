@@ -132,6 +132,16 @@ def every_field_is_taken(server):
     equal(200, reply.status, reply.body)
 
 
+def threads_are_refused(server):
+    """As the SDK's tool runner wants it, which sends the whole conversation then."""
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        for thread in ({"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}):
+            reply = server.post(path, {"model": "mini", "messages": HELLO, "max_tokens": 5, "thread": thread})
+            contains("thread is not supported", error_of(reply, 400))
+            equal({"error_code": "thread_unsupported_request", "unsupported": []}, reply.json()["error"]["details"])
+    equal(200, server.post("/v1/messages", {"model": "mini", "messages": HELLO, "max_tokens": 5, "thread": None}).status)
+
+
 def browsers_may_call(server):
     preflight = server.request("OPTIONS", "/v1/messages", headers={
         "Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST",
@@ -151,4 +161,4 @@ def models_in_anthropics_form(server):
 
 if __name__ == "__main__":
     main((Server, (whole, stop_sequences, stream, counts_tokens, blocks, fields, tool_choice_forces_calls,
-                   browsers_may_call, models_in_anthropics_form, every_field_is_taken)))
+                   threads_are_refused, browsers_may_call, models_in_anthropics_form, every_field_is_taken)))
