@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "base/json_repair.h"
 #include "base/text.h"
 
 namespace puna::api {
@@ -23,6 +24,24 @@ const char* GoKind(const Json& json) {
   return "number";
 }
 
+// The value of a text; an error in Go's words where it is none.
+Result<Json> ParseText(std::string_view body) {
+  try {
+    return Json::parse(body);
+  } catch (const Json::parse_error& error) {
+    if (error.byte == 0 || error.byte > body.size()) {
+      return MakeError(ErrorCode::kInvalidArgument, "unexpected EOF");
+    }
+    const auto c = static_cast<unsigned char>(body[error.byte - 1]);
+    const std::string shown =
+        std::isprint(c) != 0 ? std::string(1, static_cast<char>(c)) : fmt::format("\\x{:02x}", c);
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "invalid character '{}' looking for beginning of value", shown);
+  } catch (const Json::exception& error) {
+    return MakeError(ErrorCode::kInvalidArgument, "invalid JSON: {}", error.what());
+  }
+}
+
 }  // namespace
 
 Result<Json> ParseBody(std::string_view body) {
@@ -37,24 +56,14 @@ Result<Json> ParseBody(std::string_view body) {
     return MakeError(ErrorCode::kInvalidArgument, "the body has more than {} objects or {} values",
                      kMaxObjects, kMaxValues);
   }
-  Json json;
-  try {
-    json = Json::parse(body);
-  } catch (const Json::parse_error& error) {
-    if (error.byte == 0 || error.byte > body.size()) {
-      return MakeError(ErrorCode::kInvalidArgument, "unexpected EOF");
-    }
-    const auto c = static_cast<unsigned char>(body[error.byte - 1]);
-    const std::string shown =
-        std::isprint(c) != 0 ? std::string(1, static_cast<char>(c)) : fmt::format("\\x{:02x}", c);
-    return MakeError(ErrorCode::kInvalidArgument,
-                     "invalid character '{}' looking for beginning of value", shown);
-  } catch (const Json::exception& error) {
-    return MakeError(ErrorCode::kInvalidArgument, "invalid JSON: {}", error.what());
+  Result<Json> json = ParseText(body);
+  if (!json) {
+    if (const std::optional<std::string> repaired = RepairJsonStrings(body))
+      json = ParseText(*repaired);
   }
-  if (!json.is_object()) {
+  if (json && !json->is_object()) {
     return MakeError(ErrorCode::kInvalidArgument,
-                     "json: cannot unmarshal {} into Go value of type object", GoKind(json));
+                     "json: cannot unmarshal {} into Go value of type object", GoKind(*json));
   }
   return json;
 }

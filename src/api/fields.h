@@ -17,8 +17,9 @@
 
 namespace puna::api {
 
-// The JSON object in a request's body. Empty: "missing request body"; malformed: where and what; of
-// more objects or values than any request needs: the limits. kInvalidArgument.
+// The JSON object in a request's body, its strings as Go reads them (base/json_repair.h). Empty:
+// "missing request body"; malformed: where and what; of more objects or values than any request
+// needs: the limits. kInvalidArgument.
 Result<Json> ParseBody(std::string_view body);
 
 class Fields {

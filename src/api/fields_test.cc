@@ -28,5 +28,13 @@ TEST(ParseBody, SmallTextsDoNotBecomeLargeRequests) {
   EXPECT_NE(ErrorOf(List(2'100'000, "[]")).find("2000000 values"), std::string::npos);
 }
 
+TEST(ParseBody, StringsAreTakenAsGoTakesThem) {
+  EXPECT_EQ((*ParseBody(R"({"x":"hello \ud83d"})"))["x"], "hello \uFFFD");
+  EXPECT_EQ((*ParseBody("{\"x\":\"caf\xE9\"}"))["x"], "caf\uFFFD");
+  EXPECT_EQ((*ParseBody(R"({"\udc00":1})"))["\uFFFD"], 1);
+  EXPECT_EQ(ErrorOf("{\"x\":\xE9}"), "invalid character '\\xe9' looking for beginning of value");
+  EXPECT_EQ(ErrorOf(R"({"x":"\ud83d)"), "unexpected EOF");
+}
+
 }  // namespace
 }  // namespace puna::api

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/json_repair.h"
+
 namespace puna {
 
 JsonShape ShapeOfJson(std::string_view text) {
@@ -33,7 +35,11 @@ JsonShape ShapeOfJson(std::string_view text) {
 
 Json ParseJson(std::string_view text) {
   if (ShapeOfJson(text).depth > kMaxJsonNesting) return Json::value_t::discarded;
-  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_discarded()) return json;
+  const std::optional<std::string> repaired = RepairJsonStrings(text);
+  if (repaired) json = Json::parse(*repaired, nullptr, /*allow_exceptions=*/false);
+  return json;
 }
 
 }  // namespace puna

@@ -27,8 +27,8 @@ struct JsonShape {
 };
 JsonShape ShapeOfJson(std::string_view text);
 
-// The value of a text from outside: a request, a file, a model, another server. Never throws:
-// is_discarded() if the text is malformed or nests too deep.
+// The value of a text from outside: a request, a file, a model, another server. Never throws: it
+// is_discarded() if malformed, also after RepairJsonStrings (json_repair.h), or nested too deep.
 Json ParseJson(std::string_view text);
 
 inline std::string JsonString(const Json& object, std::string_view key,

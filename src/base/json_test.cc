@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "base/json_repair.h"
+
 namespace puna {
 namespace {
 
@@ -35,6 +37,28 @@ TEST(ParseJson, BracketsInStringsDoNotNest) {
   std::string many = "[";
   for (int i = 0; i < 2000; ++i) many += "[],";
   EXPECT_EQ(ParseJson(many + "[]]").size(), 2001U);
+}
+
+TEST(ParseJson, BrokenCharactersInStringsAreReplaced) {
+  EXPECT_EQ(ParseJson(R"(["\ud83d\ude00", "\ud83d", "\ude00\ud83d", "\ud83dx"])"),
+            Json({"😀", "\uFFFD", "\uFFFD\uFFFD", "\uFFFDx"}));
+  EXPECT_EQ(ParseJson(R"(["\ud83d\u0041", "\ud83d\ud83d\ude00"])"), Json({"\uFFFDA", "\uFFFD😀"}));
+  EXPECT_EQ(ParseJson("[\"a\xF0\x9F\x98\", \"\xC3\xA4\xFF\"]"),
+            Json({"a\uFFFD\uFFFD\uFFFD", "ä\uFFFD"}))
+      << "one for each byte";
+  EXPECT_TRUE(ParseJson("[\"\xFF\", \xFF]").is_discarded());
+  EXPECT_TRUE(ParseJson("[\"\\ud83d").is_discarded());
+  EXPECT_TRUE(ParseJson(R"(["\ud83"])").is_discarded());
+}
+
+TEST(RepairJsonStrings, LeavesWhatIsWholeAlone) {
+  for (const char* text : {"", "{\"ä\": \"\\ud83d\\ude00\"}", R"(["\\ud83d", "\"\\"])", "\\ud83d",
+                           R"(["\u12", "\)", "\xFF", "\"\\"}) {
+    EXPECT_FALSE(RepairJsonStrings(text)) << text;
+  }
+  EXPECT_EQ(RepairJsonStrings(R"({"\\\ud83d": 1, "b": "c"} x)"),
+            "{\"\\\\\uFFFD\": 1, \"b\": \"c\"} x");
+  EXPECT_EQ(RepairJsonStrings("\"" + std::string(1'000'000, '\xFF'))->size(), 3'000'001U);
 }
 
 }  // namespace
