@@ -26,16 +26,6 @@ Result<chat::ToolCall> ReadOpenAiToolCall(const Json& json, std::string_view own
   return call;
 }
 
-// The name of the call that a "tool" message answers.
-std::string NameOfCall(const std::string& id, const std::vector<chat::Message>& earlier) {
-  for (const chat::Message& message : earlier) {
-    for (const chat::ToolCall& call : message.tool_calls) {
-      if (call.id == id) return call.name;
-    }
-  }
-  return "";
-}
-
 Result<chat::Message> ReadMessage(const Json& json, std::string_view owner,
                                   const std::vector<chat::Message>& earlier) {
   chat::Message message;
@@ -49,7 +39,7 @@ Result<chat::Message> ReadMessage(const Json& json, std::string_view owner,
   PUNA_RETURN_IF_ERROR(fields.status());
   if (message.role == "developer") message.role = "system";
   if (message.role == "tool")
-    message.tool_name = name.empty() ? NameOfCall(message.tool_call_id, earlier) : name;
+    message.tool_name = name.empty() ? NameOfCall(earlier, message.tool_call_id) : name;
   PUNA_RETURN_IF_ERROR(RefuseFields(json, {{"function_call", "use tool_calls"}}));
   PUNA_RETURN_IF_ERROR(ReadOpenAiContent(json.value("content", Json()), &message));
   PUNA_ASSIGN_OR_RETURN(const Json* calls, fields.FindObjects("tool_calls", "openai.ToolCall"));

@@ -34,15 +34,6 @@ std::string ThinkingOf(const Json& item) {
   return JsonString(item, "encrypted_content", text);
 }
 
-std::string NameOfCall(const std::vector<chat::Message>& messages, const std::string& id) {
-  for (const chat::Message& message : messages) {
-    for (const chat::ToolCall& call : message.tool_calls) {
-      if (call.id == id) return call.name;
-    }
-  }
-  return "";
-}
-
 Status ReadMessageItem(const Json& item, std::vector<chat::Message>* messages) {
   chat::Message message;
   message.role = ReadOpenAiRole(item);

@@ -157,6 +157,16 @@ Result<Json> ParseToolArguments(const std::string& arguments) {
   return parsed;
 }
 
+std::string NameOfCall(const std::vector<chat::Message>& earlier, const std::string& id) {
+  for (auto message = earlier.rbegin(); message != earlier.rend(); ++message) {
+    const auto& calls = message->tool_calls;
+    const auto call = std::find_if(calls.rbegin(), calls.rend(),
+                                   [&](const chat::ToolCall& one) { return one.id == id; });
+    if (call != calls.rend()) return call->name;
+  }
+  return "";
+}
+
 std::string ReadOpenAiRole(const Json& message) {
   std::string role = JsonString(message, "role");
   return role == "developer" ? "system" : role;

@@ -99,6 +99,21 @@ def tool_choice_chooses_tools(server):
         raise AssertionError(f"{counted} tokens with tools and without")
 
 
+def results_are_named_after_the_last_call(server):
+    """Some clients count ids anew in each turn."""
+    mirror(server)
+    names = ("news", "weather")
+    chats = [{"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": name, "arguments": "{}"}}]} for name in names]
+    items = [{"type": "function_call", "call_id": "c1", "name": name, "arguments": "{}"} for name in names]
+    turns = [{"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": name, "input": {}}]} for name in names]
+    for path, fields in (
+            ("/v1/chat/completions", {"messages": HELLO + chats + [{"role": "tool", "tool_call_id": "c1", "content": "sunny"}]}),
+            ("/v1/responses", {"input": HELLO + items + [{"type": "function_call_output", "call_id": "c1", "output": "sunny"}]}),
+            ("/v1/messages", {"messages": HELLO + turns + [
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "sunny"}]}]})):
+        contains(RESULT_LINE, rendered(server, path, **fields))
+
+
 def thinking_is_asked_for(server):
     mirror(server)
     def line(path, **fields):
@@ -525,7 +540,7 @@ CONTRACT.unproven = {"stream", "raw"}  # used here, looked at elsewhere
 
 if __name__ == "__main__":
     main((Server, (native_messages, tools_reach_the_template_whole, tool_choice_chooses_tools, thinking_is_asked_for,
-                   chat_completions_messages, responses_items, responses_truncation, responses_stream_calls_and_logprobs, responses_repeat_the_request, messages_blocks,
+                   chat_completions_messages, responses_items, responses_truncation, responses_stream_calls_and_logprobs, responses_repeat_the_request, messages_blocks, results_are_named_after_the_last_call,
                    keep_alive_in_every_dialect, limits_in_every_dialect,
                    options_that_narrow_the_choice, options_that_punish_repetition, num_keep_is_kept, pictures_in_every_dialect,
                    wrong_pictures_in_every_dialect, tags_say_what_a_model_can, a_projector_is_shown, info_of_create, fields_of_create,
