@@ -14,19 +14,11 @@ namespace {
 
 constexpr std::string_view kMessagesRequest = "MessagesRequest";
 
+constexpr std::string_view kBlock = "anthropic.ContentBlock";
+
 // "messages" name the place of a block that is not what it should be.
 Error WrongBlock(std::string_view what) {
   return {ErrorCode::kInvalidArgument, fmt::format("messages.content: {}", what)};
-}
-
-// The text of a block; it must be one.
-Result<std::string> TextOf(const Json& block, const char* field) {
-  const Json text = block.value(field, Json());
-  if (!text.is_string()) {
-    return tl::unexpected(WrongBlock(fmt::format(
-        "\"{}\" of a block of type \"{}\" must be a string", field, JsonString(block, "type"))));
-  }
-  return text.get<std::string>();
 }
 
 void AppendText(const std::string& text, std::string* to) {
@@ -34,83 +26,122 @@ void AppendText(const std::string& text, std::string* to) {
   *to += text;
 }
 
-Result<std::string> ReadImage(const Json& block) {
-  const Json source = block.value("source", Json::object());
-  const std::string type = JsonString(source, "type");
-  if (type != "base64") {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     "invalid image source type: {}. Only base64 images are supported", type);
-  }
-  return DecodeImageText(JsonString(source, "data"));
+struct BlockSource {
+  std::string type, data;
+};
+
+Result<BlockSource> ReadSource(Fields* block) {
+  BlockSource source;
+  PUNA_ASSIGN_OR_RETURN(const Json* found, block->FindObject("source", "anthropic.Source"));
+  if (found == nullptr) return source;
+  Fields fields(*found, block->OwnerOf("source"));
+  fields.Read("type", &source.type);
+  fields.Read("data", &source.data);
+  PUNA_RETURN_IF_ERROR(fields.status());
+  return source;
 }
 
-Status ReadDocument(const Json& block, std::string* text) {
-  const Json source = block.value("source", Json::object());
-  if (JsonString(source, "type") != "text")
+Result<std::string> ReadImage(Fields* block) {
+  PUNA_ASSIGN_OR_RETURN(const BlockSource source, ReadSource(block));
+  if (source.type != "base64") {
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "invalid image source type: {}. Only base64 images are supported",
+                     source.type);
+  }
+  return DecodeImageText(source.data);
+}
+
+Status ReadDocument(Fields* block, std::string* text) {
+  PUNA_ASSIGN_OR_RETURN(const BlockSource source, ReadSource(block));
+  if (source.type != "text")
     return MakeError(ErrorCode::kUnsupported, "documents are supported as plain text only");
-  AppendText(JsonString(source, "data"), text);
+  AppendText(source.data, text);
   return {};
 }
 
 // What was found somewhere: its title and texts.
-Status ReadSearchResult(const Json& block, std::string* text) {
-  AppendText(JsonString(block, "title"), text);
-  const Json content = block.value("content", Json());
-  for (const Json& part : content) AppendText(JsonString(part, "text"), text);
+Status ReadSearchResult(Fields* block, std::string* text) {
+  std::string title;
+  block->Read("title", &title);
+  AppendText(title, text);
+  PUNA_ASSIGN_OR_RETURN(const Json* content, block->FindObjects("content", kBlock));
+  if (content == nullptr) return {};
+  for (const Json& part : *content) {
+    Fields fields(part, block->OwnerOf("content"));
+    std::string found;
+    fields.Read("text", &found);
+    PUNA_RETURN_IF_ERROR(fields.status());
+    AppendText(found, text);
+  }
   return {};
 }
 
-// "content" of a tool_result: a text or blocks of text and images.
-Status ReadToolResult(const Json& block, const std::vector<chat::Message>& earlier,
+// What stands in a turn as well as in the result of a tool; others leave the message as it is.
+Status ReadPlainBlock(Fields* block, const std::string& type, chat::Message* message) {
+  if (type == "text") {
+    std::optional<std::string> text;
+    block->Read("text", &text);
+    PUNA_RETURN_IF_ERROR(block->status());
+    if (!text) return tl::unexpected(WrongBlock("a block of type \"text\" has no text"));
+    AppendText(*text, &message->content);
+  }
+  if (type == "document") return ReadDocument(block, &message->content);
+  if (type == "search_result") return ReadSearchResult(block, &message->content);
+  if (type != "image") return {};
+  PUNA_ASSIGN_OR_RETURN(std::string bytes, ReadImage(block));
+  message->images.push_back(std::move(bytes));
+  return {};
+}
+
+Status ReadThinkingBlock(Fields* block, chat::Message* message) {
+  std::string thinking;
+  block->Read("thinking", &thinking);
+  AppendText(thinking, &message->thinking);
+  return block->status();
+}
+
+// "content" of a tool_result: a text or blocks.
+Status ReadToolResult(Fields* block, const std::vector<chat::Message>& earlier,
                       chat::Message* message) {
   message->role = "tool";
-  message->tool_call_id = JsonString(block, "tool_use_id");
-  for (const chat::Message& turn : earlier) {
-    for (const chat::ToolCall& call : turn.tool_calls) {
-      if (call.id == message->tool_call_id) message->tool_name = call.name;
-    }
-  }
-  const Json content = block.value("content", Json());
-  if (content.is_string()) {
-    message->content = content.get<std::string>();
+  block->Read("tool_use_id", &message->tool_call_id);
+  PUNA_RETURN_IF_ERROR(block->status());
+  message->tool_name = NameOfCall(earlier, message->tool_call_id);
+  const Json* content = block->Find("content");
+  if (content != nullptr && content->is_string()) {
+    message->content = content->get<std::string>();
     return {};
   }
-  if (!content.is_array() && !content.is_null())
-    return tl::unexpected(WrongBlock("content of a tool_result must be a string or a list"));
-  for (const Json& part : content) {
-    if (!part.is_object()) return tl::unexpected(WrongBlock("blocks must be objects"));
-    const std::string type = JsonString(part, "type");
-    if (type == "text") {
-      PUNA_ASSIGN_OR_RETURN(const std::string text, TextOf(part, "text"));
-      AppendText(text, &message->content);
-    }
-    if (type == "document") PUNA_RETURN_IF_ERROR(ReadDocument(part, &message->content));
-    if (type == "search_result") PUNA_RETURN_IF_ERROR(ReadSearchResult(part, &message->content));
-    if (type != "image") continue;
-    PUNA_ASSIGN_OR_RETURN(std::string bytes, ReadImage(part));
-    message->images.push_back(std::move(bytes));
+  PUNA_ASSIGN_OR_RETURN(content, block->FindObjects("content", kBlock));
+  if (content == nullptr) return {};
+  for (const Json& part : *content) {
+    Fields fields(part, block->OwnerOf("content"));
+    std::string type;
+    fields.Read("type", &type);
+    PUNA_RETURN_IF_ERROR(fields.status());
+    PUNA_RETURN_IF_ERROR(ReadPlainBlock(&fields, type, message));
   }
   return {};
 }
 
-Result<chat::ToolCall> ReadToolUse(const Json& block, size_t index) {
+Status ReadToolUse(Fields* block, chat::Message* message) {
   chat::ToolCall call;
-  call.index = static_cast<int>(index);
-  call.id = JsonString(block, "id");
-  call.name = JsonString(block, "name");
+  call.index = static_cast<int>(message->tool_calls.size());
+  block->Read("id", &call.id);
+  block->Read("name", &call.name);
+  PUNA_ASSIGN_OR_RETURN(const Json* input, block->FindObject("input", "map[string]interface {}"));
   if (call.id.empty()) return MakeError(ErrorCode::kInvalidArgument, "tool_use block missing id");
   if (call.name.empty())
     return MakeError(ErrorCode::kInvalidArgument, "tool_use block missing name");
-  const Json input = block.value("input", Json());
-  if (input.is_object()) call.arguments = input;
-  return call;
+  if (input != nullptr) call.arguments = *input;
+  message->tool_calls.push_back(std::move(call));
+  return {};
 }
 
 // One turn. Results of tools become messages of their own, before the rest of the turn.
-Status ReadTurn(const Json& turn, std::vector<chat::Message>* messages) {
-  if (!turn.is_object()) return MakeError(ErrorCode::kInvalidArgument, "messages must be objects");
+Status ReadTurn(const Json& turn, const std::string& owner, std::vector<chat::Message>* messages) {
   chat::Message message;
-  Fields fields(turn, "MessagesRequest.messages");
+  Fields fields(turn, owner);
   fields.Read("role", &message.role);
   PUNA_RETURN_IF_ERROR(fields.status());
   const Json content = turn.value("content", Json());
@@ -123,39 +154,33 @@ Status ReadTurn(const Json& turn, std::vector<chat::Message>* messages) {
     return MakeError(ErrorCode::kInvalidArgument, "invalid message content type: {}",
                      content.type_name());
   }
-  bool only_results = true;
-  for (const Json& block : content) {
-    if (!block.is_object()) return tl::unexpected(WrongBlock("blocks must be objects"));
-    const std::string type = JsonString(block, "type");
+  bool has_results = false;
+  for (const Json& item : content) {
+    if (!item.is_object()) return tl::unexpected(WrongBlock("blocks must be objects"));
+    Fields block(item, fields.OwnerOf("content"));
+    std::string type;
+    block.Read("type", &type);
+    PUNA_RETURN_IF_ERROR(block.status());
     if (type == "tool_result") {
       chat::Message result;
-      PUNA_RETURN_IF_ERROR(ReadToolResult(block, *messages, &result));
+      PUNA_RETURN_IF_ERROR(ReadToolResult(&block, *messages, &result));
       messages->push_back(std::move(result));
-      continue;
-    }
-    only_results = false;
-    if (type == "text") {
-      PUNA_ASSIGN_OR_RETURN(const std::string text, TextOf(block, "text"));
-      AppendText(text, &message.content);
-    } else if (type == "image") {
-      PUNA_ASSIGN_OR_RETURN(std::string bytes, ReadImage(block));
-      message.images.push_back(std::move(bytes));
-    } else if (type == "document") {
-      PUNA_RETURN_IF_ERROR(ReadDocument(block, &message.content));
-    } else if (type == "search_result") {
-      PUNA_RETURN_IF_ERROR(ReadSearchResult(block, &message.content));
+      has_results = true;
     } else if (type == "thinking") {
-      AppendText(JsonString(block, "thinking"), &message.thinking);
+      PUNA_RETURN_IF_ERROR(ReadThinkingBlock(&block, &message));
     } else if (type == "tool_use") {
-      PUNA_ASSIGN_OR_RETURN(chat::ToolCall call, ReadToolUse(block, message.tool_calls.size()));
-      message.tool_calls.push_back(std::move(call));
+      PUNA_RETURN_IF_ERROR(ReadToolUse(&block, &message));
+    } else {
+      PUNA_RETURN_IF_ERROR(ReadPlainBlock(&block, type, &message));
     }
   }
-  if (!only_results || content.empty()) messages->push_back(std::move(message));
+  const bool says_nothing = message.content.empty() && message.thinking.empty() &&
+                            message.images.empty() && message.tool_calls.empty();
+  if (!has_results || !says_nothing) messages->push_back(std::move(message));
   return {};
 }
 
-Status ReadConversation(const Json& json, std::vector<chat::Message>* messages) {
+Status ReadConversation(const Json& json, Fields* fields, std::vector<chat::Message>* messages) {
   std::string system;
   const Json written = json.value("system", Json());
   if (written.is_string()) {
@@ -174,70 +199,92 @@ Status ReadConversation(const Json& json, std::vector<chat::Message>* messages) 
     message.role = "system";
     message.content = std::move(system);
   }
-  const Json list = json.value("messages", Json());
-  if (!list.is_array() || list.empty())
+  PUNA_ASSIGN_OR_RETURN(const Json* list, fields->FindObjects("messages", "anthropic.Message"));
+  if (list == nullptr || list->empty())
     return MakeError(ErrorCode::kInvalidArgument, "messages is required");
-  for (const Json& turn : list) PUNA_RETURN_IF_ERROR(ReadTurn(turn, messages));
+  for (const Json& turn : *list)
+    PUNA_RETURN_IF_ERROR(ReadTurn(turn, fields->OwnerOf("messages"), messages));
   return {};
 }
 
 Status ReadToolList(Fields* fields, std::vector<chat::Tool>* tools) {
   PUNA_ASSIGN_OR_RETURN(const Json* list, fields->FindObjects("tools", "anthropic.Tool"));
   if (list == nullptr) return {};
-  for (const Json& tool : *list) {
-    const std::string type = JsonString(tool, "type", "custom");
+  for (const Json& item : *list) {
+    std::string type = "custom", name, description;
+    Fields tool(item, fields->OwnerOf("tools"));
+    tool.Read("type", &type);
+    PUNA_RETURN_IF_ERROR(tool.status());
     // Searched by a service that puna does not use: the model is not told of it.
     if (type.starts_with("web_search")) continue;
     if (type != "custom")
       return MakeError(ErrorCode::kUnsupported, "tools of type \"{}\" are not supported", type);
-    Json function = {{"name", JsonString(tool, "name")}};
-    if (const std::string text = JsonString(tool, "description"); !text.empty())
-      function["description"] = text;
-    function["parameters"] = tool.value("input_schema", Json::object());
+    tool.Read("name", &name);
+    tool.Read("description", &description);
+    PUNA_ASSIGN_OR_RETURN(const Json* schema, tool.FindObject("input_schema", "json.Schema"));
+    Json function = {{"name", std::move(name)}};
+    if (!description.empty()) function["description"] = std::move(description);
+    function["parameters"] = schema != nullptr ? *schema : Json::object();
     tools->push_back({{{"type", "function"}, {"function", std::move(function)}}});
   }
   return {};
 }
 
-Status ReadToolChoice(const Json& choice, GenerationRequest* request) {
+Status ReadToolChoice(Fields* fields, GenerationRequest* request) {
   using Kind = ToolChoice::Kind;
-  if (choice.is_null()) return {};
-  const std::string type = JsonString(choice, "type");
+  PUNA_ASSIGN_OR_RETURN(const Json* found,
+                        fields->FindObject("tool_choice", "anthropic.ToolChoice"));
+  if (found == nullptr) return {};
+  std::string type, name;
+  bool single = false;
+  Fields choice(*found, fields->OwnerOf("tool_choice"));
+  choice.Read("type", &type);
+  choice.Read("name", &name);
+  choice.Read("disable_parallel_tool_use", &single);
+  PUNA_RETURN_IF_ERROR(choice.status());
   if (type == "none") request->tool_choice.kind = Kind::kNone;
   if (type == "any") request->tool_choice.kind = Kind::kRequired;
-  if (type == "tool") request->tool_choice = {Kind::kNamed, JsonString(choice, "name")};
+  if (type == "tool") request->tool_choice = {Kind::kNamed, name};
   if (type != "none" && type != "any" && type != "tool" && type != "auto") {
     return MakeError(ErrorCode::kInvalidArgument,
                      "tool_choice.type is \"{}\", expected auto, any, tool or none", type);
   }
-  Fields fields(choice, "MessagesRequest.tool_choice");
-  bool single = false;
-  fields.Read("disable_parallel_tool_use", &single);
   request->parallel_tool_calls = !single;
-  return fields.status();
+  return {};
 }
 
 // "thinking" turns it on or off, "output_config" says how much. A model that cannot think is not
 // asked to.
-Status ReadThinking(const Json& json, GenerationRequest* request) {
+Status ReadThinking(Fields* fields, GenerationRequest* request) {
   request->think_if_able = true;
-  const std::string type = JsonString(json.value("thinking", Json()), "type");
+  std::string type, effort;
+  PUNA_ASSIGN_OR_RETURN(const Json* thinking, fields->FindObject("thinking", "anthropic.Thinking"));
+  if (thinking != nullptr) {
+    Fields inner(*thinking, fields->OwnerOf("thinking"));
+    inner.Read("type", &type);
+    PUNA_RETURN_IF_ERROR(inner.status());
+  }
   if (!type.empty() && type != "enabled" && type != "disabled" && type != "adaptive") {
     return MakeError(ErrorCode::kInvalidArgument,
                      "thinking.type is \"{}\", expected enabled or disabled", type);
   }
-  const Json config = json.value("output_config", Json());
-  if (type != "disabled") {
-    const std::string effort = JsonString(config, "effort");
-    PUNA_RETURN_IF_ERROR(ReadEffort(effort == "xhigh" ? "high" : effort, &request->think));
+  const Json* format = fields->Find("output_format");
+  PUNA_ASSIGN_OR_RETURN(const Json* config,
+                        fields->FindObject("output_config", "anthropic.OutputConfig"));
+  if (config != nullptr) {
+    Fields inner(*config, fields->OwnerOf("output_config"));
+    inner.Read("effort", &effort);
+    PUNA_RETURN_IF_ERROR(inner.status());
+    if (format == nullptr) format = inner.Find("format");
   }
+  if (type != "disabled")
+    PUNA_RETURN_IF_ERROR(ReadEffort(effort == "xhigh" ? "high" : effort, &request->think));
   if (!type.empty()) {
     request->think.is_set = true;
     request->think.on = type != "disabled";
   }
-  const Json format = config.is_object() ? config.value("format", Json()) : Json();
-  return ReadOpenAiFormat("output_config.format", json.value("output_format", format),
-                          &request->constraint);
+  if (format == nullptr) return {};
+  return ReadOpenAiFormat("output_config.format", *format, &request->constraint);
 }
 
 Status ReadSampling(const Json& json, Fields* fields, MessagesRequest* out) {
@@ -274,10 +321,10 @@ Result<MessagesRequest> ReadMessagesRequest(const Json& json, bool counting) {
   if (max_tokens <= 0 && !counting) {
     return MakeError(ErrorCode::kInvalidArgument, "max_tokens is required and must be positive");
   }
-  PUNA_RETURN_IF_ERROR(ReadConversation(json, &request.messages));
+  PUNA_RETURN_IF_ERROR(ReadConversation(json, &fields, &request.messages));
   PUNA_RETURN_IF_ERROR(ReadToolList(&fields, &request.tools));
-  PUNA_RETURN_IF_ERROR(ReadToolChoice(json.value("tool_choice", Json()), &request));
-  PUNA_RETURN_IF_ERROR(ReadThinking(json, &request));
+  PUNA_RETURN_IF_ERROR(ReadToolChoice(&fields, &request));
+  PUNA_RETURN_IF_ERROR(ReadThinking(&fields, &request));
   PUNA_RETURN_IF_ERROR(ReadSampling(json, &fields, &out));
   if (max_tokens > 0) request.options["num_predict"] = max_tokens;
   return out;

@@ -92,10 +92,11 @@ Result<const Json*> Fields::FindObject(std::string_view name, std::string_view t
 
 Result<const Json*> Fields::FindObjects(std::string_view name, std::string_view type) {
   const Json* list = Find(name);
-  if (list == nullptr) return nullptr;
-  if (!list->is_array()) Mismatch(name, *list, fmt::format("[]{}", type));
-  for (const Json& item : *list) {
-    if (!item.is_object()) Mismatch(name, item, type);
+  if (list != nullptr && !list->is_array()) Mismatch(name, *list, fmt::format("[]{}", type));
+  if (list != nullptr) {
+    for (const Json& item : *list) {
+      if (!item.is_object()) Mismatch(name, item, type);
+    }
   }
   PUNA_RETURN_IF_ERROR(status_);
   return list;

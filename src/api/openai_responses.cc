@@ -13,6 +13,7 @@ namespace puna::api {
 namespace {
 
 constexpr std::string_view kResponsesRequest = "ResponsesRequest";
+constexpr std::string_view kToolType = "responses.Tool";
 
 // The turn of the assistant that an item belongs to: the last message, or a new one.
 chat::Message& AssistantTurn(std::vector<chat::Message>* messages) {
@@ -112,38 +113,49 @@ Status ReadInput(const Json& json, const std::string& instructions,
   return {};
 }
 
-chat::Tool FunctionTool(const Json& flat, const std::string& prefix) {
-  Json function = {{"name", prefix + JsonString(flat, "name")}};
-  for (const char* field : {"description", "parameters", "strict"}) {
-    if (flat.contains(field) && !flat[field].is_null()) function[field] = flat[field];
-  }
-  return {{{"type", "function"}, {"function", std::move(function)}}};
-}
-
-Status ReadTool(const Json& tool, const std::string& prefix, std::vector<chat::Tool>* tools) {
-  const std::string type = JsonString(tool, "type");
-  if (type == "function") {
-    tools->push_back(FunctionTool(tool, prefix));
-    return {};
-  }
+Status ReadTool(const Json& json, const std::string& owner, const std::string& prefix,
+                std::vector<chat::Tool>* tools) {
+  std::string type, name;
+  std::optional<std::string> description;
+  std::optional<bool> strict;
+  Fields tool(json, owner);
+  tool.Read("type", &type);
+  tool.Read("name", &name);
+  PUNA_RETURN_IF_ERROR(tool.status());
   if (type == "namespace" && prefix.empty()) {
-    const Json nested = tool.value("tools", Json::array());
-    for (const Json& one : nested)
-      PUNA_RETURN_IF_ERROR(ReadTool(one, JsonString(tool, "name") + ".", tools));
+    PUNA_ASSIGN_OR_RETURN(const Json* members, tool.FindObjects("tools", kToolType));
+    if (members == nullptr) return {};
+    const std::string begin = name.empty() ? "" : name + ".";
+    for (const Json& member : *members)
+      PUNA_RETURN_IF_ERROR(ReadTool(member, tool.OwnerOf("tools"), begin, tools));
     return {};
   }
   // The web is searched by a service of ollama.com, which puna does not use: the model is not told
   // of the tool, and answers from what it knows.
   if (type.starts_with("web_search")) return {};
-  return MakeError(ErrorCode::kUnsupported, "tools of type \"{}\" are not supported", type);
+  if (type != "function")
+    return MakeError(ErrorCode::kUnsupported, "tools of type \"{}\" are not supported", type);
+  tool.Read("description", &description);
+  tool.Read("strict", &strict);
+  PUNA_ASSIGN_OR_RETURN(const Json* parameters, tool.FindObject("parameters", "json.Schema"));
+  // Members of a namespace may have its name already.
+  Json function = {{"name", name.starts_with(prefix) ? name : prefix + name}};
+  if (description) function["description"] = *description;
+  if (parameters != nullptr) function["parameters"] = *parameters;
+  if (strict) function["strict"] = *strict;
+  tools->push_back({{{"type", "function"}, {"function", std::move(function)}}});
+  return {};
 }
 
-Status RefuseStoredState(const Json& json) {
+Status RefuseStoredState(const Json& json, Fields* fields) {
   constexpr const char* kNotStored = "responses are not stored, send the whole input";
   PUNA_RETURN_IF_ERROR(RefuseFields(json, {{"previous_response_id", kNotStored},
                                            {"conversation", kNotStored},
                                            {"prompt", kNotStored}}));
-  if (json.value("background", Json()) == true)
+  bool background = false;
+  fields->Read("background", &background);
+  PUNA_RETURN_IF_ERROR(fields->status());
+  if (background)
     return MakeError(ErrorCode::kUnsupported, "background responses are not supported");
   return {};
 }
@@ -201,7 +213,7 @@ Result<ResponsesRequest> ReadResponsesRequest(const Json& json) {
   fields.Read("top_logprobs", &request.top_logprobs);
   fields.Read("_debug_render_only", &request.render_only);
   PUNA_RETURN_IF_ERROR(fields.status());
-  PUNA_RETURN_IF_ERROR(RefuseStoredState(json));
+  PUNA_RETURN_IF_ERROR(RefuseStoredState(json, &fields));
   if (request.top_logprobs < 0 || request.top_logprobs > 20)
     return MakeError(ErrorCode::kInvalidArgument, "top_logprobs must be between 0 and 20");
   std::vector<std::string> include;
@@ -213,9 +225,10 @@ Result<ResponsesRequest> ReadResponsesRequest(const Json& json) {
       std::find(include.begin(), include.end(), "message.output_text.logprobs") != include.end();
   PUNA_RETURN_IF_ERROR(ReadTruncation(&fields, &request));
   PUNA_RETURN_IF_ERROR(ReadInput(json, instructions, &request.messages));
-  PUNA_ASSIGN_OR_RETURN(const Json* tools, fields.FindObjects("tools", "responses.Tool"));
+  PUNA_ASSIGN_OR_RETURN(const Json* tools, fields.FindObjects("tools", kToolType));
   if (tools != nullptr) {
-    for (const Json& tool : *tools) PUNA_RETURN_IF_ERROR(ReadTool(tool, "", &request.tools));
+    for (const Json& tool : *tools)
+      PUNA_RETURN_IF_ERROR(ReadTool(tool, fields.OwnerOf("tools"), "", &request.tools));
   }
   PUNA_ASSIGN_OR_RETURN(request.tool_choice,
                         ReadOpenAiToolChoice(json.value("tool_choice", Json()), &request.tools));

@@ -69,6 +69,8 @@ def tools_reach_the_template_whole(server):
         equal([function], told, path)
     spaced = {"type": "namespace", "name": "sky", "tools": [flat]}
     contains('"sky.weather"', rendered(server, "/v1/responses", tools=[spaced], input="Hello"))
+    spaced["tools"] = [flat | {"name": "sky.weather"}]
+    contains('"name":"sky.weather"', rendered(server, "/v1/responses", tools=[spaced], input="Hello").replace(": ", ":"))
     for path, tool, messages in (("/v1/chat/completions", function | {"function": WEATHER | {"strict": True}}, {"messages": HELLO}),
                                  ("/v1/responses", flat | {"strict": True}, {"input": "Hello"})):
         contains('"strict":true', rendered(server, path, tools=[tool], **messages).replace(": ", ":"))
@@ -247,10 +249,33 @@ def messages_blocks(server):
     contains(CALL_LINE + RESULT_LINE + "[tool|cold|<think></think>|weather|c2|]\n[user|A page.\nFound\nthere.|", text)
     counted = server.post("/v1/messages/count_tokens", {"model": "mirror", "messages": turns}).json()["input_tokens"]
     equal(server.post("/v1/messages", {"model": "mirror", "messages": turns, "max_tokens": 1}).json()["usage"]["input_tokens"], counted)
-    for words, content in (("blocks must be objects", ["x"]), ('"text" of a block of type "text"', [{"type": "text", "text": 5}]),
-                           ("content of a tool_result", [{"type": "tool_result", "tool_use_id": "x", "content": 5}]),
+    for words, content in (("blocks must be objects", ["x"]), ('block of type "text" has no text', [{"type": "text"}]),
                            ("plain text only", [{"type": "document", "source": {"type": "base64"}}])):
         refused(server, "/v1/messages", words, messages=[{"role": "user", "content": content}])
+    def wrong_block(path, **block):
+        refused(server, "/v1/messages", f"MessagesRequest.messages.content.{path} of type", messages=[{"role": "user", "content": [block]}])
+    wrong_block("type", type=5)
+    wrong_block("text", type="text", text=5)
+    wrong_block("thinking", type="thinking", thinking=5)
+    wrong_block("source", type="image", source="x")
+    wrong_block("source.data", type="document", source={"type": "text", "data": 5})
+    wrong_block("title", type="search_result", title=5)
+    wrong_block("content", type="search_result", content="x")
+    wrong_block("tool_use_id", type="tool_result", tool_use_id=5)
+    wrong_block("content", type="tool_result", tool_use_id="x", content=5)
+    wrong_block("content.text", type="tool_result", tool_use_id="x", content=[{"type": "text", "text": 5}])
+    for given in ("{}", []):
+        wrong_block("input", type="tool_use", id="c1", name="weather", input=given)
+    for path, fields in (("messages", {"messages": "x"}), ("thinking", {"thinking": "enabled"}), ("thinking", {"thinking": True}),
+                         ("thinking.type", {"thinking": {"type": 5}}), ("output_config", {"output_config": "high"}),
+                         ("output_config.effort", {"output_config": {"effort": 5}}), ("tools.name", {"tools": [{"name": 5}]}),
+                         ("tools.input_schema", {"tools": [{"name": "x", "input_schema": "{}"}]}), ("tool_choice", {"tool_choice": "auto"}),
+                         ("tool_choice.name", {"tool_choice": {"type": "tool", "name": 5}})):
+        refused(server, "/v1/messages", f"MessagesRequest.{path} of type", **{"messages": HELLO, **fields})
+    refused(server, "/v1/messages", "output_config.format.type", messages=HELLO, output_format=None, output_config={"format": {"type": "x"}})
+    # Blocks that are empty, or of types that nobody knows, make no turn beside the result of a tool.
+    turns[2]["content"] = [turns[2]["content"][0], {"type": "text", "text": ""}, {"type": "redacted_thinking", "data": "x"}]
+    contains(RESULT_LINE + "ANSWER:", rendered(server, "/v1/messages", messages=turns))
     refused(server, "/v1/messages", "MessagesRequest.messages.role", messages=[{"role": 5, "content": "x"}])
     refused(server, "/v1/messages", "system", messages=HELLO, system=5)
     refused(server, "/v1/messages", "MessagesRequest.tools", messages=HELLO, tools={})
