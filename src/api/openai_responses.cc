@@ -51,6 +51,32 @@ Status ReadMessageItem(const Json& item, std::vector<chat::Message>* messages) {
   return {};
 }
 
+// A result follows the turn with its call, so what the assistant said or called between the two is
+// part of that turn; templates refuse results that stand elsewhere.
+void JoinTurnOfCall(const std::string& id, std::vector<chat::Message>* messages) {
+  auto turn = messages->end();
+  for (auto at = messages->end(); at != messages->begin() && std::prev(at)->role == "assistant";) {
+    --at;
+    const bool has_call = std::any_of(at->tool_calls.begin(), at->tool_calls.end(),
+                                      [&](const chat::ToolCall& call) { return call.id == id; });
+    if (!has_call) continue;
+    turn = at;
+    break;
+  }
+  if (turn == messages->end()) return;
+  for (auto later = turn + 1; later != messages->end(); ++later) {
+    if (!turn->content.empty() && !later->content.empty()) turn->content += "\n";
+    turn->content += later->content;
+    turn->thinking += later->thinking;
+    for (chat::ToolCall& call : later->tool_calls) {
+      call.index = static_cast<int>(turn->tool_calls.size());
+      turn->tool_calls.push_back(std::move(call));
+    }
+    std::move(later->images.begin(), later->images.end(), std::back_inserter(turn->images));
+  }
+  messages->erase(turn + 1, messages->end());
+}
+
 Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
   if (!item.is_object())
     return MakeError(ErrorCode::kInvalidArgument, "input items must be objects");
@@ -82,6 +108,7 @@ Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
     chat::Message message;
     message.role = "tool";
     message.tool_call_id = call_id;
+    JoinTurnOfCall(call_id, messages);
     message.tool_name = NameOfCall(*messages, message.tool_call_id);
     PUNA_RETURN_IF_ERROR(ReadOpenAiContent(item.value("output", Json()), &message));
     messages->push_back(std::move(message));

@@ -184,6 +184,14 @@ def responses_items(server):
     for field in ("previous_response_id", "conversation", "prompt"):
         refused(server, "/v1/responses", "not stored", input="x", **{field: "x"})
     refused(server, "/v1/responses", "background", input="x", background=True)
+    refused(server, "/v1/responses", "ResponsesRequest.background of type bool", input="x", background="yes")
+    refused(server, "/v1/responses", "ResponsesRequest.tools.parameters of type", input="x", tools=[
+        {"type": "function", "name": "x", "parameters": "{}"}])
+    # What the assistant says between a call and its result stays in the turn of the call.
+    text = rendered(server, "/v1/responses", input=[items[0], items[1], items[3], items[2], items[4], *items[6:]])
+    contains(CALL_LINE + RESULT_LINE, text)
+    text = rendered(server, "/v1/responses", input=[items[0], items[3], items[2], {"role": "assistant", "content": "Soon."}, items[6]])
+    contains('[assistant|Let me see.\nSoon.|<think></think>|||c1,0,weather,{"city":"Oslo"};]\n' + RESULT_LINE, text)
     refused(server, "/v1/responses", 'item of type "item_reference"', input=[{"type": "item_reference", "id": "x"}])
     refused(server, "/v1/responses", 'tools of type "code_interpreter"', input="x", tools=[{"type": "code_interpreter"}])
 
