@@ -8,6 +8,7 @@
 
 #include "api/completion.h"
 #include "api/constraint.h"
+#include "api/content_logprobs.h"
 #include "api/prompt.h"
 #include "api/prompt_limit.h"
 #include "api/random_id.h"
@@ -133,6 +134,8 @@ void GenerationDelta::Append(GenerationDelta other) {
   thinking += other.thinking;
   std::move(other.tool_calls.begin(), other.tool_calls.end(), std::back_inserter(tool_calls));
   std::move(other.logprobs.begin(), other.logprobs.end(), std::back_inserter(logprobs));
+  std::move(other.content_logprobs.begin(), other.content_logprobs.end(),
+            std::back_inserter(content_logprobs));
   std::move(other.prompt_logprobs.begin(), other.prompt_logprobs.end(),
             std::back_inserter(prompt_logprobs));
 }
@@ -156,6 +159,7 @@ struct Generation::Choice {
   size_t number = 0;                            // among the choices of its prompt
   std::shared_ptr<engine::TokenStream> stream;  // null: not submitted yet
   std::optional<chat::OutputParser> parser;
+  ContentLogprobs content_logprobs;
   GenerationDelta arrived;  // what Poll has not handed out yet
   // All of them that came; the other choices of the prompt take them over.
   std::vector<LogprobEntry> prompt_logprobs;
@@ -365,6 +369,7 @@ const std::vector<TokenId>& Generation::prompt_tokens(size_t choice) const {
 const ModelEntry& Generation::model() const { return *choices_[0]->prepared->model; }
 
 void Generation::Choice::AbsorbParsed(chat::OutputDelta parsed) {
+  content_logprobs.Take(parsed.content, parser->undecided_bytes(), &arrived.content_logprobs);
   if (prepared->conversation) said.content += parsed.content;
   arrived.content += parsed.content;
   arrived.thinking += parsed.thinking;
@@ -379,13 +384,14 @@ void Generation::Choice::AbsorbParsed(chat::OutputDelta parsed) {
 }
 
 void Generation::Choice::Absorb(engine::TokenDelta delta) {
-  if (!delta.logprobs.empty()) {
-    LogprobEntry entry = MakeLogprobEntry(*prepared->model->tokenizer, delta.logprobs);
-    if (delta.of_prompt) prompt_logprobs.push_back(entry);
-    (delta.of_prompt ? arrived.prompt_logprobs : arrived.logprobs).push_back(std::move(entry));
-  }
+  std::optional<LogprobEntry> entry;
+  if (!delta.logprobs.empty())
+    entry = MakeLogprobEntry(*prepared->model->tokenizer, delta.logprobs);
+  if (entry && delta.of_prompt) prompt_logprobs.push_back(*entry);
+  if (entry) (delta.of_prompt ? arrived.prompt_logprobs : arrived.logprobs).push_back(*entry);
   if (delta.of_prompt) return;
   if (parser) {
+    content_logprobs.Add(std::move(entry), delta.text);
     AbsorbParsed(parser->Add(delta.text));
   } else {
     arrived.content += delta.text;

@@ -78,8 +78,9 @@ struct GenerationDelta {
   bool finished = false;  // the last delta of this choice
   std::string content, thinking;
   std::vector<chat::ToolCall> tool_calls;
-  std::vector<LogprobEntry> logprobs;
-  std::vector<LogprobEntry> prompt_logprobs;  // of the prompt's tokens from the second on
+  std::vector<LogprobEntry> logprobs;          // of all tokens, as they came
+  std::vector<LogprobEntry> content_logprobs;  // of those that `content` is made of; chats only
+  std::vector<LogprobEntry> prompt_logprobs;   // of the prompt's tokens from the second on
   void Append(GenerationDelta other);
   bool empty() const {
     return content.empty() && thinking.empty() && tool_calls.empty() && logprobs.empty() &&

@@ -353,7 +353,7 @@ void ResponseBuilder::Close(const char* status) {
 
 void ResponseBuilder::AddText(Item kind, const std::string& text,
                               const std::vector<LogprobEntry>& logprobs) {
-  if (text.empty() && (logprobs.empty() || open_ != kind)) return;
+  if (text.empty()) return;
   if (open_ != kind) {
     Close("completed");
     Open(kind);
@@ -388,7 +388,7 @@ void ResponseBuilder::AddToolCall(const chat::ToolCall& call) {
 
 AnswerEvents ResponseBuilder::Add(const GenerationDelta& delta) {
   AddText(Item::kReasoning, delta.thinking, {});
-  AddText(Item::kMessage, delta.content, delta.logprobs);
+  AddText(Item::kMessage, delta.content, delta.content_logprobs);
   for (const chat::ToolCall& call : delta.tool_calls) AddToolCall(call);
   return TakeEvents();
 }

@@ -102,6 +102,26 @@ TEST_F(ScriptedModel, ResponsesTellThinkingTextAndCalls) {
   }
 }
 
+TEST_F(ScriptedModel, ResponsesTellTheProbabilitiesOfTheirText) {
+  const Json request = {
+      {"model", "actor"}, {"input", "Hello"}, {"include", {"message.output_text.logprobs"}}};
+  for (const auto& [spoken, text] :
+       {std::pair("<b>hi", "<b>hi"), std::pair("<think>Where?</think>\n\nThere.", "There.")}) {
+    Say(spoken);
+    const Json whole = Json::parse(Post("/v1/responses", request));
+    std::string tokens;
+    const Json part = whole["output"].back()["content"][0];
+    for (const Json& entry : part["logprobs"]) tokens += entry["token"].get<std::string>();
+    EXPECT_EQ(part["text"], text);
+    EXPECT_EQ(tokens, text);
+    Json streaming = request;
+    streaming["stream"] = true;
+    Say(spoken);
+    const std::string streamed = Post("/v1/responses", streaming);
+    EXPECT_THAT(streamed, HasSubstr("\"logprobs\":" + DumpJson(part["logprobs"])));
+  }
+}
+
 TEST_F(ScriptedModel, AnthropicTellsThinkingTextAndCalls) {
   Say(kCall);
   const Json message = Ask("/v1/messages", false);

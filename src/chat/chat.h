@@ -178,6 +178,8 @@ class OutputParser {
   OutputDelta Add(std::string_view text);
   // At the end of the answer: what was held back. Nothing may be added afterwards.
   OutputDelta Finish();
+  // How many bytes at the end of the text so far may still become anything.
+  size_t undecided_bytes() const;
 
  private:
   struct Impl;

@@ -53,6 +53,8 @@ class ThinkSplitter {
     held_.clear();
   }
 
+  size_t undecided_bytes() const { return held_.size(); }
+
  private:
   enum class State : uint8_t {
     kBeforeTag,
@@ -293,6 +295,11 @@ OutputDelta OutputParser::Finish() {
   if (impl_->scanner != nullptr) impl_->scanner->Finish(&delta);
   impl_->Number(&delta);
   return delta;
+}
+
+size_t OutputParser::undecided_bytes() const {
+  const size_t scanned = impl_->scanner != nullptr ? impl_->scanner->undecided_bytes() : 0;
+  return impl_->splitter.undecided_bytes() + scanned;
 }
 
 OutputOptions OutputOptionsFor(const PromptTemplate& prompt_template, const PromptRequest& request,

@@ -21,6 +21,8 @@ class ToolScanner {
   void Given(std::string_view prefix);
   void Add(std::string_view text, OutputDelta* delta);
   void Finish(OutputDelta* delta);
+  // At the end of the text so far.
+  size_t undecided_bytes() const { return spaces_.size() + candidate_.size() + pending_.size(); }
 
  private:
   // Without what is left of that at its front.
