@@ -191,8 +191,10 @@ Status RefuseStoredState(const Json& json, Fields* fields) {
 Json EchoedFields(const Json& json) {
   Json echo = {{"instructions", nullptr},
                {"max_output_tokens", nullptr},
+               {"frequency_penalty", 0.0},
                {"metadata", Json::object()},
                {"parallel_tool_calls", true},
+               {"presence_penalty", 0.0},
                {"previous_response_id", nullptr},
                {"reasoning", {{"effort", nullptr}, {"summary", nullptr}}},
                {"store", false},
@@ -275,13 +277,19 @@ ResponseBuilder::ResponseBuilder(const ResponsesRequest& request)
     : response_({{"id", RandomId("resp_", 24)},
                  {"object", "response"},
                  {"created_at", UnixNow()},
+                 {"completed_at", nullptr},
                  {"status", "in_progress"},
                  {"background", false},
                  {"error", nullptr},
                  {"incomplete_details", nullptr},
                  {"model", request.generation.model},
                  {"output", Json::array()},
-                 {"usage", nullptr}}) {
+                 {"usage", nullptr},
+                 // What Ollama says of fields that it does not know either.
+                 {"max_tool_calls", nullptr},
+                 {"service_tier", "default"},
+                 {"safety_identifier", nullptr},
+                 {"prompt_cache_key", nullptr}}) {
   response_.update(request.echo);
 }
 
@@ -397,6 +405,7 @@ AnswerEvents ResponseBuilder::Finish(const engine::GenerationStats& stats) {
   const bool cut = stats.reason == engine::FinishReason::kLength;
   Close(cut ? "incomplete" : "completed");
   response_["status"] = cut ? "incomplete" : "completed";
+  if (!cut) response_["completed_at"] = UnixNow();
   if (cut) response_["incomplete_details"] = {{"reason", "max_output_tokens"}};
   response_["usage"] = {{"input_tokens", stats.prompt_tokens},
                         {"input_tokens_details", {{"cached_tokens", stats.cached_prompt_tokens}}},

@@ -233,10 +233,18 @@ def responses_stream_calls_and_logprobs(server):
 
 def responses_repeat_the_request(server):
     said = {"metadata": {"a": "b"}, "user": "me", "instructions": "Be kind.", "temperature": 0.5, "top_p": 0.5, "truncation": "auto",
-            "max_output_tokens": 3, "parallel_tool_calls": False, "tool_choice": "none", "background": False}
+            "max_output_tokens": 3, "parallel_tool_calls": False, "tool_choice": "none", "background": False,
+            "presence_penalty": 0.5, "frequency_penalty": 0.25}
     answer = server.post("/v1/responses", {"model": "mini", "input": "Hello", **said}).json()
     for name, value in said.items():
         equal(value, answer[name], name)
+    equal(("incomplete", None), (answer["status"], answer["completed_at"]))
+    answer = server.post("/v1/responses", {"model": "mini", "input": "Hello", "options": {"grammar": 'root ::= "x"'}}).json()
+    equal(("completed", True, 0, 0), (answer["status"], answer["completed_at"] >= answer["created_at"], answer["presence_penalty"],
+                                      answer["frequency_penalty"]))
+    for name in ("max_tool_calls", "safety_identifier", "prompt_cache_key"):
+        equal(None, answer[name], name)
+    equal("default", answer["service_tier"])
 
 
 def messages_blocks(server):
