@@ -333,7 +333,10 @@ void Generation::AddChoices(std::shared_ptr<Prepared> prepared, int64_t count) {
 void Generation::Submit(Choice& choice) {
   engine::GenerateRequest request = choice.prepared->request;
   if (choice.number > 0) request.prompt_logprobs = false;
-  if (request.sampling.seed >= 0) request.sampling.seed += static_cast<int64_t>(choice.number);
+  if (int64_t& seed = request.sampling.seed; seed >= 0) {
+    // Behind the largest seed comes 0: negative ones are chosen at random.
+    seed = static_cast<int64_t>((static_cast<uint64_t>(seed) + choice.number) & INT64_MAX);
+  }
   choice.stream = services_->scheduler->Generate(choice.prepared->reference, std::move(request));
   running_->Add(choice.stream);
   choice.stream->SetNotify([running = running_] { running->notifier.Notify(); });

@@ -5,8 +5,8 @@
 namespace puna::api {
 namespace {
 
-Json OpenAiModelJson(const store::InstalledModel& model) {
-  return {{"id", model.name.ShortName()},
+Json OpenAiModelJson(const store::InstalledModel& model, const std::string& id) {
+  return {{"id", id},
           {"object", "model"},
           {"created",
            std::chrono::duration_cast<std::chrono::seconds>(model.modified_at.time_since_epoch())
@@ -24,7 +24,7 @@ http::Task<void> HandleOpenAiModels(Call& call) {
   Json body = co_await OnBlockingPool(call.services, [&] {
     Json data = Json::array();
     for (const store::InstalledModel& model : call.services.store->List())
-      data.push_back(OpenAiModelJson(model));
+      data.push_back(OpenAiModelJson(model, model.name.ShortName()));
     Json list = {{"object", "list"}, {"data", std::move(data)}, {"has_more", false}};
     const Json& models = list["data"];
     const Json none;
@@ -43,7 +43,7 @@ http::Task<void> HandleOpenAiModel(Call& call) {
     const auto name = store::ModelName::Parse(wanted);
     const auto model = name ? call.services.store->Find(*name) : tl::unexpected(name.error());
     if (!model) return MakeError(ErrorCode::kNotFound, "model '{}' not found", wanted);
-    return OpenAiModelJson(*model);
+    return OpenAiModelJson(*model, wanted);
   });
   if (!found) co_return co_await SendError(call, found.error());
   co_await SendJson(call, 200, *std::move(found));

@@ -63,6 +63,8 @@ def chat_choices(server):
             finished[choice["index"]] += choice["finish_reason"] is not None
     equal(texts, parts, "streamed choices")
     equal(([1, 1, 1], [1, 1, 1]), (roles, finished))
+    free["seed"] = 2**63 - 1
+    equal(text_of(chat(server, **dict(free, seed=0))), chat(server, n=2, **free).json()["choices"][1]["message"]["content"])
     contains("n is 0", error_of(chat(server, n=0), 400))
     contains("n is 1000", error_of(chat(server, n=1000), 400))
 
@@ -401,7 +403,9 @@ def models(server):
     contains("mini:latest", names)
     one = server.request("GET", "/v1/models/team/copy:v1").json()
     equal(("team/copy:v1", "model", "team"), (one["id"], one["object"], one["owned_by"]))
-    equal("library", server.request("GET", "/v1/models/mini").json()["owned_by"])
+    for name in ("mini", "mini:latest"):
+        one = server.request("GET", f"/v1/models/{name}").json()
+        equal((name, "library"), (one["id"], one["owned_by"]))
     error_of(server.request("GET", "/v1/models/team/none"), 404, "not_found_error")
     server.request("DELETE", "/api/delete", {"model": "team/copy:v1"})
 
