@@ -1,5 +1,9 @@
 #include "base/text.h"
 
+#include <fmt/format.h>
+
+#include <cstring>
+
 #include "base/utf8.h"
 
 namespace puna {
@@ -20,6 +24,42 @@ std::string Abbreviate(std::string_view text, size_t limit) {
 }
 
 }  // namespace
+
+size_t FindText(std::string_view text, std::string_view part, size_t from) {
+  if (from > text.size()) return std::string_view::npos;
+  if (part.empty()) return from;  // memmem has no place in a text without an address
+  const void* found = ::memmem(text.data() + from, text.size() - from, part.data(), part.size());
+  if (found == nullptr) return std::string_view::npos;
+  return static_cast<size_t>(static_cast<const char*>(found) - text.data());
+}
+
+size_t FindLastText(std::string_view text, std::string_view part) {
+  if (part.size() <= 1 || part.size() >= text.size()) return text.rfind(part);
+  const std::string reversed_text(text.rbegin(), text.rend());
+  const std::string reversed_part(part.rbegin(), part.rend());
+  const size_t behind = FindText(reversed_text, reversed_part);
+  return behind == std::string_view::npos ? behind : text.size() - part.size() - behind;
+}
+
+std::string OnOneLine(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const DecodedCodepoint decoded = DecodeUtf8(text);
+    const std::string_view character = text.substr(0, decoded.length_bytes);
+    const char32_t c = decoded.codepoint;
+    if (decoded.valid && c >= 0x20 && (c < 0x7F || c > 0x9F)) {
+      out += character;
+    } else if (c == '\n' || c == '\r' || c == '\t') {
+      out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
+    } else {
+      for (const char byte : character)
+        out += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+    }
+    text.remove_prefix(character.size());
+  }
+  return out;
+}
 
 std::string Shortened(std::string_view message) {
   std::string out;

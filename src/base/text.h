@@ -1,4 +1,4 @@
-// Comparing and shortening text. Thread safe, no state.
+// Comparing, searching and showing text. Thread safe, no state.
 #ifndef PUNA_BASE_TEXT_H_
 #define PUNA_BASE_TEXT_H_
 
@@ -19,6 +19,16 @@ inline bool EqualIgnoringCase(std::string_view a, std::string_view b) {
 inline bool StartsWithIgnoringCase(std::string_view text, std::string_view prefix) {
   return EqualIgnoringCase(text.substr(0, prefix.size()), prefix);
 }
+
+// Where `part` stands first in `text` from `from` on, or last; npos if nowhere. In the time of
+// their lengths together, where the functions of the standard library take that of their product:
+// for texts that strangers choose both of.
+size_t FindText(std::string_view text, std::string_view part, size_t from = 0);
+size_t FindLastText(std::string_view text, std::string_view part);
+
+// The text with its control characters and what is no UTF-8 written as \n, \r, \t or \xNN: one line
+// that leaves a terminal as it is.
+std::string OnOneLine(std::string_view text);
 
 // A message as it is shown: of a word that is too long to be read, such as a name of ten kilobytes
 // that is echoed, the beginning and the end stay.

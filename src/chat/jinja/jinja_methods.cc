@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/text.h"
 #include "chat/jinja/jinja_operators.h"
 #include "chat/jinja/py_text.h"
 
@@ -63,8 +64,7 @@ Value StripMethod(Interpreter& interpreter, const Value& self, Arguments& argume
   if (!BindTyped(interpreter, "strip", arguments, {"chars"}, 0, 1, &given)) return Value();
   std::string_view characters;
   if (given[0] != nullptr) characters = given[0]->text();
-  if (!interpreter.meter().Charge(self.text().size() * (1 + characters.size() / 64) / 64))
-    return Value();
+  if (!interpreter.meter().Charge(self.text().size() / 64 + characters.size())) return Value();
   return Text(
       interpreter, self,
       std::string(Strip(self.text(), given[0] != nullptr ? &characters : nullptr, kLeft, kRight)));
@@ -105,7 +105,7 @@ Value PartitionMethod(Interpreter& interpreter, const Value& self, Arguments& ar
   const std::string& separator = given[0]->text();
   if (separator.empty()) return interpreter.Fail("empty separator");
   const std::string& text = self.text();
-  const size_t at = kFromRight ? text.rfind(separator) : text.find(separator);
+  const size_t at = kFromRight ? FindLastText(text, separator) : FindText(text, separator);
   std::vector<std::string> parts;
   if (at != std::string::npos) {
     parts = {text.substr(0, at), separator, text.substr(at + separator.size())};
@@ -171,7 +171,8 @@ Value FindTextMethod(Interpreter& interpreter, const Value& self, Arguments& arg
     return Value();
   int64_t offset = 0;
   if (const auto text = Window(self, given[1], given[2], &offset)) {
-    const size_t at = kFromRight ? text->rfind(given[0]->text()) : text->find(given[0]->text());
+    const std::string& part = given[0]->text();
+    const size_t at = kFromRight ? FindLastText(*text, part) : FindText(*text, part);
     if (at != std::string_view::npos)
       return Value::Int(offset + CountCodepoints(text->substr(0, at)));
   }

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
 #include <thread>
 
@@ -222,6 +223,35 @@ TEST(Jinja, DeepVariablesAreRefused) {
   Json deep = 1;
   for (int i = 0; i < 1000; ++i) deep = Json::array({std::move(deep)});
   EXPECT_FALSE(Render("{{ x }}", {{"x", deep}}));
+}
+
+// Each took the product of the lengths.
+TEST(Jinja, SearchingTakesTheTimeOfTheTexts) {
+  const auto begin = std::chrono::steady_clock::now();
+  const std::string texts =
+      "{% set text = 'a' * 6000000 %}{% set end = 'a' * 3000000 ~ 'b' %}"
+      "{% set start = 'b' ~ 'a' * 3000000 %}";
+  for (const auto& [expression, value] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"end in text", "False"},
+           {"text.count(end)", "0"},
+           {"text.find(end)", "-1"},
+           {"text.rfind(start)", "-1"},
+           {"text.replace(end, 'x') | length", "6000000"},
+           {"text.split(end) | length", "1"},
+           {"text.rsplit(start) | length", "1"},
+           {"text.partition(end)[0] | length", "6000000"},
+           {"text.rpartition(start)[2] | length", "6000000"}}) {
+    EXPECT_EQ(MustRender(texts + "{{ " + expression + " }}"), value) << expression;
+  }
+  // A set of three million characters with the same first byte.
+  EXPECT_EQ(MustRender("{{ ('\u4e00' * 1000000).strip('\u4e01' * 1000000 ~ '\u4e00') }}"), "");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60));
+}
+
+TEST(Jinja, SplittingFromTheRightTakesTheLastOnes) {
+  EXPECT_EQ(MustRender("{{ 'aaaaa'.rsplit('aa') }}"), "['a', '', '']");
+  EXPECT_EQ(MustRender("{{ 'a--b---c'.rsplit('--', 1) }}"), "['a--b-', 'c']");
+  EXPECT_EQ(MustRender("{{ 'ab'.rsplit('abc') }}"), "['ab']");
 }
 
 TEST(Jinja, LimitsAreTheCallers) {

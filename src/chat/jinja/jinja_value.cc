@@ -11,6 +11,7 @@
 #include <cmath>
 #include <functional>
 
+#include "base/text.h"
 #include "base/utf8.h"
 #include "chat/jinja/py_text.h"
 
@@ -538,7 +539,7 @@ bool Contains(Meter& meter, const Value& haystack, const Value& needle, bool* fo
                           TypeName(needle));
       }
       meter.ChargeBytes(haystack.text().size());
-      *found = haystack.text().find(needle.text()) != std::string::npos;
+      *found = FindText(haystack.text(), needle.text()) != std::string::npos;
       return !meter.failed();
     case Kind::kDict:
       *found = haystack.dict().Find(meter, needle) != nullptr;

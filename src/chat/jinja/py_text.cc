@@ -9,7 +9,9 @@
 
 #include <charconv>
 #include <cmath>
+#include <unordered_set>
 
+#include "base/text.h"
 #include "base/utf8.h"
 
 namespace puna::chat::jinja {
@@ -62,12 +64,23 @@ std::string_view LastCharacter(std::string_view text) {
   return text.substr(text.size() - 1);
 }
 
-bool InSet(std::string_view character, const std::string_view* characters) {
-  if (characters == nullptr) {
-    const DecodedCodepoint decoded = DecodeUtf8(character);
-    return decoded.valid && IsPySpace(decoded.codepoint);
+bool IsSpace(std::string_view character) {
+  const DecodedCodepoint decoded = DecodeUtf8(character);
+  return decoded.valid && IsPySpace(decoded.codepoint);
+}
+
+std::string_view StripWhile(std::string_view text, bool left, bool right, const auto& stripped) {
+  while (left && !text.empty()) {
+    const std::string_view first = text.substr(0, DecodeUtf8(text).length_bytes);
+    if (!stripped(first)) break;
+    text.remove_prefix(first.size());
   }
-  return characters->find(character) != std::string_view::npos;
+  while (right && !text.empty()) {
+    const std::string_view last = LastCharacter(text);
+    if (!stripped(last)) break;
+    text.remove_suffix(last.size());
+  }
+  return text;
 }
 
 }  // namespace
@@ -186,17 +199,11 @@ std::string Title(std::string_view text) {
 
 std::string_view Strip(std::string_view text, const std::string_view* characters, bool left,
                        bool right) {
-  while (left && !text.empty()) {
-    const size_t length = DecodeUtf8(text).length_bytes;
-    if (!InSet(text.substr(0, length), characters)) break;
-    text.remove_prefix(length);
-  }
-  while (right && !text.empty()) {
-    const std::string_view last = LastCharacter(text);
-    if (!InSet(last, characters)) break;
-    text.remove_suffix(last.size());
-  }
-  return text;
+  if (characters == nullptr) return StripWhile(text, left, right, IsSpace);
+  std::unordered_set<std::string_view> set;
+  for (const std::string_view character : Characters(*characters)) set.insert(character);
+  return StripWhile(text, left, right,
+                    [&](std::string_view character) { return set.contains(character); });
 }
 
 std::vector<std::string_view> SplitWhitespace(std::string_view text, int64_t max_splits,
@@ -230,7 +237,7 @@ std::vector<std::string_view> SplitWhitespaceRight(std::string_view text, int64_
       break;
     }
     std::string_view head = text;
-    while (!head.empty() && !InSet(LastCharacter(head), nullptr))
+    while (!head.empty() && !IsSpace(LastCharacter(head)))
       head.remove_suffix(LastCharacter(head).size());
     parts.push_back(text.substr(head.size()));
     text = Strip(head, nullptr, false, true);
@@ -243,7 +250,7 @@ std::vector<std::string_view> SplitBy(std::string_view text, std::string_view se
   std::vector<std::string_view> parts;
   while (parts.size() <= most &&
          (max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits)) {
-    const size_t at = text.find(separator);
+    const size_t at = FindText(text, separator);
     if (at == std::string_view::npos) break;
     parts.push_back(text.substr(0, at));
     text.remove_prefix(at + separator.size());
@@ -254,15 +261,19 @@ std::vector<std::string_view> SplitBy(std::string_view text, std::string_view se
 
 std::vector<std::string_view> SplitByRight(std::string_view text, std::string_view separator,
                                            int64_t max_splits, size_t most) {
+  if (separator.size() > text.size()) return {text};
+  const std::string reversed_text(text.rbegin(), text.rend());
+  const std::string reversed(separator.rbegin(), separator.rend());
   std::vector<std::string_view> parts;
+  size_t split = 0;  // so much of the end
   while (parts.size() <= most &&
          (max_splits < 0 || static_cast<int64_t>(parts.size()) < max_splits)) {
-    const size_t at = text.rfind(separator);
+    const size_t at = FindText(reversed_text, reversed, split);
     if (at == std::string_view::npos) break;
-    parts.push_back(text.substr(at + separator.size()));
-    text = text.substr(0, at);
+    parts.push_back(text.substr(text.size() - at, at - split));
+    split = at + separator.size();
   }
-  parts.push_back(text);
+  parts.push_back(text.substr(0, text.size() - split));
   return {parts.rbegin(), parts.rend()};
 }
 
@@ -292,8 +303,8 @@ int64_t CountMatches(std::string_view text, std::string_view from, int64_t max_c
   if (from.empty()) {
     count = CountCodepoints(text) + 1;
   } else {
-    for (size_t at = text.find(from); at != std::string_view::npos;
-         at = text.find(from, at + from.size()))
+    for (size_t at = FindText(text, from); at != std::string_view::npos;
+         at = FindText(text, from, at + from.size()))
       ++count;
   }
   return max_count < 0 ? count : std::min(count, max_count);
@@ -317,7 +328,7 @@ std::string Replace(std::string_view text, std::string_view from, std::string_vi
   }
   size_t at = 0;
   while (may_replace()) {
-    const size_t found = text.find(from, at);
+    const size_t found = FindText(text, from, at);
     if (found == std::string_view::npos) break;
     out.append(text, at, found - at);
     out += to;
