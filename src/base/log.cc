@@ -4,12 +4,14 @@
 
 #include <memory>
 
+#include "base/log_format.h"
+
 namespace puna {
 
 void InitLog(LogLevel level) {
   auto logger = std::make_shared<spdlog::logger>(
       "puna", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+  logger->set_formatter(LogFormat("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %*"));
   switch (level) {
     case LogLevel::kTrace:
       logger->set_level(spdlog::level::trace);

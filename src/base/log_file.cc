@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/log_format.h"
 #include "base/repeated_trouble.h"
 
 namespace puna {
@@ -25,7 +26,7 @@ class LogFileSink final : public spdlog::sinks::base_sink<std::mutex> {
   // `others` show what is wrong with this one.
   LogFileSink(const std::filesystem::path& path, std::vector<spdlog::sink_ptr> others)
       : file_(path.string(), kMaxBytes, kKept), others_(std::move(others)) {
-    file_.set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+    file_.set_formatter(LogFormat("%Y-%m-%dT%H:%M:%S.%e%z %l %*"));
   }
 
  private:
