@@ -30,10 +30,12 @@ ControlTexts::ControlTexts(const tokenizer::Tokenizer& tokenizer) : by_first_byt
   for (auto& list : by_first_byte_) {
     std::sort(list.begin(), list.end(),
               [](const auto& a, const auto& b) { return a.size() > b.size(); });
+    if (!list.empty()) longest_ = std::max(longest_, list[0].size());
   }
 }
 
 size_t ControlTexts::MatchAt(std::string_view text) const {
+  if (text.empty()) return 0;
   for (const std::string& control : by_first_byte_[static_cast<uint8_t>(text[0])]) {
     if (text.starts_with(control)) return control.size();
   }
@@ -102,24 +104,26 @@ void PromptGuard::Encode(const tokenizer::Tokenizer& tokenizer, std::string_view
     size_t begin = mark;
     while (begin > 0 && (static_cast<uint8_t>(rendered[--begin]) & 0xC0) == 0x80) {
     }
-    const std::string tail = Unmarked(rendered.substr(begin));
-    const size_t length = std::max<size_t>(1, controls_.MatchAt(tail));
+    // No further than such a text can reach: a prompt may be full of marks.
     std::string literal;
-    size_t end = begin;
-    while (literal.size() < length && end < rendered.size()) {
-      if (rendered.substr(end).starts_with(mark_)) {
-        end += mark_.size();
+    std::vector<size_t> ends = {begin};  // of its first bytes, in `rendered`
+    for (size_t at = begin; at < rendered.size() && literal.size() < controls_.longest();) {
+      if (rendered.substr(at).starts_with(mark_)) {
+        at += mark_.size();
       } else {
-        literal.push_back(rendered[end++]);
+        literal.push_back(rendered[at++]);
+        ends.push_back(at);
       }
     }
+    // Templates change texts, so it may be one no more.
+    literal.resize(std::min(literal.size(), std::max(mark - begin, controls_.MatchAt(literal))));
     if (begin > 0 || add_special) {
       tokenizer.Encode(rendered.substr(0, begin),
                        {.parse_special = true, .add_special = add_special}, ids);
     }
     tokenizer.Encode(literal, {.parse_special = false, .add_special = false}, ids);
     add_special = false;
-    rendered.remove_prefix(std::max(end, mark + mark_.size()));
+    rendered.remove_prefix(std::max(ends[literal.size()], mark + mark_.size()));
   }
 }
 

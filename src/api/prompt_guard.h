@@ -24,9 +24,12 @@ class ControlTexts {
   explicit ControlTexts(const tokenizer::Tokenizer& tokenizer);
   // The length of the longest control token that `text` begins with; 0 if none.
   size_t MatchAt(std::string_view text) const;
+  // Of all of them, in bytes.
+  size_t longest() const { return longest_; }
 
  private:
   std::vector<std::vector<std::string>> by_first_byte_;  // 256 lists, longest first
+  size_t longest_ = 0;
 };
 
 // For one request. Not thread safe.
