@@ -1,12 +1,14 @@
 // Connections are coroutines on a strand each, run by a few threads: no locks inside a connection,
-// and a slow client costs a few kilobytes instead of a thread. While a handler computes, a second
-// small coroutine waits for the socket to become readable: the only way to learn that a client hung
-// up before the next write would tell (seconds later, or never for an answer that is sent whole).
+// and a slow client costs a few kilobytes instead of a thread. While a handler computes, the
+// beginning of the next request is read already: the only way to learn that a client hung up before
+// the next write would tell (seconds later, or never for an answer that is sent whole).
 //
 // Rejected: a thread per connection (hundreds of streaming clients), and Beast's own timeout for
 // everything (it cannot tell "waits for the next request" from "computes").
 #include "http/server.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -23,6 +25,7 @@
 
 #include "base/hex.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/thread.h"
 #include "http/byte_stream.h"
 #include "http/url.h"
@@ -42,6 +45,7 @@ constexpr size_t kBodyPieceBytes = 256 << 10;
 // be without end.
 constexpr size_t kMostBufferedBytes = 1 << 20;
 constexpr size_t kFirstReadBytes = 4 << 10;
+constexpr int kMostUnsentBytes = 128 << 10;  // in the buffer of a socket
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 std::string LowerCase(std::string_view text) {
@@ -89,7 +93,8 @@ class Connection : public BodyReader,
   Connection(tcp::socket socket, std::shared_ptr<Shared> shared)
       : stream_(std::move(socket), shared->tls.get()),
         shared_(std::move(shared)),
-        strand_(stream_.get_executor()) {}
+        strand_(stream_.get_executor()),
+        watch_ended_(strand_, SteadyTime::max()) {}
 
   ~Connection() override {
     const std::lock_guard lock(shared_->mutex);
@@ -133,6 +138,7 @@ class Connection : public BodyReader,
 
   Task<bool> AwaitRequest();
   Task<bool> ReadHead();
+  Task<void> RefuseHead(int status, std::string_view why);
   Task<void> Answer();
   Task<void> SendContinueIfAsked();
   Task<void> DiscardRest();
@@ -147,6 +153,9 @@ class Connection : public BodyReader,
     if (on_gone_) on_gone_();
   }
   void WatchForHangUp();
+  Task<void> StopWatching();
+  template <typename Buffers>
+  Task<error_code> WriteAll(Buffers buffers);
   template <typename Response>
   void FillHead(Response* response, int status, std::string_view content_type);
 
@@ -165,9 +174,10 @@ class Connection : public BodyReader,
   bool finished_ = false;  // the answer is complete
   bool chunked_ = false;
   bool keep_alive_ = true;
-  bool watching_ = false;
-  uint64_t watch_ = 0;  // number of the latest watch; earlier ones are void
-  bool client_gone_ = false;
+  bool refused_ = false;   // what came is no request
+  bool watching_ = false;  // a read waits for what comes behind the request
+  asio::steady_timer watch_ended_;
+  std::atomic<bool> client_gone_ = false;
 };
 
 std::shared_ptr<Connection> Shared::Choose(std::atomic<int64_t>& (Connection::*time)(),
@@ -228,7 +238,7 @@ Task<void> Connection::Serve() {
   }
   stream_.tcp().expires_after(std::chrono::seconds(1));
   if (ready && !client_gone_) co_await stream_.Shutdown();
-  if (finished_ && !client_gone_ && !parser_->is_done()) co_await DiscardRest();
+  if (finished_ && !client_gone_ && (refused_ || !parser_->is_done())) co_await DiscardRest();
   CloseSocket();
 }
 
@@ -260,6 +270,36 @@ Task<bool> Connection::AwaitRequest() {
   co_return !error;
 }
 
+// The status for a body in a coding other than chunked; 0: it is in none. Where chunked is not the
+// last, nobody knows where the body ends and a request begins (RFC 9112, 6.1 and 6.3).
+int StatusOfCoding(const bhttp::request_header<>& head) {
+  std::string codings;
+  const auto [first, last] = head.equal_range(bhttp::field::transfer_encoding);
+  if (first == last) return 0;
+  for (auto field = first; field != last; ++field) codings.append(",").append(field->value());
+  if (head.version() == 11 && EqualIgnoringCase(codings, ",chunked")) return 0;
+  std::string_view final_one = std::string_view(codings).substr(codings.rfind(',') + 1);
+  while (final_one.starts_with(' ') || final_one.starts_with('\t')) final_one.remove_prefix(1);
+  return head.version() == 11 && EqualIgnoringCase(final_one, "chunked") ? 501 : 400;
+}
+
+// The path; and the host, where the target names it as for a proxy: that goes before the header
+// (RFC 9112, 3.2.2).
+void ReadTarget(Request* request) {
+  std::string_view target = request->target;
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!StartsWithIgnoringCase(target, scheme)) continue;
+    target.remove_prefix(scheme.size());
+    const size_t end = std::min(target.find_first_of("/?"), target.size());
+    std::erase_if(request->headers, [](const auto& header) { return header.first == "host"; });
+    request->headers.emplace_back("host", target.substr(0, end));
+    target.remove_prefix(end);
+    break;
+  }
+  request->path = PercentDecoded(target.substr(0, target.find('?')));
+  if (request->path.empty()) request->path = "/";
+}
+
 Task<bool> Connection::ReadHead() {
   waiting_since_ = Now();
   if (!co_await AwaitRequest()) co_return false;
@@ -275,31 +315,41 @@ Task<bool> Connection::ReadHead() {
   stream_.tcp().expires_never();
   headers_.clear();
   on_gone_ = nullptr;
-  started_ = finished_ = chunked_ = client_gone_ = false;
+  started_ = finished_ = chunked_ = false;
+  client_gone_ = false;
   if (error) {
     const bool ours =
         error.category() == bhttp::make_error_code(bhttp::error::bad_method).category() &&
         error != bhttp::error::end_of_stream && error != bhttp::error::partial_message;
     if (ours) {
-      keep_alive_ = false;
-      const int status = error == bhttp::error::header_limit ? 431 : 400;
-      co_await Send(status, "text/plain", fmt::format("{} {}", status, error.message()));
+      co_await RefuseHead(error == bhttp::error::header_limit ? 431 : 400, error.message());
     }
     co_return false;
   }
   const auto& head = parser_->get();
+  if (const int status = StatusOfCoding(head); status != 0) {
+    co_await RefuseHead(status, "unsupported Transfer-Encoding");
+    co_return false;
+  }
   request_ = Request{};
   request_.method = std::string(head.method_string());
   request_.target = std::string(head.target());
-  request_.path = PercentDecoded(request_.target.substr(0, request_.target.find('?')));
   for (const auto& field : head) {
     request_.headers.emplace_back(LowerCase(field.name_string()), std::string(field.value()));
   }
+  ReadTarget(&request_);
   error_code ignored;
   request_.peer_address = stream_.tcp().socket().remote_endpoint(ignored).address().to_string();
   keep_alive_ = head.keep_alive();
   if (parser_->is_done()) WatchForHangUp();
   co_return true;
+}
+
+// What follows could not be told from its body.
+Task<void> Connection::RefuseHead(int status, std::string_view why) {
+  keep_alive_ = false;
+  refused_ = true;
+  co_await Send(status, "text/plain", fmt::format("{} {}", status, why));
 }
 
 Task<void> Connection::Answer() {
@@ -314,38 +364,30 @@ Task<void> Connection::Answer() {
   if (!started_ && !client_gone_) {
     co_await Send(failed ? 500 : 404, "text/plain", failed ? "" : "404 page not found");
   }
-  if (watching_) {
-    watching_ = false;
-    ++watch_;
-    error_code ignored;
-    stream_.tcp().socket().cancel(ignored);
-  }
+  co_await StopWatching();
 }
 
-// Waits until the socket is readable. A clean end or an error is a client that left; data is its
-// next request, which stays in the socket until this one is answered.
+// Reads what comes behind the request that is being answered, through TLS, where a goodbye comes as
+// bytes like any other. An end or an error is a client that left; data is its next request, which
+// stays in the buffer until this one is answered.
 void Connection::WatchForHangUp() {
-  if (watching_) return;
+  if (watching_ || buffer_.size() >= kFirstReadBytes) return;
   watching_ = true;
-  asio::co_spawn(
-      strand_,
-      [self = shared_from_this(), watch = ++watch_]() -> Task<void> {
-        while (true) {
-          const auto [error] =
-              co_await self->stream_.tcp().socket().async_wait(tcp::socket::wait_read, kNoThrow);
-          // Cancelled, perhaps after the next request has begun to be watched.
-          if (error || self->watch_ != watch) co_return;
-          char byte;
-          const ssize_t got = ::recv(self->stream_.tcp().socket().native_handle(), &byte, 1,
-                                     MSG_PEEK | MSG_DONTWAIT);
-          // Readiness may be reported late, for bytes that were read since: wait again.
-          if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
-          self->watching_ = false;
-          if (got <= 0 && !self->finished_) self->ClientIsGone();
-          co_return;
-        }
-      },
-      asio::detached);
+  const auto ended = [self = shared_from_this()](const error_code& error, size_t bytes) {
+    self->buffer_.commit(bytes);
+    self->watching_ = false;
+    self->watch_ended_.cancel();
+    if (error && error != asio::error::operation_aborted && !self->finished_) self->ClientIsGone();
+  };
+  stream_.async_read_some(buffer_.prepare(kFirstReadBytes), ended);
+}
+
+// The next read must wait for this one, which may have got something at the last moment.
+Task<void> Connection::StopWatching() {
+  if (!watching_) co_return;
+  error_code ignored;
+  stream_.tcp().socket().cancel(ignored);
+  co_await watch_ended_.async_wait(kNoThrow);
 }
 
 Task<void> Connection::SendContinueIfAsked() {
@@ -429,6 +471,21 @@ void Connection::FillHead(Response* response, int status, std::string_view conte
   response->keep_alive(keep_alive_);
 }
 
+// A client may read as slowly as it likes, as long as it reads.
+template <typename Buffers>
+Task<error_code> Connection::WriteAll(Buffers buffers) {
+  beast::buffers_suffix<Buffers> rest(buffers);
+  error_code error;
+  while (!error && beast::buffer_bytes(rest) > 0) {
+    stream_.tcp().expires_after(shared_->options.write_timeout);
+    size_t bytes = 0;
+    std::tie(error, bytes) = co_await stream_.async_write_some(rest, kNoThrow);
+    rest.consume(bytes);
+  }
+  stream_.tcp().expires_never();
+  co_return error;
+}
+
 Task<void> Connection::Send(int status, std::string_view content_type, std::string body) {
   if (started_) co_return;
   started_ = true;
@@ -439,13 +496,13 @@ Task<void> Connection::Send(int status, std::string_view content_type, std::stri
     response.body() = std::move(body);
     response.prepare_payload();
   }
-  stream_.tcp().expires_after(shared_->options.write_timeout);
   bhttp::response_serializer<bhttp::string_body> serializer(response);
+  const bool head_only = request_.method == "HEAD";
+  serializer.split(head_only);
   error_code error;
-  if (request_.method == "HEAD") {
-    error = std::get<0>(co_await bhttp::async_write_header(stream_, serializer, kNoThrow));
-  } else {
-    error = std::get<0>(co_await bhttp::async_write(stream_, serializer, kNoThrow));
+  while (!error && !(head_only ? serializer.is_header_done() : serializer.is_done())) {
+    stream_.tcp().expires_after(shared_->options.write_timeout);
+    error = std::get<0>(co_await bhttp::async_write_some(stream_, serializer, kNoThrow));
   }
   stream_.tcp().expires_never();
   if (error) {
@@ -474,15 +531,12 @@ Task<void> Connection::StartStream(int status, std::string_view content_type) {
 Task<bool> Connection::Write(std::string piece) {
   if (client_gone_) co_return false;
   if (piece.empty()) co_return true;
-  stream_.tcp().expires_after(shared_->options.write_timeout);
   error_code error;
   if (chunked_) {
-    error = std::get<0>(
-        co_await asio::async_write(stream_, bhttp::make_chunk(asio::buffer(piece)), kNoThrow));
+    error = co_await WriteAll(bhttp::make_chunk(asio::buffer(piece)));
   } else {
-    error = std::get<0>(co_await asio::async_write(stream_, asio::buffer(piece), kNoThrow));
+    error = co_await WriteAll(asio::const_buffer(asio::buffer(piece)));
   }
-  stream_.tcp().expires_never();
   if (error) ClientIsGone();
   co_return !error;
 }
@@ -490,10 +544,7 @@ Task<bool> Connection::Write(std::string piece) {
 Task<void> Connection::Finish() {
   if (client_gone_ || finished_) co_return;
   if (chunked_) {
-    stream_.tcp().expires_after(shared_->options.write_timeout);
-    const auto [error, bytes] =
-        co_await asio::async_write(stream_, bhttp::make_chunk_last(), kNoThrow);
-    stream_.tcp().expires_never();
+    const error_code error = co_await WriteAll(bhttp::make_chunk_last());
     if (error) {
       ClientIsGone();
       co_return;
@@ -573,6 +624,10 @@ void Refuse(tcp::socket socket, bool tls) {
 void Admit(tcp::socket socket, const std::shared_ptr<Shared>& shared) {
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
+  // With megabytes in its buffer, a socket can be written to again when a third of them is read,
+  // and a slow reader would seem to stand still until then.
+  ::setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kMostUnsentBytes,
+               sizeof(kMostUnsentBytes));
   if (!shared->MakeRoom()) return Refuse(std::move(socket), shared->tls != nullptr);
   auto connection = std::make_shared<Connection>(std::move(socket), shared);
   {

@@ -30,7 +30,7 @@ using Task = boost::asio::awaitable<T>;
 struct Request {
   std::string method;                                        // upper case
   std::string path;                                          // percent-decoded, without the query
-  std::string target;                                        // as sent
+  std::string target;                                        // as sent, perhaps with a host
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, in order
   std::string peer_address;
 
@@ -65,7 +65,7 @@ class ResponseWriter {
   virtual Task<void> Finish() = 0;
   virtual bool started() const = 0;
   // Has the client closed the connection? Known without writing: the server watches the socket
-  // while a handler runs.
+  // while a handler runs. Any thread.
   virtual bool client_gone() const = 0;
   // Called on an I/O thread once, when the client goes away while the handler runs; null removes
   // it.
@@ -108,7 +108,7 @@ struct ServerOptions {
   std::chrono::seconds header_timeout{30};     // for the head of a request, from its first byte on
   std::chrono::seconds body_timeout{60};       // without any byte of a body
   std::chrono::milliseconds body_lag{10'000};  // behind 1 kB/s: it hardly comes
-  std::chrono::seconds write_timeout{60};      // a client that does not read
+  std::chrono::seconds write_timeout{60};      // without any byte of an answer read
 };
 
 // Thread safe.

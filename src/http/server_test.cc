@@ -60,6 +60,16 @@ class RawClient {
     EXPECT_EQ(static_cast<ssize_t>(text.size()),
               ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL));
   }
+  // Reads so many bytes, fewer at the end.
+  std::string Hear(size_t bytes) {
+    std::string heard(bytes, '\0');
+    size_t size = 0;
+    for (ssize_t got = 1; got > 0 && size < bytes;
+         size += static_cast<size_t>(std::max<ssize_t>(0, got)))
+      got = ::recv(socket_, heard.data() + size, bytes - size, 0);
+    heard.resize(size);
+    return heard;
+  }
   // Reads until `end` has come, or the connection ends.
   std::string HearUntil(std::string_view end) {
     std::string heard;
@@ -169,6 +179,71 @@ TEST(HttpServer, MalformedHeadIs400AndOversizedIs431) {
   RawClient oversized(server->port());
   oversized.Say("GET / HTTP/1.1\r\nx: " + std::string(3000, 'y') + "\r\n\r\n");
   EXPECT_THAT(oversized.HearUntil("\r\n\r\n"), StartsWith("HTTP/1.1 431"));
+}
+
+// Nobody knows where such a body ends: what is in it must not be taken for a request.
+TEST(HttpServer, OtherTransferCodingsAreRefused) {
+  const auto server = StartServer(Echo);
+  const std::pair<const char*, const char*> cases[] = {
+      {"1.1\r\nTransfer-Encoding: gzip", "400"},
+      {"1.1\r\nTransfer-Encoding: xchunked", "400"},
+      {"1.1\r\nTransfer-Encoding: identity\r\nContent-Length: 3", "400"},
+      {"1.1\r\nTransfer-Encoding: chunked, identity", "400"},
+      {"1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity", "400"},
+      {"1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3", "400"},
+      {"1.0\r\nTransfer-Encoding: chunked", "400"},
+      {"1.1\r\nTransfer-Encoding: gzip, chunked", "501"},
+      {"1.1\r\nTransfer-Encoding: Chunked", "200"}};
+  for (const auto& [version, status] : cases) {
+    RawClient client(server->port());
+    client.Say(std::string("POST / HTTP/") + version + "\r\nHost: x\r\nConnection: close\r\n\r\n" +
+               "0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
+    const std::string heard = client.HearUntil("the end of the connection");
+    EXPECT_EQ(heard.substr(9, 3), status) << version;
+    EXPECT_EQ(heard.find("smuggled"), std::string::npos) << version;
+  }
+}
+
+TEST(HttpServer, TargetsMayNameTheHost) {
+  const auto server =
+      StartServer([](const Request& request, BodyReader&, ResponseWriter& writer) -> Task<void> {
+        std::string said = fmt::format("{} of {}.", request.path, request.Header("host"));
+        co_await writer.Send(200, "text/plain", std::move(said));
+      });
+  const std::pair<const char*, const char*> cases[] = {{"http://a.b:80/c%20d?e", "/c d of a.b:80."},
+                                                       {"HTTPS://a", "/ of a."},
+                                                       {"http://a?/b", "/ of a."},
+                                                       {"/http://a", "/http://a of x."}};
+  for (const auto& [target, said] : cases) {
+    RawClient client(server->port());
+    client.Say(fmt::format("GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target));
+    EXPECT_THAT(client.HearUntil("the end of the connection"), HasSubstr(said));
+  }
+}
+
+TEST(HttpServer, ASlowReaderGetsAllOfALargeAnswer) {
+  constexpr size_t kBytes = 12'000'000;
+  const auto server = StartServer(
+      [](const Request& request, BodyReader&, ResponseWriter& writer) -> Task<void> {
+        if (request.path == "/whole") {
+          co_await writer.Send(200, "text/plain", std::string(kBytes, 'x'));
+          co_return;
+        }
+        co_await writer.StartStream(200, "text/plain");
+        co_await writer.Write(std::string(kBytes, 'x'));
+        co_await writer.Finish();
+      },
+      {.write_timeout = seconds(1)});
+  for (const char* path : {"/whole", "/stream"}) {
+    RawClient client(server->port());
+    client.Say(fmt::format("GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", path));
+    size_t heard = 0;
+    for (size_t got = 1; got > 0; heard += got) {
+      got = client.Hear(400'000).size();
+      std::this_thread::sleep_for(milliseconds(100));
+    }
+    EXPECT_GE(heard, kBytes) << path;
+  }
 }
 
 TEST(HttpServer, StreamsPieceByPiece) {
@@ -348,6 +423,29 @@ TEST(HttpServer, NoticesThatTheClientWentAway) {
   entered.get_future().wait();
   client.Close();
   EXPECT_EQ(std::future_status::ready, gone.get_future().wait_for(seconds(10)));
+}
+
+// The next request comes, in pieces, while the one before is answered.
+TEST(HttpServer, WhatComesWhileARequestIsAnsweredIsTheNextOne) {
+  const auto server = StartServer(
+      [](const Request& request, BodyReader& body, ResponseWriter& writer) -> Task<void> {
+        const auto all = co_await body.ReadAll(1 << 20);
+        Notifier notifier(co_await boost::asio::this_coro::executor);
+        co_await notifier.Wait(milliseconds(100));
+        std::string said = fmt::format("{} of {} bytes.", request.path, all ? all->size() : 0);
+        co_await writer.Send(200, "text/plain", std::move(said));
+      });
+  RawClient client(server->port());
+  client.Say("POST /0 HTTP/1.1\r\nHost: x\r\nContent-Length: 6000\r\n\r\n" +
+             std::string(6000, 'b'));
+  for (int i = 1; i < 5; ++i) {
+    client.Say(fmt::format("POST /{} HTT", i));
+    std::this_thread::sleep_for(milliseconds(20));
+    client.Say("P/1.1\r\nHost: x\r\nContent-Length: 6000\r\n\r\n" + std::string(3000, 'b'));
+    EXPECT_THAT(client.HearUntil("bytes."), HasSubstr(fmt::format("/{} of 6000 bytes.", i - 1)));
+    client.Say(std::string(3000, 'b'));
+  }
+  EXPECT_THAT(client.HearUntil("bytes."), HasSubstr("/4 of 6000 bytes."));
 }
 
 TEST(HttpServer, AHandlerThatThrowsIsA500AndTheServerGoesOn) {

@@ -2,11 +2,13 @@
 """Who may call: API keys, TLS, and the limit of a request's size."""
 import contextlib
 import hashlib
+import json
 import pathlib
+import socket
 import subprocess
 import tempfile
 
-from puna_server import Server, contains, equal, main
+from puna_server import ENDLESS, Server, contains, equal, main, soon
 
 HELLO = {"model": "mini", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 2, "options": {"num_predict": 2}}
 
@@ -27,6 +29,8 @@ def keys_are_asked_for(server):
     preflight = server.request("OPTIONS", "/api/chat", headers={"Origin": "http://localhost:3000",
                                                                 "Access-Control-Request-Method": "POST"})
     equal(204, preflight.status, "browsers show no key before they may")
+    for name in ("anthropic-dangerous-direct-browser-access", "x-stainless-helper", "x-api-key"):
+        contains("," + name + ",", preflight.headers["access-control-allow-headers"])
 
 
 def limits_are_kept(server):
@@ -57,6 +61,11 @@ def large_bodies_are_refused(server):
         equal(413, reply.status, path)
         contains("1048576 bytes", str(reply.json()["error"]))
     equal("request_too_large", server.post("/v1/messages", body, headers=headers).json()["error"]["type"])
+    # 2 MiB of one byte, in blocks that repeat it.
+    packed = b"\x28\xb5\x2f\xfd\x00\x58" + ((0x20000 << 3 | 2).to_bytes(3, "little") + b"a") * 16
+    reply = server.post("/v1/completions", packed, headers={**headers, "Content-Encoding": "zstd"})
+    equal(413, reply.status, "unpacked")
+    contains("1048576 bytes", str(reply.json()["error"]))
     # Blobs are models: they have no limit.
     data = b"x" * (2 << 20)
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
@@ -104,6 +113,31 @@ def speaks_tls(server):
     equal(0, server.stop(), "exit code")
 
 
+def running(server):
+    return sum(model["requests_running"] for model in server.request("GET", "/api/ps").json()["models"])
+
+
+def hang_ups_are_noticed_through_tls(server):
+    """With a goodbye and without, while a whole answer is computed: not to its end."""
+    before = server.metric("puna_generated_tokens_total")
+    body = json.dumps({"model": "mini", "prompt": "Tell me a story", "stream": False,
+                       "options": {"num_predict": 50000, "num_ctx": 512, "grammar": ENDLESS}})
+    for goodbye in (True, False):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as plain:
+            secure = server.tls.wrap_socket(plain)
+            secure.sendall(f"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+            soon(lambda: running(server) == 1, "the beginning of a request")
+            if goodbye:
+                secure.settimeout(0.2)
+                with contextlib.suppress(OSError):  # nobody answers it yet
+                    secure.unwrap()
+            secure.close()
+        soon(lambda: running(server) == 0, "the end of an abandoned request")
+    tokens = server.metric("puna_generated_tokens_total") - before
+    if tokens >= 50000:
+        raise AssertionError(f"{tokens} tokens were generated for nobody")
+
+
 @contextlib.contextmanager
 def server_with_keys(build):
     with temporary_folder() as folder:
@@ -117,4 +151,4 @@ def server_with_keys(build):
 
 if __name__ == "__main__":
     main((server_with_keys, (keys_are_asked_for, limits_are_kept, large_bodies_are_refused, commands_show_their_key)),
-         (contextlib.nullcontext, (a_bad_file_stops_the_start,)), (tls_server, (speaks_tls,)))
+         (contextlib.nullcontext, (a_bad_file_stops_the_start,)), (tls_server, (hang_ups_are_noticed_through_tls, speaks_tls)))
