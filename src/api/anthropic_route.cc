@@ -37,7 +37,7 @@ http::Task<void> HandleMessages(Call& call) {
   std::optional<MessagesRequest> request = co_await ReadRequest(call, /*counting=*/false);
   if (!request) co_return;
   const GenerationRequest& asked = request->generation;
-  auto generation = co_await Generation::Start(call.services, asked);
+  auto generation = co_await Generation::Start(call, asked);
   if (!generation) co_return co_await SendError(call, generation.error());
   MessageBuilder builder(*request, static_cast<int64_t>((*generation)->prompt_tokens().size()));
   co_await SendAnswer(call, **generation, builder, asked.stream, asked.render_only);
@@ -48,7 +48,7 @@ http::Task<void> HandleCountTokens(Call& call) {
   if (!request) co_return;
   // The prompt is made and encoded as for an answer, so the count is exact.
   request->generation.render_only = true;
-  auto generation = co_await Generation::Start(call.services, std::move(request->generation));
+  auto generation = co_await Generation::Start(call, std::move(request->generation));
   if (!generation) co_return co_await SendError(call, generation.error());
   Json body = {{"input_tokens", (*generation)->prompt_tokens().size()}};
   co_await SendJson(call, 200, std::move(body));

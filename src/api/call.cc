@@ -26,6 +26,11 @@ http::Task<void> RunOnBlockingPool(Services& services, std::function<void()> wor
       boost::asio::use_awaitable);
 }
 
+Status CheckClientIsThere(const Call& call) {
+  if (call.writer.client_gone()) return MakeError(ErrorCode::kCancelled, "the client has gone");
+  return {};
+}
+
 http::Task<Result<Json>> ReadJson(Call& call) {
   Result<std::string> body = co_await call.body.ReadAll(
       static_cast<uint64_t>(call.services.settings.max_request_mb) << 20);

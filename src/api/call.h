@@ -57,6 +57,18 @@ http::Task<std::invoke_result_t<Function>> OnBlockingPool(Services& services, Fu
   co_return *std::move(result);
 }
 
+// kCancelled once the client has gone. Any thread.
+Status CheckClientIsThere(const Call& call);
+// For what may take long and changes nothing, with a Result or Status: kCancelled, without a start,
+// where the client has gone by the time a thread is free.
+template <typename Function>
+http::Task<std::invoke_result_t<Function>> OnBlockingPoolUnlessGone(Call& call, Function function) {
+  co_return co_await OnBlockingPool(call.services, [&]() -> std::invoke_result_t<Function> {
+    PUNA_RETURN_IF_ERROR(CheckClientIsThere(call));
+    return function();
+  });
+}
+
 // Reads and parses the body. One that is larger than the limit is answered here, with 413.
 http::Task<Result<Json>> ReadJson(Call& call);
 // Beware: GCC 12 miscompiles braced initializers inside a co_await expression; name the object

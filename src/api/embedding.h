@@ -38,7 +38,7 @@ struct EmbeddingResult {
 };
 
 // An empty list of inputs only loads the model.
-http::Task<Result<EmbeddingResult>> ComputeEmbeddings(Services& services, EmbeddingRequest request);
+http::Task<Result<EmbeddingResult>> ComputeEmbeddings(Call& call, EmbeddingRequest request);
 
 // The message of the embedding routes for a model that is not there.
 Error NamedForEmbedding(Error error, const std::string& model);

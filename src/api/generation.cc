@@ -199,10 +199,10 @@ struct Generation::Running {
 };
 
 Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
-    Services& services, const GenerationRequest& original) {
+    Call& call, const GenerationRequest& original) {
   GenerationRequest request = original;
   auto out = std::make_shared<Prepared>();
-  PUNA_ASSIGN_OR_RETURN(out->model, services.catalog->Get(request.model));
+  PUNA_ASSIGN_OR_RETURN(out->model, call.services.catalog->Get(request.model));
   const ModelEntry& model = *out->model;
   PUNA_RETURN_IF_ERROR(ApplyToolChoice(&request));
   PUNA_RETURN_IF_ERROR(CheckCapabilities(model, &request));
@@ -214,7 +214,7 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   out->parallel_tool_calls = request.parallel_tool_calls;
   out->reference = model.Reference(/*embeddings=*/false, options);
   if (request.keep_alive) out->reference.keep_alive = request.keep_alive;
-  PUNA_RETURN_IF_ERROR(PreparePrompt(services, request, options, out.get()));
+  PUNA_RETURN_IF_ERROR(PreparePrompt(call, request, options, out.get()));
 
   std::optional<grammar::Part> constraint = request.constraint;
   if (!options.grammar.empty()) constraint = grammar::Part::Gbnf(options.grammar);
@@ -235,16 +235,16 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   }
   // What was dropped to fit will be chosen anew.
   const bool goes_on = request.is_chat && out->output && request.choices == 1;
-  if (services.settings.prepare && goes_on && out->truncated == 0)
+  if (call.services.settings.prepare && goes_on && out->truncated == 0)
     out->conversation = std::move(request);
   return out;
 }
 
 // The prompt's text and tokens, and what is dropped of them.
-Status Generation::PreparePrompt(Services& services, const GenerationRequest& request,
+Status Generation::PreparePrompt(Call& call, const GenerationRequest& request,
                                  const GenerationOptions& options, Prepared* out) {
   const ModelEntry& model = *out->model;
-  const PromptLimit limit = LimitOf(options.num_ctx, services.settings.context_length,
+  const PromptLimit limit = LimitOf(options.num_ctx, call.services.settings.context_length,
                                     model.context_length, request.truncate, request.shift);
   // BOS is kept beside the tokens that are to be kept.
   const int64_t with_bos = options.num_keep >= 0 && model.tokenizer->bos() ? 1 : 0;
@@ -261,6 +261,7 @@ Status Generation::PreparePrompt(Services& services, const GenerationRequest& re
   const std::vector<chat::Message> messages = Conversation(model, request);
   const PromptGuard guard(*model.control_texts, messages);
   const auto make = [&](std::vector<chat::Message> kept) -> Result<int64_t> {
+    PUNA_RETURN_IF_ERROR(CheckClientIsThere(call));
     PUNA_ASSIGN_OR_RETURN(Prompt prompt, MakePrompt(model, request, guard, std::move(kept)));
     out->request.prompt = std::move(prompt.tokens);
     out->rendered_prompt = std::move(prompt.text);
@@ -285,22 +286,22 @@ Status Generation::PreparePrompt(Services& services, const GenerationRequest& re
 
 Generation::Generation() = default;
 
-http::Task<Result<std::unique_ptr<Generation>>> Generation::Start(Services& services,
+http::Task<Result<std::unique_ptr<Generation>>> Generation::Start(Call& call,
                                                                   GenerationRequest request) {
   std::vector<GenerationRequest> requests;
   requests.push_back(std::move(request));
-  co_return co_await Start(services, std::move(requests));
+  co_return co_await Start(call, std::move(requests));
 }
 
 http::Task<Result<std::unique_ptr<Generation>>> Generation::Start(
-    Services& services, std::vector<GenerationRequest> requests) {
+    Call& call, std::vector<GenerationRequest> requests) {
   std::unique_ptr<Generation> generation(new Generation());
-  generation->services_ = &services;
+  generation->services_ = &call.services;
   const auto executor = co_await boost::asio::this_coro::executor;
   generation->running_ = std::make_shared<Running>(executor);
-  const Status prepared = co_await OnBlockingPool(services, [&]() -> Status {
+  const Status prepared = co_await OnBlockingPoolUnlessGone(call, [&]() -> Status {
     for (const GenerationRequest& request : requests) {
-      PUNA_ASSIGN_OR_RETURN(auto one, Prepare(services, request));
+      PUNA_ASSIGN_OR_RETURN(auto one, Prepare(call, request));
       generation->AddChoices(std::move(one), request.choices);
     }
     return {};

@@ -24,13 +24,13 @@ namespace puna::api {
 // work.
 class Generation {
  public:
-  // Prepares and submits. Errors here come before anything was computed, with the texts that
-  // Ollama's clients know.
-  static http::Task<Result<std::unique_ptr<Generation>>> Start(Services& services,
+  // Prepares and submits, unless the client goes meanwhile (kCancelled). Errors here come before
+  // anything was computed, with the texts that Ollama's clients know.
+  static http::Task<Result<std::unique_ptr<Generation>>> Start(Call& call,
                                                                GenerationRequest request);
   // Several prompts at once; the choices of the first come first. REQUIRES: not empty.
   static http::Task<Result<std::unique_ptr<Generation>>> Start(
-      Services& services, std::vector<GenerationRequest> requests);
+      Call& call, std::vector<GenerationRequest> requests);
   ~Generation();
 
   // Waits for the next delta of any choice; nothing when all have ended. An error of one ends all.
@@ -58,9 +58,8 @@ class Generation {
   struct Choice;
   struct Running;
   Generation();
-  static Result<std::shared_ptr<Prepared>> Prepare(Services& services,
-                                                   const GenerationRequest& original);
-  static Status PreparePrompt(Services& services, const GenerationRequest& request,
+  static Result<std::shared_ptr<Prepared>> Prepare(Call& call, const GenerationRequest& original);
+  static Status PreparePrompt(Call& call, const GenerationRequest& request,
                               const GenerationOptions& options, Prepared* out);
   void AddChoices(std::shared_ptr<Prepared> prepared, int64_t count);
   void Submit(Choice& choice);

@@ -51,7 +51,7 @@ http::Task<void> HandleEmbed(Call& call) {
   if (status) status = ReadInput(*json, &request.inputs);
   if (!status) co_return co_await SendError(call, status.error());
   const std::string model = request.model;
-  Result<EmbeddingResult> result = co_await ComputeEmbeddings(call.services, std::move(request));
+  Result<EmbeddingResult> result = co_await ComputeEmbeddings(call, std::move(request));
   if (!result) co_return co_await SendError(call, NamedForEmbedding(result.error(), model));
   Json body = {{"model", model}, {"embeddings", result->vectors}};
   if (!result->vectors.empty()) {
@@ -75,7 +75,7 @@ http::Task<void> HandleEmbeddings(Call& call) {
   request.normalize = request.truncate = false;
   if (!prompt.empty()) request.inputs.push_back({std::move(prompt), {}});
   const std::string model = request.model;
-  Result<EmbeddingResult> result = co_await ComputeEmbeddings(call.services, std::move(request));
+  Result<EmbeddingResult> result = co_await ComputeEmbeddings(call, std::move(request));
   if (!result) co_return co_await SendError(call, NamedForEmbedding(result.error(), model));
   Json body = Json::object();
   body["embedding"] = result->vectors.empty() ? Json::array() : Json(result->vectors[0]);

@@ -203,7 +203,7 @@ http::Task<void> HandleChatCompletions(Call& call) {
   const bool stream = request->stream, render_only = request->render_only;
   AnswerHead head = MakeAnswerHead(
       "chatcmpl-", stream ? "chat.completion.chunk" : "chat.completion", request->model);
-  auto generation = co_await Generation::Start(call.services, *std::move(request));
+  auto generation = co_await Generation::Start(call, *std::move(request));
   if (!generation) co_return co_await SendError(call, generation.error());
   TellTruncation(call, **generation);
   call.writer.OnClientGone((*generation)->Canceller());

@@ -240,7 +240,7 @@ http::Task<void> HandleCompletions(Call& call) {
   Result<CompletionsRequest> request = ReadCompletion(*json);
   if (!request) co_return co_await SendError(call, request.error());
   AnswerHead head = MakeAnswerHead("cmpl-", "text_completion", request->prompts[0].model);
-  auto generation = co_await Generation::Start(call.services, request->prompts);
+  auto generation = co_await Generation::Start(call, request->prompts);
   if (!generation) co_return co_await SendError(call, generation.error());
   TellTruncation(call, **generation);
   call.writer.OnClientGone((*generation)->Canceller());

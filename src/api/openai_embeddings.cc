@@ -78,7 +78,7 @@ http::Task<void> HandleOpenAiEmbeddings(Call& call) {
   Result<EmbeddingRequest> request = ReadEmbeddings(*json, &base64);
   if (!request) co_return co_await SendError(call, request.error());
   const std::string model = request->model;
-  Result<EmbeddingResult> result = co_await ComputeEmbeddings(call.services, *std::move(request));
+  Result<EmbeddingResult> result = co_await ComputeEmbeddings(call, *std::move(request));
   if (!result) {
     Error error = NamedForEmbedding(result.error(), model);
     co_return co_await SendError(call, std::move(error));

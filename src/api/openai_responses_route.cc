@@ -11,7 +11,7 @@ http::Task<void> HandleResponses(Call& call) {
   if (!request) co_return co_await SendError(call, request.error());
   ResponseBuilder builder(*request);
   const bool stream = request->generation.stream, render_only = request->generation.render_only;
-  auto generation = co_await Generation::Start(call.services, std::move(request->generation));
+  auto generation = co_await Generation::Start(call, std::move(request->generation));
   if (!generation) co_return co_await SendError(call, generation.error());
   co_await SendAnswer(call, **generation, builder, stream, render_only);
 }

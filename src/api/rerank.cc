@@ -125,9 +125,9 @@ http::Task<void> HandleRerank(Call& call) {
   Result<RerankRequest> request = ReadRerank(*json);
   if (!request) co_return co_await SendError(call, request.error());
   const Status prepared =
-      co_await OnBlockingPool(call.services, [&] { return Prepare(call.services, &*request); });
+      co_await OnBlockingPoolUnlessGone(call, [&] { return Prepare(call.services, &*request); });
   if (!prepared) co_return co_await SendError(call, prepared.error());
-  Result<EmbeddingResult> result = co_await ComputeEmbeddings(call.services, request->embedding);
+  Result<EmbeddingResult> result = co_await ComputeEmbeddings(call, request->embedding);
   if (!result) co_return co_await SendError(call, result.error());
   Json body = {{"model", request->model}, {"results", ResultsJson(*request, *result)}};
   if (DialectOf(call.request.path) == Dialect::kOpenAi) {

@@ -87,7 +87,7 @@ http::Task<void> HandleTokenize(Call& call) {
   Result<TokenizeRequest> request = ReadTokenize(*json);
   if (!request) co_return co_await SendError(call, request.error());
   Result<Json> body =
-      co_await OnBlockingPool(call.services, [&] { return Tokenize(call.services, *request); });
+      co_await OnBlockingPoolUnlessGone(call, [&] { return Tokenize(call.services, *request); });
   if (!body) co_return co_await SendError(call, body.error());
   co_await SendJson(call, 200, *std::move(body));
 }
@@ -96,7 +96,7 @@ http::Task<void> HandleDetokenize(Call& call) {
   Result<Json> json = co_await ReadJson(call);
   if (!json) co_return co_await SendError(call, json.error());
   Result<Json> body =
-      co_await OnBlockingPool(call.services, [&] { return Detokenize(call.services, *json); });
+      co_await OnBlockingPoolUnlessGone(call, [&] { return Detokenize(call.services, *json); });
   if (!body) co_return co_await SendError(call, body.error());
   co_await SendJson(call, 200, *std::move(body));
 }
