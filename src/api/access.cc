@@ -38,13 +38,12 @@ bool IsPrivateAddress(const ip::address& address) {
 
 const char kAllowedMethods[] = "GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS";
 const char kAllowedHeaders[] =
-    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,OpenAI-Beta,x-api-key,anthropic-"
-    "version,"
-    "anthropic-beta,x-stainless-arch,x-stainless-async,x-stainless-custom-poll-interval,x-"
-    "stainless-helper-method,"
-    "x-stainless-lang,x-stainless-os,x-stainless-package-version,x-stainless-poll-helper,x-"
-    "stainless-retry-count,"
-    "x-stainless-runtime,x-stainless-runtime-version,x-stainless-timeout";
+    "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,OpenAI-Beta,x-api-key,"
+    "anthropic-version,anthropic-beta,anthropic-dangerous-direct-browser-access,x-stainless-arch,"
+    "x-stainless-async,x-stainless-custom-poll-interval,x-stainless-helper,"
+    "x-stainless-helper-method,x-stainless-lang,x-stainless-os,x-stainless-package-version,"
+    "x-stainless-poll-helper,x-stainless-retry-count,x-stainless-runtime,"
+    "x-stainless-runtime-version,x-stainless-timeout";
 
 bool MatchesWildcard(std::string_view pattern, std::string_view text) {
   const size_t star = pattern.find('*');

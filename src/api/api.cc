@@ -135,32 +135,37 @@ http::Task<void> AnswerCall(ApiKeys* keys, Call& call) {
 }
 
 // What every request passes before its route: Host, Origin, preflight, key.
-http::Task<void> Guarded(const AccessRules& access, ApiKeys* keys, Services& services,
-                         const http::Request& request, http::BodyReader& body,
-                         http::ResponseWriter& writer) {
-  const std::string_view host = request.Header("host");
-  const std::string_view origin = request.Header("origin");
+http::Task<void> Guarded(const AccessRules& access, ApiKeys* keys, Call& call) {
+  const std::string_view host = call.request.Header("host");
+  const std::string_view origin = call.request.Header("origin");
   if (!access.HostAllowed(host) || !access.OriginAllowed(origin, host)) {
-    co_await writer.Send(403, "", "");
+    co_await call.writer.Send(403, "", "");
     co_return;
   }
   if (!origin.empty()) {
-    writer.SetHeader("Access-Control-Allow-Origin", std::string(origin));
-    writer.SetHeader("Vary", "Origin");
+    call.writer.SetHeader("Access-Control-Allow-Origin", std::string(origin));
+    call.writer.SetHeader("Vary", "Origin");
   }
-  if (request.method == "OPTIONS") {
-    writer.SetHeader("Access-Control-Allow-Methods", kAllowedMethods);
-    writer.SetHeader("Access-Control-Allow-Headers", kAllowedHeaders);
-    writer.SetHeader("Access-Control-Max-Age", "43200");
-    co_await writer.Send(204, "", "");
+  if (call.request.method == "OPTIONS") {
+    call.writer.SetHeader("Access-Control-Allow-Methods", kAllowedMethods);
+    call.writer.SetHeader("Access-Control-Allow-Headers", kAllowedHeaders);
+    call.writer.SetHeader("Access-Control-Max-Age", "43200");
+    co_await call.writer.Send(204, "", "");
     co_return;
   }
+  co_await AnswerCall(keys, call);
+}
+
+// Gives the request its id and its line in the log.
+http::Task<void> Logged(const AccessRules& access, ApiKeys* keys, Services& services,
+                        const http::Request& request, http::BodyReader& body,
+                        http::ResponseWriter& writer) {
   const std::string id = RequestId(request);
   writer.SetHeader("X-Request-Id", id);
   http_requests.Add();
   const auto begin = std::chrono::steady_clock::now();
   Call call{request, body, writer, services, {}};
-  co_await AnswerCall(keys, call);
+  co_await Guarded(access, keys, call);
   const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begin;
   LogInfo("{} {} {} from {} {:.1f} ms{}", id, request.method, request.path, request.peer_address,
           taken.count(), writer.client_gone() ? ", client gone" : "");
@@ -236,7 +241,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
   auto handler = [access = state->access.get(), keys = state->keys.get(),
                   services = &state->services](const http::Request& request, http::BodyReader& body,
                                                http::ResponseWriter& writer) -> http::Task<void> {
-    return Guarded(*access, keys, *services, request, body, writer);
+    return Logged(*access, keys, *services, request, body, writer);
   };
   PUNA_ASSIGN_OR_RETURN(state->server, http::Server::Start(options, std::move(handler)));
   if (!settings.no_prune) {

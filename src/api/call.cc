@@ -1,5 +1,6 @@
 #include "api/call.h"
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -32,14 +33,14 @@ Status CheckClientIsThere(const Call& call) {
 }
 
 http::Task<Result<Json>> ReadJson(Call& call) {
-  Result<std::string> body = co_await call.body.ReadAll(
-      static_cast<uint64_t>(call.services.settings.max_request_mb) << 20);
+  const uint64_t limit = static_cast<uint64_t>(call.services.settings.max_request_mb) << 20;
+  Result<std::string> body = co_await call.body.ReadAll(limit);
   // Where Ollama takes such bodies.
   const bool compressed = DialectOf(call.request.path) != Dialect::kOllama &&
                           call.request.Header("content-encoding") == "zstd";
   if (body && compressed) {
-    const std::function<void()> decompress = [&body] {
-      body = http::DecompressZstd(*body, kMaxDecompressedBytes);
+    const std::function<void()> decompress = [&body, limit] {
+      body = http::DecompressZstd(*body, std::min(limit, kMaxDecompressedBytes));
     };
     co_await RunOnBlockingPool(call.services, decompress);
   }

@@ -81,11 +81,14 @@ bool MatchPath(std::string_view pattern, std::string_view path,
 
 http::Task<void> Dispatch(Call& call) {
   const std::string& method = call.request.method;
+  // Ollama sends clients on from a path with a slash behind it to the one without.
+  std::string_view path = call.request.path;
+  if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   const Route* get_for_head = nullptr;
   bool path_known = false;
   for (const Route& route : kRoutes) {
     std::vector<std::string> captures;
-    if (!MatchPath(route.pattern, call.request.path, &captures)) continue;
+    if (!MatchPath(route.pattern, path, &captures)) continue;
     path_known = true;
     if (route.method == method) {
       call.captures = std::move(captures);
@@ -95,7 +98,7 @@ http::Task<void> Dispatch(Call& call) {
     if (method == "HEAD" && route.method == "GET") get_for_head = &route;
   }
   if (get_for_head != nullptr) {
-    MatchPath(get_for_head->pattern, call.request.path, &call.captures);
+    MatchPath(get_for_head->pattern, path, &call.captures);
     co_await get_for_head->handler(call);
   } else if (path_known) {
     co_await call.writer.Send(405, "text/plain", "405 method not allowed");

@@ -23,7 +23,8 @@ std::span<const Route> Routes();
 // Fills `captures`. False if `path` does not match.
 bool MatchPath(std::string_view pattern, std::string_view path, std::vector<std::string>* captures);
 
-// Finds the route and runs it; unknown paths are 404 and wrong methods 405, as text.
+// Finds the route, whether or not a slash is behind the path, and runs it; unknown paths are 404
+// and wrong methods 405, as text.
 http::Task<void> Dispatch(Call& call);
 
 // --- handlers, by file

@@ -77,6 +77,23 @@ def request_ids(server):
     strange = server.request("GET", "/api/version", headers={"X-Request-Id": "a b\tc"})
     contains("req-", strange.headers["x-request-id"])
     contains("my-id.7 GET /api/version", server.log_text())
+    for answer, head in ((b" 204 ", "OPTIONS /api/chat HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost"),
+                         (b" 403 ", "GET /api/tags HTTP/1.1\r\nHost: evil.example"),
+                         (b" 404 ", "GET /x%0aforged%1b%5b31m HTTP/1.1\r\nHost: localhost")):
+        reply = read_all(connect(server, f"{head}\r\nX-Request-Id: mine\r\nConnection: close\r\n\r\n".encode()))
+        contains(answer, reply[:13])
+        contains(b"X-Request-Id: mine\r\n", reply)
+    for line in ("mine OPTIONS /api/chat ", "mine GET /api/tags ", "mine GET /x\\nforged\\x1b[31m "):
+        soon(lambda line=line: line in server.log_text(), f"a line of the log with {line}")
+
+
+def paths_in_other_forms(server):
+    equal(200, server.request("GET", "/api/tags/").status, "a slash behind the path")
+    equal(200, server.request("POST", "/api/show/", {"model": "mini"}).status)
+    equal(404, server.request("GET", "/api/tags//").status)
+    for host, status in (("localhost", b" 200 "), ("evil.example", b" 403 ")):
+        request = f"GET http://{host}:{server.port}/api/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        contains(status, read_all(connect(server, request.encode()))[:13])
 
 
 def ps_shows_state(server):
@@ -474,7 +491,7 @@ def no_memory_for_a_request(build):
 
 
 if __name__ == "__main__":
-    main((Server, (health_and_metrics, request_ids, ps_shows_state, the_same_alone_and_among_strangers,
+    main((Server, (health_and_metrics, request_ids, paths_in_other_forms, ps_shows_state, the_same_alone_and_among_strangers,
                    clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options,
                    too_long_prompts_are_cut_only_where_the_client_set_the_limit, chats_lose_their_oldest_messages,
                    a_full_context_shifts_only_where_the_client_set_the_limit)),
