@@ -415,6 +415,17 @@ TEST(OutputParser, WhatThePromptWroteIsNoPartOfTheAnswer) {
   }
 }
 
+// A client may have sent an answer that ends within a mark.
+TEST(OutputParser, AMarkThatThePromptBeganIsReadOn) {
+  OutputOptions options = With("harmony");
+  options.think_tags = {};
+  options.starts_thinking = true;
+  options.given = "<|channel|>analysis<|message|>Hm<|en";
+  EXPECT_EQ(ParseAllWays(options, "d|><|start|>assistant<|channel|>final<|message|>Hello"),
+            "|Hello|");
+  EXPECT_EQ(ParseAllWays(options, "ter>"), "ter>||");
+}
+
 TEST(OutputParser, HarmonyHeadersMayTellTheTypeOfTheMessage) {
   const std::pair<const char*, const char*> cases[] = {
       {"<|channel|>final <|constrain|>json<|message|>{\"x\": 1}<|return|>", "|{\"x\": 1}|"},

@@ -130,6 +130,7 @@ void ToolScanner::Think(char c, OutputDelta* delta) {
   candidate_ += c;
   if (candidate_ == close) {
     candidate_.clear();
+    given_ = 0;
     thinking_ = false;
     after_call_ |= rules_.trims_thinking;
     return;

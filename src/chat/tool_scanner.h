@@ -21,8 +21,10 @@ class ToolScanner {
   void Given(std::string_view prefix);
   void Add(std::string_view text, OutputDelta* delta);
   void Finish(OutputDelta* delta);
-  // At the end of the text so far.
-  size_t undecided_bytes() const { return spaces_.size() + candidate_.size() + pending_.size(); }
+  // At the end of the text so far, without what the prompt wrote.
+  size_t undecided_bytes() const {
+    return spaces_.size() + candidate_.size() + pending_.size() - given_;
+  }
 
  private:
   // Without what is left of that at its front.
