@@ -85,15 +85,16 @@ Error NamedForEmbedding(Error error, const std::string& model) {
 }
 
 http::Task<Result<EmbeddingResult>> ComputeEmbeddings(Call& call, EmbeddingRequest request) {
+  Services& services = call.services;
   const auto start = std::chrono::steady_clock::now();
   Result<Prepared> prepared =
-      co_await OnBlockingPoolUnlessGone(call, [&] { return Prepare(call.services, request); });
+      co_await OnBlockingPoolUnlessGone(call, [&] { return Prepare(services, request); });
   if (!prepared) co_return tl::unexpected(std::move(prepared).error());
   EmbeddingResult result;
   const auto executor = co_await boost::asio::this_coro::executor;
   if (prepared->inputs.empty()) {
     Completion<Result<std::chrono::nanoseconds>> loaded(executor);
-    call.services.scheduler->Load(prepared->model, loaded.Callback());
+    call.writer.OnClientGone(services.scheduler->Load(prepared->model, loaded.Callback()));
     Result<std::chrono::nanoseconds> load = co_await loaded.Wait();
     if (!load) co_return tl::unexpected(std::move(load).error());
     result.load = *load;
@@ -103,7 +104,8 @@ http::Task<Result<EmbeddingResult>> ComputeEmbeddings(Call& call, EmbeddingReque
     result.prompt_tokens += static_cast<int64_t>(ids.size());
   result.truncated_inputs = prepared->truncated_inputs;
   Completion<Result<scheduler::Scheduler::Embeddings>> computed(executor);
-  call.services.scheduler->Embed(prepared->model, std::move(prepared->inputs), computed.Callback());
+  call.writer.OnClientGone(
+      services.scheduler->Embed(prepared->model, std::move(prepared->inputs), computed.Callback()));
   Result<scheduler::Scheduler::Embeddings> embeddings = co_await computed.Wait();
   if (!embeddings) co_return tl::unexpected(std::move(embeddings).error());
   for (const std::vector<float>& vector : embeddings->vectors) {

@@ -37,7 +37,7 @@ struct EmbeddingResult {
   std::chrono::nanoseconds load{}, total{};
 };
 
-// An empty list of inputs only loads the model.
+// An empty list of inputs only loads the model. Ends when the call's client goes away.
 http::Task<Result<EmbeddingResult>> ComputeEmbeddings(Call& call, EmbeddingRequest request);
 
 // The message of the embedding routes for a model that is not there.

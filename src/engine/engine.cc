@@ -219,12 +219,19 @@ void Engine::State::Settle(double seconds) {
   cost.Restart();
 }
 
-bool Engine::idle() const { return state_->waiting.empty() && state_->running.empty(); }
+bool Engine::idle() const {
+  const State& s = *state_;
+  return s.waiting.empty() && s.running.empty() && s.embeddings_waiting.empty() &&
+         s.embeddings_running.empty();
+}
 
 EngineUsage Engine::usage() const {
   const State& s = *state_;
-  return {.waiting = static_cast<int64_t>(s.waiting.size()),
-          .running = static_cast<int64_t>(s.running.size()),
+  const auto waiting = std::count_if(s.waiting.begin(), s.waiting.end(), [](const auto& sequence) {
+    return !sequence->further_choice();
+  });
+  return {.waiting = waiting + static_cast<int64_t>(s.embeddings_waiting.size()),
+          .running = static_cast<int64_t>(s.running.size() + s.embeddings_running.size()),
           .pages = s.pool.total(),
           .pages_in_use = s.pool.total() - s.pool.free(),
           .pages_touched = s.pages_touched,
@@ -328,6 +335,7 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
 
 void Engine::Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream) {
   State& s = *state_;
+  if (request.background) stream->LeaveUncounted();
   const auto admit = [&]() -> Status {
     PUNA_RETURN_IF_ERROR(s.CheckRequest(request));
     PUNA_ASSIGN_OR_RETURN(auto adapters, s.adapters.Find(request.adapters));
@@ -363,6 +371,10 @@ void Engine::FailAll(const Error& error) {
   for (const auto& sequence : s.waiting) sequence->Fail(error);
   s.running.clear();
   s.waiting.clear();
+  for (const auto& embedding : s.embeddings_running) embedding->reply->Fail(error);
+  for (const auto& embedding : s.embeddings_waiting) embedding->reply->Fail(error);
+  s.embeddings_running.clear();
+  s.embeddings_waiting.clear();
 }
 
 Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int64_t chunk,

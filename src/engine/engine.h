@@ -21,6 +21,7 @@
 
 #include "backend/backend.h"
 #include "base/result.h"
+#include "engine/reply.h"
 #include "engine/token_stream.h"
 #include "gguf/gguf.h"
 #include "grammar/grammar.h"
@@ -126,6 +127,8 @@ struct GenerateRequest {
   // So many tokens at the beginning of the prompt are a text that an encoder reads. The engine sets
   // it.
   int64_t encoder_tokens = 0;
+  // Another choice of a call whose first one stands for it in queues: it is not counted as waiting.
+  bool further_choice = false;
   // When GenerationStats::total begins (default: at Submit), and what it reports as `load`.
   std::chrono::steady_clock::time_point submitted{};
   // Fails with kUnavailable when it is not done then.
@@ -133,12 +136,27 @@ struct GenerateRequest {
   std::chrono::nanoseconds load{};
 };
 
+// Texts that are to become vectors.
+struct EmbedRequest {
+  std::vector<std::vector<TokenId>> inputs;
+  std::vector<AdapterReference> adapters;
+  // As in GenerateRequest.
+  std::chrono::steady_clock::time_point submitted{};
+  std::chrono::steady_clock::time_point deadline = std::chrono::steady_clock::time_point::max();
+  std::chrono::nanoseconds load{};
+};
+
+struct Embeddings {
+  std::vector<std::vector<float>> vectors;  // [inputs][width], not normalized
+  std::chrono::nanoseconds load{}, total{};
+};
+
 // What is going on, for schedulers and `ps`.
 struct EngineUsage {
-  int64_t waiting = 0, running = 0;                  // requests
-  int64_t pages = 0;                                 // of the pool
-  int64_t pages_in_use = 0;                          // by running sequences and the prefix cache
-  int64_t pages_touched = 0;                         // these have memory
+  int64_t waiting = 0, running = 0;  // requests; of those that wait no further choices
+  int64_t pages = 0;                 // of the pool
+  int64_t pages_in_use = 0;          // by running sequences and the prefix cache
+  int64_t pages_touched = 0;         // these have memory
   int64_t state_slots = 0, state_slots_touched = 0;  // the same; 0: no recurrent layers
   int64_t unsettled_bytes = 0;                       // of weights that may have no memory yet
   int64_t untouched_bytes = 0;                       // of activations that have none
@@ -178,6 +196,11 @@ class Engine {
   // nobody else holds any more counts as cancelled. Same request, same seed: same tokens, whatever
   // else runs (as far as the backend computes a row alike in every batch).
   void Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream);
+  // Queues texts, of which the pooled vectors are computed; without pooling the last token's. Many
+  // short inputs share a pass, also those of several requests, which take turns. An empty input,
+  // one longer than a batch, a token out of range: kInvalidArgument with its index. An engine
+  // without the embedding plan: kInvalidArgument. A reply that has ended counts as cancelled.
+  void Submit(EmbedRequest request, std::shared_ptr<Reply<Embeddings>> reply);
   // Lets in who waits and has room, as Step does first: then usage() says who really waits.
   void Admit();
   // One round for everybody. Returns false if there was nothing to do, or if there is a failure().
@@ -194,10 +217,7 @@ class Engine {
   // Fails every queued and running request with `error`.
   void FailAll(const Error& error);
 
-  // The pooled vector of each input, [inputs][width], not normalized; without pooling the last
-  // token's. Many short inputs share a pass. An empty input, one longer than a batch, a token out
-  // of range: kInvalidArgument with its index. An engine without the embedding plan:
-  // kInvalidArgument.
+  // Submits these texts and steps until they are vectors; for `puna eval` and tests.
   Result<std::vector<std::vector<float>>> Embed(std::span<const std::vector<TokenId>> inputs,
                                                 const std::vector<AdapterReference>& adapters = {});
 

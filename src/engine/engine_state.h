@@ -50,6 +50,15 @@ struct Engine::Parts {
 // Fills in what 0 stands for and applies the limits that EngineOptions describes.
 EngineOptions ResolveOptions(EngineOptions options, const model::ModelConfig& config);
 
+// Texts that are becoming vectors, in their order.
+struct Embedding {
+  EmbedRequest request;
+  std::shared_ptr<const AdapterSet> adapters;  // null: none
+  std::shared_ptr<Reply<Embeddings>> reply;
+  std::vector<std::vector<float>> vectors;  // of the first inputs
+  size_t in_pass = 0;                       // so many inputs after those are in the pass
+};
+
 struct Engine::State {
   explicit State(Parts parts_in);
 
@@ -94,8 +103,15 @@ struct Engine::State {
   void KeepOnDisk(const Sequence& sequence);
 
   // embed.cc
-  Result<size_t> EmbedSome(std::span<const std::vector<TokenId>> inputs, size_t first,
-                           const AdapterSet* set, std::vector<std::vector<float>>* vectors);
+  Status CheckInputs(const EmbedRequest& request) const;
+  void AdmitEmbeddings();
+  bool EmbedPass();
+  struct ChosenInput {
+    Embedding* of = nullptr;
+    size_t number = 0;
+  };
+  std::vector<ChosenInput> ChooseInputs(std::vector<model::PageTable>* caches);
+  Status EmbedSome();
 
   Parts parts;
   // Tokens of prompts see those after them: a prompt is computed in one pass, and each token behind
@@ -110,6 +126,8 @@ struct Engine::State {
   std::deque<std::unique_ptr<Sequence>>
       waiting;  // both in order of arrival; whoever runs arrived before whoever waits
   std::vector<std::unique_ptr<Sequence>> running;
+  // The same of embeddings; of those that run the next in turn is first.
+  std::deque<std::unique_ptr<Embedding>> embeddings_waiting, embeddings_running;
   StepBatch batch;
   std::vector<int64_t> rows;  // of the batch, for each of `running`
   StepWork work;              // of the batch

@@ -18,8 +18,6 @@ Histogram first_token("puna_time_to_first_token_seconds", "From the request to i
                       SecondsBounds());
 Histogram between_tokens("puna_time_between_tokens_seconds", "From one token to the next",
                          SecondsBounds());
-Counter finished("puna_requests_finished_total", "Requests that ended well");
-Counter failed("puna_requests_failed_total", "Requests that ended with an error or a cancellation");
 Counter prompt_total("puna_prompt_tokens_total", "Tokens of prompts of finished requests");
 Counter cached_total("puna_prompt_tokens_cached_total",
                      "Those of them that the prefix cache had already");
@@ -288,7 +286,6 @@ void Sequence::CountPrepared() const {
 }
 
 void Sequence::CountFinished() const {
-  finished.Add();
   prompt_total.Add(prompt_tokens_);
   cached_total.Add(cached_prompt_tokens_);
   generated_total.Add(generated_);
@@ -325,12 +322,13 @@ void Sequence::Finish(FinishReason reason) {
 }
 
 void Sequence::Fail(const Error& error) {
-  if (request_.background) {
-    CountPrepared();
-  } else {
-    failed.Add();
-  }
+  if (request_.background) CountPrepared();
   stream_->Fail(error);
+}
+
+void Sequence::Expire() {
+  if (request_.background) CountPrepared();
+  stream_->Expire();
 }
 
 }  // namespace puna::engine

@@ -51,6 +51,7 @@ class Sequence {
   Clock::time_point deadline() const { return request_.deadline; }
   bool background() const { return request_.background; }
   bool streamed() const { return request_.streamed; }
+  bool further_choice() const { return request_.further_choice; }
   // Nothing is to be generated, so the logits after its prompt are not wanted.
   bool prompt_only() const { return most_generated_ == 0; }
   uint64_t prefix_key() const { return request_.prefix_key; }
@@ -86,6 +87,7 @@ class Sequence {
   // How many of the largest logits are enough for each row of TakeLogits; empty: it needs them all.
   std::vector<int64_t> RankedNeeded() const;
   void Fail(const Error& error);
+  void Expire();  // its time is over
 
  private:
   bool context_full() const { return static_cast<int64_t>(tokens_.size()) >= context_length_; }

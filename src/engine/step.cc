@@ -26,8 +26,6 @@ Histogram step_seconds("puna_step_seconds", "Duration of a pass", SecondsBounds(
 Histogram step_rows("puna_step_rows", "Tokens computed in a pass", CountBounds());
 Histogram step_sequences("puna_step_sequences", "Requests that advance in a pass", CountBounds());
 Counter preempted("puna_preemptions_total", "Requests that lost their pages to older ones");
-Counter cancelled("puna_requests_cancelled_total", "Requests whose client went away");
-Counter timed_out("puna_requests_timed_out_total", "Requests that ran past their deadline");
 
 // A sequence that generates may have a few tokens to compute at once (those that a grammar forces);
 // with more it has lost its pages, and counts as a prompt.
@@ -51,6 +49,7 @@ double SecondsBetween(Sequence::Clock::time_point from, Sequence::Clock::time_po
 void Engine::Admit() {
   state_->DropUnwanted();
   state_->Admit();
+  state_->AdmitEmbeddings();
 }
 
 bool Engine::Step() {
@@ -58,6 +57,7 @@ bool Engine::Step() {
   if (idle() || !s.failure) return false;
   const double round_begin = s.parts.clock();
   Admit();
+  if (s.parts.options.embeddings) return s.EmbedPass();
   s.failure = s.Encode();
   if (!s.failure) return s.Recover();
   s.PlanBatch();
@@ -99,9 +99,8 @@ void Engine::State::DropUnwanted() {
     if (gone) {
       sequence->Fail({ErrorCode::kCancelled, "the request was cancelled"});
     } else {
-      sequence->Fail({ErrorCode::kUnavailable, "the request was not done in its time"});
+      sequence->Expire();
     }
-    if (!sequence->background()) (gone ? cancelled : timed_out).Add();
     sequence.reset();
   };
   for (auto& sequence : waiting) drop(sequence);

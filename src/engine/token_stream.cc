@@ -24,23 +24,34 @@ void TokenStream::SetNotify(std::function<void()> notify) {
 }
 
 void TokenStream::Push(StreamEvent event) {
+  const bool failed = event.kind == StreamEvent::Kind::kFailed;
+  const RequestEnd end = failed ? EndWith(event.error) : RequestEnd::kFinished;
   std::lock_guard lock(mutex_);
-  PushLocked(std::move(event));
+  PushLocked(std::move(event), end);
 }
 
 void TokenStream::Fail(Error error) {
+  const RequestEnd end = EndWith(error);
+  FailAs(std::move(error), end);
+}
+
+void TokenStream::Expire() { FailAs(TimeIsOver(), RequestEnd::kTimedOut); }
+
+void TokenStream::FailAs(Error error, RequestEnd end) {
   StreamEvent event;
   event.kind = StreamEvent::Kind::kFailed;
   event.error = std::move(error);
   std::lock_guard lock(mutex_);
-  PushLocked(std::move(event));
+  PushLocked(std::move(event), end);
   // Not before: whoever sees it as cancelled finds the reason with the next Take.
   Cancel();
 }
 
-void TokenStream::PushLocked(StreamEvent event) {
+// `end`: what is counted if the event is the last one.
+void TokenStream::PushLocked(StreamEvent event, RequestEnd end) {
   if (ended_) return;
   ended_ = event.kind != StreamEvent::Kind::kDelta;
+  if (ended_ && counted_) CountEnd(end);
   events_.push_back(std::move(event));
   if (events_.size() > 1) return;
   arrived_.notify_all();

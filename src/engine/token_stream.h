@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/request_end.h"
 #include "sampler/sampler.h"
 
 namespace puna::engine {
@@ -80,17 +81,22 @@ class TokenStream {
   // Ends the stream from any thread: this failure is its last event, whatever the producer pushes
   // from now on, and the producer sees it as cancelled. Nothing happens to a stream that has ended.
   void Fail(Error error);
+  // The same for a request whose time is over.
+  void Expire();
+  // Its end is in no statistics: it is nobody's request. Before the first Push.
+  void LeaveUncounted() { counted_ = false; }
   bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
 
  private:
-  void PushLocked(StreamEvent event);
+  void FailAs(Error error, RequestEnd end);
+  void PushLocked(StreamEvent event, RequestEnd end);
 
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::vector<StreamEvent> events_;
   std::function<void()> notify_;
   bool ended_ = false;  // the last event was pushed
-  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> counted_{true}, cancelled_{false};
 };
 
 }  // namespace puna::engine

@@ -27,7 +27,7 @@ namespace {
 
 Counter loads("puna_loads_total", "Models that were loaded");
 Histogram load_seconds("puna_load_seconds", "Duration of loading a model", SecondsBounds());
-Counter evicted("puna_model_evictions_total", "Models unloaded to make room for others");
+Counter evictions("puna_model_evictions_total", "Models unloaded to make room for others");
 
 // A model that is worth loading can hold at least this much text.
 constexpr int64_t kLeastContext = 2048;
@@ -35,6 +35,8 @@ constexpr int64_t kLeastContext = 2048;
 // many tokens.
 constexpr int64_t kSharedPoolTokens = 65536;
 constexpr int64_t kExpectedUsers = 8;
+// Nobody says that the client of a request has gone: who waits for a place looks as often as this.
+constexpr std::chrono::milliseconds kSweepInterval{100};
 // The share of what is free after the weights that a pool may take: the rest is for other models
 // and everybody else.
 constexpr double kPoolShare = 0.5;
@@ -85,13 +87,25 @@ AtEnd(End) -> AtEnd<End>;
 
 }  // namespace
 
+void Scheduler::State::Sweep(Lock* lock, Resident* resident) {
+  std::deque<Job>& inbox = resident->inbox;
+  const auto first_unwanted = std::stable_partition(inbox.begin(), inbox.end(),
+                                                    [](const Job& job) { return job.wanted(); });
+  if (first_unwanted == inbox.end()) return;
+  std::vector<Job> unwanted(std::make_move_iterator(first_unwanted),
+                            std::make_move_iterator(inbox.end()));
+  inbox.erase(first_unwanted, inbox.end());
+  lock->unlock();
+  for (Job& job : unwanted) job.Fail({ErrorCode::kCancelled, "the request was cancelled"});
+  lock->lock();
+}
+
 // A load that nobody wants any more retires the resident in the same breath, so that no new request
 // gets into its inbox and fails with somebody else's cancellation.
-Status Scheduler::State::CheckWanted(Resident* resident) const {
+Status Scheduler::State::CheckWanted(Lock* lock, Resident* resident) {
   if (aborting) return MakeError(ErrorCode::kUnavailable, "the server is shutting down");
-  const bool wanted = std::any_of(resident->inbox.begin(), resident->inbox.end(),
-                                  [](const Job& job) { return job.wanted(); });
-  if (wanted) return {};
+  Sweep(lock, resident);
+  if (!resident->inbox.empty()) return {};
   resident->retiring = true;
   return MakeError(ErrorCode::kCancelled, "nobody waits for the model any more");
 }
@@ -103,9 +117,9 @@ Result<std::unique_ptr<engine::Engine>> Scheduler::State::PlaceAndLoad(Resident*
     placement.engine.weights_digest = WeightsDigest(resident->weights, *placement.file);
   Status wanted;  // why the load was given up, if it was
   placement.engine.progress = [&](int64_t done, int64_t) {
-    std::lock_guard lock(mutex);
+    Lock lock(mutex);
     resident->packed_bytes = done;
-    wanted = CheckWanted(resident);
+    wanted = CheckWanted(&lock, resident);
     return wanted.has_value();
   };
   auto loaded = engine::Engine::Load(placement.file, backend.get(), placement.engine);
@@ -130,16 +144,31 @@ Result<std::unique_ptr<engine::Engine>> Scheduler::State::PlaceAndLoad(Resident*
 // Decisions about memory are made one after another; reading and packing goes on side by side.
 Result<Scheduler::State::Placement> Scheduler::State::PlaceInTurn(Resident* resident) {
   {
-    std::unique_lock lock(mutex);
+    Lock lock(mutex);
     const uint64_t ticket = next_ticket++;
-    changed.wait(lock, [&] { return serving_ticket == ticket; });
+    const auto its_turn = [&] { return serving_ticket == ticket; };
+    while (!changed.wait_for(lock, kSweepInterval, its_turn)) Sweep(&lock, resident);
   }
   const AtEnd end_of_turn{[this] {
     std::lock_guard lock(mutex);
+    SpareEvicted();
     ++serving_ticket;
     changed.notify_all();
   }};
   return Place(resident);
+}
+
+// Whoever was to make room in a turn that is over, and is still there, was evicted in vain: the
+// newcomer gave up. It stays, unless somebody has begun to load it again.
+void Scheduler::State::SpareEvicted() {
+  for (const auto& victim : residents) {
+    if (!std::exchange(victim->evicted, false)) continue;
+    const bool replaced = std::any_of(residents.begin(), residents.end(), [&](const auto& other) {
+      return !other->retiring && other->weights == victim->weights &&
+             other->embeddings == victim->embeddings;
+    });
+    victim->retiring = replaced;
+  }
 }
 
 Result<Scheduler::State::Room> Scheduler::State::MeasureRoom(Resident* resident, int64_t context,
@@ -178,9 +207,9 @@ Result<Scheduler::State::Room> Scheduler::State::FindRoom(Resident* resident, in
 Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) {
   const size_t opened = backend->devices().size();
   {
-    std::lock_guard lock(mutex);
+    Lock lock(mutex);
     devices = opened;
-    PUNA_RETURN_IF_ERROR(CheckWanted(resident));
+    PUNA_RETURN_IF_ERROR(CheckWanted(&lock, resident));
   }
   Placement placement;
   // The plan keeps the file alive while it is loaded; a model that is loaded again opens it anew.
@@ -346,8 +375,8 @@ Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_by
   Lock lock(mutex);
   resident->fixed_bytes = needed_bytes;
   while (true) {
+    PUNA_RETURN_IF_ERROR(CheckWanted(&lock, resident));
     const int64_t of_system = system_bytes(&lock);
-    PUNA_RETURN_IF_ERROR(CheckWanted(resident));
     const Available free = AvailableBytes(resident);
     const int64_t available = free.all();
     int64_t loaded = 0, held_by_others = 0;
@@ -376,19 +405,20 @@ Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_by
     }
     const std::shared_ptr<Resident> victim = ChooseVictim(resident);
     if (victim == nullptr) {  // the others are only being loaded; nobody breaks off a load
-      changed.wait(lock);
+      changed.wait_for(lock, kSweepInterval);
       continue;
     }
     if (!victim->retiring) {
       LogInfo("unloading {} to make room for {}", victim->name, resident->name);
-      evicted.Add();
+      evictions.Add();
+      victim->retiring = victim->evicted = true;
     }
-    victim->retiring = true;
     victim->wake.notify_one();
     const auto gone = [&] {
       return aborting || std::find(residents.begin(), residents.end(), victim) == residents.end();
     };
-    changed.wait(lock, gone);
+    while (!changed.wait_for(lock, kSweepInterval, gone))
+      PUNA_RETURN_IF_ERROR(CheckWanted(&lock, resident));
   }
 }
 

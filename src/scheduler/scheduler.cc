@@ -36,23 +36,49 @@ std::string_view ModelStateName(ModelState state) {
 }
 
 void Job::Fail(const Error& error) {
-  if (auto* generate = std::get_if<GenerateJob>(&work)) {
-    if (generate->stream == nullptr) return;
-    const bool late = Clock::now() >= generate->request.deadline;
-    generate->stream->Fail(
-        late ? Error{ErrorCode::kUnavailable, "the request was not done in its time"} : error);
-  } else if (auto* load = std::get_if<LoadJob>(&work)) {
-    load->reply->Fail(error);
+  const auto fail = [&](const auto& who) {
+    if (late()) {
+      who->Expire();
+    } else {
+      who->Fail(error);
+    }
+  };
+  if (const auto* generate = std::get_if<GenerateJob>(&work)) {
+    fail(generate->stream);
+  } else if (const auto* load = std::get_if<LoadJob>(&work)) {
+    fail(load->reply);
   } else {
-    std::get<EmbedJob>(work).reply->Fail(error);
+    fail(std::get<EmbedJob>(work).reply);
   }
 }
 
+bool Job::late() const {
+  Clock::time_point deadline;
+  if (const auto* generate = std::get_if<GenerateJob>(&work)) {
+    deadline = generate->request.deadline;
+  } else if (const auto* load = std::get_if<LoadJob>(&work)) {
+    deadline = load->deadline;
+  } else {
+    deadline = std::get<EmbedJob>(work).request.deadline;
+  }
+  return deadline <= Clock::now();
+}
+
 bool Job::wanted() const {
+  bool gone = false;
+  if (const auto* generate = std::get_if<GenerateJob>(&work)) {
+    gone = generate->stream->cancelled() || generate->stream.use_count() == 1;
+  } else if (const auto* load = std::get_if<LoadJob>(&work)) {
+    gone = load->reply->ended();
+  } else {
+    gone = std::get<EmbedJob>(work).reply->ended();
+  }
+  return !gone && !late();
+}
+
+bool Job::counts() const {
   const auto* generate = std::get_if<GenerateJob>(&work);
-  if (generate == nullptr) return true;
-  return !generate->stream->cancelled() && generate->stream.use_count() > 1 &&
-         Clock::now() < generate->request.deadline;
+  return generate == nullptr || !generate->request.further_choice;
 }
 
 Scheduler::Scheduler(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -72,9 +98,9 @@ std::unique_ptr<Scheduler> Scheduler::WithBackend(const SchedulerOptions& option
 
 Scheduler::~Scheduler() { Shutdown(Clock::now()); }
 
-Status Scheduler::State::CheckAdmission() const {
+Status Scheduler::State::CheckAdmission(const Job& job) const {
   if (shutting_down) return tl::unexpected<Error>(kShuttingDown);
-  if (options.max_queue <= 0) return {};
+  if (options.max_queue <= 0 || !job.counts()) return {};
   int64_t waiting = 0;
   for (const auto& resident : residents) waiting += resident->waiting();
   if (waiting < options.max_queue) return {};
@@ -158,9 +184,11 @@ Status Scheduler::State::Enqueue(const ModelReference& model, Job* job,
                                  const std::shared_ptr<State>& self) {
   std::lock_guard lock(mutex);
   requests.Add();
-  PUNA_RETURN_IF_ERROR(CheckAdmission());
+  PUNA_RETURN_IF_ERROR(CheckAdmission(*job));
   PUNA_ASSIGN_OR_RETURN(Resident* const resident, FindOrStart(model, self));
   resident->name = model.name;
+  resident->digest = model.digest;
+  resident->details = model.details;
   if (model.keep_alive) resident->keep_alive = *model.keep_alive;
   resident->last_used = Clock::now();
   Note(*job);
@@ -175,10 +203,7 @@ std::shared_ptr<engine::TokenStream> Scheduler::Generate(const ModelReference& m
   Job job{Clock::now(), {}};
   request.submitted = job.submitted;
   request.speculate = request.speculate && state_->options.speculate;
-  if (state_->options.request_timeout > std::chrono::nanoseconds(0)) {
-    request.deadline =
-        std::min(request.deadline, ExpiryAfter(job.submitted, state_->options.request_timeout));
-  }
+  request.deadline = std::min(request.deadline, state_->DeadlineOf(job));
   request.adapters = model.adapters;
   if (request.context_length <= 0) request.context_length = state_->options.context_length;
   job.work = GenerateJob{std::move(request), stream};
@@ -187,11 +212,18 @@ std::shared_ptr<engine::TokenStream> Scheduler::Generate(const ModelReference& m
   return stream;
 }
 
-void Scheduler::Load(const ModelReference& model,
-                     std::function<void(Result<std::chrono::nanoseconds>)> done) {
-  auto reply = std::make_shared<Reply<std::chrono::nanoseconds>>(std::move(done));
-  Job job{Clock::now(), LoadJob{model.adapters, std::move(reply)}};
+Clock::time_point Scheduler::State::DeadlineOf(const Job& job) const {
+  if (options.request_timeout <= std::chrono::nanoseconds(0)) return Clock::time_point::max();
+  return ExpiryAfter(job.submitted, options.request_timeout);
+}
+
+std::function<void()> Scheduler::Load(const ModelReference& model,
+                                      std::function<void(Result<std::chrono::nanoseconds>)> done) {
+  const auto reply = std::make_shared<engine::Reply<std::chrono::nanoseconds>>(std::move(done));
+  Job job{Clock::now(), {}};
+  job.work = LoadJob{model.adapters, state_->DeadlineOf(job), reply};
   if (Status status = state_->Enqueue(model, &job, state_); !status) job.Fail(status.error());
+  return [reply] { reply->Cancel(); };
 }
 
 void Scheduler::Expect(const ModelReference& model,
@@ -212,18 +244,28 @@ void Scheduler::Expect(const ModelReference& model,
   }
 }
 
-void Scheduler::Embed(const ModelReference& model, std::vector<std::vector<engine::TokenId>> inputs,
-                      std::function<void(Result<Embeddings>)> done) {
-  auto reply = std::make_shared<Reply<Embeddings>>(std::move(done));
-  Job job{Clock::now(), EmbedJob{std::move(inputs), model.adapters, std::move(reply)}};
+std::function<void()> Scheduler::Embed(const ModelReference& model,
+                                       std::vector<std::vector<engine::TokenId>> inputs,
+                                       std::function<void(Result<Embeddings>)> done) {
+  const auto reply = std::make_shared<engine::Reply<Embeddings>>(std::move(done));
+  Job job{Clock::now(), {}};
+  engine::EmbedRequest request;
+  request.inputs = std::move(inputs);
+  request.adapters = model.adapters;
+  request.submitted = job.submitted;
+  request.deadline = state_->DeadlineOf(job);
+  job.work = EmbedJob{std::move(request), reply};
   if (Status status = state_->Enqueue(model, &job, state_); !status) job.Fail(status.error());
+  return [reply] { reply->Cancel(); };
 }
 
 Status Scheduler::Unload(const std::filesystem::path& weights) {
   std::lock_guard lock(state_->mutex);
   bool found = false;
   for (const auto& resident : state_->residents) {
-    if (resident->retiring || resident->weights != weights.lexically_normal()) continue;
+    if (resident->weights != weights.lexically_normal()) continue;
+    resident->evicted = false;
+    if (resident->retiring) continue;
     found = resident->retiring = true;
     resident->wake.notify_one();
   }
@@ -238,6 +280,8 @@ std::vector<ResidentModel> Scheduler::List() const {
   for (const auto& resident : state_->residents) {
     ResidentModel model;
     model.name = resident->name;
+    model.digest = resident->digest;
+    model.details = resident->details;
     model.weights = resident->weights;
     model.size_bytes = resident->size_bytes();
     model.size_vram_bytes = resident->device_bytes();
@@ -282,6 +326,7 @@ void Scheduler::State::Retire() {
   shutting_down = true;
   for (const auto& resident : residents) {
     resident->retiring = true;
+    resident->evicted = false;
     resident->wake.notify_one();
   }
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "base/json.h"
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/token_stream.h"
@@ -52,8 +53,11 @@ struct SchedulerOptions {
 
 // What to run. Models with the same weights and mode share one engine.
 struct ModelReference {
-  std::string name;               // as users know it, for `ps`; the latest request's wins
-  std::filesystem::path weights;  // the GGUF file; what tells models apart
+  // As users know it, for `ps`, and what else that tells of it; the latest request's win.
+  std::string name;
+  std::string digest;
+  std::shared_ptr<const Json> details;  // may be null
+  std::filesystem::path weights;        // the GGUF file; what tells models apart
   // The same file, opened already; null: `weights` is opened. A model without a path needs it.
   std::shared_ptr<const gguf::File> file;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // of `file`; null: it is read from there
@@ -73,6 +77,8 @@ std::string_view ModelStateName(ModelState state);  // "loading", "running", "st
 
 struct ResidentModel {
   std::string name;
+  std::string digest;
+  std::shared_ptr<const Json> details;  // these three as in ModelReference
   std::filesystem::path weights;
   int64_t size_bytes = 0;  // weights, activations and pages with memory; predicted while loading
   int64_t size_vram_bytes = 0;
@@ -104,9 +110,11 @@ class Scheduler {
                                                 engine::GenerateRequest request);
 
   // Loads (or keeps) the model; `done` is called once, from a worker thread or the one that calls
-  // Abort, with the time that loading took.
-  void Load(const ModelReference& model,
-            std::function<void(Result<std::chrono::nanoseconds>)> done);
+  // Abort, with the time that loading took. What is returned cancels, from any thread: then `done`
+  // is called at once with kCancelled, if it was not yet, and the load is given up if nobody else
+  // waits.
+  std::function<void()> Load(const ModelReference& model,
+                             std::function<void(Result<std::chrono::nanoseconds>)> done);
 
   // With what the next request to a model will probably begin, such as the conversation so far.
   // `tokens` is called from the model's worker thread, at most once, when nobody has asked for
@@ -115,12 +123,12 @@ class Scheduler {
   // keeps no prefixes. Of many the latest count.
   void Expect(const ModelReference& model, std::function<std::vector<engine::TokenId>()> tokens);
 
-  struct Embeddings {
-    std::vector<std::vector<float>> vectors;  // not normalized
-    std::chrono::nanoseconds load{}, total{};
-  };
-  void Embed(const ModelReference& model, std::vector<std::vector<engine::TokenId>> inputs,
-             std::function<void(Result<Embeddings>)> done);
+  // Computes vectors, pass by pass, in which others have their turns too. `done` and what is
+  // returned are as with Load; cancelling stops the work when the pass at hand is over.
+  using Embeddings = engine::Embeddings;
+  std::function<void()> Embed(const ModelReference& model,
+                              std::vector<std::vector<engine::TokenId>> inputs,
+                              std::function<void(Result<Embeddings>)> done);
 
   // Unloads as soon as its accepted requests are done. kNotFound if it is not resident.
   Status Unload(const std::filesystem::path& weights);

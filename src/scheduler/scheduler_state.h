@@ -38,45 +38,31 @@ TimePoint ExpiryAfter(TimePoint now, std::chrono::nanoseconds keep_alive) {
                  : now + std::chrono::duration_cast<typename TimePoint::duration>(keep_alive);
 }
 
-// The callback of a request, called at most once, by the worker or by Abort. Thread safe.
-template <typename T>
-class Reply {
- public:
-  explicit Reply(std::function<void(Result<T>)> done) : done_(std::move(done)) {}
-  void Give(Result<T> result) {
-    std::unique_lock lock(mutex_);
-    const auto done = std::exchange(done_, nullptr);
-    lock.unlock();
-    if (done) done(std::move(result));
-  }
-  void Fail(const Error& error) { Give(tl::unexpected<Error>(error)); }
-
- private:
-  std::mutex mutex_;
-  std::function<void(Result<T>)> done_;
-};
-
 struct GenerateJob {
   engine::GenerateRequest request;
   std::shared_ptr<engine::TokenStream> stream;
 };
 struct LoadJob {
   std::vector<engine::AdapterReference> adapters;
-  std::shared_ptr<Reply<std::chrono::nanoseconds>> reply;
+  Clock::time_point deadline = Clock::time_point::max();
+  std::shared_ptr<engine::Reply<std::chrono::nanoseconds>> reply;
 };
 struct EmbedJob {
-  std::vector<std::vector<engine::TokenId>> inputs;
-  std::vector<engine::AdapterReference> adapters;
-  std::shared_ptr<Reply<Scheduler::Embeddings>> reply;
+  engine::EmbedRequest request;
+  std::shared_ptr<engine::Reply<engine::Embeddings>> reply;
 };
 
 struct Job {
   Clock::time_point submitted;
   std::variant<GenerateJob, LoadJob, EmbedJob> work;
 
+  // Without effect if it has ended already.
   void Fail(const Error& error);
-  // False if whoever asked has gone away. Nobody can take back a callback.
+  // False if whoever asked has gone away, or its time is over.
   bool wanted() const;
+  bool late() const;
+  // Whether it is counted among those that wait.
+  bool counts() const;
 };
 
 // What Scheduler::Expect was told.
@@ -88,6 +74,8 @@ struct Expected {
 // One model in memory, or on its way there or out, with its worker thread.
 struct Resident {
   std::string name;
+  std::string digest;
+  std::shared_ptr<const Json> details;
   std::filesystem::path weights;
   std::shared_ptr<const gguf::File> file;                 // null: opened from `weights`
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // of the file; null: read from there
@@ -101,6 +89,7 @@ struct Resident {
   bool placed = false;            // it has a place in memory, which it may not have filled yet
   bool loaded = false;            // the engine is there, and its memory taken
   bool retiring = false;          // takes no new requests; leaves when it is idle
+  bool evicted = false;           // retiring only to make room, and so may stay if nobody needs it
   bool busy = false;  // the engine has requests, or the inbox was taken and is being worked on
   Clock::time_point last_used;
   std::chrono::system_clock::time_point expires_at;  // while idle
@@ -126,7 +115,11 @@ struct Resident {
 
   // Its worker is to stop resting.
   bool called() const { return !inbox.empty() || retiring; }
-  int64_t waiting() const { return static_cast<int64_t>(inbox.size()) + usage.waiting; }
+  int64_t waiting() const {
+    return std::count_if(inbox.begin(), inbox.end(),
+                         [](const Job& job) { return job.counts() && job.wanted(); }) +
+           usage.waiting;
+  }
   int64_t size_bytes() const {
     return fixed_bytes - usage.untouched_bytes + usage.adapter_bytes +
            page_bytes * usage.pages_touched + slot_bytes * usage.state_slots_touched;
@@ -179,11 +172,12 @@ struct Scheduler::State {
   bool aborting = false;                         // no running ones either
 
   // scheduler.cc; the mutex is held.
-  Status CheckAdmission() const;
+  Status CheckAdmission(const Job& job) const;
   backend::DeviceShare ShareOf(const ModelReference& model) const;
   bool IsPlacedAs(const Resident& resident, const ModelReference& model) const;
   Result<Resident*> FindOrStart(const ModelReference& model, const std::shared_ptr<State>& self);
   Status Enqueue(const ModelReference& model, Job* job, const std::shared_ptr<State>& self);
+  Clock::time_point DeadlineOf(const Job& job) const;
   void Note(const Job& job);
   void Retire();
 
@@ -247,7 +241,12 @@ struct Scheduler::State {
   };
   // What a newcomer may take. Devices without memory of their own have none here.
   Available AvailableBytes(const Resident* newcomer) const;
-  Status CheckWanted(Resident* resident) const;
+  // Fails the requests in the inbox that are late or that nobody waits for any more, for which it
+  // lets go of the mutex.
+  void Sweep(Lock* lock, Resident* resident);
+  // Sweeps; an error if nobody is left.
+  Status CheckWanted(Lock* lock, Resident* resident);
+  void SpareEvicted();
 };
 
 }  // namespace puna::scheduler

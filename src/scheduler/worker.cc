@@ -36,7 +36,7 @@ void Process(Job* job, Clock::time_point ready_at, engine::Engine* engine) {
   const std::chrono::nanoseconds load = WaitedForLoad(*job, ready_at);
   if (auto* generate = std::get_if<GenerateJob>(&job->work)) {
     generate->request.load = load;
-    engine->Submit(std::move(generate->request), std::move(generate->stream));
+    engine->Submit(std::move(generate->request), generate->stream);
   } else if (auto* load_job = std::get_if<LoadJob>(&job->work)) {
     if (const Status ready = engine->PrepareAdapters(load_job->adapters); !ready) {
       load_job->reply->Fail(ready.error());
@@ -45,13 +45,8 @@ void Process(Job* job, Clock::time_point ready_at, engine::Engine* engine) {
     }
   } else {
     auto& embed = std::get<EmbedJob>(job->work);
-    auto vectors = engine->Embed(embed.inputs, embed.adapters);
-    if (!vectors) {
-      embed.reply->Fail(vectors.error());
-    } else {
-      embed.reply->Give(
-          Scheduler::Embeddings{*std::move(vectors), load, Clock::now() - job->submitted});
-    }
+    embed.request.load = load;
+    engine->Submit(std::move(embed.request), embed.reply);
   }
 }
 
@@ -91,6 +86,7 @@ void Scheduler::State::Work(std::shared_ptr<State> state, std::shared_ptr<Reside
   {
     std::lock_guard lock(state->mutex);
     resident->retiring = true;  // from here on a new request gets a new resident
+    resident->evicted = false;
     for (Job& job : resident->inbox) resident->current.push_back(std::move(job));
     resident->inbox.clear();
   }
@@ -114,6 +110,11 @@ Status Scheduler::State::Serve(Resident* resident, engine::Engine* engine) {
   while (TakeJobs(resident, engine)) {
     const bool new_requests = !resident->current.empty();
     for (; !resident->current.empty(); resident->current.pop_front()) {
+      if (std::holds_alternative<LoadJob>(resident->current.front().work)) {
+        // As CountWaiting does for the others.
+        const std::lock_guard lock(mutex);
+        resident->usage.waiting = std::max<int64_t>(0, resident->usage.waiting - 1);
+      }
       Process(&resident->current.front(), resident->ready_at, engine);
     }
     if (new_requests) CountWaiting(resident, engine);
@@ -154,17 +155,18 @@ bool Scheduler::State::TakeJobs(Resident* resident, engine::Engine* engine) {
     Rest(&lock, resident, engine);
     if (!engine->failure()) return true;  // Serve finds it
     if (resident->inbox.empty()) {
-      resident->retiring =
-          true;  // in the same breath: nobody can add a request to somebody who is leaving
+      // In the same breath: nobody can add a request to somebody who is leaving.
+      resident->retiring = true;
+      resident->evicted = false;
       return false;
     }
   }
   if (aborting) return false;
   resident->busy = true;
   resident->pass_began = Clock::now();
-  resident->current.swap(resident->inbox);
   // They wait until CountWaiting says otherwise; else the queue would seem empty meanwhile.
-  resident->usage.waiting += static_cast<int64_t>(resident->current.size());
+  resident->usage.waiting = resident->waiting();
+  resident->current.swap(resident->inbox);
   return true;
 }
 
