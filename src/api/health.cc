@@ -2,6 +2,8 @@
 //
 // /health answers 503 only when restarting would help (a pass that does not end); /ready answers
 // 503 when new requests are refused.
+#include <map>
+
 #include "api/routes.h"
 #include "base/metrics.h"
 
@@ -32,9 +34,10 @@ std::string Gauges(const scheduler::Scheduler& scheduler) {
   const std::vector<Model> models = scheduler.List();
   std::string text;
   for (const Row& row : kRows) {
-    std::vector<std::pair<std::string, double>> values;
-    for (const Model& model : models) values.emplace_back(model.name, row.value(model));
-    AppendGauge(row.name, row.help, "model", values, &text);
+    // Two may have one name: one that leaves and its successor, or a name that was given anew.
+    std::map<std::string, double> sums;
+    for (const Model& model : models) sums[model.name] += row.value(model);
+    AppendGauge(row.name, row.help, "model", {sums.begin(), sums.end()}, &text);
   }
   AppendGauge("puna_models", "Models in memory", "", {{"", static_cast<double>(models.size())}},
               &text);

@@ -122,6 +122,8 @@ scheduler::ModelReference ModelEntry::Reference(bool embeddings,
   if (options.main_gpu >= 0)
     reference.device = static_cast<int>(std::min<int64_t>(options.main_gpu, INT_MAX));
   reference.name = installed.name.ShortName();
+  reference.digest = installed.digest;
+  reference.details = details;
   reference.weights = installed.weights;
   reference.file = file;
   reference.tokenizer = tokenizer;
@@ -172,6 +174,7 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(store::InstalledMo
   entry->embedding = pooling.value_or(0) > 0;
   entry->ranks = pooling.value_or(0) == kRankPooling;
   PUNA_ASSIGN_OR_RETURN(entry->prompt_template, ChooseTemplate(*entry));
+  entry->details = std::make_shared<Json>(ModelDetails(entry->installed, entry->Summary()));
   const Json own = {{"messages", entry->installed.messages}};
   Fields fields(own, entry->installed.name.ShortName());
   PUNA_RETURN_IF_ERROR(ReadMessages(&fields, &entry->messages));

@@ -47,6 +47,7 @@ struct ModelEntry {
   bool ranks = false;          // an embedding model whose output is a score of query and document
   int64_t context_length = 0;  // as trained, in tokens
   int64_t embedding_length = 0;
+  std::shared_ptr<const Json> details;  // as ModelDetails says
 
   // kUnsupported that says why there is no tokenizer; `name`: as the request calls the model.
   Status RequireTokenizer(std::string_view name) const;

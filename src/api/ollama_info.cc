@@ -244,15 +244,8 @@ http::Task<void> HandlePs(Call& call) {
     for (const scheduler::ResidentModel& resident : call.services.scheduler->List()) {
       Json model = {
           {"name", resident.name}, {"model", resident.name}, {"size", resident.size_bytes}};
-      model["digest"] = "";
-      model["details"] = Json::object();
-      const auto name = store::ModelName::Parse(resident.name);
-      if (const auto installed =
-              name ? call.services.store->Find(*name)
-                   : Result<store::InstalledModel>(tl::unexpected(name.error()))) {
-        model["digest"] = installed->digest;
-        model["details"] = ModelDetails(*installed, call.services.catalog->SummaryOf(*installed));
-      }
+      model["digest"] = resident.digest;
+      model["details"] = resident.details != nullptr ? *resident.details : Json::object();
       const bool never = resident.expires_at == system_clock::time_point::max();
       const bool stopping = resident.state == scheduler::ModelState::kStopping;
       model["expires_at"] = FormatRfc3339(stopping ? system_clock::now() - std::chrono::seconds(1)
