@@ -20,6 +20,10 @@ namespace {
 
 using tokenizer::TokenId;
 
+// Choices of one call that run or wait for the model at once: the others wait here, where they are
+// in nobody's way.
+constexpr size_t kMostAtOnce = 256;
+
 std::string RegistryName(const ModelEntry& model) { return model.installed.name.FullName(); }
 
 // What Ollama checks before it computes anything, in its order and words.
@@ -163,6 +167,7 @@ struct Generation::Choice {
   GenerationDelta arrived;  // what Poll has not handed out yet
   // All of them that came; the other choices of the prompt take them over.
   std::vector<LogprobEntry> prompt_logprobs;
+  bool answered = false;  // the first of a prompt: the others may go
   std::optional<Error> error;
   engine::GenerationStats stats;
   bool finished = false;    // the stream has ended
@@ -314,9 +319,10 @@ http::Task<Result<std::unique_ptr<Generation>>> Generation::Start(
     if (render_only) {
       choice->finished = choice->handed_out = true;
     } else if (choice->number == 0) {
-      generation->Submit(*choice);
+      generation->next_.push_back(choice.get());
     }
   }
+  generation->SubmitNext();
   co_return generation;
 }
 
@@ -331,8 +337,15 @@ void Generation::AddChoices(std::shared_ptr<Prepared> prepared, int64_t count) {
   }
 }
 
+// What ends makes room.
+void Generation::SubmitNext() {
+  for (; !next_.empty() && submitted_ < kMostAtOnce; next_.pop_front()) Submit(*next_.front());
+}
+
 void Generation::Submit(Choice& choice) {
+  ++submitted_;
   engine::GenerateRequest request = choice.prepared->request;
+  request.further_choice = choice.arrived.choice > 0;  // the first stands for the call
   if (choice.number > 0) request.prompt_logprobs = false;
   if (int64_t& seed = request.sampling.seed; seed >= 0) {
     // Behind the largest seed comes 0: negative ones are chosen at random.
@@ -438,17 +451,19 @@ void Generation::TakeEvents(Choice& choice) {
         break;
     }
   }
-  if (answers && choice.number == 0) {
+  if (answers && choice.number == 0 && !std::exchange(choice.answered, true)) {
     for (const auto& other : choices_) {
-      if (other->stream != nullptr || other->prepared != choice.prepared) continue;
+      if (other.get() == &choice || other->prepared != choice.prepared) continue;
       other->arrived.prompt_logprobs = choice.prompt_logprobs;
-      Submit(*other);
+      next_.push_back(other.get());
     }
   }
   if (!choice.finished && cancelled) {
     choice.finished = true;
     choice.error = Error{ErrorCode::kCancelled, "request canceled"};
   }
+  if (choice.finished) --submitted_;
+  SubmitNext();
 }
 
 // The next thing to say, without waiting; nothing if there is none now. Choices take turns.
@@ -518,8 +533,9 @@ void TellTruncation(Call& call, const Generation& generation) {
   call.writer.SetHeader("X-Puna-Prompt-Truncated", std::to_string(generation.prompt_truncated()));
 }
 
-http::Task<Status> LoadOrUnload(Services& services, const GenerationRequest& request,
+http::Task<Status> LoadOrUnload(Call& call, const GenerationRequest& request,
                                 std::string* done_reason) {
+  Services& services = call.services;
   Result<std::shared_ptr<const ModelEntry>> model =
       co_await OnBlockingPool(services, [&] { return services.catalog->Get(request.model); });
   if (!model) co_return tl::unexpected(std::move(model).error());
@@ -536,7 +552,7 @@ http::Task<Status> LoadOrUnload(Services& services, const GenerationRequest& req
   }
   *done_reason = "load";
   Completion<Result<std::chrono::nanoseconds>> loaded(co_await boost::asio::this_coro::executor);
-  services.scheduler->Load(reference, loaded.Callback());
+  call.writer.OnClientGone(services.scheduler->Load(reference, loaded.Callback()));
   Result<std::chrono::nanoseconds> load = co_await loaded.Wait();
   if (!load) co_return tl::unexpected(std::move(load).error());
   GenerationRequest first_turn = request;

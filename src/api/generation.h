@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -63,6 +64,7 @@ class Generation {
                               const GenerationOptions& options, Prepared* out);
   void AddChoices(std::shared_ptr<Prepared> prepared, int64_t count);
   void Submit(Choice& choice);
+  void SubmitNext();
   Result<std::optional<GenerationDelta>> Poll();
   void TakeEvents(Choice& choice);
   void ExpectNextTurn(Choice& choice);
@@ -70,7 +72,9 @@ class Generation {
   Services* services_ = nullptr;
   std::vector<std::unique_ptr<Choice>> choices_;
   std::shared_ptr<Running> running_;
-  size_t next_choice_ = 0;  // where Poll goes on looking
+  size_t next_choice_ = 0;    // where Poll goes on looking
+  std::deque<Choice*> next_;  // to be submitted
+  size_t submitted_ = 0;      // and not finished
 };
 
 // Says in a header of the answer how many tokens of the prompt were dropped, if any were.
@@ -78,8 +82,8 @@ void TellTruncation(Call& call, const Generation& generation);
 
 // Loads the model without generating, for requests with nothing to say; or unloads it if keep_alive
 // is 0.
-// `*done_reason` becomes "load" or "unload".
-http::Task<Status> LoadOrUnload(Services& services, const GenerationRequest& request,
+// `*done_reason` becomes "load" or "unload". Ends when the call's client goes away.
+http::Task<Status> LoadOrUnload(Call& call, const GenerationRequest& request,
                                 std::string* done_reason);
 
 }  // namespace puna::api

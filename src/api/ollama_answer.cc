@@ -66,7 +66,7 @@ http::Task<void> AnswerNative(Call& call, GenerationRequest request, DeltaToJson
 
 http::Task<void> AnswerLoad(Call& call, GenerationRequest request, DeltaToJson to_json) {
   std::string done_reason;
-  const Status done = co_await LoadOrUnload(call.services, request, &done_reason);
+  const Status done = co_await LoadOrUnload(call, request, &done_reason);
   if (!done) co_return co_await SendError(call, done.error());
   Json body = to_json(GenerationDelta(), true);
   body["done_reason"] = done_reason;

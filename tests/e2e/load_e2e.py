@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 
+from openai_e2e import embedder
 from puna_server import ENDLESS, ROOT, Server, Skip, contains, equal, main, soon
 
 LONG = {"num_predict": 400, "temperature": 1, "seed": 3}
@@ -291,12 +292,82 @@ def a_full_queue_is_refused(build):
         equal(200, generate(server, "Hello").status)
 
 
+def choices_of_a_call_do_not_fill_the_queue(build):
+    with Server(build, PUNA_MAX_QUEUE="1", PUNA_NUM_PARALLEL="2") as server:
+        reply = server.post("/v1/completions", {"model": "mini", "prompt": ["Hello"] * 256, "n": 2, "max_tokens": 1})
+        equal(200, reply.status, reply.body[:200])
+        equal(list(range(512)), sorted(choice["index"] for choice in reply.json()["choices"]))
+
+
+def a_model_that_nobody_waits_for_evicts_nobody(build):
+    with Server(build, PUNA_MAX_QUEUE="2", PUNA_MAX_LOADED_MODELS="1") as server:
+        embedder(server)
+        reader = connect(server, request_forever())
+        contains(b"200", reader.recv(30))
+
+        def models():
+            return {model["name"]: (model["state"], model["requests_waiting"])
+                    for model in server.request("GET", "/api/ps").json()["models"]}
+        queue = [connect(server, raw_request({"model": "embedder", "input": "Hello"}, path="/api/embed"))
+                 for _ in range(2)]
+        soon(lambda: models().get("embedder:latest") == ("loading", 2), "a full queue")
+        equal(503, generate(server, "Hello").status)
+        for connection in queue:
+            connection.close()
+        soon(lambda: models() == {"mini:latest": ("running", 0)}, "the end of the queue")
+        equal(200, generate(server, "Hello", num_predict=2).status)
+        reader.close()
+
+
+def a_long_batch_of_embeddings(build):
+    """It is many passes, and ends with its client."""
+    texts = ["one two three four five six seven eight nine ten " * 20] * 4000
+    with Server(build, PUNA_MAX_QUEUE="1") as server:
+        embedder(server)
+        equal(200, server.post("/api/embed", {"model": "embedder", "input": "Hello"}).status)
+        batch = connect(server, raw_request({"model": "embedder", "input": texts}, path="/api/embed"))
+
+        def model():
+            return server.request("GET", "/api/ps").json()["models"][0]
+        soon(lambda: (model()["requests_running"], model()["requests_waiting"]) == (1, 0), "a batch that runs")
+        equal(200, server.post("/api/embed", {"model": "embedder", "input": "Hello"}).status)
+        equal(1, model()["requests_running"], "the batch was meant to take longer")
+        cancelled = server.metric("puna_requests_cancelled_total")
+        batch.close()
+        soon(lambda: running(server) == 0, "the end of the batch")
+        equal(cancelled + 1, server.metric("puna_requests_cancelled_total"))
+
+
+def names_that_are_given_anew(server):
+    """/api/ps tells of the model in memory, whatever its name means by now."""
+    def loaded():
+        return {model["digest"] for model in server.request("GET", "/api/ps").json()["models"]
+                if model["name"] == "embedder:latest" and model["details"]["family"] == "llama"}
+
+    embedder(server)
+    equal(200, server.post("/api/embed", {"model": "embedder", "input": "Hello"}).status)
+    before = loaded()
+    equal(1, len(before))
+    server.post("/api/create", {"model": "embedder", "from": "mini"})
+    equal(before, loaded())
+    equal(200, server.post("/api/generate", {"model": "embedder", "prompt": "x", "options": {"num_predict": 1}}).status)
+    equal(2, len(loaded()))
+    names = [line.split(" ")[0] for line in server.request("GET", "/metrics").body.decode().splitlines()]
+    equal(sorted({name for name in names if "{" in name}), sorted(name for name in names if "{" in name))
+    server.request("DELETE", "/api/delete", {"model": "embedder"})  # unloads what it deletes
+    soon(lambda: loaded() == before, "the end of the deleted model")
+
+
 def a_request_has_its_time(build):
     with Server(build, PUNA_REQUEST_TIMEOUT="1ms") as server:
         for _ in range(2):  # while the model loads, and later
             reply = generate(server, "Tell me a story")
             equal(503, reply.status)
             contains("not done in its time", reply.json()["error"])
+        embedder(server)
+        reply = server.post("/api/embed", {"model": "embedder", "input": ["Hello"] * 1000})
+        equal(503, reply.status)
+        contains("not done in its time", reply.json()["error"])
         equal(200, server.request("GET", "/health").status)
 
 
@@ -494,8 +565,10 @@ if __name__ == "__main__":
     main((Server, (health_and_metrics, request_ids, paths_in_other_forms, ps_shows_state, the_same_alone_and_among_strangers,
                    clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options,
                    too_long_prompts_are_cut_only_where_the_client_set_the_limit, chats_lose_their_oldest_messages,
-                   a_full_context_shifts_only_where_the_client_set_the_limit)),
-         (contextlib.nullcontext, (a_full_queue_is_refused, a_request_has_its_time, clients_that_leave_while_they_wait,
+                   a_full_context_shifts_only_where_the_client_set_the_limit, names_that_are_given_anew)),
+         (contextlib.nullcontext, (a_full_queue_is_refused, choices_of_a_call_do_not_fill_the_queue,
+                                   a_model_that_nobody_waits_for_evicts_nobody, a_long_batch_of_embeddings,
+                                   a_request_has_its_time, clients_that_leave_while_they_wait,
                                    a_draining_server_ends_its_answers, a_draining_server_cuts_off_what_takes_too_long,
                                    a_second_signal_ends_at_once, a_stuck_pass_shows_in_health,
                                    killed_while_it_loads, prompts_on_disk_survive_restarts,
