@@ -101,12 +101,10 @@ Status ReadThinkingBlock(Fields* block, chat::Message* message) {
 }
 
 // "content" of a tool_result: a text or blocks.
-Status ReadToolResult(Fields* block, const std::vector<chat::Message>& earlier,
-                      chat::Message* message) {
+Status ReadToolResult(Fields* block, chat::Message* message) {
   message->role = "tool";
   block->Read("tool_use_id", &message->tool_call_id);
   PUNA_RETURN_IF_ERROR(block->status());
-  message->tool_name = NameOfCall(earlier, message->tool_call_id);
   const Json* content = block->Find("content");
   if (content != nullptr && content->is_string()) {
     message->content = content->get<std::string>();
@@ -163,7 +161,7 @@ Status ReadTurn(const Json& turn, const std::string& owner, std::vector<chat::Me
     PUNA_RETURN_IF_ERROR(block.status());
     if (type == "tool_result") {
       chat::Message result;
-      PUNA_RETURN_IF_ERROR(ReadToolResult(&block, *messages, &result));
+      PUNA_RETURN_IF_ERROR(ReadToolResult(&block, &result));
       messages->push_back(std::move(result));
       has_results = true;
     } else if (type == "thinking") {
@@ -204,6 +202,7 @@ Status ReadConversation(const Json& json, Fields* fields, std::vector<chat::Mess
     return MakeError(ErrorCode::kInvalidArgument, "messages is required");
   for (const Json& turn : *list)
     PUNA_RETURN_IF_ERROR(ReadTurn(turn, fields->OwnerOf("messages"), messages));
+  NameResults(messages);
   return {};
 }
 

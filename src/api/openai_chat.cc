@@ -26,8 +26,7 @@ Result<chat::ToolCall> ReadOpenAiToolCall(const Json& json, std::string_view own
   return call;
 }
 
-Result<chat::Message> ReadMessage(const Json& json, std::string_view owner,
-                                  const std::vector<chat::Message>& earlier) {
+Result<chat::Message> ReadOpenAiMessage(const Json& json, std::string_view owner) {
   chat::Message message;
   std::string name;
   Fields fields(json, owner);
@@ -38,8 +37,7 @@ Result<chat::Message> ReadMessage(const Json& json, std::string_view owner,
   fields.Read("name", &name);
   PUNA_RETURN_IF_ERROR(fields.status());
   if (message.role == "developer") message.role = "system";
-  if (message.role == "tool")
-    message.tool_name = name.empty() ? NameOfCall(earlier, message.tool_call_id) : name;
+  if (message.role == "tool") message.tool_name = name;
   PUNA_RETURN_IF_ERROR(RefuseFields(json, {{"function_call", "use tool_calls"}}));
   PUNA_RETURN_IF_ERROR(ReadOpenAiContent(json.value("content", Json()), &message));
   PUNA_ASSIGN_OR_RETURN(const Json* calls, fields.FindObjects("tool_calls", "openai.ToolCall"));
@@ -59,9 +57,10 @@ Status ReadMessageList(Fields* fields, std::vector<chat::Message>* messages) {
     return MakeError(ErrorCode::kInvalidArgument, "[] is too short - 'messages'");
   for (const Json& item : *list) {
     PUNA_ASSIGN_OR_RETURN(chat::Message message,
-                          ReadMessage(item, fields->OwnerOf("messages"), *messages));
+                          ReadOpenAiMessage(item, fields->OwnerOf("messages")));
     messages->push_back(std::move(message));
   }
+  NameResults(messages);
   return {};
 }
 

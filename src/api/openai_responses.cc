@@ -109,7 +109,6 @@ Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
     message.role = "tool";
     message.tool_call_id = call_id;
     JoinTurnOfCall(call_id, messages);
-    message.tool_name = NameOfCall(*messages, message.tool_call_id);
     PUNA_RETURN_IF_ERROR(ReadOpenAiContent(item.value("output", Json()), &message));
     messages->push_back(std::move(message));
     return {};
@@ -137,6 +136,7 @@ Status ReadInput(const Json& json, const std::string& instructions,
                      "input must be a string or a list of at least one item");
   }
   for (const Json& item : input) PUNA_RETURN_IF_ERROR(ReadItem(item, messages));
+  NameResults(messages);
   return {};
 }
 

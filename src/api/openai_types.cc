@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <map>
 
 #include "api/media.h"
 #include "api/ollama_types.h"
@@ -157,14 +158,15 @@ Result<Json> ParseToolArguments(const std::string& arguments) {
   return parsed;
 }
 
-std::string NameOfCall(const std::vector<chat::Message>& earlier, const std::string& id) {
-  for (auto message = earlier.rbegin(); message != earlier.rend(); ++message) {
-    const auto& calls = message->tool_calls;
-    const auto call = std::find_if(calls.rbegin(), calls.rend(),
-                                   [&](const chat::ToolCall& one) { return one.id == id; });
-    if (call != calls.rend()) return call->name;
+void NameResults(std::vector<chat::Message>* messages) {
+  std::map<std::string_view, std::string_view> names;  // of calls, by their ids
+  for (chat::Message& message : *messages) {
+    if (message.role == "tool" && message.tool_name.empty()) {
+      const auto name = names.find(message.tool_call_id);
+      if (name != names.end()) message.tool_name = name->second;
+    }
+    for (const chat::ToolCall& call : message.tool_calls) names[call.id] = call.name;
   }
-  return "";
 }
 
 std::string ReadOpenAiRole(const Json& message) {

@@ -35,9 +35,9 @@ Status RefuseFields(const Json& json, std::initializer_list<RefusedField> fields
 Status ReadOpenAiContent(const Json& content, chat::Message* message);
 // The "arguments" text of a tool call; kInvalidArgument "invalid tool call arguments".
 Result<Json> ParseToolArguments(const std::string& arguments);
-// The name of the call that a result with this id answers: the last one, as some clients count ids
-// anew in each turn; "" where there is none.
-std::string NameOfCall(const std::vector<chat::Message>& earlier, const std::string& id);
+// Results of tools whose tool is not named get the name of the call with their id before them: of
+// the last one, as some clients count ids anew in each turn.
+void NameResults(std::vector<chat::Message>* messages);
 // "role", with OpenAI's "developer" as what templates know: "system".
 std::string ReadOpenAiRole(const Json& message);
 // "none", "auto", "required", {"type": "function", ...}, {"type": "allowed_tools", ...}; the last
