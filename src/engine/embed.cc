@@ -10,6 +10,12 @@
 #include "engine/engine_state.h"
 
 namespace puna::engine {
+namespace {
+
+// Wider passes hardly gain where they take long, and whoever comes then waits for them.
+constexpr int64_t kWidePass = 512;
+
+}  // namespace
 
 Status Engine::State::CheckInputs(const EmbedRequest& request) const {
   if (!parts.options.embeddings) {
@@ -65,14 +71,20 @@ void Engine::State::AdmitEmbeddings() {
 std::vector<Engine::State::ChosenInput> Engine::State::ChooseInputs(
     std::vector<model::PageTable>* caches) {
   std::vector<ChosenInput> chosen;
-  int64_t rows = 0;
+  int64_t rows = 0, most_rows = kWidePass;
+  if (embed_row_seconds > 0) {
+    const std::chrono::duration<double> budget = parts.options.step_budget;
+    const double affordable = std::min(budget.count() / embed_row_seconds, 1e9);
+    most_rows = std::max(most_rows, static_cast<int64_t>(affordable));
+  }
+  most_rows = std::min(most_rows, parts.options.max_batch_tokens);
   for (bool more = true; more;) {
     more = false;
     for (const auto& embedding : embeddings_running) {
       const size_t next = embedding->vectors.size() + embedding->in_pass;
       if (next == embedding->request.inputs.size()) continue;
       const auto length = static_cast<int64_t>(embedding->request.inputs[next].size());
-      if (rows + length > parts.options.max_batch_tokens) continue;
+      if (rows > 0 && rows + length > most_rows) continue;
       model::PageTable cache(&pool);
       if (const Status grown = parts.cached ? cache.Grow(length, parts.program.get()) : Status();
           !grown) {
@@ -103,10 +115,12 @@ Status Engine::State::EmbedSome() {
     batch.WantLastRows(1);
   }
   NoteTouched();
+  const double begin = parts.clock();
   const auto width = static_cast<size_t>(parts.output_width);
   PUNA_RETURN_IF_ERROR(
       batch.Run(parts.program.get(), static_cast<int64_t>(chosen.size()), parts.output_width));
   proved = true;
+  embed_row_seconds = (parts.clock() - begin) / static_cast<double>(batch.tokens.size());
   for (size_t i = 0; i < chosen.size(); ++i) {
     const float* row = batch.outputs.data() + i * width;
     chosen[i].of->vectors.emplace_back(row, row + width);

@@ -67,7 +67,7 @@ struct EngineOptions {
   int64_t prefix_folder_bytes = int64_t{4} << 30;
   std::string weights_digest;
   // How long a step may become through prompts while somebody else's output is generated (or twice
-  // a step without prompts, whichever is longer).
+  // a step without prompts, whichever is longer); and through texts to embed, beyond 512 rows.
   std::chrono::nanoseconds step_budget = std::chrono::milliseconds(150);
   // That of the file, where the caller has it already; null: Load reads it.
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;

@@ -128,6 +128,7 @@ struct Engine::State {
   std::vector<std::unique_ptr<Sequence>> running;
   // The same of embeddings; of those that run the next in turn is first.
   std::deque<std::unique_ptr<Embedding>> embeddings_waiting, embeddings_running;
+  double embed_row_seconds = 0;  // of the latest pass; 0: none yet
   StepBatch batch;
   std::vector<int64_t> rows;  // of the batch, for each of `running`
   StepWork work;              // of the batch
