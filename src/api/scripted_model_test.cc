@@ -299,13 +299,16 @@ TEST_F(ScriptedModel, EveryDialectTellsWhetherItsAnswerIsStreamed) {
     for (int i = 1; i < 400; ++i) tokens.push_back(200 + i % 50);
     Post("/v1/completions", {{"model", "actor"}, {"prompt", tokens}, {"max_tokens", 1}});
   };
+  std::vector<tokenizer::TokenId> letter;
+  tokenizer_->Encode("a", {.parse_special = false, .add_special = false}, &letter);
+  ASSERT_EQ(letter.size(), 1u);
   script_->Slow(std::chrono::microseconds(500));
   begin_prompt();  // so that it is known what rows take
   for (const auto& [path, body, stream] : kRoutes) {
     Json asked = body;
     asked["model"] = "actor";
     asked["stream"] = stream;
-    script_->Play({tokenizer_->eos().value() + 1});
+    script_->Play(letter);
     script_->Slow(std::chrono::microseconds(500));
     const auto answer = std::async(std::launch::async, [&] { return Post(path, asked); });
     while (script_->most_rows() == 0) std::this_thread::yield();

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "base/check.h"
 
 namespace puna::testing {
 
@@ -97,7 +98,9 @@ class ScriptedProgram : public backend::Program {
     script_->Compute(batch.tokens.size());
     std::fill(out.begin(), out.end(), 0.0f);
     for (size_t row = 0; row < batch.output_rows.size(); ++row) {
-      out[row * static_cast<size_t>(vocabulary_) + static_cast<size_t>(script_->Next())] = 100;
+      const int32_t next = script_->Next();
+      CHECK(next >= 0 && next < vocabulary_) << next << " is no token of the model";
+      out[row * static_cast<size_t>(vocabulary_) + static_cast<size_t>(next)] = 100;
     }
     return {};
   }
