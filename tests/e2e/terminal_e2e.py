@@ -150,6 +150,12 @@ def leave(chat):
     equal(0, chat.wait())
 
 
+def say_goodbye(chat):
+    """As a line, which counts also where it is typed before the prompt is there."""
+    chat.type("/bye\r")
+    equal(0, chat.wait())
+
+
 # What is typed, and the message that it becomes.
 KEYS = [
     ("Ctrl-A", "abc\x01X", "Xabc"), ("Ctrl-E", "abc\x01\x05X", "abcX"), ("Ctrl-B", "abc\x02X", "abXc"),
@@ -453,7 +459,7 @@ def saved_under_its_own_name(session):
         ask(chat, "next")
         equal(sent, len(session.stand_in.last()["messages"]), name)
     equal(10, len(session.stand_in.last("/api/create")["messages"]), "what was saved first, and what followed")
-    leave(chat)
+    say_goodbye(chat)
 
 
 def thinking_is_the_models(session):
@@ -468,7 +474,7 @@ def thinking_is_the_models(session):
                 chat.read_until(">>> ")  # that before an earlier question came first
         ask(chat, "next")
         equal(expected, session.stand_in.last().get("think"), typed)
-    leave(chat)
+    say_goodbye(chat)
 
 
 if __name__ == "__main__":
