@@ -15,8 +15,9 @@ FROM scratch
 COPY --from=build /image /
 # As Ollama's image, but not as root: /root/.ollama belongs to this user.
 USER 11434:11434
+# Settings have Ollama's names here, so that "docker run -e" wins with either name.
 ENV HOME=/root \
-    PUNA_HOST=0.0.0.0:11434 \
+    OLLAMA_HOST=0.0.0.0:11434 \
     PATH=/usr/bin
 VOLUME /root/.ollama
 EXPOSE 11434

@@ -85,6 +85,18 @@ def units_of_systemd(place):
     check(exposure and float(exposure[1]) <= 2.0, report[-300:])
 
 
+def settings_of_users_win(place):
+    # Of two names of a setting PUNA_X wins, so what the unit and the image set has the other one.
+    settings = (ROOT / "docs" / "settings.md").read_text()
+    both = dict(re.findall(r"`(PUNA_\w+)`, `(OLLAMA_\w+)`", settings))
+    check("PUNA_MODELS" in both and "PUNA_HOST" in both, both)
+    for name in ("packaging/puna.service", "Dockerfile"):
+        set_here = re.findall(r"\b((?:PUNA|OLLAMA)_\w+)=", (ROOT / name).read_text())
+        check(set_here, name)
+        for setting in set_here:
+            check(setting not in both, f"{name} sets {setting}, use {both.get(setting)}")
+
+
 @contextlib.contextmanager
 def debian(folder, *packages):
     """The root folder of a fresh Debian."""
@@ -184,4 +196,4 @@ def serve_in_root(root):
 
 
 if __name__ == "__main__":
-    main((workplace, (installed_files, units_of_systemd, package_of_debian, container_image)))
+    main((workplace, (installed_files, units_of_systemd, settings_of_users_win, package_of_debian, container_image)))
