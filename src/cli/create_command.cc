@@ -1,8 +1,6 @@
 // puna create MODEL [-f Modelfile]: from a Modelfile to an installed model.
 #include <cstdio>
 #include <filesystem>
-#include <map>
-#include <set>
 
 #include "base/file.h"
 #include "chat/chat.h"
@@ -63,17 +61,12 @@ Result<ModelfileText> ReadModelfile(const std::string& file) {
   return modelfile;
 }
 
-// {"file name": digest}, with names made different where files of two folders share one.
-Result<Json> SendFiles(const std::vector<fs::path>& paths,
-                       const std::map<fs::path, std::string>& names, BlobSender* sender) {
+// {"file name": digest}
+Result<Json> SendFiles(const std::vector<fs::path>& paths, BlobSender* sender) {
   Json files = Json::object();
-  for (const fs::path& path : paths) {
-    PUNA_ASSIGN_OR_RETURN(std::string digest, sender->Send(path));
-    const auto known = names.find(path);
-    const std::string own = known != names.end() ? known->second : path.filename().string();
-    std::string name = own;
-    for (int i = 2; files.contains(name); ++i) name = fmt::format("{}-{}", i, own);
-    files[name] = std::move(digest);
+  const std::vector<std::string> names = NamesInRequest(paths);
+  for (size_t i = 0; i < paths.size(); ++i) {
+    PUNA_ASSIGN_OR_RETURN(files[names[i]], sender->Send(paths[i]));
   }
   return files;
 }
@@ -129,18 +122,18 @@ Status Create(const Context& context, const CreateOptions& options) {
   if (!sources.from.empty()) {
     request["from"] = sources.from;
   } else {
-    PUNA_ASSIGN_OR_RETURN(request["files"], SendFiles(sources.files, sources.names, &sender));
+    PUNA_ASSIGN_OR_RETURN(request["files"], SendFiles(sources.files, &sender));
   }
   if (!sources.adapters.empty()) {
-    PUNA_ASSIGN_OR_RETURN(request["adapters"], SendFiles(sources.adapters, sources.names, &sender));
+    PUNA_ASSIGN_OR_RETURN(request["adapters"], SendFiles(sources.adapters, &sender));
   }
   if (!sources.draft.empty()) {
-    PUNA_ASSIGN_OR_RETURN(request["draft_files"], SendFiles(sources.draft, sources.names, &sender));
+    PUNA_ASSIGN_OR_RETURN(request["draft_files"], SendFiles(sources.draft, &sender));
   }
   if (!options.quantize.empty()) request["quantize"] = options.quantize;
   if (!options.draft_quantize.empty()) request["draft_quantize"] = options.draft_quantize;
   if (!options.imatrix.empty()) {
-    PUNA_ASSIGN_OR_RETURN(request["imatrix"], SendFiles({options.imatrix}, {}, &sender));
+    PUNA_ASSIGN_OR_RETURN(request["imatrix"], SendFiles({options.imatrix}, &sender));
   }
   AddFields(modelfile, &request);
   return PostWithProgress(client, "/api/create", request, &progress);

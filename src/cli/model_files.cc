@@ -52,14 +52,12 @@ std::vector<fs::path> FilesIn(const fs::path& folder, const char* extension) {
 }
 
 // Adds the files of the model in `folder` to `files`.
-Status AddFolder(const fs::path& folder, std::vector<fs::path>* files, ModelSources* sources) {
+Status AddFolder(const fs::path& folder, std::vector<fs::path>* files) {
   std::vector<fs::path> found = FilesIn(folder, ".safetensors");
   std::error_code error;
   if (!found.empty()) {
     for (const char* name : kCompanions) {
-      if (!fs::is_regular_file(folder / name, error)) continue;
-      found.push_back(folder / name);
-      sources->names[found.back()] = name;
+      if (fs::is_regular_file(folder / name, error)) found.push_back(folder / name);
     }
   } else {
     found = FilesIn(folder, ".gguf");
@@ -75,10 +73,10 @@ Status AddFolder(const fs::path& folder, std::vector<fs::path>* files, ModelSour
 
 // What a line other than FROM names, which can only be a file or a folder.
 Status AddPath(std::string_view command, const std::string& written, const fs::path& folder,
-               std::vector<fs::path>* files, ModelSources* sources) {
+               std::vector<fs::path>* files) {
   const fs::path path = ResolvePath(written, folder);
   std::error_code error;
-  if (fs::is_directory(path, error)) return AddFolder(path, files, sources);
+  if (fs::is_directory(path, error)) return AddFolder(path, files);
   if (!fs::is_regular_file(path, error)) {
     return MakeError(ErrorCode::kNotFound, "{} {}: there is no file {}", command, written,
                      path.string());
@@ -138,7 +136,7 @@ Result<ModelSources> FindSources(const store::Modelfile& modelfile, const fs::pa
     if (fs::is_regular_file(path, error)) {
       sources.files.push_back(path);
     } else if (fs::is_directory(path, error)) {
-      PUNA_RETURN_IF_ERROR(AddFolder(path, &sources.files, &sources));
+      PUNA_RETURN_IF_ERROR(AddFolder(path, &sources.files));
     } else if (LooksLikePath(from)) {
       return MakeError(ErrorCode::kNotFound, "FROM {}: there is no file {}", from, path.string());
     } else if (!sources.from.empty()) {
@@ -157,10 +155,10 @@ Result<ModelSources> FindSources(const store::Modelfile& modelfile, const fs::pa
                      ResolvePath(sources.from, folder).string());
   }
   for (const std::string& adapter : modelfile.adapters) {
-    PUNA_RETURN_IF_ERROR(AddPath("ADAPTER", adapter, folder, &sources.adapters, &sources));
+    PUNA_RETURN_IF_ERROR(AddPath("ADAPTER", adapter, folder, &sources.adapters));
   }
   if (!modelfile.draft.empty()) {
-    PUNA_RETURN_IF_ERROR(AddPath("DRAFT", modelfile.draft, folder, &sources.draft, &sources));
+    PUNA_RETURN_IF_ERROR(AddPath("DRAFT", modelfile.draft, folder, &sources.draft));
   }
   PUNA_RETURN_IF_ERROR(CheckGgufs(&sources.files));
   PUNA_RETURN_IF_ERROR(CheckGgufs(&sources.adapters));
@@ -173,6 +171,25 @@ Result<ModelSources> FindSources(const store::Modelfile& modelfile, const fs::pa
     }
   }
   return sources;
+}
+
+std::vector<std::string> NamesInRequest(std::span<const fs::path> files) {
+  std::vector<fs::path> paths;
+  for (const fs::path& file : files) {
+    std::error_code error;
+    paths.push_back(fs::absolute(file, error).lexically_normal());
+  }
+  fs::path shared = paths.empty() ? fs::path() : paths[0].parent_path();
+  const auto holds = [&](const fs::path& path) {
+    return std::mismatch(shared.begin(), shared.end(), path.begin(), path.end()).first ==
+           shared.end();
+  };
+  for (const fs::path& path : paths) {
+    while (shared.has_relative_path() && !holds(path.parent_path())) shared = shared.parent_path();
+  }
+  std::vector<std::string> names;
+  for (const fs::path& path : paths) names.push_back(path.lexically_relative(shared).string());
+  return names;
 }
 
 bool BlobSender::SharesStore() {

@@ -3,8 +3,8 @@
 #define PUNA_CLI_MODEL_FILES_H_
 
 #include <filesystem>
-#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,8 +23,6 @@ struct ModelSources {
   // GGUF files, or a model in safetensors with all that belongs to it; empty if `from` is not.
   std::vector<std::filesystem::path> files;
   std::vector<std::filesystem::path> adapters, draft;
-  // What a file is called in its model's folder, where that is more than its own name.
-  std::map<std::filesystem::path, std::string> names;
 };
 
 // "~" and "~/x" in the home folder; a relative path below `folder`.
@@ -37,6 +35,10 @@ std::filesystem::path ResolvePath(const std::string& written, const std::filesys
 // `folder` is that of the Modelfile.
 Result<ModelSources> FindSources(const store::Modelfile& modelfile,
                                  const std::filesystem::path& folder);
+
+// What files are called in a request: their paths below the deepest folder that all of them are in,
+// as Ollama's command names them. So the names tell the server which files lie in one folder.
+std::vector<std::string> NamesInRequest(std::span<const std::filesystem::path> files);
 
 // Gets files into the store of the server. A server on this machine that uses our store folder is
 // found out by a probe; then files are linked (or copied) into the folder instead of sent over

@@ -82,7 +82,26 @@ TEST_F(ModelFilesTest, ASafetensorsFolderComesWithAllThatBelongsToIt) {
               ElementsAre(model / "model-00001-of-00002.safetensors",
                           model / "model-00002-of-00002.safetensors", model / "config.json",
                           model / "tokenizer.json", model / "1_Pooling/config.json"));
-  EXPECT_EQ(sources->names.at(model / "1_Pooling/config.json"), "1_Pooling/config.json");
+  EXPECT_THAT(NamesInRequest(sources->files),
+              ElementsAre("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+                          "config.json", "tokenizer.json", "1_Pooling/config.json"));
+}
+
+TEST_F(ModelFilesTest, NamesTellWhichFilesLieInOneFolder) {
+  for (const char* name : {"x/lora", "y/lora"}) {
+    fs::create_directories(folder_ / name);
+    std::ofstream(folder_ / name / "adapter_model.safetensors") << "x";
+    std::ofstream(folder_ / name / "adapter_config.json") << "{}";
+  }
+  const auto sources = Find("FROM mini\nADAPTER ./x/lora/\nADAPTER b.gguf\nADAPTER ./y/lora\n");
+  ASSERT_TRUE(sources) << sources.error().message;
+  EXPECT_THAT(
+      NamesInRequest(sources->adapters),
+      ElementsAre("x/lora/adapter_model.safetensors", "x/lora/adapter_config.json", "b.gguf",
+                  "y/lora/adapter_model.safetensors", "y/lora/adapter_config.json"));
+  EXPECT_THAT(NamesInRequest(std::vector<fs::path>{"a.gguf"}), ElementsAre("a.gguf"));
+  EXPECT_THAT(NamesInRequest(std::vector<fs::path>{"/a/x", "/b/x"}), ElementsAre("a/x", "b/x"));
+  EXPECT_TRUE(NamesInRequest({}).empty());
 }
 
 TEST_F(ModelFilesTest, LinksThatLeaveTheFolderAreRefused) {

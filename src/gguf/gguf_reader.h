@@ -3,8 +3,10 @@
 #define PUNA_GGUF_GGUF_READER_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -25,20 +27,26 @@ class Reader {
 
   // Opens `path` and, if it belongs to a split model, all parts of it.
   static Result<std::shared_ptr<const File>> OpenAll(const std::filesystem::path& path);
+  // gguf::CountParts
+  static Result<int64_t> CountParts(const std::filesystem::path& path);
+  // gguf::PartPaths
+  static std::vector<std::filesystem::path> PartPaths(const File& file);
   // gguf::OpenParts
   static Result<std::shared_ptr<const File>> OpenGiven(
-      std::span<const std::filesystem::path> paths);
+      const std::map<std::string, std::filesystem::path>& files);
 
  private:
   struct Header {
     uint64_t tensors = 0;
     uint64_t keys = 0;
   };
-  static Result<std::shared_ptr<File>> OpenPart(const std::filesystem::path& path);
+  // `name` is for errors.
+  static Result<std::shared_ptr<File>> OpenPart(const std::string& name,
+                                                const std::filesystem::path& path);
   static Status AddPart(const File& part, int64_t index, int64_t count, File* whole);
-  // `parts` in order, with the path of each for errors.
+  // `parts` in order, with the name of each for errors.
   static Result<std::shared_ptr<const File>> Join(std::span<const std::shared_ptr<File>> parts,
-                                                  std::span<const std::filesystem::path> paths);
+                                                  std::span<const std::string> names);
   static Status IndexTensors(File* file);
 
   Result<Header> ReadHeader();

@@ -47,10 +47,11 @@ Result<SplitKeys> ReadSplitKeys(const File& file) {
 
 }  // namespace
 
-Result<std::shared_ptr<File>> Reader::OpenPart(const std::filesystem::path& path) {
+Result<std::shared_ptr<File>> Reader::OpenPart(const std::string& name,
+                                               const std::filesystem::path& path) {
   PUNA_ASSIGN_OR_RETURN(std::shared_ptr<const MappedFile> mapping, MappedFile::Open(path));
   Result<std::shared_ptr<File>> file = Reader(mapping->bytes()).ReadOne();
-  if (!file) return WithContext(std::move(file).error(), path.string());
+  if (!file) return WithContext(std::move(file).error(), name);
   for (Tensor& tensor : (*file)->tensors_) tensor.file = mapping.get();
   (*file)->mappings_.push_back(std::move(mapping));
   return file;
@@ -70,7 +71,7 @@ Status Reader::AddPart(const File& part, int64_t index, int64_t count, File* who
 }
 
 Result<std::shared_ptr<const File>> Reader::OpenAll(const std::filesystem::path& path) {
-  PUNA_ASSIGN_OR_RETURN(std::shared_ptr<File> opened, OpenPart(path));
+  PUNA_ASSIGN_OR_RETURN(std::shared_ptr<File> opened, OpenPart(path.string(), path));
   const Result<SplitKeys> keys = ReadSplitKeys(*opened);
   if (!keys) return WithContext(keys.error(), path.string());
   if (keys->count == 1) return opened;
@@ -84,49 +85,63 @@ Result<std::shared_ptr<const File>> Reader::OpenAll(const std::filesystem::path&
   }
   const std::string prefix = name.substr(0, name.size() - suffix.size());
   std::vector<std::shared_ptr<File>> parts;
-  std::vector<std::filesystem::path> paths;
+  std::vector<std::string> names;
   for (int64_t i = 0; i < keys->count; ++i) {
-    paths.push_back(path.parent_path() / (prefix + PartSuffix(i, keys->count)));
+    const std::filesystem::path part = path.parent_path() / (prefix + PartSuffix(i, keys->count));
+    names.push_back(part.string());
     if (i == keys->index) {
       parts.push_back(opened);
       continue;
     }
-    Result<std::shared_ptr<File>> other = OpenPart(paths.back());
+    Result<std::shared_ptr<File>> other = OpenPart(part.string(), part);
     if (!other)
       return WithContext(std::move(other).error(),
                          fmt::format("part {} of {}", i + 1, keys->count));
     parts.push_back(*std::move(other));
   }
-  return Join(parts, paths);
+  return Join(parts, names);
+}
+
+Result<int64_t> Reader::CountParts(const std::filesystem::path& path) {
+  PUNA_ASSIGN_OR_RETURN(const std::shared_ptr<File> file, OpenPart(path.string(), path));
+  const Result<SplitKeys> keys = ReadSplitKeys(*file);
+  if (!keys) return WithContext(keys.error(), path.string());
+  return keys->count;
+}
+
+std::vector<std::filesystem::path> Reader::PartPaths(const File& file) {
+  std::vector<std::filesystem::path> paths;
+  for (const auto& mapping : file.mappings_) paths.push_back(mapping->path());
+  return paths;
 }
 
 Result<std::shared_ptr<const File>> Reader::OpenGiven(
-    std::span<const std::filesystem::path> paths) {
-  const auto count = static_cast<int64_t>(paths.size());
-  std::vector<std::shared_ptr<File>> parts(paths.size());
-  std::vector<std::filesystem::path> ordered(paths.size());
-  for (const std::filesystem::path& path : paths) {
-    PUNA_ASSIGN_OR_RETURN(std::shared_ptr<File> part, OpenPart(path));
+    const std::map<std::string, std::filesystem::path>& files) {
+  const auto count = static_cast<int64_t>(files.size());
+  std::vector<std::shared_ptr<File>> parts(files.size());
+  std::vector<std::string> ordered(files.size());
+  for (const auto& [name, path] : files) {
+    PUNA_ASSIGN_OR_RETURN(std::shared_ptr<File> part, OpenPart(name, path));
     const Result<SplitKeys> keys = ReadSplitKeys(*part);
-    if (!keys) return WithContext(keys.error(), path.string());
+    if (!keys) return WithContext(keys.error(), name);
     if (keys->count != count) {
       return MakeError(ErrorCode::kInvalidArgument,
-                       "{}: it is part {} of {} of a split model, but {} files are given",
-                       path.string(), keys->index + 1, keys->count, count);
+                       "{}: it is part {} of {} of a split model, but {} {} given", name,
+                       keys->index + 1, keys->count, count, count == 1 ? "file is" : "files are");
     }
     const auto index = static_cast<size_t>(keys->index);
     if (parts[index] != nullptr) {
       return MakeError(ErrorCode::kInvalidArgument, "{} and {} are both part {} of {}",
-                       ordered[index].string(), path.string(), index + 1, count);
+                       ordered[index], name, index + 1, count);
     }
     parts[index] = std::move(part);
-    ordered[index] = path;
+    ordered[index] = name;
   }
   return Join(parts, ordered);
 }
 
 Result<std::shared_ptr<const File>> Reader::Join(std::span<const std::shared_ptr<File>> parts,
-                                                 std::span<const std::filesystem::path> paths) {
+                                                 std::span<const std::string> names) {
   const auto whole = std::shared_ptr<File>(new File(*parts[0]));
   whole->tensors_.clear();
   whole->mappings_.clear();
@@ -134,21 +149,26 @@ Result<std::shared_ptr<const File>> Reader::Join(std::span<const std::shared_ptr
   const auto count = static_cast<int64_t>(parts.size());
   for (size_t i = 0; i < parts.size(); ++i) {
     const Status added = AddPart(*parts[i], static_cast<int64_t>(i), count, whole.get());
-    if (!added) return WithContext(added.error(), paths[i].string());
+    if (!added) return WithContext(added.error(), names[i]);
   }
   PUNA_ASSIGN_OR_RETURN(const SplitKeys keys, ReadSplitKeys(*whole));
   if (keys.tensors && *keys.tensors != static_cast<int64_t>(whole->tensors_.size())) {
     return MakeError(ErrorCode::kCorrupt, "{}: its parts hold {} tensors, expected {} by key '{}'",
-                     paths[0].string(), whole->tensors_.size(), *keys.tensors, kSplitTensorsKey);
+                     names[0], whole->tensors_.size(), *keys.tensors, kSplitTensorsKey);
   }
   const Status indexed = IndexTensors(whole.get());
-  if (!indexed) return WithContext(indexed.error(), paths[0].string());
+  if (!indexed) return WithContext(indexed.error(), names[0]);
   return whole;
 }
 
-Result<std::shared_ptr<const File>> OpenParts(std::span<const std::filesystem::path> paths) {
-  if (paths.empty()) return MakeError(ErrorCode::kInvalidArgument, "there are no parts");
-  return Reader::OpenGiven(paths);
+Result<int64_t> CountParts(const std::filesystem::path& path) { return Reader::CountParts(path); }
+
+std::vector<std::filesystem::path> PartPaths(const File& file) { return Reader::PartPaths(file); }
+
+Result<std::shared_ptr<const File>> OpenParts(
+    const std::map<std::string, std::filesystem::path>& files) {
+  if (files.empty()) return MakeError(ErrorCode::kInvalidArgument, "there are no parts");
+  return Reader::OpenGiven(files);
 }
 
 }  // namespace puna::gguf

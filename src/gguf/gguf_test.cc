@@ -355,24 +355,28 @@ TEST_F(GgufSplitTest, GivenPartsNeedNoNames) {
   const std::filesystem::path names[] = {folder_.path() / "c", folder_.path() / "a",
                                          folder_.path() / "b"};
   for (int i = 0; i < 3; ++i) std::filesystem::rename(PartPath(i), names[static_cast<size_t>(i)]);
-  for (const std::vector<size_t>& order :
-       {std::vector<size_t>{0, 1, 2}, std::vector<size_t>{2, 0, 1}}) {
-    std::vector<std::filesystem::path> paths;
-    for (const size_t i : order) paths.push_back(names[i]);
-    const auto file = OpenParts(paths);
+  using Files = std::map<std::string, std::filesystem::path>;
+  for (const Files& files : {Files{{"0", names[0]}, {"1", names[1]}, {"2", names[2]}},
+                             Files{{"0", names[2]}, {"1", names[0]}, {"2", names[1]}}}) {
+    const auto file = OpenParts(files);
     ASSERT_TRUE(file) << file.error().message;
+    EXPECT_EQ(PartPaths(**file), std::vector(std::begin(names), std::end(names)));
     EXPECT_EQ(**(*file)->GetString("general.name"), "whole");
     ASSERT_EQ((*file)->tensors().size(), 3u);
     for (int i = 0; i < 3; ++i) EXPECT_EQ((*file)->FindTensor("t" + std::to_string(i))->data[7], i);
   }
-  const auto error_of = [](const std::vector<std::filesystem::path>& paths) {
-    const auto file = OpenParts(paths);
+  const auto error_of = [](const Files& files) {
+    const auto file = OpenParts(files);
     return file ? "no error" : file.error().message;
   };
-  EXPECT_THAT(error_of({names[0], names[1]}),
-              HasSubstr("part 1 of 3 of a split model, but 2 files are given"));
-  EXPECT_THAT(error_of({names[0], names[1], names[1]}), HasSubstr("are both part 2 of 3"));
+  EXPECT_EQ("one: it is part 1 of 3 of a split model, but 2 files are given",
+            error_of({{"one", names[0]}, {"two", names[1]}}));
+  EXPECT_EQ("one: it is part 1 of 3 of a split model, but 1 file is given",
+            error_of({{"one", names[0]}}));
+  EXPECT_EQ("again and two are both part 2 of 3",
+            error_of({{"one", names[0]}, {"two", names[1]}, {"again", names[1]}}));
   EXPECT_THAT(error_of({}), HasSubstr("no parts"));
+  EXPECT_EQ(3, CountParts(names[1]).value_or(0));
 }
 
 TEST(GgufTest, OpenNamesTheFile) {

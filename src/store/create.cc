@@ -8,6 +8,7 @@
 #include "store/bundled_model.h"
 #include "store/convert/convert.h"
 #include "store/convert/peft_adapter.h"
+#include "store/file_groups.h"
 #include "store/hash_file.h"
 #include "store/manifest.h"
 #include "store/progress_pace.h"
@@ -20,11 +21,23 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// NAME-00001-of-00003.gguf and so on.
-bool AreParts(const ModelFiles& files) {
-  return files.size() > 1 && std::all_of(files.begin(), files.end(), [](const auto& file) {
-           return file.first.ends_with(".gguf") && file.first.find("-of-") != std::string::npos;
-         });
+// What a GGUF file says that it is for.
+Result<std::string_view> MediaTypeOf(const std::string& name, const gguf::File& file) {
+  PUNA_ASSIGN_OR_RETURN(const auto general_type, file.GetString("general.type"));
+  PUNA_ASSIGN_OR_RETURN(const auto architecture, file.GetString("general.architecture"));
+  const std::string_view type = general_type.value_or("model");
+  if (type == "adapter") return kAdapterType;
+  if (type == "projector" || type == "mmproj" || architecture.value_or("") == "clip")
+    return kProjectorType;
+  if (architecture) return kModelType;
+  return MakeError(ErrorCode::kInvalidArgument, "file \"{}\": general.architecture is missing",
+                   name);
+}
+
+// Errors about a folder's files begin with the folder, where the request has several.
+Result<Layer> InFolderOf(const FileGroup& group, Result<Layer> layer) {
+  if (layer || group.folder.empty()) return layer;
+  return WithContext(std::move(layer).error(), group.folder);
 }
 
 }  // namespace
@@ -44,20 +57,26 @@ class Creation {
   Result<InstalledModel> FindBase();
   Status StartFromModel();
   Status StartFromFiles();
-  // The layer of a model that is not one GGUF file: it becomes one, with the types of `type` (null:
-  // those it has). `config` then describes it.
-  Result<Layer> ConvertSafetensors(const ModelFiles& files, const FileType* type, Json* config);
-  Result<Layer> MergeParts(const ModelFiles& files, const FileType* type, Json* config);
+  // The layer of uploaded files; `config` describes it if it holds a model. One that is not one
+  // GGUF file becomes one, with the types of `type` (null: those it has).
+  Result<Layer> ReadGroup(const FileGroup& group, const FileType* type,
+                          const QuantizeOptions& options, Json* config);
+  Result<Layer> ReadGguf(const UploadedFile& uploaded, Json* config);
+  Result<Layer> ConvertSafetensors(const FileGroup& group, const FileType* type,
+                                   const QuantizeOptions& options, Json* config);
+  Result<Layer> MergeParts(const FileGroup& group, const FileType* type,
+                           const QuantizeOptions& options, Json* config);
   // The same of parts that are open.
-  Result<Layer> WriteMerged(const gguf::File& file, int64_t parts, const FileType* type);
-  Result<ModelFiles> PathsOf(const std::vector<std::pair<std::string, std::string>>& files);
+  Result<Layer> WriteMerged(const gguf::File& file, int64_t parts, const FileType* type,
+                            const QuantizeOptions& options, std::string_view media_type);
+  Result<Layer> ConvertPeft(const FileGroup& group);
+  Result<std::vector<FileGroup>> GroupsOf(
+      const std::vector<std::pair<std::string, std::string>>& files);
   // Where an uploaded file lies, once its name and its digest have been checked.
-  Result<fs::path> UploadedFile(const std::string& name, const std::string& digest);
-  // The layer of a GGUF file; `config` describes it if it holds a model.
-  Result<Layer> ReadGguf(const std::string& name, const std::string& digest, Json* config);
+  Result<UploadedFile> FindUploaded(const std::string& name, const std::string& digest);
   Result<Layer*> WeightsLayer();
-  // True if the weights had to be written anew.
-  Result<bool> QuantizeLayer(const FileType& type, Layer* layer);
+  // True if the layer had to be written anew.
+  Result<bool> QuantizeLayer(const FileType& type, const QuantizeOptions& options, Layer* layer);
   Result<Layer> AddWrittenFile(AtomicFile file, std::string_view media_type);
   Status ReadImportance();
   WriteProgress ReportBytes(std::string status);
@@ -72,7 +91,7 @@ class Creation {
   Store* store_;
   const FileType* type_ = nullptr;  // that the weights shall have; null: the one they have
   Imatrix imatrix_;
-  QuantizeOptions options_;  // of the weights
+  QuantizeOptions options_;  // of the weights, not of a draft model
   const CreateRequest& request_;
   const ProgressFunction& progress_;
   const FetchFunction& fetch_;
@@ -90,7 +109,7 @@ Result<Layer> Creation::ImportWeights(const InstalledModel& base) {
   }
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(base.weights));
   PUNA_ASSIGN_OR_RETURN(const auto parts, file->GetInteger("split.count"));
-  if (parts.value_or(1) > 1) return WriteMerged(*file, *parts, nullptr);
+  if (parts.value_or(1) > 1) return WriteMerged(*file, *parts, nullptr, {}, kModelType);
   Layer layer;
   layer.media_type = kModelType;
   layer.size_bytes = static_cast<int64_t>(file->file_bytes());
@@ -142,7 +161,7 @@ Status Creation::StartFromModel() {
   return {};
 }
 
-Result<fs::path> Creation::UploadedFile(const std::string& name, const std::string& digest) {
+Result<UploadedFile> Creation::FindUploaded(const std::string& name, const std::string& digest) {
   if (name.empty() || fs::path(name).is_absolute() ||
       fs::path(name).lexically_normal().string().starts_with("..")) {
     return MakeError(ErrorCode::kInvalidArgument, "file path must be relative: \"{}\"", name);
@@ -154,55 +173,48 @@ Result<fs::path> Creation::UploadedFile(const std::string& name, const std::stri
     return MakeError(ErrorCode::kInvalidArgument, "file \"{}\": blob {} has not been uploaded",
                      name, digest);
   }
-  return path;
+  PUNA_ASSIGN_OR_RETURN(const std::string hex, DigestHex(digest));
+  return UploadedFile{name, "sha256:" + hex, std::move(path)};
 }
 
-Result<Layer> Creation::ReadGguf(const std::string& name, const std::string& digest, Json* config) {
-  PUNA_ASSIGN_OR_RETURN(const fs::path path, UploadedFile(name, digest));
+Result<std::vector<FileGroup>> Creation::GroupsOf(
+    const std::vector<std::pair<std::string, std::string>>& files) {
+  std::vector<UploadedFile> uploaded(files.size());
+  for (size_t i = 0; i < files.size(); ++i) {
+    PUNA_ASSIGN_OR_RETURN(uploaded[i], FindUploaded(files[i].first, files[i].second));
+  }
+  return GroupFiles(uploaded);
+}
+
+Result<Layer> Creation::ReadGroup(const FileGroup& group, const FileType* type,
+                                  const QuantizeOptions& options, Json* config) {
+  if (group.kind == FileGroup::Kind::kSafetensors)
+    return InFolderOf(group, ConvertSafetensors(group, type, options, config));
+  if (group.kind == FileGroup::Kind::kSplitGguf) return MergeParts(group, type, options, config);
+  return ReadGguf(group.first, config);
+}
+
+Result<Layer> Creation::ReadGguf(const UploadedFile& uploaded, Json* config) {
   PUNA_RETURN_IF_ERROR(Report("parsing GGUF"));
-  auto file = gguf::File::Open(path);
+  auto file = gguf::File::Open(uploaded.path);
   if (!file) {
     return MakeError(ErrorCode::kInvalidArgument,
-                     "file \"{}\": supplied file was not in GGUF format: {}", name,
+                     "file \"{}\": supplied file was not in GGUF format: {}", uploaded.name,
                      file.error().message);
   }
-  PUNA_ASSIGN_OR_RETURN(const auto general_type, (*file)->GetString("general.type"));
-  PUNA_ASSIGN_OR_RETURN(const auto architecture, (*file)->GetString("general.architecture"));
   Layer layer;
-  PUNA_ASSIGN_OR_RETURN(const std::string hex, DigestHex(digest));
-  layer.digest = "sha256:" + hex;
+  PUNA_ASSIGN_OR_RETURN(layer.media_type, MediaTypeOf(uploaded.name, **file));
+  layer.digest = uploaded.digest;
   layer.size_bytes = static_cast<int64_t>((*file)->file_bytes());
-  const std::string_view type = general_type.value_or("model");
-  if (type == "adapter") {
-    layer.media_type = kAdapterType;
-  } else if (type == "projector" || type == "mmproj" || architecture.value_or("") == "clip") {
-    layer.media_type = kProjectorType;
-  } else {
-    layer.media_type = kModelType;
-    if (!architecture) {
-      return MakeError(ErrorCode::kInvalidArgument, "file \"{}\": general.architecture is missing",
-                       name);
-    }
-    *config = ConfigOf(**file);
-  }
+  if (layer.media_type == kModelType) *config = ConfigOf(**file);
   PUNA_RETURN_IF_ERROR(Report("using existing layer " + layer.digest));
   return layer;
 }
 
-// Where the uploaded files lie, by their names in the model's folder.
-Result<ModelFiles> Creation::PathsOf(
-    const std::vector<std::pair<std::string, std::string>>& files) {
-  ModelFiles paths;
-  for (const auto& [name, digest] : files) {
-    PUNA_ASSIGN_OR_RETURN(paths[name], UploadedFile(name, digest));
-  }
-  return paths;
-}
-
-Result<Layer> Creation::ConvertSafetensors(const ModelFiles& files, const FileType* type,
-                                           Json* config) {
+Result<Layer> Creation::ConvertSafetensors(const FileGroup& group, const FileType* type,
+                                           const QuantizeOptions& options, Json* config) {
   PUNA_RETURN_IF_ERROR(Report("converting model"));
-  PUNA_ASSIGN_OR_RETURN(Conversion conversion, PlanConversion(files));
+  PUNA_ASSIGN_OR_RETURN(Conversion conversion, PlanConversion(group.files));
   const FileType& stored = *conversion.stored_type;
   const std::string status =
       type == nullptr || type == &stored
@@ -211,54 +223,56 @@ Result<Layer> Creation::ConvertSafetensors(const ModelFiles& files, const FileTy
   PUNA_ASSIGN_OR_RETURN(AtomicFile out,
                         AtomicFile::Create(store_->root() / "blobs" / std::string(stored.name)));
   PUNA_RETURN_IF_ERROR(
-      WriteConversion(std::move(conversion), type, options_, ReportBytes(status), &out));
+      WriteConversion(std::move(conversion), type, options, ReportBytes(status), &out));
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(out.temporary_path()));
   *config = ConfigOf(*file);
   return AddWrittenFile(std::move(out), kModelType);
 }
 
-Result<Layer> Creation::MergeParts(const ModelFiles& files, const FileType* type, Json* config) {
-  std::vector<fs::path> paths;
-  for (const auto& [name, path] : files) paths.push_back(path);
-  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::OpenParts(paths));
-  *config = ConfigOf(*file);
-  if (type != nullptr) (*config)["file_type"] = type->name;
-  return WriteMerged(*file, static_cast<int64_t>(files.size()), type);
+Result<Layer> Creation::MergeParts(const FileGroup& group, const FileType* type,
+                                   const QuantizeOptions& options, Json* config) {
+  PUNA_ASSIGN_OR_RETURN(const auto file, gguf::OpenParts(group.files));
+  PUNA_ASSIGN_OR_RETURN(const std::string_view media_type, MediaTypeOf(group.first.name, *file));
+  if (media_type == kModelType) {
+    *config = ConfigOf(*file);
+    if (type != nullptr) (*config)["file_type"] = type->name;
+  } else {
+    type = nullptr;
+  }
+  return WriteMerged(*file, static_cast<int64_t>(group.files.size()), type, options, media_type);
 }
 
-Result<Layer> Creation::WriteMerged(const gguf::File& file, int64_t parts, const FileType* type) {
+Result<Layer> Creation::WriteMerged(const gguf::File& file, int64_t parts, const FileType* type,
+                                    const QuantizeOptions& options, std::string_view media_type) {
   const std::string before = FileTypeName(file);
   const bool kept = type == nullptr || before == type->name;
   PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(store_->root() / "blobs" / "merged"));
   PUNA_RETURN_IF_ERROR(
-      Quantize(file, kept ? nullptr : type, kept ? QuantizeOptions{} : options_,
+      Quantize(file, kept ? nullptr : type, kept ? QuantizeOptions{} : options,
                ReportBytes(kept ? fmt::format("merging {} parts", parts)
                                 : fmt::format("quantizing {} model to {}", before, type->name)),
                &out));
-  return AddWrittenFile(std::move(out), kModelType);
+  return AddWrittenFile(std::move(out), media_type);
 }
 
 Status Creation::StartFromFiles() {
-  PUNA_ASSIGN_OR_RETURN(const ModelFiles files, PathsOf(request_.files));
-  if (IsSafetensors(files) || AreParts(files)) {
-    PUNA_ASSIGN_OR_RETURN(Layer layer, IsSafetensors(files)
-                                           ? ConvertSafetensors(files, type_, &config_)
-                                           : MergeParts(files, type_, &config_));
+  PUNA_ASSIGN_OR_RETURN(const std::vector<FileGroup> groups, GroupsOf(request_.files));
+  const FileGroup* model = nullptr;
+  for (const FileGroup& group : groups) {
+    PUNA_ASSIGN_OR_RETURN(Layer layer, ReadGroup(group, type_, options_, &config_));
+    if (layer.media_type == kModelType) {
+      if (model != nullptr) {
+        return MakeError(
+            ErrorCode::kUnsupported,
+            "files \"{}\" and \"{}\" are two models, expected one, or the parts of one",
+            model->first.name, group.first.name);
+      }
+      model = &group;
+    }
     manifest_.layers.push_back(std::move(layer));
-    return {};
   }
-  for (const auto& [name, digest] : request_.files) {
-    PUNA_ASSIGN_OR_RETURN(Layer layer, ReadGguf(name, digest, &config_));
-    manifest_.layers.push_back(std::move(layer));
-  }
-  const auto models =
-      std::count_if(manifest_.layers.begin(), manifest_.layers.end(),
-                    [](const Layer& layer) { return layer.media_type == kModelType; });
-  if (models == 0) return MakeError(ErrorCode::kInvalidArgument, "no files provided to convert");
-  if (models > 1) {
-    return MakeError(ErrorCode::kUnsupported,
-                     "{} model files were given, expected one, or the parts of one", models);
-  }
+  if (model == nullptr)
+    return MakeError(ErrorCode::kInvalidArgument, "no files provided to convert");
   return {};
 }
 
@@ -300,7 +314,8 @@ Result<Layer*> Creation::WeightsLayer() {
   return &*layer;
 }
 
-Result<bool> Creation::QuantizeLayer(const FileType& type, Layer* layer) {
+Result<bool> Creation::QuantizeLayer(const FileType& type, const QuantizeOptions& options,
+                                     Layer* layer) {
   PUNA_ASSIGN_OR_RETURN(const fs::path path, store_->BlobPath(layer->digest));
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
   const std::string before = FileTypeName(*file);
@@ -308,7 +323,7 @@ Result<bool> Creation::QuantizeLayer(const FileType& type, Layer* layer) {
   PUNA_ASSIGN_OR_RETURN(AtomicFile out,
                         AtomicFile::Create(store_->root() / "blobs" / std::string(type.name)));
   PUNA_RETURN_IF_ERROR(
-      Quantize(*file, &type, layer->media_type == kModelType ? options_ : QuantizeOptions{},
+      Quantize(*file, &type, options,
                ReportBytes(fmt::format("quantizing {} model to {}", before, type.name)), &out));
   PUNA_ASSIGN_OR_RETURN(*layer, AddWrittenFile(std::move(out), layer->media_type));
   return true;
@@ -321,8 +336,8 @@ Status Creation::ReadImportance() {
                      "an importance matrix is one file, and needs a type to quantize to");
   }
   const auto& [name, digest] = request_.imatrix[0];
-  PUNA_ASSIGN_OR_RETURN(const fs::path path, UploadedFile(name, digest));
-  auto matrix = ReadImatrix(path);
+  PUNA_ASSIGN_OR_RETURN(const UploadedFile file, FindUploaded(name, digest));
+  auto matrix = ReadImatrix(file.path);
   if (!matrix) return WithContext(std::move(matrix).error(), fmt::format("file \"{}\"", name));
   imatrix_ = *std::move(matrix);
   options_.imatrix = &imatrix_;
@@ -343,28 +358,30 @@ Status Creation::AddLayer(std::string_view content, std::string_view media_type)
   return {};
 }
 
-Status Creation::AddAdapters() {
-  PUNA_ASSIGN_OR_RETURN(const ModelFiles files, PathsOf(request_.adapters));
-  if (!IsSafetensors(files)) {
-    for (const auto& [name, digest] : request_.adapters) {
-      Json ignored;
-      PUNA_ASSIGN_OR_RETURN(Layer layer, ReadGguf(name, digest, &ignored));
-      if (layer.media_type != kAdapterType) {
-        return MakeError(ErrorCode::kInvalidArgument,
-                         "file \"{}\" is no adapter: its general.type is not \"adapter\"", name);
-      }
-      manifest_.layers.push_back(std::move(layer));
-    }
-    return {};
-  }
+Result<Layer> Creation::ConvertPeft(const FileGroup& group) {
   PUNA_RETURN_IF_ERROR(Report("converting adapter"));
   PUNA_ASSIGN_OR_RETURN(const Layer* base, WeightsLayer());
   PUNA_ASSIGN_OR_RETURN(const fs::path path, store_->BlobPath(base->digest));
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
   PUNA_ASSIGN_OR_RETURN(AtomicFile out, AtomicFile::Create(store_->root() / "blobs" / "adapter"));
-  PUNA_RETURN_IF_ERROR(ConvertAdapter(files, ShapeOf(*file), &out));
-  PUNA_ASSIGN_OR_RETURN(Layer layer, AddWrittenFile(std::move(out), kAdapterType));
-  manifest_.layers.push_back(std::move(layer));
+  PUNA_RETURN_IF_ERROR(ConvertAdapter(group.files, ShapeOf(*file), &out));
+  return AddWrittenFile(std::move(out), kAdapterType);
+}
+
+Status Creation::AddAdapters() {
+  PUNA_ASSIGN_OR_RETURN(const std::vector<FileGroup> groups, GroupsOf(request_.adapters));
+  for (const FileGroup& group : groups) {
+    Json ignored;
+    PUNA_ASSIGN_OR_RETURN(Layer layer, group.kind == FileGroup::Kind::kSafetensors
+                                           ? InFolderOf(group, ConvertPeft(group))
+                                           : ReadGroup(group, nullptr, {}, &ignored));
+    if (layer.media_type != kAdapterType) {
+      return MakeError(ErrorCode::kInvalidArgument,
+                       "file \"{}\" is no adapter: its general.type is not \"adapter\"",
+                       group.first.name);
+    }
+    manifest_.layers.push_back(std::move(layer));
+  }
   return {};
 }
 
@@ -374,26 +391,19 @@ Status Creation::AddDraft() {
   if (!request_.draft_quantize.empty()) {
     PUNA_ASSIGN_OR_RETURN(type, FindWritableFileType(request_.draft_quantize));
   }
-  PUNA_ASSIGN_OR_RETURN(const ModelFiles files, PathsOf(request_.drafts));
-  Json config;
-  Layer layer;
-  if (IsSafetensors(files)) {
-    PUNA_ASSIGN_OR_RETURN(layer, ConvertSafetensors(files, type, &config));
-  } else if (AreParts(files)) {
-    PUNA_ASSIGN_OR_RETURN(layer, MergeParts(files, type, &config));
-  } else if (files.size() == 1) {
-    const auto& [name, digest] = request_.drafts[0];
-    PUNA_ASSIGN_OR_RETURN(layer, ReadGguf(name, digest, &config));
-    if (layer.media_type != kModelType) {
-      return MakeError(ErrorCode::kInvalidArgument, "file \"{}\" is no model to guess ahead with",
-                       name);
-    }
-    layer.media_type = kDraftType;
-    if (type != nullptr) PUNA_RETURN_IF_ERROR(QuantizeLayer(*type, &layer));
-  } else {
+  PUNA_ASSIGN_OR_RETURN(const std::vector<FileGroup> groups, GroupsOf(request_.drafts));
+  if (groups.size() != 1) {
     return MakeError(ErrorCode::kUnsupported,
-                     "{} draft files were given, expected one, or the parts of one", files.size());
+                     "draft files \"{}\" and \"{}\" were given, expected one, or the parts of one",
+                     groups[0].first.name, groups[1].first.name);
   }
+  Json config;
+  PUNA_ASSIGN_OR_RETURN(Layer layer, ReadGroup(groups[0], type, {}, &config));
+  if (layer.media_type != kModelType) {
+    return MakeError(ErrorCode::kInvalidArgument, "file \"{}\" is no model to guess ahead with",
+                     groups[0].first.name);
+  }
+  if (type != nullptr) PUNA_RETURN_IF_ERROR(QuantizeLayer(*type, {}, &layer));
   layer.media_type = kDraftType;
   config_["draft"] = {{"model_format", "gguf"}, {"architecture", config["model_family"]}};
   manifest_.layers.push_back(std::move(layer));
@@ -446,7 +456,7 @@ Status Creation::Run() {
   }
   if (type_ != nullptr) {
     PUNA_ASSIGN_OR_RETURN(Layer * layer, WeightsLayer());
-    PUNA_ASSIGN_OR_RETURN(const bool written, QuantizeLayer(*type_, layer));
+    PUNA_ASSIGN_OR_RETURN(const bool written, QuantizeLayer(*type_, options_, layer));
     if (written) config_["file_type"] = type_->name;
   }
   PUNA_RETURN_IF_ERROR(AddDraft());

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import hf_checkpoint as hf  # noqa: E402
-from gguf_file import F32, GgufFile  # noqa: E402
+from gguf_file import F32, FLOAT32, STRING, GgufFile  # noqa: E402
 from puna_server import ROOT, Server, Skip, contains, equal, main, shared_path  # noqa: E402
 
 MINI = ROOT / "models" / "mini.gguf"
@@ -202,6 +202,14 @@ def create_with_quantize(server):
     contains("is only supported for F16, BF16 and F32", problem(**{"from": "mini", "quantize": "Q4_K_M"}))
 
 
+def write_parts(gguf, folder, name):
+    names = list(gguf.tensors)
+    for i in range(3):
+        part = GgufFile(gguf.keys if i == 0 else {}, {name: gguf.tensors[name] for name in names[i::3]})
+        part.keys.update({"split.no": (2, i), "split.count": (2, 3), "split.tensors.count": (5, len(names))})
+        part.write(folder / f"{name}-{i + 1:05}-of-00003.gguf")
+
+
 def create_with_importance(server):
     """`create` weighs errors as `quantize` does, whatever the model is made of."""
     source, matrix, text = float_mini(server), server.folder / "weights.gguf", server.folder / "words.txt"
@@ -225,6 +233,17 @@ def create_with_importance(server):
     from_folder = created("weighed3", "./hf-weighed")
     equal(True, from_folder == created("weighed4", "hf-wide"), "from safetensors")
     equal(False, from_folder == created("weighed5", "./mini-f16.gguf"), "another source, another file")
+
+    # The matrix is the model's: a draft model beside it is rounded without, whatever it is made of.
+    write_parts(GgufFile.read(source), server.folder, "draft")
+    for draft in ("./mini-f16.gguf", "./hf-weighed", "./draft-00001-of-00003.gguf"):
+        (server.folder / "whole.gguf").write_bytes(source.read_bytes())
+        (server.folder / "Modelfile").write_text(f"FROM ./whole.gguf\nDRAFT {draft}\n")
+        puna(server, "create", "drafted", "-q", "Q4_K_M", "--imatrix", matrix, "--draft-quantize", "Q4_K_M",
+             "-f", server.folder / "Modelfile")
+        lines = server.post("/api/show", {"model": "drafted"}).json()["modelfile"].splitlines()
+        equal([True, False], ["quantize.imatrix.file" in GgufFile.read(pathlib.Path(line.split(" ", 1)[1])).keys
+                              for word in ("FROM ", "DRAFT ") for line in lines if line.startswith(word)], draft)
     contains("neither a GGUF file nor an importance matrix",
              refusal(server, "create", "x", "-q", "Q4_0", "--imatrix", text, "-f", source))
 
@@ -275,6 +294,12 @@ def computed(server, model, gguf):
     more = [] if kind == "embedding" else ["--kv-type", "f32"]
     puna(server, "eval", kind, model, "--tokens-file", tokens, "--out", server.folder / "out.f32", "--backend", "reference", *more)
     return floats(server.folder / "out.f32"), expected
+
+
+def layers_of(server, name):
+    """Pairs of kind and digest, as the manifest has them."""
+    manifest = json.loads((server.folder / "models/manifests/registry.ollama.ai/library" / name / "latest").read_text())
+    return [(layer["mediaType"].rsplit(".", 1)[1], layer["digest"]) for layer in manifest["layers"]]
 
 
 def install(server, name, folder, *more):
@@ -429,17 +454,34 @@ def other_types(server):
 
 def split_files(server):
     """All parts of a split GGUF become one blob, whichever part is named."""
-    gguf = GgufFile.read(float_mini(server))
-    names = list(gguf.tensors)
-    for i in range(3):
-        part = GgufFile(gguf.keys if i == 0 else {}, {name: gguf.tensors[name] for name in names[i::3]})
-        part.keys.update({"split.no": (2, i), "split.count": (2, 3), "split.tensors.count": (5, len(names))})
-        part.write(server.folder / f"part-{i + 1:05}-of-00003.gguf")
+    write_parts(GgufFile.read(float_mini(server)), server.folder, "part")
     (server.folder / "Modelfile").write_text("FROM ./part-00002-of-00003.gguf\n")
     puna(server, "create", "joined", "-f", server.folder / "Modelfile")
     (server.folder / "Modelfile").write_text("FROM ./mini-f16.gguf\n")
     puna(server, "create", "whole", "-f", server.folder / "Modelfile")
     equal(ask(server, "whole"), ask(server, "joined"))
+
+    # Beside a projector, as two lines and as a folder.
+    seeing = server.folder / "seeing"
+    seeing.mkdir()
+    projector = GgufFile({"general.architecture": (STRING, "clip"), "general.type": (STRING, "mmproj")})
+    projector.set_f32("v.patch_embd.weight", [4], [1.0, 2.0, 3.0, 4.0])
+    projector.write(seeing / "mmproj.gguf")
+    for i in range(1, 4):
+        (seeing / f"part-0000{i}-of-00003.gguf").write_bytes((server.folder / f"part-0000{i}-of-00003.gguf").read_bytes())
+    weights = [digest for _, digest in layers_of(server, "joined")][:1]
+    for lines in ("FROM ./part-00001-of-00003.gguf\nFROM ./seeing/mmproj.gguf\n", "FROM ./seeing/mmproj.gguf\nFROM ./part-00003-of-00003.gguf\n",
+                  "FROM ./seeing\n"):
+        (server.folder / "Modelfile").write_text(lines)
+        puna(server, "create", "seeing", "-f", server.folder / "Modelfile")
+        kinds = dict(layers_of(server, "seeing"))
+        equal(weights, [kinds["model"]], lines)
+        equal("sha256:" + hashlib.sha256((seeing / "mmproj.gguf").read_bytes()).hexdigest(), kinds["projector"], lines)
+    (server.folder / "Modelfile").write_text("FROM ./part-00001-of-00003.gguf\nFROM ./mini-f16.gguf\n")
+    contains('files "part-00001-of-00003.gguf" and "mini-f16.gguf" are two models', refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
+    reply = server.post("/api/create", {"model": "x", "files": {"m-2.gguf": upload(server, server.folder / "part-00002-of-00003.gguf")}, "stream": False})
+    contains("m-2.gguf: it is part 2 of 3 of a split model, but 1 file is given", reply.body.decode())
+
     (server.folder / "part-00003-of-00003.gguf").unlink()
     (server.folder / "Modelfile").write_text("FROM ./part-00001-of-00003.gguf\n")
     contains("part-00003", refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
@@ -490,6 +532,41 @@ def peft_adapters(server):
     worst = nmse(floats(server.folder / "adapted.f32"), expected)
     if not worst < 1e-9 or nmse(expected, recorded) < 1e-3:
         raise AssertionError(f"{worst}; the adapter changes {nmse(expected, recorded)}")
+    adapters_side_by_side(server, folder)
+
+
+def adapters_side_by_side(server, folder):
+    """Each ADAPTER line is an adapter of its own, with its own scale, whatever the others are; names tell as much in a request."""
+    def made(*lines):
+        (server.folder / "Modelfile").write_text("FROM ./base\n" + "".join(f"ADAPTER {line}\n" for line in lines))
+        puna(server, "create", "stack", "-f", server.folder / "Modelfile")
+        return [digest for kind, digest in layers_of(server, "stack") if kind == "adapter"]
+
+    other = server.folder / "other" / "peft"
+    other.mkdir(parents=True)
+    (other / "adapter_model.safetensors").write_bytes((folder / "adapter_model.safetensors").read_bytes())
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 7.0}
+    (other / "adapter_config.json").write_text(json.dumps(config))
+    [first] = made("./peft")
+    [second] = made("./other/peft")
+    blob = server.folder / "models" / "blobs" / first.replace(":", "-")
+    gguf = GgufFile.read(blob)
+    gguf.keys["adapter.lora.alpha"] = (FLOAT32, 11.0)
+    gguf.write(server.folder / "third.gguf")
+    [third] = made("./third.gguf")
+    equal(3, len({first, second, third}))
+    equal([first, second], made("./peft", "./other/peft"))
+    equal([second, third, first], made("./other/peft", "./third.gguf", "./peft"))
+    equal([third, first], made("./third.gguf", "./peft"))
+    # The names of Ollama's clients: those of one folder have no folder.
+    files = {path.name: upload(server, path) for path in sorted(folder.iterdir())}
+    for adapters, expected in ((files, [first]), (dict(files, **{"z.gguf": upload(server, server.folder / "third.gguf")}), [first, third])):
+        reply = server.post("/api/create", {"model": "sent", "from": "adapted", "adapters": adapters, "stream": False})
+        equal(200, reply.status, reply.body)
+        equal([first] + expected, [digest for kind, digest in layers_of(server, "sent") if kind == "adapter"])
+    (other / "adapter_config.json").write_text(json.dumps(dict(config, lora_alpha=0)))
+    (server.folder / "Modelfile").write_text("FROM ./base\nADAPTER ./peft\nADAPTER ./other/peft\n")
+    contains("other/peft: adapter_config.json: lora_alpha is no positive number", refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
 
 
 def bad_checkpoints(server):

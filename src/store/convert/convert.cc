@@ -80,11 +80,6 @@ int64_t EmbeddingRows(std::span<const TensorSource> tensors) {
 
 }  // namespace
 
-bool IsSafetensors(const ModelFiles& files) {
-  return std::any_of(files.begin(), files.end(),
-                     [](const auto& file) { return file.first.ends_with(".safetensors"); });
-}
-
 Result<Conversion> PlanConversion(const ModelFiles& files) {
   PUNA_ASSIGN_OR_RETURN(const auto checkpoint, Checkpoint::Open(files));
   PUNA_ASSIGN_OR_RETURN(const Family* family, FamilyOf(*checkpoint));

@@ -36,9 +36,6 @@ Result<Conversion> PlanConversion(const ModelFiles& files);
 Status WriteConversion(Conversion conversion, const FileType* type, const QuantizeOptions& options,
                        const WriteProgress& progress, AtomicFile* out);
 
-// True if `files` hold a model or an adapter in safetensors.
-bool IsSafetensors(const ModelFiles& files);
-
 }  // namespace puna::store
 
 #endif  // PUNA_STORE_CONVERT_CONVERT_H_
