@@ -100,7 +100,9 @@ Status EvalLogits(const Settings& settings, const EvalLogitsOptions& options) {
   PUNA_RETURN_IF_ERROR(runner->CheckTokens(ids));
   for (const std::string& adapter : options.adapters)
     PUNA_RETURN_IF_ERROR(ApplyAdapter(adapter, runner.get()));
-  PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(options.out));
+  PUNA_ASSIGN_OR_RETURN(
+      OutputFile out,
+      OutputFile::Create(options.out, InputFiles().Add(*file).Add(options.tokens_file)));
   model::PageTable sequence = runner->NewSequence();
   // As llama.cpp's recorder does: the decoder goes over the same tokens again.
   if (runner->config().encoder) PUNA_RETURN_IF_ERROR(runner->Encode(&sequence, ids));
@@ -127,7 +129,9 @@ Status EvalEmbedding(const Settings& settings, const EvalLogitsOptions& options)
                                               .max_batch_tokens = static_cast<int64_t>(ids.size()),
                                               .embeddings = true}));
   PUNA_ASSIGN_OR_RETURN(const auto vectors, engine->Embed({&ids, 1}));
-  PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(options.out));
+  PUNA_ASSIGN_OR_RETURN(
+      OutputFile out,
+      OutputFile::Create(options.out, InputFiles().Add(*file).Add(options.tokens_file)));
   PUNA_RETURN_IF_ERROR(out.Write(std::span<const float>(vectors[0])));
   return out.Finish();
 }
@@ -185,7 +189,7 @@ Status EvalDequantize(const Settings& settings, const std::string& model,
     return MakeError(ErrorCode::kUnsupported, "tensor '{}' has type {}, which is no weight type",
                      tensor_name, traits.name);
   }
-  PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(path));
+  PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(path, InputFiles().Add(*file)));
   const int64_t chunk = kDecodeChunkValues / traits.block_elements * traits.block_elements;
   std::vector<float> values;
   for (int64_t at = 0; at < tensor->elements(); at += chunk) {

@@ -91,8 +91,8 @@ void WarnOfUnused(const store::Imatrix& matrix) {
 }
 
 Status Run(const Settings& settings, const ImatrixCommand& command) {
-  PUNA_RETURN_IF_ERROR(CheckFolderOf(command.out));
   PUNA_ASSIGN_OR_RETURN(const auto file, OpenModelArgument(settings, command.model));
+  PUNA_RETURN_IF_ERROR(CheckOutput(command.out, InputFiles().Add(*file).Add(command.text)));
   PUNA_ASSIGN_OR_RETURN(const auto tokenizer, tokenizer::Tokenizer::FromGguf(*file));
   PUNA_ASSIGN_OR_RETURN(const TextWindows windows,
                         CutText(*tokenizer, command.text, command.context, command.max_windows));

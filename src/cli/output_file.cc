@@ -2,7 +2,8 @@
 
 #include <bit>
 #include <cerrno>
-#include <filesystem>
+
+#include "gguf/gguf_parts.h"
 
 namespace puna::cli {
 
@@ -12,14 +13,34 @@ void OutputFile::Closer::operator()(FILE* file) const {
   if (file != stdout) std::fclose(file);
 }
 
-Status CheckFolderOf(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::error_code error;
-  if (folder.empty() || std::filesystem::is_directory(folder, error)) return {};
-  return MakeError(ErrorCode::kNotFound, "{}: there is no folder {}", path, folder.string());
+InputFiles& InputFiles::Add(const std::filesystem::path& path) {
+  if (!path.empty()) paths_.push_back(path);
+  return *this;
 }
 
-Result<OutputFile> OutputFile::Create(const std::string& path) {
+InputFiles& InputFiles::Add(const gguf::File& model) {
+  for (const std::filesystem::path& part : gguf::PartPaths(model)) paths_.push_back(part);
+  return *this;
+}
+
+Status CheckOutput(const std::string& path, const InputFiles& inputs) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, error))
+    return MakeError(ErrorCode::kNotFound, "{}: there is no folder {}", path, folder.string());
+  if (!std::filesystem::exists(path, error)) return {};
+  if (!std::filesystem::is_regular_file(path, error))
+    return MakeError(ErrorCode::kInvalidArgument,
+                     "{} is not a regular file, and is not replaced by one", path);
+  for (const std::filesystem::path& input : inputs.paths()) {
+    if (!std::filesystem::equivalent(input, path, error)) continue;
+    return MakeError(ErrorCode::kInvalidArgument, "'{}' and '{}' are the same file", input.string(),
+                     path);
+  }
+  return {};
+}
+
+Result<OutputFile> OutputFile::Create(const std::string& path, const InputFiles& inputs) {
   OutputFile out;
   out.path_ = path;
   std::error_code error;
@@ -32,7 +53,7 @@ Result<OutputFile> OutputFile::Create(const std::string& path) {
     out.stream_.reset(std::fopen(path.c_str(), "wb"));
     if (!out.stream_) return ErrnoError(errno, path);
   } else {
-    PUNA_RETURN_IF_ERROR(CheckFolderOf(path));
+    PUNA_RETURN_IF_ERROR(CheckOutput(path, inputs));
     PUNA_ASSIGN_OR_RETURN(out.file_, AtomicFile::Create(path));
   }
   return out;

@@ -4,23 +4,41 @@
 #define PUNA_CLI_OUTPUT_FILE_H_
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "base/result.h"
+#include "gguf/gguf.h"
 
 namespace puna::cli {
 
-// kNotFound unless the folder of `path` exists: one that is missing is nearly always a slip, which
-// is better told before the work than found out after it.
-Status CheckFolderOf(const std::string& path);
+// What is read to make an output: of a model all parts.
+class InputFiles {
+ public:
+  // An empty path, of an option that was not given, is none.
+  InputFiles& Add(const std::filesystem::path& path);
+  InputFiles& Add(const gguf::File& model);
+  const std::vector<std::filesystem::path>& paths() const { return paths_; }
+
+ private:
+  std::vector<std::filesystem::path> paths_;
+};
+
+// Tells before the work what would be found out after it. kNotFound if the folder of `path` is
+// missing and kInvalidArgument if `path` is one of `inputs`: the old content would live until the
+// new is complete, but both are nearly always slips. kInvalidArgument if `path` is a folder or a
+// device, which no file can take the place of.
+Status CheckOutput(const std::string& path, const InputFiles& inputs);
 
 class OutputFile {
  public:
-  static Result<OutputFile> Create(const std::string& path);
+  // Regular files as CheckOutput.
+  static Result<OutputFile> Create(const std::string& path, const InputFiles& inputs);
   Status Write(std::span<const uint8_t> bytes);
   // Little-endian float32.
   Status Write(std::span<const float> values);

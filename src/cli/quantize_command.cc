@@ -46,14 +46,6 @@ Status PrintPlan(const gguf::File& file, const store::FileType& type,
   return {};
 }
 
-// Writing over the file that is being read would be safe, because the old content lives until the
-// new is complete, but it is nearly always a slip.
-Status CheckDifferent(const std::string& in, const std::string& out) {
-  std::error_code error;
-  if (!fs::equivalent(in, out, error)) return {};
-  return MakeError(ErrorCode::kInvalidArgument, "'{}' and '{}' are the same file", in, out);
-}
-
 Status Run(QuantizeCommand command) {
   store::Imatrix imatrix;
   if (!command.imatrix.empty()) {
@@ -64,8 +56,7 @@ Status Run(QuantizeCommand command) {
   PUNA_ASSIGN_OR_RETURN(const store::FileType* type, store::FindWritableFileType(command.type));
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(command.in));
   if (command.dry_run) return PrintPlan(*file, *type, command.options);
-  PUNA_RETURN_IF_ERROR(CheckDifferent(command.in, command.out));
-  PUNA_RETURN_IF_ERROR(CheckFolderOf(command.out));
+  PUNA_RETURN_IF_ERROR(CheckOutput(command.out, InputFiles().Add(*file).Add(command.imatrix)));
 
   const auto started = std::chrono::steady_clock::now();
   ProgressLines progress;

@@ -218,7 +218,7 @@ Status Synth(const SynthOptions& options) {
                      "type '{}' is unknown or cannot be written, see puna synth --help",
                      options.type);
   }
-  PUNA_RETURN_IF_ERROR(CheckFolderOf(options.out));
+  PUNA_RETURN_IF_ERROR(CheckOutput(options.out, InputFiles().Add(options.vocabulary)));
   RandomBlocks random(options.seed);
   gguf::Writer writer;
   std::shared_ptr<const gguf::File> vocabulary;

@@ -85,6 +85,26 @@ def quantize_files(server):
                       ("synth", absent / "x.gguf", "--shape", "llama-1b")):
         contains(f"there is no folder {absent}", refusal(server, *arguments))
     equal(False, absent.parent.exists(), "it is not made")
+
+    # An output in the place of an input, or of a folder, is told before the work.
+    write_parts(GgufFile.read(source), server.folder, "input")
+    first, second, text = *(server.folder / f"input-0000{i}-of-00003.gguf" for i in (1, 2)), server.folder / "input.txt"
+    text.write_bytes((ROOT / "README.md").read_bytes())
+    matrix, tokens = server.folder / "input-matrix.gguf", server.folder / "input-tokens"
+    puna(server, "imatrix", source, text, "-o", matrix, "--ctx", 64, "--windows", 1)
+    tokens.write_text("1 2 3")
+    before = {path: path.read_bytes() for path in (first, second, text, matrix, tokens, source)}
+    for arguments in (("quantize", first, second, "Q8_0"), ("quantize", "--imatrix", matrix, source, matrix, "Q4_0"),
+                      ("imatrix", source, text, "-o", source), ("imatrix", first, text, "-o", second), ("imatrix", source, text, "-o", text),
+                      ("synth", source, "--shape", "llama-1b", "--vocabulary", source),
+                      ("eval", "logits", source, "--tokens-file", tokens, "--out", tokens)):
+        contains("are the same file", refusal(server, *arguments))
+    contains("is not a regular file", refusal(server, "imatrix", source, text, "-o", server.folder))
+    for path, content in before.items():
+        equal(True, path.read_bytes() == content, path)
+        if path != source:
+            path.unlink()
+    (server.folder / "input-00003-of-00003.gguf").unlink()
     equal([], [path.name for path in server.folder.glob(".*.tmp-*")], "nothing is left of what failed")
 
 
