@@ -188,8 +188,27 @@ TEST(ShowViewTest, SectionsOnlyWhereThereIsSomething) {
   EXPECT_EQ(text.find("System"), std::string::npos);
   EXPECT_EQ(text.find("Metadata"), std::string::npos);
   EXPECT_THAT(FormatModelInfo(show, true), HasSubstr("[\"a\", \"b\", \"c\", ...+2 more]"));
+  EXPECT_EQ(text.find("Projector"), std::string::npos);
   EXPECT_FALSE(FormatModelPart(show, "system"));
   EXPECT_EQ(*FormatModelPart(show, "license"), "\nLicence\n\nline 2\nline 3\n");
+}
+
+TEST(ShowViewTest, AProjectorHasASectionOfItsOwn) {
+  const Json show = {{"capabilities", {"vision"}},
+                     {"projector_info",
+                      {{"general.architecture", "clip"},
+                       {"general.parameter_count", 623000000u},
+                       {"clip.vision.embedding_length", 1280},
+                       {"clip.vision.projection_dim", 4096},
+                       {"clip.vision.block_count", 32}}},
+                     {"parameters", "temperature 0.5"}};
+  EXPECT_THAT(FormatModelInfo(show, false), HasSubstr("    vision\n\n"
+                                                      "  Projector\n"
+                                                      "    architecture        clip\n"
+                                                      "    parameters          623M\n"
+                                                      "    embedding length    1280\n"
+                                                      "    dimensions          4096\n\n"
+                                                      "  Parameters\n"));
 }
 
 }  // namespace

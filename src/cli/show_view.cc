@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/human.h"
+#include "store/store.h"
 
 namespace puna::cli {
 namespace {
@@ -86,6 +87,29 @@ Rows ModelRows(const Json& show) {
   return rows;
 }
 
+// The rows that Ollama shows: a projector of one sense has its sizes under that sense.
+Rows ProjectorRows(const Json& show) {
+  const Json info = show.value("projector_info", Json::object());
+  const std::string architecture = JsonString(info, "general.architecture");
+  Rows rows;
+  if (!architecture.empty()) rows.push_back({"architecture", architecture});
+  if (const auto count = info.find("general.parameter_count");
+      count != info.end() && count->is_number_unsigned()) {
+    rows.push_back({"parameters", store::HumanParameterCount(count->get<uint64_t>())});
+  }
+  const auto add = [&](const char* label, const char* key) {
+    for (const char* sense : {"vision", "audio"}) {
+      const auto value = info.find(fmt::format("{}.{}.{}", architecture, sense, key));
+      if (value == info.end() || !value->is_number()) continue;
+      rows.push_back({label, ValueText(*value)});
+      return;
+    }
+  };
+  add("embedding length", "embedding_length");
+  add("dimensions", "projection_dim");
+  return rows;
+}
+
 Rows MetadataRows(const Json& show) {
   Rows rows;
   const Json info = show.value("model_info", Json::object());
@@ -113,6 +137,7 @@ std::string FormatModelInfo(const Json& show, bool verbose) {
   for (const Json& capability : show.value("capabilities", Json::array()))
     capabilities.push_back({ValueText(capability)});
   AddSection("Capabilities", capabilities, &out);
+  AddSection("Projector", ProjectorRows(show), &out);
   AddSection("Parameters", SplitParameters(JsonString(show, "parameters")), &out);
   if (verbose) {
     AddSection("Metadata", MetadataRows(show), &out);

@@ -497,6 +497,7 @@ def split_files(server):
         kinds = dict(layers_of(server, "seeing"))
         equal(weights, [kinds["model"]], lines)
         equal("sha256:" + hashlib.sha256((seeing / "mmproj.gguf").read_bytes()).hexdigest(), kinds["projector"], lines)
+    contains("  Projector\n    architecture    clip\n    parameters      4\n", puna(server, "show", "seeing"))
     (server.folder / "Modelfile").write_text("FROM ./part-00001-of-00003.gguf\nFROM ./mini-f16.gguf\n")
     contains('files "part-00001-of-00003.gguf" and "mini-f16.gguf" are two models', refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
     reply = server.post("/api/create", {"model": "x", "files": {"m-2.gguf": upload(server, server.folder / "part-00002-of-00003.gguf")}, "stream": False})
