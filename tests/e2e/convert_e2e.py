@@ -509,21 +509,59 @@ def split_files(server):
 
 
 def peft_adapters(server):
-    """An adapter as PEFT writes it changes a model as adding its product to the weights does."""
+    """An adapter as PEFT writes it changes a model as adding its product to the weights does, whatever scales the product."""
+    adapts(server, "peft", {}, lambda name: (2, 3.0 / 2))
+    # Ranks and alphas of their own, by ends and by expressions; the first key that fits counts.
+    patterns = {"alpha_pattern": {r"layers\.0\..*k_proj": 5.0, "k_proj": 7.0, "^model.layers.1.self_attn.q_proj": 1.0},
+                "rank_pattern": {"o_proj": 4}}
+
+    def rank(name):
+        return 4 if "o_proj" in name else 2
+
+    def scaled(name):
+        return {"model.layers.0.self_attn.k_proj": 5.0, "model.layers.1.self_attn.k_proj": 7.0,
+                "model.layers.1.self_attn.q_proj": 1.0}.get(name, 3.0)
+    adapts(server, "patterns", patterns, lambda name: (rank(name), scaled(name) / rank(name)))
+    adapts(server, "rooted", dict(patterns, use_rslora=True), lambda name: (rank(name), scaled(name) / math.sqrt(rank(name))))
+
+    def refused(words, changed={}, **config):
+        folder = server.folder / "peft"
+        tensors, written = changed, json.loads((folder / "adapter_config.json").read_text())
+        kept = (folder / "adapter_config.json").read_text(), (folder / "adapter_model.safetensors").read_bytes()
+        if tensors:
+            hf.write_safetensors(folder / "adapter_model.safetensors", tensors)
+        (folder / "adapter_config.json").write_text(json.dumps(dict(written, **config)))
+        (server.folder / "Modelfile").write_text("FROM ./peft-base\nADAPTER ./peft\n")
+        contains(words, refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
+        (folder / "adapter_config.json").write_text(kept[0])
+        (folder / "adapter_model.safetensors").write_bytes(kept[1])
+
+    stem = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
+    a, b = ("F32", [2, 32], bytes(256)), ("F32", [32, 2], bytes(256))
+    refused(f"tensor '{stem}B.bias': biases", {stem + "A.weight": a, stem + "B.weight": b, stem + "B.bias": ("F32", [32], bytes(128))})
+    refused(f"tensor '{stem}A.weight' is there and its lora_B is not", {stem + "A.weight": a})
+    refused("no matrices whose product exists", {stem + "A.weight": a, stem + "B.weight": a})
+    refused("the regular expression '(?=q)' is not supported", alpha_pattern={"(?=q)": 3})
+    refused("q_proj is no positive number", alpha_pattern={"q_proj": -3})
+    refused("alpha_pattern is no object", alpha_pattern=[3])
+
+
+def adapts(server, title, config, shape_of):
+    """The adapter `title`: shape_of(module) gives its rank and what its product is multiplied with."""
     gguf_path = recording("arch/llama-dense") or recording("arch/llama-moe")
     family = hf.llama if "dense" in gguf_path.name else hf.mixtral
     gguf = GgufFile.read(gguf_path)
-    ranks, alpha = 2, 3.0
     factors = {}
 
     def factor(seed, count):
         return [((seed * 7919 + i * 104729) % 2003) / 2003 - 0.5 for i in range(count)]
 
-    def merge(config, tensors):
+    def merge(_, tensors):
         for seed, name in enumerate(sorted(tensors)):
             if not name.endswith(("q_proj.weight", "k_proj.weight", "o_proj.weight")):
                 continue
             _, (rows, columns), data = tensors[name]
+            ranks, scale = shape_of(name.removesuffix(".weight"))
             a, b = factor(seed, ranks * columns), factor(seed + 100, rows * ranks)
             stem = "base_model.model." + name.removesuffix(".weight")
             factors[stem + ".lora_A.weight"] = ("F32", [ranks, columns], array.array("f", a).tobytes())
@@ -531,18 +569,18 @@ def peft_adapters(server):
             weights = array.array("f", data)
             for row in range(rows):
                 for column in range(columns):
-                    weights[row * columns + column] += alpha / ranks * sum(
+                    weights[row * columns + column] += scale * sum(
                         b[row * ranks + r] * a[r * columns + column] for r in range(ranks))
             tensors[name] = ("F32", [rows, columns], weights.tobytes())
 
-    hf.write(server.folder / "merged", gguf, family, change=merge)
-    hf.write(server.folder / "base", gguf, family)
-    folder = server.folder / "peft"
+    hf.write(server.folder / "peft-merged", gguf, family, change=merge)
+    hf.write(server.folder / "peft-base", gguf, family)
+    folder = server.folder / title
     folder.mkdir()
     hf.write_safetensors(folder / "adapter_model.safetensors", factors)
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": ranks, "lora_alpha": alpha}))
-    install(server, "merged", server.folder / "merged")
-    (server.folder / "Modelfile").write_text("FROM ./base\nADAPTER ./peft\n")
+    (folder / "adapter_config.json").write_text(json.dumps(dict({"peft_type": "LORA", "r": 2, "lora_alpha": 3.0}, **config)))
+    install(server, "merged", server.folder / "peft-merged")
+    (server.folder / "Modelfile").write_text(f"FROM ./peft-base\nADAPTER ./{title}\n")
     puna(server, "create", "adapted", "-f", server.folder / "Modelfile")
     lines = server.post("/api/show", {"model": "adapted"}).json()["modelfile"].splitlines()
     base = next(line for line in lines if line.startswith("FROM "))[len("FROM "):]
@@ -551,6 +589,7 @@ def peft_adapters(server):
          "--out", server.folder / "adapted.f32", "--backend", "reference")
     expected, recorded = computed(server, "merged", gguf_path)
     worst = nmse(floats(server.folder / "adapted.f32"), expected)
+    print(f"  {title}: {worst:.1e}")
     if not worst < 1e-9 or nmse(expected, recorded) < 1e-3:
         raise AssertionError(f"{worst}; the adapter changes {nmse(expected, recorded)}")
     adapters_side_by_side(server, folder)
