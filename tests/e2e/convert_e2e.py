@@ -277,6 +277,7 @@ FAMILIES = [
     ("arch/qwen2-dense", hf.qwen2, None), ("arch/qwen2moe-moe", hf.qwen2_moe, None),
     ("arch/qwen3-dense", hf.qwen3, None), ("arch/qwen3moe-moe", hf.qwen3_moe, None),
     ("arch/gemma-dense", hf.gemma, None), ("arch/gemma2-dense", hf.gemma2, None), ("arch/gemma3-dense", hf.gemma3, None),
+    ("variants/gemma3-dense-linear8", hf.gemma3_of_transformers_5, None), ("embedding/qwen3-dense-pool3", hf.qwen3_bare, 3),
     ("arch/gemma3-dense", hf.gemma3_with_eyes, None), ("arch/phi3-dense", hf.phi3, None),
     ("arch/olmo2-dense", hf.olmo2, None), ("arch/gpt-oss-moe", hf.gpt_oss, None),
     ("variants/llama-dense-tied", hf.llama, None), ("variants/llama-dense-yarn", hf.llama, None),
@@ -285,6 +286,7 @@ FAMILIES = [
     ("variants/qwen2-dense-yarn", hf.qwen2, None), ("variants/gpt-oss-moe-yarn", hf.gpt_oss, None),
     ("variants/phi3-dense-longrope", hf.phi3, None),
     ("embedding/bert-dense-pool1", hf.bert, 1), ("embedding/bert-dense-pool2", hf.bert_for_masks, 2),
+    ("embedding/bert-dense-pool2", hf.bert_by_tensorflow, 2), ("embedding/bert-dense-pool1", hf.xlm_roberta_for_masks, 1),
     ("embedding/bert-dense-pool1", hf.xlm_roberta, 1), ("embedding/nomic-bert-dense-pool1", hf.nomic, 1),
     ("embedding/nomic-bert-moe-dense-pool1", hf.nomic_moe, 1),
 ]
@@ -344,6 +346,87 @@ def families(server):
         proven += 1
     if proven < 6:
         raise AssertionError(f"only {proven} recordings found")
+
+
+def converted_keys(server, name, folder):
+    """What the file of a converted model says."""
+    install(server, name, folder)
+    lines = server.post("/api/show", {"model": name}).json()["modelfile"].splitlines()
+    path = [line for line in lines if line.startswith("FROM ")][-1][len("FROM "):]
+    return {key: value for key, (_, value) in GgufFile.read(pathlib.Path(path)).keys.items()}
+
+
+def configs(server):
+    """What config.json may say in other places, or leave out."""
+    def written(name, family, change=None):
+        folder = server.folder / "hf-config"
+        hf.write(folder, GgufFile.read(recording(name)), family, change=change)
+        return folder
+
+    def refused(folder, words):
+        (server.folder / "Modelfile").write_text(f"FROM ./{folder.name}\n")
+        contains(words, refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
+
+    name = "arch/llama-dense" if recording("arch/llama-dense") else "arch/llama-moe"
+    family = hf.llama if "dense" in name else hf.mixtral
+    head = GgufFile.read(recording(name)).keys
+    head = head["llama.embedding_length"][1] // head["llama.attention.head_count"][1]
+
+    def newest(config, _):
+        config.pop("rope_theta", None)
+        config["rope_parameters"] = {"full_attention": {"rope_type": "default", "rope_theta": 5e5, "partial_rotary_factor": 0.5}}
+    keys = converted_keys(server, "newest", written(name, family, newest))
+    equal((5e5, head // 2), (keys["llama.rope.freq_base"], keys["llama.rope.dimension_count"]))
+
+    def stretched(config, _):
+        config["rope_parameters"] = {"full_attention": {"rope_type": "default"}, "sliding_attention": {"rope_type": "linear", "factor": 2}}
+    refused(written(name, family, stretched), "rope scaling of type 'linear' in local layers")
+
+    gemma = recording("arch/gemma3-dense")
+    if gemma is None:
+        return
+
+    def sparse(config, _):
+        for key in ("num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings", "rms_norm_eps", "rope_theta"):
+            del config[key]
+    keys = converted_keys(server, "sparse", written("arch/gemma3-dense", hf.gemma3, sparse))
+    equal([8, 4, 256, 256, 131072, 1e6, 1e4, 256], [keys["gemma3." + key] for key in (
+        "attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length", "context_length",
+        "rope.freq_base", "rope.freq_base_swa", "rope.dimension_count")])
+    equal(True, abs(keys["gemma3.attention.layer_norm_rms_epsilon"] - 1e-6) < 1e-12)
+
+    def by_kind(config, _):
+        del config["rope_theta"]
+        config["rope_parameters"] = {"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 3e5},
+                                     "sliding_attention": {"rope_type": "default", "rope_theta": 2e4}}
+    keys = converted_keys(server, "kinds", written("arch/gemma3-dense", hf.gemma3, by_kind))
+    equal([3e5, 2e4, 4.0], [keys["gemma3.rope." + key] for key in ("freq_base", "freq_base_swa", "scaling.factor")])
+
+
+def pooling(server):
+    """How tokens become one vector: by flags, and by a name as Sentence Transformers 5.4 writes it."""
+    gguf = recording("embedding/bert-dense-pool2")
+    if gguf is None:
+        raise Skip("no recording of an encoder")
+    folder = server.folder / "hf-pooling"
+    hf.write(folder, GgufFile.read(gguf), hf.bert, pooling=2)
+
+    def module(**fields):
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps(dict(fields, embedding_dimension=32, include_prompt=True)))
+
+    for mode, number in (("mean", 1), ("cls", 2), ("lasttoken", 3)):
+        module(pooling_mode=mode)
+        equal(number, converted_keys(server, f"pooled-{mode}", folder)["bert.pooling_type"])
+    if not nmse(*computed(server, "pooled-cls", gguf)) < 1e-9:
+        raise AssertionError("not what was recorded")
+    module()
+    equal(1, converted_keys(server, "pooled", folder)["bert.pooling_type"])
+    (server.folder / "Modelfile").write_text("FROM ./hf-pooling\n")
+    for fields, words in (({"pooling_mode": "max"}, "pooling by max"), ({"pooling_mode": ["mean", "cls"]}, 'pooling by ["mean","cls"]'),
+                          ({"pooling_mode_mean_sqrt_len_tokens": True}, "pooling by mean_sqrt_len"),
+                          ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "pooling by mean and cls")):
+        module(**fields)
+        contains(words, refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
 
 
 def attention_factors(server):
@@ -437,6 +520,9 @@ def other_types(server):
                     blocks = -(-rows // 16) * -(-columns // 8)
                     tensors[name + "_scale_inv"] = ("F32", [-(-rows // 16), -(-columns // 8)],
                                                     struct.pack(f"<{blocks}f", *[1 + i / 64 for i in range(blocks)]))
+                    # For activations and keys that are rounded too, which these are not.
+                    for other in ("input_scale", "activation_scale", "k_scale"):
+                        tensors[name.replace("weight", other)] = ("F32", [1], struct.pack("<f", 3.0))
             config["quantization_config"] = {"weight_block_size": [16, 8]}
         return change
 
@@ -709,5 +795,5 @@ def memory_of_large_models(server):
 
 
 if __name__ == "__main__":
-    main((Server, (quantize_files, answers_in_words, importance, interrupted, create_with_quantize, create_with_importance, families, attention_factors,
-                   published_model, other_types, split_files, peft_adapters, bad_checkpoints, memory_of_large_models)))
+    main((Server, (quantize_files, answers_in_words, importance, interrupted, create_with_quantize, create_with_importance, families, configs, pooling,
+                   attention_factors, published_model, other_types, split_files, peft_adapters, bad_checkpoints, memory_of_large_models)))

@@ -220,6 +220,13 @@ def qwen3(s):
     return qwen(s, "Qwen3ForCausalLM")
 
 
+def qwen3_bare(s):
+    """Without a head, as models for embeddings are saved."""
+    config = qwen(s, "Qwen3Model")
+    s.out = {name.removeprefix("model."): tensor for name, tensor in s.out.items() if not name.startswith("lm_head.")}
+    return dict(config, vocab_size=s.get("token_embd.weight").shape[0])
+
+
 def qwen_moe(s, name, **config):
     base = qwen(s, name)
     for i in range(s.layers):
@@ -268,6 +275,14 @@ def gemma2(s):
 
 def gemma3(s):
     return gemma(s, "Gemma3ForCausalLM", GEMMA2_NORMS)
+
+
+def gemma3_of_transformers_5(s):
+    """A rope for each kind of layers."""
+    config = gemma3(s)
+    rope = {"rope_type": "default", "rope_theta": config.pop("rope_theta"), **config.pop("rope_scaling", {})}
+    local = {"rope_type": "default", "rope_theta": s.key("rope.freq_base_swa", 10000.0)}
+    return dict(config, rope_scaling=None, rope_parameters={"full_attention": rope, "sliding_attention": local})
 
 
 def gemma3_with_eyes(s):
@@ -370,6 +385,23 @@ def xlm_roberta(s):
     padding = Matrix([2, table.shape[1]], [9.0] * (2 * table.shape[1]))
     s.out["embeddings.position_embeddings.weight"] = joined(padding, table).stored()
     return dict(config, model_type="xlm-roberta", max_position_embeddings=table.shape[0] + 2)
+
+
+def xlm_roberta_for_masks(s):
+    """With the head that it was trained with."""
+    config = xlm_roberta(s)
+    s.out = {"roberta." + name: tensor for name, tensor in s.out.items()}
+    for name in ("bias", "dense.weight", "dense.bias", "layer_norm.weight", "layer_norm.bias", "decoder.weight", "decoder.bias"):
+        s.out["lm_head." + name] = Matrix([1], [0]).stored()
+    return dict(config, architectures=["XLMRobertaForMaskedLM"])
+
+
+def bert_by_tensorflow(s):
+    """The oldest files name the parts of a norm otherwise."""
+    config = bert_for_masks(s)
+    for old, usual in (("gamma", "weight"), ("beta", "bias")):
+        s.out = {name.replace(f"LayerNorm.{usual}", f"LayerNorm.{old}"): tensor for name, tensor in s.out.items()}
+    return config
 
 
 def nomic(s):

@@ -11,21 +11,29 @@ namespace {
 // tokenizer.json of the largest vocabularies has about 35 MB.
 constexpr uint64_t kMaxSmallFileBytes = uint64_t{256} << 20;
 
-// What wraps the text model, and what is left of it.
-constexpr std::pair<std::string_view, std::string_view> kPrefixes[] = {
-    {"language_model.model.", "model."},
-    {"model.language_model.", "model."},
-    {"language_model.lm_head.", "lm_head."},
-    {"bert.", ""},
-    {"roberta.", ""},
-    {"base_model.model.", ""},
-};
+// What wraps the text model, one in the other.
+constexpr std::string_view kWrappers[] = {"base_model.model.", "model.language_model.",
+                                          "language_model.", "bert.", "roberta."};
+// How names begin where a decoder was saved without the head that it is "model" to.
+constexpr std::string_view kBareDecoder[] = {"embed_tokens.", "layers.", "norm."};
+// Of norms that were written by TensorFlow.
+constexpr std::pair<std::string_view, std::string_view> kOldEndings[] = {
+    {"LayerNorm.gamma", "LayerNorm.weight"}, {"LayerNorm.beta", "LayerNorm.bias"}};
 
-std::string Unwrapped(const std::string& name) {
-  for (const auto& [prefix, replacement] : kPrefixes) {
-    if (name.starts_with(prefix)) return std::string(replacement) + name.substr(prefix.size());
+std::string PlainName(std::string_view name) {
+  const auto begins = [&](std::string_view prefix) { return name.starts_with(prefix); };
+  for (bool wrapped = true; wrapped;) {
+    const auto* wrapper = std::find_if(std::begin(kWrappers), std::end(kWrappers), begins);
+    wrapped = wrapper != std::end(kWrappers);
+    if (wrapped) name.remove_prefix(wrapper->size());
   }
-  return name;
+  std::string plain =
+      std::any_of(std::begin(kBareDecoder), std::end(kBareDecoder), begins) ? "model." : "";
+  plain += name;
+  for (const auto& [old, usual] : kOldEndings) {
+    if (plain.ends_with(old)) plain.replace(plain.size() - old.size(), old.size(), usual);
+  }
+  return plain;
 }
 
 // Some publishers put their own format (consolidated...) beside the usual one.
@@ -67,7 +75,7 @@ Status Checkpoint::AddShard(const std::string& name, const std::filesystem::path
   const SafetensorsFile* file = opened->get();
   shards_.push_back(*std::move(opened));
   for (const auto& [stored_name, tensor] : file->tensors()) {
-    if (!tensors_.emplace(Unwrapped(stored_name), CheckpointTensor{&tensor, file}).second) {
+    if (!tensors_.emplace(PlainName(stored_name), CheckpointTensor{&tensor, file}).second) {
       return MakeError(ErrorCode::kCorrupt, "tensor '{}' of {} is in another file too", stored_name,
                        name);
     }
@@ -80,7 +88,7 @@ Status Checkpoint::CheckIndex() const {
   PUNA_ASSIGN_OR_RETURN(const Json index, ReadJsonFile("model.safetensors.index.json"));
   if (!index.is_object() || !index.contains("weight_map")) return {};
   for (const auto& [name, shard] : index["weight_map"].items()) {
-    if (tensors_.contains(Unwrapped(name))) continue;
+    if (tensors_.contains(PlainName(name))) continue;
     return MakeError(ErrorCode::kInvalidArgument,
                      "the index names the tensor '{}' in {}, which is not there", name,
                      shard.is_string() ? shard.get<std::string>() : "no file");

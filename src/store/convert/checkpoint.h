@@ -1,5 +1,5 @@
 // A Hugging Face model: its small files, and the tensors of all its safetensors files under names
-// that no longer tell how the checkpoint was wrapped.
+// that no longer tell how the checkpoint was wrapped or saved.
 #ifndef PUNA_STORE_CONVERT_CHECKPOINT_H_
 #define PUNA_STORE_CONVERT_CHECKPOINT_H_
 

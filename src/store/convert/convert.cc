@@ -1,5 +1,7 @@
 #include "store/convert/convert.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -36,20 +38,45 @@ Result<const Family*> FamilyOf(const Checkpoint& checkpoint) {
   return family;
 }
 
-// Sentence Transformers say in a module of their own how tokens become one vector.
+// How Sentence Transformers make one vector of many: up to version 5.3 by a flag for each way, then
+// by a name. Nothing where the module does not say.
+std::vector<std::string> PoolingModes(const Json& pooling) {
+  constexpr std::string_view kFlag = "pooling_mode_", kTokens = "_tokens", kToken = "_token";
+  std::vector<std::string> modes;
+  for (const auto& [name, value] : pooling.items()) {
+    std::string mode;
+    if (name == "pooling_mode") {
+      mode = value.is_string() ? value.get<std::string>() : DumpJson(value);
+    } else if (name.starts_with(kFlag) && value == true) {
+      mode = name.substr(kFlag.size());
+      for (const std::string_view ending : {kTokens, kToken}) {
+        if (mode.ends_with(ending)) mode.erase(mode.size() - ending.size());
+      }
+    }
+    const bool known = std::find(modes.begin(), modes.end(), mode) != modes.end();
+    if (!mode.empty() && !known) modes.push_back(std::move(mode));
+  }
+  return modes;
+}
+
 Status SetPooling(const Checkpoint& checkpoint, const Family& family,
                   gguf::StreamWriter* metadata) {
-  constexpr std::pair<const char*, uint32_t> kModes[] = {{"pooling_mode_mean_tokens", 1},
-                                                         {"pooling_mode_cls_token", 2},
-                                                         {"pooling_mode_lasttoken", 3}};
-  constexpr uint32_t kMean = 1;
+  constexpr std::pair<std::string_view, uint32_t> kModes[] = {
+      {"mean", 1}, {"cls", 2}, {"lasttoken", 3}};
   PUNA_ASSIGN_OR_RETURN(const Json pooling, checkpoint.ReadJsonFile("1_Pooling/config.json"));
   if (!family.encoder && !pooling.is_object()) return {};
-  uint32_t kind = kMean;
-  for (const auto& [name, number] : kModes) {
-    if (pooling.is_object() && pooling.contains(name) && pooling[name] == true) kind = number;
+  std::vector<std::string> modes;
+  if (pooling.is_object()) modes = PoolingModes(pooling);
+  if (modes.empty()) modes = {"mean"};
+  const auto* known = std::find_if(std::begin(kModes), std::end(kModes),
+                                   [&](const auto& mode) { return mode.first == modes[0]; });
+  if (modes.size() > 1 || known == std::end(kModes)) {
+    return MakeError(ErrorCode::kUnsupported,
+                     "1_Pooling/config.json: pooling by {} is not supported; supported are one of "
+                     "mean, cls and lasttoken",
+                     fmt::format("{}", fmt::join(modes, " and ")).substr(0, 200));
   }
-  metadata->Set(fmt::format("{}.pooling_type", family.architecture), kind);
+  metadata->Set(fmt::format("{}.pooling_type", family.architecture), known->second);
   return {};
 }
 

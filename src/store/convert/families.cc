@@ -177,6 +177,12 @@ constexpr KeyRule kGemma3Keys[] = {
     {"rope.freq_base_swa", {"rope_local_base_freq"}, KeyKind::kNumber},
     {"attention.sliding_window_pattern", {"sliding_window_pattern", "_sliding_window_pattern"}},
 };
+// Those of transformers' Gemma3TextConfig; the published files have only what differs.
+constexpr ConfigDefault kGemma3Defaults[] = {
+    {"num_attention_heads", 8},          {"num_key_value_heads", 4}, {"head_dim", 256},
+    {"max_position_embeddings", 131072}, {"rms_norm_eps", 1e-6},     {"rope_theta", 1e6},
+    {"rope_local_base_freq", 1e4},
+};
 constexpr KeyRule kGptOssKeys[] = {
     {"expert_feed_forward_length", {"intermediate_size"}},
     {"attention.sliding_window_pattern", {"sliding_window_pattern"}},
@@ -220,7 +226,8 @@ constexpr Family kFamilies[] = {
     {{"Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"},
      "gemma3",
      {kGemma, kAttention, kMlp, kGemma2Norms},
-     kGemma3Keys},
+     kGemma3Keys,
+     kGemma3Defaults},
     {{"Phi3ForCausalLM", "Phi4ForCausalLM"}, "phi3", {kEnds, kNorms, kPhi3}, {}},
     {{"Olmo2ForCausalLM"},
      "olmo2",
@@ -232,11 +239,13 @@ constexpr Family kFamilies[] = {
      "bert",
      {kBert},
      {},
+     {},
      RopeUse::kNone,
      true},
     {{"NomicBertModel"},
      "nomic-bert",
      {kNomic},
+     {},
      {},
      RopeUse::kYes,
      true,
@@ -246,6 +255,7 @@ constexpr Family kFamilies[] = {
      "nomic-bert-moe",
      {kNomic, kNomicMoe},
      kNomicMoeKeys,
+     {},
      RopeUse::kYes,
      true},
 };
@@ -253,8 +263,13 @@ constexpr Family kFamilies[] = {
 // Parts of names.
 constexpr std::string_view kIgnored[] = {
     "mlp.experts.bias",  // Nomic's; the networks of GGUF have no place for it
-    "rotary_emb.inv_freq",    "position_ids",  "pooler.",          "vision_tower.",
-    "multi_modal_projector.", "vision_model.", "cls.predictions.", "cls.seq_relationship."};
+    "rotary_emb.inv_freq", "position_ids", "pooler.", "vision_tower.", "multi_modal_projector.",
+    "vision_model.",
+    // Heads that encoders are trained with.
+    "cls.predictions.", "cls.seq_relationship.", "lm_head.dense.", "lm_head.layer_norm.",
+    "lm_head.decoder.", "lm_head.bias",
+    // For activations and keys and values that are rounded too; here they are not.
+    ".input_scale", ".activation_scale", ".k_scale", ".v_scale", ".kv_scale"};
 
 }  // namespace
 

@@ -40,6 +40,12 @@ struct KeyRule {
   KeyKind kind = KeyKind::kInteger;
 };
 
+// What a number of config.json is where it is absent.
+struct ConfigDefault {
+  std::string_view name;
+  double value;
+};
+
 enum class RopeUse { kNone, kYes };
 
 struct Family {
@@ -47,6 +53,7 @@ struct Family {
   std::string_view architecture;         // general.architecture
   std::span<const TensorRule> rules[6];  // families share groups of them
   std::span<const KeyRule> keys;
+  std::span<const ConfigDefault> defaults = {};
   RopeUse rope = RopeUse::kYes;
   bool encoder = false;  // sees both ways, gives one vector
   // Where config.json has a positive number under this name, the family is that of the other name.
@@ -60,7 +67,8 @@ std::span<const Family> AllFamilies();
 std::string_view NamesOfFamilies();
 // What every family may have.
 std::span<const KeyRule> CommonKeys();
-// True for stored tensors that no converted model needs: buffers, heads for training, other senses.
+// True for stored tensors that no converted model needs: buffers, heads for training, other senses,
+// scales of what is no weight.
 bool IsIgnored(std::string_view stored);
 
 }  // namespace puna::store

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <tuple>
 
 namespace puna::store {
 namespace {
@@ -24,14 +25,38 @@ Result<double> ConfigNumber(const Json& object, std::string_view name, double ab
   return value->get<double>();
 }
 
-// Newer files have all of the rope in one object.
-const Json& RopeObject(const Json& config) {
+// The rope of the layers of one kind. Older files have parts of it beside this object; where layers
+// differ, the newest have one object for each kind. Without a kind of their own, all layers' is
+// that of full attention.
+const Json& RopeObject(const Json& config, const char* kind = "full_attention") {
   static const Json none = Json::object();
   for (const char* name : {"rope_scaling", "rope_parameters"}) {
-    if (const Json* found = FindValue(config, name); found != nullptr && found->is_object())
-      return *found;
+    const Json* found = FindValue(config, name);
+    if (found == nullptr || !found->is_object()) continue;
+    const bool by_kind = FindValue(*found, "full_attention") != nullptr ||
+                         FindValue(*found, "sliding_attention") != nullptr;
+    if (!by_kind) return std::string_view(kind) == "full_attention" ? *found : none;
+    const Json* own = FindValue(*found, kind);
+    return own != nullptr && own->is_object() ? *own : none;
   }
   return none;
+}
+
+// The config as older files write it, with what the family takes for granted.
+Json CompletedConfig(Json config, const Family& family) {
+  const Json rope = RopeObject(config), local = RopeObject(config, "sliding_attention");
+  for (const auto& [object, from, to] :
+       {std::tuple(&rope, "rope_theta", "rope_theta"),
+        std::tuple(&rope, "partial_rotary_factor", "partial_rotary_factor"),
+        std::tuple(&local, "rope_theta", "rope_local_base_freq")}) {
+    if (const Json* value = FindValue(*object, from); value != nullptr) config[to] = *value;
+  }
+  for (const auto& [name, value] : family.defaults) {
+    if (FindValue(config, name) != nullptr) continue;
+    const bool whole = value == std::floor(value);
+    config[std::string(name)] = whole ? Json(static_cast<int64_t>(value)) : Json(value);
+  }
+  return config;
 }
 
 TensorSource ComputedTensor(std::string name, std::vector<float> values) {
@@ -50,7 +75,7 @@ class NetworkWriter {
   NetworkWriter(const Checkpoint& checkpoint, const Family& family, gguf::StreamWriter* metadata,
                 std::vector<TensorSource>* tensors)
       : checkpoint_(checkpoint),
-        config_(checkpoint.config()),
+        config_(CompletedConfig(checkpoint.config(), family)),
         whole_(checkpoint.whole_config()),
         family_(family),
         metadata_(metadata),
@@ -76,7 +101,7 @@ class NetworkWriter {
   Status SetTrainedLength();
 
   const Checkpoint& checkpoint_;
-  const Json& config_;
+  const Json config_;
   const Json& whole_;
   const Family& family_;
   gguf::StreamWriter* metadata_;
@@ -146,7 +171,6 @@ Status NetworkWriter::SetLlama3Rope(const Json& rope, int64_t rope_size) {
   constexpr double kPi = 3.14159265358979323846;
   double base = 10000, factor = 8, low = 1, high = 4, length = 8192;
   PUNA_ASSIGN_OR_RETURN(base, ConfigNumber(config_, "rope_theta", base));
-  PUNA_ASSIGN_OR_RETURN(base, ConfigNumber(rope, "rope_theta", base));
   PUNA_ASSIGN_OR_RETURN(factor, ConfigNumber(rope, "factor", factor));
   PUNA_ASSIGN_OR_RETURN(low, ConfigNumber(rope, "low_freq_factor", low));
   PUNA_ASSIGN_OR_RETURN(high, ConfigNumber(rope, "high_freq_factor", high));
@@ -208,11 +232,12 @@ Status NetworkWriter::SetRope(const GatherShape& shape) {
   const auto rope_size =
       static_cast<int64_t>(std::clamp(part, 0.0, 1.0) * static_cast<double>(head_size));
   if (rope_size > 0) Set("rope.dimension_count", static_cast<uint32_t>(rope_size));
-  const Json& rope = RopeObject(config_);
-  if (!Has("rope.freq_base") && FindValue(rope, "rope_theta") != nullptr) {
-    PUNA_ASSIGN_OR_RETURN(const double base, ConfigNumber(rope, "rope_theta", 10000));
-    Set("rope.freq_base", static_cast<float>(base));
+  const std::string local = JsonString(RopeObject(config_, "sliding_attention"), "rope_type");
+  if (!local.empty() && local != "default") {
+    return MakeError(ErrorCode::kUnsupported,
+                     "rope scaling of type '{}' in local layers is not supported", local);
   }
+  const Json& rope = RopeObject(config_);
   const std::string type = JsonString(rope, "rope_type", JsonString(rope, "type", "default"));
   PUNA_ASSIGN_OR_RETURN(const double factor, ConfigNumber(rope, "factor", 1));
   if (type == "linear" || type == "yarn") {
