@@ -215,6 +215,8 @@ Result<Layer> Creation::ConvertSafetensors(const FileGroup& group, const FileTyp
                                            const QuantizeOptions& options, Json* config) {
   PUNA_RETURN_IF_ERROR(Report("converting model"));
   PUNA_ASSIGN_OR_RETURN(Conversion conversion, PlanConversion(group.files));
+  for (const std::string& warning : conversion.warnings)
+    PUNA_RETURN_IF_ERROR(Report("warning: " + warning));
   const FileType& stored = *conversion.stored_type;
   const std::string status =
       type == nullptr || type == &stored

@@ -494,6 +494,54 @@ def published_model(server):
         raise AssertionError("no answer")
 
 
+def frames(server):
+    """What tokenizer.json puts around a text, and tokens that the model has no embeddings for."""
+    folder = server.folder / "hf-frames"
+    published_mini(server, folder)
+    plain = json.loads((folder / "tokenizer.json").read_text())
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    bos, eos = config["bos_token"], config["eos_token"]["content"]
+    ids = {token["content"]: token["id"] for token in plain["added_tokens"]}
+    others = [text for text in ids if text not in (bos, eos)]
+    embeddings = len(plain["model"]["vocab"]) + len(ids)
+
+    def keys(name, tokenizer, **more):
+        (folder / "tokenizer.json").write_text(json.dumps(dict(plain, **tokenizer)))
+        fields = {key: value for key, value in dict(config, **more).items() if value is not None}
+        (folder / "tokenizer_config.json").write_text(json.dumps(fields))
+        read = converted_keys(server, name, folder)
+        names = ("bos_token_id", "eos_token_id", "eot_token_id", "add_bos_token", "add_eos_token")
+        return [read.get("tokenizer.ggml." + key) for key in names], read
+
+    def template(*parts):
+        return {"type": "TemplateProcessing", "single": [
+            {"Sequence": {"id": "A", "type_id": 0}} if part == "A" else {"SpecialToken": {"id": part, "type_id": 0}} for part in parts]}
+
+    equal([ids[bos], ids[eos], None, None, None], keys("bare", {}, add_bos_token=None)[0])
+    steps = {"type": "Sequence", "processors": [{"type": "ByteLevel"}, template(bos, "A", eos)]}
+    equal([ids[bos], ids[eos], None, True, True], keys("framed", {"post_processor": steps}, add_bos_token=None)[0])
+    # The configuration has the last word.
+    equal([ids[bos], ids[eos], None, False, True], keys("ended", {"post_processor": steps})[0])
+    # As of Qwen 3's models for embeddings: what closes a text is not what ends an answer.
+    other = others[0]
+    equal([ids[bos], ids[other], ids[eos], False, True], keys("other", {"post_processor": template("A", other)})[0])
+    equal([ids[bos], ids[eos], None, False, False],
+          keys("not", {"post_processor": template("A", other)}, add_eos_token=False)[0])
+    roberta = {"type": "RobertaProcessing", "cls": [bos, ids[bos]], "sep": [eos, ids[eos]]}
+    equal([ids[bos], ids[eos], None, True, True], keys("roberta", {"post_processor": roberta}, bos_token=None, add_bos_token=None)[0])
+
+    surplus = {"id": embeddings, "content": "<image_soft_token>", "special": True, "normalized": False}
+    got = keys("surplus", {"added_tokens": plain["added_tokens"] + [surplus]})[1]["tokenizer.ggml.tokens"][1]
+    equal((embeddings, False), (len(got), "<image_soft_token>" in got))
+    (folder / "tokenizer.json").write_text(json.dumps(
+        dict(plain, model=dict(plain["model"], vocab=dict(plain["model"]["vocab"], surplus=embeddings)))))
+    contains(f"the tokenizer has {embeddings + 1} tokens", refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
+    (folder / "tokenizer.json").unlink()
+    code, out, problem = server.run("create", "mute", "-f", str(server.folder / "Modelfile"))
+    equal(0, code, problem)
+    contains("there is no tokenizer.json", out + problem)
+
+
 def rounded(values, kind):
     """float32 as BF16 or F16, by struct."""
     if kind == "F16":
@@ -796,4 +844,4 @@ def memory_of_large_models(server):
 
 if __name__ == "__main__":
     main((Server, (quantize_files, answers_in_words, importance, interrupted, create_with_quantize, create_with_importance, families, configs, pooling,
-                   attention_factors, published_model, other_types, split_files, peft_adapters, bad_checkpoints, memory_of_large_models)))
+                   attention_factors, published_model, frames, other_types, split_files, peft_adapters, bad_checkpoints, memory_of_large_models)))

@@ -124,7 +124,7 @@ Result<Conversion> PlanConversion(const ModelFiles& files) {
   const int64_t rows = EmbeddingRows(conversion.tensors);
   if (rows == 0) return MakeError(ErrorCode::kInvalidArgument, "the model has no token embeddings");
   PUNA_RETURN_IF_ERROR(SetPooling(*checkpoint, *family, &conversion.metadata));
-  PUNA_RETURN_IF_ERROR(SetTokenizer(*checkpoint, rows, &conversion.metadata));
+  PUNA_RETURN_IF_ERROR(SetTokenizer(*checkpoint, rows, &conversion.metadata, &conversion.warnings));
   conversion.shape = {.architecture = std::string(family->architecture),
                       .layers = shape.layers,
                       .experts = shape.experts,

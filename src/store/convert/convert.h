@@ -26,6 +26,8 @@ struct Conversion {
   // What the weights are stored as: "F16", "BF16", "F32", "MXFP4", or "Q8_0" for FP8, which no
   // engine keeps.
   const FileType* stored_type = nullptr;
+  // What the model will not do, in sentences for whoever asked for it.
+  std::vector<std::string> warnings;
 };
 
 // kUnsupported where the family, a tensor or the tokenizer is not known; kInvalidArgument or

@@ -55,13 +55,18 @@ std::string TokenText(const Json& config, const char* name) {
 
 class TokenizerWriter {
  public:
-  TokenizerWriter(const Checkpoint& checkpoint, int64_t rows, gguf::StreamWriter* metadata)
-      : checkpoint_(checkpoint), rows_(rows), metadata_(metadata) {}
+  TokenizerWriter(const Checkpoint& checkpoint, int64_t rows, gguf::StreamWriter* metadata,
+                  std::vector<std::string>* warnings)
+      : checkpoint_(checkpoint), rows_(rows), metadata_(metadata), warnings_(warnings) {}
 
   Status Write() {
     PUNA_ASSIGN_OR_RETURN(const bool found, ReadDraft());
     if (!found) {
       metadata_->Set("tokenizer.ggml.model", "no_vocab");
+      warnings_->push_back(
+          "there is no tokenizer.json and no tokenizer.model: the model will have no vocabulary "
+          "and "
+          "take no text; transformers' AutoTokenizer writes a tokenizer.json with save_pretrained");
       return {};
     }
     PUNA_ASSIGN_OR_RETURN(config_, checkpoint_.ReadJsonFile("tokenizer_config.json"));
@@ -83,6 +88,8 @@ class TokenizerWriter {
     if (!pieces || (json && draft_.model != "llama")) return true;
     PUNA_ASSIGN_OR_RETURN(TokenizerDraft exact, ParseSentencePiece(*pieces));
     if (exact.model != "llama" && json) return true;
+    exact.first = draft_.first;
+    exact.last = draft_.last;
     for (size_t i = 0; i < draft_.tokens.size(); ++i) {
       if (i >= exact.tokens.size()) {
         exact.tokens.push_back(draft_.tokens[i]);
@@ -98,8 +105,24 @@ class TokenizerWriter {
     return true;
   }
 
+  // Tokens that were added for pictures, say, and that the model has no embeddings for.
+  void DropSurplusTokens() {
+    size_t count = draft_.tokens.size();
+    while (static_cast<int64_t>(count) > rows_ && draft_.types[count - 1] != TokenType::kNormal &&
+           draft_.types[count - 1] != TokenType::kByte)
+      --count;
+    if (count == draft_.tokens.size() || static_cast<int64_t>(count) > rows_) return;
+    warnings_->push_back(fmt::format(
+        "{} added tokens from '{}' on are left out: the model has embeddings for {} tokens",
+        draft_.tokens.size() - count, draft_.tokens[count].substr(0, 100), rows_));
+    draft_.tokens.resize(count);
+    draft_.types.resize(count);
+    std::erase_if(draft_.ids, [&](const auto& id) { return id.second >= count; });
+  }
+
   // Engines expect a token for each row of the embeddings.
   Status FitRows() {
+    DropSurplusTokens();
     if (static_cast<int64_t>(draft_.tokens.size()) > rows_) {
       return MakeError(ErrorCode::kInvalidArgument,
                        "the tokenizer has {} tokens, the model embeddings for {}",
@@ -121,9 +144,7 @@ class TokenizerWriter {
     for (const auto& [name, key] : kSpecial) {
       std::string text = TokenText(config_, name);
       if (text.empty()) text = TokenText(map, name);
-      const auto it = std::find(draft_.tokens.begin(), draft_.tokens.end(), text);
-      if (text.empty() || it == draft_.tokens.end()) continue;
-      draft_.ids[key] = static_cast<uint32_t>(it - draft_.tokens.begin());
+      if (const auto id = FindToken(text)) draft_.ids[key] = *id;
     }
     PUNA_ASSIGN_OR_RETURN(const Json generation,
                           checkpoint_.ReadJsonFile("generation_config.json"));
@@ -138,7 +159,30 @@ class TokenizerWriter {
       if (config_.is_object() && config_.contains(flag) && config_[flag].is_boolean())
         draft_.flags[flag] = config_[flag].get<bool>();
     }
+    UseFrame();
     return {};
+  }
+
+  std::optional<uint32_t> FindToken(const std::string& text) const {
+    const auto it = std::find(draft_.tokens.begin(), draft_.tokens.end(), text);
+    if (text.empty() || it == draft_.tokens.end()) return std::nullopt;
+    return static_cast<uint32_t>(it - draft_.tokens.begin());
+  }
+
+  // What tokenizer.json puts around a text, where tokenizer_config.json does not say whether that
+  // is done. The last token may be another than the one that ends an answer (Qwen 3's embeddings):
+  // GGUF has but one name for what closes a text, so the other becomes the end of a turn.
+  void UseFrame() {
+    if (const auto first = FindToken(draft_.first)) {
+      const uint32_t bos = draft_.ids.emplace("bos", *first).first->second;
+      if (bos == *first) draft_.flags.emplace("add_bos_token", true);
+    }
+    const auto last = FindToken(draft_.last);
+    if (!last || !draft_.flags.emplace("add_eos_token", true).first->second) return;
+    const auto eos = draft_.ids.emplace("eos", *last).first;
+    if (eos->second == *last) return;
+    draft_.ids.emplace("eot", eos->second);
+    eos->second = *last;
   }
 
   void AddIds(const Json& source, const char* name, const char* key) {
@@ -197,6 +241,7 @@ class TokenizerWriter {
   const Checkpoint& checkpoint_;
   const int64_t rows_;
   gguf::StreamWriter* metadata_;
+  std::vector<std::string>* warnings_;
   TokenizerDraft draft_;
   Json config_;
   std::vector<int32_t> ends_;
@@ -211,8 +256,9 @@ std::optional<std::string_view> FindPreTokenizer(std::string_view expressions, b
   return std::nullopt;
 }
 
-Status SetTokenizer(const Checkpoint& checkpoint, int64_t rows, gguf::StreamWriter* metadata) {
-  return TokenizerWriter(checkpoint, rows, metadata).Write();
+Status SetTokenizer(const Checkpoint& checkpoint, int64_t rows, gguf::StreamWriter* metadata,
+                    std::vector<std::string>* warnings) {
+  return TokenizerWriter(checkpoint, rows, metadata, warnings).Write();
 }
 
 }  // namespace puna::store

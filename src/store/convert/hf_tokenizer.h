@@ -35,6 +35,7 @@ struct TokenizerDraft {
   std::vector<uint8_t> charsmap;
   std::map<std::string, uint32_t> ids;  // "bos" -> id, as in tokenizer.ggml.bos_token_id
   std::map<std::string, bool> flags;    // "add_bos_token" and so on
+  std::string first, last;  // special tokens that tokenizer.json puts around a text; empty: none
 };
 
 // The text of tokenizer.json.
@@ -46,8 +47,10 @@ Result<TokenizerDraft> ParseSentencePiece(std::string_view bytes);
 std::optional<std::string_view> FindPreTokenizer(std::string_view expressions, bool ignore_merges);
 
 // Sets everything below tokenizer.* for a model with `rows` rows of embeddings, which may be more
-// than there are tokens. Nothing to set is not an error: then the model has no vocabulary.
-Status SetTokenizer(const Checkpoint& checkpoint, int64_t rows, gguf::StreamWriter* metadata);
+// than there are tokens. Added tokens without embeddings are left out. Nothing to set is not an
+// error: then the model has no vocabulary, of which a sentence in `warnings` tells.
+Status SetTokenizer(const Checkpoint& checkpoint, int64_t rows, gguf::StreamWriter* metadata,
+                    std::vector<std::string>* warnings);
 
 }  // namespace puna::store
 

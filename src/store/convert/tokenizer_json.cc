@@ -58,6 +58,7 @@ class Reader {
   Status ReadAddedTokens();
   Status ReadPreTokenizer(const Json& model);
   void ReadNormalizer();
+  void ReadPostProcessor();
   void ScoreByMerges();
   bool SplitsBytes() const;
 
@@ -275,6 +276,32 @@ Status Reader::ReadAddedTokens() {
   return {};
 }
 
+// A template lists what stands for one text: special tokens and the text itself. BERT's and
+// RoBERTa's own steps name the two tokens, each as [text, id].
+void Reader::ReadPostProcessor() {
+  ForEachStep(FindMember(json_, "post_processor"), "processors", [&](const Json& step) {
+    const std::string type = Text(step, "type");
+    const auto special = [](const Json& part) {
+      const Json* token = FindMember(part, "SpecialToken");
+      return token == nullptr ? "" : Text(*token, "id");
+    };
+    const auto named = [&](const char* name) {
+      const Json* pair = FindMember(step, name);
+      const bool is_pair = pair != nullptr && pair->is_array() && !pair->empty();
+      return is_pair && (*pair)[0].is_string() ? (*pair)[0].get<std::string>() : "";
+    };
+    const Json* single = FindMember(step, "single");
+    if (type == "TemplateProcessing" && single != nullptr && single->is_array() &&
+        single->size() > 1) {
+      draft_.first = special(single->front());
+      draft_.last = special(single->back());
+    } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+      draft_.first = named("cls");
+      draft_.last = named("sep");
+    }
+  });
+}
+
 Result<TokenizerDraft> Reader::Read() {
   const Json* model = FindMember(json_, "model");
   if (model == nullptr || !model->is_object()) return Bad("there is no object 'model'");
@@ -292,6 +319,7 @@ Result<TokenizerDraft> Reader::Read() {
                      "tokenizer.json: a model of type '{}' is not supported", type.substr(0, 100));
   }
   PUNA_RETURN_IF_ERROR(ReadAddedTokens());
+  ReadPostProcessor();
   return std::move(draft_);
 }
 
