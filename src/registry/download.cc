@@ -195,11 +195,13 @@ Result<bool> Repair(const DownloadContext& context, const Goal& goal, PartialFil
     Transfer transfer(context.session, goal.source, context.options, file);
     Follower follower(file, goal, context.progress);
     bool found = false;
-    const Status done = transfer.Recheck([&]() -> Result<bool> {
+    const auto follow = [&]() -> Result<bool> {
       PUNA_ASSIGN_OR_RETURN(found, follower.FollowRecheck(transfer));
       if (found) return MakeError(ErrorCode::kCancelled, "no more is needed");
       return false;
-    });
+    };
+    PUNA_RETURN_IF_ERROR(transfer.Begin(follow));
+    const Status done = transfer.Recheck(follow);
     if (!done && !found) return tl::unexpected(done.error());
     // Others may have written between the last hash and the end.
     file.MarkComplete();
@@ -216,6 +218,7 @@ Result<std::string> Fill(const DownloadContext& context, const Goal& goal, Parti
   Follower follower(file, goal, context.progress);
   if (file.Done() < goal.source.size_bytes) {
     Transfer transfer(context.session, goal.source, context.options, file);
+    PUNA_RETURN_IF_ERROR(transfer.Begin([&] { return follower.Follow(transfer.fresh()); }));
     Saver saver(file);
     PUNA_RETURN_IF_ERROR(saver.Start());
     Status done = transfer.Run([&]() -> Result<bool> {

@@ -57,6 +57,40 @@ std::optional<std::vector<PartState>> ReadState(const fs::path& path, int64_t si
   return parts;
 }
 
+// Ollama writes a file "<blob>-partial-N" for each part of its own.
+fs::path OllamasPart(const fs::path& partial, size_t number) {
+  return partial.string() + "-" + std::to_string(number);
+}
+
+// What Ollama has of a file of `size` bytes. The rest of its parts, which are large, is split. The
+// bytes need not be on the disk as it says; the hash of the whole will tell.
+std::optional<std::vector<PartState>> ReadOllamasState(const fs::path& partial, int64_t size) {
+  std::vector<PartState> parts;
+  int64_t at = 0;
+  for (size_t i = 0; at < size; ++i) {
+    const auto text = ReadFile(OllamasPart(partial, i), kMaxStateBytes);
+    if (!text) return std::nullopt;
+    const Json part = ParseJson(*text);
+    const auto number = [&](const char* key) {
+      const Json value = part.is_object() ? part.value(key, Json()) : Json();
+      return value.is_number_integer() ? value.get<int64_t>() : -1;
+    };
+    const int64_t bytes = number("Size"), done = number("Completed");
+    if (number("Offset") != at || bytes <= 0 || bytes > size - at || done < 0 || done > bytes)
+      return std::nullopt;
+    if (done > 0) parts.push_back({done, done});
+    for (int64_t rest = bytes - done; rest > 0; rest -= kMaxPartBytes)
+      parts.push_back({std::min(rest, kMaxPartBytes), 0});
+    at += bytes;
+  }
+  return parts;
+}
+
+void RemoveOllamasParts(const fs::path& partial) {
+  std::error_code error;
+  for (size_t i = 0; fs::remove(OllamasPart(partial, i), error); ++i) continue;
+}
+
 bool SameFile(int descriptor, const fs::path& path) {
   struct stat a = {}, b = {};
   return ::fstat(descriptor, &a) == 0 && ::stat(path.c_str(), &b) == 0 && a.st_ino == b.st_ino &&
@@ -91,7 +125,8 @@ Result<std::unique_ptr<PartialFile>> PartialFile::Open(const fs::path& blob, int
 bool PartialFile::LoadState() {
   struct stat info = {};
   if (::fstat(descriptor_, &info) != 0 || info.st_size != size_) return false;
-  const auto state = ReadState(StatePath(), size_);
+  auto state = ReadState(StatePath(), size_);
+  if (!state) state = ReadOllamasState(Path(), size_);
   if (!state) return false;
   int64_t at = 0;
   for (const PartState& part : *state) {
@@ -191,12 +226,14 @@ void PartialFile::MarkComplete() {
 Status PartialFile::FinishAs(const fs::path& blob) {
   if (::fsync(descriptor_) != 0) return ErrnoError(errno, "sync " + Path().string());
   PUNA_RETURN_IF_ERROR(RenameSynced(Path(), blob));
+  RemoveOllamasParts(Path());
   std::error_code error;
   fs::remove(StatePath(), error);
   return {};
 }
 
 void PartialFile::Discard() {
+  RemoveOllamasParts(Path());
   std::error_code error;
   fs::remove(StatePath(), error);
   fs::remove(Path(), error);

@@ -30,7 +30,8 @@ struct Part {
 // Locked against other transfers of the same blob, of this process and of others, while it lives.
 class PartialFile {
  public:
-  // Null if somebody else holds it. What an earlier transfer left is taken up if it fits `size`.
+  // Null if somebody else holds it. What an earlier transfer left, Ollama's too, is taken up if it
+  // fits `size`.
   static Result<std::unique_ptr<PartialFile>> Open(const std::filesystem::path& blob, int64_t size,
                                                    int connections);
   // What somebody else's transfer of the blob has written down, 0 if nothing is known.

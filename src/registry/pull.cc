@@ -88,10 +88,14 @@ bool IsFileUrl(std::string_view text) {
 Registry::Registry(store::Store* store, RegistryOptions options)
     : store_(store), options_(std::move(options)) {}
 
-Status Registry::Pull(const store::ModelName& name, bool insecure,
-                      const store::ProgressFunction& progress) {
+Status Registry::Pull(const store::ModelName& typed, bool insecure,
+                      const store::ProgressFunction& told) {
+  const store::ModelName name = store_->Spelling(typed);
+  Listener listener(told);
+  const store::ProgressFunction& progress = listener.progress();
   PUNA_RETURN_IF_ERROR(Say(progress, "pulling manifest"));
-  Session session(name, insecure, options_);
+  Session session(name, insecure, options_, [&] { return listener.Cancelled(); });
+  session.FindScheme();
   PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, FetchManifest(session, name));
   if (response.status != 200) {
     PUNA_ASSIGN_OR_RETURN(const auto files, FindShards(session, name));
@@ -116,7 +120,9 @@ Status Registry::Pull(const store::ModelName& name, bool insecure,
 }
 
 Status Registry::PullFile(const std::string& url, const store::ModelName& name, bool insecure,
-                          const store::ProgressFunction& progress) {
+                          const store::ProgressFunction& told) {
+  Listener listener(told);
+  const store::ProgressFunction& progress = listener.progress();
   PUNA_RETURN_IF_ERROR(Say(progress, "pulling file"));
   PUNA_ASSIGN_OR_RETURN(const http::UrlParts parts, http::SplitUrl(url));
   if (parts.scheme != "https" && !insecure) {
@@ -125,7 +131,7 @@ Status Registry::PullFile(const std::string& url, const store::ModelName& name, 
   }
   store::ModelName host = name;
   host.host = parts.host;
-  Session session(host, insecure, options_);
+  Session session(host, insecure, options_, [&] { return listener.Cancelled(); });
   std::vector<RemoteFile> files;
   for (const std::string& each : SplitUrls(url)) {
     RemoteFile file;

@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <fstream>
+#include <thread>
 
 #include "http/url.h"
 #include "registry/registry.h"
@@ -30,6 +32,34 @@ std::string Hex(std::string_view bytes) {
   return out;
 }
 
+Result<std::string> Md5OfFile(const std::filesystem::path& path, int64_t begin, int64_t end) {
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> md5(EVP_MD_CTX_new(),
+                                                                    &EVP_MD_CTX_free);
+  EVP_DigestInit_ex(md5.get(), EVP_md5(), nullptr);
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(begin);
+  std::vector<char> piece(1 << 20);
+  while (begin < end) {
+    const auto count = std::min(end - begin, static_cast<int64_t>(piece.size()));
+    if (!file.read(piece.data(), count))
+      return MakeError(ErrorCode::kInternal, "{} became shorter", path.string());
+    EVP_DigestUpdate(md5.get(), piece.data(), static_cast<size_t>(count));
+    begin += count;
+  }
+  std::string digest(16, '\0');
+  EVP_DigestFinal_ex(md5.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr);
+  return digest;
+}
+
+Status Pause(std::chrono::milliseconds time, Listener& listener) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < end) {
+    if (listener.Cancelled()) return MakeError(ErrorCode::kCancelled, "cancelled");
+    std::this_thread::sleep_for(std::min(time, store::ProgressPace::kInterval));
+  }
+  return {};
+}
+
 class BlobUpload {
  public:
   BlobUpload(Session& session, const store::Layer& layer, std::filesystem::path blob,
@@ -54,9 +84,11 @@ class BlobUpload {
   const store::Layer& layer_;
   const std::filesystem::path blob_;
   const store::ProgressFunction& progress_;
-  std::string url_;    // where the next request goes
-  std::string etags_;  // of chunks that went elsewhere, as raw md5
-  int64_t etag_count_ = 0;
+  std::string url_;  // where the next request goes
+  // Of the chunks that went elsewhere, 16 bytes each: a registry compares their hash with what the
+  // place of the chunks makes of them (S3's "etag" of an object in parts).
+  std::string chunk_md5s_;
+  int64_t chunk_count_ = 0;
   store::ProgressPace pace_;
 };
 
@@ -134,10 +166,9 @@ Status BlobUpload::SendChunkElsewhere(const std::string& url, int64_t begin, int
                         session_.SendTo(place, std::move(request)));
   if (response.status < 200 || response.status > 204)
     return StatusError("push blob " + layer_.digest, response);
-  std::string etag(response.Header("etag"));
-  std::erase(etag, '"');
-  etags_ += Md5(etag);
-  ++etag_count_;
+  PUNA_ASSIGN_OR_RETURN(const std::string md5, Md5OfFile(blob_, begin, end));
+  chunk_md5s_ += md5;
+  ++chunk_count_;
   return {};
 }
 
@@ -146,8 +177,8 @@ Status BlobUpload::Finish() {
   request.method = "PUT";
   request.url = url_ + (url_.find('?') == std::string::npos ? "?" : "&") +
                 "digest=" + http::EncodeComponent(layer_.digest);
-  if (etag_count_ > 0)
-    request.url += "&etag=" + Hex(Md5(etags_)) + "-" + std::to_string(etag_count_);
+  if (chunk_count_ > 0)
+    request.url += "&etag=" + Hex(Md5(chunk_md5s_)) + "-" + std::to_string(chunk_count_);
   request.headers = {{"Content-Length", "0"}};
   PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session_.Send(std::move(request)));
   if (response.status != 201) return StatusError("push blob " + layer_.digest, response);
@@ -172,23 +203,27 @@ Status BlobUpload::Run() {
 
 }  // namespace
 
-Status Registry::Push(const store::ModelName& name, bool insecure,
-                      const store::ProgressFunction& progress) {
+Status Registry::Push(const store::ModelName& typed, bool insecure,
+                      const store::ProgressFunction& told) {
+  const store::ModelName name = store_->Spelling(typed);
+  Listener listener(told);
+  const store::ProgressFunction& progress = listener.progress();
   PUNA_RETURN_IF_ERROR(Say(progress, "retrieving manifest"));
   PUNA_ASSIGN_OR_RETURN(const std::string text, store_->ReadManifestText(name));
   PUNA_ASSIGN_OR_RETURN(const store::Manifest manifest, store::ParseManifest(text));
-  Session session(name, insecure, options_);
+  Session session(name, insecure, options_, [&] { return listener.Cancelled(); });
+  session.FindScheme();
   std::vector<store::Layer> layers = manifest.layers;
   layers.push_back(manifest.config);
   for (const store::Layer& layer : layers) {
     PUNA_ASSIGN_OR_RETURN(const std::filesystem::path blob, store_->BlobPath(layer.digest));
-    Status sent;
     // An upload that broke is begun anew: registries forget what came of it.
-    for (int i = 0; i < kPushTries; ++i) {
-      sent = BlobUpload(session, layer, blob, progress).Run();
-      if (sent || sent.error().code != ErrorCode::kUnavailable) break;
+    for (int i = 0;; ++i) {
+      const Status sent = BlobUpload(session, layer, blob, progress).Run();
+      if (sent) break;
+      if (sent.error().code != ErrorCode::kUnavailable || i + 1 == kPushTries) return sent;
+      PUNA_RETURN_IF_ERROR(Pause(options_.retry_unit * (1 << i), listener));
     }
-    PUNA_RETURN_IF_ERROR(sent);
   }
   PUNA_RETURN_IF_ERROR(Say(progress, "pushing manifest"));
   http::ClientRequest request;

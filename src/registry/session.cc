@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kMaxRedirects = 10;
 constexpr uint64_t kMaxAnswerBytes = 4 << 20;
+constexpr auto kSilence = std::chrono::milliseconds(500);
 
 // Where a redirect leads; "" if the answer is none.
 std::string RedirectOf(const http::ClientResponse& response) {
@@ -76,6 +77,14 @@ std::optional<int64_t> WholeSize(std::string_view content_range) {
   return ParseSize(content_range.substr(slash + 1));
 }
 
+// What http tells apart no further is a connection that broke, and the next one may hold.
+Result<http::ClientResponse> Exchange(const http::ClientRequest& request) {
+  auto response = http::Fetch(request);
+  if (!response && response.error().code == ErrorCode::kInternal)
+    response.error().code = ErrorCode::kUnavailable;
+  return response;
+}
+
 // What OpenSSL says of a server that answers without TLS tells nobody what to do.
 Error ExplainPlainHttp(Error error) {
   if (error.message.find("wrong version number") != std::string::npos)
@@ -95,18 +104,58 @@ tl::unexpected<Error> StatusError(const std::string& what, const http::ClientRes
   return MakeError(code, "{}: {}: {}", what, response.status, body);
 }
 
-Session::Session(const store::ModelName& name, bool insecure, const RegistryOptions& options)
-    : options_(options), insecure_(insecure), host_(name.host) {
+Listener::Listener(const store::ProgressFunction& progress) {
+  if (!progress) return;
+  told_ = [this, &progress](const store::Progress& report) {
+    last_ = report;
+    told_at_ = std::chrono::steady_clock::now();
+    return progress(report);
+  };
+}
+
+bool Listener::Cancelled() {
+  if (!told_ || std::chrono::steady_clock::now() - told_at_ < kSilence) return false;
+  return !told_(store::Progress(last_));
+}
+
+Session::Session(const store::ModelName& name, bool insecure, const RegistryOptions& options,
+                 CancelFunction cancelled)
+    : options_(options),
+      insecure_(insecure),
+      cancelled_(std::move(cancelled)),
+      repository_(name.name_space + "/" + name.model),
+      host_(name.host) {
   std::transform(host_.begin(), host_.end(), host_.begin(),
                  [](unsigned char c) { return std::tolower(c); });
-  origin_ = fmt::format("{}://{}", insecure ? "http" : "https", host_);
-  base_ = fmt::format("{}/v2/{}/{}/", origin_, name.name_space, name.model);
+  SetScheme(insecure ? "http" : "https");
+}
+
+void Session::SetScheme(const char* scheme) {
+  origin_ = fmt::format("{}://{}", scheme, host_);
+  base_ = fmt::format("{}/v2/{}/", origin_, repository_);
+}
+
+void Session::FindScheme() {
+  if (!insecure_) return;
+  const auto ask = [this](const char* scheme) {
+    http::ClientRequest request;
+    request.url = fmt::format("{}://{}/v2/", scheme, host_);
+    request.on_head = [](const http::ClientResponse&) { return false; };
+    Prepare(&request);
+    return Exchange(request);
+  };
+  // A port of https hangs up on plain http, or answers it with 400; some lead to it.
+  const auto plain = ask("http");
+  const bool led = plain && RedirectOf(*plain).starts_with("https://" + host_ + "/");
+  if (plain && plain->status != 400 && !led) return;
+  if (ask("https")) SetScheme("https");
 }
 
 void Session::Prepare(http::ClientRequest* request) const {
   request->headers.emplace_back("User-Agent", options_.user_agent);
   request->verify_tls = !insecure_;
   request->stall_timeout = options_.stall_timeout;
+  if (!request->cancelled) request->cancelled = cancelled_;
   if (!request->on_data && request->max_body_bytes == 0) request->max_body_bytes = kMaxAnswerBytes;
 }
 
@@ -125,18 +174,19 @@ Result<http::ClientResponse> Session::Send(http::ClientRequest request) {
       return head.status != 401 && request.on_head(head);
     };
   }
-  auto answer = http::Fetch(first);
+  auto answer = Exchange(first);
   if (!answer) return tl::unexpected(ExplainPlainHttp(std::move(answer).error()));
   http::ClientResponse response = *std::move(answer);
   if (response.status != 401) return response;
-  PUNA_RETURN_IF_ERROR(Authorize(std::string(response.Header("www-authenticate"))));
-  PUNA_ASSIGN_OR_RETURN(response, http::Fetch(with_token()));
+  PUNA_RETURN_IF_ERROR(
+      Authorize(std::string(response.Header("www-authenticate")), request.cancelled));
+  PUNA_ASSIGN_OR_RETURN(response, Exchange(with_token()));
   if (response.status == 401)
     return MakeError(ErrorCode::kPermissionDenied, "unauthorized: access denied");
   return response;
 }
 
-Status Session::Authorize(const std::string& challenge) {
+Status Session::Authorize(const std::string& challenge, const CancelFunction& cancelled) {
   const std::string realm = ChallengeField(challenge, "realm");
   if (!challenge.starts_with("Bearer ") || realm.empty())
     return MakeError(ErrorCode::kPermissionDenied, "unauthorized: access denied");
@@ -155,8 +205,9 @@ Status Session::Authorize(const std::string& challenge) {
   http::ClientRequest request;
   request.url = url;
   request.headers = {{"Authorization", identity.PublicKey() + ":" + signature}};
+  request.cancelled = cancelled;
   Prepare(&request);
-  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, http::Fetch(request));
+  PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, Exchange(request));
   if (response.status != 200) return StatusError("token of " + host_, response);
   const Json json = ParseJson(response.body);
   const std::string token = json.is_object() ? JsonString(json, "token") : "";
@@ -186,7 +237,7 @@ Result<http::ClientResponse> Session::SendTo(const BlobSource& source,
   if (source.at_registry) return Send(std::move(request));
   Prepare(&request);
   request.peers = insecure_ ? http::Peers::kNotLinkLocal : http::Peers::kPublic;
-  return http::Fetch(request);
+  return Exchange(request);
 }
 
 Result<BlobSource> Session::SourceAt(const std::string& url) const {

@@ -3,6 +3,7 @@
 #ifndef PUNA_REGISTRY_SESSION_H_
 #define PUNA_REGISTRY_SESSION_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -29,16 +30,39 @@ struct BlobSource {
 
 using CancelFunction = std::function<bool()>;
 
+// Asks whoever hears of the progress whether to go on where a server keeps silent for a while: what
+// was said last is said again. On one thread.
+class Listener {
+ public:
+  explicit Listener(const store::ProgressFunction& progress);
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  // Passes on, and remembers.
+  const store::ProgressFunction& progress() const { return told_; }
+  bool Cancelled();
+
+ private:
+  store::Progress last_;
+  std::chrono::steady_clock::time_point told_at_;
+  store::ProgressFunction told_;  // empty where nobody listens
+};
+
 class Session {
  public:
-  Session(const store::ModelName& name, bool insecure, const RegistryOptions& options);
+  // `cancelled` is asked, on their thread, by requests that have no such function of their own.
+  Session(const store::ModelName& name, bool insecure, const RegistryOptions& options,
+          CancelFunction cancelled);
+
+  // Insecure registries speak http, or https with a certificate that nobody vouches for: finds out
+  // which. Before the first request; the other sessions speak https.
+  void FindScheme();
 
   // "https://host/v2/namespace/model/<rest>"
   std::string Url(const std::string& rest) const { return base_ + rest; }
   // "https://host<path>"
   std::string HostUrl(const std::string& path) const { return origin_ + path; }
   // Sends with the token; a 401 with a challenge is answered once. A status of 400 or more is no
-  // error here.
+  // error here; a connection that broke is kUnavailable.
   Result<http::ClientResponse> Send(http::ClientRequest request);
   // The same, but redirects are followed: of repositories that have another name now.
   Result<http::ClientResponse> Get(http::ClientRequest request);
@@ -52,14 +76,17 @@ class Session {
   Result<http::ClientResponse> SendTo(const BlobSource& source, http::ClientRequest request);
 
  private:
-  Status Authorize(const std::string& challenge);
+  Status Authorize(const std::string& challenge, const CancelFunction& cancelled);
   void Prepare(http::ClientRequest* request) const;
+  void SetScheme(const char* scheme);
   bool AllowsRedirect(const std::string& url) const;
   Result<BlobSource> SourceAt(const std::string& url) const;
   Status FollowRedirect(const std::string& location, BlobSource* source) const;
 
   const RegistryOptions options_;
   const bool insecure_;
+  const CancelFunction cancelled_;
+  const std::string repository_;  // "namespace/model"
   std::string host_, origin_, base_;
   std::mutex mutex_;
   std::string token_;

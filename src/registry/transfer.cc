@@ -94,10 +94,10 @@ Transfer::Transfer(Session& session, const Source& source, const RegistryOptions
     : session_(session), what_(source), options_(options), file_(file) {}
 
 // All connections use one address; whoever found it broken first looks for the next.
-Result<BlobSource> Transfer::Current(int64_t* generation) {
+Result<BlobSource> Transfer::Current(int64_t* generation, const CancelFunction& cancelled) {
   const std::lock_guard lock(source_mutex_);
   if (!source_) {
-    PUNA_ASSIGN_OR_RETURN(BlobSource found, what_.find([this] { return stopping(); }));
+    PUNA_ASSIGN_OR_RETURN(BlobSource found, what_.find(cancelled));
     if (found.size_bytes && *found.size_bytes != what_.size_bytes) {
       return MakeError(ErrorCode::kCorrupt, "{} has {} bytes, expected are {}", what_.name,
                        *found.size_bytes, what_.size_bytes);
@@ -111,17 +111,22 @@ Result<BlobSource> Transfer::Current(int64_t* generation) {
 
 // Who is busy or out of reach just now may answer in a moment, here as in the middle of a transfer.
 Result<BlobSource> Transfer::FindFirst(const Follow& follow) {
+  Status followed;
+  const auto cancelled = [&] {
+    if (followed) {
+      if (const auto more = follow(); !more) followed = tl::unexpected(more.error());
+    }
+    return !followed;
+  };
   for (int failures = 1;; ++failures) {
     int64_t generation = 0;
-    auto source = Current(&generation);
+    auto source = Current(&generation, cancelled);
+    PUNA_RETURN_IF_ERROR(followed);
     if (source || source.error().code != ErrorCode::kUnavailable || failures == kPartTries)
       return source;
     const auto end = steady_clock::now() + options_.retry_unit * (1 << failures);
-    while (steady_clock::now() < end) {
-      const auto go_on = follow();
-      if (!go_on) return tl::unexpected(go_on.error());
-      Sleep(std::chrono::milliseconds(20));
-    }
+    while (steady_clock::now() < end && !cancelled()) Sleep(std::chrono::milliseconds(20));
+    PUNA_RETURN_IF_ERROR(followed);
   }
 }
 
@@ -130,7 +135,7 @@ Result<BlobSource> Transfer::Renew(int64_t failed_generation) {
     const std::lock_guard lock(source_mutex_);
     if (generation_ == failed_generation) source_.reset();
   }
-  return Current(&failed_generation);
+  return Current(&failed_generation, [this] { return stopping(); });
 }
 
 Status Transfer::Take(Part& part, int64_t at, std::string bytes) {
@@ -155,7 +160,8 @@ Status Transfer::Take(Part& part, int64_t at, std::string bytes) {
 
 Status Transfer::FetchRest(Part& part) {
   int64_t generation = 0;
-  PUNA_ASSIGN_OR_RETURN(const BlobSource source, Current(&generation));
+  PUNA_ASSIGN_OR_RETURN(const BlobSource source,
+                        Current(&generation, [this] { return stopping(); }));
   const int64_t begin = part.begin + part.done.load();
   const int64_t end = part.begin + part.size;
   // A server that sends only the whole sends again what is here already.
@@ -305,10 +311,14 @@ void Transfer::WatchSpeed() {
   }
 }
 
-Status Transfer::Run(const Follow& follow) {
+Status Transfer::Begin(const Follow& follow) {
   PUNA_ASSIGN_OR_RETURN(const BlobSource source, FindFirst(follow));
   // Parts that wait for each other's bytes of one stream would each fetch the whole.
   if (!source.ranges && file_.parts().size() > 1) file_.UseOnePart();
+  return {};
+}
+
+Status Transfer::Run(const Follow& follow) {
   for (Part& part : file_.parts()) order_.push_back(&part);
   if (recheck_) {
     std::stable_partition(order_.begin(), order_.end(), [](Part* part) { return part->suspect; });

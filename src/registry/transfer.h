@@ -26,7 +26,7 @@ struct Source {
   std::function<Result<BlobSource>(const std::function<bool()>& cancelled)> find;
 };
 
-// One use: Run, or Recheck, once.
+// One use: Begin, then Run or Recheck, once.
 class Transfer {
  public:
   Transfer(Session& session, const Source& source, const RegistryOptions& options,
@@ -35,6 +35,9 @@ class Transfer {
   // Called on the thread of Run about 50 times a second, and at once again while it returns true,
   // that is, while it has more to do. Its error ends the transfer and is returned.
   using Follow = std::function<Result<bool>()>;
+  // Finds the bytes, and sets the parts of the file to what can be asked for; nobody else may look
+  // at them meanwhile.
+  Status Begin(const Follow& follow);
   // Fetches what is missing.
   Status Run(const Follow& follow);
   // Fetches everything once more, first the parts that broke off or were slow before, and writes
@@ -63,7 +66,7 @@ class Transfer {
   Status FetchPart(Part& part);
   Status FetchRest(Part& part);
   Result<BlobSource> FindFirst(const Follow& follow);
-  Result<BlobSource> Current(int64_t* generation);
+  Result<BlobSource> Current(int64_t* generation, const CancelFunction& cancelled);
   Result<BlobSource> Renew(int64_t failed_generation);
   Status Take(Part& part, int64_t at, std::string bytes);
   void WatchSpeed();

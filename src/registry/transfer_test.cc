@@ -65,7 +65,7 @@ TEST(TransferTest, WhatIsAheadTakesNoRoomFromWhatIsNext) {
   const auto name = store::ModelName::Parse("127.0.0.1:1/library/x");
   RegistryOptions options;
   options.connections = 2;
-  Session session(*name, /*insecure=*/true, options);
+  Session session(*name, /*insecure=*/true, options, nullptr);
   Source source;
   source.name = "the blob";
   source.size_bytes = kSize;
@@ -81,7 +81,7 @@ TEST(TransferTest, WhatIsAheadTakesNoRoomFromWhatIsNext) {
   FreshBytes& fresh = transfer.fresh();
   int64_t taken = 0, wrong = 0;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  const Status done = transfer.Run([&]() -> Result<bool> {
+  const auto follow = [&]() -> Result<bool> {
     const int64_t kept = fresh.Next();  // before the end is asked for, which only grows
     const int64_t end = (*file)->Contiguous();
     EXPECT_TRUE(kept == INT64_MAX || kept <= end) << kept << " is kept and " << end << " is next";
@@ -95,7 +95,9 @@ TEST(TransferTest, WhatIsAheadTakesNoRoomFromWhatIsNext) {
     // The rest is to be read back.
     taken = std::max(taken, std::min((*file)->Contiguous(), fresh.Next()));
     return taken < end;
-  });
+  };
+  ASSERT_TRUE(transfer.Begin(follow));
+  const Status done = transfer.Run(follow);
   ASSERT_TRUE(done) << done.error().message;
   EXPECT_TRUE(server.release);
   EXPECT_EQ((*file)->Contiguous(), kSize);

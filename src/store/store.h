@@ -153,6 +153,9 @@ class Store {
   // Case-insensitive; the bundled model answers to its name unless the store has one of that name.
   // kNotFound.
   Result<InstalledModel> Find(const ModelName& name) const;
+  // `name` in the case that the store has: of all its parts if there is such a model, else of as
+  // many of the first ones as another model has.
+  ModelName Spelling(const ModelName& name) const;
   // The weights of a model (or of the bundled one). Files are cached while somebody holds them.
   Result<std::shared_ptr<const gguf::File>> OpenWeights(const InstalledModel& model) const;
   // Its adapters; as long as somebody holds one, everybody gets the same File.
@@ -221,9 +224,6 @@ class Store {
   Result<InstalledModel> ReadManifest(const std::filesystem::path& path,
                                       const ModelName& name) const;
   std::filesystem::path ManifestPath(const ModelName& name) const;
-  // `name` in the case that the store has: of all its parts if there is such a model, else of as
-  // many of the first ones as another model has.
-  ModelName Spelling(const ModelName& name) const;
   // Finds the path of an existing manifest, whatever its case.
   std::optional<std::filesystem::path> FindManifest(const ModelName& name, ModelName* found) const;
   Status WriteManifestLocked(const ModelName& name, const std::string& text);

@@ -5,6 +5,7 @@ import hashlib
 import pathlib
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -16,25 +17,33 @@ from puna_server import ROOT, Server, Skip, contains, equal, free_port, main, so
 CONFIG = """version: 0.1
 log: {{level: error}}
 storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "127.0.0.1:{port}"{tls}}}
 """
 
 
 class DockerRegistry:
-    def __init__(self):
+    def __init__(self, tls=False):
+        """`tls`: with a certificate that nobody vouches for."""
         if shutil.which("docker-registry") is None:
             raise Skip("docker-registry is not installed")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="puna-registry-"))
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         config = self.folder / "config.yml"
-        config.write_text(CONFIG.format(root=self.folder / "data", port=self.port))
+        key, certificate = self.folder / "key.pem", self.folder / "cert.pem"
+        if tls:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                            "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+        config.write_text(CONFIG.format(root=self.folder / "data", port=self.port,
+                                        tls=f", tls: {{certificate: {certificate}, key: {key}}}" if tls else ""))
+        address = f"{'https' if tls else 'http'}://{self.host}/v2/"
+        trust = ssl._create_unverified_context() if tls else None
         self.process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 30
         while True:
             try:
-                urllib.request.urlopen(f"http://{self.host}/v2/", timeout=5).read()
+                urllib.request.urlopen(address, timeout=5, context=trust).read()
                 return
             except OSError:
                 if time.monotonic() > deadline or self.process.poll() is not None:
@@ -117,6 +126,20 @@ def run_pulls(server):
     equal(True, len(out.strip()) > 0)
 
 
+def certificates_nobody_vouches_for(server):
+    with DockerRegistry(tls=True) as registry:
+        name = f"{registry.host}/library/story:v1"
+        command(server, "cp", "mini", name)
+        code, _, err = server.run("push", name)
+        equal(1, code)
+        contains("certificate", err)
+        command(server, "push", "--insecure", name)
+        command(server, "rm", name)
+        command(server, "pull", "--insecure", name)
+        equal(200, server.post("/api/show", {"model": name}).status)
+        command(server, "rm", name)
+
+
 def errors(server):
     for path in ("/api/pull", "/api/push"):
         equal(400, server.post(path, {}).status)
@@ -154,4 +177,4 @@ def killed_and_resumed(server):
 
 
 if __name__ == "__main__":
-    main((server_and_registry, (push_and_pull, progress_lines, run_pulls, errors, killed_and_resumed)))
+    main((server_and_registry, (push_and_pull, progress_lines, run_pulls, certificates_nobody_vouches_for, errors, killed_and_resumed)))
