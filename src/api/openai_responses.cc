@@ -77,14 +77,15 @@ void JoinTurnOfCall(const std::string& id, std::vector<chat::Message>* messages)
   messages->erase(turn + 1, messages->end());
 }
 
-Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
+Status ReadItem(const Json& item, const ToolNames& names, std::vector<chat::Message>* messages) {
   if (!item.is_object())
     return MakeError(ErrorCode::kInvalidArgument, "input items must be objects");
   std::string type = item.contains("role") ? "message" : "";
-  std::string role, name, call_id, arguments;
+  std::string role, space, name, call_id, arguments;
   Fields fields(item, "ResponsesRequest.input");
   fields.Read("type", &type);
   fields.Read("role", &role);
+  fields.Read("namespace", &space);
   fields.Read("name", &name);
   fields.Read("call_id", &call_id);
   fields.Read("arguments", &arguments);
@@ -97,7 +98,7 @@ Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
   if (type == "function_call") {
     chat::ToolCall call;
     call.id = call_id;
-    call.name = name;
+    call.name = names.ForModel(space, name);
     PUNA_ASSIGN_OR_RETURN(call.arguments, ParseToolArguments(arguments));
     chat::Message& turn = AssistantTurn(messages);
     call.index = static_cast<int>(turn.tool_calls.size());
@@ -117,7 +118,7 @@ Status ReadItem(const Json& item, std::vector<chat::Message>* messages) {
   return MakeError(ErrorCode::kInvalidArgument, "input item of type \"{}\" is not supported", type);
 }
 
-Status ReadInput(const Json& json, const std::string& instructions,
+Status ReadInput(const Json& json, const std::string& instructions, const ToolNames& names,
                  std::vector<chat::Message>* messages) {
   if (!instructions.empty()) {
     chat::Message& system = messages->emplace_back();
@@ -135,13 +136,14 @@ Status ReadInput(const Json& json, const std::string& instructions,
     return MakeError(ErrorCode::kInvalidArgument,
                      "input must be a string or a list of at least one item");
   }
-  for (const Json& item : input) PUNA_RETURN_IF_ERROR(ReadItem(item, messages));
+  for (const Json& item : input) PUNA_RETURN_IF_ERROR(ReadItem(item, names, messages));
   NameResults(messages);
   return {};
 }
 
-Status ReadTool(const Json& json, const std::string& owner, const std::string& prefix,
-                std::vector<chat::Tool>* tools) {
+// `space` is the namespace that the tool is in.
+Status ReadTool(const Json& json, const std::string& owner, const std::string& space,
+                ToolNames* names, std::vector<chat::Tool>* tools) {
   std::string type, name;
   std::optional<std::string> description;
   std::optional<bool> strict;
@@ -149,12 +151,11 @@ Status ReadTool(const Json& json, const std::string& owner, const std::string& p
   tool.Read("type", &type);
   tool.Read("name", &name);
   PUNA_RETURN_IF_ERROR(tool.status());
-  if (type == "namespace" && prefix.empty()) {
+  if (type == "namespace" && space.empty()) {
     PUNA_ASSIGN_OR_RETURN(const Json* members, tool.FindObjects("tools", kToolType));
     if (members == nullptr) return {};
-    const std::string begin = name.empty() ? "" : name + ".";
     for (const Json& member : *members)
-      PUNA_RETURN_IF_ERROR(ReadTool(member, tool.OwnerOf("tools"), begin, tools));
+      PUNA_RETURN_IF_ERROR(ReadTool(member, tool.OwnerOf("tools"), name, names, tools));
     return {};
   }
   // The web is searched by a service of ollama.com, which puna does not use: the model is not told
@@ -165,13 +166,22 @@ Status ReadTool(const Json& json, const std::string& owner, const std::string& p
   tool.Read("description", &description);
   tool.Read("strict", &strict);
   PUNA_ASSIGN_OR_RETURN(const Json* parameters, tool.FindObject("parameters", "json.Schema"));
-  // Members of a namespace may have its name already.
-  Json function = {{"name", name.starts_with(prefix) ? name : prefix + name}};
+  Json function = {{"name", names->Add(space, name)}};
   if (description) function["description"] = *description;
   if (parameters != nullptr) function["parameters"] = *parameters;
   if (strict) function["strict"] = *strict;
   tools->push_back({{{"type", "function"}, {"function", std::move(function)}}});
   return {};
+}
+
+// Puts what the model is told of a tool for what the client calls it, in a choice or its entries.
+void RenameChosenTools(const ToolNames& names, Json* choice) {
+  if (!choice->is_object()) return;
+  const std::string name = JsonString(*choice, "name");
+  if (!name.empty()) (*choice)["name"] = names.ForModel(JsonString(*choice, "namespace"), name);
+  const auto listed = choice->find("tools");
+  if (listed == choice->end() || !listed->is_array()) return;
+  for (Json& tool : *listed) RenameChosenTools(names, &tool);
 }
 
 Status RefuseStoredState(const Json& json, Fields* fields) {
@@ -253,14 +263,17 @@ Result<ResponsesRequest> ReadResponsesRequest(const Json& json) {
   request.logprobs =
       std::find(include.begin(), include.end(), "message.output_text.logprobs") != include.end();
   PUNA_RETURN_IF_ERROR(ReadTruncation(&fields, &request));
-  PUNA_RETURN_IF_ERROR(ReadInput(json, instructions, &request.messages));
   PUNA_ASSIGN_OR_RETURN(const Json* tools, fields.FindObjects("tools", kToolType));
   if (tools != nullptr) {
-    for (const Json& tool : *tools)
-      PUNA_RETURN_IF_ERROR(ReadTool(tool, fields.OwnerOf("tools"), "", &request.tools));
+    for (const Json& tool : *tools) {
+      PUNA_RETURN_IF_ERROR(
+          ReadTool(tool, fields.OwnerOf("tools"), "", &out.tool_names, &request.tools));
+    }
   }
-  PUNA_ASSIGN_OR_RETURN(request.tool_choice,
-                        ReadOpenAiToolChoice(json.value("tool_choice", Json()), &request.tools));
+  PUNA_RETURN_IF_ERROR(ReadInput(json, instructions, out.tool_names, &request.messages));
+  Json choice = json.value("tool_choice", Json());
+  RenameChosenTools(out.tool_names, &choice);
+  PUNA_ASSIGN_OR_RETURN(request.tool_choice, ReadOpenAiToolChoice(choice, &request.tools));
   PUNA_ASSIGN_OR_RETURN(const std::string effort, ReadNestedEffort(&fields));
   PUNA_RETURN_IF_ERROR(ReadEffort(effort, &request.think));
   PUNA_ASSIGN_OR_RETURN(const Json* text, fields.FindObject("text", "responses.Text"));
@@ -274,7 +287,8 @@ Result<ResponsesRequest> ReadResponsesRequest(const Json& json) {
 }
 
 ResponseBuilder::ResponseBuilder(const ResponsesRequest& request)
-    : response_({{"id", RandomId("resp_", 24)},
+    : tool_names_(request.tool_names),
+      response_({{"id", RandomId("resp_", 24)},
                  {"object", "response"},
                  {"created_at", UnixNow()},
                  {"completed_at", nullptr},
@@ -379,14 +393,16 @@ void ResponseBuilder::AddText(Item kind, const std::string& text,
 
 void ResponseBuilder::AddToolCall(const chat::ToolCall& call) {
   Close("completed");
+  const ClientToolName tool = tool_names_.ForClient(call.name);
   item_ = {{"id", RandomId("fc_", 24)}, {"type", "function_call"}, {"status", "in_progress"},
-           {"call_id", call.id},        {"name", call.name},       {"arguments", ""}};
+           {"call_id", call.id},        {"name", tool.name},       {"arguments", ""}};
+  if (!tool.space.empty()) item_["namespace"] = tool.space;
   Emit("response.output_item.added",
        {{"output_index", response_["output"].size()}, {"item", item_}});
   const std::string arguments = DumpJson(call.arguments);
   EmitInItem("response.function_call_arguments.delta", {{"delta", arguments}});
   EmitInItem("response.function_call_arguments.done",
-             {{"name", call.name}, {"arguments", arguments}});
+             {{"name", tool.name}, {"arguments", arguments}});
   item_["arguments"] = arguments;
   item_["status"] = "completed";
   Emit("response.output_item.done",

@@ -11,11 +11,13 @@
 
 #include "api/answer_events.h"
 #include "api/generation_request.h"
+#include "api/tool_names.h"
 
 namespace puna::api {
 
 struct ResponsesRequest {
   GenerationRequest generation;
+  ToolNames tool_names;
   Json echo = Json::object();  // fields of the request that the response repeats
 };
 Result<ResponsesRequest> ReadResponsesRequest(const Json& json);
@@ -40,6 +42,7 @@ class ResponseBuilder final : public AnswerBuilder {
   void AddToolCall(const chat::ToolCall& call);
   AnswerEvents TakeEvents() { return std::exchange(events_, {}); }
 
+  ToolNames tool_names_;
   Json response_;
   AnswerEvents events_;
   int64_t sequence_number_ = 0;

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <future>
+#include <sstream>
 #include <thread>
 
 #include "base/json.h"
@@ -100,6 +101,34 @@ TEST_F(ScriptedModel, ResponsesTellThinkingTextAndCalls) {
         "response.function_call_arguments.done", "response.completed"}) {
     EXPECT_THAT(streamed, HasSubstr(std::string("event: ") + event + "\n"));
   }
+}
+
+TEST_F(ScriptedModel, ResponsesTellTheNamespaceOfACalledTool) {
+  const Json weather = {{"type", "function"}, {"name", "weather"}, {"parameters", kParameters}};
+  const Json space = {{"type", "namespace"}, {"name", "sky"}, {"tools", {weather}}};
+  Json request = {{"model", "actor"}, {"input", "Hello"}, {"tools", {space}}};
+  const std::string call = R"(<tool_call>{"name": "sky.weather", "arguments": {}}</tool_call>)";
+  Say(call);
+  const Json item = Json::parse(Post("/v1/responses", request))["output"][0];
+  EXPECT_EQ(item.value("namespace", ""), "sky") << item;
+  EXPECT_EQ(item.value("name", ""), "weather") << item;
+  request["stream"] = true;
+  Say(call);
+  std::istringstream streamed(Post("/v1/responses", request));
+  int told = 0;
+  for (std::string line; std::getline(streamed, line);) {
+    if (!line.starts_with("data: ")) continue;
+    const Json event = Json::parse(line.substr(6));
+    if (event["type"] == "response.function_call_arguments.done") {
+      EXPECT_EQ(event["name"], "weather");
+    }
+    const Json called = event.value("item", Json());
+    if (!called.is_object()) continue;
+    ++told;
+    EXPECT_EQ(called.value("namespace", ""), "sky") << event;
+    EXPECT_EQ(called.value("name", ""), "weather") << event;
+  }
+  EXPECT_EQ(told, 2);
 }
 
 TEST_F(ScriptedModel, ResponsesTellTheProbabilitiesOfTheirText) {

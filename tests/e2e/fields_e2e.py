@@ -101,6 +101,23 @@ def tool_choice_chooses_tools(server):
         raise AssertionError(f"{counted} tokens with tools and without")
 
 
+def tools_of_a_namespace_have_one_name_for_the_model(server):
+    mirror(server)
+    flat = {"type": "function", **WEATHER}
+    tools = [{"type": "namespace", "name": name, "tools": [flat]} for name in ("sky", "sea")]
+    for extra in ({"namespace": "sky"}, {"namespace": "sky", "name": "sky.weather"}, {"name": "sky.weather"}):
+        call = {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}", **extra}
+        text = rendered(server, "/v1/responses", tools=tools, input=HELLO + [
+            call, {"type": "function_call_output", "call_id": "c1", "output": "sunny"}])
+        contains("c1,0,sky.weather,{};", text)
+        contains("[tool|sunny|<think></think>|sky.weather|c1|]", text)
+    chosen = {"type": "function", "namespace": "sky", "name": "weather"}
+    for choice in (chosen, {"type": "allowed_tools", "mode": "auto", "tools": [chosen]}):
+        text = rendered(server, "/v1/responses", tools=tools, tool_choice=choice, input="Hello")
+        contains("sky.weather", text)
+        equal(False, "sea.weather" in text, choice)
+
+
 def results_are_named_after_the_last_call(server):
     """Some clients count ids anew in each turn."""
     mirror(server)
@@ -581,7 +598,7 @@ CONTRACT.unproven = {"stream", "raw"}  # used here, looked at elsewhere
 
 if __name__ == "__main__":
     main((Server, (native_messages, tools_reach_the_template_whole, tool_choice_chooses_tools, thinking_is_asked_for,
-                   chat_completions_messages, responses_items, responses_truncation, responses_stream_calls_and_logprobs, responses_repeat_the_request, messages_blocks, results_are_named_after_the_last_call,
+                   chat_completions_messages, responses_items, tools_of_a_namespace_have_one_name_for_the_model, responses_truncation, responses_stream_calls_and_logprobs, responses_repeat_the_request, messages_blocks, results_are_named_after_the_last_call,
                    keep_alive_in_every_dialect, limits_in_every_dialect,
                    options_that_narrow_the_choice, options_that_punish_repetition, num_keep_is_kept, pictures_in_every_dialect,
                    wrong_pictures_in_every_dialect, tags_say_what_a_model_can, a_projector_is_shown, info_of_create, fields_of_create,
