@@ -29,7 +29,8 @@ rows of answers, which only certain models give, a test of `src/`.
 Bodies are JSON whatever their Content-Type. Fields that are not listed are ignored; one of the wrong type is 400 and the message
 names its path. Native routes stream lines of JSON unless `stream` is false, the others stream server-sent events if it is true.
 Errors are `{"error": "..."}` on native routes and have OpenAI's or Anthropic's form on theirs; one in the middle of a stream is its
-last line or event. The routes of OpenAI and Anthropic take bodies in `Content-Encoding: zstd` too, of at most 20 MiB when unpacked. GET routes answer HEAD too. A slash behind a path changes nothing. Unknown paths are 404, wrong methods 405, bodies over `MAX_REQUEST_MB`, as sent or unpacked, 413, bodies of more than 200,000 objects or 2,000,000 values 400.
+last line or event. A prompt that is longer than the context is 400, `prompt is too long: 9009 tokens > 4095 maximum` and what to do, with the code
+`context_length_exceeded` on routes of OpenAI: agents that read one of them shorten the conversation by themselves. The routes of OpenAI and Anthropic take bodies in `Content-Encoding: zstd` too, of at most 20 MiB when unpacked. GET routes answer HEAD too. A slash behind a path changes nothing. Unknown paths are 404, wrong methods 405, bodies over `MAX_REQUEST_MB`, as sent or unpacked, 413, bodies of more than 200,000 objects or 2,000,000 values 400.
 """
 
 

@@ -62,7 +62,8 @@ http::Task<void> SendJson(Call& call, int status, Json json) {
 }
 
 http::Task<void> SendError(Call& call, Error error) {
-  co_await SendErrorStatus(call, HttpStatus(error.code), std::move(error.message));
+  Json body = ErrorBody(DialectOf(call.request.path), error);
+  co_await SendJson(call, HttpStatus(error.code), std::move(body));
 }
 
 http::Task<void> SendErrorStatus(Call& call, int status, std::string message) {

@@ -51,7 +51,7 @@ Result<Prepared> Prepare(Services& services, const EmbeddingRequest& request) {
     if (ids.empty()) return MakeError(ErrorCode::kInvalidArgument, "an input has no tokens");
     if (static_cast<int64_t>(ids.size()) > limit) {
       if (!request.truncate) {
-        return MakeError(ErrorCode::kInvalidArgument,
+        return MakeError(ErrorCode::kContextExceeded,
                          "the input length exceeds the context length: {} tokens, the limit is {}",
                          ids.size(), limit);
       }

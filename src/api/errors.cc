@@ -11,6 +11,7 @@ int HttpStatus(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidArgument:
     case ErrorCode::kUnsupported:
+    case ErrorCode::kContextExceeded:
       return 400;
     case ErrorCode::kUnauthorized:
       return 401;
@@ -104,6 +105,13 @@ Json ErrorBody(Dialect dialect, int status, std::string_view whole_message) {
       body["request_id"] = RandomId("req_", 24);
       break;
   }
+  return body;
+}
+
+Json ErrorBody(Dialect dialect, const Error& error) {
+  Json body = ErrorBody(dialect, HttpStatus(error.code), error.message);
+  if (dialect == Dialect::kOpenAi && error.code == ErrorCode::kContextExceeded)
+    body["error"]["code"] = kOpenAiContextExceeded;
   return body;
 }
 

@@ -18,12 +18,13 @@ enum class Dialect { kOllama, kOpenAi, kAnthropic };
 Dialect DialectOf(std::string_view path);
 
 // Ollama:    {"error": message}
-// OpenAI:    {"error": {"message", "type", "param": null, "code": null}}, the type by status
+// OpenAI:    {"error": {"message", "type", "param": null, "code"}}, the type by status; the code is
+//            null but for kContextExceeded
 // Anthropic: {"type": "error", "error": {"type", "message"}, "request_id"}, the type by status
 Json ErrorBody(Dialect dialect, int status, std::string_view message);
-inline Json ErrorBody(Dialect dialect, const Error& error) {
-  return ErrorBody(dialect, HttpStatus(error.code), error.message);
-}
+Json ErrorBody(Dialect dialect, const Error& error);
+// By this code agents see that they have to shorten the conversation.
+inline constexpr std::string_view kOpenAiContextExceeded = "context_length_exceeded";
 
 // What an exception that ends a request is told as.
 Error ErrorOf(const std::exception& exception);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "api/errors.h"
 #include "api/fields.h"
 #include "api/openai_types.h"
 #include "api/random_id.h"
@@ -435,7 +436,9 @@ AnswerEvents ResponseBuilder::Finish(const engine::GenerationStats& stats) {
 AnswerEvents ResponseBuilder::Fail(const Error& error) {
   Close("incomplete");
   response_["status"] = "failed";
-  response_["error"] = {{"code", "server_error"}, {"message", error.message}};
+  const bool too_long = error.code == ErrorCode::kContextExceeded;
+  response_["error"] = {{"code", too_long ? kOpenAiContextExceeded : "server_error"},
+                        {"message", error.message}};
   Emit("response.failed", {{"response", response_}});
   return TakeEvents();
 }

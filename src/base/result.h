@@ -30,9 +30,10 @@ enum class ErrorCode {
   kAlreadyExists,     // the named thing exists and may not be replaced                          409
   kCorrupt,  // a file or a peer's answer breaks its own format                         500 (400 if
              // uploaded)
-  kUnsupported,  // well formed, but puna cannot do it                                      400
-  kCancelled,    // the caller went away                                                    499
-  kResourceExhausted,  // memory, disk or the context of the model do not suffice 500
+  kUnsupported,      // well formed, but puna cannot do it                                      400
+  kCancelled,        // the caller went away                                                    499
+  kContextExceeded,  // the text of a request has more tokens than the model reads           400
+  kResourceExhausted,  // memory or disk do not suffice                                        500
   kUnavailable,  // not now: queue full, draining, peer unreachable; trying again may help  503
   kInternal,     // anything else, the operating system's own errors too                    500
 };

@@ -26,7 +26,7 @@ Status Engine::State::CheckInputs(const EmbedRequest& request) const {
     const std::vector<TokenId>& input = request.inputs[i];
     if (input.empty()) return MakeError(ErrorCode::kInvalidArgument, "input {} is empty", i);
     if (std::cmp_greater(input.size(), longest)) {
-      return MakeError(ErrorCode::kInvalidArgument,
+      return MakeError(ErrorCode::kContextExceeded,
                        "input {} has {} tokens, at most {} can be embedded at once", i,
                        input.size(), longest);
     }

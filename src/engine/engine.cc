@@ -55,6 +55,13 @@ Result<std::unique_ptr<backend::Program>> CompileOf(
   return backend->Compile(std::move(plan), options);
 }
 
+// Anthropic's words, by which agents see that they have to shorten the conversation, and by how
+// many tokens.
+tl::unexpected<Error> TooLong(int64_t length, int64_t most, std::string_view why) {
+  return MakeError(ErrorCode::kContextExceeded, "prompt is too long: {} tokens > {} maximum; {}",
+                   length, most, why);
+}
+
 struct Blueprint {
   model::ModelConfig config;
   std::shared_ptr<const backend::Plan> plan;
@@ -295,27 +302,22 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
   if (request.prompt.empty()) return MakeError(ErrorCode::kInvalidArgument, "the prompt is empty");
   const auto length = static_cast<int64_t>(request.prompt.size());
   const bool encodes = parts.config.encoder.has_value();
-  if (encodes && length >= parts.options.max_batch_tokens) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     "the prompt has {} tokens, the encoder reads at most {} at once", length,
-                     parts.options.max_batch_tokens);
-  }
+  if (const int64_t most = parts.options.max_batch_tokens - 1; encodes && length > most)
+    return TooLong(length, most, "the encoder reads it at once");
   const int64_t most_at_once = parts.options.max_batch_tokens - parts.options.max_sequences;
-  if (whole_prompts && length > most_at_once) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     "the prompt has {} tokens, which see those after them; this model reads at "
-                     "most {} at once",
-                     length, most_at_once);
-  }
+  if (whole_prompts && length > most_at_once)
+    return TooLong(length, most_at_once, "its tokens see those after them and are read at once");
   if (whole_prompts && request.prompt_logprobs) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "a prompt whose tokens see those after them has no logprobs");
   }
-  if (length + (encodes ? 2 : 0) >= ContextOf(request)) {
-    return MakeError(ErrorCode::kInvalidArgument,
-                     "the prompt has {} tokens, which with one token of output do not fit the "
-                     "context of {} tokens",
-                     length, ContextOf(request));
+  // The text of an encoder gets an end, and the output a beginning.
+  const int64_t context = ContextOf(request), others = encodes ? 3 : 1;
+  if (length > context - others) {
+    return TooLong(length, context - others,
+                   fmt::format("with one token of output they do not fit the context of {} tokens: "
+                               "send less, or give the model a larger context",
+                               context));
   }
   PUNA_RETURN_IF_ERROR(CheckTokens(request.prompt));
   size_t stop_bytes = 0;
@@ -388,7 +390,7 @@ Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int
   const auto count = static_cast<int64_t>(tokens.size());
   const int64_t encoded = s.parts.config.encoder ? count : 0;
   if (count + encoded > context_length() || encoded > s.parts.options.max_batch_tokens) {
-    return MakeError(ErrorCode::kInvalidArgument, "{} tokens do not fit the context of {} tokens",
+    return MakeError(ErrorCode::kContextExceeded, "{} tokens do not fit the context of {} tokens",
                      count + encoded, context_length());
   }
   chunk = std::clamp<int64_t>(chunk, 1, s.parts.options.max_batch_tokens);

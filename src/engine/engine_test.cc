@@ -185,8 +185,8 @@ TEST(Engine, ARequestMayHaveAShorterContext) {
   request.context_length = 30;
   const Outcome outcome = RunOne(h.engine.get(), request);
   ASSERT_TRUE(outcome.error);
-  EXPECT_EQ(outcome.error->code, ErrorCode::kInvalidArgument);
-  EXPECT_THAT(outcome.error->message, HasSubstr("30 tokens"));
+  EXPECT_EQ(outcome.error->code, ErrorCode::kContextExceeded);
+  EXPECT_THAT(outcome.error->message, HasSubstr("prompt is too long: 30 tokens > 29 maximum"));
 }
 
 TEST(Engine, NoTokensAskedForOnlyFillsTheCache) {

@@ -66,9 +66,9 @@ TEST_F(WholePromptTest, LongerThanABatchIsRefused) {
   EXPECT_FALSE(RunOne(engine_.get(), RequestFor(2048)).error);
   const Outcome outcome = RunOne(engine_.get(), RequestFor(2049));
   ASSERT_TRUE(outcome.error);
-  EXPECT_EQ(outcome.error->code, ErrorCode::kInvalidArgument);
-  EXPECT_THAT(outcome.error->message, HasSubstr("has 2049 tokens"));
-  EXPECT_THAT(outcome.error->message, HasSubstr("at most 2048 at once"));
+  EXPECT_EQ(outcome.error->code, ErrorCode::kContextExceeded);
+  EXPECT_THAT(outcome.error->message, HasSubstr("2049 tokens > 2048 maximum"));
+  EXPECT_THAT(outcome.error->message, HasSubstr("read at once"));
 }
 
 TEST_F(WholePromptTest, HasNoLogprobs) {

@@ -341,7 +341,7 @@ def encoder_decoder(server):
     lines = server.post("/api/chat", {"model": "tiny-t5", "options": GREEDY,
                                       "messages": [{"role": "user", "content": prompts[1]}]}).lines()
     equal(True, lines[-1]["done"])
-    contains("at most", error_of(server.post("/api/generate", {
+    contains("the encoder reads it at once", error_of(server.post("/api/generate", {
         "model": "tiny-t5", "prompt": "house " * 4000, "stream": False, "truncate": False})))
 
 

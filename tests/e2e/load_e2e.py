@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -246,6 +247,29 @@ def chats_lose_their_oldest_messages(server):
     openai = server.post("/v1/chat/completions", {"model": "mini", "messages": [{"role": "user", "content": "why " * 400_000}]})
     equal(400, openai.status)
     contains("do not fit the context of", openai.json()["error"]["message"])
+
+
+def too_long_prompts_are_told_as_agents_know_them(server):
+    long = "river stone light paper green house " * 60
+    short_context = {"model": "mini", "options": {"num_ctx": 100}}
+    chat = {"messages": [{"role": "user", "content": long}], "max_tokens": 5, **short_context}
+    told = {}
+    for path, body in (("/api/chat", chat), ("/v1/chat/completions", chat), ("/v1/messages", chat),
+                       ("/v1/completions", {"model": "mini", "prompt": long * 100}),
+                       ("/v1/responses", {"input": long, "stream": True, **short_context})):
+        reply = server.post(path, body)
+        equal(400, reply.status, path)
+        told[path] = reply.json()["error"]
+    for path, error in told.items():
+        message = error if isinstance(error, str) else error["message"]
+        length, most = re.match(r"prompt is too long: (\d+) tokens > (\d+) maximum; ", message).groups()
+        if not int(length) > int(most):
+            raise AssertionError(message)
+        if path.startswith("/v1/"):
+            equal("invalid_request_error", error["type"])
+            equal(None if path == "/v1/messages" else "context_length_exceeded", error.get("code"))
+    contains("prompt is too long", told["/api/chat"])
+    contains("> 99 maximum", told["/v1/messages"]["message"])
 
 
 def a_full_context_shifts_only_where_the_client_set_the_limit(server):
@@ -565,6 +589,7 @@ if __name__ == "__main__":
     main((Server, (health_and_metrics, request_ids, paths_in_other_forms, ps_shows_state, the_same_alone_and_among_strangers,
                    clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options,
                    too_long_prompts_are_cut_only_where_the_client_set_the_limit, chats_lose_their_oldest_messages,
+                   too_long_prompts_are_told_as_agents_know_them,
                    a_full_context_shifts_only_where_the_client_set_the_limit, names_that_are_given_anew)),
          (contextlib.nullcontext, (a_full_queue_is_refused, choices_of_a_call_do_not_fill_the_queue,
                                    a_model_that_nobody_waits_for_evicts_nobody, a_long_batch_of_embeddings,
