@@ -8,15 +8,41 @@
 namespace puna::tokenizer {
 namespace {
 
+constexpr std::string_view kGemmaPre = "gemma4";
+
 struct AlgorithmName {
   std::string_view name;
   Algorithm algorithm;
 };
 constexpr AlgorithmName kAlgorithms[] = {
     {"llama", Algorithm::kSentencePiece}, {"gpt2", Algorithm::kBytePairs},
-    {"gemma4", Algorithm::kBytePairs},    {"bert", Algorithm::kWordPiece},
+    {kGemmaPre, Algorithm::kBytePairs},   {"bert", Algorithm::kWordPiece},
     {"t5", Algorithm::kUnigram},          {"rwkv", Algorithm::kRwkv},
     {"plamo2", Algorithm::kPlamo}};
+
+// What the network tells of its tokens where files of Ollama's own converter are silent or say
+// something else: it knows few pre-tokenizers and calls the others "default", and writes Gemma's
+// byte pairs like other tables of tokens, with ids for scores.
+struct NetworkTokens {
+  std::string_view architecture;
+  std::string_view model;     // tokenizer.ggml.model of those files
+  std::string_view pre;       // what the network was trained with
+  bool always = false;        // whatever tokenizer.ggml.pre says; otherwise where it says nothing
+  std::string_view marker{};  // other networks of this name do not have this token
+  size_t marker_id = 0;
+};
+constexpr NetworkTokens kNetworks[] = {
+    {"gemma3", "gpt2", kGemmaPre},
+    {"gemma3n", "gpt2", kGemmaPre},
+    {"gemma4", "llama", kGemmaPre, true},
+    {"glm4moelite", "gpt2", "glm4", true},
+    {"glmocr", "gpt2", "chatglm-bpe", true},
+    {"gptoss", "gpt2", "gpt-4o", true},
+    {"lfm2", "gpt2", "lfm2"},
+    {"llama", "gpt2", "llama-bpe", false, "<|eot_id|>", 128009},  // Llama 3
+    {"llama4", "gpt2", "llama4"},
+    {"mistral3", "gpt2", "tekken"},
+};
 
 struct IdKey {
   std::string_view key;
@@ -106,6 +132,32 @@ Status ReadPerToken(const gguf::File& file, VocabularySource* source) {
   return {};
 }
 
+// In files of Ollama's own converter Gemma's bytes are ordinary tokens.
+void MarkByteTokens(VocabularySource* source) {
+  for (size_t id = 0; id < source->types.size(); ++id) {
+    if (source->types[id] == static_cast<int32_t>(TokenKind::kNormal) &&
+        ParseByteToken(source->tokens[id])) {
+      source->types[id] = static_cast<int32_t>(TokenKind::kByte);
+    }
+  }
+}
+
+// Replaces what kNetworks knows better.
+void TrustNetwork(std::string_view model, VocabularySource* source) {
+  const bool silent = source->pre.empty() || source->pre == "default";
+  for (const NetworkTokens& row : kNetworks) {
+    if (row.architecture != source->architecture || row.model != model) continue;
+    if (!row.always && !silent) continue;
+    if (!row.marker.empty() &&
+        (source->tokens.size() <= row.marker_id || source->tokens[row.marker_id] != row.marker)) {
+      continue;
+    }
+    source->algorithm = Algorithm::kBytePairs;
+    source->pre = row.pre;
+    if (row.pre == kGemmaPre) MarkByteTokens(source);
+  }
+}
+
 Status ReadCharsmap(const gguf::File& file, VocabularySource* source) {
   constexpr std::string_view kKey = "tokenizer.ggml.precompiled_charsmap";
   constexpr int64_t kMaxBytes = int64_t{64} << 20;
@@ -143,15 +195,14 @@ Result<VocabularySource> ReadVocabularySource(const gguf::File& file) {
   }
   source.algorithm = known->algorithm;
   PUNA_ASSIGN_OR_RETURN(source.pre, GetText(file, "tokenizer.ggml.pre"));
-  if (model == "gemma4") source.pre = "gemma4";
+  if (model == kGemmaPre) source.pre = kGemmaPre;
   PUNA_ASSIGN_OR_RETURN(source.model_name, GetText(file, "general.name"));
   PUNA_ASSIGN_OR_RETURN(source.architecture, GetText(file, "general.architecture"));
-  // Ollama's first gpt-oss files name no pre-tokenizer of their own; their network has only this.
-  if (source.architecture == "gptoss") source.pre = "gpt-4o";
   PUNA_RETURN_IF_ERROR(ReadTexts(file, "tokenizer.ggml.tokens", &source.tokens));
   if (source.tokens.empty())
     return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.tokens is absent or empty");
   PUNA_RETURN_IF_ERROR(ReadPerToken(file, &source));
+  TrustNetwork(model, &source);
   PUNA_RETURN_IF_ERROR(ReadTexts(file, "tokenizer.ggml.merges", &source.merges));
   if (source.algorithm == Algorithm::kBytePairs && source.merges.empty()) {
     return MakeError(ErrorCode::kCorrupt,

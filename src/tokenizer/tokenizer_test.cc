@@ -10,6 +10,7 @@
 
 #include "tests/support/shared_data.h"
 #include "tokenizer/small_vocabulary.h"
+#include "tokenizer/vocabulary.h"
 
 namespace puna::tokenizer {
 namespace {
@@ -273,6 +274,75 @@ TEST(GgufVocabularyKindTest, FilesWithoutAKnownVocabularyAreUnsupported) {
     ASSERT_FALSE(made);
     EXPECT_EQ(made.error().code, ErrorCode::kUnsupported);
   }
+}
+
+// Files of Ollama's own converter: what the network tells of its tokens where they do not.
+class OllamaVocabularyTest : public GgufVocabularyTest {
+ protected:
+  // tokenizer.ggml.pre as it is used; `given` null: the file has no such key.
+  std::string PreOf(const char* architecture, const char* given, const char* last_token = "x") {
+    gguf::Writer writer;
+    writer.Set("general.architecture", architecture);
+    writer.Set("tokenizer.ggml.model", "gpt2");
+    if (given != nullptr) writer.Set("tokenizer.ggml.pre", given);
+    std::vector<std::string> tokens(128010, "a");
+    tokens.back() = last_token;
+    writer.Set("tokenizer.ggml.tokens", tokens);
+    writer.Set("tokenizer.ggml.merges", std::vector<std::string>{"a b"});
+    const auto path = directory_.path() / "o.gguf";
+    EXPECT_TRUE(writer.WriteFile(path));
+    const auto file = gguf::File::Open(path);
+    const auto source = ReadVocabularySource(**file);
+    return source ? source->pre : source.error().message;
+  }
+};
+
+TEST_F(OllamaVocabularyTest, TheNetworkNamesThePreTokenizerWhereTheFileDoesNot) {
+  const std::pair<const char*, const char*> networks[] = {{"gemma3", "gemma4"},
+                                                          {"gemma3n", "gemma4"},
+                                                          {"lfm2", "lfm2"},
+                                                          {"llama4", "llama4"},
+                                                          {"mistral3", "tekken"}};
+  for (const auto& [architecture, pre] : networks) {
+    EXPECT_EQ(PreOf(architecture, "default"), pre);
+    EXPECT_EQ(PreOf(architecture, nullptr), pre);
+    EXPECT_EQ(PreOf(architecture, "qwen2"), "qwen2");
+  }
+  EXPECT_EQ(PreOf("qwen3", "default"), "default");
+}
+
+TEST_F(OllamaVocabularyTest, SomeFilesNameAWrongPreTokenizer) {
+  const std::pair<const char*, const char*> networks[] = {
+      {"glm4moelite", "glm4"}, {"glmocr", "chatglm-bpe"}, {"gptoss", "gpt-4o"}};
+  for (const auto& [architecture, pre] : networks) EXPECT_EQ(PreOf(architecture, "llama-bpe"), pre);
+}
+
+TEST_F(OllamaVocabularyTest, Llama3IsKnownByItsTokens) {
+  EXPECT_EQ(PreOf("llama", nullptr, "<|eot_id|>"), "llama-bpe");
+  EXPECT_EQ(PreOf("llama", "default", "<|eot_id|>"), "llama-bpe");
+  EXPECT_EQ(PreOf("llama", "smaug-bpe", "<|eot_id|>"), "smaug-bpe");
+  EXPECT_EQ(PreOf("llama", "default"), "default");
+}
+
+// Written like a SentencePiece vocabulary, with ids for scores and bytes as ordinary tokens.
+TEST_F(OllamaVocabularyTest, Gemma4HasBytePairs) {
+  writer_ = {};
+  writer_.Set("general.architecture", "gemma4");
+  writer_.Set("tokenizer.ggml.model", "llama");
+  writer_.Set("tokenizer.ggml.pre", "gemma4");
+  writer_.Set("tokenizer.ggml.tokens",
+              std::vector<std::string>{"<bos>", "a", "b", "c", "ab", "bc", "abc", "\u2581",
+                                       "<0xC3>", "<0xA9>", "\u2581a"});
+  writer_.Set("tokenizer.ggml.token_type", std::vector<int32_t>{3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+  writer_.Set("tokenizer.ggml.scores", std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  writer_.Set("tokenizer.ggml.bos_token_id", uint32_t{0});
+  EXPECT_THAT(LoadError(), HasSubstr("tokenizer.ggml.merges"));
+  writer_.Set("tokenizer.ggml.merges", std::vector<std::string>{"a b", "ab c", "b c", "\u2581 a"});
+  const auto tokenizer = Load();
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const std::vector<TokenId> ids = Encode(**tokenizer, "abc ab\u00E9", {.add_special = true});
+  EXPECT_THAT(ids, ElementsAre(0, 6, 7, 4, 8, 9));
+  EXPECT_EQ((*tokenizer)->Decode(ids), "abc ab\u00E9");
 }
 
 // A megabyte of one character, for every algorithm. Quadratic time would be hours; the limit is
