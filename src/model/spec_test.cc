@@ -11,6 +11,7 @@ namespace puna::model {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using testing::TinyModel;
 
 // The tiny llama's metadata under another architecture's name.
@@ -80,6 +81,31 @@ TEST(Spec, GptOssOfOllamaMeansYarnByAFactor) {
   EXPECT_EQ(config.layers[1].attention.rope.factor, 32);
   EXPECT_EQ(config.layers[1].attention.rope.original_context, 16);
   EXPECT_THAT(Windows(config), ElementsAre(128, 0));
+}
+
+TEST(Spec, ModernBertNamesItsActivation) {
+  TinyModel model = As("modern-bert", 2);
+  model.metadata["modern-bert.attention.layer_norm_epsilon"] = 1e-5f;
+  const auto activation = [&] { return Read(model).layers[1].feed_forward.activation; };
+  EXPECT_EQ(activation(), Activation::kGeluTanh);
+  model.metadata["modern-bert.hidden_activation"] = "gelu";
+  EXPECT_EQ(activation(), Activation::kGeluTanh);
+  model.metadata["modern-bert.hidden_activation"] = "silu";
+  EXPECT_EQ(activation(), Activation::kSilu);
+  model.metadata["modern-bert.hidden_activation"] = "mish";
+  const auto file = model.Open();
+  const auto config = ReadConfig(**file);
+  ASSERT_FALSE(config.has_value());
+  EXPECT_THAT(config.error().message, HasSubstr("modern-bert.hidden_activation is 'mish'"));
+}
+
+// 10000 * 1000 ^ (16 / 14): what the converter of the text models writes for heads of 16.
+TEST(Spec, HunyuanVlRaisesTheRopeBase) {
+  TinyModel model = As("hunyuan_vl", 2);
+  model.metadata["hunyuan_vl.attention.key_length"] = 16u;
+  EXPECT_EQ(Read(model).layers[1].attention.rope.base, 10000);
+  model.metadata["hunyuan_vl.rope.scaling.alpha"] = 1000.0f;
+  EXPECT_NEAR(Read(model).layers[1].attention.rope.base, 26826957.9528, 1e-3);
 }
 
 TEST(Spec, LocalLayersByPeriodOrFlags) {

@@ -23,6 +23,26 @@ ModelConfig ReadPreNormEncoder(MetadataReader& in, const DecoderTraits& traits) 
   return config;
 }
 
+// What gates in the feed-forward, by Hugging Face's name of it or that of the gated form.
+Activation ReadGateActivation(MetadataReader& in, Activation otherwise) {
+  constexpr std::pair<std::string_view, Activation> kNames[] = {
+      {"gelu", Activation::kGeluTanh}, {"geglu", Activation::kGeluTanh},
+      {"silu", Activation::kSilu},     {"swish", Activation::kSilu},
+      {"swiglu", Activation::kSilu},   {"relu", Activation::kRelu},
+      {"reglu", Activation::kRelu},
+  };
+  const std::string name = in.String("hidden_activation", "");
+  if (name.empty()) return otherwise;
+  for (const auto& [known, activation] : kNames) {
+    if (name == known) return activation;
+  }
+  in.Fail({ErrorCode::kUnsupported,
+           fmt::format("metadata key {}.hidden_activation is '{}', expected gelu, silu, relu or "
+                       "their gated forms",
+                       in.architecture(), name.substr(0, 64))});
+  return otherwise;
+}
+
 }  // namespace
 
 ModelConfig Bert(MetadataReader& in) {
@@ -72,9 +92,10 @@ ModelConfig NomicBertMoe(MetadataReader& in) {
 }
 
 ModelConfig ModernBert(MetadataReader& in) {
-  ModelConfig config = ReadPreNormEncoder(
-      in,
-      {.norm = NormKind::kLayer, .rope = RopeKind::kHalves, .activation = Activation::kGeluTanh});
+  ModelConfig config =
+      ReadPreNormEncoder(in, {.norm = NormKind::kLayer,
+                              .rope = RopeKind::kHalves,
+                              .activation = ReadGateActivation(in, Activation::kGeluTanh)});
   config.embedding_norm = true;
   config.classifier = {.row = Pooling::kMean, .activation = Activation::kGeluTanh};
   ReadSlidingWindow(in, 128, 3, WindowPattern::kFirstSeesAll, &config);

@@ -1,4 +1,6 @@
 // Decoders that are a Llama with rotated halves and one more difference.
+#include <cmath>
+
 #include "model/arch/spec.h"
 
 namespace puna::model::arch {
@@ -22,6 +24,17 @@ ModelConfig Hunyuan(MetadataReader& in) {
     layer.attention.qk_norm_after_rope = true;
     std::optional<MoeConfig>& moe = layer.feed_forward.moe;
     if (moe && moe->shared_hidden == 0) moe->shared_hidden = layer.feed_forward.hidden;
+  }
+  return config;
+}
+
+// Stretched once for all lengths, by a larger base; files of the text models have that base itself.
+ModelConfig HunyuanVl(MetadataReader& in) {
+  ModelConfig config = Hunyuan(in);
+  const double alpha = in.Number("rope.scaling.alpha", 0, 1e9, 0);
+  for (LayerConfig& layer : config.layers) {
+    const auto size = static_cast<double>(layer.attention.k_size);
+    if (alpha > 0 && size > 2) layer.attention.rope.base *= std::pow(alpha, size / (size - 2));
   }
   return config;
 }

@@ -62,7 +62,7 @@
   X("grovemoe", GroveMoe, "GroveMoE")                                                \
   X("hunyuan-dense", Hunyuan, "Hunyuan, dense")                                      \
   X("hunyuan-moe", Hunyuan, "Hunyuan A13B")                                          \
-  X("hunyuan_vl", Hunyuan, "Hunyuan VL (text)")                                      \
+  X("hunyuan_vl", HunyuanVl, "Hunyuan VL (text)")                                    \
   X("hy_v3", HyV3, "Hunyuan 3")                                                      \
   X("internlm2", Llama, "InternLM 2 and 3")                                          \
   X("jais", Jais, "Jais")                                                            \
