@@ -3,6 +3,7 @@
 // Vocabulary::New.
 #include <array>
 
+#include "base/base64.h"
 #include "tokenizer/vocabulary.h"
 
 namespace puna::tokenizer {
@@ -161,12 +162,22 @@ void TrustNetwork(std::string_view model, VocabularySource* source) {
 Status ReadCharsmap(const gguf::File& file, VocabularySource* source) {
   constexpr std::string_view kKey = "tokenizer.ggml.precompiled_charsmap";
   constexpr int64_t kMaxBytes = int64_t{64} << 20;
-  PUNA_ASSIGN_OR_RETURN(const gguf::Array* bytes, GetArrayOf(file, kKey, Elements::kNumbers));
-  if (bytes == nullptr) return {};
-  if (bytes->size() > kMaxBytes) {
-    return MakeError(ErrorCode::kCorrupt, "{} has {} bytes, the limit is {}", kKey, bytes->size(),
+  PUNA_ASSIGN_OR_RETURN(const gguf::Array* array, file.GetArray(kKey));
+  if (array == nullptr) return {};
+  if (array->size() > kMaxBytes) {
+    return MakeError(ErrorCode::kCorrupt, "{} has {} bytes, the limit is {}", kKey, array->size(),
                      kMaxBytes);
   }
+  if (array->kind() ==
+      gguf::Array::Kind::kString) {  // Ollama: the characters of base64, one by one
+    std::string text;
+    for (int64_t i = 0; i < array->size(); ++i) text += array->string_at(i);
+    const Result<std::string> bytes = DecodeBase64(text);
+    if (!bytes) return MakeError(ErrorCode::kCorrupt, "{}: {}", kKey, bytes.error().message);
+    source->charsmap.assign(bytes->begin(), bytes->end());
+    return {};
+  }
+  PUNA_ASSIGN_OR_RETURN(const gguf::Array* bytes, GetArrayOf(file, kKey, Elements::kNumbers));
   source->charsmap.reserve(static_cast<size_t>(bytes->size()));
   for (int64_t i = 0; i < bytes->size(); ++i) {
     source->charsmap.push_back(static_cast<uint8_t>(bytes->integer_at(i)));  // int8 or uint8

@@ -345,6 +345,26 @@ TEST_F(OllamaVocabularyTest, Gemma4HasBytePairs) {
   EXPECT_EQ((*tokenizer)->Decode(ids), "abc ab\u00E9");
 }
 
+// Snowflake's arctic-embed 2: in base64, an array of its characters.
+TEST_F(OllamaVocabularyTest, CharsmapInBase64) {
+  const auto read = [&](std::vector<std::string> characters) {
+    gguf::Writer writer;
+    writer.Set("general.architecture", "bert");
+    writer.Set("tokenizer.ggml.model", "t5");
+    writer.Set("tokenizer.ggml.tokens", std::vector<std::string>{"a"});
+    writer.Set("tokenizer.ggml.precompiled_charsmap", std::move(characters));
+    const auto path = directory_.path() / "c.gguf";
+    EXPECT_TRUE(writer.WriteFile(path));
+    return ReadVocabularySource(**gguf::File::Open(path));
+  };
+  const auto source = read({"A", "P", "+", "A", "Q", "Q", "=", "="});
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_THAT(source->charsmap, ElementsAre(0x00, 0xFF, 0x80, 0x41));
+  const auto broken = read({"A", "!"});
+  ASSERT_FALSE(broken);
+  EXPECT_THAT(broken.error().message, HasSubstr("precompiled_charsmap: illegal base64"));
+}
+
 // A megabyte of one character, for every algorithm. Quadratic time would be hours; the limit is
 // generous for busy machines and sanitizers.
 TEST(TokenizerTest, LongTextsTakeLinearTime) {
