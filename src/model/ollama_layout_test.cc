@@ -210,6 +210,47 @@ TEST_F(OllamaLayout, Mistral3) {
             }});
 }
 
+// A token of pictures at the end that has no embedding.
+TEST_F(OllamaLayout, Gemma3) {
+  CheckSame("gemma3-dense",
+            {.more_keys =
+                 [](gguf::Writer* writer) {
+                   writer->Set("gemma3.rope.freq_base", 500.0f);
+                   writer->Set("gemma3.rope.freq_base_swa", 300.0f);
+                 }},
+            {.keys = {{"vocab_size", ""}}, .more_keys = [](gguf::Writer* writer) {
+               writer->Set("gemma3.vocab_size", 129u);
+               writer->Set("gemma3.rope.global.freq_base", 500.0f);
+               writer->Set("gemma3.rope.local.freq_base", 300.0f);
+             }});
+}
+
+// What is left out says how positions of pictures are split; those of text are all the same.
+TEST_F(OllamaLayout, QwenVl) {
+  CheckRecorded("qwen2vl-dense", {.architecture = "qwen25vl",
+                                  .keys = {{"rope.dimension_sections", "rope.mrope_section"}},
+                                  .more_keys = [](gguf::Writer* writer) {
+                                    writer->Set("qwen25vl.attention.layer_norm_rms_epsilon", 0.0f);
+                                  }});
+  for (const std::string name : {"qwen3vl", "qwen3vlmoe"}) {
+    CheckRecorded(
+        name + (name == "qwen3vl" ? "-dense" : "-moe"),
+        {.keys = {{"rope.dimension_sections", ""}}, .more_keys = [&](gguf::Writer* writer) {
+           writer->Set(name + ".vision.deepstack_visual_indexes", std::vector<int32_t>{1, 2, 3});
+         }});
+  }
+}
+
+TEST_F(OllamaLayout, Olmo3) { CheckRecorded("olmo2-dense", {.architecture = "olmo3"}); }
+
+TEST_F(OllamaLayout, Llama4) {
+  CheckRecorded("llama4-moe", {.more_keys = [](gguf::Writer* writer) {
+                  writer->Set("llama4.attention.chunk_size", 8192u);
+                  writer->Set("llama4.use_qk_norm", true);
+                  writer->Set("llama4.vision.block_count", 2u);
+                }});
+}
+
 // Tokens of pictures and sound at the end that the layers have no embeddings for.
 TEST_F(OllamaLayout, Gemma3nWithATowersTokens) {
   CheckRecorded(

@@ -116,6 +116,21 @@ Status ReadIds(const gguf::File& file, std::string_view key, std::vector<int64_t
   return {};
 }
 
+// Texts of the tokens. Those of pictures and sound, which files of Ollama list behind the others,
+// have no embeddings and are left out: nothing may become them.
+Status ReadTokens(const gguf::File& file, VocabularySource* source) {
+  PUNA_RETURN_IF_ERROR(ReadTexts(file, "tokenizer.ggml.tokens", &source->tokens));
+  if (source->tokens.empty())
+    return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.tokens is absent or empty");
+  for (const char* table : {"token_embd.weight", "per_layer_token_embd.weight"}) {
+    const gguf::Tensor* tensor = file.FindTensor(table);
+    if (tensor == nullptr || tensor->n_dims < 2) continue;
+    const auto rows = static_cast<size_t>(tensor->dims[1]);
+    if (rows > 0 && rows < source->tokens.size()) source->tokens.resize(rows);
+  }
+  return {};
+}
+
 // Arrays that are only looked at up to the number of tokens; a longer one is legal.
 Status ReadPerToken(const gguf::File& file, VocabularySource* source) {
   const auto count = static_cast<int64_t>(source->tokens.size());
@@ -209,9 +224,7 @@ Result<VocabularySource> ReadVocabularySource(const gguf::File& file) {
   if (model == kGemmaPre) source.pre = kGemmaPre;
   PUNA_ASSIGN_OR_RETURN(source.model_name, GetText(file, "general.name"));
   PUNA_ASSIGN_OR_RETURN(source.architecture, GetText(file, "general.architecture"));
-  PUNA_RETURN_IF_ERROR(ReadTexts(file, "tokenizer.ggml.tokens", &source.tokens));
-  if (source.tokens.empty())
-    return MakeError(ErrorCode::kCorrupt, "tokenizer.ggml.tokens is absent or empty");
+  PUNA_RETURN_IF_ERROR(ReadTokens(file, &source));
   PUNA_RETURN_IF_ERROR(ReadPerToken(file, &source));
   TrustNetwork(model, &source);
   PUNA_RETURN_IF_ERROR(ReadTexts(file, "tokenizer.ggml.merges", &source.merges));

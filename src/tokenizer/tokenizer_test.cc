@@ -345,6 +345,17 @@ TEST_F(OllamaVocabularyTest, Gemma4HasBytePairs) {
   EXPECT_EQ((*tokenizer)->Decode(ids), "abc ab\u00E9");
 }
 
+// As in Gemma 3 and 3n: a token of pictures behind the others.
+TEST_F(OllamaVocabularyTest, TokensWithoutEmbeddingsAreLeftOut) {
+  SetMerges();
+  const std::vector<uint8_t> zeros(2 * 3 * sizeof(float));
+  writer_.AddTensor("token_embd.weight", quant::TensorType::kF32, {2, 3}, zeros);
+  const auto tokenizer = Load();
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  EXPECT_EQ((*tokenizer)->vocabulary_size(), 3);
+  EXPECT_THAT(Encode(**tokenizer, "ab<|end|>a", {.parse_special = true}), ElementsAre(2, 0));
+}
+
 // Snowflake's arctic-embed 2: in base64, an array of its characters.
 TEST_F(OllamaVocabularyTest, CharsmapInBase64) {
   const auto read = [&](std::vector<std::string> characters) {

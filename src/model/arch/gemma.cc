@@ -24,10 +24,10 @@ void ScaleByWidth(int64_t layers_of_largest, ModelConfig* config) {
   }
 }
 
-// Ollama's files of models that see pictures also list tokens of pictures, without embeddings.
-void CutVocabularyToEmbeddings(const MetadataReader& in, ModelConfig* config) {
-  const gguf::Tensor* table = in.file().FindTensor("token_embd.weight");
-  if (table != nullptr && in.Has("mm.tokens_per_image"))
+// Ollama's files also list tokens of pictures and sound, without embeddings.
+void CutVocabularyToEmbeddings(const MetadataReader& in, std::string_view name,
+                               ModelConfig* config) {
+  if (const gguf::Tensor* table = in.file().FindTensor(name))
     config->vocabulary = std::min(config->vocabulary, table->dims[1]);
 }
 
@@ -55,7 +55,7 @@ namespace {
 ModelConfig ReadGemma3(MetadataReader& in) {
   const bool from_ollama = !in.Has("attention.layer_norm_rms_epsilon");
   ModelConfig config = ReadGemma(in, 1e-6);
-  CutVocabularyToEmbeddings(in, &config);
+  CutVocabularyToEmbeddings(in, "token_embd.weight", &config);
   const size_t layers = config.layers.size();
   UseOutputNorms(&config);
   config.logit_softcap = layers == 26 ? 0 : in.Number("final_logit_softcapping", 0, 1e9, 0);
@@ -130,9 +130,7 @@ ModelConfig Gemma3n(MetadataReader& in) {
   const std::vector<bool> local = ReadLocalLayers(in, 5, WindowPattern::kLastSeesAll, config);
   config = ReadGemma3n(in, local, config);
   config.altup = AltUpConfig{};
-  // Ollama's files have tokens of pictures and sound that the layers have no embeddings for.
-  if (const gguf::Tensor* table = in.file().FindTensor("per_layer_token_embd.weight"))
-    config.vocabulary = std::min(config.vocabulary, table->dims[1]);
+  CutVocabularyToEmbeddings(in, "per_layer_token_embd.weight", &config);
   config.per_layer_width = 256;
   config.logit_softcap = 30;
   ShareKeys(local, 20, &config);
