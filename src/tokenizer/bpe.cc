@@ -31,7 +31,7 @@ struct Part {
 };
 
 TextTable PlainTokens(const Vocabulary& vocabulary) {
-  TextTable tokens(vocabulary.escapes_whitespace ? &vocabulary.texts : &vocabulary.pieces);
+  TextTable tokens(vocabulary.spells_bytes ? &vocabulary.pieces : &vocabulary.texts);
   tokens.Reserve(static_cast<size_t>(vocabulary.size()));
   std::string spelled;
   // What the file spells in the byte alphabet is found by its bytes. Texts outside the alphabet,
@@ -42,7 +42,7 @@ TextTable PlainTokens(const Vocabulary& vocabulary) {
       if (!vocabulary.IsPlain(id) ||
           (vocabulary.kinds[i] == TokenKind::kUserDefined) != user_defined)
         continue;
-      if (!vocabulary.escapes_whitespace) {
+      if (vocabulary.spells_bytes) {
         spelled.clear();
         if (!AppendSpelledBytes(vocabulary.texts[i], &spelled)) continue;
         if (spelled != vocabulary.pieces[i]) continue;
@@ -53,23 +53,38 @@ TextTable PlainTokens(const Vocabulary& vocabulary) {
   return tokens;
 }
 
+std::string Lowered(std::string_view text) {
+  std::string lowered;
+  lowered.reserve(text.size());
+  while (!text.empty()) {
+    const DecodedCodepoint decoded = DecodeUtf8(text);
+    AppendUtf8(ToLower(decoded.codepoint), &lowered);
+    text.remove_prefix(decoded.length_bytes);
+  }
+  return lowered;
+}
+
+bool BeginsWithSpace(std::string_view text) {
+  return (UnicodeClasses::Get().Of(DecodeUtf8(text).codepoint) & kSpace) != 0;
+}
+
 class BytePairTokenizer : public Tokenizer {
  public:
   BytePairTokenizer(std::unique_ptr<const Vocabulary> owned, PreTokenizer pretokenizer,
                     const std::vector<std::string_view>& merges)
       : Tokenizer(std::move(owned)),
         plain_tokens_(PlainTokens(vocabulary())),
-        merges_(plain_tokens_, vocabulary().size(), merges, !vocabulary().escapes_whitespace),
+        merges_(plain_tokens_, vocabulary().size(), merges, vocabulary().spells_bytes),
         pretokenizer_(std::move(pretokenizer)),
         ignores_merges_(vocabulary().pretokenizer->rules.ignore_merges),
         whole_newlines_(vocabulary().pretokenizer->rules.whole_newlines),
+        only_words_(vocabulary().pretokenizer->rules.only_words),
         serial_(WordCache::NextSerial()) {
     for (int byte = 0; byte < 256; ++byte) {
       const auto value = static_cast<uint8_t>(byte);
       const char c = static_cast<char>(value);
-      const TokenId id = vocabulary().escapes_whitespace
-                             ? FindToken(ByteTokenText(value)).value_or(-1)
-                             : plain_tokens_.Find({&c, 1});
+      const TokenId id = vocabulary().spells_bytes ? plain_tokens_.Find({&c, 1})
+                                                   : FindToken(ByteTokenText(value)).value_or(-1);
       byte_tokens_[static_cast<size_t>(byte)] = id;
     }
   }
@@ -86,6 +101,10 @@ class BytePairTokenizer : public Tokenizer {
       AppendEscapedSpaces(text, &escaped);
       text = escaped;
     }
+    if (only_words_ && vocabulary().lowercase) {
+      escaped = Lowered(text);
+      text = escaped;
+    }
     std::vector<size_t> ends;
     ends.reserve(text.size() / 4 + 4);
     pretokenizer_.Split(text, &ends);
@@ -95,7 +114,8 @@ class BytePairTokenizer : public Tokenizer {
     };
     size_t begin = 0;
     for (const size_t end : ends) {
-      cache.Append(text, begin, end, serial_, encode, ids);
+      if (!only_words_ || !BeginsWithSpace(text.substr(begin)))
+        cache.Append(text, begin, end, serial_, encode, ids);
       begin = end;
     }
   }
@@ -129,10 +149,10 @@ class BytePairTokenizer : public Tokenizer {
     EmitParts(word, parts.data(), MergeLong(&parts), ids);
   }
 
-  // One part per byte, or per character in the SentencePiece style. `parts` has room for
+  // One part per byte, or per character where bytes are not spelled. `parts` has room for
   // word.size().
   size_t FillParts(std::string_view word, Part* parts) const {
-    if (!vocabulary().escapes_whitespace) {
+    if (vocabulary().spells_bytes) {
       for (size_t i = 0; i < word.size(); ++i) {
         parts[i] = {merges_.OfByte(static_cast<uint8_t>(word[i])), static_cast<uint32_t>(i)};
       }
@@ -156,7 +176,7 @@ class BytePairTokenizer : public Tokenizer {
   size_t MergeShort(std::string_view word, Part* parts, size_t count) const {
     if (count < 2) return count;
     std::array<MergeTable::Merge, kShortWord> merges;  // [i] joins parts i and i + 1
-    const bool bytes = !vocabulary().escapes_whitespace;
+    const bool bytes = vocabulary().spells_bytes;
     for (size_t i = 0; i + 1 < count; ++i) {
       merges[i] = bytes ? merges_.FindBytes(static_cast<uint8_t>(word[i]),
                                             static_cast<uint8_t>(word[i + 1]))
@@ -242,6 +262,7 @@ class BytePairTokenizer : public Tokenizer {
   const PreTokenizer pretokenizer_;
   const bool ignores_merges_;
   const bool whole_newlines_;  // Gemma 4: a run of line breaks that is a token is not merged
+  const bool only_words_;
   const uint32_t serial_;
   std::array<TokenId, 256> byte_tokens_;  // -1: the byte cannot be written and is left out
 };

@@ -14,12 +14,16 @@ constexpr std::string_view kGemmaPre = "gemma4";
 struct AlgorithmName {
   std::string_view name;
   Algorithm algorithm;
+  std::string_view pre{};  // of the only pre-tokenizer, whatever tokenizer.ggml.pre says
 };
-constexpr AlgorithmName kAlgorithms[] = {
-    {"llama", Algorithm::kSentencePiece}, {"gpt2", Algorithm::kBytePairs},
-    {kGemmaPre, Algorithm::kBytePairs},   {"bert", Algorithm::kWordPiece},
-    {"t5", Algorithm::kUnigram},          {"rwkv", Algorithm::kRwkv},
-    {"plamo2", Algorithm::kPlamo}};
+constexpr AlgorithmName kAlgorithms[] = {{"llama", Algorithm::kSentencePiece},
+                                         {"gpt2", Algorithm::kBytePairs},
+                                         {kGemmaPre, Algorithm::kBytePairs, kGemmaPre},
+                                         {"bert", Algorithm::kWordPiece},
+                                         {"t5", Algorithm::kUnigram},
+                                         {"rwkv", Algorithm::kRwkv},
+                                         {"plamo2", Algorithm::kPlamo},
+                                         {"whitespace", Algorithm::kBytePairs, "whitespace"}};
 
 // What the network tells of its tokens where files of Ollama's own converter are silent or say
 // something else: it knows few pre-tokenizers and calls the others "default", and writes Gemma's
@@ -215,13 +219,13 @@ Result<VocabularySource> ReadVocabularySource(const gguf::File& file) {
   }
   if (known == nullptr) {
     return MakeError(ErrorCode::kUnsupported,
-                     "tokenizer.ggml.model is '{}', expected llama, gpt2, gemma4, bert, t5, rwkv "
-                     "or plamo2",
+                     "tokenizer.ggml.model is '{}', expected llama, gpt2, gemma4, bert, t5, rwkv, "
+                     "plamo2 or whitespace",
                      model.substr(0, 64));
   }
   source.algorithm = known->algorithm;
   PUNA_ASSIGN_OR_RETURN(source.pre, GetText(file, "tokenizer.ggml.pre"));
-  if (model == kGemmaPre) source.pre = kGemmaPre;
+  if (!known->pre.empty()) source.pre = known->pre;
   PUNA_ASSIGN_OR_RETURN(source.model_name, GetText(file, "general.name"));
   PUNA_ASSIGN_OR_RETURN(source.architecture, GetText(file, "general.architecture"));
   PUNA_RETURN_IF_ERROR(ReadTokens(file, &source));

@@ -18,12 +18,15 @@ namespace puna::tokenizer {
 
 // What a name in tokenizer.ggml.pre says beyond the cutting.
 struct PreTokenizerRules {
-  bool ignore_merges = false;   // a word that is a token is that token, whatever the merges say
-  bool adds_bos = false;        // unless tokenizer.ggml.add_bos_token says otherwise
-  bool forces_bos = false;      // whatever tokenizer.ggml.add_bos_token says
-  bool whole_newlines = false;  // as ignore_merges, for words of line breaks only
-  // SentencePiece style: spaces are U+2581, and text is not spelled in the byte alphabet.
-  bool escapes_whitespace = false;
+  bool ignore_merges = false;       // a word that is a token is that token, whatever the merges say
+  bool adds_bos = false;            // unless tokenizer.ggml.add_bos_token says otherwise
+  bool forces_bos = false;          // whatever tokenizer.ggml.add_bos_token says
+  bool whole_newlines = false;      // as ignore_merges, for words of line breaks only
+  bool spells_bytes = true;         // tokens and merges are written in the byte alphabet
+  bool escapes_whitespace = false;  // SentencePiece style: spaces are U+2581
+  // White space only parts words, and letters are lowered if tokenizer.ggml.normalizer.lowercase
+  // says so.
+  bool only_words = false;
 };
 
 struct PreTokenizerTraits {

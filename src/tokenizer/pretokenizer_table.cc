@@ -90,6 +90,7 @@ const SplitStage kAfmoeAsianStage = Expression(
     "\\x{2F00}-\\x{2FDF}\\x{0E00}-\\x{0E7F}\\x{0E80}-\\x{0EFF}\\x{1780}-\\x{17FF}\\x{1000}-\\x{"
     "109F}\\x{AA60}-\\x{AA7F}"
     "\\x{A9E0}-\\x{A9FF}\\x{AC00}-\\x{D7AF}\\x{1100}-\\x{11FF}]+");
+const SplitStage kWordsStage = Expression("\\S+");
 const SplitStage kDefaultPunctuationStage = Expression("[\\p{P}\\$\\+<=>\\^~\\|]+");
 
 const std::array kGpt2 = {kGpt2Stage};
@@ -124,6 +125,7 @@ const std::array kTinyAya = {kDigitsFromRightAtBoundaryStage, kO200kStage};
 const std::array kSuperBpe = {kNumberRunStage, kDigitsFromRightStage};
 const std::array kAfmoe = {kNumberRunStage, kDigitsFromRightStage, kAfmoeAsianStage,
                            kDeepseek3Stage};
+const std::array kWords = {kWordsStage};
 const std::array kLaguna = {kLinesStage, kQwen2Stage};
 const std::array kMinicpm5 = {kThreeNumbersStage, kUnlimitedDigitsStage};
 const std::array kDefault = {kDefaultPunctuationStage, kGpt2Stage, kNumberRunStage,
@@ -132,7 +134,7 @@ const std::array kDefault = {kDefaultPunctuationStage, kGpt2Stage, kNumberRunSta
 constexpr PreTokenizerRules kLikeLlama3 = {.ignore_merges = true, .adds_bos = true};
 constexpr PreTokenizerRules kIgnoreMerges = {.ignore_merges = true};
 constexpr PreTokenizerRules kLikeGemma4 = {
-    .forces_bos = true, .whole_newlines = true, .escapes_whitespace = true};
+    .forces_bos = true, .whole_newlines = true, .spells_bytes = false, .escapes_whitespace = true};
 
 // Sorted by name.
 const PreTokenizerTraits kTable[] = {
@@ -209,7 +211,7 @@ const PreTokenizerTraits kTable[] = {
     {"qwen35", kQwen35},
     {"refact", kDigitsGpt2},
     {"roberta-bpe", kGpt2},
-    {"sarvam-moe", kLines, {.escapes_whitespace = true}},
+    {"sarvam-moe", kLines, {.spells_bytes = false, .escapes_whitespace = true}},
     {"seed-coder", kSeedCoder},
     {"smaug-bpe", kLlama3},
     {"smollm", kDigitsGpt2},
@@ -224,6 +226,7 @@ const PreTokenizerTraits kTable[] = {
     {"trillion", kGpt2},
     {"ufakzeka", kUfakzeka},
     {"viking", kViking},
+    {"whitespace", kWords, {.spells_bytes = false, .only_words = true}},
     {"youtu", kYoutu, kIgnoreMerges},
 };
 

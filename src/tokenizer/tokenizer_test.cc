@@ -345,6 +345,36 @@ TEST_F(OllamaVocabularyTest, Gemma4HasBytePairs) {
   EXPECT_EQ((*tokenizer)->Decode(ids), "abc ab\u00E9");
 }
 
+// jina-embeddings-v2-base-zh: words between white space, not spelled in the byte alphabet. The ids
+// are those of llama.cpp.
+TEST_F(GgufVocabularyTest, Whitespace) {
+  writer_ = {};
+  writer_.Set("general.architecture", "jina-bert-v2");
+  writer_.Set("tokenizer.ggml.model", "whitespace");
+  writer_.Set("tokenizer.ggml.tokens",
+              std::vector<std::string>{"<s>", "</s>", "<unk>", "a", "b", "c", "ab", "abc", "中",
+                                       "文", "中文", "é", "É", "!", "x"});
+  writer_.Set("tokenizer.ggml.token_type",
+              std::vector<int32_t>{3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+  writer_.Set("tokenizer.ggml.merges", std::vector<std::string>{"a b", "ab c", "中 文"});
+  writer_.Set("tokenizer.ggml.bos_token_id", uint32_t{0});
+  writer_.Set("tokenizer.ggml.eos_token_id", uint32_t{1});
+  writer_.Set("tokenizer.ggml.add_bos_token", true);
+  writer_.Set("tokenizer.ggml.add_eos_token", true);
+  const EncodeOptions framed{.parse_special = true, .add_special = true};
+  const auto plain = Load();
+  ASSERT_TRUE(plain) << plain.error().message;
+  EXPECT_THAT(Encode(**plain, "abc ab", framed), ElementsAre(0, 7, 6, 1));
+  EXPECT_THAT(Encode(**plain, "ab\u3000 中文\n中", framed), ElementsAre(0, 6, 10, 8, 1));
+  EXPECT_THAT(Encode(**plain, "ABC aBc É é", framed), ElementsAre(0, 3, 5, 12, 11, 1));
+  EXPECT_THAT(Encode(**plain, "a bc z!x", framed), ElementsAre(0, 3, 4, 5, 13, 14, 1));
+  EXPECT_THAT(Encode(**plain, " \t", framed), ElementsAre(0, 1));
+  EXPECT_THAT(Encode(**plain, "<s>ab", framed), ElementsAre(0, 0, 6, 1));
+  EXPECT_EQ((*plain)->Decode({10, 11}), "中文é");
+  writer_.Set("tokenizer.ggml.normalizer.lowercase", true);
+  EXPECT_THAT(Encode(**Load(), "ABC aBc É é", framed), ElementsAre(0, 7, 7, 11, 11, 1));
+}
+
 // As in Gemma 3 and 3n: a token of pictures behind the others.
 TEST_F(OllamaVocabularyTest, TokensWithoutEmbeddingsAreLeftOut) {
   SetMerges();

@@ -209,10 +209,11 @@ void Vocabulary::MakePieces() {
     } else if (kind != TokenKind::kNormal && kind != TokenKind::kUnused &&
                kind != TokenKind::kByte) {
       own = false;
-    } else if (algorithm == Algorithm::kPlamo) {
-      own = false;  // spaces are spaces
-    } else if (algorithm == Algorithm::kBytePairs && !escapes_whitespace) {
+    } else if (algorithm == Algorithm::kBytePairs && spells_bytes) {
       own = AppendSpelledBytes(text, &piece);
+    } else if (algorithm == Algorithm::kPlamo ||
+               (algorithm == Algorithm::kBytePairs && !escapes_whitespace)) {
+      own = false;  // spaces are spaces
     } else {
       AppendUnescapedSpaces(text, &piece);
     }
@@ -232,12 +233,13 @@ Result<std::unique_ptr<const Vocabulary>> Vocabulary::New(const VocabularySource
                  source.pre.substr(0, 64));
       vocabulary->pretokenizer = &DefaultPreTokenizer();
     }
+    vocabulary->spells_bytes = vocabulary->pretokenizer->rules.spells_bytes;
     vocabulary->escapes_whitespace = vocabulary->pretokenizer->rules.escapes_whitespace;
   }
   const AlgorithmTraits traits = TraitsOf(source.algorithm);
   vocabulary->add_space_prefix = source.add_space_prefix.value_or(traits.add_space_prefix);
   vocabulary->remove_extra_whitespaces = source.remove_extra_whitespaces.value_or(false);
-  vocabulary->lowercase = source.lowercase.value_or(true);
+  vocabulary->lowercase = source.lowercase.value_or(source.algorithm != Algorithm::kBytePairs);
   vocabulary->strip_accents = source.strip_accents.value_or(vocabulary->lowercase);
   vocabulary->charsmap = source.charsmap;
 

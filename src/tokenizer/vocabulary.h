@@ -88,6 +88,7 @@ struct Vocabulary {
   std::optional<TokenId> bos, eos, unknown, separator;
   std::optional<TokenId> prefix, suffix;  // what EncodeOptions::add_special puts around a text
   std::vector<TokenId> suppressed;
+  bool spells_bytes = false;        // kBytePairs: texts are written in the byte alphabet
   bool escapes_whitespace = false;  // kBytePairs: SentencePiece style
   bool add_space_prefix = false;
   bool remove_extra_whitespaces = false;
