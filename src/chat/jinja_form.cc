@@ -87,72 +87,183 @@ std::vector<Message> WithOneCallATurn(std::vector<Message> messages) {
   return out;
 }
 
-// Moves the text of system messages to the front of the user message that follows.
-std::vector<Message> WithSystemInUser(const std::vector<Message>& messages) {
+void Append(const std::string& more, std::string* text) {
+  if (!text->empty() && !more.empty()) *text += "\n\n";
+  *text += more;
+}
+
+Message UserMessage(std::string content) {
+  Message message;
+  message.role = "user";
+  message.content = std::move(content);
+  return message;
+}
+
+bool TakesText(const Message& message) { return message.role == "user" || message.role == "tool"; }
+
+// Makes system messages text of the user where they stand: at the end of the user's message or the
+// result of a tool before them, else at the front of the one behind them, else as a message. So a
+// text stays in its place as the conversation grows, and no result is parted from its call.
+std::vector<Message> WithSystemInUser(std::vector<Message> messages, bool keep_first) {
   std::vector<Message> out;
-  std::string pending;
-  for (const Message& message : messages) {
-    if (message.role == "system") {
-      pending += (pending.empty() ? "" : "\n\n") + message.content;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role != "system") {
+      out.push_back(std::move(messages[i]));
       continue;
     }
-    out.push_back(message);
-    if (!pending.empty() && message.role == "user") {
-      out.back().content = pending + "\n\n" + message.content;
-      pending.clear();
+    Message text = std::move(messages[i]);
+    for (; i + 1 < messages.size() && messages[i + 1].role == "system"; ++i)
+      Append(messages[i + 1].content, &text.content);
+    if (out.empty() && keep_first) {
+      out.push_back(std::move(text));
+    } else if (!out.empty() && TakesText(out.back())) {
+      Append(text.content, &out.back().content);
+    } else if (i + 1 < messages.size() && TakesText(messages[i + 1])) {
+      Append(messages[i + 1].content, &text.content);
+      messages[i + 1].content = std::move(text.content);
+    } else {
+      out.push_back(UserMessage(std::move(text.content)));
     }
-  }
-  if (!pending.empty()) {
-    Message user;
-    user.role = "user";
-    user.content = pending;
-    out.push_back(std::move(user));
   }
   return out;
 }
+
+// Whether a template that wants user and assistant in turns takes `next` for the second message in
+// a row of one of them. It does not count calls and their results.
+bool IsOneTurn(const Message& message, const Message& next) {
+  if (next.role == "user") return TakesText(message);
+  return next.role == "assistant" && message.role == "assistant" && message.tool_calls.empty();
+}
+
+std::vector<Message> WithTurns(std::vector<Message> messages) {
+  std::vector<Message> out;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    Message& message = messages[i];
+    const bool is_answer = message.role == "assistant";
+    if (is_answer && i + 1 < messages.size()) {
+      if (messages[i + 1].role == "user") message.tool_calls.clear();  // without a result
+      // One that was stopped before its first word, or while the model thought.
+      if (message.content.empty() && message.tool_calls.empty()) continue;
+    }
+    const bool is_first = out.empty() || out.back().role == "system";
+    if (is_first && (is_answer || message.role == "tool")) out.push_back(UserMessage(""));
+    if (out.empty() || !IsOneTurn(out.back(), message)) {
+      out.push_back(std::move(message));
+      continue;
+    }
+    Message& turn = out.back();
+    Append(message.content, &turn.content);
+    Append(message.thinking, &turn.thinking);
+    std::move(message.tool_calls.begin(), message.tool_calls.end(),
+              std::back_inserter(turn.tool_calls));
+  }
+  return out;
+}
+
+Json& OrNew(Json* object, const char* key, Json value) {
+  Json& member = (*object)[key];
+  if (member.type() != value.type()) member = std::move(value);
+  return member;
+}
+
+// With what a definition may leave out, as JSON Schema reads one without.
+Tool InFull(Tool tool) {
+  const auto function = tool.definition.find("function");
+  if (function == tool.definition.end() || !function->is_object()) return tool;
+  OrNew(&*function, "description", "");
+  Json& schema = OrNew(&*function, "parameters", Json::object());
+  if (!schema.contains("type")) schema["type"] = "object";
+  for (auto& [name, property] : OrNew(&schema, "properties", Json::object()).items()) {
+    if (property.is_boolean() && property.get<bool>()) property = Json::object();
+    if (!property.is_object()) continue;
+    OrNew(&property, "description", "");
+    if (property.value("type", Json()) == "object") property.emplace("additionalProperties", true);
+  }
+  return tool;
+}
+
+bool IsInPart(const Tool& tool) { return InFull(tool).definition != tool.definition; }
 
 bool IsFullCall(const Message& message) {
   return !message.tool_calls.empty() && !message.thinking.empty() && !message.content.empty();
 }
 
-}  // namespace
-
-std::vector<JinjaForm> FormsFor(const PromptRequest& request) {
-  const auto any = [&](auto holds) {
-    return std::any_of(request.messages.begin(), request.messages.end(), holds);
-  };
+// Those that may make a difference to the request, the one that changes least first. All but
+// `arguments_as_text` are meant to do no template harm that renders without them, so that all of
+// them together serve where some do.
+std::vector<bool JinjaForm::*> HabitsFor(const PromptRequest& request) {
+  const std::vector<Message>& messages = request.messages;
+  const auto is_system = [](const Message& m) { return m.role == "system"; };
+  const auto any = [&](auto holds) { return std::any_of(messages.begin(), messages.end(), holds); };
   const bool has_calls = any([](const Message& m) { return !m.tool_calls.empty(); });
   const bool has_results = any([](const Message& m) { return m.role == "tool"; });
+  const bool has_thinking = any([](const Message& m) { return !m.thinking.empty(); });
+  const bool has_tools = !request.tools.empty();
+  const bool has_first = !messages.empty() && is_system(messages[0]);
+  const std::pair<bool, bool JinjaForm::*> all[] = {
+      {has_calls, &JinjaForm::arguments_as_text},
+      {has_calls || has_results, &JinjaForm::short_call_ids},
+      {has_tools, &JinjaForm::tools_as_functions},
+      {std::any_of(request.tools.begin(), request.tools.end(), IsInPart),
+       &JinjaForm::tools_in_full},
+      {std::count_if(messages.begin(), messages.end(), is_system) > has_first,
+       &JinjaForm::later_system_in_user},
+      {any([](const Message& m) { return m.tool_calls.size() > 1; }), &JinjaForm::one_call_a_turn},
+      {has_calls && has_thinking, &JinjaForm::calls_without_content},
+      {true, &JinjaForm::turns},
+      {has_first, &JinjaForm::system_in_user}};
   std::vector<bool JinjaForm::*> habits;
-  if (has_calls) habits.push_back(&JinjaForm::arguments_as_text);
-  if (has_calls || has_results) habits.push_back(&JinjaForm::short_call_ids);
-  if (any([](const Message& m) { return m.tool_calls.size() > 1; }))
-    habits.push_back(&JinjaForm::one_call_a_turn);
-  if (any(IsFullCall)) habits.push_back(&JinjaForm::calls_without_content);
-  if (any([](const Message& m) { return m.role == "system"; }))
-    habits.push_back(&JinjaForm::system_in_user);
-  if (!request.tools.empty()) habits.push_back(&JinjaForm::tools_as_functions);
-  std::vector<JinjaForm> forms(1);
-  for (const auto habit : habits) forms.emplace_back().*habit = true;
-  for (size_t i = 0; i < habits.size(); ++i) {
-    for (size_t j = i + 1; j < habits.size(); ++j) {
-      forms.emplace_back().*habits[i] = true;
-      forms.back().*habits[j] = true;
-    }
+  for (const auto& [may_differ, habit] : all) {
+    if (may_differ) habits.push_back(habit);
   }
-  return forms;
+  return habits;
+}
+
+}  // namespace
+
+Result<std::string> RenderInForms(
+    const PromptRequest& request,
+    const std::function<Result<std::string>(const JinjaForm&)>& render) {
+  Result<std::string> plain = render({});
+  if (plain || plain.error().code != ErrorCode::kInvalidArgument) return plain;
+  const std::vector<bool JinjaForm::*> habits = HabitsFor(request);
+  JinjaForm form;
+  for (const auto habit : habits) {
+    JinjaForm one;
+    one.*habit = form.*habit = true;
+    if (Result<std::string> text = render(one)) return text;
+  }
+  if (habits.size() == 1) return plain;
+  Result<std::string> text = render(form);
+  if (!text && std::exchange(form.arguments_as_text, false)) text = render(form);
+  if (!text) return plain;
+  for (size_t i = habits.size(); i-- > 0;) {
+    bool& follows = form.*habits[i];
+    if (!std::exchange(follows, false)) continue;
+    Result<std::string> closer = render(form);
+    follows = !closer;
+    if (closer) text = std::move(closer);
+  }
+  return text;
 }
 
 std::vector<Message> InForm(std::vector<Message> messages, const JinjaForm& form) {
+  if (form.system_in_user || form.later_system_in_user)
+    messages = WithSystemInUser(std::move(messages), /*keep_first=*/!form.system_in_user);
+  if (form.turns) messages = WithTurns(std::move(messages));
+  if (form.short_call_ids) messages = WithShortIds(std::move(messages));
+  if (form.one_call_a_turn) messages = WithOneCallATurn(std::move(messages));
   if (form.calls_without_content) {
     for (Message& message : messages) {
       if (IsFullCall(message)) message.content.clear();
     }
   }
-  if (form.short_call_ids) messages = WithShortIds(std::move(messages));
-  if (form.one_call_a_turn) messages = WithOneCallATurn(std::move(messages));
-  if (form.system_in_user) messages = WithSystemInUser(messages);
   return messages;
+}
+
+std::vector<Tool> InForm(std::vector<Tool> tools, const JinjaForm& form) {
+  if (form.tools_in_full) std::transform(tools.begin(), tools.end(), tools.begin(), InFull);
+  return tools;
 }
 
 }  // namespace puna::chat

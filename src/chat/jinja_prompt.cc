@@ -2,7 +2,6 @@
 // renders. What a template does not accept cannot be told from its text, so nothing is probed
 // beforehand; a failed rendering is repeated in the other forms.
 #include <ctime>
-#include <optional>
 
 #include "chat/chat.h"
 #include "chat/jinja/jinja.h"
@@ -90,16 +89,8 @@ class JinjaPrompt final : public PromptTemplate {
     // An answer whose beginning is empty is one that has not begun.
     if (request.add_generation_prompt && messages.size() > 1 && IsEmptyAnswer(messages.back()))
       messages.pop_back();
-    std::optional<Error> first_error;
-    for (const JinjaForm& form : FormsFor(request)) {
-      Result<std::string> text = RenderForm(request, messages, form);
-      if (text || text.error().code != ErrorCode::kInvalidArgument) {
-        if (text || !first_error) return text;
-      } else if (!first_error) {
-        first_error = std::move(text).error();
-      }
-    }
-    return tl::unexpected(*std::move(first_error));
+    return RenderInForms(
+        request, [&](const JinjaForm& form) { return RenderForm(request, messages, form); });
   }
 
  private:
@@ -153,7 +144,7 @@ class JinjaPrompt final : public PromptTemplate {
         nullptr;  // as Hugging Face does; `tools is defined` holds and `if tools` does not
     if (!request.tools.empty()) {
       Json tools = Json::array();
-      for (const Tool& tool : request.tools) tools.push_back(tool.definition);
+      for (Tool& tool : InForm(request.tools, form)) tools.push_back(std::move(tool.definition));
       variables["tools"] = std::move(tools);
     }
     if (form.tools_as_functions) {

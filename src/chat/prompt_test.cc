@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "chat/chat.h"
+#include "chat/jinja_form.h"
 
 namespace puna::chat {
 namespace {
@@ -126,6 +127,133 @@ TEST(JinjaPrompt, ShortensIdsWhereTheirLengthIsChecked) {
   request.messages.resize(2);
   request.messages[0].tool_calls[0].id = request.messages[1].tool_call_id = "VvvODy9mT";
   EXPECT_EQ(Jinja(source, request), "VvvODy9mT,VvvODy9mT,");
+}
+
+TEST(JinjaPrompt, SystemMessagesStayWhereTheyAre) {
+  const std::string source =
+      "{% for m in messages %}{% if m.role == 'system' and not loop.first %}"
+      "{{ raise_exception('must be at the beginning') }}{% endif %}{{ m.role }}={{ m.content }}"
+      "{{ '()' if m.tool_calls }};{% endfor %}";
+  PromptRequest request;
+  request.add_generation_prompt = false;
+  const auto render = [&](std::vector<Message> messages) {
+    request.messages = std::move(messages);
+    return Jinja(source, request);
+  };
+  const Message main = Say("system", "S"), later = Say("system", "L"), question = Say("user", "?");
+  const Message call = Call({}), result = Say("tool", "R"), answer = Say("assistant", "A");
+  EXPECT_EQ(render({main, question, later, answer}), "system=S;user=?\n\nL;assistant=A;");
+  EXPECT_EQ(render({main, question, answer, later, later, question}),
+            "system=S;user=?;assistant=A;user=L\n\nL\n\n?;");
+  EXPECT_EQ(render({main, answer, later, answer}), "system=S;assistant=A;user=L;assistant=A;");
+  EXPECT_EQ(render({main, later, question}), "system=S\n\nL;user=?;");
+  EXPECT_EQ(render({question, call, later, result, result}),
+            "user=?;assistant=();tool=L\n\nR;tool=R;");
+  EXPECT_EQ(render({question, call, result, later, result}),
+            "user=?;assistant=();tool=R\n\nL;tool=R;");
+  // What was rendered once is the beginning of what is rendered in every later turn.
+  const std::vector<Message> all = {main,   question, later,  call,  result, later,
+                                    answer, question, answer, later, answer, question};
+  const std::string whole = render(all);
+  for (size_t size = 1; size < all.size(); ++size) {
+    std::string text = render({all.begin(), all.begin() + static_cast<std::ptrdiff_t>(size)});
+    text.pop_back();  // the mark behind the last message, to which a text may be added
+    EXPECT_TRUE(whole.starts_with(text)) << text;
+  }
+}
+
+TEST(JinjaPrompt, RolesAlternateWhereTheyMust) {
+  const std::string source =
+      "{% set n = namespace(i=0) %}{% for m in messages %}"
+      "{% if m.role == 'user' or m.role == 'assistant' and not m.tool_calls %}"
+      "{% if (m.role == 'user') != (n.i % 2 == 0) %}{{ raise_exception('alternate') }}{% endif %}"
+      "{% if m.role == 'assistant' and not m.content %}{{ raise_exception('empty') }}{% endif %}"
+      "{% set n.i = n.i + 1 %}{% endif %}{{ m.role }}={{ m.content }}{{ '()' if m.tool_calls }};"
+      "{% endfor %}";
+  PromptRequest request;
+  const auto render = [&](std::vector<Message> messages) {
+    request.messages = std::move(messages);
+    return Jinja(source, request);
+  };
+  const Message one = Say("user", "1"), two = Say("user", "2"), call = Call({});
+  const Message result = Say("tool", "R"), answer = Say("assistant", "A");
+  Message thought = Say("assistant", "");
+  EXPECT_EQ(render({Say("system", "S"), one, two}), "system=S;user=1\n\n2;");
+  EXPECT_EQ(render({one, thought, two}), "user=1\n\n2;");
+  thought.thinking = "Hm";
+  EXPECT_EQ(render({one, thought, two}), "user=1\n\n2;");
+  EXPECT_EQ(render({one, answer, call, result, answer, two}),
+            "user=1;assistant=A();tool=R;assistant=A;user=2;");
+  EXPECT_EQ(render({one, call, result, two, answer, two}),
+            "user=1;assistant=();tool=R\n\n2;assistant=A;user=2;");
+  EXPECT_EQ(render({one, call, two}), "user=1\n\n2;");
+  EXPECT_EQ(render({answer, one}), "user=;assistant=A;user=1;");
+  EXPECT_EQ(render({one, two, answer}), "user=1\n\n2;assistant=A");  // to be continued
+}
+
+TEST(JinjaPrompt, ToolsGetWhatTheyLeaveOutWhereItIsWanted) {
+  const std::string source =
+      "{% for t in tools %}{{ t.function.name + ':' + t.function.description + ':' }}"
+      "{% for name, p in t.function.parameters.properties.items() %}"
+      "{{ name + '=' + p.description }}{% if p.type == 'object' %}{{ p.additionalProperties|string "
+      "}}"
+      "{% endif %},{% endfor %}{{ t.function.parameters.type + ';' }}{% endfor %}";
+  PromptRequest request;
+  request.messages = {Say("user", "?")};
+  for (const char* function :
+       {R"({"name": "a"})", R"({"name": "b", "description": null, "parameters": null})",
+        R"({"name": "c", "parameters": {}})",
+        R"({"name": "d", "parameters": {"properties": null}})",
+        R"({"name": "e", "description": "E", "parameters": {"type": "object", "properties":
+            {"x": {"type": "string"}, "y": {"type": "object"}, "z": true}}})"}) {
+    request.tools.push_back({{{"type", "function"}, {"function", Json::parse(function)}}});
+  }
+  EXPECT_EQ(Jinja(source, request),
+            "a::object;b::object;c::object;d::object;e:E:x=,y=True,z=,object;");
+  EXPECT_EQ(Jinja("{{ tools[0].function|tojson }}", request), R"({"name": "a"})");
+}
+
+TEST(JinjaPrompt, FollowsNoMoreHabitsThanItMust) {
+  PromptRequest request;
+  request.messages = {Say("system", "S"), Say("user", "?"), Call({}),
+                      Say("tool", "R"),   Say("user", "?"), Say("system", "L")};
+  request.messages[2].thinking = "Hm";
+  request.messages[2].tool_calls.push_back({"id2", 1, "get_weather", Json::object()});
+  request.tools = {Tool{{{"function", {{"name", "f"}}}}}};
+  int rendered = 0;
+  const auto wants = [&](std::vector<bool JinjaForm::*> wanted) {
+    return [&rendered, wanted](const JinjaForm& form) -> Result<std::string> {
+      ++rendered;
+      std::string text;
+      for (const auto habit : wanted) {
+        if (!(form.*habit)) return MakeError(ErrorCode::kInvalidArgument, "{}", rendered);
+      }
+      for (const auto habit :
+           {&JinjaForm::arguments_as_text, &JinjaForm::short_call_ids, &JinjaForm::one_call_a_turn,
+            &JinjaForm::calls_without_content, &JinjaForm::system_in_user,
+            &JinjaForm::later_system_in_user, &JinjaForm::turns, &JinjaForm::tools_as_functions,
+            &JinjaForm::tools_in_full})
+        text += form.*habit ? '1' : '0';
+      return text;
+    };
+  };
+  EXPECT_EQ(*RenderInForms(request, wants({})), "000000000");
+  EXPECT_EQ(rendered, 1);
+  EXPECT_EQ(*RenderInForms(request, wants({&JinjaForm::later_system_in_user})), "000001000");
+  EXPECT_EQ(*RenderInForms(request, wants({&JinjaForm::arguments_as_text, &JinjaForm::turns,
+                                           &JinjaForm::short_call_ids})),
+            "110000100");
+  rendered = 0;
+  const auto never = [&](const JinjaForm&) -> Result<std::string> {
+    return MakeError(ErrorCode::kInvalidArgument, "{}", ++rendered);
+  };
+  EXPECT_EQ(RenderInForms(request, never).error().message, "1");
+  EXPECT_EQ(rendered, 12);
+  rendered = 0;
+  request = {};
+  request.messages = {Say("user", "?")};
+  EXPECT_FALSE(RenderInForms(request, never));
+  EXPECT_EQ(rendered, 2);
 }
 
 TEST(JinjaPrompt, ContinuesAnAnswer) {

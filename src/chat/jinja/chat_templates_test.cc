@@ -138,5 +138,55 @@ TEST(ChatTemplates, TakeBackWhatModelsSay) {
   }
 }
 
+bool IsCallOrResult(const Message& message) {
+  return message.role == "tool" || !message.tool_calls.empty();
+}
+
+// What clients send that not every template foresees: system messages in the middle, neighbours of
+// one role, answers that were stopped, a conversation that begins in its middle, text behind a
+// result, and tools that say nothing of themselves.
+TEST(ChatTemplates, TakeWhatClientsSend) {
+  PUNA_SHARED_OR_SKIP(folder, "data/chat_templates");
+  const Message first = Say("user", "Q1"), next = Say("user", "Q2"), answer = Say("assistant", "A");
+  const Message main = Say("system", "MAIN"), later = Say("system", "MID");
+  const Message call = Call({"call_1"}), result = ResultOf("call_1");
+  const std::vector<std::vector<Message>> conversations = {
+      {main, first, later, call, result},
+      {main, first, call, result, later},
+      {main, first, call, later, result, answer, next},
+      {main, first, answer, later, answer, next},
+      {main, later, first},
+      {main, first, next},
+      {first, Say("assistant", ""), next},
+      {first, answer, answer, next},
+      {first, call, result, next, answer, first},
+      {main, answer, next}};
+  std::vector<Tool> tools;
+  for (const char* function :
+       {R"({"name": "a"})", R"({"name": "b", "description": null, "parameters": {}})",
+        R"({"name": "c", "parameters": {"type": "object", "properties":
+            {"x": {"type": "object"}, "y": {"type": "string"}}}})"})
+    tools.push_back({{{"type", "function"}, {"function", Json::parse(function)}}});
+  for (const auto& [name, prompt_template] : AllTemplates(folder)) {
+    SCOPED_TRACE(name);
+    PromptRequest request;
+    request.tools = tools;
+    for (const std::vector<Message>& conversation : conversations) {
+      SCOPED_TRACE(&conversation - conversations.data());
+      request.messages = conversation;
+      // One has no tools and takes no results.
+      if (name == "google-gemma-2-2b-it") std::erase_if(request.messages, IsCallOrResult);
+      const auto text = prompt_template->Render(request);
+      ASSERT_TRUE(text) << text.error().message;
+    }
+    request.messages = conversations[0];
+    if (name != "Qwen3.5-4B") continue;
+    const std::string text = *prompt_template->Render(request);
+    EXPECT_LT(text.find("MAIN"), text.find("Q1\n\nMID"));
+    EXPECT_LT(text.find("MID"), text.find("sunny"));
+    EXPECT_NE(text.find("<|im_start|>system"), std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace puna::chat
