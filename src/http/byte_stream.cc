@@ -1,6 +1,7 @@
 #include "http/byte_stream.h"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/async_base.hpp>
@@ -59,11 +60,13 @@ asio::awaitable<void> ByteStream::Shutdown() {
   co_await tls_->stream.async_shutdown(asio::as_tuple(asio::use_awaitable));
 }
 
-void ByteStream::StartRead(asio::mutable_buffer buffer, Handler handler) {
+void ByteStream::StartRead(asio::mutable_buffer buffer, Handler handler,
+                           asio::cancellation_slot slot) {
+  auto cancellable = asio::bind_cancellation_slot(slot, std::move(handler));
   if (tls_ == nullptr) {
-    tcp_.async_read_some(buffer, std::move(handler));
+    tcp_.async_read_some(buffer, std::move(cancellable));
   } else {
-    tls_->stream.async_read_some(buffer, std::move(handler));
+    tls_->stream.async_read_some(buffer, std::move(cancellable));
   }
 }
 

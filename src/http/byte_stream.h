@@ -7,9 +7,11 @@
 #define PUNA_HTTP_BYTE_STREAM_H_
 
 #include <array>
+#include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <functional>
@@ -54,6 +56,8 @@ class ByteStream {
   boost::asio::awaitable<bool> Handshake();
   boost::asio::awaitable<void> Shutdown();
 
+  // Ends early, with what has come of a TLS record kept for the next read, when the cancellation
+  // slot of its handler says so.
   template <typename Buffers, typename Token>
   auto async_read_some(const Buffers& buffers, Token&& token) {
     boost::asio::mutable_buffer first;
@@ -63,7 +67,8 @@ class ByteStream {
     }
     return boost::asio::async_initiate<Token, void(boost::system::error_code, size_t)>(
         [this](auto handler, boost::asio::mutable_buffer buffer) {
-          StartRead(buffer, Erased(std::move(handler)));
+          const auto slot = boost::asio::get_associated_cancellation_slot(handler);
+          StartRead(buffer, Erased(std::move(handler)), slot);
         },
         token, first);
   }
@@ -92,7 +97,8 @@ class ByteStream {
         [shared = std::make_shared<Original>(std::move(handler))](
             boost::system::error_code error, size_t bytes) { std::move (*shared)(error, bytes); };
   }
-  void StartRead(boost::asio::mutable_buffer buffer, Handler handler);
+  void StartRead(boost::asio::mutable_buffer buffer, Handler handler,
+                 boost::asio::cancellation_slot slot);
   void StartWrite(const Pieces& pieces, Handler handler);
 
   boost::beast::tcp_stream tcp_;

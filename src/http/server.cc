@@ -176,6 +176,7 @@ class Connection : public BodyReader,
   bool keep_alive_ = true;
   bool refused_ = false;   // what came is no request
   bool watching_ = false;  // a read waits for what comes behind the request
+  asio::cancellation_signal stop_watching_;
   asio::steady_timer watch_ended_;
   std::atomic<bool> client_gone_ = false;
 };
@@ -379,14 +380,16 @@ void Connection::WatchForHangUp() {
     self->watch_ended_.cancel();
     if (error && error != asio::error::operation_aborted && !self->finished_) self->ClientIsGone();
   };
-  stream_.async_read_some(buffer_.prepare(kFirstReadBytes), ended);
+  stream_.async_read_some(buffer_.prepare(kFirstReadBytes),
+                          asio::bind_cancellation_slot(stop_watching_.slot(), ended));
 }
 
-// The next read must wait for this one, which may have got something at the last moment.
+// The next read must wait for this one, which may have got something at the last moment. With TLS
+// it may be between two reads of the socket, the first of which brought a part of a record:
+// cancelling what the socket does would be too early for the second.
 Task<void> Connection::StopWatching() {
   if (!watching_) co_return;
-  error_code ignored;
-  stream_.tcp().socket().cancel(ignored);
+  stop_watching_.emit(asio::cancellation_type::terminal);
   co_await watch_ended_.async_wait(kNoThrow);
 }
 

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +20,7 @@
 
 #include "http/client.h"
 #include "tests/support/no_threads.h"
+#include "tests/support/shared_data.h"
 
 namespace puna::http {
 namespace {
@@ -70,14 +73,19 @@ class RawClient {
     heard.resize(size);
     return heard;
   }
+  // What has come, or comes next; empty at the end of the connection.
+  std::string HearSome() {
+    char buffer[4096];
+    const ssize_t got = ::recv(socket_, buffer, sizeof(buffer), 0);
+    return {buffer, static_cast<size_t>(std::max<ssize_t>(0, got))};
+  }
   // Reads until `end` has come, or the connection ends.
   std::string HearUntil(std::string_view end) {
     std::string heard;
-    char buffer[4096];
     while (heard.find(end) == std::string::npos) {
-      const ssize_t got = ::recv(socket_, buffer, sizeof(buffer), 0);
-      if (got <= 0) break;
-      heard.append(buffer, static_cast<size_t>(got));
+      const std::string some = HearSome();
+      if (some.empty()) break;
+      heard += some;
     }
     return heard;
   }
@@ -85,6 +93,77 @@ class RawClient {
  private:
   int socket_;
 };
+
+// The same through TLS, with its records in the test's hands.
+class TlsClient {
+ public:
+  explicit TlsClient(uint16_t port)
+      : raw_(port), context_(SSL_CTX_new(TLS_client_method())), tls_(SSL_new(context_)) {
+    SSL_set_bio(tls_, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(tls_);
+    bool open = true;
+    while (open && SSL_do_handshake(tls_) != 1) {
+      raw_.Say(Written());
+      open = Take();
+    }
+    raw_.Say(Written());
+    EXPECT_TRUE(open);
+  }
+  ~TlsClient() {
+    SSL_free(tls_);
+    SSL_CTX_free(context_);
+  }
+  // The record that says `text`; it is not sent.
+  std::string Record(std::string_view text) {
+    SSL_write(tls_, text.data(), static_cast<int>(text.size()));
+    return Written();
+  }
+  RawClient& raw() { return raw_; }
+  std::string HearUntil(std::string_view end) {
+    std::string heard;
+    char buffer[4096];
+    while (heard.find(end) == std::string::npos) {
+      const int got = SSL_read(tls_, buffer, sizeof(buffer));
+      if (got > 0) heard.append(buffer, static_cast<size_t>(got));
+      if (got <= 0 && !Take()) break;
+    }
+    return heard;
+  }
+
+ private:
+  std::string Written() {
+    std::string bytes(BIO_ctrl_pending(SSL_get_wbio(tls_)), '\0');
+    BIO_read(SSL_get_wbio(tls_), bytes.data(), static_cast<int>(bytes.size()));
+    return bytes;
+  }
+  bool Take() {
+    const std::string some = raw_.HearSome();
+    BIO_write(SSL_get_rbio(tls_), some.data(), static_cast<int>(some.size()));
+    return !some.empty();
+  }
+
+  RawClient raw_;
+  SSL_CTX* context_;
+  SSL* tls_;
+};
+
+// A certificate, signed by itself, and its key, in two files.
+void WriteCertificate(const std::filesystem::path& certificate, const std::filesystem::path& key) {
+  EVP_PKEY* pair = EVP_EC_gen("P-256");
+  X509* x509 = X509_new();
+  X509_gmtime_adj(X509_getm_notBefore(x509), 0);
+  X509_gmtime_adj(X509_getm_notAfter(x509), 3600);
+  X509_set_pubkey(x509, pair);
+  X509_sign(x509, pair, EVP_sha256());
+  FILE* file = std::fopen(certificate.c_str(), "w");
+  EXPECT_EQ(PEM_write_X509(file, x509), 1);
+  std::fclose(file);
+  file = std::fopen(key.c_str(), "w");
+  EXPECT_EQ(PEM_write_PrivateKey(file, pair, nullptr, nullptr, 0, nullptr, nullptr), 1);
+  std::fclose(file);
+  X509_free(x509);
+  EVP_PKEY_free(pair);
+}
 
 Task<void> Echo(const Request& request, BodyReader& body, ResponseWriter& writer) {
   Result<std::string> all = co_await body.ReadAll(1 << 20);
@@ -446,6 +525,38 @@ TEST(HttpServer, WhatComesWhileARequestIsAnsweredIsTheNextOne) {
     client.Say(std::string(3000, 'b'));
   }
   EXPECT_THAT(client.HearUntil("bytes."), HasSubstr("/4 of 6000 bytes."));
+}
+
+// The watch for a client that leaves has read a part of a TLS record when the answer ends.
+TEST(HttpServer, APartOfARecordBehindARequestIsTheBeginningOfTheNextOne) {
+  const ::puna::testing::TemporaryDirectory folder;
+  const auto certificate = folder.path() / "certificate", key = folder.path() / "key";
+  WriteCertificate(certificate, key);
+  // Keeps what the watch has read waiting: one thread runs a connection at a time.
+  const auto linger = [](const Request& request, BodyReader&, ResponseWriter& out) -> Task<void> {
+    co_await out.Send(200, "text/plain", request.path + " is answered");
+    std::this_thread::sleep_for(milliseconds(200));
+  };
+  const auto server = StartServer(
+      linger,
+      {.tls_cert_file = certificate, .tls_key_file = key, .idle_timeout = milliseconds(1000)});
+  const auto ask = [&](TlsClient& client) {
+    client.raw().Say(client.Record("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"));
+    EXPECT_THAT(client.HearUntil("answered"), HasSubstr("/1 is answered"));
+    std::this_thread::sleep_for(milliseconds(50));
+    std::string next = client.Record("GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    client.raw().Say(next.substr(0, 5));
+    return next.substr(5);
+  };
+  TlsClient whole(server->port()), part(server->port());
+  const std::string rest = ask(whole);
+  std::this_thread::sleep_for(milliseconds(300));
+  whole.raw().Say(rest);
+  EXPECT_THAT(whole.HearUntil("answered"), HasSubstr("/2 is answered"));
+  ask(part);
+  const auto start = steady_clock::now();
+  EXPECT_EQ(part.raw().HearUntil("anything"), "");
+  EXPECT_LT(steady_clock::now() - start, seconds(5)) << "not closed when it was idle";
 }
 
 TEST(HttpServer, AHandlerThatThrowsIsA500AndTheServerGoesOn) {
