@@ -1,5 +1,5 @@
-// Threads for work that takes long on one thread: templates, tokenizing, hashing, reading
-// manifests. All run from the start, so that no request can fail for want of a thread.
+// Threads for work that takes long on one thread: templates, tokenizing, hashing, large JSON,
+// reading manifests. All run from the start, so that no request can fail for want of a thread.
 #ifndef PUNA_API_BLOCKING_POOL_H_
 #define PUNA_API_BLOCKING_POOL_H_
 

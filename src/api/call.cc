@@ -12,6 +12,20 @@ namespace puna::api {
 namespace {
 
 constexpr uint64_t kMaxDecompressedBytes = uint64_t{20} << 20;
+// Of JSON: what is read or written in less than a millisecond may hold up an I/O thread.
+constexpr size_t kMostBytesOnIoThread = 64 << 10;
+
+// Takes the size of the value's text, roughly, from `left`. False, without looking at the rest,
+// once it is used up.
+bool FitsInto(const Json& json, int64_t* left) {
+  constexpr int64_t kUsualBytes = 8;  // of a number, or of what stands around a value
+  *left -= kUsualBytes;
+  if (json.is_string()) *left -= static_cast<int64_t>(json.get_ref<const std::string&>().size());
+  if (json.is_structured()) {
+    for (auto item = json.begin(); item != json.end() && *left >= 0; ++item) FitsInto(*item, left);
+  }
+  return *left >= 0;
+}
 
 }  // namespace
 
@@ -38,18 +52,22 @@ http::Task<Result<Json>> ReadJson(Call& call) {
   // Where Ollama takes such bodies.
   const bool compressed = DialectOf(call.request.path) != Dialect::kOllama &&
                           call.request.Header("content-encoding") == "zstd";
-  if (body && compressed) {
-    const std::function<void()> decompress = [&body, limit] {
-      body = http::DecompressZstd(*body, std::min(limit, kMaxDecompressedBytes));
-    };
-    co_await RunOnBlockingPool(call.services, decompress);
+  Result<Json> json;
+  const std::function<void()> parse = [&] {
+    if (compressed) body = http::DecompressZstd(*body, std::min(limit, kMaxDecompressedBytes));
+    if (body) json = ParseBody(*body);
+  };
+  if (body && (compressed || body->size() > kMostBytesOnIoThread)) {
+    co_await RunOnBlockingPool(call.services, parse);
+  } else if (body) {
+    parse();
   }
   if (!body) {
     if (body.error().code == ErrorCode::kResourceExhausted)
       co_await SendErrorStatus(call, 413, body.error().message);
     co_return tl::unexpected(std::move(body).error());
   }
-  co_return ParseBody(*body);
+  co_return json;
 }
 
 // What is refused now (a full queue) is likely to be accepted soon.
@@ -57,7 +75,14 @@ static constexpr const char* kRetryAfterSeconds = "2";
 
 http::Task<void> SendJson(Call& call, int status, Json json) {
   if (status == 503) call.writer.SetHeader("Retry-After", kRetryAfterSeconds);
-  std::string body = DumpJson(json);
+  std::string body;
+  const std::function<void()> write = [&] { body = DumpJson(json); };
+  int64_t left = kMostBytesOnIoThread;
+  if (FitsInto(json, &left)) {
+    write();
+  } else {
+    co_await RunOnBlockingPool(call.services, write);
+  }
   co_await call.writer.Send(status, "application/json; charset=utf-8", std::move(body));
 }
 
