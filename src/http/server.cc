@@ -594,9 +594,10 @@ Task<bool> Notifier::Wait(std::chrono::nanoseconds timeout) {
 
 struct Server::State {
   explicit State(const ServerOptions& options)
-      : context(std::max(1, options.io_threads)), acceptor(context) {}
+      : context(std::max(1, options.io_threads)), acceptor(asio::make_strand(context)) {}
   asio::io_context context;
-  tcp::acceptor acceptor;
+  tcp::acceptor acceptor;  // touched on its strand, once it accepts
+  uint16_t port = 0;
   std::shared_ptr<Shared> shared = std::make_shared<Shared>();
   std::vector<std::thread> threads;
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work;
@@ -635,15 +636,17 @@ void Admit(tcp::socket socket, const std::shared_ptr<Shared>& shared) {
   auto connection = std::make_shared<Connection>(std::move(socket), shared);
   {
     const std::lock_guard lock(shared->mutex);
+    // Whoever drains takes the list of those to close after it said so, perhaps before this one.
+    if (shared->draining) return;
     shared->connections[connection.get()] = connection;
   }
   asio::co_spawn(
       connection->executor(), [connection] { return connection->Serve(); }, asio::detached);
 }
 
-// Takes connections until the acceptor is closed.
-Task<void> AcceptLoop(tcp::acceptor& acceptor, std::shared_ptr<Shared> shared) {
-  asio::io_context& context = static_cast<asio::io_context&>(acceptor.get_executor().context());
+// Takes connections until the acceptor is closed. Runs on its strand.
+Task<void> AcceptLoop(asio::io_context& context, tcp::acceptor& acceptor,
+                      std::shared_ptr<Shared> shared) {
   while (acceptor.is_open()) {
     auto [error, socket] = co_await acceptor.async_accept(asio::make_strand(context), kNoThrow);
     if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
@@ -709,7 +712,9 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Hand
     return MakeError(code, "listen tcp {}:{}: {}", options.host, options.port, error.message());
   }
   state->work.emplace(state->context.get_executor());
-  asio::co_spawn(state->context, AcceptLoop(state->acceptor, state->shared), asio::detached);
+  state->port = state->acceptor.local_endpoint(error).port();
+  asio::co_spawn(state->acceptor.get_executor(),
+                 AcceptLoop(state->context, state->acceptor, state->shared), asio::detached);
   std::unique_ptr<Server> server(new Server(std::move(state)));
   for (int i = 0; i < std::max(1, options.io_threads); ++i) {
     PUNA_ASSIGN_OR_RETURN(
@@ -729,18 +734,15 @@ Server::~Server() {
   for (std::thread& thread : state_->threads) thread.join();
 }
 
-uint16_t Server::port() const {
-  error_code ignored;
-  return state_->acceptor.local_endpoint(ignored).port();
-}
+uint16_t Server::port() const { return state_->port; }
 
 asio::any_io_executor Server::executor() { return state_->context.get_executor(); }
 
 bool Server::Drain(SteadyTime deadline) {
   const auto shared = state_->shared;
-  if (!shared->draining.exchange(true)) {  // once: two threads must not close it side by side
+  if (!shared->draining.exchange(true)) {
     // What was not run any more dies with the context, so it must not keep the context alive.
-    asio::post(state_->context, [acceptor = &state_->acceptor] {
+    asio::post(state_->acceptor.get_executor(), [acceptor = &state_->acceptor] {
       error_code ignored;
       acceptor->close(ignored);
     });

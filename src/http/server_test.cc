@@ -591,6 +591,29 @@ TEST(HttpServer, DrainFinishesWhatIsBeingAnswered) {
   EXPECT_EQ(ErrorCode::kUnavailable, refused.error().code);
 }
 
+// One is accepted, but not looked at yet, when the others are told to close.
+TEST(HttpServer, DrainClosesConnectionsThatJustCame) {
+  const auto server = StartServer(Echo, {.io_threads = 1});
+  std::promise<void> begun[2], released[2];
+  const auto block = [&](int i) {
+    boost::asio::post(server->executor(), [&begun = begun[i], &released = released[i]] {
+      begun.set_value();
+      released.get_future().wait();
+    });
+  };
+  block(0);
+  begun[0].get_future().wait();
+  RawClient client(server->port());
+  block(1);
+  released[0].set_value();
+  begun[1].get_future().wait();
+  server->Drain(steady_clock::now());
+  released[1].set_value();
+  const auto start = steady_clock::now();
+  EXPECT_EQ(client.HearUntil("anything"), "");
+  EXPECT_LT(steady_clock::now() - start, seconds(5)) << "not closed";
+}
+
 TEST(HttpServer, AnAddressInUseSaysSo) {
   const auto server = StartServer(Echo);
   const auto second = Server::Start({.port = server->port()}, Echo);
