@@ -1,6 +1,7 @@
 #include "cli/api_client.h"
 
 #include "base/json.h"
+#include "base/text.h"
 #include "store/model_name.h"
 
 namespace puna::cli {
@@ -49,6 +50,14 @@ tl::unexpected<Error> ServerError(int status, const std::string& body,
   return tl::unexpected(NameTheName({CodeOfStatus(status), std::move(message)}, request));
 }
 
+// What a route answers, or one line of it; nothing at all is an object without fields.
+Result<Json> ParseObject(std::string_view text, const std::string& base_url) {
+  Json json = text.empty() ? Json::object() : ParseJson(text);
+  if (json.is_object()) return json;
+  return MakeError(ErrorCode::kInternal, "{} answered \"{}\", which is no JSON object", base_url,
+                   Shortened(OnOneLine(text)));
+}
+
 // What a refused connection means to somebody at a terminal.
 Error Explain(Error error, const std::string& base_url) {
   if (error.code == ErrorCode::kUnavailable) {
@@ -91,7 +100,7 @@ Result<Json> ApiClient::Get(const std::string& path) const {
   auto answer = http::Fetch(RequestTo("GET", path));
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   if (answer->status >= 400) return ServerError(answer->status, answer->body);
-  return ParseJson(answer->body);
+  return ParseObject(answer->body, base_url_);
 }
 
 Result<Json> ApiClient::Post(const std::string& path, const Json& body) const {
@@ -100,7 +109,7 @@ Result<Json> ApiClient::Post(const std::string& path, const Json& body) const {
   auto answer = http::Fetch(request);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
   if (answer->status >= 400) return ServerError(answer->status, answer->body, body);
-  return ParseJson(answer->body);
+  return ParseObject(answer->body, base_url_);
 }
 
 Status ApiClient::Delete(const std::string& path, const Json& body) const {
@@ -116,21 +125,28 @@ Status ApiClient::PostStream(const std::string& path, const Json& body,
                              const std::function<bool(const Json&)>& on_object,
                              const std::function<bool()>& cancelled) const {
   std::string error;
+  Status understood;
   http::LineSplitter splitter([&](std::string_view line) {
-    const Json json = ParseJson(line);
-    if (std::string text = JsonString(json, "error"); !text.empty()) {
+    const auto json = ParseObject(line, base_url_);
+    if (!json) {
+      understood = tl::unexpected(json.error());
+      return false;
+    }
+    if (std::string text = JsonString(*json, "error"); !text.empty()) {
       error = std::move(text);
       return true;  // it is the last line; the status of the answer comes after it
     }
-    return on_object(json) && !(cancelled && cancelled());
+    return on_object(*json) && !(cancelled && cancelled());
   });
   http::ClientRequest request = RequestTo("POST", path);
   request.body = DumpJson(body);
   request.on_data = [&](std::string_view piece) { return splitter.Push(piece); };
-  if (cancelled) request.on_upload = [&](uint64_t, uint64_t) { return !cancelled(); };
+  request.cancelled = cancelled;
   auto answer = http::Fetch(request);
+  const bool finished = answer && splitter.Finish();
+  PUNA_RETURN_IF_ERROR(understood);
   if (!answer) return tl::unexpected(Explain(std::move(answer).error(), base_url_));
-  if (!splitter.Finish()) return MakeError(ErrorCode::kCancelled, "cancelled");
+  if (!finished) return MakeError(ErrorCode::kCancelled, "cancelled");
   if (!error.empty())
     return tl::unexpected(NameTheName({CodeOfStatus(answer->status), std::move(error)}, body));
   if (answer->status >= 400) return ServerError(answer->status, "");

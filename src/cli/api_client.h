@@ -24,12 +24,13 @@ class ApiClient {
   // Does a server answer?
   bool Alive() const;
 
+  // Objects; an answer that is none is an error that names the address.
   Result<Json> Get(const std::string& path) const;
   Result<Json> Post(const std::string& path, const Json& body) const;
   Status Delete(const std::string& path, const Json& body) const;
-  // Calls on_object for each line of the answer until it returns false (kCancelled). A line
-  // {"error": ...} is an error. `cancelled`, if given, is asked about once a second while nothing
-  // arrives, and ends the request when it is true (kCancelled).
+  // Calls on_object for each line of the answer, an object, until it returns false (kCancelled). A
+  // line {"error": ...} is an error. `cancelled`, if given, is asked about once a second while
+  // nothing arrives, and ends the request when it is true (kCancelled).
   Status PostStream(const std::string& path, const Json& body,
                     const std::function<bool(const Json&)>& on_object,
                     const std::function<bool()>& cancelled = nullptr) const;

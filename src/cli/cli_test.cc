@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "cli/answer_view.h"
+#include "cli/api_client.h"
 #include "cli/chat_session.h"
 #include "cli/eval_tools.h"
 #include "cli/run_options.h"
@@ -18,6 +19,7 @@
 #include "cli/terminal.h"
 #include "cli/text_windows.h"
 #include "cli/word_wrap.h"
+#include "http/server.h"
 #include "tests/support/scripted_server.h"
 
 namespace puna::cli {
@@ -52,6 +54,28 @@ class StuckServer : public testing::ScriptedServer {
 TEST_F(StuckServer, EndsWithAnExitCodeOfItsOwn) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(AskAndEnd(), ::testing::ExitedWithCode(kExitStuck), "mini.* does not end: its pass");
+}
+
+// Something else listens at the address.
+TEST(ApiClient, AnswersThatAreNoObjectsAreErrorsThatNameTheAddress) {
+  const auto server =
+      http::Server::Start({.port = 0},
+                          [](const http::Request&, http::BodyReader& body,
+                             http::ResponseWriter& out) -> http::Task<void> {
+                            (void)co_await body.ReadAll(1 << 20);
+                            co_await out.Send(200, "text/plain", "[]\n{\"done\":true}\n");
+                          });
+  ASSERT_TRUE(server);
+  const std::string url = fmt::format("http://127.0.0.1:{}", (*server)->port());
+  const ApiClient client(url);
+  const Status streamed = client.PostStream("/api/generate", Json::object(), [](const Json& line) {
+    return line.value("done", false);  // throws for a list
+  });
+  ASSERT_FALSE(streamed);
+  EXPECT_EQ(streamed.error().message, url + R"( answered "[]", which is no JSON object)");
+  const auto got = client.Get("/api/tags");
+  ASSERT_FALSE(got);
+  EXPECT_THAT(got.error().message, HasSubstr(url + " answered"));
 }
 
 TEST(EvalTest, TokenIdsAreSeparatedByAnyWhiteSpace) {

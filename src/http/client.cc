@@ -7,8 +7,10 @@
 #include <cctype>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <mutex>
+#include <type_traits>
 
 #include "http/url.h"
 
@@ -29,10 +31,23 @@ struct Transfer {
   bool head_passed = false;    // on_head was called
   bool ended_at_head = false;  // and wanted no more
   bool body_too_long = false;
-  std::string refused_peer;  // an address that is not public
-  uint64_t upload_left = 0;  // bytes of the body file that are still to be sent
+  std::string refused_peer;   // an address that is not public
+  std::exception_ptr thrown;  // by a callback
+  uint64_t upload_left = 0;   // bytes of the body file that are still to be sent
   FILE* upload = nullptr;
 };
+
+// What a callback of the transfer does. An exception must not pass through curl, which is C: it
+// ends the transfer, for which curl wants to see `failed`, and goes on behind it.
+template <typename Function>
+auto CatchForLater(Transfer* transfer, std::invoke_result_t<Function> failed, Function function) {
+  try {
+    return function();
+  } catch (...) {
+    transfer->thrown = std::current_exception();
+    return failed;
+  }
+}
 
 // False if the request wants no body.
 bool PassHead(Transfer* transfer) {
@@ -46,9 +61,7 @@ bool PassHead(Transfer* transfer) {
   return !transfer->ended_at_head;
 }
 
-size_t OnData(char* data, size_t size, size_t count, void* user) {
-  auto* transfer = static_cast<Transfer*>(user);
-  const std::string_view piece(data, size * count);
+size_t TakeData(Transfer* transfer, std::string_view piece) {
   if (!PassHead(transfer)) return 0;
   if (transfer->request->on_data) return transfer->request->on_data(piece) ? piece.size() : 0;
   const uint64_t limit = transfer->request->max_body_bytes;
@@ -56,6 +69,12 @@ size_t OnData(char* data, size_t size, size_t count, void* user) {
   if (transfer->body_too_long) return 0;
   transfer->response->body.append(piece);
   return piece.size();
+}
+
+size_t OnData(char* data, size_t size, size_t count, void* user) {
+  auto* transfer = static_cast<Transfer*>(user);
+  return CatchForLater(transfer, 0,
+                       [&] { return TakeData(transfer, std::string_view(data, size * count)); });
 }
 
 size_t OnUploadRead(char* out, size_t size, size_t count, void* user) {
@@ -103,9 +122,7 @@ int OnConnected(void* user, char* peer, char*, int, int) {
   return CURL_PREREQFUNC_ABORT;
 }
 
-size_t OnHeader(char* data, size_t size, size_t count, void* user) {
-  auto* transfer = static_cast<Transfer*>(user);
-  const std::string_view line(data, size * count);
+void TakeHeader(Transfer* transfer, std::string_view line) {
   const size_t colon = line.find(':');
   if (line.starts_with("HTTP/")) {
     transfer->response->headers.clear();
@@ -120,16 +137,28 @@ size_t OnHeader(char* data, size_t size, size_t count, void* user) {
       value.remove_suffix(1);
     transfer->response->headers.emplace_back(std::move(name), std::string(value));
   }
-  return line.size();
+}
+
+size_t OnHeader(char* data, size_t size, size_t count, void* user) {
+  auto* transfer = static_cast<Transfer*>(user);
+  const std::string_view line(data, size * count);
+  return CatchForLater(transfer, 0, [&] {
+    TakeHeader(transfer, line);
+    return line.size();
+  });
+}
+
+// Whether the transfer goes on.
+bool GoesOn(const ClientRequest& request, curl_off_t uploaded, curl_off_t upload_total) {
+  if (request.cancelled && request.cancelled()) return false;
+  return !request.on_upload || upload_total == 0 ||
+         request.on_upload(static_cast<uint64_t>(uploaded), static_cast<uint64_t>(upload_total));
 }
 
 int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t upload_total, curl_off_t uploaded) {
-  const auto* request = static_cast<Transfer*>(user)->request;
-  if (request->cancelled && request->cancelled()) return 1;
-  if (!request->on_upload || upload_total == 0) return 0;
-  return request->on_upload(static_cast<uint64_t>(uploaded), static_cast<uint64_t>(upload_total))
-             ? 0
-             : 1;
+  auto* transfer = static_cast<Transfer*>(user);
+  return CatchForLater(transfer, 1,
+                       [&] { return GoesOn(*transfer->request, uploaded, upload_total) ? 0 : 1; });
 }
 
 Error CurlError(CURLcode code, const std::string& url, const char* detail) {
@@ -310,6 +339,7 @@ Result<ClientResponse> Fetch(const ClientRequest& request) {
   curl_easy_setopt(curl.get(), CURLOPT_HTTPHEADER, header_lines.get());
 
   const CURLcode code = curl_easy_perform(curl.get());
+  if (transfer.thrown) std::rethrow_exception(transfer.thrown);
   if (transfer.ended_at_head) return response;
   if (transfer.body_too_long) {
     return MakeError(ErrorCode::kResourceExhausted, "{}: the answer is longer than {} bytes",

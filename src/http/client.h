@@ -63,7 +63,8 @@ struct ClientResponse {
 
 // Redirects are not followed. HTTP_PROXY, HTTPS_PROXY and NO_PROXY (or in lower case) are honoured;
 // this host is never reached through a proxy. Nobody listening is kUnavailable; cancelled by a
-// callback is kCancelled. A status of 400 or more is no error here.
+// callback is kCancelled. A status of 400 or more is no error here. What a callback throws ends the
+// transfer and is thrown again.
 Result<ClientResponse> Fetch(const ClientRequest& request);
 
 // Splits a stream into its lines, whatever the pieces it comes in.

@@ -634,6 +634,20 @@ TEST(HttpClient, NobodyListeningIsUnavailable) {
   EXPECT_EQ(ErrorCode::kUnavailable, answer.error().code);
 }
 
+TEST(HttpClient, WhatACallbackThrowsComesOutAndTheNextRequestIsMade) {
+  const auto server = StartServer(Echo);
+  const auto fail = [](auto&&...) -> bool { throw std::runtime_error("no"); };
+  const std::string url = Url(*server, "/x");
+  for (const ClientRequest& request :
+       {ClientRequest{.url = url, .on_head = fail}, ClientRequest{.url = url, .on_data = fail},
+        ClientRequest{.url = url, .cancelled = fail}}) {
+    EXPECT_THROW((void)Fetch(request), std::runtime_error);
+    const auto answer = Fetch({.url = url});
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(answer->body, "/x|");
+  }
+}
+
 TEST(HttpClient, LineSplitterDoesNotCareHowTextArrives) {
   const std::string text = "one\ntwo\n\nthree";
   for (size_t cut = 0; cut <= text.size(); ++cut) {
