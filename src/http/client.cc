@@ -12,6 +12,7 @@
 #include <mutex>
 #include <type_traits>
 
+#include "http/close_on_exec.h"
 #include "http/url.h"
 
 namespace puna::http {
@@ -112,6 +113,11 @@ bool IsAllowedAddress(const char* text, Peers peers) {
                           within(0xac100000, 12) || within(0xc0a80000, 16) ||
                           within(0x64400000, 10);
   return !within(0xa9fe0000, 16) && !(must_be_public && is_private);
+}
+
+int OnSocket(void*, curl_socket_t socket, curlsocktype) {
+  CloseOnExec(socket);
+  return CURL_SOCKOPT_OK;
 }
 
 // After the connection is made and before anything is sent: names may resolve to anything.
@@ -243,6 +249,7 @@ void SetOptions(const ClientRequest& request, Transfer* transfer, char* detail) 
     set(CURLOPT_SSL_VERIFYPEER, 0L);
     set(CURLOPT_SSL_VERIFYHOST, 0L);
   }
+  set(CURLOPT_SOCKOPTFUNCTION, OnSocket);
   const bool proxied = SetProxy(request, transfer->curl);
   if (request.peers != Peers::kAny && !proxied) {
     set(CURLOPT_PREREQFUNCTION, OnConnected);
@@ -319,7 +326,7 @@ Result<ClientResponse> Fetch(const ClientRequest& request) {
   SetOptions(request, &transfer, detail);
   std::unique_ptr<FILE, CurlDeleter> file;
   if (!request.body_file.empty()) {
-    file.reset(std::fopen(request.body_file.c_str(), "rb"));
+    file.reset(std::fopen(request.body_file.c_str(), "rbe"));
     if (!file) return ErrnoError(errno, request.body_file.string());
     PUNA_RETURN_IF_ERROR(SetBodyFile(request, file.get(), &transfer));
   } else if (!request.body.empty() || request.method == "POST") {

@@ -28,6 +28,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "http/byte_stream.h"
+#include "http/close_on_exec.h"
 #include "http/url.h"
 
 namespace puna::http {
@@ -626,6 +627,7 @@ void Refuse(tcp::socket socket, bool tls) {
 }
 
 void Admit(tcp::socket socket, const std::shared_ptr<Shared>& shared) {
+  CloseOnExec(socket.native_handle());
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   // With megabytes in its buffer, a socket can be written to again when a third of them is read,
@@ -711,6 +713,7 @@ Result<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Hand
         error == asio::error::address_in_use ? ErrorCode::kUnavailable : ErrorCode::kInternal;
     return MakeError(code, "listen tcp {}:{}: {}", options.host, options.port, error.message());
   }
+  CloseOnExec(state->acceptor.native_handle());
   state->work.emplace(state->context.get_executor());
   state->port = state->acceptor.local_endpoint(error).port();
   asio::co_spawn(state->acceptor.get_executor(),

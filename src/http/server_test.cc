@@ -1,12 +1,14 @@
 #include "http/server.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -626,6 +628,30 @@ TEST(Server, WithoutThreadsDoesNotStart) {
   const auto server = Server::Start({.port = 0}, Echo);
   ASSERT_FALSE(server);
   EXPECT_EQ(server.error().code, ErrorCode::kResourceExhausted);
+}
+
+// Numbers of sockets that a program would inherit that this process starts.
+std::vector<int> InheritedSockets() {
+  std::vector<int> sockets;
+  for (int descriptor = 0; descriptor < 1024; ++descriptor) {
+    struct stat info = {};
+    if (::fstat(descriptor, &info) == 0 && S_ISSOCK(info.st_mode) &&
+        (::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) == 0)
+      sockets.push_back(descriptor);
+  }
+  return sockets;
+}
+
+TEST(HttpServer, StartedProgramsInheritNoSockets) {
+  const std::vector<int> before = InheritedSockets();
+  std::vector<int> during;
+  const auto server =
+      StartServer([&](const Request&, BodyReader&, ResponseWriter& out) -> Task<void> {
+        during = InheritedSockets();
+        co_await out.Send(200, "text/plain", "ok");
+      });
+  ASSERT_TRUE(Fetch({.url = Url(*server, "/")}));
+  EXPECT_EQ(during, before);
 }
 
 TEST(HttpClient, NobodyListeningIsUnavailable) {
