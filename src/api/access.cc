@@ -4,25 +4,19 @@
 
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
-#include <cctype>
+
+#include "base/text.h"
 
 namespace puna::api {
 namespace {
 
 namespace ip = boost::asio::ip;
 
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
-
 // "[::1]:80" -> "::1", "name:80" -> "name".
 std::string HostWithoutPort(std::string_view host) {
   if (host.starts_with('[')) return std::string(host.substr(1, host.find(']') - 1));
   if (std::count(host.begin(), host.end(), ':') == 1) host = host.substr(0, host.find(':'));
-  return Lower(host);
+  return LowerCase(host);
 }
 
 bool IsPrivateAddress(const ip::address& address) {
@@ -63,7 +57,7 @@ AccessRules::AccessRules(std::string_view origins, bool loopback) : loopback_(lo
     std::string_view one = origins.substr(0, comma);
     while (one.starts_with(' ')) one.remove_prefix(1);
     while (one.ends_with(' ')) one.remove_suffix(1);
-    if (!one.empty()) patterns_.push_back(Lower(one));
+    if (!one.empty()) patterns_.push_back(LowerCase(one));
     if (comma == std::string_view::npos) break;
     origins.remove_prefix(comma + 1);
   }
@@ -78,7 +72,7 @@ AccessRules::AccessRules(std::string_view origins, bool loopback) : loopback_(lo
     patterns_.emplace_back(own);
   }
   char name[256] = "";
-  if (::gethostname(name, sizeof(name) - 1) == 0) machine_name_ = Lower(name);
+  if (::gethostname(name, sizeof(name) - 1) == 0) machine_name_ = LowerCase(name);
 }
 
 bool AccessRules::HostAllowed(std::string_view header) const {
@@ -93,8 +87,8 @@ bool AccessRules::HostAllowed(std::string_view header) const {
 
 bool AccessRules::OriginAllowed(std::string_view origin, std::string_view host) const {
   if (origin.empty()) return true;
-  const std::string lower = Lower(origin);
-  if (lower == "http://" + Lower(host) || lower == "https://" + Lower(host)) return true;
+  const std::string lower = LowerCase(origin);
+  if (lower == "http://" + LowerCase(host) || lower == "https://" + LowerCase(host)) return true;
   return std::any_of(patterns_.begin(), patterns_.end(),
                      [&](const std::string& pattern) { return MatchesWildcard(pattern, lower); });
 }

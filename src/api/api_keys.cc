@@ -29,8 +29,7 @@ Result<ApiKeys::Entry> ApiKeys::ParseLine(std::string_view line) {
   Entry entry;
   std::istringstream words{std::string(line)};
   words >> entry.name >> entry.hash;
-  std::transform(entry.hash.begin(), entry.hash.end(), entry.hash.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+  entry.hash = LowerCase(entry.hash);
   if (!IsHash(entry.hash)) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "key \"{}\" has no SHA-256 of 64 hexadecimal digits behind its name",

@@ -5,6 +5,7 @@
 #include "api/media.h"
 #include "base/base64.h"
 #include "base/duration.h"
+#include "base/text.h"
 
 namespace puna::api {
 namespace {
@@ -64,7 +65,7 @@ Result<chat::Message> ReadMessage(const Json& json, std::string_view owner) {
   fields.Read("tool_name", &message.tool_name);
   fields.Read("tool_call_id", &message.tool_call_id);
   PUNA_RETURN_IF_ERROR(fields.status());
-  for (char& c : message.role) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  message.role = LowerCase(message.role);
   if (const Json* images = fields.Find("images"); images != nullptr) {
     PUNA_ASSIGN_OR_RETURN(message.images, ReadImages(*images));
   }

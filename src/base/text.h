@@ -20,6 +20,14 @@ inline bool StartsWithIgnoringCase(std::string_view text, std::string_view prefi
   return EqualIgnoringCase(text.substr(0, prefix.size()), prefix);
 }
 
+// Only ASCII letters are changed.
+inline std::string LowerCase(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return out;
+}
+
 // Where `part` stands first in `text` from `from` on, or last; npos if nowhere. In the time of
 // their lengths together, where the functions of the standard library take that of their product:
 // for texts that strangers choose both of.

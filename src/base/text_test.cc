@@ -25,6 +25,10 @@ TEST(FindTextTest, FindsWhatTheStandardLibraryFinds) {
   }
 }
 
+TEST(LowerCaseTest, ChangesAsciiLettersOnly) {
+  EXPECT_EQ(LowerCase("AbZ@[ 1-\xC3\x84"), "abz@[ 1-\xC3\x84");
+}
+
 TEST(FindTextTest, NothingIsInNothing) {
   EXPECT_EQ(FindText({}, {}), 0u);
   EXPECT_EQ(FindLastText({}, {}), 0u);

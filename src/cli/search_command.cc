@@ -1,9 +1,9 @@
 // puna search WORD...: which installed models have all the words in their name or in what is known
 // of them.
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
 
+#include "base/text.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
 #include "cli/human.h"
@@ -11,12 +11,6 @@
 
 namespace puna::cli {
 namespace {
-
-std::string Lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
 
 // Everything that a search looks through, in lower case.
 std::string TextOf(const Json& tag, const Json& show) {
@@ -29,7 +23,7 @@ std::string TextOf(const Json& tag, const Json& show) {
   const Json info = show.value("model_info", Json::object());
   for (const char* key : {"general.name", "general.basename", "general.description"})
     text += "\n" + JsonString(info, key);
-  return Lower(std::move(text));
+  return LowerCase(std::move(text));
 }
 
 struct SearchOptions {
@@ -48,7 +42,7 @@ Status Search(const Context& context, const SearchOptions& options) {
     const Json about = show ? *show : Json::object();
     const std::string text = TextOf(tag, about);
     const bool all = std::all_of(options.words.begin(), options.words.end(), [&](const auto& word) {
-      return text.find(Lower(word)) != std::string::npos;
+      return text.find(LowerCase(word)) != std::string::npos;
     });
     if (!all) continue;
     if (options.json) {

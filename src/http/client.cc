@@ -12,6 +12,7 @@
 #include <mutex>
 #include <type_traits>
 
+#include "base/text.h"
 #include "http/close_on_exec.h"
 #include "http/url.h"
 
@@ -133,15 +134,12 @@ void TakeHeader(Transfer* transfer, std::string_view line) {
   if (line.starts_with("HTTP/")) {
     transfer->response->headers.clear();
   } else if (colon != std::string_view::npos) {
-    std::string name(line.substr(0, colon));
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return std::tolower(c); });
     std::string_view value = line.substr(colon + 1);
     while (!value.empty() && std::isspace(static_cast<unsigned char>(value.front())) != 0)
       value.remove_prefix(1);
     while (!value.empty() && std::isspace(static_cast<unsigned char>(value.back())) != 0)
       value.remove_suffix(1);
-    transfer->response->headers.emplace_back(std::move(name), std::string(value));
+    transfer->response->headers.emplace_back(LowerCase(line.substr(0, colon)), std::string(value));
   }
 }
 

@@ -17,7 +17,6 @@
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
-#include <cctype>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -48,13 +47,6 @@ constexpr size_t kMostBufferedBytes = 1 << 20;
 constexpr size_t kFirstReadBytes = 4 << 10;
 constexpr int kMostUnsentBytes = 128 << 10;  // in the buffer of a socket
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
-
-std::string LowerCase(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
 
 class Connection;
 

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "http/url.h"
 #include "store/manifest.h"
 
@@ -17,13 +18,6 @@ constexpr uint64_t kMaxListingBytes = 16 << 20;
 constexpr int kMaxShards = 1000;
 // Of a repository with several, in this order, as Hugging Face itself chooses.
 constexpr const char* kPreferredTypes[] = {"q4_k_m", "q4_0", "q4_k_s", "q5_k_m", "q8_0"};
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return lower;
-}
 
 // The digits of "<prefix>-00001-of-00003.gguf".
 struct ShardName {
@@ -110,11 +104,11 @@ Result<std::vector<RemoteFile>> ChooseShards(const Json& listing, std::string_vi
   Groups groups = CompleteGroups(listing);
   const auto pick = [&](std::string_view word) -> std::vector<RemoteFile>* {
     for (auto& [prefix, files] : groups) {
-      if (HasWord(Lower(prefix), word)) return &files;
+      if (HasWord(LowerCase(prefix), word)) return &files;
     }
     return nullptr;
   };
-  if (const std::string wanted = Lower(tag); wanted != "latest") {
+  if (const std::string wanted = LowerCase(tag); wanted != "latest") {
     if (auto* files = pick(wanted)) return std::move(*files);
   } else {
     for (const char* type : kPreferredTypes) {

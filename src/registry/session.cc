@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "http/url.h"
 #include "registry/identity.h"
 #include "store/manifest.h"
@@ -124,9 +125,7 @@ Session::Session(const store::ModelName& name, bool insecure, const RegistryOpti
       insecure_(insecure),
       cancelled_(std::move(cancelled)),
       repository_(name.name_space + "/" + name.model),
-      host_(name.host) {
-  std::transform(host_.begin(), host_.end(), host_.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
+      host_(LowerCase(name.host)) {
   SetScheme(insecure ? "http" : "https");
 }
 

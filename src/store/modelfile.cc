@@ -11,6 +11,7 @@
 #include <span>
 
 #include "base/duration.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 namespace puna::store {
@@ -51,13 +52,6 @@ constexpr std::string_view kDeprecated[] = {"penalize_newline", "low_vram",     
 constexpr std::string_view kCommands[] = {"from",      "license", "template", "system",
                                           "adapter",   "draft",   "renderer", "parser",
                                           "parameter", "message", "requires"};
-
-std::string Lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return out;
-}
 
 std::string_view TrimStart(std::string_view text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())) != 0)
@@ -260,7 +254,7 @@ Status SetParameter(const std::string& name, const std::string& value, Json* par
       return {};
     }
     case OptionType::kBool: {
-      const std::string lower = Lower(value);
+      const std::string lower = LowerCase(value);
       const bool yes = lower == "true" || lower == "t" || lower == "1";
       if (!yes && lower != "false" && lower != "f" && lower != "0") {
         return MakeError(ErrorCode::kInvalidArgument, "invalid bool value {} for {}", value, name);
@@ -292,7 +286,7 @@ Result<Modelfile> ParseModelfile(std::string_view text) {
     if (rest.empty() || rest.starts_with('#')) continue;
     Command command;
     command.line = i + 1;
-    command.name = Lower(TakeWord(&rest));
+    command.name = LowerCase(TakeWord(&rest));
     if (std::find(std::begin(kCommands), std::end(kCommands), command.name) ==
         std::end(kCommands)) {
       return MakeError(
