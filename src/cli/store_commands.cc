@@ -43,8 +43,9 @@ Status Verify(const Context& context, const VerifyOptions& options) {
                      {"models", problem.models}});
     } else {
       std::string users;
-      for (const std::string& name : problem.models) users += (users.empty() ? "" : ", ") + name;
-      std::printf("%s %s (%s)\n", problem.path.c_str(), problem.what.c_str(), users.c_str());
+      for (const std::string& name : problem.models) users += (users.empty() ? " (" : ", ") + name;
+      if (!users.empty()) users += ")";
+      std::printf("%s %s%s\n", problem.path.c_str(), problem.what.c_str(), users.c_str());
     }
   }
   if (options.json) {

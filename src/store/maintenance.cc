@@ -86,15 +86,20 @@ class Pruning {
 
 }  // namespace
 
-std::optional<std::set<std::string>> Store::NamedDigests() const {
+Result<std::set<std::string>> Store::NamedDigests() const {
   std::set<std::string> named;
-  for (const auto& [path, name] : Manifests()) {
+  std::vector<StoreProblem> unseen;
+  const auto manifests = Manifests(&unseen);
+  if (!unseen.empty()) {
+    return MakeError(ErrorCode::kCorrupt, "{} {}", unseen[0].path.string(), unseen[0].what);
+  }
+  for (const auto& [path, name] : manifests) {
     const auto text = ReadFile(path, kMaxManifestBytes);
     const auto manifest =
         text ? ParseManifest(*text) : Result<Manifest>(tl::unexpected(text.error()));
     if (!manifest) {
-      LogWarning("{}: {}; no blob is deleted", path.string(), manifest.error().message);
-      return std::nullopt;
+      return MakeError(ErrorCode::kCorrupt, "the manifest {} cannot be read: {}", path.string(),
+                       manifest.error().message);
     }
     named.insert(manifest->config.digest);
     for (const Layer& layer : manifest->layers) named.insert(layer.digest);
@@ -113,7 +118,10 @@ Status Store::RemoveUnusedLocked(const std::vector<Layer>& candidates) {
   if (unused.empty()) return {};
   // What an unreadable manifest needs is not known, so nothing is deleted.
   const auto named = NamedDigests();
-  if (!named) return {};
+  if (!named) {
+    LogWarning("no blob is deleted: {}", named.error().message);
+    return {};
+  }
   for (const std::string& digest : *named) unused.erase(digest);
   for (const std::string& digest : PinnedDigests(root_, true)) unused.erase(digest);
   for (const std::string& digest : unused) {
@@ -156,10 +164,7 @@ Result<Pruned> Store::Prune(const PruneOptions& options) {
     if (KindOf(path) == FileKind::kTemporary && IsOlder(path, options.blobs))
       PUNA_RETURN_IF_ERROR(pruning.Take(path));
   }
-  if (!named) {
-    return MakeError(ErrorCode::kCorrupt,
-                     "a manifest cannot be read, so no blob was deleted; 'puna verify' names it");
-  }
+  if (!named) return WithContext(named.error(), "no blob was deleted");
   return pruned;
 }
 
@@ -196,7 +201,9 @@ Result<std::vector<StoreProblem>> Store::Verify(const std::vector<ModelName>& mo
     return models.empty() || std::any_of(models.begin(), models.end(),
                                          [&](const ModelName& m) { return SameName(m, name); });
   };
-  const auto manifests = Manifests();
+  std::vector<StoreProblem> unseen;
+  const auto manifests = Manifests(&unseen);
+  if (models.empty()) problems = std::move(unseen);
   for (const ModelName& model : models) {
     const bool there = std::any_of(manifests.begin(), manifests.end(), [&](const auto& manifest) {
       return SameName(model, manifest.second);

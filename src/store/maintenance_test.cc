@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <functional>
 
 #include "base/file.h"
 #include "store/manifest.h"
@@ -119,6 +120,59 @@ TEST_F(MaintenanceTest, AnUnreadableManifestStopsDeleting) {
   const auto problems = store_.Verify({}, nullptr);
   ASSERT_EQ(problems->size(), 1u);
   EXPECT_THAT((*problems)[0].models, ElementsAre("h/n/m:t"));
+}
+
+// Whatever may hide manifests must not cost what they name.
+TEST_F(MaintenanceTest, HiddenManifestsStopDeleting) {
+  CreateFromMini("mine");
+  CreateFromMini("hidden", "Be brief.");
+  const fs::path top = store_.root() / "manifests";
+  const fs::path library = top / "registry.ollama.ai/library";
+  const fs::path away = folder_.path() / "away";
+  for (const fs::path& hidden : {library / "hidden/latest", library / "hidden", top}) {
+    fs::rename(hidden, away);
+    fs::create_symlink(folder_.path() / "nowhere", hidden);
+    const auto pruned = store_.Prune(kAtOnce);
+    ASSERT_FALSE(pruned) << hidden;
+    EXPECT_THAT(pruned.error().message, HasSubstr("no blob was deleted"));
+    EXPECT_THAT(pruned.error().message, HasSubstr(hidden.string() + " "));
+    const auto problems = store_.Verify({}, nullptr);
+    ASSERT_EQ(problems->size(), 1u);
+    EXPECT_EQ((*problems)[0].path, hidden);
+    Layer brief;
+    brief.digest = "sha256:" + Sha256Hex("Be brief.");
+    EXPECT_TRUE(store_.RemoveUnused({brief}));
+    fs::remove(hidden);
+    fs::rename(away, hidden);
+  }
+  // A file among the folders hides nothing.
+  std::ofstream(top / "README") << "somebody's own";
+  EXPECT_TRUE(store_.Prune(kAtOnce));
+  EXPECT_THAT(*store_.Verify({}, nullptr), IsEmpty());
+}
+
+TEST_F(MaintenanceTest, AFolderOfSomebodyElsesStopsDeleting) {
+  const auto other_user = [&](const std::function<bool()>& check) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(::setuid(65534) == 0 && check() ? 0 : 1);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+  };
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  CreateFromMini("mine");
+  const fs::path library = store_.root() / "manifests/registry.ollama.ai/library";
+  fs::permissions(folder_.path(), fs::perms::all);
+  for (const fs::path& folder : {store_.root(), store_.root() / "puna.lock", Blobs()})
+    ASSERT_EQ(::chown(folder.c_str(), 65534, 65534), 0);
+  fs::permissions(library, fs::perms::owner_all);
+  EXPECT_TRUE(other_user([&] {
+    const auto pruned = store_.Prune(kAtOnce);
+    return !pruned && pruned.error().message.find("Permission denied") != std::string::npos;
+  }));
+  fs::permissions(library, fs::perms::all);
+  EXPECT_THAT(*store_.Verify({}, nullptr), IsEmpty());
+  EXPECT_TRUE(other_user([&] { return store_.Prune(kAtOnce).has_value(); }));
 }
 
 TEST_F(MaintenanceTest, VerifyFindsEveryDamage) {

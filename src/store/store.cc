@@ -28,12 +28,22 @@ system_clock::time_point ModificationTime(const fs::path& path) {
   return error ? system_clock::time_point() : std::chrono::file_clock::to_sys(time);
 }
 
-std::vector<fs::path> Children(const fs::path& folder) {
+// Never there, or deleted meanwhile; a link that leads nowhere is there.
+bool IsGone(const fs::path& path) {
+  std::error_code error;
+  return fs::symlink_status(path, error).type() == fs::file_type::not_found;
+}
+
+// What a folder holds. Whatever is no folder holds nothing; one that cannot be listed is added to
+// `unseen`, if that is not null.
+std::vector<fs::path> Children(const fs::path& folder, std::vector<StoreProblem>* unseen) {
   std::vector<fs::path> children;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     if (!it->path().filename().string().starts_with('.')) children.push_back(it->path());
   }
+  if (error && error != std::errc::not_a_directory && unseen != nullptr && !IsGone(folder))
+    unseen->push_back({"", folder, "cannot be listed: " + error.message(), {}});
   std::sort(children.begin(), children.end());
   return children;
 }
@@ -161,15 +171,19 @@ Status Say(const ProgressFunction& progress, std::string_view status) {
   return Report(progress, {.status = std::string(status), .digest = ""});
 }
 
-std::vector<std::pair<fs::path, ModelName>> Store::Manifests() const {
+std::vector<std::pair<fs::path, ModelName>> Store::Manifests(
+    std::vector<StoreProblem>* unseen) const {
   std::vector<std::pair<fs::path, ModelName>> manifests;
   // Exactly four levels, as Ollama looks.
-  for (const fs::path& host : Children(root_ / "manifests")) {
-    for (const fs::path& name_space : Children(host)) {
-      for (const fs::path& model : Children(name_space)) {
-        for (const fs::path& tag : Children(model)) {
+  for (const fs::path& host : Children(root_ / "manifests", unseen)) {
+    for (const fs::path& name_space : Children(host, unseen)) {
+      for (const fs::path& model : Children(name_space, unseen)) {
+        for (const fs::path& tag : Children(model, unseen)) {
           std::error_code error;
-          if (!fs::is_regular_file(tag, error)) continue;
+          const bool regular = fs::is_regular_file(tag, error);
+          if (error && unseen != nullptr && !IsGone(tag))
+            unseen->push_back({"", tag, "cannot be read: " + error.message(), {}});
+          if (!regular) continue;
           manifests.emplace_back(tag, ModelName{host.filename(), name_space.filename(),
                                                 model.filename(), tag.filename()});
         }

@@ -13,7 +13,6 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-
 #include <optional>
 #include <set>
 #include <string>
@@ -24,6 +23,7 @@
 #include "base/result.h"
 #include "base/sha256.h"
 #include "gguf/gguf.h"
+#include "store/blob_pins.h"
 #include "store/model_name.h"
 
 namespace puna::store {
@@ -90,22 +90,6 @@ using FetchFunction = std::function<Status(const ModelName&, const ProgressFunct
 Status Report(const ProgressFunction& progress, const Progress& report);
 // The same for a line without amounts.
 Status Say(const ProgressFunction& progress, std::string_view status);
-
-// Keeps blobs from being deleted, by this process or another, until a manifest names them. Whether
-// they are there is to be asked after they were added. Not thread safe.
-class BlobPins {
- public:
-  static Result<BlobPins> Create(const std::filesystem::path& root);
-  BlobPins(BlobPins&& other) noexcept;
-  BlobPins& operator=(BlobPins&&) = delete;
-  ~BlobPins();
-  Status Add(const std::vector<std::string>& digests);
-
- private:
-  BlobPins() = default;
-  std::filesystem::path root_, path_;
-  int descriptor_ = -1;
-};
 
 // What Prune may take: files that were not touched for so long. What a running pull, create or
 // upload needs it never takes.
@@ -187,8 +171,8 @@ class Store {
                                  const ProgressFunction& progress);
   // Deletes those of the layers that no manifest names.
   Status RemoveUnused(const std::vector<Layer>& candidates);
-  // Deletes what nobody needs: blobs without a manifest, partial and temporary files. Does nothing
-  // unless every manifest is readable.
+  // Deletes what nobody needs: blobs without a manifest, partial and temporary files. Unless every
+  // manifest is readable, no blob is deleted, and the error says why.
   Result<Pruned> Prune(const PruneOptions& options = {});
   // Reads every blob that the models need (empty: all models) and compares it with its digest.
   // kNotFound if there is no such model.
@@ -216,10 +200,12 @@ class Store {
 
  private:
   friend class Creation;
-  // The manifests by path, also those that cannot be read.
-  std::vector<std::pair<std::filesystem::path, ModelName>> Manifests() const;
-  // All digests that manifests name; nothing if one of them cannot be read.
-  std::optional<std::set<std::string>> NamedDigests() const;
+  // The manifests by path, also those that cannot be read. `unseen`, if not null, gets what may
+  // hide more of them: a folder that cannot be listed, a link that leads nowhere.
+  std::vector<std::pair<std::filesystem::path, ModelName>> Manifests(
+      std::vector<StoreProblem>* unseen = nullptr) const;
+  // All digests that manifests name; an error if one of them cannot be read, or may be hidden.
+  Result<std::set<std::string>> NamedDigests() const;
   Status RemoveUnusedLocked(const std::vector<Layer>& candidates);
   Result<InstalledModel> ReadManifest(const std::filesystem::path& path,
                                       const ModelName& name) const;

@@ -8,8 +8,6 @@
 #define PUNA_STORE_STORE_LOCK_H_
 
 #include <filesystem>
-#include <set>
-#include <string>
 
 #include "base/result.h"
 
@@ -29,11 +27,6 @@ class StoreLock {
   explicit StoreLock(int descriptor) : descriptor_(descriptor) {}
   int descriptor_;
 };
-
-// The digests that somebody has pinned. Files of pins whose owners died are removed if
-// `remove_stale`.
-// REQUIRES: the lock is held, if anything is to be deleted.
-std::set<std::string> PinnedDigests(const std::filesystem::path& root, bool remove_stale);
 
 }  // namespace puna::store
 
