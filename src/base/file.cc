@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pwd.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -63,6 +64,25 @@ Result<fs::path> ReplaceablePath(fs::path path) {
     path = path.parent_path() / target;  // an absolute one replaces the left side
   }
   return ErrnoError(ELOOP, written);
+}
+
+// A new file, locked, whose name replaces the Xs that `pattern` ends with.
+Result<int> CreateLocked(std::string* pattern) {
+  const std::string unused = *pattern;
+  while (true) {
+    const int descriptor = ::mkostemp(pattern->data(), O_CLOEXEC);
+    if (descriptor < 0) return ErrnoError(errno, "create " + *pattern);
+    int locked = -1;
+    do {
+      locked = ::flock(descriptor, LOCK_EX);
+    } while (locked != 0 && errno == EINTR);
+    // Whoever tidies up may have come before the lock. A file system without locks is no reason to
+    // write nothing.
+    struct stat info = {};
+    if (::fstat(descriptor, &info) != 0 || info.st_nlink > 0) return descriptor;
+    ::close(descriptor);
+    *pattern = unused;
+  }
 }
 
 }  // namespace
@@ -135,8 +155,7 @@ Result<AtomicFile> AtomicFile::Create(const fs::path& path, mode_t mode) {
   if (error) return ErrnoError(error.value(), "create folder " + folder.string());
   AtomicFile file;
   std::string pattern = (folder / ("." + final_path.filename().string() + ".tmp-XXXXXX")).string();
-  file.descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
-  if (file.descriptor_ < 0) return ErrnoError(errno, "create " + pattern);
+  PUNA_ASSIGN_OR_RETURN(file.descriptor_, CreateLocked(&pattern));
   file.temporary_path_ = pattern;
   file.final_path_ = final_path;
   if (::fchmod(file.descriptor_, mode) != 0) return ErrnoError(errno, "chmod " + pattern);

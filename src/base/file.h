@@ -51,7 +51,8 @@ Result<std::string> ReadFile(const std::filesystem::path& path,
                              uint64_t max_bytes = uint64_t{1} << 30);
 
 // A new file that appears under its final name only by Commit(). Until then it has a temporary name
-// in the same folder; the destructor removes it. Not thread safe.
+// in the same folder, ".<final name>.tmp-xxxxxx", and is locked (flock), by which others know that
+// it is being written; the destructor removes it. Not thread safe.
 class AtomicFile {
  public:
   static constexpr mode_t kPublic = 0644, kPrivate = 0600;

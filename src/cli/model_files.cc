@@ -212,7 +212,10 @@ bool BlobSender::SharesStore() {
   if (!WriteFileAtomically(*path, content)) return false;
   const auto seen = client_.HasBlob(digest);
   fs::remove(*path, error);
-  shares_store_ = seen && *seen;
+  if (seen && *seen) {
+    if (auto pins = store::BlobPins::Create(settings_.models)) pins_.emplace(*std::move(pins));
+  }
+  shares_store_ = pins_.has_value();
   if (!existed && !*shares_store_) {  // folders that were made for the probe; empty ones only
     fs::remove(path->parent_path(), error);
     fs::remove(settings_.models, error);
@@ -244,11 +247,12 @@ Result<std::string> BlobSender::Upload(const fs::path& path) {
 Result<std::string> BlobSender::Send(const fs::path& file) {
   if (!SharesStore()) return Upload(file);
   store::Store store(settings_.models);
-  PUNA_ASSIGN_OR_RETURN(
-      const std::string digest, store.ImportFile(file, [&](const store::Progress& progress) {
-        progress_->Show(progress.status, progress.completed_bytes, progress.total_bytes);
-        return true;
-      }));
+  PUNA_ASSIGN_OR_RETURN(const std::string digest,
+                        store.ImportFile(file, &*pins_, [&](const store::Progress& progress) {
+                          progress_->Show(progress.status, progress.completed_bytes,
+                                          progress.total_bytes);
+                          return true;
+                        }));
   PUNA_ASSIGN_OR_RETURN(const bool present, client_.HasBlob(digest));
   return present ? digest : Upload(file);
 }

@@ -13,6 +13,7 @@
 #include "base/settings.h"
 #include "cli/api_client.h"
 #include "cli/terminal.h"
+#include "store/blob_pins.h"
 #include "store/modelfile.h"
 
 namespace puna::cli {
@@ -42,7 +43,7 @@ std::vector<std::string> NamesInRequest(std::span<const std::filesystem::path> f
 
 // Gets files into the store of the server. A server on this machine that uses our store folder is
 // found out by a probe; then files are linked (or copied) into the folder instead of sent over
-// HTTP. Not thread safe.
+// HTTP, and nobody deletes them there while this object lives. Not thread safe.
 class BlobSender {
  public:
   BlobSender(const Settings& settings, const ApiClient& client, ProgressLines* progress)
@@ -58,6 +59,7 @@ class BlobSender {
   const ApiClient& client_;
   ProgressLines* progress_;
   std::optional<bool> shares_store_;
+  std::optional<store::BlobPins> pins_;  // of what was sent to a shared store
 };
 
 }  // namespace puna::cli

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,34 +20,42 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxPinBytes = 64 << 20;
+constexpr mode_t kPinMode = 0644;
 
 fs::path PinFolder(const fs::path& root) { return root / "puna-pins"; }
 
 }  // namespace
 
-std::set<std::string> PinnedDigests(const fs::path& root, bool remove_stale) {
+Result<std::set<std::string>> PinnedDigests(const fs::path& root, bool remove_stale) {
   std::set<std::string> digests;
   std::error_code error;
   for (fs::directory_iterator it(PinFolder(root), error), end; !error && it != end;
        it.increment(error)) {
-    const int descriptor = ::open(it->path().c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) continue;
+    const std::string path = it->path();
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) {
+      if (errno == ENOENT) continue;  // its owner has just let go of it
+      return ErrnoError(errno, path);
+    }
     // Its owner holds it locked as long as it lives.
     const bool stale = ::flock(descriptor, LOCK_SH | LOCK_NB) == 0;
     ::close(descriptor);
     if (stale) {
       std::error_code ignored;
-      if (remove_stale) fs::remove(it->path(), ignored);
+      if (remove_stale) fs::remove(path, ignored);
       continue;
     }
-    const auto text = ReadFile(it->path(), kMaxPinBytes);
-    if (!text) continue;
+    const auto text = ReadFile(path, kMaxPinBytes);
+    if (!text && text.error().code == ErrorCode::kNotFound) continue;
+    if (!text) return tl::unexpected(text.error());
     for (size_t at = 0; at < text->size();) {
       const size_t line_end = std::min(text->find('\n', at), text->size());
       digests.insert(text->substr(at, line_end - at));
       at = line_end + 1;
     }
   }
+  if (error && error != std::errc::no_such_file_or_directory)
+    return ErrnoError(error.value(), PinFolder(root).string());
   return digests;
 }
 
@@ -55,6 +64,11 @@ Result<BlobPins> BlobPins::Create(const fs::path& root) {
   PUNA_ASSIGN_OR_RETURN(const StoreLock lock, StoreLock::Take(root));
   std::error_code error;
   fs::create_directories(PinFolder(root), error);
+  if (const int folder = ::open(PinFolder(root).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+      folder >= 0) {
+    GiveToOwner(root, folder);
+    ::close(folder);
+  }
   std::string pattern = (PinFolder(root) / "XXXXXX").string();
   const int descriptor = ::mkostemp(pattern.data(), O_CLOEXEC);
   if (descriptor < 0) return ErrnoError(errno, "create " + pattern);
@@ -63,6 +77,9 @@ Result<BlobPins> BlobPins::Create(const fs::path& root) {
   pins.path_ = pattern;
   pins.descriptor_ = descriptor;
   if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) return ErrnoError(errno, "lock " + pattern);
+  // Whoever deletes must be able to read it, whoever that is.
+  if (::fchmod(descriptor, kPinMode) != 0) return ErrnoError(errno, "chmod " + pattern);
+  GiveToOwner(root, descriptor);
   return pins;
 }
 

@@ -27,10 +27,10 @@ class BlobPins {
   int descriptor_ = -1;
 };
 
-// The digests that somebody has pinned. Files of pins whose owners died are removed if
-// `remove_stale`.
+// The digests that somebody has pinned; an error if that cannot be told. Files of pins whose owners
+// died are removed if `remove_stale`.
 // REQUIRES: the lock of the store is held, if anything is to be deleted.
-std::set<std::string> PinnedDigests(const std::filesystem::path& root, bool remove_stale);
+Result<std::set<std::string>> PinnedDigests(const std::filesystem::path& root, bool remove_stale);
 
 }  // namespace puna::store
 

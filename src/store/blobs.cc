@@ -54,20 +54,19 @@ Result<bool> Store::HasBlob(std::string_view digest) const {
   return fs::is_regular_file(path, error);
 }
 
-Result<std::string> Store::ImportFile(const fs::path& path, const ProgressFunction& progress) {
+Result<std::string> Store::ImportFile(const fs::path& path, BlobPins* pins,
+                                      const ProgressFunction& progress) {
   PUNA_ASSIGN_OR_RETURN(const auto source, MappedFile::Open(path));
   const auto size = static_cast<int64_t>(source->bytes().size());
   PUNA_ASSIGN_OR_RETURN(
       const std::string digest, HashFile(*source, [&](int64_t done) {
         return Report(progress, {"hashing " + path.filename().string(), "", size, done});
       }));
+  // Its age says nothing: a hard link has the time of its source, and shares it.
+  PUNA_RETURN_IF_ERROR(pins->Add({digest}));
   PUNA_ASSIGN_OR_RETURN(const fs::path blob, BlobPath(digest));
   std::error_code error;
-  if (fs::exists(blob, error)) {
-    // A new time protects it from being pruned before a manifest names it.
-    fs::last_write_time(blob, fs::file_time_type::clock::now(), error);
-    return digest;
-  }
+  if (fs::exists(blob, error)) return digest;
   PUNA_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(blob));
   if (Reflink(path, file.temporary_path())) {
     PUNA_RETURN_IF_ERROR(file.Commit());
@@ -97,10 +96,7 @@ Result<Layer> Store::AddBlob(std::string_view content, std::string_view media_ty
   PUNA_RETURN_IF_ERROR(pins->Add({layer.digest}));
   PUNA_ASSIGN_OR_RETURN(const fs::path path, BlobPath(layer.digest));
   std::error_code error;
-  if (fs::is_regular_file(path, error)) {
-    fs::last_write_time(path, fs::file_time_type::clock::now(), error);
-    return layer;
-  }
+  if (fs::is_regular_file(path, error)) return layer;
   PUNA_RETURN_IF_ERROR(WriteFileAtomically(path, content));
   return layer;
 }

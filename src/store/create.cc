@@ -113,7 +113,7 @@ Result<Layer> Creation::ImportWeights(const InstalledModel& base) {
   Layer layer;
   layer.media_type = kModelType;
   layer.size_bytes = static_cast<int64_t>(file->file_bytes());
-  PUNA_ASSIGN_OR_RETURN(layer.digest, store_->ImportFile(base.weights, progress_));
+  PUNA_ASSIGN_OR_RETURN(layer.digest, store_->ImportFile(base.weights, pins_, progress_));
   return layer;
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 
 #include "base/log.h"
@@ -43,17 +44,6 @@ bool IsOlder(const fs::path& path, std::chrono::seconds age) {
   return !error && time <= fs::file_time_type::clock::now() - age;
 }
 
-// Somebody fetches into it. The transfer holds its file locked; the state belongs to it.
-bool IsBeingFetched(const fs::path& path) {
-  std::string name = path.string();
-  if (name.ends_with(kState)) name.resize(name.size() - kState.size() + kPartial.size());
-  const int descriptor = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return false;
-  const bool free = ::flock(descriptor, LOCK_SH | LOCK_NB) == 0;
-  ::close(descriptor);
-  return !free;
-}
-
 std::vector<fs::path> FilesBelow(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
@@ -77,6 +67,20 @@ class Pruning {
     if (!options_.dry_run) fs::remove(path, error);
     if (error) return ErrnoError(error.value(), "delete " + path.string());
     return {};
+  }
+
+  // Whoever writes a temporary file, or fetches into a partial one, holds it locked. Our lock keeps
+  // them out until it is gone.
+  Status TakeUnlessWritten(const fs::path& path) {
+    std::string name = path.string();
+    // The state of a transfer belongs to its partial file.
+    if (name.ends_with(kState)) name.resize(name.size() - kState.size() + kPartial.size());
+    const int descriptor = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return errno == ENOENT ? Take(path) : Status();
+    Status done;
+    if (::flock(descriptor, LOCK_SH | LOCK_NB) == 0) done = Take(path);
+    ::close(descriptor);
+    return done;
   }
 
  private:
@@ -122,8 +126,13 @@ Status Store::RemoveUnusedLocked(const std::vector<Layer>& candidates) {
     LogWarning("no blob is deleted: {}", named.error().message);
     return {};
   }
+  const auto pinned = PinnedDigests(root_, true);
+  if (!pinned) {
+    LogWarning("no blob is deleted: {}", pinned.error().message);
+    return {};
+  }
   for (const std::string& digest : *named) unused.erase(digest);
-  for (const std::string& digest : PinnedDigests(root_, true)) unused.erase(digest);
+  for (const std::string& digest : *pinned) unused.erase(digest);
   for (const std::string& digest : unused) {
     PUNA_ASSIGN_OR_RETURN(const fs::path path, BlobPath(digest));
     std::error_code error;
@@ -145,26 +154,25 @@ Result<Pruned> Store::Prune(const PruneOptions& options) {
   }
   Pruning pruning(options, &pruned);
   const auto named = NamedDigests();
-  const std::set<std::string> pinned = PinnedDigests(root_, !options.dry_run);
+  const auto pinned = PinnedDigests(root_, !options.dry_run);
   for (const fs::path& path : FilesBelow(root_ / "blobs")) {
     const FileKind kind = KindOf(path);
-    if (kind == FileKind::kTemporary && IsOlder(path, options.blobs)) {
-      PUNA_RETURN_IF_ERROR(pruning.Take(path));
-    } else if (kind == FileKind::kPartial && IsOlder(path, options.partials) &&
-               !IsBeingFetched(path)) {
-      PUNA_RETURN_IF_ERROR(pruning.Take(path));
-    } else if (kind == FileKind::kBlob && named && IsOlder(path, options.blobs)) {
+    if ((kind == FileKind::kTemporary && IsOlder(path, options.blobs)) ||
+        (kind == FileKind::kPartial && IsOlder(path, options.partials))) {
+      PUNA_RETURN_IF_ERROR(pruning.TakeUnlessWritten(path));
+    } else if (kind == FileKind::kBlob && named && pinned && IsOlder(path, options.blobs)) {
       PUNA_ASSIGN_OR_RETURN(const std::string hex, DigestHex(path.filename().string()));
       const std::string digest = "sha256:" + hex;
-      if (named->contains(digest) || pinned.contains(digest)) continue;
+      if (named->contains(digest) || pinned->contains(digest)) continue;
       PUNA_RETURN_IF_ERROR(pruning.Take(path));
     }
   }
   for (const fs::path& path : FilesBelow(root_ / "manifests")) {
     if (KindOf(path) == FileKind::kTemporary && IsOlder(path, options.blobs))
-      PUNA_RETURN_IF_ERROR(pruning.Take(path));
+      PUNA_RETURN_IF_ERROR(pruning.TakeUnlessWritten(path));
   }
   if (!named) return WithContext(named.error(), "no blob was deleted");
+  if (!pinned) return WithContext(pinned.error(), "no blob was deleted");
   return pruned;
 }
 

@@ -29,6 +29,17 @@ constexpr PruneOptions kAtOnce = {.blobs = seconds(0), .partials = seconds(0)};
 
 ModelName Name(const std::string& text) { return *ModelName::Parse(text); }
 
+constexpr uid_t kOther = 65534;
+
+// Whether `check` holds for another user. REQUIRES: this one is root.
+bool OthersDo(const std::function<bool()>& check) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::setgid(kOther) == 0 && ::setuid(kOther) == 0 && check() ? 0 : 1);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 class MaintenanceTest : public ::testing::Test {
  protected:
   void CreateFromMini(const std::string& name, const std::string& system = "") {
@@ -94,6 +105,38 @@ TEST_F(MaintenanceTest, WhatIsPinnedOrBeingFetchedStays) {
   EXPECT_EQ(store_.Prune(kAtOnce)->files, 3);
 }
 
+TEST_F(MaintenanceTest, WhatIsBeingWrittenStays) {
+  const std::string digest = "sha256:" + Sha256Hex("upload");
+  auto upload = store_.WriteBlob(digest);
+  ASSERT_TRUE(upload && upload->Write("up"));
+  std::ofstream(Blobs() / ".x.tmp-abcdef") << "left behind";
+  EXPECT_EQ(store_.Prune(kAtOnce)->files, 1);
+  ASSERT_TRUE(upload->Write("load"));
+  const Status finished = upload->Finish();
+  EXPECT_TRUE(finished) << finished.error().message;
+  EXPECT_TRUE(*store_.HasBlob(digest));
+}
+
+// The blob may be a hard link, which has the time of its source.
+TEST_F(MaintenanceTest, WhatWasImportedStaysWhateverItsAge) {
+  const fs::path source = folder_.path() / "old.gguf";
+  std::ofstream(source) << "weights";
+  const auto old = fs::file_time_type::clock::now() - std::chrono::hours(48);
+  fs::last_write_time(source, old);
+  {
+    auto pins = BlobPins::Create(store_.root());
+    ASSERT_TRUE(pins);
+    for (int i = 0; i < 2; ++i) {
+      const auto digest = store_.ImportFile(source, &*pins, nullptr);
+      ASSERT_TRUE(digest) << digest.error().message;
+      EXPECT_EQ(store_.Prune(kAtOnce)->files, 0);
+      EXPECT_TRUE(*store_.HasBlob(*digest));
+      EXPECT_EQ(fs::last_write_time(source), old) << "the source is somebody else's";
+    }
+  }
+  EXPECT_EQ(store_.Prune(kAtOnce)->files, 1);
+}
+
 TEST_F(MaintenanceTest, PinsOfTheDeadAreForgotten) {
   const std::string digest = AddLooseBlob("orphan");
   const pid_t child = ::fork();
@@ -152,27 +195,46 @@ TEST_F(MaintenanceTest, HiddenManifestsStopDeleting) {
 }
 
 TEST_F(MaintenanceTest, AFolderOfSomebodyElsesStopsDeleting) {
-  const auto other_user = [&](const std::function<bool()>& check) {
-    const pid_t child = ::fork();
-    if (child == 0) ::_exit(::setuid(65534) == 0 && check() ? 0 : 1);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  };
   if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
   CreateFromMini("mine");
   const fs::path library = store_.root() / "manifests/registry.ollama.ai/library";
   fs::permissions(folder_.path(), fs::perms::all);
-  for (const fs::path& folder : {store_.root(), store_.root() / "puna.lock", Blobs()})
-    ASSERT_EQ(::chown(folder.c_str(), 65534, 65534), 0);
+  for (const fs::path& folder : {store_.root(), Blobs()})
+    ASSERT_EQ(::chown(folder.c_str(), kOther, kOther), 0);
   fs::permissions(library, fs::perms::owner_all);
-  EXPECT_TRUE(other_user([&] {
+  EXPECT_TRUE(OthersDo([&] {
     const auto pruned = store_.Prune(kAtOnce);
     return !pruned && pruned.error().message.find("Permission denied") != std::string::npos;
   }));
   fs::permissions(library, fs::perms::all);
   EXPECT_THAT(*store_.Verify({}, nullptr), IsEmpty());
-  EXPECT_TRUE(other_user([&] { return store_.Prune(kAtOnce).has_value(); }));
+  EXPECT_TRUE(OthersDo([&] { return store_.Prune(kAtOnce).has_value(); }));
+}
+
+// As after `sudo puna prune` and the like.
+TEST_F(MaintenanceTest, RootLocksNobodyOutOfTheirStore) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  fs::permissions(folder_.path(), fs::perms::all);
+  fs::create_directories(Blobs());
+  for (const fs::path& folder : {store_.root(), Blobs()})
+    ASSERT_EQ(::chown(folder.c_str(), kOther, kOther), 0);
+  const std::string digest = AddLooseBlob("needed");
+  auto pins = BlobPins::Create(store_.root());
+  ASSERT_TRUE(pins && pins->Add({digest}));
+  const auto their_work = [&] {
+    auto theirs = BlobPins::Create(store_.root());
+    return theirs && theirs->Add({digest}) && store_.Prune(kAtOnce) && *store_.HasBlob(digest);
+  };
+  EXPECT_TRUE(OthersDo(their_work));
+  // A lock that cannot become theirs can still be taken.
+  ASSERT_EQ(::chown((store_.root() / "puna.lock").c_str(), 0, 0), 0);
+  EXPECT_TRUE(OthersDo(their_work));
+  // What cannot be read may be pinned.
+  for (const auto& entry : fs::directory_iterator(store_.root() / "puna-pins")) {
+    ASSERT_EQ(::chown(entry.path().c_str(), 0, 0), 0);
+    fs::permissions(entry.path(), fs::perms::owner_all);
+  }
+  EXPECT_TRUE(OthersDo([&] { return !store_.Prune(kAtOnce) && *store_.HasBlob(digest); }));
 }
 
 TEST_F(MaintenanceTest, VerifyFindsEveryDamage) {
@@ -283,7 +345,9 @@ TEST_F(MaintenanceTest, BlobsMayBeOnAnotherFileSystemAndFull) {
   if (::mount("none", Blobs().c_str(), "tmpfs", 0, "size=6m") != 0)
     GTEST_SKIP() << "mounting is not permitted";
   const fs::path source = testing::SourcePath("models/mini.gguf");
-  const auto digest = store_.ImportFile(source, nullptr);
+  auto pins = BlobPins::Create(store_.root());
+  ASSERT_TRUE(pins);
+  const auto digest = store_.ImportFile(source, &*pins, nullptr);
   CreateRequest request;
   request.name = Name("imported");
   Status created, full;
@@ -294,7 +358,7 @@ TEST_F(MaintenanceTest, BlobsMayBeOnAnotherFileSystemAndFull) {
     const fs::path large = folder_.path() / "large.gguf";
     fs::copy(source, large);
     std::ofstream(large, std::ios::app) << "more";
-    const auto imported = store_.ImportFile(large, nullptr);
+    const auto imported = store_.ImportFile(large, &*pins, nullptr);
     if (!imported) full = tl::unexpected(imported.error());
     for ([[maybe_unused]] const auto& entry : fs::directory_iterator(Blobs())) ++files;
   }

@@ -166,8 +166,9 @@ class Store {
   Result<bool> HasBlob(std::string_view digest) const;
   // Adds a local file without copying it where the file system can share: reflink, else hard link
   // (only for files of the same owner that nobody may write), else a copy with progress, which is
-  // not begun where the disk has no room for it (kResourceExhausted). Returns the digest.
-  Result<std::string> ImportFile(const std::filesystem::path& path,
+  // not begun where the disk has no room for it (kResourceExhausted). Returns the digest, which
+  // `pins` then has.
+  Result<std::string> ImportFile(const std::filesystem::path& path, BlobPins* pins,
                                  const ProgressFunction& progress);
   // Deletes those of the layers that no manifest names.
   Status RemoveUnused(const std::vector<Layer>& candidates);

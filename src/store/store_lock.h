@@ -28,6 +28,10 @@ class StoreLock {
   int descriptor_;
 };
 
+// What root makes in a store whose folder is somebody else's becomes theirs: they could not use the
+// store any more. `descriptor` is open to it.
+void GiveToOwner(const std::filesystem::path& root, int descriptor);
+
 }  // namespace puna::store
 
 #endif  // PUNA_STORE_STORE_LOCK_H_

@@ -35,7 +35,7 @@ class StoreTest : public ::testing::Test {
     return path;
   }
   void CreateFromFile(const std::string& name, const fs::path& path, CreateRequest request = {}) {
-    const auto digest = store_.ImportFile(path, nullptr);
+    const auto digest = store_.ImportFile(path, &pins_, nullptr);
     ASSERT_TRUE(digest) << digest.error().message;
     request.name = Name(name);
     request.files = {{"model.gguf", *digest}};
@@ -56,6 +56,7 @@ class StoreTest : public ::testing::Test {
 
   testing::TemporaryDirectory folder_;
   Store store_{folder_.path() / "store"};
+  BlobPins pins_ = *BlobPins::Create(folder_.path() / "pins");
 };
 
 TEST_F(StoreTest, AnEmptyStoreHasTheBundledModelOnly) {
@@ -264,7 +265,7 @@ TEST_F(StoreTest, BuildingOnTheBundledModelWorks) {
 TEST_F(StoreTest, ImportSharesTheFileAndLeavesTheSourceAlone) {
   const fs::path source = WriteModel("a.gguf");
   ::chmod(source.c_str(), 0644);
-  const auto digest = store_.ImportFile(source, nullptr);
+  const auto digest = store_.ImportFile(source, &pins_, nullptr);
   ASSERT_TRUE(digest);
   const fs::path blob = *store_.BlobPath(*digest);
   struct stat a = {}, b = {};
@@ -280,7 +281,7 @@ TEST_F(StoreTest, ImportSharesTheFileAndLeavesTheSourceAlone) {
 TEST_F(StoreTest, AFileThatOthersMayWriteIsCopied) {
   const fs::path source = WriteModel("a.gguf");
   ::chmod(source.c_str(), 0666);
-  const auto digest = store_.ImportFile(source, nullptr);
+  const auto digest = store_.ImportFile(source, &pins_, nullptr);
   ASSERT_TRUE(digest);
   struct stat a = {}, b = {};
   ASSERT_EQ(0, ::stat(source.c_str(), &a));
@@ -359,7 +360,7 @@ TEST_F(StoreTest, CreateErrorsSayWhatIsWrong) {
   request.from = "";
   const fs::path text = folder_.path() / "text.gguf";
   ASSERT_TRUE(WriteFileAtomically(text, "this is no GGUF"));
-  request.files = {{"text.gguf", *store_.ImportFile(text, nullptr)}};
+  request.files = {{"text.gguf", *store_.ImportFile(text, &pins_, nullptr)}};
   EXPECT_THAT(store_.Create(request, nullptr).error().message,
               HasSubstr("supplied file was not in GGUF format"));
   request.files[0].first = "/etc/passwd";
@@ -375,7 +376,7 @@ TEST_F(StoreTest, ADiskThatIsTooSmallIsToldBeforeAnythingIsCopied) {
   const fs::path path = folder_.path() / "large";
   const std::string content(6 << 20, 'x');
   ASSERT_TRUE(WriteFileAtomically(path, content));
-  const auto imported = store_.ImportFile(path, [](const Progress& progress) {
+  const auto imported = store_.ImportFile(path, &pins_, [](const Progress& progress) {
     EXPECT_THAT(progress.status, HasSubstr("hashing"));
     return true;
   });
