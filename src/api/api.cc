@@ -23,6 +23,7 @@
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/text.h"
 #include "base/thread.h"
 
 namespace puna::api {
@@ -68,6 +69,7 @@ struct ApiServer::State {
   bool ended = false;
   std::thread ending;  // from the first Shutdown on
 
+  void LetGo();
   void End(std::chrono::steady_clock::time_point deadline);
 };
 
@@ -203,6 +205,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::Start(const ServerConfig& config) 
   const Settings& settings = config.settings;
   auto state = std::make_unique<State>(settings);
   state->last_pass = config.last_pass;
+  state->store.OnChange([s = state.get()] { s->LetGo(); });
   if (config.local_model) {
     PUNA_RETURN_IF_ERROR(
         state->store.AddLocalFile(config.local_model->first, config.local_model->second));
@@ -263,6 +266,29 @@ ApiServer::~ApiServer() {
 }
 
 std::string ApiServer::url() const { return state_->url; }
+
+// What is in memory of models that the store has no longer, or whose names mean others by now,
+// would keep its memory and disk space until the keep-alive ends.
+void ApiServer::State::LetGo() {
+  catalog.DropStale();
+  const std::vector<scheduler::ResidentModel> residents = scheduler->List();
+  if (residents.empty()) return;
+  const std::vector<store::InstalledModel> models = store.List();
+  for (const scheduler::ResidentModel& resident : residents) {
+    const auto names_it = [&](const store::InstalledModel& model) {
+      return model.weights.lexically_normal() == resident.weights;
+    };
+    const auto has_its_name = [&](const store::InstalledModel& model) {
+      return EqualIgnoringCase(model.name.ShortName(), resident.name);
+    };
+    const auto meant = std::find_if(models.begin(), models.end(), has_its_name);
+    if (meant != models.end() ? names_it(*meant)
+                              : std::any_of(models.begin(), models.end(), names_it)) {
+      continue;
+    }
+    (void)scheduler->Unload(resident.weights);
+  }
+}
 
 // Takes as long as it takes.
 void ApiServer::State::End(std::chrono::steady_clock::time_point deadline) {

@@ -13,6 +13,7 @@
 #include "api/prompt_limit.h"
 #include "api/random_id.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "chat/tool_grammar.h"
 
 namespace puna::api {
@@ -533,18 +534,40 @@ void TellTruncation(Call& call, const Generation& generation) {
   call.writer.SetHeader("X-Puna-Prompt-Truncated", std::to_string(generation.prompt_truncated()));
 }
 
+namespace {
+
+// Unloads what is in memory under a name, whatever that means in the store by now. False if nothing
+// is.
+bool UnloadNamed(Services& services, const std::string& written) {
+  const auto name = store::ModelName::Parse(written);
+  bool found = false;
+  for (const scheduler::ResidentModel& resident : services.scheduler->List()) {
+    if (!name || !EqualIgnoringCase(resident.name, name->ShortName())) continue;
+    found = true;
+    (void)services.scheduler->Unload(resident.weights);
+  }
+  return found;
+}
+
+}  // namespace
+
 http::Task<Status> LoadOrUnload(Call& call, const GenerationRequest& request,
                                 std::string* done_reason) {
   Services& services = call.services;
   Result<std::shared_ptr<const ModelEntry>> model =
       co_await OnBlockingPool(services, [&] { return services.catalog->Get(request.model); });
+  const bool unload = request.keep_alive && request.keep_alive->count() == 0;
+  if (unload && UnloadNamed(services, request.model) && !model) {
+    *done_reason = "unload";
+    co_return Status();
+  }
   if (!model) co_return tl::unexpected(std::move(model).error());
   GenerationOptions options;
   if (Status read = ApplyOptions((*model)->installed.parameters, &options); !read) co_return read;
   if (Status read = ApplyOptions(request.options, &options); !read) co_return read;
   scheduler::ModelReference reference = (*model)->Reference((*model)->embedding, options);
   if (request.keep_alive) reference.keep_alive = request.keep_alive;
-  if (request.keep_alive && request.keep_alive->count() == 0) {
+  if (unload) {
     *done_reason = "unload";
     // A model that is not loaded is unloaded already.
     (void)services.scheduler->Unload(reference.weights);

@@ -98,6 +98,11 @@ Status ModelEntry::RequireTokenizer(std::string_view name) const {
                    no_tokenizer);
 }
 
+bool ModelEntry::IsCurrent() const {
+  return file->IsCurrent() && std::all_of(adapters.begin(), adapters.end(),
+                                          [](const auto& adapter) { return adapter->IsCurrent(); });
+}
+
 ModelSummary ModelEntry::Summary() const {
   ModelSummary out = SummaryOfConfig(installed.config);
   std::vector<std::string> known = {embedding ? "embedding" : "completion"};
@@ -219,16 +224,26 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Get(std::string_view wri
   {
     const std::lock_guard lock(mutex_);
     const auto it = std::find_if(recent_.begin(), recent_.end(), same);
-    if (it != recent_.end()) {
+    if (it != recent_.end() && (*it)->IsCurrent()) {
       recent_.splice(recent_.begin(), recent_, it);
       return recent_.front();
     }
   }
   PUNA_ASSIGN_OR_RETURN(auto entry, Build(*std::move(installed), /*with_tokenizer=*/true));
+  DropStale();
   const std::lock_guard lock(mutex_);
   recent_.push_front(entry);
   if (recent_.size() > kKeptModels) recent_.pop_back();
   return entry;
+}
+
+void ModelCatalog::DropStale() {
+  std::list<std::shared_ptr<const ModelEntry>> dropped;  // they die when the mutex is free again
+  const std::lock_guard lock(mutex_);
+  for (auto it = recent_.begin(); it != recent_.end();) {
+    const auto entry = it++;
+    if (!(*entry)->IsCurrent()) dropped.splice(dropped.end(), recent_, entry);
+  }
 }
 
 bool IsRemote(const store::InstalledModel& model) {

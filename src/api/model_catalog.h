@@ -51,6 +51,8 @@ struct ModelEntry {
 
   // kUnsupported that says why there is no tokenizer; `name`: as the request calls the model.
   Status RequireTokenizer(std::string_view name) const;
+  // False if its weights or adapters were replaced or deleted since.
+  bool IsCurrent() const;
   ModelSummary Summary() const;
   // What the scheduler needs to know of it. Of the options, where it is to be computed.
   scheduler::ModelReference Reference(bool embeddings, const GenerationOptions& options) const;
@@ -67,6 +69,10 @@ class ModelCatalog {
   // The same that Get's entry says, without its tokenizer; kept for every model. What cannot be
   // read says nothing.
   ModelSummary SummaryOf(const store::InstalledModel& installed);
+
+  // Lets go of models whose files were replaced or deleted: they keep their disk space as long as
+  // somebody has them open.
+  void DropStale();
 
  private:
   Result<std::shared_ptr<const ModelEntry>> Build(store::InstalledModel installed,

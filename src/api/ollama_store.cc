@@ -243,16 +243,12 @@ http::Task<void> HandleDelete(Call& call) {
   const auto name = ModelName::Parse(*model);
   if (!name)
     co_return co_await SendError(call, Invalid(fmt::format("name \"{}\" is invalid", *model)));
-  const auto installed =
-      co_await OnBlockingPool(call.services, [&] { return call.services.store->Find(*name); });
   const Status done =
       co_await OnBlockingPool(call.services, [&] { return call.services.store->Delete(*name); });
   if (!done && done.error().code == ErrorCode::kNotFound) {
     co_return co_await SendError(call, NotFound(fmt::format("model '{}' not found", *model)));
   }
   if (!done) co_return co_await SendError(call, done.error());
-  // Deleted weights would otherwise keep their memory and disk space until the keep-alive ends.
-  if (installed) (void)call.services.scheduler->Unload(installed->weights);
   co_await call.writer.Send(200, "", "");
 }
 

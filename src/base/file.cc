@@ -24,14 +24,12 @@ struct Descriptor {
   }
 };
 
-Status OpenRegularFile(const fs::path& path, Descriptor* descriptor, uint64_t* size_bytes) {
+Status OpenRegularFile(const fs::path& path, Descriptor* descriptor, struct stat* info) {
   descriptor->value = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (descriptor->value < 0) return ErrnoError(errno, path.string());
-  struct stat info = {};
-  if (::fstat(descriptor->value, &info) != 0) return ErrnoError(errno, path.string());
-  if (!S_ISREG(info.st_mode))
+  if (::fstat(descriptor->value, info) != 0) return ErrnoError(errno, path.string());
+  if (!S_ISREG(info->st_mode))
     return MakeError(ErrorCode::kInvalidArgument, "{} is not a regular file", path.string());
-  *size_bytes = static_cast<uint64_t>(info.st_size);
   return {};
 }
 
@@ -89,10 +87,14 @@ Result<int> CreateLocked(std::string* pattern) {
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::Open(const fs::path& path) {
   Descriptor descriptor;
-  uint64_t size_bytes = 0;
-  PUNA_RETURN_IF_ERROR(OpenRegularFile(path, &descriptor, &size_bytes));
+  struct stat info = {};
+  PUNA_RETURN_IF_ERROR(OpenRegularFile(path, &descriptor, &info));
+  const auto size_bytes = static_cast<uint64_t>(info.st_size);
   std::shared_ptr<MappedFile> file(new MappedFile());
   file->path_ = path;
+  file->device_ = info.st_dev;
+  file->inode_ = info.st_ino;
+  file->modified_ = info.st_mtim;
   if (size_bytes != 0) {
     void* memory = ::mmap(nullptr, size_bytes, PROT_READ, MAP_SHARED, descriptor.value, 0);
     if (memory == MAP_FAILED) return ErrnoError(errno, "map " + path.string());
@@ -117,6 +119,13 @@ bool MappedFile::Read(std::span<const uint8_t> view, uint8_t* out) const {
   return true;
 }
 
+bool MappedFile::IsCurrent() const {
+  struct stat info = {};
+  return ::stat(path_.c_str(), &info) == 0 && info.st_dev == device_ && info.st_ino == inode_ &&
+         info.st_mtim.tv_sec == modified_.tv_sec && info.st_mtim.tv_nsec == modified_.tv_nsec &&
+         static_cast<uint64_t>(info.st_size) == bytes_.size();
+}
+
 void MappedFile::ReleaseMemory() const {
   if (!bytes_.empty()) ::madvise(const_cast<uint8_t*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
 }
@@ -128,8 +137,9 @@ MappedFile::~MappedFile() {
 
 Result<std::string> ReadFile(const fs::path& path, uint64_t max_bytes) {
   Descriptor descriptor;
-  uint64_t size_bytes = 0;
-  PUNA_RETURN_IF_ERROR(OpenRegularFile(path, &descriptor, &size_bytes));
+  struct stat info = {};
+  PUNA_RETURN_IF_ERROR(OpenRegularFile(path, &descriptor, &info));
+  const auto size_bytes = static_cast<uint64_t>(info.st_size);
   if (size_bytes > max_bytes) {
     return MakeError(ErrorCode::kResourceExhausted, "{} has {} bytes, the limit is {}",
                      path.string(), size_bytes, max_bytes);

@@ -4,6 +4,7 @@
 #define PUNA_BASE_FILE_H_
 
 #include <sys/types.h>
+#include <time.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -34,6 +35,9 @@ class MappedFile {
   // need not be mapped. False if `view` is no such part or cannot be read. Any thread.
   bool Read(std::span<const uint8_t> view, uint8_t* out) const;
   const std::filesystem::path& path() const { return path_; }
+  // Whether path() still leads to this file, and nobody has written into it since it was opened, by
+  // its time and size. Any thread.
+  bool IsCurrent() const;
   // The bytes stay readable, but count no longer as memory of this process until they are read
   // again. Any thread, any time.
   void ReleaseMemory() const;
@@ -43,6 +47,9 @@ class MappedFile {
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::span<const uint8_t> bytes_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+  timespec modified_ = {};
 };
 
 // The whole file. A file larger than `max_bytes` is kResourceExhausted, so that nobody's typo fills

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <vector>
 
 namespace puna {
@@ -99,6 +100,23 @@ TEST_F(FileTest, ReadsAnyPartOfItsBytesAndNothingElse) {
   EXPECT_FALSE((*file)->Read(out, out.data())) << "bytes of somebody else";
   fs::resize_file(path, 5000);
   EXPECT_FALSE((*file)->Read(bytes.subspan(4990, 20), out.data())) << "cut off since";
+}
+
+TEST_F(FileTest, KnowsWhetherItIsStillTheOneOnDisk) {
+  const fs::path path = folder_ / "file";
+  const auto open = [&] { return *MappedFile::Open(path); };
+  ASSERT_TRUE(WriteFileAtomically(path, "text"));
+  const auto first = open();
+  EXPECT_TRUE(first->IsCurrent());
+  ASSERT_TRUE(WriteFileAtomically(path, "next"));
+  EXPECT_FALSE(first->IsCurrent());
+  const auto second = open();
+  EXPECT_TRUE(second->IsCurrent());
+  fs::last_write_time(path, fs::last_write_time(path) + std::chrono::nanoseconds(1));
+  EXPECT_FALSE(second->IsCurrent());
+  const auto third = open();
+  fs::remove(path);
+  EXPECT_FALSE(third->IsCurrent());
 }
 
 }  // namespace

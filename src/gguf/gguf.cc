@@ -96,6 +96,11 @@ void File::ReleaseMemory() const {
   for (const auto& mapping : mappings_) mapping->ReleaseMemory();
 }
 
+bool File::IsCurrent() const {
+  return std::all_of(mappings_.begin(), mappings_.end(),
+                     [](const auto& mapping) { return mapping->IsCurrent(); });
+}
+
 const Tensor* File::FindTensor(std::string_view name) const {
   const auto at = std::lower_bound(
       tensors_by_name_.begin(), tensors_by_name_.end(), name,

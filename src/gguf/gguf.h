@@ -101,6 +101,9 @@ class File {
   // Lets go of the memory through which the tensors' bytes are seen, if the file is on disk; they
   // are read again when they are used again. The system keeps them in its cache as it likes.
   void ReleaseMemory() const;
+  // False if the file on disk, or a part of it, was replaced, changed or deleted since it was
+  // opened. The system is asked; any thread.
+  bool IsCurrent() const;
 
   uint32_t version() const { return version_; }
   uint64_t alignment_bytes() const { return alignment_bytes_; }

@@ -139,13 +139,15 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
         resident->embeddings != model.embeddings) {
       continue;
     }
-    if (IsPlacedAs(*resident, model)) return resident.get();
+    const bool same_file = model.file == nullptr || resident->loaded_from.lock() == model.file;
+    if (same_file && IsPlacedAs(*resident, model)) return resident.get();
     resident->retiring = true;  // it finishes what it has
     resident->wake.notify_one();
   }
   auto resident = std::make_shared<Resident>();
   resident->weights = weights;
   resident->file = model.file;
+  resident->loaded_from = model.file;
   resident->tokenizer = model.tokenizer;
   resident->embeddings = model.embeddings;
   resident->keep_alive = options.keep_alive;

@@ -58,7 +58,8 @@ struct ModelReference {
   std::string digest;
   std::shared_ptr<const Json> details;  // may be null
   std::filesystem::path weights;        // the GGUF file; what tells models apart
-  // The same file, opened already; null: `weights` is opened. A model without a path needs it.
+  // The same file, opened already; null: `weights` is opened. A model without a path needs it. A
+  // model that was loaded from another one, since the path led there, is loaded anew.
   std::shared_ptr<const gguf::File> file;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // of `file`; null: it is read from there
   bool embeddings = false;

@@ -78,6 +78,7 @@ struct Resident {
   std::shared_ptr<const Json> details;
   std::filesystem::path weights;
   std::shared_ptr<const gguf::File> file;                 // null: opened from `weights`
+  std::weak_ptr<const gguf::File> loaded_from;            // `file` as it was given
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;  // of the file; null: read from there
   bool embeddings = false;
   backend::DeviceShare share;  // as it was asked for

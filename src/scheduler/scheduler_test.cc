@@ -601,5 +601,18 @@ TEST_F(SchedulerTest, RunsOnTheBackendThatSettingsName) {
   EXPECT_FALSE(Scheduler::Create(options_));
 }
 
+TEST_F(SchedulerTest, AFileThatWasReplacedIsLoadedAnew) {
+  Start();
+  models_[0].file = *gguf::File::Open(models_[0].weights);
+  const engine::Outcome before = Run(0, Request(5));
+  EXPECT_EQ(Run(0, Request(5)).tokens, before.tokens);
+  EXPECT_EQ(meddling_->loads_begun, 1);
+  std::filesystem::copy_file(models_[1].weights, models_[0].weights,
+                             std::filesystem::copy_options::overwrite_existing);
+  models_[0].file = *gguf::File::Open(models_[0].weights);
+  EXPECT_EQ(Run(0, Request(5)).tokens, Run(1, Request(5)).tokens);
+  EXPECT_TRUE(Soon([&] { return scheduler_->List().size() == 2; })) << "the old one leaves";
+}
+
 }  // namespace
 }  // namespace puna::scheduler

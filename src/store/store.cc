@@ -131,7 +131,7 @@ Result<std::shared_ptr<const gguf::File>> OpenShared(const fs::path& path) {
   const std::lock_guard lock(mutex);
   std::erase_if(open_files, [](const auto& entry) { return entry.second.expired(); });
   if (const auto it = open_files.find(path.string()); it != open_files.end()) {
-    if (auto file = it->second.lock()) return file;
+    if (auto file = it->second.lock(); file && file->IsCurrent()) return file;
   }
   PUNA_ASSIGN_OR_RETURN(std::shared_ptr<const gguf::File> file, gguf::File::Open(path));
   open_files[path.string()] = file;
@@ -361,7 +361,13 @@ Status Store::WriteManifestLocked(const ModelName& name, const std::string& text
   const fs::path path = ManifestPath(Spelling(name));
   const std::vector<Layer> replaced = LayersOf(path);
   PUNA_RETURN_IF_ERROR(WriteFileAtomically(path, text));
-  return RemoveUnusedLocked(replaced);
+  return FinishChangeLocked(replaced);
+}
+
+Status Store::FinishChangeLocked(const std::vector<Layer>& unnamed) {
+  const Status removed = RemoveUnusedLocked(unnamed);
+  if (on_change_) on_change_();
+  return removed;
 }
 
 Status Store::Delete(const ModelName& name) {
@@ -381,7 +387,7 @@ Status Store::Delete(const ModelName& name) {
   if (error) return ErrnoError(error.value(), "delete " + path->string());
   if (!removed) return MakeError(ErrorCode::kNotFound, "model '{}' not found", name.ShortName());
   RemoveEmptyFolders(path->parent_path(), root_ / "manifests");
-  return RemoveUnusedLocked(layers);
+  return FinishChangeLocked(layers);
 }
 
 }  // namespace puna::store

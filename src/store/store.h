@@ -130,6 +130,10 @@ class Store {
   // Serves the GGUF file at `path` under `name` beside the manifests, without importing it. Call it
   // before anything else.
   Status AddLocalFile(const std::string& name, const std::filesystem::path& path);
+  // `listener` is called after each manifest that is written or deleted through this object, by the
+  // thread that did it; it may read the store, and must not change it. Call it before anything
+  // else.
+  void OnChange(std::function<void()> listener) { on_change_ = std::move(listener); }
 
   // Every readable model, newest first, the bundled one last. A manifest that cannot be read is
   // left out with a warning.
@@ -140,9 +144,10 @@ class Store {
   // `name` in the case that the store has: of all its parts if there is such a model, else of as
   // many of the first ones as another model has.
   ModelName Spelling(const ModelName& name) const;
-  // The weights of a model (or of the bundled one). Files are cached while somebody holds them.
+  // The weights of a model (or of the bundled one). Files are cached while somebody holds them, and
+  // as long as they are what is on disk.
   Result<std::shared_ptr<const gguf::File>> OpenWeights(const InstalledModel& model) const;
-  // Its adapters; as long as somebody holds one, everybody gets the same File.
+  // Its adapters; as long as somebody holds one, and it is current, everybody gets the same File.
   Result<std::vector<std::shared_ptr<const gguf::File>>> OpenAdapters(
       const InstalledModel& model) const;
 
@@ -214,8 +219,11 @@ class Store {
   // Finds the path of an existing manifest, whatever its case.
   std::optional<std::filesystem::path> FindManifest(const ModelName& name, ModelName* found) const;
   Status WriteManifestLocked(const ModelName& name, const std::string& text);
+  // What follows a change of the manifests: `unnamed` may be needed no more.
+  Status FinishChangeLocked(const std::vector<Layer>& unnamed);
   Result<Layer> AddBlob(std::string_view content, std::string_view media_type, BlobPins* pins);
   std::filesystem::path root_;
+  std::function<void()> on_change_;
   std::vector<InstalledModel> local_;
 };
 

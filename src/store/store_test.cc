@@ -395,6 +395,19 @@ TEST_F(StoreTest, ADiskThatIsTooSmallIsToldBeforeAnythingIsCopied) {
   EXPECT_EQ(BlobCount(), 1u);
 }
 
+TEST_F(StoreTest, AFileThatWasReplacedIsOpenedAnew) {
+  CreateFromFile("one", WriteModel("a.gguf"));
+  InstalledModel model = *store_.Find(Name("one"));
+  model.adapters = {model.weights};
+  const auto file = *store_.OpenWeights(model);
+  EXPECT_EQ(*store_.OpenWeights(model), file);
+  fs::rename(WriteModel("b.gguf", 2), model.weights);
+  const auto now = *store_.OpenWeights(model);
+  EXPECT_NE(now, file);
+  EXPECT_EQ(**now->GetInteger("test.marker"), 2);
+  EXPECT_EQ((*store_.OpenAdapters(model))[0], now);
+}
+
 TEST_F(StoreTest, ALocalFileIsServedInPlace) {
   const fs::path path = WriteModel("local.gguf");
   ASSERT_TRUE(store_.AddLocalFile("local", path));

@@ -363,7 +363,7 @@ def a_long_batch_of_embeddings(build):
 
 
 def names_that_are_given_anew(server):
-    """/api/ps tells of the model in memory, whatever its name means by now."""
+    """A model whose name is given to another one leaves, and /api/ps tells of it until then."""
     def loaded():
         return {model["digest"] for model in server.request("GET", "/api/ps").json()["models"]
                 if model["name"] == "embedder:latest" and model["details"]["family"] == "llama"}
@@ -373,13 +373,14 @@ def names_that_are_given_anew(server):
     before = loaded()
     equal(1, len(before))
     server.post("/api/create", {"model": "embedder", "from": "mini"})
-    equal(before, loaded())
+    soon(lambda: not loaded(), "the end of the model that lost its name")
     equal(200, server.post("/api/generate", {"model": "embedder", "prompt": "x", "options": {"num_predict": 1}}).status)
-    equal(2, len(loaded()))
+    equal(1, len(loaded()))
+    equal(set(), loaded() & before)
     names = [line.split(" ")[0] for line in server.request("GET", "/metrics").body.decode().splitlines()]
     equal(sorted({name for name in names if "{" in name}), sorted(name for name in names if "{" in name))
     server.request("DELETE", "/api/delete", {"model": "embedder"})  # unloads what it deletes
-    soon(lambda: loaded() == before, "the end of the deleted model")
+    soon(lambda: not loaded(), "the end of the deleted model")
 
 
 def a_request_has_its_time(build):

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from puna_server import ROOT, Server, contains, equal, main
+from puna_server import ROOT, Server, contains, equal, main, soon
 
 KILLS = 200 if os.environ.get("PUNA_TEST_ALL") else 12
 CHUNK = 256 << 10
@@ -115,9 +115,9 @@ def broken_models(models):
     return wrong
 
 
-def attempt(fixture, *arguments):
+def attempt(server, *arguments):
     """A command that may be killed, or whose server may."""
-    return subprocess.Popen([fixture.server.puna, *arguments], env=fixture.server.env, stdin=subprocess.DEVNULL,
+    return subprocess.Popen([server.puna, *arguments], env=server.env, stdin=subprocess.DEVNULL,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -140,7 +140,7 @@ def killed_at_any_time(fixture):
     """kill -9 of the server and of all commands, again and again: every listed model stays whole."""
     server = fixture.server
     for i in range(KILLS):
-        running = [attempt(fixture, *operation) for operation in operations(fixture)]
+        running = [attempt(server, *operation) for operation in operations(fixture)]
         time.sleep(fixture.rng.random() * 0.4)
         server.process.send_signal(signal.SIGKILL)
         for process in running:
@@ -212,5 +212,97 @@ def verify_and_usage(fixture):
     equal(0, server.run("verify")[0])
 
 
+MINI = (ROOT / "models" / "mini.gguf").read_bytes()
+
+
+def create(server, name, weights=MINI):
+    """A model of these weights, which also another name may have; the path of its blob."""
+    digest = hashlib.sha256(weights).hexdigest()
+    server.request("POST", f"/api/blobs/sha256:{digest}", weights)
+    reply = server.post("/api/create", {"model": name, "files": {"m.gguf": f"sha256:{digest}"}})
+    equal("success", reply.lines()[-1]["status"])
+    return server.folder / "models" / "blobs" / f"sha256-{digest}"
+
+
+def answer(server, name):
+    return server.post("/api/generate", {"model": name, "prompt": "Why is the sky blue?", "stream": False, "keep_alive": -1,
+                                         "options": {"num_predict": 8, "temperature": 0}}).json()["response"]
+
+
+def loaded(server):
+    return sorted(model["name"].removesuffix(":latest") for model in server.request("GET", "/api/ps").json()["models"])
+
+
+def repaired_files_are_read(server):
+    """A damaged model answers from the repaired file as soon as that is there."""
+    blob = create(server, "m")
+    good = answer(server, "m")
+    damaged, repaired = server.folder / "damaged", server.folder / "repaired"
+    damaged.write_bytes(MINI[:-(2 << 20)] + bytes(2 << 20))
+    repaired.write_bytes(MINI)
+    os.replace(damaged, blob)
+    equal(False, answer(server, "m") == good)
+    os.replace(repaired, blob)
+    equal(good, answer(server, "m"))
+    soon(lambda: loaded(server) == ["m"], "the end of the damaged model")
+    server.request("DELETE", "/api/delete", {"model": "m"})
+
+
+def what_is_deleted_or_replaced_is_freed(server):
+    """No file stays open that has no name any more."""
+    def deleted():
+        return [line for line in pathlib.Path(f"/proc/{server.process.pid}/maps").read_text().splitlines()
+                if "/blobs/" in line and line.endswith("(deleted)")]
+
+    first, second = MINI + b"1", MINI + b"2"
+    create(server, "m", first)
+    equal(200, server.post("/api/show", {"model": "m"}).status)
+    create(server, "m", second)
+    soon(lambda: not deleted(), "the end of the replaced file")
+    answer(server, "m")
+    server.request("DELETE", "/api/delete", {"model": "m"})
+    soon(lambda: not deleted() and not loaded(server), "the end of the deleted model")
+
+
+def names_of_models_in_memory(server):
+    """What is in memory stops under the name that it was loaded by, and leaves when the store has it no longer."""
+    create(server, "a", MINI + b"a")
+    create(server, "b", MINI + b"b")
+    server.post("/api/copy", {"source": "a", "destination": "a-backup"})
+    answer(server, "a")
+    server.request("DELETE", "/api/delete", {"model": "a-backup"})
+    equal(["a"], loaded(server), "it has another name:")
+    server.post("/api/copy", {"source": "a", "destination": "a-backup"})
+    server.post("/api/copy", {"source": "b", "destination": "a"})
+    soon(lambda: not loaded(server), "the end of the model whose name was given to another one")
+    answer(server, "a-backup")
+    server.post("/api/copy", {"source": "a-backup", "destination": "c"})
+    server.request("DELETE", "/api/delete", {"model": "a-backup"})
+    equal(["a-backup"], loaded(server), "c has its weights:")
+    equal(0, server.run("stop", "a-backup")[0])
+    soon(lambda: not loaded(server), "the end of the stopped model")
+    equal(1, server.run("stop", "a-backup")[0])
+    for name in ("a", "b", "c"):
+        server.request("DELETE", "/api/delete", {"model": name})
+
+
+def old_files_are_imported_beside_prunes(server):
+    """A file that is hard-linked into the store looks as old as it is; what a running create needs stays all the same."""
+    source, large = server.folder / "old.gguf", server.folder / "large.gguf"
+    source.write_bytes(MINI + b"old")
+    large.write_bytes(MINI + bytes(200 << 20))
+    for path in (source, large):
+        os.utime(path, (time.time() - 200000,) * 2)
+    modelfile = server.folder / "Modelfile.old"
+    modelfile.write_text(f"FROM {source}\nDRAFT {large}\n")
+    creating = attempt(server, "create", "old", "-f", str(modelfile))
+    while creating.poll() is None:
+        equal(0, server.run("prune")[0])
+    equal(0, creating.returncode)
+    equal(0, server.run("verify")[0])
+
+
 if __name__ == "__main__":
-    main((Fixture, (killed_at_any_time, processes_share_a_store, verify_and_usage)))
+    main((Fixture, (killed_at_any_time, processes_share_a_store, verify_and_usage)),
+         (Server, (repaired_files_are_read, what_is_deleted_or_replaced_is_freed, names_of_models_in_memory,
+                   old_files_are_imported_beside_prunes)))
