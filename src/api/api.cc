@@ -45,7 +45,7 @@ registry::RegistryOptions RegistryOptionsOf() {
 
 struct ApiServer::State {
   explicit State(const Settings& settings)
-      : store(settings.models),
+      : store(settings.models, settings.no_prune),
         catalog(&store),
         registry(&store, RegistryOptionsOf()),
         transfers(kMaxTransfers) {}

@@ -181,7 +181,8 @@ constexpr Row kRows[] = {
        s->debug = text == "2" ? 2 : (ParseBool(text) ? 1 : 0);
        return {};
      }},
-    {"NOPRUNE", true, "false", "Keep unreferenced blobs at start",
+    {"NOPRUNE", true, "false",
+     "Keep blobs that no model needs any more, at start and when a model is replaced",
      [](const std::string& text, Settings* s) -> Status {
        s->no_prune = ParseBool(text);
        return {};

@@ -47,7 +47,7 @@ struct Settings {
   std::filesystem::path tls_key;
   int64_t max_request_mb = 256;  // largest body of a request in MiB; uploads of blobs have no limit
   int64_t debug = 0;             // 1: debug log, 2: trace log
-  bool no_prune = false;         // keep unreferenced blobs at start
+  bool no_prune = false;         // keep blobs that no model needs any more
   bool no_history = false;       // the command line keeps no history
   std::string editor;            // for Ctrl-G; empty: VISUAL, EDITOR, vi
 

@@ -193,7 +193,8 @@ std::vector<std::pair<fs::path, ModelName>> Store::Manifests(
   return manifests;
 }
 
-Store::Store(fs::path root) : root_(std::move(root)) {}
+Store::Store(fs::path root, bool keep_replaced)
+    : root_(std::move(root)), keep_replaced_(keep_replaced) {}
 
 Status Store::AddLocalFile(const std::string& name, const fs::path& path) {
   InstalledModel model;
@@ -361,7 +362,7 @@ Status Store::WriteManifestLocked(const ModelName& name, const std::string& text
   const fs::path path = ManifestPath(Spelling(name));
   const std::vector<Layer> replaced = LayersOf(path);
   PUNA_RETURN_IF_ERROR(WriteFileAtomically(path, text));
-  return FinishChangeLocked(replaced);
+  return FinishChangeLocked(keep_replaced_ ? std::vector<Layer>() : replaced);
 }
 
 Status Store::FinishChangeLocked(const std::vector<Layer>& unnamed) {

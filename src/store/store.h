@@ -124,7 +124,8 @@ struct StoreUsage {
 class Store {
  public:
   // `root` need not exist; it is created by the first write.
-  explicit Store(std::filesystem::path root);
+  // `keep_replaced`: the layers of a model that is replaced stay until they are pruned.
+  explicit Store(std::filesystem::path root, bool keep_replaced = false);
   const std::filesystem::path& root() const { return root_; }
 
   // Serves the GGUF file at `path` under `name` beside the manifests, without importing it. Call it
@@ -223,6 +224,7 @@ class Store {
   Status FinishChangeLocked(const std::vector<Layer>& unnamed);
   Result<Layer> AddBlob(std::string_view content, std::string_view media_type, BlobPins* pins);
   std::filesystem::path root_;
+  bool keep_replaced_;
   std::function<void()> on_change_;
   std::vector<InstalledModel> local_;
 };

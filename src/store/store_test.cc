@@ -408,6 +408,25 @@ TEST_F(StoreTest, AFileThatWasReplacedIsOpenedAnew) {
   EXPECT_EQ((*store_.OpenAdapters(model))[0], now);
 }
 
+TEST_F(StoreTest, ChangesAreToldAndReplacedLayersStayWhereThatIsAsked) {
+  for (const bool keep : {false, true}) {
+    store_ = Store(folder_.path() / (keep ? "kept" : "replaced"), keep);
+    int changes = 0;
+    store_.OnChange([&] { ++changes; });
+    CreateFromFile("one", WriteModel("a.gguf"));
+    const fs::path weights = store_.Find(Name("one"))->weights;
+    CreateFromFile("one", WriteModel("b.gguf", 2));
+    EXPECT_EQ(changes, 2);
+    EXPECT_EQ(fs::exists(weights), keep);
+    const fs::path deleted = store_.Find(Name("one"))->weights;
+    ASSERT_TRUE(store_.Copy(Name("one"), Name("two")));
+    ASSERT_TRUE(store_.Delete(Name("one")));
+    ASSERT_TRUE(store_.Delete(Name("two")));
+    EXPECT_EQ(changes, 5);
+    EXPECT_FALSE(fs::exists(deleted)) << "a delete deletes";
+  }
+}
+
 TEST_F(StoreTest, ALocalFileIsServedInPlace) {
   const fs::path path = WriteModel("local.gguf");
   ASSERT_TRUE(store_.AddLocalFile("local", path));
