@@ -45,7 +45,11 @@ bool MayHardLink(const fs::path& source) {
 
 Result<fs::path> Store::BlobPath(std::string_view digest) const {
   PUNA_ASSIGN_OR_RETURN(const std::string hex, DigestHex(digest));
-  return root_ / "blobs" / ("sha256-" + hex);
+  fs::path path = root_ / "blobs" / ("sha256-" + hex);
+  // Old versions of Ollama wrote a colon, and what they pulled may still be in use.
+  fs::path old = root_ / "blobs" / ("sha256:" + hex);
+  std::error_code error;
+  return !fs::exists(path, error) && fs::exists(old, error) ? old : path;
 }
 
 Result<bool> Store::HasBlob(std::string_view digest) const {

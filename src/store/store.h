@@ -1,6 +1,6 @@
 // Models on disk, in Ollama's layout: manifests/<host>/<namespace>/<model>/<tag> name the layers,
-// blobs/sha256-<hex> hold them. A store that Ollama wrote is read unchanged, and Ollama reads what
-// puna writes.
+// blobs/sha256-<hex> hold them (sha256:<hex> those of old versions). A store that Ollama wrote is
+// read unchanged, and Ollama reads what puna writes.
 //
 // Whatever is written appears under its final name only when it is complete and synced, and a
 // manifest only when its blobs are there. Other processes may share the folder; nothing here

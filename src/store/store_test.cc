@@ -427,6 +427,25 @@ TEST_F(StoreTest, ChangesAreToldAndReplacedLayersStayWhereThatIsAsked) {
   }
 }
 
+TEST_F(StoreTest, BlobsWithAColonInTheirNamesAreFound) {
+  CreateFromFile("one", WriteModel("a.gguf"));
+  const InstalledModel named = *store_.Find(Name("one"));
+  for (const Layer& layer : named.layers) {
+    const fs::path path = *store_.BlobPath(layer.digest);
+    fs::rename(path, path.parent_path() / layer.digest);
+  }
+  const auto model = store_.Find(Name("one"));
+  ASSERT_TRUE(model) << model.error().message;
+  EXPECT_TRUE(store_.OpenWeights(*model));
+  EXPECT_THAT(*store_.Verify({}, nullptr), ::testing::IsEmpty());
+  EXPECT_EQ(store_.Prune({.blobs = std::chrono::seconds(0)})->files, 0);
+  CreateFromFile("two", WriteModel("b.gguf"));
+  EXPECT_EQ(store_.Find(Name("two"))->weights, model->weights) << "it is there already";
+  ASSERT_TRUE(store_.Delete(Name("one")));
+  ASSERT_TRUE(store_.Delete(Name("two")));
+  EXPECT_EQ(0u, BlobCount());
+}
+
 TEST_F(StoreTest, ALocalFileIsServedInPlace) {
   const fs::path path = WriteModel("local.gguf");
   ASSERT_TRUE(store_.AddLocalFile("local", path));
