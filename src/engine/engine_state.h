@@ -90,6 +90,7 @@ struct Engine::State {
   void PlanRows();
   void PlanDrafts(StepPlan* plan);
   bool GrowOrPreempt(Sequence* sequence, int64_t rows);
+  void FailOnlyOne();
   void Preempt();
   void Deliver();
   void Learn(double seconds);

@@ -454,43 +454,6 @@ TEST(Engine, GuessesAreNotMadeWhereRowsCostMuch) {
   EXPECT_EQ(outcome.stats->drafted_tokens, 0);
 }
 
-// The slow twin of shifting: the whole of what is still remembered, each time.
-std::vector<TokenId> GenerateNaivelyWithShift(const GenerateRequest& request) {
-  sampler::Sampler sampler(request.sampling);
-  std::vector<TokenId> tokens = request.prompt, output;
-  for (const TokenId token : tokens) sampler.Accept(token);
-  while (std::cmp_less(output.size(), request.max_tokens)) {
-    const TokenId token = sampler.Sample(testing::HistoryProgram::LogitsAfter(tokens, kVocabulary));
-    sampler.Accept(token);
-    tokens.push_back(token);
-    output.push_back(token);
-    if (std::cmp_less(tokens.size(), request.context_length)) continue;
-    const auto kept = tokens.begin() + request.keep_tokens;
-    tokens.erase(kept, kept + (tokens.end() - kept) / 2);
-  }
-  return output;
-}
-
-TEST(Engine, AFullContextShiftsIfAskedTo) {
-  HistoryEngine h = MakeHistoryEngine({});
-  GenerateRequest request = Request(RandomPrompt(50, 1), 300);
-  request.context_length = 100;
-  request.keep_tokens = 20;
-  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 50u);
-  request.shift = true;
-  const Outcome outcome = RunOne(h.engine.get(), request);
-  EXPECT_EQ(outcome.tokens, GenerateNaivelyWithShift(request));
-  EXPECT_EQ(outcome.stats->shifted_tokens, 280);  // seven times half of 80
-  EXPECT_EQ(outcome.stats->generated_tokens, 300);
-  request.max_tokens = -1;
-  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 1000u);
-  request.keep_tokens = -1;  // the whole prompt
-  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 1000u);
-  request.keep_tokens = INT64_MAX;
-  request.context_length = 51;
-  EXPECT_EQ(RunOne(h.engine.get(), request).tokens.size(), 510u);
-}
-
 TEST(Engine, CancelledRequestsStopWithinOneStep) {
   HistoryEngine h = MakeHistoryEngine({});
   auto cancelled = std::make_shared<TokenStream>();

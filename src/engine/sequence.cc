@@ -253,7 +253,9 @@ bool Sequence::AppendForced() {
   return false;
 }
 
-// What follows the forgotten tokens moves to their places, so it is computed again.
+// What follows the forgotten tokens moves to their places, so it is computed again, and with it the
+// rest of the page where it begins: the prefix cache may hold that page too, and a copy of it would
+// be one page more than a pool of one context has.
 void Sequence::Shift() {
   const auto size = static_cast<int64_t>(tokens_.size());
   int64_t keep = request_.keep_tokens < 0 ? prompt_tokens_ : request_.keep_tokens;
@@ -261,7 +263,8 @@ void Sequence::Shift() {
   const int64_t forgotten = std::max<int64_t>(1, (size - keep) / 2);
   tokens_.erase(tokens_.begin() + keep, tokens_.begin() + keep + forgotten);
   shifted_ += forgotten;
-  cache_.Truncate(std::min(keep, cache_.length()));
+  const int64_t kept = std::min(keep, cache_.length());
+  cache_.Truncate(kept - kept % backend::kPageTokens);
   lookup_.Reset();
 }
 

@@ -12,7 +12,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
+#include "base/log.h"
 #include "base/metrics.h"
 #include "engine/batch_planner.h"
 #include "engine/engine.h"
@@ -328,15 +328,30 @@ bool Engine::State::GrowOrPreempt(Sequence* sequence, int64_t rows) {
     if (prefixes.MakeFree(sequence->cache().PagesNeeded(rows), sequence->cache().SlotsNeeded(rows)))
       continue;
     const bool itself = running.back().get() == sequence;
-    Preempt();
+    if (running.size() == 1) {
+      FailOnlyOne();
+    } else {
+      Preempt();
+    }
     if (itself) return false;
   }
   return true;
 }
 
+// A pool has room for the longest that a sequence may become, so this is a mistake of ours. It is
+// no reason to end the process, and with it the requests of other models and those that wait.
+void Engine::State::FailOnlyOne() {
+  const Error error{ErrorCode::kInternal,
+                    fmt::format("one sequence alone needs more than the {} pages or {} slots of "
+                                "the pool",
+                                pool.total(), pool.states().total())};
+  LogError("{}", error.message);
+  running.back()->Fail(error);
+  running.pop_back();
+  LimitPrefixes();
+}
+
 void Engine::State::Preempt() {
-  CHECK(running.size() > 1) << "one sequence alone needs more than the " << pool.total()
-                            << " pages or " << pool.states().total() << " slots of the pool";
   ++preemptions;
   preempted.Add();
   running.back()->DropDraft();
