@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "backend/backend.h"
+#include "base/exception.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -249,8 +250,7 @@ void DiskPrefixes::WriteAll() {
     waiting_bytes_ -= static_cast<int64_t>(first.bytes.size());
     writing_ = true;
     lock.unlock();
-    const Status status = WriteOne(first);
-    MakeRoom();
+    const Status status = WriteAndMakeRoom(first);
     lock.lock();
     if (!status) {
       if (trouble_.IsNews())
@@ -265,6 +265,17 @@ void DiskPrefixes::WriteAll() {
     }
     writing_ = false;
     changed_.notify_all();
+  }
+}
+
+// Memory that is not there fails the file, and not the process.
+Status DiskPrefixes::WriteAndMakeRoom(const Waiting& waiting) {
+  try {
+    Status status = WriteOne(waiting);
+    MakeRoom();
+    return status;
+  } catch (...) {
+    return tl::unexpected<Error>(CurrentException());
   }
 }
 

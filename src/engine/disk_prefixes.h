@@ -76,6 +76,7 @@ class DiskPrefixes {
   explicit DiskPrefixes(Options options);
   std::filesystem::path PathOf(const std::string& name) const;
   void WriteAll();
+  Status WriteAndMakeRoom(const Waiting& waiting);
   Status WriteOne(const Waiting& waiting);
   void MakeRoom();
   void Forget(const std::string& name);

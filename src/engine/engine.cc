@@ -369,14 +369,19 @@ Status Engine::PrepareAdapters(const std::vector<AdapterReference>& adapters) {
 
 void Engine::FailAll(const Error& error) {
   State& s = *state_;
-  for (const auto& sequence : s.running) sequence->Fail(error);
-  for (const auto& sequence : s.waiting) sequence->Fail(error);
-  s.running.clear();
-  s.waiting.clear();
-  for (const auto& embedding : s.embeddings_running) embedding->reply->Fail(error);
-  for (const auto& embedding : s.embeddings_waiting) embedding->reply->Fail(error);
-  s.embeddings_running.clear();
-  s.embeddings_waiting.clear();
+  const auto fail_all = [](auto* queue, const auto& fail) {
+    while (!queue->empty()) {
+      const auto last = std::move(queue->back());
+      queue->pop_back();
+      fail(*last);
+    }
+  };
+  const auto fail_sequence = [&](Sequence& sequence) { sequence.Fail(error); };
+  const auto fail_embedding = [&](Embedding& embedding) { embedding.reply->Fail(error); };
+  fail_all(&s.running, fail_sequence);
+  fail_all(&s.waiting, fail_sequence);
+  fail_all(&s.embeddings_running, fail_embedding);
+  fail_all(&s.embeddings_waiting, fail_embedding);
 }
 
 Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int64_t chunk,

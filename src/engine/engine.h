@@ -214,7 +214,8 @@ class Engine {
   // Gives the memory of pages that nobody uses, not even the prefix cache, back to the system. They
   // take it again when they are used again.
   void ReleaseMemory();
-  // Fails every queued and running request with `error`.
+  // Fails every queued and running request with `error`. Where a callback throws, the requests that
+  // were told are gone; call again for the others.
   void FailAll(const Error& error);
 
   // Submits these texts and steps until they are vectors; for `puna eval` and tests.

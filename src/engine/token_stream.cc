@@ -50,9 +50,10 @@ void TokenStream::FailAs(Error error, RequestEnd end) {
 // `end`: what is counted if the event is the last one.
 void TokenStream::PushLocked(StreamEvent event, RequestEnd end) {
   if (ended_) return;
-  ended_ = event.kind != StreamEvent::Kind::kDelta;
-  if (ended_ && counted_) CountEnd(end);
+  const bool last = event.kind != StreamEvent::Kind::kDelta;
   events_.push_back(std::move(event));
+  ended_ = last;
+  if (ended_ && counted_) CountEnd(end);
   if (events_.size() > 1) return;
   arrived_.notify_all();
   if (notify_) notify_();

@@ -15,6 +15,7 @@
 #include <set>
 #include <thread>
 
+#include "base/exception.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "base/thread.h"
@@ -72,23 +73,32 @@ class Saver {
 
  private:
   void Work() {
-    auto saved = steady_clock::now();
     std::unique_lock lock(mutex_);
     while (status_ && !changed_.wait_for(lock, kWriteInterval, [this] { return stop_; })) {
       lock.unlock();
-      Status done;
-      if (steady_clock::now() - saved >= kSaveInterval) {
-        done = file_.SaveState();
-        saved = steady_clock::now();
-      } else {
-        file_.StartWriting();
-      }
+      Status done = SaveOrStartWriting();
       lock.lock();
       status_ = std::move(done);
     }
   }
 
+  // Memory that is not there fails the download, and not the process.
+  Status SaveOrStartWriting() {
+    try {
+      if (steady_clock::now() - saved_ >= kSaveInterval) {
+        PUNA_RETURN_IF_ERROR(file_.SaveState());
+        saved_ = steady_clock::now();
+      } else {
+        file_.StartWriting();
+      }
+      return {};
+    } catch (...) {
+      return tl::unexpected<Error>(CurrentException());
+    }
+  }
+
   PartialFile& file_;
+  steady_clock::time_point saved_ = steady_clock::now();
   std::mutex mutex_;
   std::condition_variable changed_;
   bool stop_ = false;

@@ -4,6 +4,7 @@
 #include <exception>
 #include <thread>
 
+#include "base/exception.h"
 #include "base/thread.h"
 
 namespace puna::registry {
@@ -266,7 +267,21 @@ Part* Transfer::NextPart(size_t slot) {
   return nullptr;
 }
 
+// The body of a connection's thread. Memory that is not there fails the transfer, and not the
+// process.
 void Transfer::Work(size_t slot) {
+  try {
+    FetchParts(slot);
+  } catch (...) {
+    Stop(tl::unexpected<Error>(CurrentException()));
+  }
+  const std::lock_guard lock(mutex_);
+  slots_[slot] = {};
+  --running_;
+  fresh_.Wake();
+}
+
+void Transfer::FetchParts(size_t slot) {
   while (Part* part = stopping() ? nullptr : NextPart(slot)) {
     const auto start = steady_clock::now();
     const int64_t before = part->done.load();
@@ -281,10 +296,6 @@ void Transfer::Work(size_t slot) {
     if (part->done.load() > before && taken.count() > 0)
       finished_rates_.push_back(static_cast<double>(part->done.load() - before) / taken.count());
   }
-  const std::lock_guard lock(mutex_);
-  slots_[slot] = {};
-  --running_;
-  fresh_.Wake();
 }
 
 // REQUIRES: mutex_ is held.

@@ -62,6 +62,7 @@ class Transfer {
   class Collector;
 
   void Work(size_t slot);
+  void FetchParts(size_t slot);
   Part* NextPart(size_t slot);
   Status FetchPart(Part& part);
   Status FetchRest(Part& part);

@@ -76,7 +76,7 @@ std::string WeightsDigest(const std::filesystem::path& weights, const gguf::File
   return hash.FinishHex();
 }
 
-// Counts a load turn as over, however the load ends.
+// Ends a turn, however the load ends.
 template <typename End>
 struct AtEnd {
   End end;
@@ -92,11 +92,12 @@ void Scheduler::State::Sweep(Lock* lock, Resident* resident) {
   const auto first_unwanted = std::stable_partition(inbox.begin(), inbox.end(),
                                                     [](const Job& job) { return job.wanted(); });
   if (first_unwanted == inbox.end()) return;
-  std::vector<Job> unwanted(std::make_move_iterator(first_unwanted),
-                            std::make_move_iterator(inbox.end()));
+  const Error cancelled{ErrorCode::kCancelled, "the request was cancelled"};
+  std::deque<Job> unwanted(std::make_move_iterator(first_unwanted),
+                           std::make_move_iterator(inbox.end()));
   inbox.erase(first_unwanted, inbox.end());
   lock->unlock();
-  for (Job& job : unwanted) job.Fail({ErrorCode::kCancelled, "the request was cancelled"});
+  FailAll(&unwanted, cancelled);
   lock->lock();
 }
 
@@ -144,17 +145,20 @@ Result<std::unique_ptr<engine::Engine>> Scheduler::State::PlaceAndLoad(Resident*
 // Decisions about memory are made one after another; reading and packing goes on side by side.
 Result<Scheduler::State::Placement> Scheduler::State::PlaceInTurn(Resident* resident) {
   {
-    Lock lock(mutex);
-    const uint64_t ticket = next_ticket++;
-    const auto its_turn = [&] { return serving_ticket == ticket; };
-    while (!changed.wait_for(lock, kSweepInterval, its_turn)) Sweep(&lock, resident);
+    const std::lock_guard lock(mutex);
+    turns.push_back(resident);
   }
-  const AtEnd end_of_turn{[this] {
-    std::lock_guard lock(mutex);
-    SpareEvicted();
-    ++serving_ticket;
+  const auto its_turn = [&] { return turns.front() == resident; };
+  const AtEnd end_of_turn{[&] {
+    const std::lock_guard lock(mutex);
+    if (its_turn()) SpareEvicted();
+    std::erase(turns, resident);
     changed.notify_all();
   }};
+  {
+    Lock lock(mutex);
+    while (!changed.wait_for(lock, kSweepInterval, its_turn)) Sweep(&lock, resident);
+  }
   return Place(resident);
 }
 

@@ -128,11 +128,18 @@ bool Scheduler::State::IsPlacedAs(const Resident& resident, const ModelReference
   return (!model.device_layers || wanted.layers == has.layers) && (!model.device || same_device);
 }
 
+// They have let go of the mutex for the last time.
+void Scheduler::State::JoinFinished() {
+  std::list<std::thread> threads;
+  {
+    const std::lock_guard lock(mutex);
+    threads.swap(finished);
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
                                                 const std::shared_ptr<State>& self) {
-  for (std::thread& thread : finished)
-    thread.join();  // they have let go of the mutex for the last time
-  finished.clear();
   const std::filesystem::path weights = model.weights.lexically_normal();
   for (const auto& resident : residents) {
     if (resident->retiring || resident->weights != weights ||
@@ -152,13 +159,12 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
   resident->embeddings = model.embeddings;
   resident->keep_alive = options.keep_alive;
   resident->share = ShareOf(model);
+  // Once the thread is there, which begins by waiting for the mutex, no memory is needed any more.
+  residents.reserve(residents.size() + 1);
+  resident->thread.emplace_back();
+  PUNA_ASSIGN_OR_RETURN(resident->thread.front(),
+                        StartThread("puna-model", [self, resident] { Work(self, resident); }));
   residents.push_back(resident);
-  auto thread = StartThread("puna-model", [self, resident] { Work(self, resident); });
-  if (!thread) {
-    residents.pop_back();
-    return tl::unexpected(thread.error());
-  }
-  resident->thread = *std::move(thread);
   return resident.get();
 }
 
@@ -184,6 +190,7 @@ void Scheduler::State::Note(const Job& job) {
 // On success the job has been taken.
 Status Scheduler::State::Enqueue(const ModelReference& model, Job* job,
                                  const std::shared_ptr<State>& self) {
+  JoinFinished();
   std::lock_guard lock(mutex);
   requests.Add();
   PUNA_RETURN_IF_ERROR(CheckAdmission(*job));
@@ -349,7 +356,6 @@ void Scheduler::Abort() {
 
 void Scheduler::Shutdown(std::chrono::steady_clock::time_point deadline) {
   State& s = *state_;
-  std::vector<std::thread> finished;
   {
     std::unique_lock lock(s.mutex);
     s.Retire();
@@ -360,9 +366,8 @@ void Scheduler::Shutdown(std::chrono::steady_clock::time_point deadline) {
       lock.lock();
       s.changed.wait(lock, empty);
     }
-    finished.swap(s.finished);
   }
-  for (std::thread& thread : finished) thread.join();
+  s.JoinFinished();
 }
 
 }  // namespace puna::scheduler

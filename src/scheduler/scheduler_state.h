@@ -2,7 +2,8 @@
 // and the placement of models in memory (placement.cc) share.
 //
 // One mutex guards everything here except what a comment says only the worker touches. It is held
-// for moments only: never while a file is read, a step runs or a callback is called.
+// for moments only: never while a model's file is read, a step runs, a callback is called or a
+// conversation is freed. What is read under it is the little that the system tells about memory.
 #ifndef PUNA_SCHEDULER_SCHEDULER_STATE_H_
 #define PUNA_SCHEDULER_SCHEDULER_STATE_H_
 
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -65,6 +67,9 @@ struct Job {
   bool counts() const;
 };
 
+// Fails all of them and takes them out. What a callback throws is told in the log.
+void FailAll(std::deque<Job>* jobs, const Error& error) noexcept;
+
 // What Scheduler::Expect was told.
 struct Expected {
   std::vector<engine::AdapterReference> adapters;
@@ -108,7 +113,7 @@ struct Resident {
   int64_t context_length = 0;
   std::optional<Clock::time_point> pass_began;  // while one is under way
 
-  std::thread thread;
+  std::list<std::thread> thread;  // its one, as it moves to State::finished without more memory
   std::deque<Job>
       current;  // only the worker: what it took from the inbox and has not handed on yet
   Clock::time_point ready_at;  // only the worker
@@ -167,12 +172,14 @@ struct Scheduler::State {
   std::optional<size_t> devices;  // of the backend, which opens them when a model is first placed
   std::vector<Waiter> waiters;    // those that are not known to be gone
   size_t waiters_to_sweep = 0;
-  std::vector<std::thread> finished;             // threads that have nothing more to do than end
-  uint64_t next_ticket = 0, serving_ticket = 0;  // models are placed one at a time, in order
-  bool shutting_down = false;                    // no new requests
-  bool aborting = false;                         // no running ones either
+  std::list<std::thread> finished;    // threads that have nothing more to do than end
+  std::deque<const Resident*> turns;  // models are placed one at a time, in this order
+  bool shutting_down = false;         // no new requests
+  bool aborting = false;              // no running ones either
 
-  // scheduler.cc; the mutex is held.
+  // scheduler.cc
+  void JoinFinished();
+  // The mutex is held for these.
   Status CheckAdmission(const Job& job) const;
   backend::DeviceShare ShareOf(const ModelReference& model) const;
   bool IsPlacedAs(const Resident& resident, const ModelReference& model) const;

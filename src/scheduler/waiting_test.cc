@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <future>
 #include <memory>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -185,6 +187,53 @@ TEST_F(WaitingTest, ALimitedTimeEndsInTimeWhileTheModelWaitsForItsPlace) {
   meddling_->Set(&Meddling::hold_runs, false);
   EXPECT_EQ(WaitFor(busy.get()).tokens.size(), 20u);
   EXPECT_EQ(WaitFor(patient.get()).tokens.size(), 2u);
+}
+
+// What callbacks throw while the mutex is not held: memory may be short anywhere.
+TEST_F(WaitingTest, ACallbackThatThrowsInTheQueueForAPlaceKeepsNobodyOut) {
+  options_.max_loaded_models = 1;
+  Start();
+  meddling_->Set(&Meddling::hold_runs, true);
+  const auto busy = scheduler_->Generate(models_[0], Request(20));
+  ASSERT_TRUE(Soon([&] { return meddling_->runs > 0; }));
+  const auto patient = scheduler_->Generate(models_[1], Request(2));
+  ASSERT_TRUE(Soon([&] { return Resident() == std::vector<std::string>{"model1"}; }));
+  engine::GenerateRequest hurried = Request(2);
+  hurried.deadline = std::chrono::steady_clock::now() + milliseconds(20);
+  std::atomic<bool> thrown = false;
+  const auto late = scheduler_->Generate(models_[2], hurried);
+  late->SetNotify([&] {
+    thrown = true;
+    throw std::bad_alloc();
+  });
+  ASSERT_TRUE(Soon([&] { return thrown.load(); }));
+  meddling_->Set(&Meddling::hold_runs, false);
+  EXPECT_EQ(WaitFor(busy.get()).tokens.size(), 20u);
+  EXPECT_EQ(WaitFor(patient.get()).tokens.size(), 2u);
+  EXPECT_EQ(Run(2, Request(2)).tokens.size(), 2u);
+}
+
+TEST_F(WaitingTest, ACallbackThatThrowsWhereAllFailHarmsNobody) {
+  Start();
+  meddling_->Set(&Meddling::hold_runs, true);
+  const auto first = Embed({{1, 2}});
+  ASSERT_TRUE(Soon([&] { return meddling_->runs > 0; }));
+  std::atomic<int> thrown = 0;
+  const auto thrower = [&](const EmbeddingsResult&) {
+    ++thrown;
+    throw std::bad_alloc();
+  };
+  auto second = Embed({{3}});
+  scheduler_->Embed(embedder_, {{4}}, thrower);
+  auto third = Embed({{5}});
+  meddling_->throw_in_run = true;
+  meddling_->Set(&Meddling::hold_runs, false);
+  EXPECT_FALSE(second.get());
+  EXPECT_FALSE(third.get());
+  EXPECT_TRUE(Soon([&] { return thrown == 1; }));
+  meddling_->throw_in_run = false;
+  EXPECT_TRUE(Soon([&] { return scheduler_->List().empty(); }));
+  EXPECT_TRUE(Embed({{6}}).get());
 }
 
 TEST_F(WaitingTest, FurtherChoicesOfACallAreNotInTheQueue) {

@@ -5,27 +5,24 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <exception>
-#include <new>
+#include <string_view>
 #include <utility>
 
+#include "base/exception.h"
 #include "base/log.h"
 #include "scheduler/scheduler_state.h"
 
 namespace puna::scheduler {
 namespace {
 
-// The exception that is being handled, as an error.
-Error CurrentExceptionAsError() {
+// Tells of the exception that is being handled, if there is memory for that, and returns it.
+Error Told(std::string_view what) noexcept {
+  Error error = CurrentException();
   try {
-    throw;
-  } catch (const std::bad_alloc&) {
-    return {ErrorCode::kResourceExhausted, "out of memory"};
-  } catch (const std::exception& exception) {
-    return {ErrorCode::kInternal, exception.what()};
+    LogError("{}: {}", what, error.message);
   } catch (...) {
-    return {ErrorCode::kInternal, "an exception of unknown type"};
   }
+  return error;
 }
 
 std::chrono::nanoseconds WaitedForLoad(const Job& job, Clock::time_point ready_at) {
@@ -55,17 +52,28 @@ std::vector<engine::TokenId> TokensOf(Expected expected) {
   try {
     return expected.tokens();
   } catch (...) {
-    LogWarning("nothing is computed ahead: {}", CurrentExceptionAsError().message);
+    Told("nothing is computed ahead");
     return {};
   }
 }
 
 }  // namespace
 
+void FailAll(std::deque<Job>* jobs, const Error& error) noexcept {
+  for (; !jobs->empty(); jobs->pop_front()) {
+    try {
+      jobs->front().Fail(error);
+    } catch (...) {
+      Told("a callback failed");
+    }
+  }
+}
+
 void Scheduler::State::Work(std::shared_ptr<State> state, std::shared_ptr<Resident> resident) {
-  Error error{ErrorCode::kUnavailable, "the server is shutting down"};
+  Error error;
   std::unique_ptr<engine::Engine> engine;
   try {
+    error = {ErrorCode::kUnavailable, "the server is shutting down"};
     auto loaded = state->PlaceAndLoad(resident.get());
     if (loaded) {
       engine = *std::move(loaded);
@@ -79,28 +87,29 @@ void Scheduler::State::Work(std::shared_ptr<State> state, std::shared_ptr<Reside
       LogWarning("loading {}: {}", resident->weights.string(), error.message);
     }
   } catch (...) {
-    error = CurrentExceptionAsError();
-    LogError("the worker of {} failed and is discarded: {}", resident->weights.string(),
-             error.message);
+    error = Told("the worker of a model failed and is discarded, " + resident->name);
   }
   {
     std::lock_guard lock(state->mutex);
     resident->retiring = true;  // from here on a new request gets a new resident
     resident->evicted = false;
-    for (Job& job : resident->inbox) resident->current.push_back(std::move(job));
-    resident->inbox.clear();
   }
-  if (engine != nullptr) engine->FailAll(error);  // nothing is left after an orderly end
-  engine.reset();
-  malloc_trim(0);  // so that the memory is really there for the next model
-  for (Job& job : resident->current) {
+  while (engine != nullptr && !engine->idle()) {  // not after an orderly end
     try {
-      job.Fail(error);
+      engine->FailAll(error);
     } catch (...) {
-      LogError("a callback failed: {}", CurrentExceptionAsError().message);
+      Told("a callback failed");
     }
   }
-  resident->current.clear();
+  engine.reset();
+  resident->expected.clear();  // nobody adds to what a retiring model expects
+  malloc_trim(0);              // so that the memory is really there for the next model
+  FailAll(&resident->current, error);
+  {
+    std::lock_guard lock(state->mutex);
+    resident->current.swap(resident->inbox);
+  }
+  FailAll(&resident->current, error);
   state->Leave(resident);
 }
 
@@ -250,7 +259,7 @@ bool Scheduler::State::OthersAreBusy(const Resident* resident) const {
 
 void Scheduler::State::Leave(const std::shared_ptr<Resident>& resident) {
   std::lock_guard lock(mutex);
-  finished.push_back(std::move(resident->thread));
+  finished.splice(finished.end(), resident->thread);
   std::erase(residents, resident);
   ++arrivals_and_departures;
   changed.notify_all();

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/check.h"
+#include "base/exception.h"
 #include "base/rounding.h"
 #include "base/thread.h"
 #include "store/disk_space.h"
@@ -35,17 +36,12 @@ class Run {
     }
   }
 
-  // `progress` may be null.
+  // `progress` may be null. Memory that is not there fails the run, and not the process.
   void Work(const WriteProgress& progress) {
-    std::vector<float> values;
-    std::vector<uint8_t> bytes;
-    while (!stop_) {
-      const int64_t i = next_.fetch_add(1);
-      if (i >= first_piece_.back()) return;
-      const Status done = WritePiece(PieceAt(i), &values, &bytes);
-      if (!done) return Fail(done.error());
-      if (progress && !progress(written_, layout_.file_bytes))
-        return Fail({ErrorCode::kCancelled, "cancelled"});
+    try {
+      WritePieces(progress);
+    } catch (...) {
+      Fail(CurrentException());
     }
   }
 
@@ -58,6 +54,19 @@ class Run {
   }
 
  private:
+  void WritePieces(const WriteProgress& progress) {
+    std::vector<float> values;
+    std::vector<uint8_t> bytes;
+    while (!stop_) {
+      const int64_t i = next_.fetch_add(1);
+      if (i >= first_piece_.back()) return;
+      const Status done = WritePiece(PieceAt(i), &values, &bytes);
+      if (!done) return Fail(done.error());
+      if (progress && !progress(written_, layout_.file_bytes))
+        return Fail({ErrorCode::kCancelled, "cancelled"});
+    }
+  }
+
   static int64_t RowsPerPiece(const TensorSource& source) {
     return std::max<int64_t>(1, kPieceValues / source.columns());
   }
