@@ -227,8 +227,13 @@ void Scheduler::State::Prepare(Lock* lock, Resident* resident, engine::Engine* e
   if (resident->wake.wait_until(*lock, quiet, [&] { return resident->called(); })) return;
   Expected expected = std::move(resident->expected.back());
   resident->expected.pop_back();
-  if (OthersAreBusy(resident)) return;
+  const bool forgotten = OthersAreBusy(resident);
   lock->unlock();
+  if (forgotten) {
+    expected = {};  // a whole conversation, for whose end nobody is to wait
+    lock->lock();
+    return;
+  }
   const auto stream = std::make_shared<engine::TokenStream>();
   engine::GenerateRequest request;
   request.adapters = expected.adapters;
