@@ -28,14 +28,14 @@ constexpr size_t kMostAtOnce = 256;
 std::string RegistryName(const ModelEntry& model) { return model.installed.name.FullName(); }
 
 // What Ollama checks before it computes anything, in its order and words.
-Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
+Status CheckCapabilities(const ModelEntry& model, const GenerationRequest& request) {
   if (model.embedding) {
-    return MakeError(ErrorCode::kInvalidArgument, "\"{}\" does not support {}", request->model,
-                     request->is_chat ? "chat" : "generate");
+    return MakeError(ErrorCode::kInvalidArgument, "\"{}\" does not support {}", request.model,
+                     request.is_chat ? "chat" : "generate");
   }
-  PUNA_RETURN_IF_ERROR(model.RequireTokenizer(request->model));
+  PUNA_RETURN_IF_ERROR(model.RequireTokenizer(request.model));
   if (const std::string renderer = JsonString(model.installed.config, "renderer");
-      !renderer.empty() && !request->raw) {
+      !renderer.empty() && !request.raw) {
     if (!chat::IsRenderer(renderer))
       return MakeError(ErrorCode::kInvalidArgument, "unknown renderer \"{}\"", renderer);
     if (model.prompt_template->source() == chat::PromptTemplate::Default()->source()) {
@@ -46,17 +46,16 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
     }
   }
   const chat::Capabilities& capabilities = model.prompt_template->capabilities();
-  if (!request->tools.empty() && !capabilities.tools) {
+  if (!request.tools.empty() && !capabilities.tools) {
     return MakeError(ErrorCode::kInvalidArgument, "{} does not support tools", RegistryName(model));
   }
-  if (!request->suffix.empty() && !capabilities.insert) {
+  if (!request.suffix.empty() && !capabilities.insert) {
     return MakeError(ErrorCode::kInvalidArgument, "{} does not support insert",
                      RegistryName(model));
   }
-  if (request->think_if_able && !capabilities.thinking) request->think = {};
-  if (request->think.on && !capabilities.thinking) {
+  if (request.think.on && !request.think_if_able && !capabilities.thinking) {
     return MakeError(
-        ErrorCode::kInvalidArgument, "\"{}\" does not support thinking{}", request->model,
+        ErrorCode::kInvalidArgument, "\"{}\" does not support thinking{}", request.model,
         ThinksByName(model)
             ? ". Pull the model again to get the latest version with full thinking support"
             : "");
@@ -65,16 +64,21 @@ Status CheckCapabilities(const ModelEntry& model, GenerationRequest* request) {
     return std::any_of(messages.begin(), messages.end(),
                        [](const chat::Message& message) { return !message.images.empty(); });
   };
-  if (!request->images.empty() || has_images(request->messages) || has_images(model.messages)) {
+  if (!request.images.empty() || has_images(request.messages) || has_images(model.messages)) {
     return MakeError(ErrorCode::kUnsupported, "\"{}\" does not support images: it has no vision",
-                     request->model);
+                     request.model);
   }
-  // A model that can think does, unless told not to.
-  if (capabilities.thinking && !request->think.is_set) {
+  return {};
+}
+
+// A model that can think does, unless told not to. REQUIRES: CheckCapabilities found nothing.
+void ChooseThinking(const ModelEntry& model, GenerationRequest* request) {
+  const bool able = model.prompt_template->capabilities().thinking;
+  if (request->think_if_able && !able) request->think = {};
+  if (able && !request->think.is_set) {
     request->think.is_set = true;
     request->think.on = true;
   }
-  return {};
 }
 
 // Which tools the model is told of, by the request's tool_choice.
@@ -105,6 +109,7 @@ void FillEngineRequest(const GenerationRequest& request, const GenerationOptions
   if (request.logprobs) out->logprobs = static_cast<int>(request.top_logprobs);
   out->prompt_logprobs = request.prompt_logprobs;
   out->streamed = request.stream;
+  out->return_context = request.return_context;
 }
 
 // Control tokens that are marks of the model's output format.
@@ -211,7 +216,8 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   PUNA_ASSIGN_OR_RETURN(out->model, call.services.catalog->Get(request.model));
   const ModelEntry& model = *out->model;
   PUNA_RETURN_IF_ERROR(ApplyToolChoice(&request));
-  PUNA_RETURN_IF_ERROR(CheckCapabilities(model, &request));
+  PUNA_RETURN_IF_ERROR(CheckCapabilities(model, request));
+  ChooseThinking(model, &request);
   GenerationOptions options;
   PUNA_RETURN_IF_ERROR(ApplyOptions(model.installed.parameters, &options));
   PUNA_RETURN_IF_ERROR(ApplyOptions(request.options, &options));
@@ -580,7 +586,8 @@ http::Task<Status> LoadOrUnload(Call& call, const GenerationRequest& request,
   if (!load) co_return tl::unexpected(std::move(load).error());
   GenerationRequest first_turn = request;
   first_turn.is_chat = true;
-  if (!CheckCapabilities(**model, &first_turn)) co_return Status();
+  if (!CheckCapabilities(**model, first_turn)) co_return Status();
+  ChooseThinking(**model, &first_turn);
   const auto tokens = [entry = *model, first_turn = std::move(first_turn)] {
     return BeginningOfNextTurn(*entry, first_turn, std::nullopt);
   };

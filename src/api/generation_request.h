@@ -50,7 +50,6 @@ struct GenerationRequest {
   chat::Think think;
   bool think_if_able = false;  // a model that cannot think answers without, instead of an error
   Json options = Json::object();
-  Json format;  // null: free text
   // What the answer must obey, thinking aside; nothing: free text. Part::Schema for a JSON schema,
   // Part::JsonObject for any object, Part::Gbnf for a grammar.
   std::optional<grammar::Part> constraint;
@@ -64,6 +63,7 @@ struct GenerationRequest {
   int64_t choices = 1;           // answers to the same prompt; with a seed, the i-th has seed + i
   bool stream = false;           // the client wants the answer as it comes, not when it is whole
   bool render_only = false;      // return the prompt instead of generating
+  bool return_context = false;   // all tokens are wanted at the end
 };
 
 struct LogprobEntry {

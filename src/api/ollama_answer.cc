@@ -39,7 +39,7 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, const DeltaToJs
 
 http::Task<void> AnswerNative(Call& call, GenerationRequest request, DeltaToJson to_json) {
   const bool stream = request.stream, render_only = request.render_only;
-  const bool with_context = !request.is_chat && !request.raw;
+  const bool with_context = request.return_context;
   auto generation = co_await Generation::Start(call, std::move(request));
   if (!generation) co_return co_await SendError(call, generation.error());
   if (render_only) {

@@ -38,6 +38,7 @@ Result<GenerationRequest> ReadGenerate(const Json& json) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "raw mode does not support template, system, or context");
   }
+  request.return_context = !request.raw;
   return request;
 }
 

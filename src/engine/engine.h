@@ -127,6 +127,7 @@ struct GenerateRequest {
   // So many tokens at the beginning of the prompt are a text that an encoder reads. The engine sets
   // it.
   int64_t encoder_tokens = 0;
+  bool return_context = false;  // GenerationStats::context is wanted
   // Another choice of a call whose first one stands for it in queues: it is not counted as waiting.
   bool further_choice = false;
   // When GenerationStats::total begins (default: at Submit), and what it reports as `load`.

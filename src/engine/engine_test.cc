@@ -78,13 +78,14 @@ TEST(Engine, GeneratesWhatTheNaiveLoopGenerates) {
     HistoryEngine h = MakeHistoryEngine(options);
     GenerateRequest request = Request(RandomPrompt(41, 1), 60);
     request.sampling.repeat_penalty = 1.2;
+    request.return_context = rows % 2 == 0;
     const Outcome outcome = RunOne(h.engine.get(), request);
     EXPECT_EQ(outcome.tokens, GenerateNaively(request)) << rows << " rows";
     ASSERT_TRUE(outcome.stats);
     EXPECT_EQ(outcome.stats->reason, FinishReason::kLength);
     EXPECT_EQ(outcome.stats->prompt_tokens, 41);
     EXPECT_EQ(outcome.stats->generated_tokens, 60);
-    EXPECT_EQ(outcome.stats->context.size(), 101u);
+    EXPECT_EQ(outcome.stats->context.size(), request.return_context ? 101u : 0u);
     EXPECT_EQ(outcome.logprobs.size(), 60u);
     EXPECT_EQ(h.program->rows, 41 + 59);  // the last token is never computed
   }
@@ -253,6 +254,7 @@ TEST(Engine, PrefixCacheSavesRowsAndChangesNothing) {
   HistoryEngine without = MakeHistoryEngine(options);
   // A chat: each prompt is the last one with its answer and something new.
   GenerateRequest request = Request(RandomPrompt(70, 1), 25);
+  request.return_context = true;
   for (int turn = 0; turn < 4; ++turn) {
     const Outcome a = RunOne(with.engine.get(), request);
     const Outcome b = RunOne(without.engine.get(), request);
@@ -537,7 +539,8 @@ TEST(Engine, RecurrentNetworksShareFromCheckpoints) {
   HistoryEngine h = MakeHistoryEngine({}, 512, kVocabulary, nullptr, nullptr, /*states=*/true);
   const std::vector<TokenId> common = RandomPrompt(70, 1);
   const auto ask = [&](std::vector<TokenId> prompt) {
-    const GenerateRequest request = Request(std::move(prompt), 20);
+    GenerateRequest request = Request(std::move(prompt), 20);
+    request.return_context = true;
     const Outcome outcome = RunOne(h.engine.get(), request);
     EXPECT_EQ(outcome.tokens, GenerateNaively(request));
     return *outcome.stats;
@@ -678,6 +681,7 @@ TEST_F(EngineTextTest, EndOfGenerationStopsAndIsNoText) {
   for (int64_t seed = 0; seed < 40; ++seed) {
     GenerateRequest request = Endless(300, seed);
     request.sampling.top_k = 0;
+    request.return_context = true;
     const Outcome endless = RunOne(engine_.get(), request);
     request.ignore_end = false;
     const Outcome outcome = RunOne(engine_.get(), request);

@@ -320,7 +320,7 @@ void Sequence::Finish(FinishReason reason) {
   stats.total = now - request_.submitted;
   stats.reason = stop_.matched() ? FinishReason::kStop : reason;
   stats.stop_text = stop_.match();
-  stats.context = tokens_;
+  if (request_.return_context) stats.context = tokens_;
   stream_->Push(std::move(event));
 }
 

@@ -49,8 +49,9 @@ struct GenerationStats {
   // the end.
   std::chrono::nanoseconds load{}, prompt{}, generate{}, total{};
   FinishReason reason = FinishReason::kNone;
-  std::string stop_text;         // the stop string that matched, if one did
-  std::vector<TokenId> context;  // prompt and output tokens without the end-of-generation token
+  std::string stop_text;  // the stop string that matched, if one did
+  // Prompt and output tokens without the end-of-generation token, where the request wants them.
+  std::vector<TokenId> context;
 };
 
 struct StreamEvent {
