@@ -16,10 +16,6 @@ namespace {
 // that were trained for less: they get the long ones there.
 constexpr int64_t kLeastContext = 256;
 
-int64_t PagesFor(int64_t tokens) {
-  return (tokens + backend::kPageTokens - 1) / backend::kPageTokens;
-}
-
 }  // namespace
 
 Result<std::shared_ptr<const gguf::File>> OpenModelArgument(const Settings& settings,
@@ -46,7 +42,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::Load(std::shared_ptr<const ggu
                         model::BuildPlan(config, file, {.context_length = context}));
   PUNA_ASSIGN_OR_RETURN(auto backend,
                         backend::CreateObservedBackend(options.backend, options.observer));
-  const int64_t pages = PagesFor((config.encoder ? 2 : 1) * options.kv_tokens);
+  const int64_t pages = model::PagesFor((config.encoder ? 2 : 1) * options.kv_tokens);
   // Two for each sequence, of which none is shorter than a page.
   const int64_t slots = plan->state_layers.empty() ? 0 : 2 * pages + 2;
   const int64_t max_batch_tokens = model::SeesAhead(config)

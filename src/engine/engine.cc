@@ -34,10 +34,6 @@ constexpr int64_t kReleaseBytes = int64_t{128} << 20;
 // Between two looks for new requests.
 constexpr double kIdleSettleSeconds = 0.03;
 
-int64_t PagesFor(int64_t tokens) {
-  return (tokens + backend::kPageTokens - 1) / backend::kPageTokens;
-}
-
 // A compiler for the engine's lifetime: of a device that gives up, the same plan is compiled again.
 // `progress` may be null.
 Result<std::unique_ptr<backend::Program>> CompileOf(
@@ -88,7 +84,8 @@ Result<Blueprint> Draft(const std::shared_ptr<const gguf::File>& file,
   draft.compile.kv_type = draft.options.kv_type;
   draft.compile.share = draft.options.share;
   draft.compile.weights_in_file = draft.options.weights_in_file;
-  draft.compile.kv_pages = draft.plan->cache_layers.empty() ? 0 : PagesFor(draft.options.kv_tokens);
+  draft.compile.kv_pages =
+      draft.plan->cache_layers.empty() ? 0 : model::PagesFor(draft.options.kv_tokens);
   draft.compile.state_slots = states ? draft.options.state_slots : 0;
   draft.compile.max_batch_tokens = draft.options.max_batch_tokens;
   draft.compile.progress = draft.options.progress;
@@ -133,7 +130,7 @@ Engine::State::State(Parts parts_in)
     : parts(std::move(parts_in)),
       whole_prompts(model::SeesAhead(parts.config) && !parts.config.encoder &&
                     !parts.options.embeddings),
-      pool(parts.cached ? PagesFor(parts.options.kv_tokens) : 0,
+      pool(parts.cached ? model::PagesFor(parts.options.kv_tokens) : 0,
            parts.states ? parts.options.state_slots : 0),
       prefixes(&pool),
       adapters(&parts.config, parts.plan) {

@@ -95,7 +95,7 @@ inline HistoryEngine MakeHistoryEngine(
   parts.config.context_length = trained_context;
   parts.options = ResolveOptions(std::move(options), parts.config);
   parts.tokenizer = std::move(tokenizer);
-  const int64_t pages = (parts.options.kv_tokens + backend::kPageTokens - 1) / backend::kPageTokens;
+  const int64_t pages = model::PagesFor(parts.options.kv_tokens);
   auto program = std::make_unique<testing::HistoryProgram>(
       vocabulary, pages, parts.options.max_batch_tokens, states ? parts.options.state_slots : 0);
   testing::HistoryProgram* raw = program.get();

@@ -10,10 +10,6 @@
 namespace puna::model {
 namespace {
 
-int64_t PagesFor(int64_t tokens) {
-  return (tokens + backend::kPageTokens - 1) / backend::kPageTokens;
-}
-
 int64_t PageBorder(int64_t position) {
   return position / backend::kPageTokens * backend::kPageTokens;
 }

@@ -18,8 +18,12 @@
 
 #include "backend/backend.h"
 #include "base/result.h"
+#include "base/rounding.h"
 
 namespace puna::model {
+
+// How many pages hold so many tokens.
+inline int64_t PagesFor(int64_t tokens) { return DivideUp(tokens, backend::kPageTokens); }
 
 // Numbers [0, total) with reference counts. `what` names them in errors.
 class NumberPool {

@@ -18,6 +18,7 @@
 #include "base/sha256.h"
 #include "gguf/gguf.h"
 #include "model/config.h"
+#include "model/kv_cache.h"
 #include "scheduler/memory.h"
 #include "scheduler/scheduler_state.h"
 #include "tokenizer/table_bytes.h"
@@ -47,10 +48,6 @@ constexpr double kMostPoolShare = 0.9;
 // State slots of networks with recurrent layers: two while a user's sequence advances, the others
 // keep beginnings of prompts.
 constexpr int64_t kSlotsPerUser = 6;
-
-int64_t PagesFor(int64_t tokens) {
-  return (tokens + backend::kPageTokens - 1) / backend::kPageTokens;
-}
 
 std::string Gibibytes(int64_t bytes) {
   return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
@@ -183,7 +180,7 @@ Result<Scheduler::State::Room> Scheduler::State::MeasureRoom(Resident* resident,
   room.least_tokens = std::min(context, kLeastContext);
   room.least_slots = room.use.state_slot > 0 ? engine::kLeastStateSlots : 0;
   room.tokenizer = tokenizer::TableBytes(*placement->file);
-  const int64_t least = room.fixed() + room.use.kv_page * PagesFor(room.least_tokens) +
+  const int64_t least = room.fixed() + room.use.kv_page * model::PagesFor(room.least_tokens) +
                         room.use.state_slot * room.least_slots;
   // Without devices all of it is the system's.
   PUNA_ASSIGN_OR_RETURN(room.available, MakeRoom(resident, least, [&](Lock* lock) {
@@ -263,9 +260,10 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
            SystemBytes(&lock, resident, &placement, room.tokenizer, engine.kv_tokens,
                        engine.state_slots) > AvailableBytes(resident).system) {
       engine.kv_tokens =
-          std::max(room.least_tokens, PagesFor(engine.kv_tokens / 2) * backend::kPageTokens);
+          std::max(room.least_tokens, model::PagesFor(engine.kv_tokens / 2) * backend::kPageTokens);
     }
-    pool_bytes = use.kv_page * PagesFor(engine.kv_tokens) + use.state_slot * engine.state_slots;
+    pool_bytes =
+        use.kv_page * model::PagesFor(engine.kv_tokens) + use.state_slot * engine.state_slots;
   }
   std::lock_guard lock(mutex);
   resident->placed = true;
@@ -274,7 +272,7 @@ Result<Scheduler::State::Placement> Scheduler::State::Place(Resident* resident) 
   resident->weights_in_file = engine.weights_in_file;
   resident->planned_pool_bytes = pool_bytes;
   resident->planned_device_bytes = use.on_device.fixed() +
-                                   use.on_device.kv_page * PagesFor(engine.kv_tokens) +
+                                   use.on_device.kv_page * model::PagesFor(engine.kv_tokens) +
                                    use.on_device.state_slot * engine.state_slots;
   engine.share.promised_bytes = PromisedDeviceBytes(resident);
   // Asked by the model's worker, which both of them outlive.
@@ -358,7 +356,7 @@ int64_t Scheduler::State::SystemBytes(Lock* lock, const Resident* resident, Plac
     // What cannot be predicted cannot be compiled either, and is told then.
     if (!use) return tokenizer_bytes;
     const auto bytes = [&](const auto& part) {
-      return part.fixed() + part.kv_page * PagesFor(tokens) + part.state_slot * slots;
+      return part.fixed() + part.kv_page * model::PagesFor(tokens) + part.state_slot * slots;
     };
     return tokenizer_bytes + bytes(*use) - (shared ? 0 : bytes(use->on_device));
   }
