@@ -3,8 +3,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <future>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -142,33 +140,6 @@ TEST_F(PrepareTest, NothingIsDoneWhileSomebodyWaits) {
     Start();
     Run(0, Prompt(1, 5), 1);
   }
-}
-
-// A conversation may be the last that holds much else, whose end takes time.
-TEST_F(PrepareTest, WhatIsForgottenDiesWhileOthersGoOn) {
-  Run(0, Prompt(1, 5), 1);
-  std::atomic<int> told = 0;
-  // Asks the scheduler in another thread while it dies, and does not wait for ever.
-  const auto last_of_a_conversation = [&] {
-    return std::shared_ptr<int>(new int(0), [&](const int* number) {
-      delete number;
-      std::promise<void> listed;
-      std::thread([&] {
-        scheduler_->List();
-        listed.set_value();
-      }).detach();
-      const auto answer = listed.get_future();
-      if (answer.wait_for(std::chrono::seconds(5)) == std::future_status::ready) {
-        ++told;
-      } else {
-        std::abort();
-      }
-    });
-  };
-  const auto stream = Ask(1, Prompt(2, 5), 200);  // beside which nothing is prepared
-  ASSERT_TRUE(Soon([&] { return scheduler_->List().size() == 2; }));
-  scheduler_->Expect(models_[0], [kept = last_of_a_conversation()] { return Prompt(3, 5); });
-  EXPECT_TRUE(Soon([&] { return told == 1; }));
 }
 
 TEST_F(PrepareTest, TheLatestComeFirstAndTheOldestNotAtAll) {

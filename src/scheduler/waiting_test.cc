@@ -236,6 +236,39 @@ TEST_F(WaitingTest, ACallbackThatThrowsWhereAllFailHarmsNobody) {
   EXPECT_TRUE(Embed({{6}}).get());
 }
 
+// A conversation may be the last that holds much else, whose end takes time.
+TEST_F(WaitingTest, AForgottenConversationIsFreedWhileOthersGoOn) {
+  options_.prepare_after = milliseconds(1);
+  Start();
+  ASSERT_TRUE(Run(0, Request(2)).stats);
+  meddling_->Set(&Meddling::hold_runs, true);
+  const int before = meddling_->runs;
+  const auto busy = scheduler_->Generate(models_[1], Request(2));
+  ASSERT_TRUE(Soon([&] { return meddling_->runs > before; }));
+  std::atomic<bool> prepared = false;
+  std::promise<bool> free;
+  // Dies with what holds it, and says whether another thread can ask the scheduler meanwhile.
+  const auto probe = [&] {
+    return std::shared_ptr<void>(nullptr, [&](void*) {
+      const auto listed = std::make_shared<std::promise<void>>();
+      std::thread([this, listed] {
+        scheduler_->List();
+        listed->set_value();
+      }).detach();
+      const auto answer = listed->get_future().wait_for(std::chrono::seconds(5));
+      free.set_value(answer == std::future_status::ready);
+    });
+  };
+  scheduler_->Expect(models_[0], [&prepared, kept = probe()] {
+    prepared = true;
+    return std::vector<TokenId>();
+  });
+  EXPECT_TRUE(free.get_future().get());
+  EXPECT_FALSE(prepared);
+  meddling_->Set(&Meddling::hold_runs, false);
+  EXPECT_TRUE(WaitFor(busy.get()).stats);
+}
+
 TEST_F(WaitingTest, FurtherChoicesOfACallAreNotInTheQueue) {
   options_.max_queue = 1;
   Start();
