@@ -73,6 +73,7 @@ def run(command, timeout_s, env):
     """Exit code, output and seconds; 124 when it ran out of time, 1 when it left files behind."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="puna-tests-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o711)  # some tests become another user
         try:
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s,
                                   env={**env, "TMPDIR": folder}, cwd=ROOT, stdin=subprocess.DEVNULL)
