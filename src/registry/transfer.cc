@@ -1,7 +1,6 @@
 #include "registry/transfer.h"
 
 #include <algorithm>
-#include <exception>
 #include <thread>
 
 #include "base/exception.h"
@@ -285,12 +284,7 @@ void Transfer::FetchParts(size_t slot) {
   while (Part* part = stopping() ? nullptr : NextPart(slot)) {
     const auto start = steady_clock::now();
     const int64_t before = part->done.load();
-    // Behind here nobody would catch what is thrown, as for want of memory.
-    try {
-      if (Status fetched = FetchPart(*part); !fetched) Stop(std::move(fetched));
-    } catch (const std::exception& exception) {
-      Stop(MakeError(ErrorCode::kInternal, "{}", exception.what()));
-    }
+    if (Status fetched = FetchPart(*part); !fetched) Stop(std::move(fetched));
     const std::chrono::duration<double> taken = steady_clock::now() - start;
     const std::lock_guard lock(mutex_);
     if (part->done.load() > before && taken.count() > 0)
