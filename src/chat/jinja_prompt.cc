@@ -1,8 +1,11 @@
 // PromptTemplate on Jinja: builds the variables that Hugging Face's chat templates expect and
 // renders. What a template does not accept cannot be told from its text, so nothing is probed
 // beforehand; a failed rendering is repeated in the other forms.
+#include <algorithm>
 #include <ctime>
+#include <optional>
 
+#include "base/text.h"
 #include "chat/chat.h"
 #include "chat/jinja/jinja.h"
 #include "chat/jinja_form.h"
@@ -43,6 +46,25 @@ bool IsEmptyAnswer(const Message& message) {
 
 bool Mentions(std::string_view text, std::string_view needle) {
   return text.find(needle) != std::string_view::npos;
+}
+
+std::string_view WithoutSpaceAround(std::string_view text) {
+  const size_t begin = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
+}
+
+// Some templates pass over system messages behind the first without an error. In the time of the
+// text, as each is looked for behind the one before it.
+bool HasLaterSystemMessages(std::string_view text, const std::vector<Message>& messages) {
+  size_t at = 0;
+  for (size_t i = 1; i < messages.size(); ++i) {
+    if (messages[i].role != "system") continue;
+    const std::string_view content = WithoutSpaceAround(messages[i].content);
+    at = FindText(text, content, at);
+    if (at == std::string_view::npos) return false;
+    at += content.size();
+  }
+  return true;
 }
 
 ThinkTags FindThinkTags(std::string_view source) {
@@ -89,8 +111,16 @@ class JinjaPrompt final : public PromptTemplate {
     // An answer whose beginning is empty is one that has not begun.
     if (request.add_generation_prompt && messages.size() > 1 && IsEmptyAnswer(messages.back()))
       messages.pop_back();
-    return RenderInForms(
-        request, [&](const JinjaForm& form) { return RenderForm(request, messages, form); });
+    std::optional<std::string> in_part;
+    const auto render = [&](const JinjaForm& form) -> Result<std::string> {
+      Result<std::string> text = RenderForm(request, messages, form);
+      if (!text || HasLaterSystemMessages(*text, messages)) return text;
+      if (!in_part) in_part = *std::move(text);
+      return MakeError(ErrorCode::kInvalidArgument, "the template passes over a system message");
+    };
+    Result<std::string> text = RenderInForms(request, render);
+    if (!text && in_part) return *std::move(in_part);
+    return text;
   }
 
  private:

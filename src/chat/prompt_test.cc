@@ -162,6 +162,20 @@ TEST(JinjaPrompt, SystemMessagesStayWhereTheyAre) {
   }
 }
 
+TEST(JinjaPrompt, SystemMessagesThatATemplatePassesOverAreText) {
+  PromptRequest request;
+  request.messages = {Say("system", "S"), Say("user", "a"), Say("system", " L\n"),
+                      Say("assistant", "b"), Say("user", "c")};
+  const std::string first_alone =
+      "{% for m in messages %}{% if m.role != 'system' or loop.first %}[{{ m.role }}: "
+      "{{ m.content | trim }}]{% endif %}{% endfor %}";
+  EXPECT_EQ(Jinja(first_alone, request), "[system: S][user: a\n\n L][assistant: b][user: c]");
+  const std::string in_place =
+      "{% for m in messages %}[{{ m.role }}: {{ m.content | trim }}]{% endfor %}";
+  EXPECT_EQ(Jinja(in_place, request), "[system: S][user: a][system: L][assistant: b][user: c]");
+  EXPECT_EQ(Jinja("{{ messages | length }} messages", request), "5 messages");
+}
+
 TEST(JinjaPrompt, RolesAlternateWhereTheyMust) {
   const std::string source =
       "{% set n = namespace(i=0) %}{% for m in messages %}"
