@@ -316,6 +316,11 @@ Result<GatherShape> NetworkWriter::Write() {
   PUNA_RETURN_IF_ERROR(SetKeys(family_.keys));
   PUNA_RETURN_IF_ERROR(SetKeys(CommonKeys()));
   PUNA_RETURN_IF_ERROR(SetWindow());
+  // Of models that compute embeddings, whose tokens see the whole text.
+  if (const Json* causal = FindValue(config_, "is_causal");
+      causal != nullptr && causal->is_boolean() && !causal->get<bool>()) {
+    Set("attention.causal", false);
+  }
   if (family_.rope == RopeUse::kYes && !family_.encoder) PUNA_RETURN_IF_ERROR(SetRope(shape));
   return shape;
 }
