@@ -382,6 +382,11 @@ def configs(server):
         config["rope_parameters"] = {"full_attention": {"rope_type": "default"}, "sliding_attention": {"rope_type": "linear", "factor": 2}}
     refused(written(name, family, stretched), "rope scaling of type 'linear' in local layers")
 
+    keys = converted_keys(server, "whole", written(name, family, lambda config, _: config.update(is_causal=False)))
+    equal(False, keys["llama.attention.causal"])
+    keys = converted_keys(server, "causal", written(name, family, lambda config, _: config.update(is_causal=True)))
+    equal(None, keys.get("llama.attention.causal"))
+
     gemma = recording("arch/gemma3-dense")
     if gemma is None:
         return
@@ -645,6 +650,7 @@ def split_files(server):
 def peft_adapters(server):
     """An adapter as PEFT writes it changes a model as adding its product to the weights does, whatever scales the product."""
     adapts(server, "peft", {}, lambda name: (2, 3.0 / 2))
+    adapters_side_by_side(server, server.folder / "peft")
     # Ranks and alphas of their own, by ends and by expressions; the first key that fits counts.
     patterns = {"alpha_pattern": {r"layers\.0\..*k_proj": 5.0, "k_proj": 7.0, "^model.layers.1.self_attn.q_proj": 1.0},
                 "rank_pattern": {"o_proj": 4}}
@@ -726,13 +732,12 @@ def adapts(server, title, config, shape_of):
     print(f"  {title}: {worst:.1e}")
     if not worst < 1e-9 or nmse(expected, recorded) < 1e-3:
         raise AssertionError(f"{worst}; the adapter changes {nmse(expected, recorded)}")
-    adapters_side_by_side(server, folder)
 
 
 def adapters_side_by_side(server, folder):
     """Each ADAPTER line is an adapter of its own, with its own scale, whatever the others are; names tell as much in a request."""
     def made(*lines):
-        (server.folder / "Modelfile").write_text("FROM ./base\n" + "".join(f"ADAPTER {line}\n" for line in lines))
+        (server.folder / "Modelfile").write_text("FROM ./peft-base\n" + "".join(f"ADAPTER {line}\n" for line in lines))
         puna(server, "create", "stack", "-f", server.folder / "Modelfile")
         return [digest for kind, digest in layers_of(server, "stack") if kind == "adapter"]
 
@@ -759,7 +764,7 @@ def adapters_side_by_side(server, folder):
         equal(200, reply.status, reply.body)
         equal([first] + expected, [digest for kind, digest in layers_of(server, "sent") if kind == "adapter"])
     (other / "adapter_config.json").write_text(json.dumps(dict(config, lora_alpha=0)))
-    (server.folder / "Modelfile").write_text("FROM ./base\nADAPTER ./peft\nADAPTER ./other/peft\n")
+    (server.folder / "Modelfile").write_text("FROM ./peft-base\nADAPTER ./peft\nADAPTER ./other/peft\n")
     contains("other/peft: adapter_config.json: lora_alpha is no positive number", refusal(server, "create", "x", "-f", server.folder / "Modelfile"))
 
 
