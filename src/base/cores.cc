@@ -42,12 +42,16 @@ double CoresOfQuota(const std::filesystem::path& root) {
   return cores;
 }
 
-int UsableCores() {
-  int cores = static_cast<int>(std::thread::hardware_concurrency());
+int CoresOfMask() {
 #if defined(__linux__)
   cpu_set_t mask;
-  if (sched_getaffinity(0, sizeof mask, &mask) == 0) cores = CPU_COUNT(&mask);
+  if (sched_getaffinity(0, sizeof mask, &mask) == 0) return CPU_COUNT(&mask);
 #endif
+  return static_cast<int>(std::thread::hardware_concurrency());
+}
+
+int UsableCores() {
+  int cores = CoresOfMask();
   const double quota = std::ceil(CoresOfQuota());
   if (quota > 0 && quota < cores) cores = static_cast<int>(quota);
   return std::max(cores, 1);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,17 @@ inline std::optional<uint32_t> ReadHex(std::string_view text, size_t digits) {
     value = value * 16 + static_cast<uint32_t>(digit);
   }
   return value;
+}
+
+// Two lower-case digits for each byte.
+inline std::string WriteHex(std::span<const uint8_t> bytes) {
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string out;
+  for (const uint8_t byte : bytes) {
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
+  }
+  return out;
 }
 
 // %XX becomes its byte; a malformed escape stays as it is.

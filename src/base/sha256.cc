@@ -1,9 +1,9 @@
 #include "base/sha256.h"
 
-#include <fmt/format.h>
 #include <openssl/evp.h>
 
 #include "base/check.h"
+#include "base/hex.h"
 
 namespace puna {
 
@@ -32,9 +32,7 @@ std::string Sha256::FinishHex() {
   uint8_t digest[EVP_MAX_MD_SIZE];
   unsigned int length = 0;
   CHECK(EVP_DigestFinal_ex(state_->context, digest, &length) == 1);
-  std::string hex;
-  for (unsigned int i = 0; i < length; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
+  return WriteHex(std::span(digest, length));
 }
 
 std::string Sha256Hex(std::string_view text) {

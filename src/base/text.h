@@ -28,6 +28,11 @@ inline std::string LowerCase(std::string_view text) {
   return out;
 }
 
+inline std::string_view WithoutSpaceAround(std::string_view text) {
+  const size_t begin = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
+}
+
 // Where `part` stands first in `text` from `from` on, or last; npos if nowhere. In the time of
 // their lengths together, where the functions of the standard library take that of their product:
 // for texts that strangers choose both of.

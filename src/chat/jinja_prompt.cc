@@ -48,11 +48,6 @@ bool Mentions(std::string_view text, std::string_view needle) {
   return text.find(needle) != std::string_view::npos;
 }
 
-std::string_view WithoutSpaceAround(std::string_view text) {
-  const size_t begin = std::min(text.find_first_not_of(" \t\r\n"), text.size());
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
-}
-
 // Some templates pass over system messages behind the first without an error. In the time of the
 // text, as each is looked for behind the one before it.
 bool HasLaterSystemMessages(std::string_view text, const std::vector<Message>& messages) {
@@ -172,7 +167,7 @@ class JinjaPrompt final : public PromptTemplate {
     variables["messages"] = std::move(list);
     variables["tools"] =
         nullptr;  // as Hugging Face does; `tools is defined` holds and `if tools` does not
-    if (!request.tools.empty()) {
+    if (!request.tools.empty() || form.no_tools_as_list || form.tools_as_functions) {
       Json tools = Json::array();
       for (Tool& tool : InForm(request.tools, form)) tools.push_back(std::move(tool.definition));
       variables["tools"] = std::move(tools);

@@ -1,7 +1,5 @@
 #include "cli/machine.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -78,9 +76,7 @@ std::vector<std::string> FindGpus(const fs::path& root) {
 Machine ReadMachine(const fs::path& root) {
   Machine machine;
   machine.processor = FieldOf(ReadText(root / "proc/cpuinfo"), "model name");
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (::sched_getaffinity(0, sizeof(allowed), &allowed) == 0) machine.cores = CPU_COUNT(&allowed);
+  machine.cores = CoresOfMask();
   const std::string memory = ReadText(root / "proc/meminfo");
   machine.memory_bytes = KibiBytes(memory, "MemTotal");
   machine.available_bytes = KibiBytes(memory, "MemAvailable");

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "api/version.h"
+#include "base/text.h"
 #include "cli/agents.h"
 #include "cli/terminal.h"
 #include "store/store.h"
@@ -19,9 +20,7 @@ std::optional<std::string> ReadLine() {
     std::printf("\n");
     return std::nullopt;
   }
-  const size_t begin = line.find_first_not_of(" \t");
-  if (begin == std::string::npos) return "";
-  return line.substr(begin, line.find_last_not_of(" \t\r") - begin + 1);
+  return std::string(WithoutSpaceAround(line));
 }
 
 std::vector<std::string> AskForModel(const Settings& settings) {

@@ -4,9 +4,13 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
+#include <span>
 #include <thread>
 
+#include "base/check.h"
+#include "base/hex.h"
 #include "http/url.h"
 #include "registry/registry.h"
 #include "registry/session.h"
@@ -19,36 +23,39 @@ namespace {
 constexpr int64_t kChunkBytes = 100 << 20;
 constexpr int kPushTries = 6;
 
-std::string Md5(std::string_view bytes) {
-  std::string digest(16, '\0');
-  EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()), nullptr,
-             EVP_md5(), nullptr);
-  return digest;
-}
+// What object storage names an upload of several chunks by.
+class Md5 {
+ public:
+  Md5() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+    CHECK(context_ != nullptr && EVP_DigestInit_ex(context_.get(), EVP_md5(), nullptr) == 1);
+  }
+  void Update(std::span<const uint8_t> bytes) {
+    CHECK(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
+  }
+  std::array<uint8_t, 16> Finish() {
+    std::array<uint8_t, 16> digest;
+    CHECK(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1);
+    return digest;
+  }
 
-std::string Hex(std::string_view bytes) {
-  std::string out;
-  for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
-  return out;
-}
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
 
-Result<std::string> Md5OfFile(const std::filesystem::path& path, int64_t begin, int64_t end) {
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> md5(EVP_MD_CTX_new(),
-                                                                    &EVP_MD_CTX_free);
-  EVP_DigestInit_ex(md5.get(), EVP_md5(), nullptr);
+Result<std::array<uint8_t, 16>> Md5OfFile(const std::filesystem::path& path, int64_t begin,
+                                          int64_t end) {
+  Md5 md5;
   std::ifstream file(path, std::ios::binary);
   file.seekg(begin);
-  std::vector<char> piece(1 << 20);
+  std::vector<uint8_t> piece(1 << 20);
   while (begin < end) {
     const auto count = std::min(end - begin, static_cast<int64_t>(piece.size()));
-    if (!file.read(piece.data(), count))
+    if (!file.read(reinterpret_cast<char*>(piece.data()), count))
       return MakeError(ErrorCode::kInternal, "{} became shorter", path.string());
-    EVP_DigestUpdate(md5.get(), piece.data(), static_cast<size_t>(count));
+    md5.Update(std::span(piece).first(static_cast<size_t>(count)));
     begin += count;
   }
-  std::string digest(16, '\0');
-  EVP_DigestFinal_ex(md5.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr);
-  return digest;
+  return md5.Finish();
 }
 
 Status Pause(std::chrono::milliseconds time, Listener& listener) {
@@ -85,9 +92,9 @@ class BlobUpload {
   const std::filesystem::path blob_;
   const store::ProgressFunction& progress_;
   std::string url_;  // where the next request goes
-  // Of the chunks that went elsewhere, 16 bytes each: a registry compares their hash with what the
+  // Hash of the hashes of the chunks that went elsewhere: a registry compares it with what the
   // place of the chunks makes of them (S3's "etag" of an object in parts).
-  std::string chunk_md5s_;
+  Md5 chunk_md5s_;
   int64_t chunk_count_ = 0;
   store::ProgressPace pace_;
 };
@@ -166,8 +173,8 @@ Status BlobUpload::SendChunkElsewhere(const std::string& url, int64_t begin, int
                         session_.SendTo(place, std::move(request)));
   if (response.status < 200 || response.status > 204)
     return StatusError("push blob " + layer_.digest, response);
-  PUNA_ASSIGN_OR_RETURN(const std::string md5, Md5OfFile(blob_, begin, end));
-  chunk_md5s_ += md5;
+  PUNA_ASSIGN_OR_RETURN(const auto md5, Md5OfFile(blob_, begin, end));
+  chunk_md5s_.Update(md5);
   ++chunk_count_;
   return {};
 }
@@ -178,7 +185,7 @@ Status BlobUpload::Finish() {
   request.url = url_ + (url_.find('?') == std::string::npos ? "?" : "&") +
                 "digest=" + http::EncodeComponent(layer_.digest);
   if (chunk_count_ > 0)
-    request.url += "&etag=" + Hex(Md5(chunk_md5s_)) + "-" + std::to_string(chunk_count_);
+    request.url += "&etag=" + WriteHex(chunk_md5s_.Finish()) + "-" + std::to_string(chunk_count_);
   request.headers = {{"Content-Length", "0"}};
   PUNA_ASSIGN_OR_RETURN(const http::ClientResponse response, session_.Send(std::move(request)));
   if (response.status != 201) return StatusError("push blob " + layer_.digest, response);

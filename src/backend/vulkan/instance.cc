@@ -3,6 +3,7 @@
 
 #include "backend/vulkan/device.h"
 #include "base/check.h"
+#include "base/hex.h"
 
 namespace puna::backend::vulkan {
 namespace {
@@ -130,7 +131,7 @@ DeviceInfo Describe(const Api& api, VkPhysicalDevice physical, int index) {
   info.driver = fmt::format("{} {}", driver.driverName, driver.driverInfo);
   info.kind = KindName(properties.deviceType);
   info.software = properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
-  for (const uint8_t byte : ids.deviceUUID) info.id += fmt::format("{:02x}", byte);
+  info.id += WriteHex(ids.deviceUUID);
   info.api_version = fmt::format("{}.{}.{}", VK_API_VERSION_MAJOR(properties.apiVersion),
                                  VK_API_VERSION_MINOR(properties.apiVersion),
                                  VK_API_VERSION_PATCH(properties.apiVersion));
