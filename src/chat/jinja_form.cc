@@ -184,6 +184,29 @@ Tool InFull(Tool tool) {
 
 bool IsInPart(const Tool& tool) { return InFull(tool).definition != tool.definition; }
 
+// Templates that name types as Python does take the letters of one that they do not know for
+// types, and these again.
+void DropNullTypes(Json* schema) {
+  if (schema->is_array()) std::erase(schema->get_ref<Json::array_t&>(), Json{{"type", "null"}});
+  if (schema->is_object()) {
+    const auto type = schema->find("type");
+    if (type != schema->end() && type->is_array()) {
+      std::erase(type->get_ref<Json::array_t&>(), "null");
+      if (type->size() == 1) *type = Json(type->front());
+    }
+    if (type != schema->end() && (*type == "null" || *type == Json::array())) schema->erase(type);
+  }
+  if (!schema->is_structured()) return;
+  for (Json& part : *schema) DropNullTypes(&part);
+}
+
+Tool WithoutNullTypes(Tool tool) {
+  DropNullTypes(&tool.definition);
+  return tool;
+}
+
+bool HasNullTypes(const Tool& tool) { return WithoutNullTypes(tool).definition != tool.definition; }
+
 bool IsFullCall(const Message& message) {
   return !message.tool_calls.empty() && !message.thinking.empty() && !message.content.empty();
 }
@@ -203,9 +226,12 @@ std::vector<bool JinjaForm::*> HabitsFor(const PromptRequest& request) {
   const std::pair<bool, bool JinjaForm::*> all[] = {
       {has_calls, &JinjaForm::arguments_as_text},
       {has_calls || has_results, &JinjaForm::short_call_ids},
-      {has_tools, &JinjaForm::tools_as_functions},
+      {!has_tools, &JinjaForm::no_tools_as_list},
+      {true, &JinjaForm::tools_as_functions},
       {std::any_of(request.tools.begin(), request.tools.end(), IsInPart),
        &JinjaForm::tools_in_full},
+      {std::any_of(request.tools.begin(), request.tools.end(), HasNullTypes),
+       &JinjaForm::types_without_null},
       {std::count_if(messages.begin(), messages.end(), is_system) > has_first,
        &JinjaForm::later_system_in_user},
       {any([](const Message& m) { return m.tool_calls.size() > 1; }), &JinjaForm::one_call_a_turn},
@@ -263,6 +289,8 @@ std::vector<Message> InForm(std::vector<Message> messages, const JinjaForm& form
 
 std::vector<Tool> InForm(std::vector<Tool> tools, const JinjaForm& form) {
   if (form.tools_in_full) std::transform(tools.begin(), tools.end(), tools.begin(), InFull);
+  if (form.types_without_null)
+    std::transform(tools.begin(), tools.end(), tools.begin(), WithoutNullTypes);
   return tools;
 }
 

@@ -19,8 +19,10 @@ struct JinjaForm {
   bool system_in_user = false;
   bool later_system_in_user = false;  // all but the first message's
   bool turns = false;  // user and assistant in turns: neighbours in one message, none that is empty
+  bool no_tools_as_list = false;    // an empty one where there are none
   bool tools_as_functions = false;  // under the names of older libraries, as text
   bool tools_in_full = false;       // with what a definition may leave out
+  bool types_without_null = false;  // of tools' parameters, by name where one is left
 };
 
 // What `render` makes of the plain form or, where that is an error of kInvalidArgument, of the form

@@ -227,6 +227,42 @@ TEST(JinjaPrompt, ToolsGetWhatTheyLeaveOutWhereItIsWanted) {
   EXPECT_EQ(Jinja("{{ tools[0].function|tojson }}", request), R"({"name": "a"})");
 }
 
+TEST(JinjaPrompt, NoToolsAreAnEmptyListWhereOneIsWanted) {
+  PromptRequest request;
+  request.messages = {Say("user", "?")};
+  EXPECT_EQ(Jinja("{% for tool in tools %}{{ tool }}{% endfor %}{{ tools }}", request), "[]");
+  EXPECT_EQ(Jinja("{{ 'f:' + functions }}", request), "f:[]");
+  EXPECT_EQ(Jinja("{{ tools }}", request), "None");
+}
+
+TEST(JinjaPrompt, TypesOfToolsLoseNullWhereItIsNotKnown) {
+  const std::string source =
+      "{% macro name(s) %}{% set known = {'string': 'str', 'integer': 'int', 'array': 'list'} %}"
+      "{% if known[s.type] is defined %}{{ known[s.type] }}{% if 'items' in s %}[{{ "
+      "name(s['items']) "
+      "}}]{% endif %}{% elif s.type is iterable %}{% for t in s.type %}{{ name({'type': t}) }}"
+      "{% if not loop.last %}|{% endif %}{% endfor %}{% endif %}{% endmacro %}"
+      "{% for key, p in tools[0].function.parameters.properties.items() %}{{ key + '=' + name(p) "
+      "}};"
+      "{% endfor %}";
+  PromptRequest request;
+  request.messages = {Say("user", "?")};
+  request.tools = {Tool{Json::parse(
+      R"({"type": "function", "function": {"name": "f", "description": "", "parameters": {
+          "type": "object", "properties": {
+            "a": {"type": ["string", "null"], "description": ""},
+            "b": {"type": ["string", "integer", "null"], "description": ""},
+            "c": {"type": "null", "description": ""}, "d": {"type": ["null"], "description": ""},
+            "e": {"type": "array", "items": {"type": ["integer", "null"]}, "description": ""},
+            "f": {"anyOf": [{"type": "string"}, {"type": "null"}], "description": ""},
+            "type": {"type": ["null", "string"], "description": ""}}}}})")}};
+  EXPECT_EQ(Jinja(source, request), "a=str;b=str|int;c=;d=;e=list[int];f=;type=str;");
+  EXPECT_EQ(Jinja(source + "{{ tools[0].function.parameters.properties.f.anyOf|tojson }}", request),
+            "a=str;b=str|int;c=;d=;e=list[int];f=;type=str;[{\"type\": \"string\"}]");
+  EXPECT_EQ(Jinja("{{ tools[0].function.parameters.properties.a.type|tojson }}", request),
+            R"(["string", "null"])");
+}
+
 TEST(JinjaPrompt, FollowsNoMoreHabitsThanItMust) {
   PromptRequest request;
   request.messages = {Say("system", "S"), Say("user", "?"), Call({}),
@@ -267,7 +303,7 @@ TEST(JinjaPrompt, FollowsNoMoreHabitsThanItMust) {
   request = {};
   request.messages = {Say("user", "?")};
   EXPECT_FALSE(RenderInForms(request, never));
-  EXPECT_EQ(rendered, 2);
+  EXPECT_EQ(rendered, 5);
 }
 
 TEST(JinjaPrompt, ContinuesAnAnswer) {

@@ -34,7 +34,8 @@ class Template {
   ~Template();
 
   // `variables` is an object. kInvalidArgument with the template's own words for raise_exception
-  // and for what Python would raise; kResourceExhausted beyond the limits.
+  // and for what Python would raise, recursion without end too; kResourceExhausted beyond the other
+  // limits.
   Result<std::string> Render(const Json& variables, const RenderOptions& options) const;
 
  private:

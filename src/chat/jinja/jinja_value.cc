@@ -56,9 +56,7 @@ void Meter::FailSteps() {
 }
 
 void Meter::FailDepth() {
-  FailWith(
-      ErrorCode::kResourceExhausted,
-      fmt::format("the template is nested or recurses deeper than {} levels", limits_.max_depth));
+  Fail("the template is nested or recurses deeper than {} levels", limits_.max_depth);
 }
 
 bool Meter::CanAllocate(uint64_t bytes) {
