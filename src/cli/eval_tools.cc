@@ -40,8 +40,8 @@ Result<RunnerOptions> RunnerOptionsOf(const Settings& settings, const EvalModelO
   return runner;
 }
 
-// "FILE" or "FILE=SCALE", by which the adapter counts.
-Status ApplyAdapter(const std::string& argument, ModelRunner* runner) {
+// "FILE" or "FILE=SCALE", by which the adapter counts. Joins `inputs`.
+Status ApplyAdapter(const std::string& argument, ModelRunner* runner, InputFiles* inputs) {
   std::string path = argument;
   float scale = 1;
   std::error_code error;
@@ -56,6 +56,7 @@ Status ApplyAdapter(const std::string& argument, ModelRunner* runner) {
                        argument.substr(equals + 1));
     }
   }
+  inputs->Add(path);
   PUNA_ASSIGN_OR_RETURN(const auto file, gguf::File::Open(path));
   if (Status status = runner->ApplyAdapter(*file, scale); !status)
     return WithContext(std::move(status).error(), path);
@@ -98,11 +99,11 @@ Status EvalLogits(const Settings& settings, const EvalLogitsOptions& options) {
   runner_options.kv_tokens = static_cast<int64_t>(ids.size());
   PUNA_ASSIGN_OR_RETURN(const auto runner, ModelRunner::Load(file, runner_options));
   PUNA_RETURN_IF_ERROR(runner->CheckTokens(ids));
+  InputFiles inputs;
+  inputs.Add(*file).Add(options.tokens_file);
   for (const std::string& adapter : options.adapters)
-    PUNA_RETURN_IF_ERROR(ApplyAdapter(adapter, runner.get()));
-  PUNA_ASSIGN_OR_RETURN(
-      OutputFile out,
-      OutputFile::Create(options.out, InputFiles().Add(*file).Add(options.tokens_file)));
+    PUNA_RETURN_IF_ERROR(ApplyAdapter(adapter, runner.get(), &inputs));
+  PUNA_ASSIGN_OR_RETURN(OutputFile out, OutputFile::Create(options.out, inputs));
   model::PageTable sequence = runner->NewSequence();
   // As llama.cpp's recorder does: the decoder goes over the same tokens again.
   if (runner->config().encoder) PUNA_RETURN_IF_ERROR(runner->Encode(&sequence, ids));

@@ -727,6 +727,10 @@ def adapts(server, title, config, shape_of):
     adapter = next(line for line in lines if line.startswith("ADAPTER "))[len("ADAPTER "):]
     puna(server, "eval", "logits", base, "--adapter", adapter, "--tokens-file", gguf_path.with_suffix(".tokens"), "--kv-type", "f32",
          "--out", server.folder / "adapted.f32", "--backend", "reference")
+    lora = server.folder / "lora.gguf"
+    lora.write_bytes(pathlib.Path(adapter).read_bytes())
+    contains("are the same file", refusal(server, "eval", "logits", base, "--adapter", f"{lora}=0.5", "--tokens-file",
+                                          gguf_path.with_suffix(".tokens"), "--out", lora))
     expected, recorded = computed(server, "merged", gguf_path)
     worst = nmse(floats(server.folder / "adapted.f32"), expected)
     print(f"  {title}: {worst:.1e}")
