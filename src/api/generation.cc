@@ -71,6 +71,20 @@ Status CheckCapabilities(const ModelEntry& model, const GenerationRequest& reque
   return {};
 }
 
+// Programs read files for the model, pictures too, and send each result again with every turn: a
+// refusal would be the end of their conversation. Who asks about a picture gets one.
+void DescribePicturesOfTools(std::vector<chat::Message>* messages) {
+  for (chat::Message& message : *messages) {
+    if (message.role != "tool" || message.images.empty()) continue;
+    if (!message.content.empty()) message.content += "\n";
+    message.content +=
+        message.images.size() == 1
+            ? "[a picture, which this model cannot see]"
+            : fmt::format("[{} pictures, which this model cannot see]", message.images.size());
+    message.images.clear();
+  }
+}
+
 // A model that can think does, unless told not to. REQUIRES: CheckCapabilities found nothing.
 void ChooseThinking(const ModelEntry& model, GenerationRequest* request) {
   const bool able = model.prompt_template->capabilities().thinking;
@@ -216,6 +230,7 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   PUNA_ASSIGN_OR_RETURN(out->model, call.services.catalog->Get(request.model));
   const ModelEntry& model = *out->model;
   PUNA_RETURN_IF_ERROR(ApplyToolChoice(&request));
+  DescribePicturesOfTools(&request.messages);
   PUNA_RETURN_IF_ERROR(CheckCapabilities(model, request));
   ChooseThinking(model, &request);
   GenerationOptions options;

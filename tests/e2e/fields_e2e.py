@@ -465,15 +465,13 @@ def ask_with_picture(server, data, kind):
     url = f"data:{kind};base64,{text}"
     source = {"type": "base64", "media_type": kind, "data": text}
     image = {"type": "image", "source": source}
-    result = {"type": "tool_result", "tool_use_id": "x", "content": [image]}
     for path, body in (
             ("/api/generate", {"prompt": "What is it?", "images": [text]}), ("/api/generate", {"prompt": "What is it?", "images": [url]}),
             ("/api/chat", {"messages": [{"role": "user", "content": "What is it?", "images": [text]}]}),
             ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]}),
             ("/v1/chat/completions", {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": url}]}]}),
             ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": url}]}]}),
-            ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": [image]}]}),
-            ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": [result]}]})):
+            ("/v1/messages", {"max_tokens": 5, "messages": [{"role": "user", "content": [image]}]})):
         reply = server.post(path, {"model": "mini", **body})
         equal(400, reply.status, reply.body)
         error = reply.json()["error"]
@@ -490,6 +488,26 @@ def wrong_pictures_in_every_dialect(server):
     for words, data in WRONG_PICTURES:
         for path, error in ask_with_picture(server, data, "image/png"):
             contains(words, error)
+
+
+def pictures_that_tools_return(server):
+    mirror(server)
+    data = base64.b64encode(PICTURES["image/png"]).decode()
+    url = "data:image/png;base64," + data
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+    named = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": "{}"}}
+    for path, fields in (
+            ("/api/chat", {"messages": HELLO + [{"role": "tool", "content": "", "images": [data, data]}]}),
+            ("/v1/chat/completions", {"messages": HELLO + [{"role": "assistant", "tool_calls": [named]}, {"role": "tool", "tool_call_id": "c1", "content": [
+                {"type": "text", "text": "a.png"}, {"type": "image_url", "image_url": url}]}]}),
+            ("/v1/responses", {"input": [{"type": "function_call", "call_id": "c1", "name": "read", "arguments": "{}"}, {
+                "type": "function_call_output", "call_id": "c1", "output": [{"type": "input_image", "image_url": url}]}]}),
+            ("/v1/messages", {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "read", "input": {}}]}, {
+                "role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": [image]}]}]})):
+        wanted = {"/api/chat": "|[2 pictures, ", "/v1/chat/completions": "|a.png\n[a picture, "}.get(path, "|[a picture, ")
+        contains("[tool" + wanted + "which this model cannot see]|", rendered(server, path, **fields))
+    reply = server.post("/v1/messages/count_tokens", {"model": "mirror", **fields})
+    equal(200, reply.status, reply.body)
 
 
 def tags_say_what_a_model_can(server):
@@ -601,5 +619,5 @@ if __name__ == "__main__":
                    chat_completions_messages, responses_items, tools_of_a_namespace_have_one_name_for_the_model, responses_truncation, responses_stream_calls_and_logprobs, responses_repeat_the_request, messages_blocks, results_are_named_after_the_last_call,
                    keep_alive_in_every_dialect, limits_in_every_dialect,
                    options_that_narrow_the_choice, options_that_punish_repetition, num_keep_is_kept, pictures_in_every_dialect,
-                   wrong_pictures_in_every_dialect, tags_say_what_a_model_can, a_projector_is_shown, info_of_create, fields_of_create,
+                   wrong_pictures_in_every_dialect, pictures_that_tools_return, tags_say_what_a_model_can, a_projector_is_shown, info_of_create, fields_of_create,
                    a_model_at_another_host, ignored_fields_change_nothing)))
