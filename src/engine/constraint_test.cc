@@ -1,6 +1,7 @@
 // Sequences under a constraint, on a program that computes nothing.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,10 +20,10 @@ struct Fixture {
   std::shared_ptr<const grammar::TokenTrie> trie;
   HistoryEngine history;
 
-  explicit Fixture(int64_t context = 512) {
+  explicit Fixture(int64_t context = 512, std::function<double()> clock = nullptr) {
     tokenizer = tokenizer::testing::SmallBytePairs(5).Make();
     trie = grammar::MakeTokenTrie(tokenizer);
-    history = MakeHistoryEngine({}, context, tokenizer->vocabulary_size(), tokenizer);
+    history = MakeHistoryEngine({}, context, tokenizer->vocabulary_size(), tokenizer, clock);
   }
 
   std::shared_ptr<const grammar::Grammar> Compile(const Part& part) const {
@@ -78,6 +79,36 @@ TEST(Constraint, ForcedTextCostsNoStepsOfItsOwn) {
   EXPECT_EQ(slow.text, text);
   EXPECT_EQ(static_cast<int64_t>(slow.logprobs.size()), slow.stats->generated_tokens);
   EXPECT_GE(other.history.program->runs, slow.stats->generated_tokens);
+}
+
+// Lines that begin and end without a choice, as others before them did, which is what is guessed.
+TEST(Constraint, NeitherGuessesNorLogprobsChangeWhatIsChosen) {
+  const Part line = Part::Sequence({Part::Text("the line begins with these words: "),
+                                    Part::Choice({Part::Text("yes"), Part::Text("no, or not")}),
+                                    Part::Text(", and so it ends with these\n")});
+  const Part lines = Part::Repeat(line, 6, 6);
+  int64_t accepted = 0;
+  for (int64_t seed = 0; seed < 20; ++seed) {
+    std::vector<Outcome> outcomes;
+    for (const int kind : {0, 1, 2, 3}) {
+      double now = 0;  // rows are cheap beside a step's fixed cost
+      Fixture fixture(2048, [&] { return now += 0.010; });
+      GenerateRequest request = fixture.Request(lines, seed);
+      request.sampling.temperature = seed % 2 == 0 ? 0.0F : 1.0F;
+      request.max_tokens = seed < 15 ? 2000 : 150;
+      request.speculate = kind % 2 == 1;
+      request.logprobs = kind / 2 == 1 ? 1 : -1;
+      outcomes.push_back(RunOne(fixture.history.engine.get(), request));
+      ASSERT_TRUE(outcomes.back().stats);
+      accepted += outcomes.back().stats->accepted_tokens;
+      EXPECT_EQ(outcomes.back().tokens, outcomes[0].tokens) << seed << " " << kind;
+      EXPECT_EQ(outcomes.back().text, outcomes[0].text) << seed << " " << kind;
+      EXPECT_EQ(outcomes.back().logprobs.size(),
+                kind / 2 == 1 ? outcomes.back().tokens.size() : 0u);
+    }
+    EXPECT_TRUE(SameOutput(outcomes[2], outcomes[3])) << seed;
+  }
+  EXPECT_GT(accepted, 500);
 }
 
 // Without it a letter goes on wherever that is likelier than the end; with it only where the letter

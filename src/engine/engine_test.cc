@@ -378,6 +378,34 @@ TEST(Engine, ThePrefixCacheKeepsToItsLimit) {
   EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(80, 1), 3)).stats->cached_prompt_tokens, 0);
 }
 
+TEST(Engine, ALimitOfLessThanAPageKeepsNoPrefixes) {
+  EngineOptions options;
+  options.prefix_cache_tokens = 15;
+  HistoryEngine h = MakeHistoryEngine(options);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(80, 1), 3)).stats->cached_prompt_tokens,
+              0);
+  }
+}
+
+TEST(Engine, WhoMustWaitPushesNobodysPrefixesOut) {
+  EngineOptions options;
+  options.kv_tokens = 512;
+  HistoryEngine h = MakeHistoryEngine(options);
+  RunOne(h.engine.get(), Request(RandomPrompt(100, 1), 3));
+  const auto running = std::make_shared<TokenStream>(), waiting = std::make_shared<TokenStream>();
+  h.engine->Submit(Request(RandomPrompt(100, 2), 100), running);
+  h.engine->Step();
+  h.engine->Submit(Request(RandomPrompt(450, 3), 3), waiting);
+  for (int i = 0; i < 50; ++i) h.engine->Step();
+  EXPECT_FALSE(Collect(running.get()).done());
+  waiting->Cancel();
+  while (h.engine->Step()) {
+  }
+  EXPECT_EQ(RunOne(h.engine.get(), Request(RandomPrompt(100, 1), 3)).stats->cached_prompt_tokens,
+            99);
+}
+
 // Text that goes on as it did before, with a change now and then.
 std::vector<TokenId> Edited(std::span<const TokenId> text, uint32_t seed) {
   std::mt19937 random(seed);

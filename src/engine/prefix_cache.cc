@@ -230,6 +230,17 @@ void PrefixCache::EvictCheckpoints(int64_t slots) {
   }
 }
 
+bool PrefixCache::CanMakeFree(int64_t pages, int64_t slots) const {
+  const int64_t held_alone = std::max<int64_t>(0, pages_ - pool_->shared());
+  if (pool_->free() + held_alone < pages) return false;
+  int64_t free_slots = pool_->states().free();
+  for (auto it = with_checkpoint_.begin(); free_slots < slots; ++it) {
+    if (it == with_checkpoint_.end()) return false;
+    free_slots += it->second->checkpoint.last();
+  }
+  return true;
+}
+
 bool PrefixCache::MakeFree(int64_t pages, int64_t slots) {
   EvictUntil([&] { return pool_->free() >= pages; });
   EvictCheckpoints(slots);

@@ -59,6 +59,9 @@ class PrefixCache {
   void InsertCheckpoints(std::span<const int32_t> tokens, const model::PageTable& sequence,
                          uint64_t key = 0);
 
+  // Whether MakeFree would succeed; evicts nothing. REQUIRES: pages with several references are
+  // held by the tree, so that those that only it holds can be told by their number.
+  bool CanMakeFree(int64_t pages, int64_t slots = 0) const;
   // Evicts least recently used pages and checkpoints until the pool has `pages` free pages and
   // `slots` free state slots. False if it cannot; then it has evicted all that nobody uses.
   bool MakeFree(int64_t pages, int64_t slots = 0);

@@ -110,6 +110,9 @@ TEST(PrefixCache, DoesNotEvictWhatIsInUse) {
   const std::vector<int32_t> a = Tokens(32), b = Tokens(32, 1000);
   for (const auto& tokens : {a, b}) cache.Insert(tokens, Computed(&pool, tokens).pages(), false);
   const PageTable user = cache.Find(a);
+  EXPECT_FALSE(cache.CanMakeFree(3));
+  EXPECT_TRUE(cache.CanMakeFree(2));
+  EXPECT_EQ(pool.free(), 0);
   EXPECT_FALSE(cache.MakeFree(3));
   EXPECT_EQ(pool.free(), 2);
   EXPECT_EQ(cache.Find(a).length(), 32);
@@ -210,6 +213,10 @@ TEST(PrefixCache, NeverReturnsPagesOfOtherTokens) {
       ASSERT_TRUE(contents.Holds(tokens, table));
       const int64_t known = table.length();
       const int64_t more = static_cast<int64_t>(tokens.size()) - known;
+      const int64_t most = pool.total() - static_cast<int64_t>(table.pages().size());
+      ASSERT_TRUE(cache.CanMakeFree(most));
+      ASSERT_FALSE(cache.CanMakeFree(most + 1));
+      ASSERT_TRUE(cache.MakeFree(round % 50 == 0 ? most : table.PagesNeeded(more)));
       ASSERT_TRUE(cache.MakeFree(table.PagesNeeded(more)));
       ASSERT_TRUE(table.Grow(more, &contents));
       contents.Compute(tokens, table, known);

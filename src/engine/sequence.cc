@@ -18,12 +18,13 @@ Histogram first_token("puna_time_to_first_token_seconds", "From the request to i
                       SecondsBounds());
 Histogram between_tokens("puna_time_between_tokens_seconds", "From one token to the next",
                          SecondsBounds());
-Counter prompt_total("puna_prompt_tokens_total", "Tokens of prompts of finished requests");
+Counter prompt_total("puna_prompt_tokens_total",
+                     "Tokens of prompts of ended requests, as far as they were computed");
 Counter cached_total("puna_prompt_tokens_cached_total",
                      "Those of them that the prefix cache had already");
 Counter prepared_total("puna_prepared_tokens_total",
                        "Tokens of prompts that were computed before somebody asked");
-Counter generated_total("puna_generated_tokens_total", "Tokens that finished requests generated");
+Counter generated_total("puna_generated_tokens_total", "Tokens that ended requests generated");
 Counter drafted_total("puna_drafted_tokens_total", "Guesses that were verified");
 Counter accepted_total("puna_accepted_tokens_total", "Guesses that were right");
 
@@ -110,6 +111,7 @@ bool Sequence::TakeLogits(std::span<float> logits, std::span<const backend::Rank
     return true;
   }
   if (generated_ == 0) {  // where the answer begins without a choice, the logits are of no use
+    AskForForced();
     const bool ended = AppendForced();
     if (!ended && context_full()) Shift();
     if (generated_ > 0) return ended;
@@ -122,19 +124,24 @@ bool Sequence::TakeLogits(std::span<float> logits, std::span<const backend::Rank
   size_t row = 0;
   bool ended = false;
   while (true) {
+    size_t next = tokens_.size();
     ended = TakeRow(logits.subspan(row * width, width),
                     ranked.empty() ? backend::RankedRow() : ranked[row]);
+    // In a draft too, so that what it says does not change what is chosen and what is not.
+    if (!ended) ended = AppendForced();
     if (ended) break;
-    lookup_.Judge(tokens_.back());
-    if (context_full() || row == draft.size() || tokens_.back() != draft[row]) break;
-    ++row;
-    ++accepted_;
+    for (; next < tokens_.size(); ++next) {
+      lookup_.Judge(tokens_[next]);
+      if (row == draft.size() || tokens_[next] != draft[row]) break;
+      ++row;
+      ++accepted_;
+    }
+    if (next < tokens_.size() || context_full()) break;
   }
   if (!draft.empty()) {
     cache_.Truncate(computed + static_cast<int64_t>(row));
     cache_.ForgetCheckpoints();
   }
-  if (!ended) ended = AppendForced();
   if (!ended && context_full()) Shift();
   return ended;
 }
@@ -182,9 +189,16 @@ void Sequence::Suppress(std::span<float> logits, const backend::RankedRow& ranke
   }
 }
 
+std::vector<sampler::TokenProbability> Sequence::LogprobsOf(TokenId token,
+                                                            std::span<const float> logits) const {
+  if (request_.logprobs < 0) return {};
+  return sampler::Sampler::Logprobs(logits, token, request_.logprobs);
+}
+
 // True if the token was the last one.
 bool Sequence::TakeRow(std::span<float> logits, const backend::RankedRow& ranked) {
   Suppress(logits, ranked);
+  if (!forced_.empty()) return TakeForced(logits);
   const Result<std::span<const uint64_t>> allowed = AllowedTokens();
   if (!allowed) {
     Fail(allowed.error());
@@ -213,10 +227,9 @@ bool Sequence::TakeRow(std::span<float> logits, const backend::RankedRow& ranked
       return true;
     }
   }
-  std::vector<sampler::TokenProbability> logprobs;
-  if (request_.logprobs >= 0)
-    logprobs = sampler::Sampler::Logprobs(logits, token, request_.logprobs);
-  return Append(token, std::move(logprobs));
+  if (Append(token, LogprobsOf(token, logits))) return true;
+  AskForForced();
+  return false;
 }
 
 // Control tokens that a constraint allows are those it names: they belong to the text.
@@ -241,14 +254,34 @@ bool Sequence::Append(TokenId token, std::vector<sampler::TokenProbability> logp
   return ends;
 }
 
+// Behind each token that was chosen, and nowhere else: so it does not matter how many of them are
+// appended at once.
+void Sequence::AskForForced() {
+  if (!matcher_) return;
+  const std::vector<TokenId> forced = matcher_->Forced();
+  forced_.assign(forced.begin(), forced.end());
+}
+
+// Appends the first of them. `logits` is empty where nobody wants to know how likely it was. True
+// if the output ends with it.
+bool Sequence::TakeForced(std::span<const float> logits) {
+  const TokenId token = forced_.front();
+  forced_.pop_front();
+  if (const Status accepted = matcher_->Accept(token); !accepted) {
+    Fail(accepted.error());
+    return true;
+  }
+  sampler_.Accept(token);
+  ++generated_;
+  return Append(token, LogprobsOf(token, logits));
+}
+
 // The tokens that must follow are appended like those of a prompt: they cost one pass together.
+// With logprobs each waits for its logits. True if the output ends with one.
 bool Sequence::AppendForced() {
-  if (!matcher_ || request_.logprobs >= 0) return false;
-  for (const TokenId token : matcher_->Forced()) {
-    if (context_full() || !matcher_->Accept(token)) return false;
-    sampler_.Accept(token);
-    ++generated_;
-    if (Append(token, {})) return true;
+  if (request_.logprobs >= 0) return false;
+  while (!forced_.empty() && !context_full()) {
+    if (TakeForced({})) return true;
   }
   return false;
 }
@@ -284,12 +317,13 @@ void Sequence::Deliver(TokenDelta delta) {
   stream_->Push(std::move(event));
 }
 
-void Sequence::CountPrepared() const {
-  prepared_total.Add(std::max<int64_t>(0, cache_.length() - cached_prompt_tokens_));
-}
-
-void Sequence::CountFinished() const {
-  prompt_total.Add(prompt_tokens_);
+// However it ended: what was computed was computed.
+void Sequence::CountEnd() const {
+  if (request_.background) {
+    prepared_total.Add(std::max<int64_t>(0, cache_.length() - cached_prompt_tokens_));
+    return;
+  }
+  prompt_total.Add(prompt_done_ ? prompt_tokens_ : std::min(prompt_tokens_, cache_.length()));
   cached_total.Add(cached_prompt_tokens_);
   generated_total.Add(generated_);
   drafted_total.Add(drafted_);
@@ -297,11 +331,7 @@ void Sequence::CountFinished() const {
 }
 
 void Sequence::Finish(FinishReason reason) {
-  if (request_.background) {
-    CountPrepared();
-  } else {
-    CountFinished();
-  }
+  CountEnd();
   if (std::string rest = FlushText(); !rest.empty())
     Deliver({.token = -1, .text = std::move(rest), .logprobs = {}});
   const Clock::time_point now = Clock::now();
@@ -325,12 +355,12 @@ void Sequence::Finish(FinishReason reason) {
 }
 
 void Sequence::Fail(const Error& error) {
-  if (request_.background) CountPrepared();
+  CountEnd();
   stream_->Fail(error);
 }
 
 void Sequence::Expire() {
-  if (request_.background) CountPrepared();
+  CountEnd();
   stream_->Expire();
 }
 

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -97,12 +98,15 @@ class Sequence {
   Result<std::span<const uint64_t>> AllowedTokens();
   bool Append(TokenId token, std::vector<sampler::TokenProbability> logprobs);
   bool Shows(TokenId token) const;
+  std::vector<sampler::TokenProbability> LogprobsOf(TokenId token,
+                                                    std::span<const float> logits) const;
+  void AskForForced();
+  bool TakeForced(std::span<const float> logits);
   bool AppendForced();
   void Shift();
   std::string FlushText();
   void Deliver(TokenDelta delta);
-  void CountPrepared() const;
-  void CountFinished() const;
+  void CountEnd() const;
   void Finish(FinishReason reason);
 
   GenerateRequest request_;
@@ -122,6 +126,7 @@ class Sequence {
   model::PageTable cache_;
   sampler::Sampler sampler_;
   std::optional<grammar::Matcher> matcher_;  // of the request's constraint
+  std::deque<TokenId> forced_;  // what must follow by it, as far as it is known and not appended
   std::optional<tokenizer::StreamDecoder> decoder_;
   StopMatcher stop_;
   PromptLookup lookup_;

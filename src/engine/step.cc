@@ -131,9 +131,12 @@ void Engine::State::Admit() {
     const auto count = static_cast<int64_t>(tokens.size());
     const int64_t pages = cached.PagesNeeded(count - cached.length()) + 1;
     const int64_t slots = pool.has_states() ? cached.SlotsNeeded(count - cached.length()) + 1 : 0;
-    if (parts.cached && !prefixes.MakeFree(promised + pages, promised_slots + slots) &&
-        !running.empty())
-      return;
+    if (parts.cached) {
+      const int64_t all_pages = promised + pages, all_slots = promised_slots + slots;
+      // Who has to wait anyway is no reason to forget anything.
+      if (!running.empty() && !prefixes.CanMakeFree(all_pages, all_slots)) return;
+      prefixes.MakeFree(all_pages, all_slots);
+    }
     cached.OwnLastPage(parts.program.get());
     promised += cached.PagesNeeded(count - cached.length()) + 1;
     promised_slots += slots;
@@ -275,7 +278,9 @@ void Engine::State::PlanDrafts(StepPlan* plan) {
     if (guess.empty()) continue;
     const int64_t most_slots = sequence->cache().SlotsNeeded(1 + kLongestDraft) + 1;
     if (pool.has_states() && slots < most_slots) continue;
-    if (!prefixes.MakeFree(pages + sequence->cache().PagesNeeded(1 + kLongestDraft))) continue;
+    const int64_t most_pages = pages + sequence->cache().PagesNeeded(1 + kLongestDraft);
+    if (!prefixes.CanMakeFree(most_pages)) continue;
+    prefixes.MakeFree(most_pages);
     const int64_t draft =
         plan->TakeDraft(sequence->guess_acceptance(), static_cast<int64_t>(guess.size()),
                         sequence->cache().length() + 1);
@@ -395,8 +400,8 @@ void Engine::State::Deliver() {
 
 // When somebody has left, whose pages are now the cache's alone.
 void Engine::State::LimitPrefixes() {
-  const int64_t most = parts.options.prefix_cache_tokens / backend::kPageTokens;
-  if (most > 0) prefixes.ShrinkTo(most);
+  const int64_t tokens = parts.options.prefix_cache_tokens;
+  if (tokens > 0) prefixes.ShrinkTo(tokens / backend::kPageTokens);
 }
 
 void Engine::State::Remember(Sequence* sequence, bool still_running) {

@@ -39,12 +39,14 @@ Result<int32_t> NumberPool::Allocate() {
 
 void NumberPool::AddReference(int32_t number) {
   CHECK(references(number) > 0) << what_ << ": " << number << " is free";
-  ++references_[static_cast<size_t>(number)];
+  shared_ += ++references_[static_cast<size_t>(number)] == 2;
 }
 
 bool NumberPool::Release(int32_t number) {
   CHECK(references(number) > 0) << what_ << ": " << number << " is free";
-  if (--references_[static_cast<size_t>(number)] > 0) return false;
+  const int32_t left = --references_[static_cast<size_t>(number)];
+  shared_ -= left == 1;
+  if (left > 0) return false;
   free_.push_back(number);
   return true;
 }

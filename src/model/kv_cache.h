@@ -38,11 +38,13 @@ class NumberPool {
   // Returns true if that was the last reference (it is free again).
   bool Release(int32_t number);
   int64_t references(int32_t number) const;
+  int64_t shared() const { return shared_; }  // numbers with several references
 
  private:
   const char* what_;
   std::vector<int32_t> free_;
   std::vector<int32_t> references_;
+  int64_t shared_ = 0;
 };
 
 // Pages, and state slots if the network has states. A sequence that is alone may need 4 of these.
