@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/sha256.h"
+
 namespace puna::api {
 namespace {
 
@@ -18,8 +20,9 @@ Result<std::optional<grammar::Part>> PartOfFormat(const Json& format) {
                    DumpJson(Json(DumpJson(format))));
 }
 
-ConstraintCache::ConstraintCache(std::shared_ptr<const tokenizer::Tokenizer> tokenizer)
-    : tokenizer_(std::move(tokenizer)) {}
+ConstraintCache::ConstraintCache(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                                 size_t most_mask_bytes)
+    : tokenizer_(std::move(tokenizer)), most_mask_bytes_(most_mask_bytes) {}
 
 std::shared_ptr<const grammar::TokenTrie> ConstraintCache::Trie() {
   std::call_once(trie_once_, [this] { trie_ = grammar::MakeTokenTrie(tokenizer_); });
@@ -27,7 +30,7 @@ std::shared_ptr<const grammar::TokenTrie> ConstraintCache::Trie() {
 }
 
 Result<std::shared_ptr<const grammar::Constraint>> ConstraintCache::Get(const grammar::Part& part) {
-  std::string key = part.Key();
+  std::string key = Sha256Hex(part.Key());
   {
     const std::lock_guard lock(mutex_);
     const auto it = std::find_if(recent_.begin(), recent_.end(),
@@ -46,8 +49,18 @@ Result<std::shared_ptr<const grammar::Constraint>> ConstraintCache::Get(const gr
   auto constraint = std::make_shared<const grammar::Constraint>(compiled, Trie());
   const std::lock_guard lock(mutex_);
   recent_.emplace_front(std::move(key), constraint);
-  if (recent_.size() > kKept) recent_.pop_back();
+  Shrink();
   return constraint;
+}
+
+void ConstraintCache::Shrink() {
+  size_t bytes = 0, kept = 0;
+  for (auto it = recent_.begin(); it != recent_.end(); ++it, ++kept) {
+    bytes += it->second->mask_bytes();
+    if (kept < kKept && (kept == 0 || bytes <= most_mask_bytes_)) continue;
+    recent_.erase(it, recent_.end());
+    return;
+  }
 }
 
 }  // namespace puna::api

@@ -117,6 +117,8 @@ class Constraint {
   const Grammar& grammar() const { return *grammar_; }
   const TokenTrie& trie() const { return *trie_; }
   int64_t vocabulary_size() const;
+  // About what the masks take that were made so far.
+  size_t mask_bytes() const;
 
  private:
   friend class Matcher;

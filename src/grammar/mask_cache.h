@@ -12,6 +12,7 @@
 #define PUNA_GRAMMAR_MASK_CACHE_H_
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -36,6 +37,8 @@ class MaskCache {
   // Sets in `mask` the tokens that `kernel` allows, but not the end tokens. `frames` are those of
   // the kernel. kInvalidArgument if the grammar is too ambiguous to be followed.
   Status AddAllowed(std::span<const Config> kernel, const Frames& frames, std::span<uint64_t> mask);
+  // About what it takes.
+  size_t bytes() const { return bytes_; }
 
  private:
   using LocalId = int32_t;
@@ -85,7 +88,7 @@ class MaskCache {
   std::vector<std::vector<TokenTrie::NodeId>> sets_;
   std::map<std::vector<TokenTrie::NodeId>, SetId> set_ids_;
   std::unordered_map<uint64_t, Partial> partials_;
-  size_t bytes_ = 0;  // about what the cache takes
+  std::atomic<size_t> bytes_ = 0;
 };
 
 }  // namespace puna::grammar

@@ -39,6 +39,7 @@ Constraint::Constraint(std::shared_ptr<const Grammar> grammar,
       cache_(std::make_unique<MaskCache>(&grammar_->automaton(), trie_.get())) {}
 Constraint::~Constraint() = default;
 int64_t Constraint::vocabulary_size() const { return trie_->vocabulary_size(); }
+size_t Constraint::mask_bytes() const { return cache_->bytes(); }
 
 std::shared_ptr<const TokenTrie> MakeTokenTrie(
     std::shared_ptr<const tokenizer::Tokenizer> tokenizer) {
