@@ -171,9 +171,14 @@ TEST_P(EngineModelTest, EmbeddingsAloneAndTogetherAreAlikeAndEqualTheOracle) {
     ASSERT_EQ(together->size(), inputs.size());
     EXPECT_LT(testing::Nmse((*together)[1], oracle.expected), 1e-7) << oracle.name;
     EXPECT_EQ((*together)[1], together->back());
-    const auto alone = engine->Embed(std::span(inputs).subspan(2, 1));
-    ASSERT_TRUE(alone);
-    EXPECT_EQ((*alone)[0], (*together)[2]);
+    for (size_t i = 3; i < inputs.size(); ++i) inputs[i].resize(1 + i * 7 % oracle.tokens.size());
+    const auto mixed = engine->Embed(inputs);
+    ASSERT_TRUE(mixed);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const auto alone = engine->Embed(std::span(inputs).subspan(i, 1));
+      ASSERT_TRUE(alone);
+      EXPECT_EQ((*alone)[0], (*mixed)[i]) << oracle.name << ", input " << i;
+    }
     for (const std::vector<TokenId>& wrong :
          {std::vector<TokenId>{}, {-1}, std::vector<TokenId>(5000, 1)}) {
       inputs[1] = wrong;

@@ -104,8 +104,8 @@ static void ScaleSums(int64_t rows, int64_t v_padded, const AttendScratch& s) {
   }
 }
 
-// Keys [begin, end) of the block only: what lies beside them may be another sequence's or nothing
-// at all, and a weight of zero does not undo a NaN.
+// Keys [begin, end) of the block only: what lies beside them may be a sequence's that was there
+// before, or nothing at all, and a weight of zero does not undo a NaN.
 static void BlockValues(const AttendArgs& args, const TileBlock& block, int64_t first,
                         int64_t begin, int64_t end, int64_t rows, int64_t v_padded,
                         const AttendScratch& s) {
@@ -322,8 +322,7 @@ static void IndexScores(const AttendArgs& args, const float* weights, float* sco
   const int64_t k_size = args.tile.k_size;
   const AttendScratch s = CarveScratch(args, args.heads, PaddedValueSize(args.tile.v_size));
   __builtin_memcpy(s.q, args.q, static_cast<size_t>(args.heads * k_size) * sizeof(float));
-  for (int64_t first = args.key_begin / kPageTokens * kPageTokens; first < args.key_end;
-       first += kBlock) {
+  for (int64_t first = 0; first < args.key_end; first += kBlock) {
     const int64_t end = args.key_end < first + kBlock ? args.key_end : first + kBlock;
     const TileBlock block = FindTiles(args, first, end, args, first + kBlock);
     BlockScores(args, block, args.heads, s);

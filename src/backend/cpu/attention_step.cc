@@ -9,13 +9,14 @@
 // loop suffices. When there are fewer units than would keep the threads busy (one long sequence,
 // few kv heads), a unit's keys are cut into ranges; whoever finishes the last range of a unit
 // merges them. In the last layer only the rows that outputs were asked for are queries, while all
-// are appended.
+// are appended. All of this happens for the segments of one turn after another (key_pages.h).
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <span>
 
 #include "backend/cpu/compiler.h"
-#include "backend/cpu/key_slot.h"
+#include "backend/cpu/key_pages.h"
 #include "backend/plan_access.h"
 #include "base/check.h"
 #include "base/rounding.h"
@@ -58,10 +59,11 @@ std::vector<float> AlibiSlopes(const AttentionOp& op) {
   return slopes;
 }
 
-// What one pass decides for all units.
+// What one turn decides for all units.
 struct Division {
-  int64_t blocks = 0;    // query blocks
-  int64_t together = 1;  // kv heads per unit
+  KeyTurn turn;
+  std::span<const QueryBlock> blocks;  // of queries
+  int64_t together = 1;                // kv heads per unit
   int64_t units = 0;
   int64_t splits = 1;  // key ranges per unit
   bool alone = false;  // each unit does its own append
@@ -81,14 +83,14 @@ class AttentionStep final : public Step {
     head_parts_ = DivideUp(group_, unit_heads_);
     unit_tokens_ = std::max<int64_t>(1, kMaxUnitRows / unit_heads_);
     blocks_ = context->QueryBlocks({unit_tokens_, outputs_only});
-    cached_ = op.cache >= 0;
-    if (cached_) tile_.numbers = context->kv_layer(op.cache).numbers;
+    const bool cached = op.cache >= 0;
+    if (cached) tile_.numbers = context->kv_layer(op.cache).numbers;
     tile_.k_size = op.k_size;
     tile_.v_size = op.v_size;
     tile_.v_in_k = op.v_in_k;
     head_bytes_ =
         KTileBytes(tile_.numbers, op.k_size) + VTileBytes(tile_.numbers, op.v_in_k ? 0 : op.v_size);
-    tile_.k_offset = cached_ ? context->kv_layer(op.cache).offset : 0;
+    tile_.k_offset = cached ? context->kv_layer(op.cache).offset : 0;
     tile_.v_offset = tile_.k_offset + KTileBytes(tile_.numbers, op.k_size);
 
     threads_ = context->threads();
@@ -100,12 +102,10 @@ class AttentionStep final : public Step {
           together * float_bytes * AttendScratchFloats(unit_rows / together, op.k_size, op.v_size));
     }
     part_floats_ = AttendPartialFloats(unit_rows, op.v_size);
-    if (!cached_) {
-      pool_bytes_ = DivideUp(context->max_rows(), kPageTokens) * op.kv_heads * head_bytes_;
-      shared_scratch_bytes = pool_bytes_;
-    }
+    if (!cached) pages_ = KeyPages(context->max_rows(), op.kv_heads * head_bytes_);
+    shared_scratch_bytes = pages_.scratch_bytes();
     const int64_t most_keys =
-        cached_ ? context->options().kv_pages * kPageTokens : context->max_rows();
+        cached ? context->options().kv_pages * kPageTokens : context->max_rows();
     max_splits_ = std::min(kMaxSplits, DivideUp(most_keys, kAttendRange) + 1);
     if (threads_ > 1) {
       shared_scratch_bytes += MaxParts() * part_floats_ * float_bytes;
@@ -117,19 +117,25 @@ class AttentionStep final : public Step {
   RowOps q_ops, k_ops, v_ops;
 
   void Run(const Pass& pass, Worker& worker) const override {
-    const Division division = Divide(pass);
+    for (KeyTurn turn = pages_.TurnFrom(pass, 0); turn.segments() > 0;
+         turn = pages_.TurnFrom(pass, turn.end)) {
+      RunTurn(pass, worker, Divide(pass, turn));
+    }
+  }
+
+ private:
+  void RunTurn(const Pass& pass, Worker& worker, const Division& division) const {
+    const KeyTurn& turn = division.turn;
     if (!division.alone && (op_.k.buffer >= 0 || !q_ops.empty())) {
-      const int64_t rows = pass.rows[0];
-      worker.For(DivideUp(rows, kAppendRows), [&](int64_t block) {
-        const int64_t begin = block * kAppendRows;
-        Append(pass, begin, std::min(begin + kAppendRows, rows), 0, op_.kv_heads);
+      worker.For(DivideUp(turn.row_end - turn.row_begin, kAppendRows), [&](int64_t block) {
+        const int64_t begin = turn.row_begin + block * kAppendRows;
+        Append(pass, turn, begin, std::min(begin + kAppendRows, turn.row_end), 0, op_.kv_heads);
       });
     }
     worker.For(division.units * division.splits,
                [&](int64_t index) { RunUnit(pass, worker, division, index); });
   }
 
- private:
   // Units are cut while they are fewer than this.
   int64_t MaxSplitUnits() const { return 2 * threads_; }
   int64_t MaxParts() const { return MaxSplitUnits() * max_splits_; }
@@ -139,7 +145,7 @@ class AttentionStep final : public Step {
   }
 
   // As many kv heads as their rows fit into a unit's and as leave each thread a unit.
-  int64_t HeadsTogether(const std::vector<QueryBlock>& blocks) const {
+  int64_t HeadsTogether(std::span<const QueryBlock> blocks) const {
     int64_t tokens = 1;
     for (const QueryBlock& block : blocks) tokens = std::max<int64_t>(tokens, block.tokens);
     for (int64_t together = MostTogether(); together > 1; --together) {
@@ -150,37 +156,44 @@ class AttentionStep final : public Step {
     return 1;
   }
 
-  static int64_t TokensOf(const std::vector<QueryBlock>& blocks) {
+  static int64_t TokensOf(std::span<const QueryBlock> blocks) {
     int64_t tokens = 0;
     for (const QueryBlock& block : blocks) tokens += block.tokens;
     return tokens;
   }
 
-  Division Divide(const Pass& pass) const {
-    const std::vector<QueryBlock>& blocks = pass.query_blocks[static_cast<size_t>(blocks_)];
+  std::span<const QueryBlock> BlocksOf(const Pass& pass, const KeyTurn& turn) const {
+    const std::vector<QueryBlock>& all = pass.query_blocks[static_cast<size_t>(blocks_)];
+    const auto first = [&](int64_t segment) {
+      return std::ranges::lower_bound(all, segment, {}, &QueryBlock::segment);
+    };
+    return {first(turn.begin), first(turn.end)};
+  }
+
+  Division Divide(const Pass& pass, const KeyTurn& turn) const {
     Division d;
-    d.blocks = static_cast<int64_t>(blocks.size());
-    d.together = HeadsTogether(blocks);
-    d.units = d.blocks * op_.kv_heads / d.together * head_parts_;
+    d.turn = turn;
+    d.blocks = BlocksOf(pass, turn);
+    d.together = HeadsTogether(d.blocks);
+    const auto blocks = static_cast<int64_t>(d.blocks.size());
+    d.units = blocks * op_.kv_heads / d.together * head_parts_;
     if (threads_ > 1 && d.units < MaxSplitUnits()) {
-      for (const QueryBlock& block : blocks) {
-        const AttendArgs args = KeysOf(pass, block);
+      for (const QueryBlock& block : d.blocks) {
+        const AttendArgs args = KeysOf(pass, turn, block);
         d.splits = std::max(d.splits,
                             DivideUp(args.key_end, kAttendRange) - args.key_begin / kAttendRange);
       }
       if (d.splits > max_splits_) d.splits = 1;
     }
-    // Without a cache, the keys of several segments may lie in one page, which is read whole.
-    d.alone = cached_ && d.splits == 1 && head_parts_ == 1 &&
-              d.blocks == static_cast<int64_t>(pass.batch->segments.size()) &&
-              TokensOf(blocks) == pass.rows[0];
+    d.alone = d.splits == 1 && head_parts_ == 1 && blocks == turn.segments() &&
+              TokensOf(d.blocks) == turn.row_end - turn.row_begin;
     return d;
   }
 
   // Norms, rotations and append for rows [row_begin, row_end), kv heads [head_begin, head_end) and
   // their query heads.
-  void Append(const Pass& pass, int64_t row_begin, int64_t row_end, int64_t head_begin,
-              int64_t head_end) const {
+  void Append(const Pass& pass, const KeyTurn& turn, int64_t row_begin, int64_t row_end,
+              int64_t head_begin, int64_t head_end) const {
     const int64_t q_head = group_ * op_.k_size;
     for (const auto& op : q_ops)
       op->Run(pass, {row_begin, row_end, head_begin * q_head, head_end * q_head}, nullptr);
@@ -192,7 +205,7 @@ class AttentionStep final : public Step {
     }
     if (op_.k.buffer < 0) return;
     for (int64_t row = row_begin; row < row_end; ++row) {
-      const KeySlot place = SlotOf(pass, row, cached_, op_.kv_heads * head_bytes_);
+      const KeySlot place = pages_.SlotOf(pass, turn, row);
       const float* k = pass.Row(op_.k, row);
       const float* v = op_.v_in_k ? k : pass.Row(op_.v, row);
       for (int64_t head = head_begin; head < head_end; ++head) {
@@ -202,16 +215,15 @@ class AttentionStep final : public Step {
     }
   }
 
-  // The keys that a block can see, as args. Without a cache, keys are numbered by rows of the
-  // batch.
-  AttendArgs KeysOf(const Pass& pass, const QueryBlock& block) const {
+  // The keys that a block can see, as args.
+  AttendArgs KeysOf(const Pass& pass, const KeyTurn& turn, const QueryBlock& block) const {
     const Segment& segment = pass.batch->segments[static_cast<size_t>(block.segment)];
     AttendArgs args;
-    const int64_t base = cached_ ? segment.start_position : segment.first_row;
-    const int64_t first_valid = cached_ ? segment.encoded : segment.first_row;
+    pages_.Find(pass, turn, block.segment, &args);
+    const int64_t base = pages_.FirstKey(segment);
     const int64_t last = base + block.first_token + block.tokens - 1;
     args.first_key = base + block.first_token;
-    args.key_begin = first_valid;
+    args.key_begin = pages_.cached() ? segment.encoded : 0;
     args.key_end = op_.causal ? last + 1 : base + segment.tokens;
     if (op_.cross) {
       args.key_begin = 0;
@@ -228,32 +240,27 @@ class AttentionStep final : public Step {
       args.key_begin = std::max(args.key_begin, args.first_key - back);
       if (!op_.causal) args.key_end = std::min(args.key_end, last + op_.window / 2 + 1);
     }
-    if (cached_) {
-      args.pool = pass.kv_pool;
-      args.page_bytes = pass.kv_page_bytes;
-      args.pages = segment.pages.data();
-    } else {
-      args.pool = pass.shared_scratch;
-      args.page_bytes = op_.kv_heads * head_bytes_;
-    }
     return args;
   }
 
   // Units of one kv head follow each other, so that its keys stay in the cache, longest first.
   void RunUnit(const Pass& pass, const Worker& worker, const Division& division,
                int64_t index) const {
+    const auto blocks = static_cast<int64_t>(division.blocks.size());
     const int64_t unit = index / division.splits, split = index % division.splits;
-    const int64_t head_part = unit / division.blocks;
+    const int64_t head_part = unit / blocks;
     const int64_t kv_head = head_part / head_parts_ * division.together;
     const int64_t part = head_part % head_parts_;
-    const auto block_index = static_cast<size_t>(division.blocks - 1 - unit % division.blocks);
-    const QueryBlock& block = pass.query_blocks[static_cast<size_t>(blocks_)][block_index];
+    const auto block_index = static_cast<size_t>(blocks - 1 - unit % blocks);
+    const QueryBlock& block = division.blocks[block_index];
     const Segment& segment = pass.batch->segments[static_cast<size_t>(block.segment)];
     const int64_t first_row = segment.first_row + block.first_token;
-    if (division.alone)
-      Append(pass, first_row, first_row + block.tokens, kv_head, kv_head + division.together);
+    if (division.alone) {
+      Append(pass, division.turn, first_row, first_row + block.tokens, kv_head,
+             kv_head + division.together);
+    }
 
-    AttendArgs args = KeysOf(pass, block);
+    AttendArgs args = KeysOf(pass, division.turn, block);
     const int64_t head = kv_head * group_ + part * unit_heads_;
     args.q = pass.Row(op_.q, first_row) + head * op_.k_size;
     args.q_stride = pass.Stride(op_.q);
@@ -286,7 +293,7 @@ class AttentionStep final : public Step {
     args.scratch = reinterpret_cast<float*>(pass.ScratchOf(worker));
     if (division.splits == 1) return pass.ops->attend(args);
 
-    float* parts = reinterpret_cast<float*>(pass.shared_scratch + pool_bytes_) +
+    float* parts = reinterpret_cast<float*>(pass.shared_scratch + pages_.scratch_bytes()) +
                    unit * division.splits * part_floats_;
     const int64_t range = (args.key_begin / kAttendRange + split) * kAttendRange;
     args.key_end = std::min(args.key_end, range + kAttendRange);
@@ -309,9 +316,9 @@ class AttentionStep final : public Step {
   int64_t group_ = 1, unit_heads_ = 1, head_parts_ = 1, unit_tokens_ = 1;
   int64_t max_splits_ = 1;
   int blocks_ = 0;
-  bool cached_ = false;
+  KeyPages pages_;
   KvTile tile_;
-  int64_t head_bytes_ = 0, pool_bytes_ = 0, part_floats_ = 0;
+  int64_t head_bytes_ = 0, part_floats_ = 0;
   std::unique_ptr<std::atomic<int64_t>[]> finished_;  // parts done of each unit that is cut
 };
 

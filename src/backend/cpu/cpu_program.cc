@@ -97,6 +97,7 @@ int64_t CpuProgram::LayOut(int64_t rows, uint8_t* base) {
   }
   positions_ = {reinterpret_cast<int64_t*>(take(rows * 8)), static_cast<size_t>(rows)};
   segments_ = {reinterpret_cast<int32_t*>(take(rows * 4)), static_cast<size_t>(rows)};
+  key_pages_ = {reinterpret_cast<int64_t*>(take((rows + 1) * 8)), static_cast<size_t>(rows + 1)};
   for (RopeTable& table : compiled_.rope_tables) {
     table.cos = take_floats(rows * table.pairs);
     table.sin = take_floats(rows * table.pairs);
@@ -105,8 +106,8 @@ int64_t CpuProgram::LayOut(int64_t rows, uint8_t* base) {
     slot.chosen = reinterpret_cast<int32_t*>(take(rows * slot.used * 4));
     slot.weights = take_floats(rows * slot.used);
   }
-  // Keys are positions of a sequence or, without a cache, rows of the batch; one word more, because
-  // blocks of keys need not begin at a word.
+  // Keys are those of a sequence or, without a cache, of a segment; one word more, because blocks
+  // of keys need not begin at a word.
   selection_words_ = std::max(options_.kv_pages * kPageTokens, rows) / 64 + 2;
   selections_.assign(static_cast<size_t>(plan_->selections), nullptr);
   for (uint64_t*& bits : selections_) {
@@ -152,8 +153,10 @@ std::string CpuProgram::Describe() const {
 }
 
 void CpuProgram::FillRows(const Batch& batch) {
+  key_pages_[0] = 0;
   for (size_t s = 0; s < batch.segments.size(); ++s) {
     const Segment& segment = batch.segments[s];
+    key_pages_[s + 1] = key_pages_[s] + DivideUp(segment.tokens, kPageTokens);
     for (int64_t i = 0; i < segment.tokens; ++i) {
       positions_[static_cast<size_t>(segment.first_row + i)] = segment.start_position + i;
       segments_[static_cast<size_t>(segment.first_row + i)] = static_cast<int32_t>(s);
@@ -229,6 +232,7 @@ Status CpuProgram::Run(const Batch& batch, std::span<float> out) {
   pass.buffer_strides = buffer_strides_;
   pass.positions = positions_;
   pass.segments = segments_;
+  pass.key_pages = key_pages_.first(batch.segments.size() + 1);
   pass.routes = compiled_.routes;
   pass.selections = selections_;
   pass.selection_words = selection_words_;

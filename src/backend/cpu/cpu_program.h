@@ -76,6 +76,7 @@ class CpuProgram final : public Program {
   std::vector<int64_t> buffer_strides_;
   std::span<int64_t> positions_;
   std::span<int32_t> segments_;
+  std::span<int64_t> key_pages_;
   std::vector<uint64_t*> selections_;
   int64_t selection_words_ = 0;
   uint8_t* shared_scratch_ = nullptr;

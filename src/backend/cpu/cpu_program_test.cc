@@ -316,6 +316,68 @@ TEST_P(PerIsa, LogitsDoNotDependOnTheBatch) {
   }
 }
 
+// The rows of the outputs of a pass that are those of sequence 0.
+std::vector<float> OutputsOfFirst(const Plan& plan, const std::vector<Piece>& pieces,
+                                  const std::vector<float>& outputs) {
+  auto at = outputs.begin();
+  for (const Piece& piece : pieces) {
+    const auto values = (plan.pooled ? 1 : piece.tokens) * plan.output.width;
+    if (piece.sequence == 0) return {at, at + values};
+    at += values;
+  }
+  return {};
+}
+
+// Bit for bit: without a cache, too, it does not matter who is before a text in the batch and who
+// behind it, or whether all of their keys are in memory at once.
+TEST_P(PerIsa, TextsWithoutCacheDoNotDependOnTheBatch) {
+  const auto one = MakeBackend("cpu", GetParam(), 1), two = MakeBackend("cpu", GetParam(), 2);
+  std::vector<std::shared_ptr<const Plan>> plans;
+  for (const bool causal : {false, true}) {
+    for (const int64_t window : {0, 12})
+      plans.push_back(PooledPlan(causal, window, Pooling::kMean));
+  }
+  plans.push_back(LatentPlan({.cached = false}));
+  plans.push_back(LatentPlan({.heads = 70, .cached = false}));
+  plans.push_back(LatentPlan({.chunk = 24, .cached = false}));
+  plans.push_back(LatentPlan({.used = 9, .cached = false}));
+  plans.push_back(LatentPlan({.cached = false, .bias = true, .causal = false}));
+  CompileOptions options;
+  options.max_batch_tokens = 256;
+  for (size_t i = 0; i < plans.size(); ++i) {
+    for (const int64_t tokens : {1, 17, 70}) {
+      const std::vector<float> expected = Runner(one.get(), plans[i], options).Run({{0, tokens}});
+      std::vector<std::vector<Piece>> batches = {{{0, tokens}, {1, 65}}};
+      for (const int64_t before : {1, 15, 16, 63, 64, 65}) {
+        batches.push_back({{1, before}, {0, tokens}});
+        batches.push_back({{1, before}, {2, 1}, {0, tokens}, {3, 20}});
+      }
+      batches.emplace_back();
+      for (int other = 1; other <= 100; ++other) batches.back().push_back({other, 1});
+      batches.back().push_back({0, tokens});
+      batches.back().push_back({101, 50});
+      for (const std::vector<Piece>& batch : batches) {
+        const std::vector<float> all = Runner(two.get(), plans[i], options).Run(batch);
+        ASSERT_EQ(OutputsOfFirst(*plans[i], batch, all), expected)
+            << "plan " << i << ", " << tokens << " tokens, " << batch.size()
+            << " texts, the first of " << batch[0].tokens;
+      }
+    }
+  }
+}
+
+// Long enough for two ranges of attention, which are cut among threads when it is alone.
+TEST_P(PerIsa, ALongTextWithoutCacheDoesNotDependOnTheBatch) {
+  const auto one = MakeBackend("cpu", GetParam(), 1), many = MakeBackend("cpu", GetParam(), 16);
+  const auto plan = LatentPlan({.heads = 1, .cached = false, .causal = false});
+  CompileOptions options;
+  options.max_batch_tokens = 1300;
+  const std::vector<float> expected = Runner(one.get(), plan, options).Run({{0, 1100}});
+  EXPECT_EQ(Runner(many.get(), plan, options).Run({{0, 1100}}), expected);
+  const std::vector<Piece> batch = {{1, 63}, {0, 1100}, {2, 40}};
+  EXPECT_EQ(OutputsOfFirst(*plan, batch, Runner(many.get(), plan, options).Run(batch)), expected);
+}
+
 TEST_P(PerIsa, CopiedPagesContinueAlike) {
   for (const KvType kv : {KvType::kF32, KvType::kF16, KvType::kQ8_0}) {
     const auto cpu = MakeBackend("cpu", GetParam(), 2);

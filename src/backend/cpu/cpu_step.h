@@ -68,6 +68,8 @@ struct Pass {
   std::span<const int64_t> buffer_strides;  // floats from row to row
   std::span<const int64_t> positions;       // [tokens]
   std::span<const int32_t> segments;        // [tokens]: the segment of each
+  // [segments + 1]: pages that the keys of the segments before fill, if each begins a page.
+  std::span<const int64_t> key_pages;
   std::span<const RouteSlot> routes;
   std::span<uint64_t* const> selections;  // by slot: a bit per key, [tokens][selection_words]
   int64_t selection_words = 0;

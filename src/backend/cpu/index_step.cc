@@ -5,7 +5,7 @@
 #include <numeric>
 
 #include "backend/cpu/compiler.h"
-#include "backend/cpu/key_slot.h"
+#include "backend/cpu/key_pages.h"
 #include "base/rounding.h"
 
 namespace puna::backend::cpu {
@@ -20,70 +20,68 @@ void SetBits(uint64_t* words, int64_t begin, int64_t end) {
 
 class IndexStep final : public Step {
  public:
-  IndexStep(const IndexOp& op, CompileContext* context) : op_(op), cached_(op.cache >= 0) {
-    if (cached_) tile_.numbers = context->kv_layer(op.cache).numbers;
+  IndexStep(const IndexOp& op, CompileContext* context) : op_(op) {
     tile_.k_size = op.size;
     tile_.v_in_k = true;
-    page_bytes_ = KTileBytes(tile_.numbers, op.size);
-    if (cached_) {
+    if (op.cache >= 0) {
+      tile_.numbers = context->kv_layer(op.cache).numbers;
       tile_.k_offset = context->kv_layer(op.cache).offset;
+      max_keys_ = context->options().kv_pages * kPageTokens;
     } else {
-      shared_scratch_bytes = DivideUp(context->max_rows(), kPageTokens) * page_bytes_;
+      pages_ = KeyPages(context->max_rows(), KTileBytes(tile_.numbers, op.size));
+      max_keys_ = context->max_rows();
     }
-    max_keys_ = cached_ ? context->options().kv_pages * kPageTokens : context->max_rows();
+    shared_scratch_bytes = pages_.scratch_bytes();
     max_keys_ = DivideUp(max_keys_, kAttendKeyBlock) * kAttendKeyBlock + kAttendKeyBlock;
     attend_floats_ = DivideUp(AttendScratchFloats(op.heads, op.size, 0), 16) * 16;
     worker_scratch_bytes = (attend_floats_ + 2 * max_keys_) * static_cast<int64_t>(sizeof(float));
   }
 
   void Run(const Pass& pass, Worker& worker) const override {
-    const int64_t rows = pass.rows[0];
-    worker.For(DivideUp(rows, kAppendRows), [&](int64_t block) {
-      for (int64_t row = block * kAppendRows; row < std::min(rows, (block + 1) * kAppendRows);
-           ++row) {
-        const KeySlot place = SlotOf(pass, row, cached_, page_bytes_);
-        pass.ops->append(tile_, place.page, place.slot, pass.Row(op_.k, row), nullptr);
-      }
-    });
-    worker.For(rows, [&](int64_t row) { Choose(pass, worker, row); });
+    for (KeyTurn turn = pages_.TurnFrom(pass, 0); turn.segments() > 0;
+         turn = pages_.TurnFrom(pass, turn.end)) {
+      const int64_t rows = turn.row_end - turn.row_begin;
+      worker.For(DivideUp(rows, kAppendRows), [&](int64_t block) {
+        const int64_t begin = turn.row_begin + block * kAppendRows;
+        for (int64_t row = begin; row < std::min(begin + kAppendRows, turn.row_end); ++row) {
+          const KeySlot place = pages_.SlotOf(pass, turn, row);
+          pass.ops->append(tile_, place.page, place.slot, pass.Row(op_.k, row), nullptr);
+        }
+      });
+      worker.For(rows, [&](int64_t row) { Choose(pass, worker, turn, turn.row_begin + row); });
+    }
   }
 
  private:
-  void Choose(const Pass& pass, const Worker& worker, int64_t row) const {
-    const Segment& segment =
-        pass.batch->segments[static_cast<size_t>(pass.segments[static_cast<size_t>(row)])];
+  void Choose(const Pass& pass, const Worker& worker, const KeyTurn& turn, int64_t row) const {
+    const int64_t index = pass.segments[static_cast<size_t>(row)];
+    const Segment& segment = pass.batch->segments[static_cast<size_t>(index)];
     AttendArgs args;
-    args.key_begin = cached_ ? 0 : segment.first_row;
-    args.key_end = (cached_ ? pass.positions[static_cast<size_t>(row)] : row) + 1;
+    args.key_end = pages_.FirstKey(segment) + row - segment.first_row + 1;
     uint64_t* bits =
         pass.selections[static_cast<size_t>(op_.selection)] + row * pass.selection_words;
     std::memset(bits, 0, static_cast<size_t>(args.key_end / 64 + 2) * sizeof(uint64_t));
-    if (args.key_end - args.key_begin <= op_.used) {
-      return SetBits(bits, args.key_begin, args.key_end);
-    }
+    if (args.key_end <= op_.used) return SetBits(bits, 0, args.key_end);
     args.q = pass.Row(op_.q, row);
     args.tokens = 1;
     args.heads = op_.heads;
-    args.pool = cached_ ? pass.kv_pool : pass.shared_scratch;
-    args.page_bytes = cached_ ? pass.kv_page_bytes : page_bytes_;
-    args.pages = cached_ ? segment.pages.data() : nullptr;
+    pages_.Find(pass, turn, index, &args);
     args.tile = tile_;
     args.scratch = reinterpret_cast<float*>(pass.ScratchOf(worker));
     float* scores = args.scratch + attend_floats_;
     pass.ops->index_scores(args, pass.Row(op_.weights, row), scores);
 
     int32_t* order = reinterpret_cast<int32_t*>(scores + max_keys_);
-    const int64_t keys = args.key_end - args.key_begin;
-    std::iota(order, order + keys, static_cast<int32_t>(args.key_begin));
-    std::partial_sort(order, order + op_.used, order + keys,
+    std::iota(order, order + args.key_end, 0);
+    std::partial_sort(order, order + op_.used, order + args.key_end,
                       [scores](int32_t a, int32_t b) { return scores[a] > scores[b]; });
     for (int64_t i = 0; i < op_.used; ++i) SetBits(bits, order[i], order[i] + 1);
   }
 
   IndexOp op_;
-  bool cached_;
+  KeyPages pages_;
   KvTile tile_;
-  int64_t page_bytes_ = 0, max_keys_ = 0, attend_floats_ = 0;
+  int64_t max_keys_ = 0, attend_floats_ = 0;
 };
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "backend/cpu/compiler.h"
-#include "backend/cpu/key_slot.h"
+#include "backend/cpu/key_pages.h"
 
 namespace puna::backend::cpu {
 namespace {
@@ -25,9 +25,11 @@ class StoreStep final : public Step {
 
   void Run(const Pass& pass, Worker& worker) const override {
     const int64_t rows = pass.RowsOf(RowKind::kTokens);
+    const KeyPages pages;
+    const KeyTurn turn = pages.TurnFrom(pass, 0);
     worker.For((rows + kRows - 1) / kRows, [&](int64_t block) {
       for (int64_t row = block * kRows; row < std::min(rows, (block + 1) * kRows); ++row) {
-        const KeySlot place = SlotOf(pass, row, /*cached=*/true, 0);
+        const KeySlot place = pages.SlotOf(pass, turn, row);
         for (int64_t head = 0; head < layer_.kv_heads; ++head) {
           pass.ops->append(tile_, place.page + head * head_bytes_, place.slot,
                            pass.Row(op_.k, row) + head * layer_.k_size,

@@ -147,7 +147,7 @@ struct VectorOps {
   // As XieluOp, in place.
   void (*xielu)(float* x, int64_t n, float alpha_n, float alpha_p, float beta, float epsilon);
   // For one token: scores[s] = sum over args.heads of weights[h] * max(0, q_h . k_s) for the keys
-  // [key_begin, key_end) of args; what lies up to 64 places behind them is overwritten.
+  // [0, key_end) of args; what lies up to 64 places behind them is overwritten.
   void (*index_scores)(const AttendArgs& args, const float* weights, float* scores);
 
   // out = bias + sum over j of weight[j] * rows[j], weight [kernel][n], rows of n; bias may be
