@@ -10,7 +10,8 @@ http::Task<void> WriteEvents(Call& call, AnswerEvents events) {
   for (auto& [type, data] : events) co_await WriteEvent(call, type, std::move(data));
 }
 
-http::Task<void> BeginStream(Call& call, AnswerBuilder& builder) {
+http::Task<void> BeginStream(Call& call, const Generation& generation, AnswerBuilder& builder) {
+  TellTruncation(call, generation);
   co_await call.writer.StartStream(200, "text/event-stream");
   co_await WriteEvents(call, builder.Begin());
 }
@@ -19,7 +20,7 @@ http::Task<void> SendStream(Call& call, Generation& generation, AnswerBuilder& b
   while (true) {
     while (!co_await generation.Ready(kPingInterval)) {
       if (!call.writer.started()) {
-        co_await BeginStream(call, builder);
+        co_await BeginStream(call, generation, builder);
       } else {
         co_await WriteEvents(call, builder.Ping());
       }
@@ -28,7 +29,7 @@ http::Task<void> SendStream(Call& call, Generation& generation, AnswerBuilder& b
     if (!call.writer.started()) {
       // Until something was sent, an error still has a status of its own.
       if (!next) co_return co_await SendError(call, next.error());
-      co_await BeginStream(call, builder);
+      co_await BeginStream(call, generation, builder);
     }
     AnswerEvents events;
     const bool ended = !next || !next->has_value();
@@ -50,6 +51,7 @@ http::Task<void> SendObject(Call& call, Generation& generation, AnswerBuilder& b
   if (!all) co_return co_await SendError(call, all.error());
   builder.Add((*all)[0]);
   builder.Finish(generation.stats());
+  TellTruncation(call, generation);
   co_await SendJson(call, 200, builder.object());
 }
 
@@ -57,7 +59,6 @@ http::Task<void> SendObject(Call& call, Generation& generation, AnswerBuilder& b
 
 http::Task<void> SendAnswer(Call& call, Generation& generation, AnswerBuilder& builder, bool stream,
                             bool render_only) {
-  TellTruncation(call, generation);
   call.writer.OnClientGone(generation.Canceller());
   if (render_only) {
     Json body = builder.object();

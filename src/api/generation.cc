@@ -119,7 +119,6 @@ void FillEngineRequest(const GenerationRequest& request, const GenerationOptions
   out->sampling = options.sampling;
   out->stop = options.stop;
   out->max_tokens = options.num_predict;
-  out->context_length = options.num_ctx;
   if (request.logprobs) out->logprobs = static_cast<int>(request.top_logprobs);
   out->prompt_logprobs = request.prompt_logprobs;
   out->streamed = request.stream;
@@ -276,7 +275,7 @@ Status Generation::PreparePrompt(Call& call, const GenerationRequest& request,
   // BOS is kept beside the tokens that are to be kept.
   const int64_t with_bos = options.num_keep >= 0 && model.tokenizer->bos() ? 1 : 0;
   const int64_t keep = std::min<int64_t>(options.num_keep, INT32_MAX) + with_bos;
-  out->context = limit.context;
+  out->context = out->request.context_length = limit.context;
   out->request.shift = limit.shift;
   out->request.keep_tokens = keep;
   if (!request.prompt_tokens.empty()) {

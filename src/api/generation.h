@@ -77,7 +77,8 @@ class Generation {
   size_t submitted_ = 0;      // and not finished
 };
 
-// Says in a header of the answer how many tokens of the prompt were dropped, if any were.
+// Says in a header of the answer how many tokens of the prompt were dropped, if any were. For
+// answers alone: an error drops nothing.
 void TellTruncation(Call& call, const Generation& generation);
 
 // Loads the model without generating, for requests with nothing to say; or unloads it if keep_alive

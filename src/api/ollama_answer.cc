@@ -12,7 +12,10 @@ http::Task<void> AnswerStream(Call& call, Generation& generation, const DeltaToJ
     if (!next && !call.writer.started()) co_return co_await SendError(call, next.error());
     const bool done = !next || !next->has_value();
     if (!done && (*next)->empty()) continue;
-    if (!call.writer.started()) co_await call.writer.StartStream(200, "application/x-ndjson");
+    if (!call.writer.started()) {
+      TellTruncation(call, generation);
+      co_await call.writer.StartStream(200, "application/x-ndjson");
+    }
     Json json;
     if (!next) {
       json = ErrorBody(Dialect::kOllama, next.error());
@@ -32,6 +35,7 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, const DeltaToJs
   if (!all) co_return co_await SendError(call, all.error());
   Json json = to_json((*all)[0], true);
   AddStats(generation.stats(), &json);
+  TellTruncation(call, generation);
   co_await SendJson(call, 200, std::move(json));
 }
 
@@ -48,7 +52,6 @@ http::Task<void> AnswerNative(Call& call, GenerationRequest request, DeltaToJson
     body["_debug_info"]["rendered_template"] = (*generation)->rendered_prompt();
     co_return co_await SendJson(call, 200, std::move(body));
   }
-  TellTruncation(call, **generation);
   call.writer.OnClientGone((*generation)->Canceller());
   const Generation& running = **generation;
   const DeltaToJson complete = [&running, with_context, to_json](const GenerationDelta& delta,

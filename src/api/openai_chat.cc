@@ -188,6 +188,7 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, AnswerHead head
   for (const GenerationDelta& one : *all) choices.push_back(WholeChoice(generation, one));
   Json body = head.Envelope(std::move(choices));
   body["usage"] = OpenAiUsage(CountUsage(generation, generation.choices()));
+  TellTruncation(call, generation);
   co_await SendJson(call, 200, std::move(body));
 }
 
@@ -204,7 +205,6 @@ http::Task<void> HandleChatCompletions(Call& call) {
       "chatcmpl-", stream ? "chat.completion.chunk" : "chat.completion", request->model);
   auto generation = co_await Generation::Start(call, *std::move(request));
   if (!generation) co_return co_await SendError(call, generation.error());
-  TellTruncation(call, **generation);
   call.writer.OnClientGone((*generation)->Canceller());
   if (render_only) {
     Json body = head.Envelope(Json::array());

@@ -229,6 +229,7 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, AnswerHead head
   }
   Json body = head.Envelope(std::move(choices));
   body["usage"] = OpenAiUsage(CountUsage(generation, generated));
+  TellTruncation(call, generation);
   co_await SendJson(call, 200, std::move(body));
 }
 
@@ -242,7 +243,6 @@ http::Task<void> HandleCompletions(Call& call) {
   AnswerHead head = MakeAnswerHead("cmpl-", "text_completion", request->prompts[0].model);
   auto generation = co_await Generation::Start(call, request->prompts);
   if (!generation) co_return co_await SendError(call, generation.error());
-  TellTruncation(call, **generation);
   call.writer.OnClientGone((*generation)->Canceller());
   if (request->prompts[0].render_only) {
     Json body = head.Envelope(Json::array());

@@ -22,7 +22,10 @@ http::Task<void> SendChunks(Call& call, Generation& generation, const AnswerHead
   while (true) {
     Result<std::optional<GenerationDelta>> next = co_await generation.Next();
     if (!next && !call.writer.started()) co_return co_await SendError(call, next.error());
-    if (!call.writer.started()) co_await call.writer.StartStream(200, "text/event-stream");
+    if (!call.writer.started()) {
+      TellTruncation(call, generation);
+      co_await call.writer.StartStream(200, "text/event-stream");
+    }
     if (!next) {
       Json error = ErrorBody(Dialect::kOpenAi, next.error());
       co_await WriteEvent(call, "", std::move(error));

@@ -6,13 +6,19 @@
 #include <algorithm>
 
 namespace puna::api {
+namespace {
+
+constexpr int64_t kLeastContext = 4;  // Ollama raises smaller ones to it
+
+}  // namespace
 
 PromptLimit LimitOf(int64_t num_ctx, int64_t server_context, int64_t trained,
                     std::optional<bool> truncate, std::optional<bool> shift) {
   PromptLimit limit;
-  limit.context = num_ctx > 0 ? num_ctx : server_context;
-  if (limit.context <= 0 || (trained > 0 && limit.context > trained)) limit.context = trained;
-  limit.chosen = num_ctx > 0 && num_ctx == limit.context;
+  const int64_t written = num_ctx > 0 ? num_ctx : server_context;
+  limit.context = std::max(written, kLeastContext);
+  limit.chosen = written > 0 && (trained <= 0 || limit.context <= trained);
+  if (!limit.chosen) limit.context = trained;
   limit.truncate = truncate.value_or(limit.chosen);
   limit.shift = shift.value_or(limit.chosen);
   return limit;

@@ -1,7 +1,7 @@
-// What becomes of a prompt that is longer than its context. Ollama's clients that set a context
-// (num_ctx) count on the oldest part being dropped; the limit of the model itself is nobody's wish,
-// and a prompt beyond it is an error unless the client asks for `truncate`. Whatever is dropped is
-// told in the answer.
+// What becomes of a prompt that is longer than its context. Who sets a context (num_ctx, or
+// the server's OLLAMA_CONTEXT_LENGTH) counts, as with Ollama, on the oldest part being dropped; the
+// limit of the model itself, or of the memory, is nobody's wish, and a prompt beyond it is an error
+// unless the client asks for `truncate`. Whatever is dropped is told in the answer.
 #ifndef PUNA_API_PROMPT_LIMIT_H_
 #define PUNA_API_PROMPT_LIMIT_H_
 
@@ -17,14 +17,15 @@
 namespace puna::api {
 
 struct PromptLimit {
-  int64_t context = 0;    // tokens of prompt and answer together
-  bool chosen = false;    // by the request or the model's parameters
+  int64_t context = 0;    // tokens of prompt and answer together; 0: unknown
+  bool chosen = false;    // by the request, the model's parameters or the server's settings
   bool truncate = false;  // drop what does not fit
   bool shift = false;     // the answer may go on when the context is full
 };
 
 // `num_ctx` as set by request or model (0: not at all), `server_context` the server's default (0:
-// none), `trained` the model's own; `truncate` and `shift` as the client wrote them.
+// none), `trained` the model's own (0: unknown), which neither of them exceeds; `truncate` and
+// `shift` as the client wrote them.
 PromptLimit LimitOf(int64_t num_ctx, int64_t server_context, int64_t trained,
                     std::optional<bool> truncate, std::optional<bool> shift);
 

@@ -31,7 +31,19 @@ TEST(LimitOf, AChosenContextCutsUnlessToldNotTo) {
   EXPECT_FALSE(strict.truncate || strict.shift);
   const PromptLimit server = LimitOf(0, 4096, 8192, std::nullopt, std::nullopt);
   EXPECT_EQ(server.context, 4096);
-  EXPECT_FALSE(server.truncate || server.shift);
+  EXPECT_TRUE(server.truncate && server.shift);
+  const PromptLimit beyond = LimitOf(0, 16384, 8192, std::nullopt, std::nullopt);
+  EXPECT_EQ(beyond.context, 8192);
+  EXPECT_FALSE(beyond.truncate || beyond.shift);
+}
+
+TEST(LimitOf, ContextsBelowOllamasLeastAreRaisedToIt) {
+  for (const int64_t least : {1, 3, 4}) {
+    EXPECT_EQ(LimitOf(least, 4096, 8192, std::nullopt, std::nullopt).context, 4);
+    EXPECT_EQ(LimitOf(0, least, 8192, std::nullopt, std::nullopt).context, 4);
+    EXPECT_TRUE(LimitOf(least, 0, 8192, std::nullopt, std::nullopt).truncate);
+  }
+  EXPECT_EQ(LimitOf(0, 0, 0, std::nullopt, std::nullopt).context, 0);
 }
 
 // A message is as many tokens as its content is long.

@@ -228,12 +228,55 @@ def too_long_prompts_are_cut_only_where_the_client_set_the_limit(server):
     equal(loads, server.metric("puna_loads_total"))
 
 
-def chats_lose_their_oldest_messages(server):
+def long_chat():
     messages = [{"role": "system", "content": "You are brief."}]
     for i in range(20):
         messages += [{"role": "user", "content": f"Question {i}: " + "why " * 10}, {"role": "assistant", "content": "Because."}]
-    messages.append({"role": "user", "content": "And the last one?"})
-    body = {"model": "mini", "messages": messages, "stream": False, "options": {"num_ctx": 200, "num_predict": 4}}
+    return [*messages, {"role": "user", "content": "And the last one?"}]
+
+
+def contexts_of_a_few_tokens(server):
+    for num_ctx in (1, 3, 4):
+        cut = generate(server, "Tell me a story of the sea", num_ctx=num_ctx, num_predict=3)
+        equal(200, cut.status)
+        equal(str(cut.json()["prompt_truncated_count"]), cut.headers["x-puna-prompt-truncated"])
+        equal(3, cut.json()["prompt_eval_count"])
+        refused = server.post("/api/chat", {"model": "mini", "messages": long_chat(), "options": {"num_ctx": num_ctx}})
+        equal(400, refused.status)
+        contains("> 3 maximum", refused.json()["error"])
+        equal(None, refused.headers.get("x-puna-prompt-truncated"))
+
+
+def the_servers_context_is_a_chosen_one(build):
+    words = "river stone light paper green house " * 60
+    with Server(build, PUNA_CONTEXT_LENGTH="200") as server:
+        cut = generate(server, words, num_predict=5)
+        equal(200, cut.status)
+        equal(str(cut.json()["prompt_truncated_count"]), cut.headers["x-puna-prompt-truncated"])
+        if not cut.json()["prompt_eval_count"] < 200 < cut.json()["prompt_truncated_count"]:
+            raise AssertionError(cut.json())
+        chat = {"model": "mini", "messages": long_chat(), "max_tokens": 4, "options": {"num_predict": 4}}
+        for path in ("/api/chat", "/v1/chat/completions", "/v1/messages"):
+            for stream in (False, True):
+                answer = server.post(path, {**chat, "stream": stream})
+                equal(200, answer.status, path)
+                if not int(answer.headers["x-puna-prompt-truncated"]) > 0:
+                    raise AssertionError(answer.headers)
+        talk = server.post("/api/chat", {"model": "mini", "messages": [{"role": "user", "content": "Tell me a story"}],
+                                         "stream": False, "options": {"num_predict": 300, "grammar": ENDLESS}}).json()
+        if talk["context_shifted_count"] < 1:
+            raise AssertionError(talk)
+        refused = server.post("/api/chat", {**chat, "truncate": False})
+        equal(400, refused.status)
+        contains("context of 200 tokens", refused.json()["error"])
+        equal(200, generate(server, words, num_ctx=1000, num_predict=1).status)
+    with Server(build, PUNA_CONTEXT_LENGTH="9000000") as server:  # more than the model was trained for
+        equal(400, generate(server, "word " * 100_000).status)
+        equal(400, generate(server, "word " * 100_000, num_ctx=9_000_000).status)
+
+
+def chats_lose_their_oldest_messages(server):
+    body = {"model": "mini", "messages": long_chat(), "stream": False, "options": {"num_ctx": 200, "num_predict": 4}}
     reply = server.post("/api/chat", body).json()
     if not (reply["prompt_truncated_count"] > 0 and reply["prompt_eval_count"] < 200):
         raise AssertionError(reply)
@@ -389,6 +432,11 @@ def a_request_has_its_time(build):
             reply = generate(server, "Tell me a story")
             equal(503, reply.status)
             contains("not done in its time", reply.json()["error"])
+        for path, more in (("/api/generate", {"prompt": "why " * 400}), ("/v1/completions", {"prompt": "why " * 400}),
+                           ("/v1/chat/completions", {"messages": long_chat()}), ("/v1/messages", {"messages": long_chat()})):
+            reply = server.post(path, {"model": "mini", "stream": False, "max_tokens": 50000, "options": FOREVER | {"num_ctx": 200}, **more})
+            equal(503, reply.status, path)
+            equal(None, reply.headers.get("x-puna-prompt-truncated"), path)
         embedder(server)
         reply = server.post("/api/embed", {"model": "embedder", "input": ["Hello"] * 1000})
         equal(503, reply.status)
@@ -588,13 +636,14 @@ def no_memory_for_a_request(build):
 
 if __name__ == "__main__":
     main((Server, (health_and_metrics, request_ids, paths_in_other_forms, ps_shows_state, the_same_alone_and_among_strangers,
-                   clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options,
+                   clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options, contexts_of_a_few_tokens,
                    too_long_prompts_are_cut_only_where_the_client_set_the_limit, chats_lose_their_oldest_messages,
                    too_long_prompts_are_told_as_agents_know_them,
                    a_full_context_shifts_only_where_the_client_set_the_limit, names_that_are_given_anew)),
          (contextlib.nullcontext, (a_full_queue_is_refused, choices_of_a_call_do_not_fill_the_queue,
                                    a_model_that_nobody_waits_for_evicts_nobody, a_long_batch_of_embeddings,
-                                   a_request_has_its_time, clients_that_leave_while_they_wait,
+                                   a_request_has_its_time, the_servers_context_is_a_chosen_one,
+                                   clients_that_leave_while_they_wait,
                                    a_draining_server_ends_its_answers, a_draining_server_cuts_off_what_takes_too_long,
                                    a_second_signal_ends_at_once, a_stuck_pass_shows_in_health,
                                    killed_while_it_loads, prompts_on_disk_survive_restarts,
