@@ -2,7 +2,6 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "base/file.h"
 #include "chat/chat.h"
 #include "cli/api_client.h"
 #include "cli/commands.h"
@@ -30,7 +29,14 @@ struct ModelfileText {
   fs::path folder = ".";  // what its paths are relative to
 };
 
+// Names of what this process has open: such a file has a folder, but nobody named it.
+bool IsOwnDescriptor(const fs::path& path) {
+  return path == "/dev/stdin" || path.parent_path() == "/dev/fd" ||
+         path.parent_path() == "/proc/self/fd";
+}
+
 // The Modelfile that -f names ("-": standard input; a GGUF file counts as one that says FROM it).
+// Paths of one that comes through a pipe or a device are relative to the current folder.
 // Without -f: Modelfile in the current folder, else one that says FROM the folder.
 Result<ModelfileText> ReadModelfile(const std::string& file) {
   ModelfileText modelfile;
@@ -49,14 +55,15 @@ Result<ModelfileText> ReadModelfile(const std::string& file) {
     modelfile.text = "FROM .\n";
     return modelfile;
   }
-  if (!fs::is_regular_file(path, error)) {
+  if (!fs::exists(path, error)) {
     return MakeError(ErrorCode::kNotFound, "specified Modelfile wasn't found: {}", path.string());
   }
-  modelfile.folder = path.parent_path();
-  if (path.extension() == ".gguf") {
+  const bool in_folder = fs::is_regular_file(path, error) && !IsOwnDescriptor(path);
+  if (in_folder) modelfile.folder = path.parent_path();
+  if (in_folder && path.extension() == ".gguf") {
     modelfile.text = "FROM ./" + path.filename().string() + "\n";
   } else {
-    PUNA_ASSIGN_OR_RETURN(modelfile.text, ReadFile(path, kMaxModelfileBytes));
+    PUNA_ASSIGN_OR_RETURN(modelfile.text, ReadInputFile(path, kMaxModelfileBytes));
   }
   return modelfile;
 }
@@ -153,6 +160,9 @@ Status ImportModel(const Context& context, const std::string& path, const std::s
     options.file = fs::exists(modelfile, error) ? modelfile.string() : source.string();
   } else if (fs::is_regular_file(source, error)) {
     options.file = source.string();
+  } else if (fs::exists(source, error)) {
+    return MakeError(ErrorCode::kInvalidArgument, "{} is neither a regular file nor a folder",
+                     source.string());
   } else {
     return MakeError(ErrorCode::kNotFound, "there is no file or folder {}", source.string());
   }

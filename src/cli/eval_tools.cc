@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "chat/chat.h"
 #include "cli/model_runner.h"
@@ -85,7 +84,7 @@ Result<std::vector<int32_t>> ParseTokenIds(std::string_view text) {
 }
 
 Result<std::vector<int32_t>> ReadTokenIds(const std::string& path) {
-  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadInputFile(path));
   auto ids = ParseTokenIds(text);
   if (!ids) return WithContext(std::move(ids).error(), path);
   if (ids->empty()) return MakeError(ErrorCode::kInvalidArgument, "{} has no token ids", path);
@@ -227,7 +226,7 @@ Status EvalArchitectures(bool markdown) {
 
 Status EvalTemplate(const std::string& jinja_file, const std::string& go_file) {
   PUNA_ASSIGN_OR_RETURN(const std::string source,
-                        ReadFile(jinja_file.empty() ? go_file : jinja_file));
+                        ReadInputFile(jinja_file.empty() ? go_file : jinja_file));
   PUNA_ASSIGN_OR_RETURN(const std::string input, ReadStandardInput());
   const Json variables = ParseJson(input);
   if (!variables.is_object()) {
@@ -241,7 +240,7 @@ Status EvalTemplate(const std::string& jinja_file, const std::string& go_file) {
 }
 
 Result<bool> EvalSchema(const std::string& schema_file) {
-  PUNA_ASSIGN_OR_RETURN(const std::string source, ReadFile(schema_file));
+  PUNA_ASSIGN_OR_RETURN(const std::string source, ReadInputFile(schema_file));
   Json schema = ParseJson(source);
   if (schema.is_discarded())
     return MakeError(ErrorCode::kInvalidArgument, "{} is not JSON", schema_file);

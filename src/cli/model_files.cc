@@ -71,16 +71,25 @@ Status AddFolder(const fs::path& folder, std::vector<fs::path>* files) {
   return {};
 }
 
+// Weights are mapped, which only regular files can be.
+tl::unexpected<Error> NoFile(std::string_view command, const std::string& written,
+                             const fs::path& path) {
+  std::error_code error;
+  if (fs::exists(path, error)) {
+    return MakeError(ErrorCode::kInvalidArgument, "{} {}: {} is not a regular file", command,
+                     written, path.string());
+  }
+  return MakeError(ErrorCode::kNotFound, "{} {}: there is no file {}", command, written,
+                   path.string());
+}
+
 // What a line other than FROM names, which can only be a file or a folder.
 Status AddPath(std::string_view command, const std::string& written, const fs::path& folder,
                std::vector<fs::path>* files) {
   const fs::path path = ResolvePath(written, folder);
   std::error_code error;
   if (fs::is_directory(path, error)) return AddFolder(path, files);
-  if (!fs::is_regular_file(path, error)) {
-    return MakeError(ErrorCode::kNotFound, "{} {}: there is no file {}", command, written,
-                     path.string());
-  }
+  if (!fs::is_regular_file(path, error)) return NoFile(command, written, path);
   files->push_back(path);
   return {};
 }
@@ -138,7 +147,7 @@ Result<ModelSources> FindSources(const store::Modelfile& modelfile, const fs::pa
     } else if (fs::is_directory(path, error)) {
       PUNA_RETURN_IF_ERROR(AddFolder(path, &sources.files));
     } else if (LooksLikePath(from)) {
-      return MakeError(ErrorCode::kNotFound, "FROM {}: there is no file {}", from, path.string());
+      return NoFile("FROM", from, path);
     } else if (!sources.from.empty()) {
       return MakeError(ErrorCode::kInvalidArgument,
                        "FROM names two models, \"{}\" and \"{}\"; it may name one", sources.from,

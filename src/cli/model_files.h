@@ -31,8 +31,8 @@ std::filesystem::path ResolvePath(const std::string& written, const std::filesys
 
 // FROM is a path where one exists (a folder: the model in safetensors, else all GGUF files in it; a
 // part of a split GGUF: all parts), else a name. kNotFound where it
-// looks like a path and there is nothing; kInvalidArgument for names and files together, and for a
-// draft that is the model itself.
+// looks like a path and there is nothing; kInvalidArgument for names and files together, for a
+// draft that is the model itself, and for a pipe or a device.
 // `folder` is that of the Modelfile.
 Result<ModelSources> FindSources(const store::Modelfile& modelfile,
                                  const std::filesystem::path& folder);

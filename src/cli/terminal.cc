@@ -1,5 +1,6 @@
 #include "cli/terminal.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/thread.h"
 #include "cli/human.h"
 #include "cli/word_wrap.h"
@@ -47,6 +49,22 @@ std::string FormatTimeLeft(double seconds) {
   return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
 }
 
+// `max_bytes` 0: no limit.
+Result<std::string> ReadToEnd(int descriptor, const std::string& name, uint64_t max_bytes) {
+  std::string text;
+  char buffer[65536];
+  while (true) {
+    const ssize_t count = ::read(descriptor, buffer, sizeof(buffer));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return ErrnoError(errno, name);
+    if (count == 0) return text;
+    text.append(buffer, static_cast<size_t>(count));
+    if (max_bytes != 0 && text.size() > max_bytes) {
+      return MakeError(ErrorCode::kInvalidArgument, "{} has more than {} bytes", name, max_bytes);
+    }
+  }
+}
+
 }  // namespace
 
 bool StdinIsTerminal() { return ::isatty(STDIN_FILENO) == 1; }
@@ -65,19 +83,17 @@ int TerminalWidth() { return SizeOfTerminal(&winsize::ws_col, 80); }
 int TerminalHeight() { return SizeOfTerminal(&winsize::ws_row, 24); }
 
 Result<std::string> ReadStandardInput(uint64_t max_bytes) {
-  std::string text;
-  char buffer[65536];
-  while (true) {
-    const ssize_t count = ::read(STDIN_FILENO, buffer, sizeof(buffer));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return ErrnoError(errno, "standard input");
-    if (count == 0) return text;
-    text.append(buffer, static_cast<size_t>(count));
-    if (max_bytes != 0 && text.size() > max_bytes) {
-      return MakeError(ErrorCode::kInvalidArgument, "standard input has more than {} bytes",
-                       max_bytes);
-    }
-  }
+  return ReadToEnd(STDIN_FILENO, "standard input", max_bytes);
+}
+
+Result<std::string> ReadInputFile(const std::filesystem::path& path, uint64_t max_bytes) {
+  std::error_code error;
+  if (std::filesystem::is_regular_file(path, error)) return ReadFile(path, max_bytes);
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return ErrnoError(errno, path.string());
+  auto text = ReadToEnd(descriptor, path.string(), max_bytes);
+  ::close(descriptor);
+  return text;
 }
 
 struct InterruptScope::Previous {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,6 +30,10 @@ int TerminalWidth();
 int TerminalHeight();  // its rows; 24
 // Everything up to the end of the input. More than `max_bytes` (0: no limit) is kInvalidArgument.
 Result<std::string> ReadStandardInput(uint64_t max_bytes = 0);
+// The whole of a file that was named on the command line. As for other programs it may be a pipe or
+// a device, which is read to its end. More than `max_bytes` is an error.
+Result<std::string> ReadInputFile(const std::filesystem::path& path,
+                                  uint64_t max_bytes = uint64_t{1} << 30);
 
 // While one lives, Ctrl-C sets a flag instead of ending the program. One may live inside another;
 // the flag is theirs together, and a new one clears it.

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/file.h"
+#include "cli/terminal.h"
 
 namespace puna::cli {
 
 Result<TextWindows> CutText(const tokenizer::Tokenizer& tokenizer, const std::string& text_file,
                             int64_t tokens, int64_t max_windows) {
-  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadFile(text_file));
+  PUNA_ASSIGN_OR_RETURN(const std::string text, ReadInputFile(text_file));
   TextWindows windows;
   tokenizer.Encode(text, {.add_special = true}, &windows.ids);
   if (windows.ids.size() < 4) {

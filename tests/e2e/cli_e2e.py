@@ -14,6 +14,7 @@ import signal
 import struct
 import subprocess
 import termios
+import threading
 import time
 
 from puna_server import ROOT, Server, Skip, main, shared_path
@@ -223,6 +224,35 @@ def test_create_from_gguf(puna):
     blob = next(path for path in (puna.models / "blobs").iterdir() if path.stat().st_size == model.stat().st_size)
     check(blob.read_bytes() == model.read_bytes(), "the blob differs from the file")
     check(puna.ok("run", "from-gguf", "--option", "num_predict=4", "hello") is not None, "cannot run")
+
+
+def test_files_that_are_pipes(puna):
+    tiny_model(puna)
+    modelfile = "FROM ./tiny.gguf\nSYSTEM from a pipe\n"
+    pipe = puna.folder / "pipe"
+    os.mkfifo(pipe)
+
+    def through_pipe(text, *arguments, **options):
+        writer = threading.Thread(target=pipe.write_text, args=(text,), daemon=True)
+        writer.start()
+        out = puna.ok(*arguments, **options)
+        writer.join()
+        return out
+
+    through_pipe(modelfile, "create", "piped", "-f", pipe, cwd=puna.folder)
+    check(puna.ok("show", "piped", "--system").strip() == "from a pipe", "a pipe")
+    puna.ok("create", "piped2", "-f", "/dev/stdin", cwd=puna.folder, stdin=modelfile)
+    check(puna.ok("show", "piped2", "--system").strip() == "from a pipe", "/dev/stdin")
+    (puna.folder / "other").mkdir()
+    (puna.folder / "other" / "Modelfile").write_text(modelfile)
+    with open(puna.folder / "other" / "Modelfile", encoding="utf8") as file:
+        done = subprocess.run([puna.puna, "create", "piped3", "-f", "/dev/stdin"], env=puna.env, cwd=puna.folder, stdin=file,
+                              capture_output=True, check=False)
+    check(done.returncode == 0, "a file as /dev/stdin", done.stderr)
+    check("no FROM" in puna.error("create", "x", "-f", "/dev/null"), "a device")
+    check(through_pipe("{{ x }}", "eval", "template", "--jinja", pipe, stdin='{"x": "y"}') == "y", "a template")
+    for command in (("import", pipe), ("create", "x", "-f", "-")):
+        check("pipe is n" in puna.error(*command, stdin=f"FROM {pipe}\n"), "weights are regular files", *command)
 
 
 def test_create_with_draft(puna):
@@ -596,6 +626,7 @@ def test_golden_model(puna):
 if __name__ == "__main__":
     main((Puna, (test_version_and_help, test_unknown_arguments, test_list, test_run_one_prompt,
                  test_run_reads_standard_input, test_run_errors, test_output_that_cannot_be_written, test_create_from_model, test_create_from_gguf,
+                 test_files_that_are_pipes,
                  test_create_with_draft, test_create_uploads_to_a_server_with_another_store, test_create_errors, test_show, test_ps_and_stop,
                  test_cp_and_rm, test_errors_are_short_and_name_the_name, test_chat_in_a_terminal, test_chat_keys, test_interrupting_an_answer,
                  test_address_in_use, test_sigterm_ends_the_server)),
