@@ -10,6 +10,7 @@
 #include "base/duration.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 
 namespace puna {
 namespace {
@@ -48,6 +49,22 @@ bool ParseBool(const std::string& text) {
     if (text == no) return false;
   }
   return true;
+}
+
+// Who names a format that puna does not have wants less memory than f16 takes.
+Status SetKvCacheType(const std::string& text, Settings* settings) {
+  const std::string type = LowerCase(text);  // as Ollama reads it
+  for (const char* smaller : {"q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl"}) {
+    if (type != smaller) continue;
+    LogWarning("no key/value cache is kept as {}; using q8_0, the smallest that there is", type);
+    settings->kv_cache_type = "q8_0";
+    return {};
+  }
+  if (type != "f32" && type != "f16" && type != "q8_0") {
+    return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not one of f32, f16, q8_0", text);
+  }
+  settings->kv_cache_type = type;
+  return {};
 }
 
 constexpr Row kRows[] = {
@@ -136,14 +153,10 @@ constexpr Row kRows[] = {
        s->speculate = ParseBool(text);
        return {};
      }},
-    {"KV_CACHE_TYPE", true, "f16", "Number format of the key/value cache: f32, f16 or q8_0",
-     [](const std::string& text, Settings* s) -> Status {
-       if (text != "f32" && text != "f16" && text != "q8_0") {
-         return MakeError(ErrorCode::kInvalidArgument, "\"{}\" is not one of f32, f16, q8_0", text);
-       }
-       s->kv_cache_type = text;
-       return {};
-     }},
+    {"KV_CACHE_TYPE", true, "f16",
+     "Number format of the key/value cache: f32, f16, or q8_0, which Ollama's smaller ones "
+     "become",
+     SetKvCacheType},
     {"ORIGINS", true, "", "Further origins that browsers may call from, separated by commas",
      [](const std::string& text, Settings* s) -> Status {
        s->origins = text;

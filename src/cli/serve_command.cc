@@ -54,6 +54,23 @@ std::string SettingsMarkdown() {
   return text;
 }
 
+// What Ollama's server reads and this one does not. OLLAMA_NO_CLOUD is not among them: what it asks
+// for is always so.
+constexpr const char* kSettingsOfOllamaAlone[] = {
+    "CLOUD_BASE_URL", "DEBUG_LOG_REQUESTS",   "FLASH_ATTENTION",  "GO_TEMPLATE",
+    "GPU_OVERHEAD",   "IGPU_ENABLE",          "LLAMA_CPP_COMPAT", "LLM_LIBRARY",
+    "LOAD_TIMEOUT",   "MAX_TRANSFER_STREAMS", "REMOTES",          "SCHED_SPREAD",
+    "VULKAN"};
+
+void WarnOfSettingsWithoutEffect() {
+  for (const char* setting : kSettingsOfOllamaAlone) {
+    const std::string name = std::string("OLLAMA_") + setting;
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr || *value == '\0') continue;
+    LogWarning("{} has no effect; puna serve --help lists those that there are", name);
+  }
+}
+
 // The socket of systemd's socket activation (sd_listen_fds): LISTEN_FDS of them begin at descriptor
 // 3, for the process LISTEN_PID. Its address becomes that of the settings. -1 if there is none.
 Result<int> InheritedSocket(Settings* settings) {
@@ -89,6 +106,7 @@ Status Serve(Settings settings, const std::string& log_file) {
     // A server that cannot write its log can still serve.
     if (const Status added = AddLogFile(log_file); !added) LogWarning("{}", added.error().message);
   }
+  WarnOfSettingsWithoutEffect();
   const sigset_t signals = BlockEndSignals();
   RaiseDescriptorLimit();
   ::signal(SIGPIPE, SIG_IGN);

@@ -106,8 +106,13 @@ def environment(puna):
         loaded = get("/api/ps")["models"][0]
         check(loaded["context_length"] == 128, "OLLAMA_CONTEXT_LENGTH", loaded)
         check("Forever" in command("ps"), "OLLAMA_KEEP_ALIVE", command("ps"))
+        command("run", "older:1b", "--num-predict", "2", "much to read " * 200)  # cut, as where num_ctx is set
     with serving(puna, home, OLLAMA_MODELS=str(puna.folder / "nowhere"), PUNA_MODELS=str(store)) as (_, command):
         check("older:1b" in command("list"), "PUNA_MODELS wins")
+    with serving(puna, home, OLLAMA_LOAD_TIMEOUT="1m", OLLAMA_NO_CLOUD="1", OLLAMA_GPU_OVERHEAD="",
+                 OLLAMA_KEEP_ALIVE="1m") as (_, command):
+        warned = re.findall(r"(OLLAMA_\w+) has no effect", command("logs"))
+        check(warned[-1:] == ["OLLAMA_LOAD_TIMEOUT"] and len(warned) == 1, warned)
 
 
 def the_same_commands(puna):
