@@ -15,6 +15,11 @@ constexpr uint64_t kMaxDecompressedBytes = uint64_t{20} << 20;
 // Of JSON: what is read or written in less than a millisecond may hold up an I/O thread.
 constexpr size_t kMostBytesOnIoThread = 64 << 10;
 
+uint64_t LargestBody(const Settings& settings) {
+  const auto mebibytes = static_cast<uint64_t>(settings.max_request_mb);
+  return mebibytes == 0 || mebibytes > UINT64_MAX >> 20 ? UINT64_MAX : mebibytes << 20;
+}
+
 // Takes the size of the value's text, roughly, from `left`. False, without looking at the rest,
 // once it is used up.
 bool FitsInto(const Json& json, int64_t* left) {
@@ -47,7 +52,7 @@ Status CheckClientIsThere(const Call& call) {
 }
 
 http::Task<Result<Json>> ReadJson(Call& call) {
-  const uint64_t limit = static_cast<uint64_t>(call.services.settings.max_request_mb) << 20;
+  const uint64_t limit = LargestBody(call.services.settings);
   Result<std::string> body = co_await call.body.ReadAll(limit);
   // Where Ollama takes such bodies.
   const bool compressed = DialectOf(call.request.path) != Dialect::kOllama &&

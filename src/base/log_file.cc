@@ -1,6 +1,7 @@
 #include "base/log_file.h"
 
 #include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/spdlog.h>
 
@@ -56,7 +57,16 @@ std::filesystem::path DefaultLogFile() { return HomeDirectory() / ".puna" / "log
 Status AddLogFile(const std::filesystem::path& path) {
   try {
     std::vector<spdlog::sink_ptr>& sinks = spdlog::default_logger()->sinks();
-    sinks.push_back(std::make_shared<LogFileSink>(path, sinks));
+    // What was said before there was a file, such as of settings, stands at its beginning.
+    std::vector<spdlog::details::log_msg_buffer> first_lines;
+    std::erase_if(sinks, [&](const spdlog::sink_ptr& sink) {
+      const auto kept = std::dynamic_pointer_cast<spdlog::sinks::ringbuffer_sink_mt>(sink);
+      if (kept != nullptr) first_lines = kept->last_raw();
+      return kept != nullptr;
+    });
+    const auto file = std::make_shared<LogFileSink>(path, sinks);
+    for (const spdlog::details::log_msg& line : first_lines) file->log(line);
+    sinks.push_back(file);
   } catch (const spdlog::spdlog_ex& error) {
     return MakeError(ErrorCode::kPermissionDenied, "log file {}: {}", path.string(), error.what());
   }

@@ -3,10 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <string>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/repeated_trouble.h"
 
@@ -25,6 +29,25 @@ TEST(RepeatedTrouble, IsNewsAtItsBeginningAndNowAndThen) {
   EXPECT_FALSE(trouble.IsNews(start + minutes(11)));
   trouble.Worked();
   EXPECT_TRUE(trouble.IsNews(start + minutes(12)));
+}
+
+TEST(LogFile, BeginsWithWhatWasSaidBefore) {
+  const std::filesystem::path path =
+      std::filesystem::path(::testing::TempDir()) / fmt::format("first_lines_{}.log", ::getpid());
+  ::testing::internal::CaptureStderr();
+  InitLog(LogLevel::kInfo);
+  LogWarning("a setting is odd");
+  LogDebug("not of this level");
+  InitLog(LogLevel::kWarning);
+  EXPECT_TRUE(AddLogFile(path));
+  LogWarning("second");
+  InitLog(LogLevel::kInfo);  // without the file
+  const std::string told = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 2) << told;
+  const auto written = ReadFile(path);
+  std::filesystem::remove(path);
+  ASSERT_TRUE(written) << written.error().message;
+  EXPECT_THAT(*written, ::testing::MatchesRegex(".* a setting is odd\n.* second\n"));
 }
 
 TEST(LogFile, AFullDiskIsToldOnce) {

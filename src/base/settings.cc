@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <optional>
 
 #include "base/duration.h"
 #include "base/file.h"
@@ -67,11 +68,48 @@ Status SetKvCacheType(const std::string& text, Settings* settings) {
   return {};
 }
 
+struct HostParts {
+  std::string_view scheme, host, port;  // each empty if it is not there
+};
+
+HostParts SplitHost(std::string_view text) {
+  HostParts parts;
+  if (const size_t at = text.find("://"); at != std::string_view::npos) {
+    parts.scheme = text.substr(0, at);
+    text.remove_prefix(at + 3);
+  }
+  text = text.substr(0, text.find('/'));
+  parts.host = text;
+  if (text.starts_with('[')) {
+    const size_t close = text.find(']');
+    if (close == std::string_view::npos) return parts;
+    if (text.substr(close + 1).starts_with(':')) parts.port = text.substr(close + 2);
+    parts.host = text.substr(1, close - 1);
+  } else if (std::count(text.begin(), text.end(), ':') == 1) {
+    parts.port = text.substr(text.find(':') + 1);
+    parts.host = text.substr(0, text.find(':'));
+  }
+  return parts;
+}
+
+std::optional<uint16_t> ParsePort(std::string_view text) {
+  uint16_t port = 0;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (code != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
+
+Status CheckPort(std::string_view host) {
+  const std::string_view port = SplitHost(host).port;
+  if (port.empty() || ParsePort(port)) return {};
+  return MakeError(ErrorCode::kInvalidArgument, "invalid port \"{}\"", port);
+}
+
 constexpr Row kRows[] = {
     {"HOST", true, "127.0.0.1:11434", "Address the server listens on and the commands talk to",
      [](const std::string& text, Settings* s) -> Status {
        s->host = text;
-       return {};
+       return CheckPort(text);
      }},
     {"MODELS", true, "~/.ollama/models if it exists, else ~/.puna/models",
      "Folder of the model store",
@@ -164,7 +202,7 @@ constexpr Row kRows[] = {
      }},
     {"API_KEYS", false, "",
      "File of the keys that callers must show, a line each: name, SHA-256 of the key, limits; "
-     "empty: no key is asked for",
+     "docs/serving.md has an example; empty: no key is asked for",
      [](const std::string& text, Settings* s) -> Status {
        s->api_keys = text;
        return {};
@@ -187,7 +225,7 @@ constexpr Row kRows[] = {
      }},
     {"MAX_REQUEST_MB", false, "256",
      "Largest body of a request in MiB; larger ones are answered 413, uploads of blobs have no "
-     "limit",
+     "limit; 0: no limit",
      [](const std::string& text, Settings* s) { return SetInteger(text, &s->max_request_mb); }},
     {"DEBUG", true, "0", "1: debug log, 2: trace log",
      [](const std::string& text, Settings* s) -> Status {
@@ -300,32 +338,13 @@ Settings Settings::FromEnvironment() {
 }
 
 Address ParseAddress(std::string_view host) {
+  const HostParts parts = SplitHost(host);
   Address address;
-  if (const size_t at = host.find("://"); at != std::string_view::npos) {
-    address.scheme = host.substr(0, at);
-    host.remove_prefix(at + 3);
-    if (address.scheme == "http") address.port = 80;
-    if (address.scheme == "https") address.port = 443;
-  }
-  host = host.substr(0, host.find('/'));
-  std::string_view port;
-  if (host.starts_with('[')) {
-    const size_t close = host.find(']');
-    if (close != std::string_view::npos) {
-      if (host.substr(close + 1).starts_with(':')) port = host.substr(close + 2);
-      host = host.substr(1, close - 1);
-    }
-  } else if (std::count(host.begin(), host.end(), ':') == 1) {
-    port = host.substr(host.find(':') + 1);
-    host = host.substr(0, host.find(':'));
-  }
-  if (!host.empty()) address.host = host;
-  int value = 0;
-  const auto [end, code] = std::from_chars(port.data(), port.data() + port.size(), value);
-  if (code == std::errc() && end == port.data() + port.size() && value >= 0 && value <= 65535 &&
-      !port.empty()) {
-    address.port = static_cast<uint16_t>(value);
-  }
+  if (!parts.scheme.empty()) address.scheme = parts.scheme;
+  if (address.scheme == "https") address.port = 443;
+  if (parts.scheme == "http") address.port = 80;
+  if (!parts.host.empty()) address.host = parts.host;
+  if (const std::optional<uint16_t> port = ParsePort(parts.port)) address.port = *port;
   return address;
 }
 

@@ -88,6 +88,7 @@ int RunChosenCommand(const Settings& settings, char* program, std::vector<std::s
 
 int Main(int argc, char** argv) {
   Context context;
+  InitLog(LogLevel::kInfo);  // for what is wrong with settings
   context.settings = Settings::FromEnvironment();
   InitCommandLog(context.settings);
 
