@@ -21,6 +21,7 @@ const char* GoKind(const Json& json) {
   if (json.is_boolean()) return "bool";
   if (json.is_array()) return "array";
   if (json.is_object()) return "object";
+  if (json.is_null()) return "null";
   return "number";
 }
 

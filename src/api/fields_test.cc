@@ -28,6 +28,12 @@ TEST(ParseBody, SmallTextsDoNotBecomeLargeRequests) {
   EXPECT_NE(ErrorOf(List(2'100'000, "[]")).find("2000000 values"), std::string::npos);
 }
 
+TEST(ParseBody, NamesWhatIsNoObject) {
+  EXPECT_EQ(ErrorOf("null"), "json: cannot unmarshal null into Go value of type object");
+  EXPECT_EQ(ErrorOf("1"), "json: cannot unmarshal number into Go value of type object");
+  EXPECT_EQ(ErrorOf("[]"), "json: cannot unmarshal array into Go value of type object");
+}
+
 TEST(ParseBody, StringsAreTakenAsGoTakesThem) {
   EXPECT_EQ((*ParseBody(R"({"x":"hello \ud83d"})"))["x"], "hello \uFFFD");
   EXPECT_EQ((*ParseBody("{\"x\":\"caf\xE9\"}"))["x"], "caf\uFFFD");
