@@ -35,6 +35,7 @@ http::Task<void> SendStream(Call& call, Generation& generation, AnswerBuilder& b
     const bool ended = !next || !next->has_value();
     if (!next) {
       events = builder.Fail(next.error());
+      NoteError(call, next.error().message);
     } else if (ended) {
       events = builder.Finish(generation.stats());
     } else {

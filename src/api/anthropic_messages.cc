@@ -329,8 +329,10 @@ Result<MessagesRequest> ReadMessagesRequest(const Json& json, bool counting) {
   return out;
 }
 
-MessageBuilder::MessageBuilder(const MessagesRequest& request, int64_t input_tokens)
+MessageBuilder::MessageBuilder(const MessagesRequest& request, int64_t input_tokens,
+                               std::string request_id)
     : stop_sequences_(request.stop_sequences),
+      request_id_(std::move(request_id)),
       message_({{"id", RandomId("msg_", 24)},
                 {"type", "message"},
                 {"role", "assistant"},
@@ -358,7 +360,7 @@ AnswerEvents MessageBuilder::Ping() {
 }
 
 AnswerEvents MessageBuilder::Fail(const Error& error) {
-  events_.emplace_back("error", ErrorBody(Dialect::kAnthropic, error));
+  events_.emplace_back("error", ErrorBody(Dialect::kAnthropic, error, request_id_));
   return TakeEvents();
 }
 

@@ -21,7 +21,8 @@ Result<MessagesRequest> ReadMessagesRequest(const Json& json, bool counting);
 
 class MessageBuilder final : public AnswerBuilder {
  public:
-  MessageBuilder(const MessagesRequest& request, int64_t input_tokens);
+  // `request_id` is in the event that tells a failure.
+  MessageBuilder(const MessagesRequest& request, int64_t input_tokens, std::string request_id);
   AnswerEvents Begin() override;
   AnswerEvents Add(const GenerationDelta& delta) override;
   AnswerEvents Finish(const engine::GenerationStats& stats) override;
@@ -38,6 +39,7 @@ class MessageBuilder final : public AnswerBuilder {
   AnswerEvents TakeEvents() { return std::exchange(events_, {}); }
 
   std::vector<std::string> stop_sequences_;
+  std::string request_id_;
   Json message_;
   AnswerEvents events_;
   Json block_;  // the open one; null: none is

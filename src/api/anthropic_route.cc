@@ -11,9 +11,10 @@ namespace {
 http::Task<void> RefuseThread(Call& call) {
   const Error error = {ErrorCode::kUnsupported,
                        "thread is not supported: messages are not stored, send them all"};
-  Json body = ErrorBody(Dialect::kAnthropic, error);
+  Json body = ErrorBody(Dialect::kAnthropic, error, call.id);
   body["error"]["details"] = {{"error_code", "thread_unsupported_request"},
                               {"unsupported", Json::array()}};
+  NoteError(call, error.message);
   co_await SendJson(call, HttpStatus(error.code), std::move(body));
 }
 
@@ -39,7 +40,8 @@ http::Task<void> HandleMessages(Call& call) {
   const GenerationRequest& asked = request->generation;
   auto generation = co_await Generation::Start(call, asked);
   if (!generation) co_return co_await SendError(call, generation.error());
-  MessageBuilder builder(*request, static_cast<int64_t>((*generation)->prompt_tokens().size()));
+  MessageBuilder builder(*request, static_cast<int64_t>((*generation)->prompt_tokens().size()),
+                         call.id);
   co_await SendAnswer(call, **generation, builder, asked.stream, asked.render_only);
 }
 

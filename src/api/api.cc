@@ -16,13 +16,13 @@
 #include "api/blocking_pool.h"
 #include "api/errors.h"
 #include "api/model_catalog.h"
+#include "api/request_log.h"
 #include "api/routes.h"
 #include "api/transfer_threads.h"
 #include "api/version.h"
 #include "base/cores.h"
 #include "base/duration.h"
 #include "base/log.h"
-#include "base/metrics.h"
 #include "base/text.h"
 #include "base/thread.h"
 
@@ -81,8 +81,6 @@ bool IsLoopback(const std::string& host) {
   return error ? host == "localhost" : address.is_loopback();
 }
 
-Counter http_requests("puna_http_requests_total", "HTTP requests");
-
 // The client's own, if it is one that can stand in a log; otherwise a new one.
 std::string RequestId(const http::Request& request) {
   const std::string_view given = request.Header("x-request-id");
@@ -96,21 +94,22 @@ std::string RequestId(const http::Request& request) {
 }
 
 // Whether a server is there and well is asked by those who have no key.
-bool NeedsKey(const http::Request& request) {
-  return request.path != "/" && request.path != "/health" && request.path != "/ready";
+bool NeedsKey(const Call& call) {
+  return call.pattern != "/" && call.pattern != "/health" && call.pattern != "/ready";
 }
 
 http::Task<void> DispatchWithKey(ApiKeys& keys, Call& call) {
   using Verdict = ApiKeys::Admission::Verdict;
   const ApiKeys::Admission admission = keys.Admit(
       KeyOfHeaders(call.request.Header("authorization"), call.request.Header("x-api-key")));
+  call.key = admission.name();
   switch (admission.verdict()) {
     case Verdict::kUnknownKey:
       call.writer.SetHeader("WWW-Authenticate", "Bearer");
       co_await SendErrorStatus(call, 401, "unauthorized: the request shows no valid API key");
       break;
     case Verdict::kTooMany:
-      call.writer.SetHeader("Retry-After", "1");
+      call.writer.SetHeader("Retry-After", std::to_string(admission.retry_after().count()));
       co_await SendErrorStatus(call, 429, "too many requests with this API key");
       break;
     case Verdict::kAdmitted:
@@ -123,7 +122,7 @@ http::Task<void> DispatchWithKey(ApiKeys& keys, Call& call) {
 http::Task<void> AnswerCall(ApiKeys* keys, Call& call) {
   Error error;
   try {
-    if (keys != nullptr && NeedsKey(call.request)) {
+    if (keys != nullptr && NeedsKey(call)) {
       co_await DispatchWithKey(*keys, call);
     } else {
       co_await Dispatch(call);
@@ -132,7 +131,8 @@ http::Task<void> AnswerCall(ApiKeys* keys, Call& call) {
   } catch (const std::exception& exception) {
     error = ErrorOf(exception);
   }
-  LogError("{} {}: {}", call.request.method, call.request.path, error.message);
+  LogError("{} {} {}: {}", call.id, call.request.method, call.request.path, error.message);
+  NoteError(call, error.message);
   if (!call.writer.started()) co_await SendError(call, std::move(error));
 }
 
@@ -140,7 +140,10 @@ http::Task<void> AnswerCall(ApiKeys* keys, Call& call) {
 http::Task<void> Guarded(const AccessRules& access, ApiKeys* keys, Call& call) {
   const std::string_view host = call.request.Header("host");
   const std::string_view origin = call.request.Header("origin");
-  if (!access.HostAllowed(host) || !access.OriginAllowed(origin, host)) {
+  const bool host_allowed = access.HostAllowed(host);
+  if (!host_allowed || !access.OriginAllowed(origin, host)) {
+    NoteError(call, host_allowed ? fmt::format("origin \"{}\" is not allowed", origin)
+                                 : fmt::format("host \"{}\" is not allowed", host));
     co_await call.writer.Send(403, "", "");
     co_return;
   }
@@ -162,15 +165,14 @@ http::Task<void> Guarded(const AccessRules& access, ApiKeys* keys, Call& call) {
 http::Task<void> Logged(const AccessRules& access, ApiKeys* keys, Services& services,
                         const http::Request& request, http::BodyReader& body,
                         http::ResponseWriter& writer) {
-  const std::string id = RequestId(request);
-  writer.SetHeader("X-Request-Id", id);
-  http_requests.Add();
   const auto begin = std::chrono::steady_clock::now();
-  Call call{request, body, writer, services, {}};
+  RecordingWriter recorder(writer);
+  Call call{request, body, recorder, services, {}};
+  call.id = RequestId(request);
+  writer.SetHeader("X-Request-Id", call.id);
+  FindRoute(&call);
   co_await Guarded(access, keys, call);
-  const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - begin;
-  LogInfo("{} {} {} from {} {:.1f} ms{}", id, request.method, request.path, request.peer_address,
-          taken.count(), writer.client_gone() ? ", client gone" : "");
+  LogRequest(call, recorder.status(), std::chrono::steady_clock::now() - begin);
 }
 
 constexpr int64_t kMostMebibytes = int64_t{1} << 40;
@@ -266,6 +268,19 @@ ApiServer::~ApiServer() {
 }
 
 std::string ApiServer::url() const { return state_->url; }
+
+void ApiServer::ReadKeysAgain() {
+  if (state_->keys == nullptr) {
+    LogInfo("there is no file of API keys to read again");
+    return;
+  }
+  const std::filesystem::path& file = state_->services.settings.api_keys;
+  if (const Result<size_t> count = state_->keys->ReadAgain(file); count) {
+    LogInfo("read {} API keys from {}", *count, file.string());
+  } else {
+    LogError("{}; the API keys from before stay", count.error().message);
+  }
+}
 
 // What is in memory of models that the store has no longer, or whose names mean others by now,
 // would keep its memory and disk space until the keep-alive ends.

@@ -41,6 +41,9 @@ class ApiServer {
   ~ApiServer();
   // "http://127.0.0.1:11434"
   std::string url() const;
+  // Takes the keys that the file of API keys has by now; the log says which, or what is wrong with
+  // it: then they stay as they were.
+  void ReadKeysAgain();
   // Refuses new work, lets running answers end, at most until `deadline`, cuts off the others with
   // an error, and stops. False if something goes on even ServerConfig::last_pass later (the log has
   // the names of the models); whoever cannot wait for it ends the process.

@@ -25,8 +25,19 @@ bool IsHash(std::string_view text) {
 
 }  // namespace
 
-Result<ApiKeys::Entry> ApiKeys::ParseLine(std::string_view line) {
-  Entry entry;
+struct ApiKeys::Entry {
+  std::string name;
+  std::string hash;                 // 64 lower-case hexadecimal digits
+  int64_t requests_per_minute = 0;  // 0: no limit
+  int64_t concurrent = 0;           // 0: no limit
+  double allowance = 0;             // requests that may begin now; grows with time
+  Clock::time_point refilled{};
+  int64_t running = 0;
+};
+
+Result<std::shared_ptr<ApiKeys::Entry>> ApiKeys::ParseLine(std::string_view line) {
+  auto made = std::make_shared<Entry>();
+  Entry& entry = *made;
   std::istringstream words{std::string(line)};
   words >> entry.name >> entry.hash;
   entry.hash = LowerCase(entry.hash);
@@ -53,7 +64,7 @@ Result<ApiKeys::Entry> ApiKeys::ParseLine(std::string_view line) {
     *field = value;
   }
   entry.allowance = static_cast<double>(entry.requests_per_minute);
-  return entry;
+  return made;
 }
 
 Result<std::unique_ptr<ApiKeys>> ApiKeys::Parse(std::string_view text) {
@@ -82,23 +93,51 @@ Result<std::unique_ptr<ApiKeys>> ApiKeys::Load(const std::filesystem::path& file
   return keys;
 }
 
+Result<size_t> ApiKeys::ReadAgain(const std::filesystem::path& file) {
+  PUNA_ASSIGN_OR_RETURN(const auto fresh, Load(file));
+  const std::lock_guard lock(mutex_);
+  for (std::shared_ptr<Entry>& entry : fresh->entries_) {
+    const auto same = [&](const auto& other) { return other->hash == entry->hash; };
+    const auto old = std::find_if(entries_.begin(), entries_.end(), same);
+    if (old == entries_.end()) continue;
+    // The entry that running requests will count themselves out of.
+    Entry& kept = **old;
+    const bool had_limit = kept.requests_per_minute > 0;
+    kept.allowance = had_limit ? std::min(kept.allowance, entry->allowance) : entry->allowance;
+    kept.name = entry->name;
+    kept.requests_per_minute = entry->requests_per_minute;
+    kept.concurrent = entry->concurrent;
+    entry = *old;
+  }
+  entries_ = fresh->entries_;
+  return entries_.size();
+}
+
+ApiKeys::Admission::Admission(Verdict verdict, std::string name, std::chrono::seconds retry_after,
+                              std::shared_ptr<Entry> running, std::mutex* mutex)
+    : verdict_(verdict),
+      name_(std::move(name)),
+      retry_after_(retry_after),
+      running_(std::move(running)),
+      mutex_(mutex) {}
+
 ApiKeys::Admission::~Admission() {
   if (running_ == nullptr) return;
   const std::lock_guard lock(*mutex_);
-  --*running_;
+  --running_->running;
 }
 
 ApiKeys::Admission ApiKeys::Admit(std::string_view key, Clock::time_point now) {
   using Verdict = Admission::Verdict;
   const std::string hash = Sha256Hex(key);
   const std::lock_guard lock(mutex_);
-  Entry* found = nullptr;
-  for (Entry& entry : entries_) {
-    if (EqualInConstantTime(entry.hash, hash)) found = &entry;
+  std::shared_ptr<Entry> found;
+  for (const std::shared_ptr<Entry>& entry : entries_) {
+    if (EqualInConstantTime(entry->hash, hash)) found = entry;
   }
-  if (found == nullptr || key.empty()) return {Verdict::kUnknownKey, nullptr, nullptr};
+  if (found == nullptr || key.empty()) return {Verdict::kUnknownKey, "", {}, nullptr, nullptr};
   if (found->concurrent > 0 && found->running >= found->concurrent)
-    return {Verdict::kTooMany, nullptr, nullptr};
+    return {Verdict::kTooMany, found->name, std::chrono::seconds(1), nullptr, nullptr};
   if (found->requests_per_minute > 0) {
     const auto limit = static_cast<double>(found->requests_per_minute);
     if (found->refilled != Clock::time_point()) {
@@ -106,11 +145,15 @@ ApiKeys::Admission ApiKeys::Admit(std::string_view key, Clock::time_point now) {
       found->allowance = std::min(limit, found->allowance + minutes.count() * limit);
     }
     found->refilled = now;
-    if (found->allowance < 1) return {Verdict::kTooMany, nullptr, nullptr};
+    if (found->allowance < 1) {
+      const std::chrono::duration<double, std::ratio<60>> missing((1 - found->allowance) / limit);
+      return {Verdict::kTooMany, found->name, std::chrono::ceil<std::chrono::seconds>(missing),
+              nullptr, nullptr};
+    }
     found->allowance -= 1;
   }
   ++found->running;
-  return {Verdict::kAdmitted, &found->running, &mutex_};
+  return {Verdict::kAdmitted, found->name, {}, found, &mutex_};
 }
 
 std::string_view KeyOfHeaders(std::string_view authorization, std::string_view api_key) {

@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "base/sha256.h"
 
@@ -47,6 +51,46 @@ TEST(ApiKeys, LimitsRequestsInAMinute) {
   const auto later = start + std::chrono::seconds(21);  // one more is allowed every 20 seconds
   EXPECT_EQ(keys->Admit("secret", later).verdict(), Verdict::kAdmitted);
   EXPECT_EQ(keys->Admit("secret", later).verdict(), Verdict::kTooMany);
+}
+
+TEST(ApiKeys, SaysWhenTheNextRequestIsAllowed) {
+  const auto keys = Keys("requests_per_minute=3 concurrent=1");
+  const ApiKeys::Clock::time_point start{std::chrono::hours(1)};
+  {
+    const auto running = keys->Admit("secret", start);
+    EXPECT_EQ(running.name(), "alice");
+    EXPECT_EQ(keys->Admit("secret", start).retry_after(), std::chrono::seconds(1));
+  }
+  for (int i = 0; i < 2; ++i) keys->Admit("secret", start);
+  const auto refused = keys->Admit("secret", start + std::chrono::milliseconds(4500));
+  EXPECT_EQ(refused.verdict(), Verdict::kTooMany);
+  EXPECT_EQ(refused.name(), "alice");
+  EXPECT_EQ(refused.retry_after(), std::chrono::seconds(16));
+  EXPECT_EQ(keys->Admit("secret", start + std::chrono::milliseconds(4500) + refused.retry_after())
+                .verdict(),
+            Verdict::kAdmitted);
+  EXPECT_EQ(keys->Admit("wrong").name(), "");
+}
+
+TEST(ApiKeys, ReadsTheFileAgain) {
+  const auto keys = Keys("concurrent=2");
+  const std::filesystem::path file =
+      std::filesystem::path(::testing::TempDir()) / fmt::format("api_keys_{}", ::getpid());
+  const auto read_again = [&](const std::string& text) {
+    std::ofstream(file) << text;
+    return keys->ReadAgain(file);
+  };
+  const auto running = keys->Admit("secret");
+  EXPECT_EQ(read_again("alice " + Sha256Hex("secret") + " concurrent=1\ncarol " + Sha256Hex("new")),
+            size_t{2});
+  EXPECT_EQ(keys->Admit("secret").verdict(), Verdict::kTooMany) << "one is running";
+  EXPECT_EQ(keys->Admit("new").verdict(), Verdict::kAdmitted);
+  EXPECT_EQ(keys->Admit("other").verdict(), Verdict::kUnknownKey) << "bob is gone";
+  EXPECT_FALSE(read_again("alice secret"));
+  EXPECT_EQ(keys->Admit("new").verdict(), Verdict::kAdmitted) << "the keys from before stay";
+  EXPECT_EQ(read_again("carol " + Sha256Hex("new")), size_t{1});
+  EXPECT_EQ(keys->Admit("secret").verdict(), Verdict::kUnknownKey);
+  std::filesystem::remove(file);
 }
 
 TEST(ApiKeys, SaysWhatIsWrongInTheFile) {

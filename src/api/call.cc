@@ -6,6 +6,7 @@
 
 #include "api/blocking_pool.h"
 #include "api/errors.h"
+#include "base/text.h"
 #include "http/zstd_body.h"
 
 namespace puna::api {
@@ -91,13 +92,19 @@ http::Task<void> SendJson(Call& call, int status, Json json) {
   co_await call.writer.Send(status, "application/json; charset=utf-8", std::move(body));
 }
 
+void NoteError(Call& call, std::string_view message) {
+  if (call.error.empty()) call.error = Shortened(message);
+}
+
 http::Task<void> SendError(Call& call, Error error) {
-  Json body = ErrorBody(DialectOf(call.request.path), error);
+  Json body = ErrorBody(DialectOf(call.request.path), error, call.id);
+  NoteError(call, error.message);
   co_await SendJson(call, HttpStatus(error.code), std::move(body));
 }
 
 http::Task<void> SendErrorStatus(Call& call, int status, std::string message) {
-  Json body = ErrorBody(DialectOf(call.request.path), status, message);
+  Json body = ErrorBody(DialectOf(call.request.path), status, message, call.id);
+  NoteError(call, message);
   co_await SendJson(call, status, std::move(body));
 }
 

@@ -25,6 +25,7 @@ namespace puna::api {
 class BlockingPool;
 class ModelCatalog;
 class TransferThreads;
+struct Route;
 
 // Shared by all requests; everything in it is thread safe.
 struct Services {
@@ -45,6 +46,13 @@ struct Call {
   http::ResponseWriter& writer;
   Services& services;
   std::vector<std::string> captures;  // what * and ** of the route's pattern matched
+  const Route* route = nullptr;       // null: the path has none of this method
+  std::string_view pattern{};         // of the path's routes, whatever the method; "": no such path
+  std::string id{};                   // of the request, for the client and the log
+
+  // For the log, as far as they are known: the name of the key that was shown, the model as the
+  // client wrote it, and what was answered instead of a success.
+  std::string key{}, model{}, error{};
 };
 
 // Runs `work` on the blocking pool and comes back to the connection's thread.
@@ -78,6 +86,8 @@ http::Task<void> SendJson(Call& call, int status, Json json);
 // answer has begun.
 http::Task<void> SendError(Call& call, Error error);
 http::Task<void> SendErrorStatus(Call& call, int status, std::string message);
+// For the log: what a stream that has begun ends with. The first one counts.
+void NoteError(Call& call, std::string_view message);
 // One server-sent event; without a name only its data.
 http::Task<void> WriteEvent(Call& call, std::string_view name, Json data);
 

@@ -85,6 +85,7 @@ Error NamedForEmbedding(Error error, const std::string& model) {
 }
 
 http::Task<Result<EmbeddingResult>> ComputeEmbeddings(Call& call, EmbeddingRequest request) {
+  call.model = request.model;
   Services& services = call.services;
   const auto start = std::chrono::steady_clock::now();
   Result<Prepared> prepared =

@@ -2,7 +2,6 @@
 
 #include <new>
 
-#include "api/random_id.h"
 #include "base/text.h"
 
 namespace puna::api {
@@ -84,7 +83,8 @@ const char* AnthropicErrorType(int status) {
 
 }  // namespace
 
-Json ErrorBody(Dialect dialect, int status, std::string_view whole_message) {
+Json ErrorBody(Dialect dialect, int status, std::string_view whole_message,
+               std::string_view request_id) {
   const std::string message = Shortened(whole_message);
   Json body = Json::object();
   Json& error = body["error"];
@@ -102,14 +102,14 @@ Json ErrorBody(Dialect dialect, int status, std::string_view whole_message) {
       error["type"] = AnthropicErrorType(status);
       error["message"] = message;
       body["type"] = "error";
-      body["request_id"] = RandomId("req_", 24);
+      body["request_id"] = request_id;
       break;
   }
   return body;
 }
 
-Json ErrorBody(Dialect dialect, const Error& error) {
-  Json body = ErrorBody(dialect, HttpStatus(error.code), error.message);
+Json ErrorBody(Dialect dialect, const Error& error, std::string_view request_id) {
+  Json body = ErrorBody(dialect, HttpStatus(error.code), error.message, request_id);
   if (dialect == Dialect::kOpenAi && error.code == ErrorCode::kContextExceeded)
     body["error"]["code"] = kOpenAiContextExceeded;
   return body;

@@ -21,8 +21,8 @@ Dialect DialectOf(std::string_view path);
 // OpenAI:    {"error": {"message", "type", "param": null, "code"}}, the type by status; the code is
 //            null but for kContextExceeded
 // Anthropic: {"type": "error", "error": {"type", "message"}, "request_id"}, the type by status
-Json ErrorBody(Dialect dialect, int status, std::string_view message);
-Json ErrorBody(Dialect dialect, const Error& error);
+Json ErrorBody(Dialect dialect, int status, std::string_view message, std::string_view request_id);
+Json ErrorBody(Dialect dialect, const Error& error, std::string_view request_id);
 // By this code agents see that they have to shorten the conversation.
 inline constexpr std::string_view kOpenAiContextExceeded = "context_length_exceeded";
 

@@ -137,6 +137,17 @@ std::vector<TokenId> ShownTokens(const tokenizer::Tokenizer& tokenizer,
   return shown;
 }
 
+// As "temperature=0.2 stop", for the log: texts may be as private as prompts.
+std::string OptionsForLog(const Json& options) {
+  std::string text;
+  for (const auto& [name, value] : options.items()) {
+    if (value.is_null()) continue;
+    text += (text.empty() ? "" : " ") + name;
+    if (value.is_number() || value.is_boolean()) text += "=" + DumpJson(value);
+  }
+  return text.empty() ? "none" : Shortened(text);
+}
+
 LogprobEntry MakeLogprobEntry(const tokenizer::Tokenizer& tokenizer,
                               const std::vector<sampler::TokenProbability>& probabilities) {
   LogprobEntry entry;
@@ -169,6 +180,8 @@ struct Generation::Prepared {
   scheduler::ModelReference reference;
   engine::GenerateRequest request;
   std::string rendered_prompt;
+  std::string name;                           // of the model, as the client wrote it
+  std::string options;                        // that the request set, for the log
   int64_t truncated = 0;                      // tokens of the prompt that were dropped
   std::optional<chat::OutputOptions> output;  // nothing: raw
   bool parallel_tool_calls = true;
@@ -237,6 +250,8 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   PUNA_RETURN_IF_ERROR(ApplyOptions(request.options, &options));
   PUNA_RETURN_IF_ERROR(ResolveTokens(*model.tokenizer, &options));
   FillEngineRequest(request, options, &out->request);
+  out->name = request.model;
+  out->options = OptionsForLog(request.options);
   out->parallel_tool_calls = request.parallel_tool_calls;
   out->reference = model.Reference(/*embeddings=*/false, options);
   if (request.keep_alive) out->reference.keep_alive = request.keep_alive;
@@ -321,8 +336,10 @@ http::Task<Result<std::unique_ptr<Generation>>> Generation::Start(Call& call,
 
 http::Task<Result<std::unique_ptr<Generation>>> Generation::Start(
     Call& call, std::vector<GenerationRequest> requests) {
+  call.model = requests[0].model;
   std::unique_ptr<Generation> generation(new Generation());
   generation->services_ = &call.services;
+  generation->request_id_ = call.id;
   const auto executor = co_await boost::asio::this_coro::executor;
   generation->running_ = std::make_shared<Running>(executor);
   const Status prepared = co_await OnBlockingPoolUnlessGone(call, [&]() -> Status {
@@ -447,6 +464,21 @@ void Generation::ExpectNextTurn(Choice& choice) {
   services_->scheduler->Expect(choice.prepared->reference, tokens);
 }
 
+void Generation::LogEnd(const Choice& choice) const {
+  const engine::GenerationStats& stats = choice.stats;
+  const auto milliseconds = [](std::chrono::nanoseconds time) {
+    return std::chrono::duration<double, std::milli>(time).count();
+  };
+  LogDebug(
+      "{} {}: options set: {}; prompt of {} tokens, {} of them cached; {} tokens out; {:.1f} ms in "
+      "the queue, {:.1f} ms to load, first token after {:.1f} ms, end after {:.1f} ms: {}",
+      request_id_, Shortened(choice.prepared->name), choice.prepared->options, stats.prompt_tokens,
+      stats.cached_prompt_tokens, stats.generated_tokens,
+      milliseconds(stats.total - stats.load - stats.prompt - stats.generate),
+      milliseconds(stats.load), milliseconds(stats.total - stats.generate),
+      milliseconds(stats.total), stats.reason == engine::FinishReason::kLength ? "length" : "stop");
+}
+
 void Generation::TakeEvents(Choice& choice) {
   if (choice.stream == nullptr || choice.finished) return;
   // Asked first: a stream that fails is cancelled after its reason is there.
@@ -464,6 +496,7 @@ void Generation::TakeEvents(Choice& choice) {
         choice.stats = std::move(event.stats);
         choice.stats.prompt_truncated = choice.prepared->truncated;
         if (choice.parser) choice.AbsorbParsed(choice.parser->Finish());
+        LogEnd(choice);
         ExpectNextTurn(choice);
         break;
       case engine::StreamEvent::Kind::kFailed:
@@ -573,6 +606,7 @@ bool UnloadNamed(Services& services, const std::string& written) {
 
 http::Task<Status> LoadOrUnload(Call& call, const GenerationRequest& request,
                                 std::string* done_reason) {
+  call.model = request.model;
   Services& services = call.services;
   Result<std::shared_ptr<const ModelEntry>> model =
       co_await OnBlockingPool(services, [&] { return services.catalog->Get(request.model); });

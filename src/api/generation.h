@@ -68,8 +68,10 @@ class Generation {
   Result<std::optional<GenerationDelta>> Poll();
   void TakeEvents(Choice& choice);
   void ExpectNextTurn(Choice& choice);
+  void LogEnd(const Choice& choice) const;
 
   Services* services_ = nullptr;
+  std::string request_id_;
   std::vector<std::unique_ptr<Choice>> choices_;
   std::shared_ptr<Running> running_;
   size_t next_choice_ = 0;    // where Poll goes on looking

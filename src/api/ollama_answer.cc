@@ -18,7 +18,8 @@ http::Task<void> AnswerStream(Call& call, Generation& generation, const DeltaToJ
     }
     Json json;
     if (!next) {
-      json = ErrorBody(Dialect::kOllama, next.error());
+      json = ErrorBody(Dialect::kOllama, next.error(), call.id);
+      NoteError(call, next.error().message);
     } else {
       json = to_json(done ? GenerationDelta() : **next, done);
       if (done) AddStats(generation.stats(), &json);

@@ -27,7 +27,8 @@ http::Task<void> SendChunks(Call& call, Generation& generation, const AnswerHead
       co_await call.writer.StartStream(200, "text/event-stream");
     }
     if (!next) {
-      Json error = ErrorBody(Dialect::kOpenAi, next.error());
+      Json error = ErrorBody(Dialect::kOpenAi, next.error(), call.id);
+      NoteError(call, next.error().message);
       co_await WriteEvent(call, "", std::move(error));
       include_usage = false;  // unknown: choices were cut off
       break;

@@ -99,8 +99,12 @@ http::Task<void> RunWithProgress(Call& call, bool stream, ProgressWork work) {
   }
   co_await call.writer.StartStream(200, "application/x-ndjson");
   for (; lines; lines = co_await queue->Next()) co_await call.writer.Write(*std::move(lines));
-  if (!*outcome)
-    co_await call.writer.Write(DumpJson(ErrorBody(Dialect::kOllama, outcome->error())) + "\n");
+  if (!*outcome) {
+    const Error& error = outcome->error();
+    NoteError(call, error.message);
+    std::string line = DumpJson(ErrorBody(Dialect::kOllama, error, call.id)) + "\n";
+    co_await call.writer.Write(std::move(line));
+  }
   co_await call.writer.Finish();
 }
 

@@ -124,6 +124,7 @@ http::Task<void> HandleRerank(Call& call) {
   if (!json) co_return co_await SendError(call, json.error());
   Result<RerankRequest> request = ReadRerank(*json);
   if (!request) co_return co_await SendError(call, request.error());
+  call.model = request->model;
   const Status prepared =
       co_await OnBlockingPoolUnlessGone(call, [&] { return Prepare(call.services, &*request); });
   if (!prepared) co_return co_await SendError(call, prepared.error());

@@ -79,28 +79,27 @@ bool MatchPath(std::string_view pattern, std::string_view path,
   return pattern.empty() && path.empty();
 }
 
-http::Task<void> Dispatch(Call& call) {
-  const std::string& method = call.request.method;
+void FindRoute(Call* call) {
+  const std::string& method = call->request.method;
   // Ollama sends clients on from a path with a slash behind it to the one without.
-  std::string_view path = call.request.path;
+  std::string_view path = call->request.path;
   if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
-  const Route* get_for_head = nullptr;
-  bool path_known = false;
   for (const Route& route : kRoutes) {
     std::vector<std::string> captures;
     if (!MatchPath(route.pattern, path, &captures)) continue;
-    path_known = true;
-    if (route.method == method) {
-      call.captures = std::move(captures);
-      co_await route.handler(call);
-      co_return;
-    }
-    if (method == "HEAD" && route.method == "GET") get_for_head = &route;
+    call->pattern = route.pattern;
+    const bool exact = route.method == method;
+    if (!exact && (method != "HEAD" || route.method != "GET")) continue;
+    call->route = &route;
+    call->captures = std::move(captures);
+    if (exact) return;
   }
-  if (get_for_head != nullptr) {
-    MatchPath(get_for_head->pattern, path, &call.captures);
-    co_await get_for_head->handler(call);
-  } else if (path_known) {
+}
+
+http::Task<void> Dispatch(Call& call) {
+  if (call.route != nullptr) {
+    co_await call.route->handler(call);
+  } else if (!call.pattern.empty()) {
     co_await call.writer.Send(405, "text/plain", "405 method not allowed");
   } else {
     co_await call.writer.Send(404, "text/plain", "404 page not found");

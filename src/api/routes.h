@@ -23,8 +23,10 @@ std::span<const Route> Routes();
 // Fills `captures`. False if `path` does not match.
 bool MatchPath(std::string_view pattern, std::string_view path, std::vector<std::string>* captures);
 
-// Finds the route, whether or not a slash is behind the path, and runs it; unknown paths are 404
-// and wrong methods 405, as text.
+// Fills the call's route, pattern and captures; a slash behind the path is none of it.
+void FindRoute(Call* call);
+
+// Runs the route that was found; unknown paths are 404 and wrong methods 405, as text.
 http::Task<void> Dispatch(Call& call);
 
 // --- handlers, by file

@@ -86,6 +86,7 @@ http::Task<void> HandleTokenize(Call& call) {
   if (!json) co_return co_await SendError(call, json.error());
   Result<TokenizeRequest> request = ReadTokenize(*json);
   if (!request) co_return co_await SendError(call, request.error());
+  call.model = request->model;
   Result<Json> body =
       co_await OnBlockingPoolUnlessGone(call, [&] { return Tokenize(call.services, *request); });
   if (!body) co_return co_await SendError(call, body.error());

@@ -39,7 +39,8 @@ def limits_are_kept(server):
     equal([200, 200, 200, 429], statuses)
     reply = server.post("/v1/messages", HELLO, headers=headers)
     equal((429, "rate_limit_error"), (reply.status, reply.json()["error"]["type"]))
-    equal("1", reply.headers["retry-after"])
+    if not 15 <= int(reply.headers["retry-after"]) <= 20:  # one in 20 seconds
+        raise AssertionError(reply.headers)
     equal(200, server.request("GET", "/api/version", headers={"Authorization": "Bearer secret"}).status)
 
 

@@ -18,7 +18,7 @@ def error_of(reply, status, kind="invalid_request_error"):
     equal(status, reply.status, reply.body)
     body = reply.json()
     equal(("error", kind), (body["type"], body["error"]["type"]))
-    contains("req_", body["request_id"])
+    equal(reply.headers["x-request-id"], body["request_id"])
     return body["error"]["message"]
 
 
