@@ -89,8 +89,9 @@ class Reply:
 
 
 class Server:
-    def __init__(self, build, tls_folder=None, **settings):
-        """`tls_folder` holds cert.pem and key.pem, and the server speaks HTTPS then."""
+    def __init__(self, build, tls_folder=None, new_session=False, **settings):
+        """`tls_folder` holds cert.pem and key.pem, and the server speaks HTTPS then. `new_session`: it has no terminal."""
+        self.new_session = new_session
         self.puna = str(pathlib.Path(build) / "bin" / "puna")
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="puna-e2e-"))
         self.port = free_port()
@@ -115,7 +116,7 @@ class Server:
     def restart(self):
         """Starts the program, the first time or after it ended."""
         self.process = subprocess.Popen([self.puna, "serve"], env=self.env, stdout=self.log, stderr=self.log,
-                                        stdin=subprocess.DEVNULL)
+                                        stdin=subprocess.DEVNULL, start_new_session=self.new_session)
         deadline = time.monotonic() + 600  # for what will never happen: a busy machine may take long
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
