@@ -11,9 +11,10 @@ namespace puna {
 // ~/.puna/logs/server.log
 std::filesystem::path DefaultLogFile();
 
-// From now on every line goes to `path` as well. At 8 MiB the file becomes path with ".1" before
-// its extension, of which three are kept. Lines that cannot be written (a full disk) are lost
-// there; standard error says so when that begins, and now and then. Call it once, after InitLog.
+// Every line goes to `path` as well from now on, and the first ones before, as far as they are
+// kept. At 8 MiB the file becomes path with ".1" before its extension, of which three are kept.
+// Lines that cannot be written (a full disk) are lost there; standard error says so when that
+// begins, and now and then. Call it once, after InitLog.
 Status AddLogFile(const std::filesystem::path& path);
 
 }  // namespace puna

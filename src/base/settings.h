@@ -45,7 +45,7 @@ struct Settings {
   std::string api_key;              // the key that the commands show
   std::filesystem::path tls_cert;   // PEM files; empty: plain HTTP
   std::filesystem::path tls_key;
-  int64_t max_request_mb = 256;  // largest body of a request in MiB; uploads of blobs have no limit
+  int64_t max_request_mb = 256;  // most MiB of a body, but for uploads of blobs; 0: no limit
   int64_t debug = 0;             // 1: debug log, 2: trace log
   bool no_prune = false;         // keep blobs that no model needs any more
   bool no_history = false;       // the command line keeps no history
