@@ -304,7 +304,7 @@ Status Engine::State::CheckRequest(const GenerateRequest& request) const {
   const int64_t most_at_once = parts.options.max_batch_tokens - parts.options.max_sequences;
   if (whole_prompts && length > most_at_once)
     return TooLong(length, most_at_once, "its tokens see those after them and are read at once");
-  if (whole_prompts && request.prompt_logprobs) {
+  if ((whole_prompts || encodes) && request.prompt_logprobs) {
     return MakeError(ErrorCode::kInvalidArgument,
                      "a prompt whose tokens see those after them has no logprobs");
   }
@@ -342,10 +342,12 @@ void Engine::Submit(GenerateRequest request, std::shared_ptr<TokenStream> stream
     const int64_t context_length = s.ContextOf(request);
     if (const auto& encoder = s.parts.config.encoder) {
       // What an encoder reads is a whole text and ends like one, unlike prompts to be continued.
+      const size_t given = request.prompt.size();
       const auto end = s.parts.tokenizer ? s.parts.tokenizer->eos() : std::nullopt;
       if (end && request.prompt.back() != *end) request.prompt.push_back(*end);
       request.encoder_tokens = static_cast<int64_t>(request.prompt.size());
       request.prompt.push_back(static_cast<TokenId>(encoder->start_token));
+      request.added_tokens = static_cast<int64_t>(request.prompt.size() - given);
       request.shift = false;  // nothing of what the encoder read can be forgotten
     }
     // What is not in the keys that others see can not be left out, or be guessed beside them.

@@ -124,9 +124,9 @@ struct GenerateRequest {
   bool speculate = true;
   // Say these tokens in place of the sampled ones, as far as they reach (benchmarks).
   std::vector<TokenId> replay;
-  // So many tokens at the beginning of the prompt are a text that an encoder reads. The engine sets
-  // it.
-  int64_t encoder_tokens = 0;
+  // The engine sets these: tokens at the beginning of the prompt that an encoder reads, and tokens
+  // at its end that the engine put there.
+  int64_t encoder_tokens = 0, added_tokens = 0;
   bool return_context = false;  // GenerationStats::context is wanted
   // Another choice of a call whose first one stands for it in queues: it is not counted as waiting.
   bool further_choice = false;

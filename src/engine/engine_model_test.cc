@@ -232,6 +232,8 @@ TEST_P(EngineModelTest, AnEncoderReadsThePrompt) {
     for (size_t i = 0; i < requests.size(); ++i) {
       EXPECT_FALSE(outcomes[i].error) << outcomes[i].error->message;
       EXPECT_EQ(outcomes[i].tokens, expected[i]) << i << " of a pool of " << kv_tokens;
+      ASSERT_TRUE(outcomes[i].stats);
+      EXPECT_EQ(outcomes[i].stats->prompt_tokens, std::ssize(requests[i].prompt));
     }
     EXPECT_EQ(engine->usage().preemptions > 0, kv_tokens == 128);
     EXPECT_EQ(engine->usage().pages_in_use, 0);
@@ -240,6 +242,9 @@ TEST_P(EngineModelTest, AnEncoderReadsThePrompt) {
   const Outcome refused = RunOne(engine.get(), Request(127, 1, 3));
   ASSERT_TRUE(refused.error);
   EXPECT_NE(refused.error->message.find("127 tokens"), std::string::npos) << refused.error->message;
+  GenerateRequest scored = requests[0];
+  scored.prompt_logprobs = true;
+  EXPECT_TRUE(RunOne(engine.get(), scored).error) << "the encoder's tokens see those after them";
   GenerateRequest endless = requests[0];  // until the context is full, whatever it says of shifting
   endless.max_tokens = -1;
   endless.shift = true;

@@ -323,7 +323,8 @@ void Sequence::CountEnd() const {
     prepared_total.Add(std::max<int64_t>(0, cache_.length() - cached_prompt_tokens_));
     return;
   }
-  prompt_total.Add(prompt_done_ ? prompt_tokens_ : std::min(prompt_tokens_, cache_.length()));
+  const int64_t read = prompt_done_ ? prompt_tokens_ : std::min(prompt_tokens_, cache_.length());
+  prompt_total.Add(std::max<int64_t>(0, read - request_.added_tokens));
   cached_total.Add(cached_prompt_tokens_);
   generated_total.Add(generated_);
   drafted_total.Add(drafted_);
@@ -338,7 +339,7 @@ void Sequence::Finish(FinishReason reason) {
   StreamEvent event;
   event.kind = StreamEvent::Kind::kFinished;
   GenerationStats& stats = event.stats;
-  stats.prompt_tokens = prompt_tokens_;
+  stats.prompt_tokens = prompt_tokens_ - request_.added_tokens;
   stats.cached_prompt_tokens = cached_prompt_tokens_;
   stats.generated_tokens = generated_;
   stats.drafted_tokens = drafted_;

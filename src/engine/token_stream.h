@@ -38,7 +38,7 @@ struct TokenDelta {
 
 // Final accounting of a request.
 struct GenerationStats {
-  int64_t prompt_tokens = 0;         // of the prompt as used, cached ones included
+  int64_t prompt_tokens = 0;         // of the prompt as submitted, cached ones included
   int64_t cached_prompt_tokens = 0;  // of these, not computed because a prefix was cached
   int64_t generated_tokens = 0;      // an end-of-generation token included, as llama.cpp counts
   int64_t drafted_tokens = 0;  // guesses that were verified, and those of them that were right

@@ -329,8 +329,8 @@ def encoder_decoder(server):
             equal(GREEDY["num_predict"], answer["eval_count"])
     if len({answer["response"] for answer in alone}) < 2:
         raise AssertionError(f"the prompts change nothing: {alone!r}")
-    # The text (of "the" each letter), its end, and what the decoder begins with.
-    equal(5 + 2, alone[1]["prompt_eval_count"])
+    # The text, of "the" each letter; not its end and what the decoder begins with, which no client sends.
+    equal(5, alone[1]["prompt_eval_count"])
     together = {}
     threads = [threading.Thread(target=lambda p=prompt: together.__setitem__(p, generate(p)["response"])) for prompt in prompts * 2]
     for thread in threads:
@@ -338,9 +338,16 @@ def encoder_decoder(server):
     for thread in threads:
         thread.join()
     equal({prompt: answer["response"] for prompt, answer in zip(prompts, alone)}, together, "answers beside others")
-    lines = server.post("/api/chat", {"model": "tiny-t5", "options": GREEDY,
-                                      "messages": [{"role": "user", "content": prompts[1]}]}).lines()
+    message = {"model": "tiny-t5", "messages": [{"role": "user", "content": prompts[1]}]}
+    lines = server.post("/api/chat", dict(message, options=GREEDY)).lines()
     equal(True, lines[-1]["done"])
+    counted = server.post("/v1/messages/count_tokens", message).json()["input_tokens"]
+    equal(lines[-1]["prompt_eval_count"], counted, "told before and after")
+    events = server.post("/v1/messages", dict(message, max_tokens=3, stream=True)).named_events()
+    equal([counted, counted], [dict(data.get("message", data))["usage"]["input_tokens"] for name, data in events
+                               if name in ("message_start", "message_delta")])
+    contains("has no logprobs", server.post("/v1/completions", {
+        "model": "tiny-t5", "prompt": prompts[1], "echo": True, "logprobs": 0}).json()["error"]["message"])
     contains("the encoder reads it at once", error_of(server.post("/api/generate", {
         "model": "tiny-t5", "prompt": "house " * 4000, "stream": False, "truncate": False})))
 
