@@ -182,6 +182,8 @@ struct Generation::Prepared {
   std::string rendered_prompt;
   std::string name;                           // of the model, as the client wrote it
   std::string options;                        // that the request set, for the log
+  std::optional<TextRange> place;             // as in Prompt
+  PromptEcho echo;                            // for requests with prompt_logprobs
   int64_t truncated = 0;                      // tokens of the prompt that were dropped
   std::optional<chat::OutputOptions> output;  // nothing: raw
   bool parallel_tool_calls = true;
@@ -256,6 +258,14 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   out->reference = model.Reference(/*embeddings=*/false, options);
   if (request.keep_alive) out->reference.keep_alive = request.keep_alive;
   PUNA_RETURN_IF_ERROR(PreparePrompt(call, request, options, out.get()));
+  if (request.prompt_logprobs) {
+    std::optional<PromptEcho> echo;
+    if (out->place) {
+      echo = EchoOfText(*model.tokenizer, out->request.prompt, out->rendered_prompt, *out->place,
+                        request.prompt);
+    }
+    out->echo = echo ? *std::move(echo) : EchoOfTokens(*model.tokenizer, out->request.prompt);
+  }
 
   std::optional<grammar::Part> constraint = request.constraint;
   if (!options.grammar.empty()) constraint = grammar::Part::Gbnf(options.grammar);
@@ -306,6 +316,7 @@ Status Generation::PreparePrompt(Call& call, const GenerationRequest& request,
     PUNA_ASSIGN_OR_RETURN(Prompt prompt, MakePrompt(model, request, guard, std::move(kept)));
     out->request.prompt = std::move(prompt.tokens);
     out->rendered_prompt = std::move(prompt.text);
+    out->place = prompt.place;
     out->output = std::move(prompt.output);
     return static_cast<int64_t>(out->request.prompt.size());
   };
@@ -420,6 +431,9 @@ const std::string& Generation::rendered_prompt(size_t choice) const {
 }
 const std::vector<TokenId>& Generation::prompt_tokens(size_t choice) const {
   return choices_[choice]->prepared->request.prompt;
+}
+const PromptEcho& Generation::prompt_echo(size_t choice) const {
+  return choices_[choice]->prepared->echo;
 }
 const ModelEntry& Generation::model() const { return *choices_[0]->prepared->model; }
 

@@ -17,6 +17,7 @@
 #include "api/generation_request.h"
 #include "api/model_catalog.h"
 #include "api/options.h"
+#include "api/prompt_echo.h"
 #include "engine/token_stream.h"
 
 namespace puna::api {
@@ -50,6 +51,8 @@ class Generation {
   // The prompt of a choice as the template made it.
   const std::string& rendered_prompt(size_t choice = 0) const;
   const std::vector<tokenizer::TokenId>& prompt_tokens(size_t choice = 0) const;
+  // REQUIRES: the request has prompt_logprobs.
+  const PromptEcho& prompt_echo(size_t choice) const;
   const ModelEntry& model() const;
   // From any thread: ends the work within one step and wakes Next.
   std::function<void()> Canceller() const;

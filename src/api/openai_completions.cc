@@ -94,9 +94,10 @@ Result<CompletionsRequest> ReadCompletion(const Json& json) {
   return out;
 }
 
-// The prompt as the client knows it.
+// The prompt as the client knows it. It is told whole: a token may end inside a character.
 std::string PromptText(const CompletionsRequest& request, const Generation& generation,
                        size_t choice) {
+  if (request.logprobs) return generation.prompt_echo(choice).text;
   const GenerationRequest& prompt =
       request.prompts[choice / static_cast<size_t>(request.prompts[0].choices)];
   return prompt.prompt_tokens.empty() ? prompt.prompt : generation.rendered_prompt(choice);
@@ -107,21 +108,17 @@ struct LogprobLists {
   Json tokens = Json::array(), logprobs = Json::array(), top = Json::array(),
        offsets = Json::array();
 
-  // `offset` is where the token begins in the text, in characters. Of a character that is made of
-  // several tokens the first one counts.
-  void Add(const LogprobEntry& entry, size_t* offset) {
+  // `offset` is where the token begins in the text, in characters.
+  void Add(const LogprobEntry& entry, size_t offset) {
     Json best = Json::object();
     for (const auto& [token, logprob] : entry.top) best[token] = logprob;
     AddToken(entry.token, entry.logprob, std::move(best), offset);
   }
-  void AddToken(const std::string& token, Json logprob, Json best, size_t* offset) {
+  void AddToken(const std::string& token, Json logprob, Json best, size_t offset) {
     tokens.push_back(token);
     logprobs.push_back(std::move(logprob));
     top.push_back(std::move(best));
-    offsets.push_back(*offset);
-    *offset += static_cast<size_t>(std::count_if(token.begin(), token.end(), [](char byte) {
-      return (static_cast<uint8_t>(byte) & 0xC0) != 0x80;
-    }));
+    offsets.push_back(offset);
   }
   Json ToJson() && {
     if (tokens.empty()) return nullptr;
@@ -132,34 +129,58 @@ struct LogprobLists {
   }
 };
 
+// Of a character that is made of several tokens the first one counts.
+size_t CharactersBegunIn(std::string_view token) {
+  return static_cast<size_t>(std::count_if(token.begin(), token.end(), [](char byte) {
+    return (static_cast<uint8_t>(byte) & 0xC0) != 0x80;
+  }));
+}
+
 // What a choice, or a part of one, says.
 struct TextPart {
   std::string text;
   Json logprobs;
 };
-// `offset`: characters of the choice's text before this part.
-TextPart PartOf(const CompletionsRequest& request, const Generation& generation,
-                const GenerationDelta& delta, bool first, size_t* offset) {
-  TextPart part;
-  LogprobLists lists;
-  if (request.echo && first && !request.logprobs)
-    part.text = PromptText(request, generation, delta.choice);
-  if (request.echo && request.logprobs) {
-    // The text is that of the prompt's tokens, so that the offsets are true; nothing precedes the
-    // first of them.
-    if (first) {
+// How far the parts of a choice have come.
+struct Told {
+  bool begun = false;
+  size_t prompt_tokens = 0;
+  size_t characters = 0;  // of the prompt, if it is told, and of the answer's tokens
+};
+
+// The prompt's own tokens among those whose logprobs came with this part.
+void AddPrompt(const Generation& generation, const GenerationDelta& delta, Told* told,
+               LogprobLists* lists) {
+  const PromptEcho& echo = generation.prompt_echo(delta.choice);
+  if (!told->begun) {
+    told->characters = echo.characters;
+    told->prompt_tokens = 1;
+    if (echo.first_token == 0 && !echo.offsets.empty()) {  // nothing precedes it
       const tokenizer::TokenId token = generation.prompt_tokens(delta.choice)[0];
-      part.text = generation.model().tokenizer->PieceOf(token, /*with_special=*/true);
-      lists.AddToken(part.text, nullptr, nullptr, offset);
-    }
-    for (const LogprobEntry& entry : delta.prompt_logprobs) {
-      part.text += entry.token;
-      lists.Add(entry, offset);
+      lists->AddToken(std::string(generation.model().tokenizer->PieceOf(token, true)), nullptr,
+                      nullptr, echo.offsets[0]);
     }
   }
+  for (const LogprobEntry& entry : delta.prompt_logprobs) {
+    const size_t token = told->prompt_tokens++;
+    if (token < echo.first_token || token >= echo.first_token + echo.offsets.size()) continue;
+    lists->Add(entry, echo.offsets[token - echo.first_token]);
+  }
+}
+
+TextPart PartOf(const CompletionsRequest& request, const Generation& generation,
+                const GenerationDelta& delta, Told* told) {
+  TextPart part;
+  LogprobLists lists;
+  if (request.echo && !told->begun) part.text = PromptText(request, generation, delta.choice);
+  if (request.echo && request.logprobs) AddPrompt(generation, delta, told, &lists);
+  told->begun = true;
   part.text += delta.content;
   if (request.logprobs) {
-    for (const LogprobEntry& entry : delta.logprobs) lists.Add(entry, offset);
+    for (const LogprobEntry& entry : delta.logprobs) {
+      lists.Add(entry, told->characters);
+      told->characters += CharactersBegunIn(entry.token);
+    }
   }
   part.logprobs = std::move(lists).ToJson();
   return part;
@@ -178,13 +199,10 @@ std::string TextFinishReason(const Generation& generation, size_t choice) {
 
 http::Task<void> AnswerStream(Call& call, Generation& generation, AnswerHead head,
                               const CompletionsRequest& request) {
-  std::vector<bool> begun(generation.choices());
-  std::vector<size_t> offsets(generation.choices());
+  std::vector<Told> told(generation.choices());
   const ChunksOf chunks_of = [&](const GenerationDelta& delta) {
     std::vector<Json> chunks;
-    TextPart part =
-        PartOf(request, generation, delta, !begun[delta.choice], &offsets[delta.choice]);
-    begun[delta.choice] = true;
+    TextPart part = PartOf(request, generation, delta, &told[delta.choice]);
     Json finish_reason;
     if (delta.finished) finish_reason = TextFinishReason(generation, delta.choice);
     if (part.text.empty() && part.logprobs.is_null() && finish_reason.is_null()) return chunks;
@@ -221,9 +239,8 @@ http::Task<void> AnswerWhole(Call& call, Generation& generation, AnswerHead head
     }
     for (size_t i = 0; i < wanted; ++i) {
       const GenerationDelta& answer = *(begin + static_cast<std::ptrdiff_t>(i));
-      size_t offset = 0;
-      choices.push_back(TextChoice(prompt * wanted + i,
-                                   PartOf(request, generation, answer, /*first=*/true, &offset),
+      Told told;
+      choices.push_back(TextChoice(prompt * wanted + i, PartOf(request, generation, answer, &told),
                                    TextFinishReason(generation, answer.choice)));
     }
   }

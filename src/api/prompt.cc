@@ -46,6 +46,26 @@ void EncodePrompt(const ModelEntry& model, const GenerationRequest& request,
   if (closed && !text.ends_with(tokenizer.RawTextOf(*eos))) ids->pop_back();
 }
 
+// Where a template writes what the last message says; nothing where it does not do so once.
+// `rendered` is what it makes of `request`, marks included.
+std::optional<TextRange> PlaceOfLast(const chat::PromptTemplate& prompt_template,
+                                     const PromptGuard& guard, chat::PromptRequest request,
+                                     std::string_view rendered) {
+  const std::string placeholder = guard.Placeholder();
+  if (request.messages.empty() || !request.suffix.empty()) return std::nullopt;
+  request.messages.back().content = placeholder;
+  const Result<std::string> other = prompt_template.Render(request);
+  const size_t at = other ? other->find(placeholder) : std::string::npos;
+  if (at == std::string::npos || at != other->rfind(placeholder)) return std::nullopt;
+  const std::string_view before = std::string_view(*other).substr(0, at);
+  const std::string_view after = std::string_view(*other).substr(at + placeholder.size());
+  if (rendered.size() < before.size() + after.size() || !rendered.starts_with(before) ||
+      !rendered.ends_with(after))
+    return std::nullopt;
+  return TextRange{guard.Unmarked(before).size(),
+                   guard.Unmarked(rendered.substr(0, rendered.size() - after.size())).size()};
+}
+
 // What the model thought before the last user message and clients sent back as content.
 void ForgetThoughts(std::vector<chat::Message>* messages) {
   const auto is_user = [](const chat::Message& message) { return message.role == "user"; };
@@ -99,6 +119,7 @@ Result<Prompt> MakePrompt(const ModelEntry& model, const GenerationRequest& requ
   Prompt out;
   if (request.raw) {
     out.text = request.prompt;
+    out.place = {0, out.text.size()};
     EncodePrompt(model, request, guard, out.text, &out.tokens);
     return out;
   }
@@ -109,6 +130,7 @@ Result<Prompt> MakePrompt(const ModelEntry& model, const GenerationRequest& requ
   PUNA_ASSIGN_OR_RETURN(const std::string rendered, prompt_template->Render(prompt));
   out.text = guard.Unmarked(rendered);
   EncodePrompt(model, request, guard, rendered, &out.tokens);
+  if (request.prompt_logprobs) out.place = PlaceOfLast(*prompt_template, guard, prompt, rendered);
   if (!prompt.messages.empty()) {  // which the answer may continue
     chat::Message& last = prompt.messages.back();
     last.content = guard.Unmarked(last.content);

@@ -11,6 +11,7 @@
 
 #include "api/generation_request.h"
 #include "api/model_catalog.h"
+#include "api/prompt_echo.h"
 #include "api/prompt_guard.h"
 #include "base/result.h"
 #include "chat/chat.h"
@@ -22,6 +23,9 @@ struct Prompt {
   std::string text;
   std::vector<tokenizer::TokenId> tokens;
   std::optional<chat::OutputOptions> output;  // how the answer is to be read; nothing: raw
+  // Where the request's own prompt stands in `text`, for requests with prompt_logprobs; nothing:
+  // it is not known.
+  std::optional<TextRange> place;
 };
 
 // Whether Ollama knows the model by its name or family as one that thinks: there were versions of

@@ -44,6 +44,8 @@ class PromptGuard {
               std::vector<tokenizer::TokenId>* ids) const;
   // The prompt without marks.
   std::string Unmarked(std::string_view rendered) const;
+  // Stands in no text of the request, marked ones included.
+  std::string Placeholder() const { return mark_ + mark_; }
 
  private:
   std::string Marked(std::string_view text) const;

@@ -216,6 +216,52 @@ def chat_images(server):
     contains("illegal base64", error_of(ask("data:image/png;base64,*"), 400))
 
 
+def echoes(server, complete):
+    """The prompt as the client gave it, with its own tokens, whole and in chunks."""
+    def alike(prompt, **fields):
+        fields = dict({"echo": True, "logprobs": 0, "max_tokens": 1, "prompt": prompt}, **fields)
+        whole = complete(**fields).json()["choices"][0]
+        parts = [choice for chunk in chunks_of(complete(stream=True, **fields)) for choice in chunk["choices"]]
+        equal(whole["text"], "".join(part["text"] for part in parts))
+        for key, values in whole["logprobs"].items():
+            equal(values, [value for part in parts if part["logprobs"] for value in part["logprobs"][key]], key)
+        fields.pop("logprobs")
+        equal(whole["text"], complete(**fields).json()["choices"][0]["text"], "without logprobs")
+        return whole["text"], whole["logprobs"]
+
+    def tokens_of(text):
+        return server.post("/api/tokenize", {"model": "mini", "content": text}).json()["tokens"]
+
+    answer = complete(max_tokens=1).json()["choices"][0]["text"]
+    text, lists = alike("Hello")
+    equal("Hello" + answer, text)
+    equal(text, "".join(lists["tokens"]))
+    for prompt in ("user", "a <|im_end|> b", "\u65e5\u672c\u8a9e\u306e\u6587\u7ae0 " * 20, "\nassistant\n", "x" * 900):
+        for raw in (False, True):
+            text, lists = alike(prompt, raw=raw)
+            equal(prompt, text[:len(prompt)])
+            offsets = lists["text_offset"]
+            equal((0, len(prompt)), (offsets[0], offsets[-1]))
+            for begin, end, token in zip(offsets, offsets[1:], lists["tokens"]):
+                if "\ufffd" not in token:  # of a part of the template only the prompt's part counts
+                    contains(text[begin:end], token)
+    for name, template in (("asks", "Q: {{ .Prompt }}\nA:"), ("repeats", "{{ .Prompt }} {{ .Prompt }}")):
+        equal(200, server.post("/api/create", {"model": name, "from": "mini", "template": template, "stream": False}).status)
+    text, lists = alike("the end\n", model="asks")
+    equal("the end\n", text[:8])
+    equal((0, 8), (lists["text_offset"][0], lists["text_offset"][-1]))
+    equal(" the", lists["tokens"][0], "the space is the template's")
+    unknown = complete(model="repeats", prompt="Hi", echo=True, logprobs=0, max_tokens=1).json()["choices"][0]
+    equal(("Hi Hi", unknown["text"]), (unknown["text"][:5], "".join(unknown["logprobs"]["tokens"])), "what the model was given")
+    # Part of a character, and what is none.
+    parts = tokens_of("\u65e5\U0001f600")
+    for prompt in (parts[:-1], parts[1:], parts[1:] + parts[:-1]):
+        text, lists = alike(prompt)
+        contains("\ufffd", text)
+        equal(len(prompt) + 1, len(lists["tokens"]))
+        equal(len(text) - len(lists["tokens"][-1]), lists["text_offset"][-1])
+
+
 def completions(server):
     def complete(**fields):
         return server.post("/v1/completions", dict({"model": "mini", "prompt": "Hello", "temperature": 0,
@@ -266,6 +312,7 @@ def completions(server):
     equal(sorted(offsets), offsets)
     last = len(wide) - 1
     equal(placed["text"].index(" end") + (" end".index(placed["logprobs"]["tokens"][last])), offsets[last])
+    echoes(server, complete)
     best = complete(best_of=3, n=1, temperature=1.5, seed=5).json()
     equal(1, len(best["choices"]))
     candidates = complete(n=3, temperature=1.5, seed=5, logprobs=0).json()["choices"]
