@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "base/utf8.h"
 
 namespace puna::api {
@@ -70,7 +71,7 @@ std::optional<PromptEcho> EchoOfText(const Tokenizer& tokenizer, const std::vect
                                      std::string_view text, TextRange place,
                                      std::string_view prompt) {
   const auto places = PlacesIn(text, tokenizer, tokens);
-  const size_t skipped = prompt.find(text.substr(place.begin, place.end - place.begin));
+  const size_t skipped = FindText(prompt, text.substr(place.begin, place.end - place.begin));
   if (!places || skipped == std::string_view::npos) return std::nullopt;
   size_t first = 0;
   while (first < tokens.size() && (*places)[first + 1] <= place.begin) ++first;
