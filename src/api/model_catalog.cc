@@ -136,7 +136,7 @@ scheduler::ModelReference ModelEntry::Reference(bool embeddings,
   if (const auto keep_alive = installed.parameters.find("keep_alive");
       keep_alive != installed.parameters.end() && keep_alive->is_string()) {
     if (const auto parsed = ParseKeepAlive(keep_alive->get<std::string>()))
-      reference.keep_alive = *parsed;
+      reference.default_keep_alive = *parsed;
   }
   for (const auto& adapter : adapters) reference.adapters.push_back({adapter});
   return reference;

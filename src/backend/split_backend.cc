@@ -402,13 +402,14 @@ class SplitBackend final : public Backend {
     }
     const int64_t available = options.share.system_bytes();
     if (needed <= available) return {};
+    const int64_t told = std::max<int64_t>(0, available);  // less, where others were promised more
     constexpr double kGibibyte = 1 << 30;
     return MakeError(
         ErrorCode::kResourceExhausted,
         "the CPU's part of the model ({} of {} layers) needs {} bytes ({:.2f} GiB), {} "
         "bytes ({:.2f} GiB) are available",
-        layers, all_layers, needed, static_cast<double>(needed) / kGibibyte, available,
-        static_cast<double>(available) / kGibibyte);
+        layers, all_layers, needed, static_cast<double>(needed) / kGibibyte, told,
+        static_cast<double>(told) / kGibibyte);
   }
   static int64_t MostLayers(const DeviceShare& share, const Divider& divider) {
     return share.layers < 0 ? divider.layers() : std::min(share.layers, divider.layers());

@@ -1,5 +1,7 @@
 #include "scheduler/memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -44,6 +46,21 @@ std::optional<int64_t> MemAvailable(const fs::path& root) {
   return std::nullopt;
 }
 
+// A thread reserves 8 MiB for its stack and up to 64 MiB for a heap of its own.
+constexpr int64_t kThreadsSpace = int64_t{256} << 20;
+
+std::optional<int64_t> AddressSpaceLimit(const fs::path& root) {
+  constexpr std::string_view kName = "Max address space";
+  std::ifstream in(root / "proc/self/limits");
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with(kName)) continue;
+    std::istringstream fields(line.substr(kName.size()));
+    int64_t bytes = 0;
+    if (fields >> bytes) return bytes;  // else it is "unlimited"
+  }
+  return std::nullopt;
+}
+
 struct GroupFiles {
   const char* limit;
   const char* usage;
@@ -73,6 +90,13 @@ std::optional<int64_t> AvailableMemory(const fs::path& root) {
   }
   if (least == kUnknown) return std::nullopt;
   return least;
+}
+
+std::optional<int64_t> AvailableAddressSpace(const fs::path& root) {
+  const std::optional<int64_t> limit = AddressSpaceLimit(root);
+  const std::optional<int64_t> pages_used = ReadNumber(root / "proc/self/statm");
+  if (!limit || !pages_used) return std::nullopt;
+  return std::max<int64_t>(0, *limit - *pages_used * ::sysconf(_SC_PAGESIZE) - kThreadsSpace);
 }
 
 }  // namespace puna::scheduler

@@ -1,4 +1,4 @@
-// How much memory a new model may take. Thread safe, no state.
+// How much memory and address space a new model may take. Thread safe, no state.
 #ifndef PUNA_SCHEDULER_MEMORY_H_
 #define PUNA_SCHEDULER_MEMORY_H_
 
@@ -13,6 +13,10 @@ namespace puna::scheduler {
 // drops it first. `root` is put before
 // "/proc" and "/sys", for tests. Nullopt if nothing can be read.
 std::optional<int64_t> AvailableMemory(const std::filesystem::path& root = "/");
+
+// What the limit on this process's address space (`ulimit -v`) leaves beside what it uses, without
+// what stacks and heaps of threads to come need. Nullopt without a limit.
+std::optional<int64_t> AvailableAddressSpace(const std::filesystem::path& root = "/");
 
 }  // namespace puna::scheduler
 

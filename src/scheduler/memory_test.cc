@@ -1,6 +1,7 @@
 #include "scheduler/memory.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -58,6 +59,21 @@ TEST_F(MemoryTest, Version1) {
   Write("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "50000\n");
   Write("sys/fs/cgroup/memory/a/memory.stat", "total_inactive_file 3000\n");
   EXPECT_EQ(Available(), 43000);
+}
+
+TEST_F(MemoryTest, AddressSpaceIsWhatTheLimitLeaves) {
+  EXPECT_EQ(AvailableAddressSpace(system_.root()), std::nullopt);
+  const int64_t page = ::sysconf(_SC_PAGESIZE);
+  Write("proc/self/statm", "1000 50 20 1 0 30 0\n");
+  Write("proc/self/limits",
+        "Limit                     Soft Limit           Hard Limit           Units     \n"
+        "Max resident set          5                    unlimited            bytes     \n"
+        "Max address space         4096000000           unlimited            bytes     \n");
+  EXPECT_EQ(AvailableAddressSpace(system_.root()), 4096000000 - 1000 * page - (256 << 20));
+  Write("proc/self/limits", "Max address space         4096000              8192000   bytes\n");
+  EXPECT_EQ(AvailableAddressSpace(system_.root()), 0);
+  Write("proc/self/limits", "Max address space         unlimited            unlimited  bytes\n");
+  EXPECT_EQ(AvailableAddressSpace(system_.root()), std::nullopt);
 }
 
 TEST_F(MemoryTest, NonsenseIsIgnored) {

@@ -319,20 +319,27 @@ bool Scheduler::State::DevicesAreSystems() const {
 }
 
 Scheduler::State::Available Scheduler::State::AvailableBytes(const Resident* newcomer) const {
-  std::optional<int64_t> measured;
+  std::optional<int64_t> measured, address_space;
   if (options.available_memory) {
     measured = options.available_memory();
   } else {
     measured = AvailableMemory();
+    address_space = AvailableAddressSpace();
   }
-  if (!measured) return {.system = std::numeric_limits<int64_t>::max() / 2};
-  int64_t promised = 0;
+  constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max() / 2;
+  if (!measured && !address_space) return {.system = kUnlimited};
+  int64_t promised = 0, being_loaded = 0;
   for (const auto& other : residents) {
-    if (other.get() != newcomer) promised += other->reserved_bytes();
+    if (other.get() == newcomer) continue;
+    promised += other->reserved_bytes();
+    if (!other->loaded) being_loaded += other->reserved_bytes();
   }
-  if (devices == 0u || DevicesAreSystems()) return {.system = *measured - promised};
-  const int64_t on_devices = PromisedDeviceBytes(newcomer);
-  Available available{.system = *measured - (promised - on_devices)};
+  const bool apart = devices != 0u && !DevicesAreSystems();
+  const int64_t on_devices = apart ? PromisedDeviceBytes(newcomer) : 0;
+  Available available{.system = measured.value_or(kUnlimited) - (promised - on_devices)};
+  // What is promised to a loaded model has its addresses already.
+  if (address_space) available.system = std::min(available.system, *address_space - being_loaded);
+  if (!apart) return available;
   // Of a model that is for the CPU alone, what devices have or owe is no concern.
   if (newcomer->share.layers != 0) available.devices = DeviceBytes(newcomer->share) - on_devices;
   return available;
@@ -391,18 +398,21 @@ Result<int64_t> Scheduler::State::MakeRoom(Resident* resident, int64_t needed_by
     }
     const bool too_many = options.max_loaded_models > 0 && loaded >= options.max_loaded_models;
     const bool fits = available >= needed_bytes && free.system >= of_system;
+    // Others may have been promised more than there still is.
+    const auto told = [](int64_t bytes) { return std::max<int64_t>(0, bytes); };
     if (fits && !too_many) return available;
     if (available >= needed_bytes && !fits && loaded == 0) {
       return MakeError(ErrorCode::kResourceExhausted,
                        "{} needs {} bytes ({}) beside what fits on the devices, {} bytes ({}) are "
                        "available",
-                       resident->name, of_system, Gibibytes(of_system), free.system,
-                       Gibibytes(free.system));
+                       resident->name, of_system, Gibibytes(of_system), told(free.system),
+                       Gibibytes(told(free.system)));
     }
     if (available < needed_bytes && available + held_by_others < needed_bytes) {
       return MakeError(ErrorCode::kResourceExhausted,
                        "{} needs {} bytes ({}), {} bytes ({}) are available{}", resident->name,
-                       needed_bytes, Gibibytes(needed_bytes), available, Gibibytes(available),
+                       needed_bytes, Gibibytes(needed_bytes), told(available),
+                       Gibibytes(told(available)),
                        loaded > 0 ? " and unloading other models would not free enough" : "");
     }
     const std::shared_ptr<Resident> victim = ChooseVictim(resident);

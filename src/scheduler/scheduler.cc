@@ -157,7 +157,6 @@ Result<Resident*> Scheduler::State::FindOrStart(const ModelReference& model,
   resident->loaded_from = model.file;
   resident->tokenizer = model.tokenizer;
   resident->embeddings = model.embeddings;
-  resident->keep_alive = options.keep_alive;
   resident->share = ShareOf(model);
   // Once the thread is there, which begins by waiting for the mutex, no memory is needed any more.
   residents.reserve(residents.size() + 1);
@@ -198,7 +197,10 @@ Status Scheduler::State::Enqueue(const ModelReference& model, Job* job,
   resident->name = model.name;
   resident->digest = model.digest;
   resident->details = model.details;
-  if (model.keep_alive) resident->keep_alive = *model.keep_alive;
+  // A request's sticks, as in Ollama.
+  if (model.keep_alive) resident->asked_keep_alive = model.keep_alive;
+  resident->keep_alive =
+      resident->asked_keep_alive.value_or(model.default_keep_alive.value_or(options.keep_alive));
   resident->last_used = Clock::now();
   Note(*job);
   resident->inbox.push_back(std::move(*job));

@@ -69,8 +69,11 @@ struct ModelReference {
   // loaded, or as SchedulerOptions::share says. Without effect if the backend has no devices.
   std::optional<int64_t> device_layers;
   std::optional<int> device;
-  // Overrides the server's keep-alive from this request on; 0: unload when idle.
+  // Overrides all others from this request on, as long as the model stays; 0: unload when idle.
   std::optional<std::chrono::nanoseconds> keep_alive;
+  // Where no request has said one: until a request under another name, which may have another.
+  // Nullopt: the server's.
+  std::optional<std::chrono::nanoseconds> default_keep_alive = std::nullopt;
 };
 
 enum class ModelState { kLoading, kRunning, kStopping };

@@ -88,6 +88,7 @@ struct Resident {
   bool embeddings = false;
   backend::DeviceShare share;  // as it was asked for
   std::chrono::nanoseconds keep_alive{};
+  std::optional<std::chrono::nanoseconds> asked_keep_alive;  // the latest of a request
 
   std::condition_variable wake;  // for its worker, with State::mutex
   std::deque<Job> inbox;

@@ -235,6 +235,41 @@ TEST_F(SchedulerTest, KeepAliveOfARequestSticks) {
   EXPECT_LE(left, std::chrono::hours(1));
 }
 
+TEST_F(SchedulerTest, KeepAliveOfAModelIsThatOfItsNameAlone) {
+  options_.keep_alive = std::chrono::minutes(5);
+  Start();
+  const auto minutes_left = [&] {
+    const auto left = scheduler_->List().at(0).expires_at - std::chrono::system_clock::now();
+    return std::chrono::round<std::chrono::minutes>(left).count();
+  };
+  ModelReference other = models_[0];
+  other.name = "other";
+  models_[0].default_keep_alive = std::chrono::hours(1);
+  for (int i = 0; i < 2; ++i) {
+    Run(0, Request(3));
+    EXPECT_EQ(minutes_left(), 60);
+    WaitFor(scheduler_->Generate(other, Request(3)).get());
+    EXPECT_EQ(minutes_left(), 5);
+  }
+  other.keep_alive = std::chrono::minutes(20);
+  WaitFor(scheduler_->Generate(other, Request(3)).get());
+  EXPECT_EQ(minutes_left(), 20);
+  Run(0, Request(3));
+  EXPECT_EQ(minutes_left(), 20);
+  EXPECT_EQ(scheduler_->List().size(), 1u);
+}
+
+// Less than nothing is left where the system's free memory shrinks below what others were promised.
+TEST_F(SchedulerTest, NobodyIsToldOfNegativeBytes) {
+  Start();
+  Run(0, Request(3));
+  available_ = 0;
+  meddling_->weights_bytes = 5000 * kMegabyte;
+  const Outcome outcome = Run(1, Request(3));
+  ASSERT_TRUE(outcome.error);
+  EXPECT_THAT(outcome.error->message, ::testing::HasSubstr(", 0 bytes (0.00 GiB) are available"));
+}
+
 TEST_F(SchedulerTest, ListIsLatestExpiryFirst) {
   Start();
   models_[0].keep_alive = std::chrono::minutes(1);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Many users, bad clients and faults, against a real server with the bundled model."""
 import contextlib
+import datetime
 import json
 import pathlib
 import re
@@ -523,6 +524,25 @@ def a_stuck_pass_shows_in_health(build):
         soon(lambda: not refused("/ready"), "the end of the passes")
 
 
+def names_of_the_same_weights_have_their_own_keep_alive(server):
+    for name, parameter in (("stays", "PARAMETER keep_alive 2h\n"), ("goes", "")):
+        modelfile = server.folder / name
+        modelfile.write_text(f"FROM mini\n{parameter}")
+        equal(0, server.run("create", name, "-f", str(modelfile))[0])
+
+    def minutes_left(name, **more):
+        equal(200, server.post("/api/generate", {"model": name, "prompt": "Hi", "stream": False, "options": {"num_predict": 2},
+                                                 **more}).status)
+        [model] = server.request("GET", "/api/ps").json()["models"]
+        equal(f"{name}:latest", model["name"])
+        expires = datetime.datetime.fromisoformat(model["expires_at"][:19] + "+00:00")
+        return round((expires - datetime.datetime.now(datetime.timezone.utc)).total_seconds() / 60)
+    equal([120, 5, 120], [minutes_left(name) for name in ("stays", "goes", "stays")])
+    equal(30, minutes_left("goes", keep_alive="30m"))
+    equal(30, minutes_left("stays"), "that of a request sticks")
+    server.post("/api/generate", {"model": "stays", "keep_alive": 0})
+
+
 def killed_while_it_loads(build):
     with Server(build) as server:
         connect(server, raw_request({"model": "mini", "prompt": "Hello", "options": LONG}))
@@ -619,6 +639,38 @@ def no_memory_for_a_model(build):
         equal(200, generate(server, "Hello", num_predict=2).status)
 
 
+def a_limited_address_space_has_a_smaller_pool(build):
+    """`ulimit -v`, with room for the model but not for the pool that it would have."""
+    if "PUNA_SANITIZE:STRING=\n" not in (pathlib.Path(build) / "CMakeCache.txt").read_text():
+        raise Skip("sanitizers reserve address space of their own")
+    with Server(build) as server:
+        draft, modelfile = server.folder / "draft.gguf", server.folder / "Modelfile"
+        equal(0, server.run("synth", draft, "--shape", "qwen3-0.6b", "--type", "Q4_K_M")[0])
+        modelfile.write_text(f"FROM {draft}\n")
+        equal(0, server.run("create", "large", "-f", str(modelfile))[0])
+
+        def limit(megabytes):
+            status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+            used = int(status.split("VmSize:")[1].split()[0]) * 1024
+            resource.prlimit(server.process.pid, resource.RLIMIT_AS, (used + (megabytes << 20), resource.RLIM_INFINITY))
+
+        def ask():
+            return server.post("/api/generate", {"model": "large", "prompt": "Hi", "stream": False, "options": {"num_predict": 2}})
+        limit(3000)
+        equal(200, ask().status)
+        model = next(m for m in server.request("GET", "/api/ps").json()["models"] if m["name"] == "large:latest")
+        if not 0 < model["cache_pages"] < 2000:
+            raise AssertionError(model["cache_pages"])
+        server.post("/api/generate", {"model": "large", "keep_alive": 0})
+        soon(lambda: not server.request("GET", "/api/ps").json()["models"], "unloading")
+        limit(300)
+        reply = ask()
+        equal(500, reply.status)
+        if not re.fullmatch(r"large:latest needs \d+ bytes \(.*\), \d+ bytes \(.*\) are available", reply.json()["error"]):
+            raise AssertionError(reply.body)
+        equal(200, server.request("GET", "/health").status)
+
+
 def no_memory_for_a_request(build):
     """As above, for a body that is larger than what may still be taken."""
     if "PUNA_SANITIZE:STRING=\n" not in (pathlib.Path(build) / "CMakeCache.txt").read_text():
@@ -639,7 +691,8 @@ if __name__ == "__main__":
                    clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options, contexts_of_a_few_tokens,
                    too_long_prompts_are_cut_only_where_the_client_set_the_limit, chats_lose_their_oldest_messages,
                    too_long_prompts_are_told_as_agents_know_them,
-                   a_full_context_shifts_only_where_the_client_set_the_limit, names_that_are_given_anew)),
+                   a_full_context_shifts_only_where_the_client_set_the_limit, names_that_are_given_anew,
+                   names_of_the_same_weights_have_their_own_keep_alive)),
          (contextlib.nullcontext, (a_full_queue_is_refused, choices_of_a_call_do_not_fill_the_queue,
                                    a_model_that_nobody_waits_for_evicts_nobody, a_long_batch_of_embeddings,
                                    a_request_has_its_time, the_servers_context_is_a_chosen_one,
@@ -648,4 +701,5 @@ if __name__ == "__main__":
                                    a_second_signal_ends_at_once, a_stuck_pass_shows_in_health,
                                    killed_while_it_loads, prompts_on_disk_survive_restarts,
                                    killed_while_it_writes_prompts, a_full_disk_stops_nobody,
-                                   no_memory_for_a_model, no_memory_for_a_request)))
+                                   no_memory_for_a_model, no_memory_for_a_request,
+                                   a_limited_address_space_has_a_smaller_pool)))

@@ -20,7 +20,8 @@ Result<KvPool> KvPool::Reserve(int64_t pages, int64_t page_bytes) {
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     return MakeError(ErrorCode::kResourceExhausted,
-                     "no address space for a cache of {} pages of {} bytes", pages, page_bytes);
+                     "no address space for a cache of {} bytes: {} pages of {} bytes", bytes, pages,
+                     page_bytes);
   }
   // A wish. One head's keys and values of a cache page are a few KiB far from those of the next:
   // with small pages, attention over a long context would wait for a page walk for each of them.
