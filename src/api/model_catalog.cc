@@ -6,6 +6,7 @@
 #include "api/ollama_types.h"
 #include "base/duration.h"
 #include "base/log.h"
+#include "gguf/gguf_guard.h"
 
 namespace puna::api {
 namespace {
@@ -157,6 +158,7 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(store::InstalledMo
   PUNA_ASSIGN_OR_RETURN(entry->file, store_->OpenWeights(entry->installed));
   PUNA_ASSIGN_OR_RETURN(entry->adapters, store_->OpenAdapters(entry->installed));
   const gguf::File& file = *entry->file;
+  gguf::Guard(file);
   if (with_tokenizer) {
     auto tokenizer = tokenizer::Tokenizer::FromGguf(file);
     if (tokenizer) {
@@ -183,6 +185,7 @@ Result<std::shared_ptr<const ModelEntry>> ModelCatalog::Build(store::InstalledMo
   const Json own = {{"messages", entry->installed.messages}};
   Fields fields(own, entry->installed.name.ShortName());
   PUNA_RETURN_IF_ERROR(ReadMessages(&fields, &entry->messages));
+  PUNA_RETURN_IF_ERROR(gguf::CheckReadable(file));
   return entry;
 }
 

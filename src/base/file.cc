@@ -12,6 +12,8 @@
 #include <functional>
 #include <utility>
 
+#include "base/mapping_guard.h"
+
 namespace puna {
 namespace {
 namespace fs = std::filesystem;
@@ -113,7 +115,10 @@ bool MappedFile::Read(std::span<const uint8_t> view, uint8_t* out) const {
     const off_t offset = view.data() - bytes_.data() + static_cast<off_t>(done);
     const ssize_t got = ::pread(descriptor_, out + done, view.size() - done, offset);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
+    if (got <= 0) {
+      MarkUnreadable(view.data());
+      return false;
+    }
     done += static_cast<size_t>(got);
   }
   return true;
@@ -123,7 +128,7 @@ bool MappedFile::IsCurrent() const {
   struct stat info = {};
   return ::stat(path_.c_str(), &info) == 0 && info.st_dev == device_ && info.st_ino == inode_ &&
          info.st_mtim.tv_sec == modified_.tv_sec && info.st_mtim.tv_nsec == modified_.tv_nsec &&
-         static_cast<uint64_t>(info.st_size) == bytes_.size();
+         static_cast<uint64_t>(info.st_size) == bytes_.size() && !IsUnreadable(bytes_.data());
 }
 
 void MappedFile::ReleaseMemory() const {
@@ -131,6 +136,7 @@ void MappedFile::ReleaseMemory() const {
 }
 
 MappedFile::~MappedFile() {
+  ForgetMapping(bytes_);
   if (!bytes_.empty()) ::munmap(const_cast<uint8_t*>(bytes_.data()), bytes_.size());
   if (descriptor_ >= 0) ::close(descriptor_);
 }

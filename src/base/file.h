@@ -20,8 +20,8 @@
 namespace puna {
 
 // A whole file mapped read-only. The bytes stay valid as long as the object lives, also when the
-// file is deleted. Somebody who truncates the file while it is mapped makes reads fault: stores
-// replace files by renaming for that reason. Thread safe after construction.
+// file is deleted. Who truncates it while it is mapped makes reads fault, so stores replace files
+// by renaming; who must survive that guards it (base/mapping_guard.h). Any thread once it is open.
 class MappedFile {
  public:
   // An empty file maps to an empty span. A directory or device is an error.
@@ -36,7 +36,7 @@ class MappedFile {
   bool Read(std::span<const uint8_t> view, uint8_t* out) const;
   const std::filesystem::path& path() const { return path_; }
   // Whether path() still leads to this file, and nobody has written into it since it was opened, by
-  // its time and size. Any thread.
+  // its time and size; false if it is known to be unreadable. Any thread.
   bool IsCurrent() const;
   // The bytes stay readable, but count no longer as memory of this process until they are read
   // again. Any thread, any time.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <utility>
 
+#include "gguf/gguf_guard.h"
 #include "model/lora.h"
 
 namespace puna::engine {
@@ -63,7 +64,9 @@ Result<std::shared_ptr<const backend::Adapter>> AdapterTable::Bind(
   }
   if (plan_ == nullptr || file == nullptr)
     return MakeError(ErrorCode::kInvalidArgument, "the model takes no adapters");
+  gguf::Guard(*file);
   PUNA_ASSIGN_OR_RETURN(auto adapter, model::BindAdapter(*file, *config_, *plan_));
+  PUNA_RETURN_IF_ERROR(gguf::CheckReadable(*file));
   ready_.push_front({file, adapter});
   return adapter;
 }

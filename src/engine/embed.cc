@@ -119,6 +119,7 @@ Status Engine::State::EmbedSome() {
   const auto width = static_cast<size_t>(parts.output_width);
   PUNA_RETURN_IF_ERROR(
       batch.Run(parts.program.get(), static_cast<int64_t>(chosen.size()), parts.output_width));
+  PUNA_RETURN_IF_ERROR(CheckFile());
   proved = true;
   embed_row_seconds = (parts.clock() - begin) / static_cast<double>(batch.tokens.size());
   for (size_t i = 0; i < chosen.size(); ++i) {

@@ -7,6 +7,7 @@
 #include "backend/split_backend.h"
 #include "base/check.h"
 #include "engine/engine_state.h"
+#include "gguf/gguf_guard.h"
 #include "model/model.h"
 
 namespace puna::engine {
@@ -48,7 +49,9 @@ Result<std::unique_ptr<backend::Program>> CompileOf(
     return !progress || progress(done, all);
   };
   options.settle_later = true;
-  return backend->Compile(std::move(plan), options);
+  PUNA_ASSIGN_OR_RETURN(auto program, backend->Compile(std::move(plan), options));
+  PUNA_RETURN_IF_ERROR(gguf::CheckReadable(file));
+  return program;
 }
 
 // Anthropic's words, by which agents see that they have to shorten the conversation, and by how
@@ -152,6 +155,7 @@ std::unique_ptr<Engine> Engine::FromParts(Parts parts) {
 Result<std::unique_ptr<Engine>> Engine::Load(std::shared_ptr<const gguf::File> file,
                                              backend::Backend* backend,
                                              const EngineOptions& options) {
+  gguf::Guard(*file);
   PUNA_ASSIGN_OR_RETURN(Blueprint draft, Draft(file, options));
   Parts parts;
   parts.tokenizer = options.tokenizer;
@@ -212,15 +216,22 @@ backend::MemoryUse Engine::memory_use() const { return state_->parts.program->me
 std::string Engine::Describe() const { return state_->parts.program->Describe(); }
 bool Engine::Settle() {
   state_->Settle(kIdleSettleSeconds);
-  return state_->parts.unsettled != nullptr;
+  return state_->parts.unsettled != nullptr && state_->failure;
 }
 
 void Engine::State::Settle(double seconds) {
-  if (parts.unsettled == nullptr || parts.program->Settle(seconds)) return;
+  if (parts.unsettled == nullptr) return;
+  const bool more = parts.program->Settle(seconds);
+  failure = CheckFile();
+  if (more || !failure) return;
   parts.unsettled->ReleaseMemory();  // what is packed need not be there twice
   parts.unsettled = nullptr;
   // Steps took longer until now; what is remembered of that would let prompts make others wait.
   cost.Restart();
+}
+
+Status Engine::State::CheckFile() const {
+  return parts.file == nullptr ? Status() : gguf::CheckReadable(*parts.file);
 }
 
 bool Engine::idle() const {
@@ -416,6 +427,7 @@ Result<std::vector<float>> Engine::Evaluate(std::span<const TokenId> tokens, int
                     AppliedOf(set.get()));
     for (int32_t row = 0; row < rows; ++row) s.batch.output_rows.push_back(row);
     PUNA_RETURN_IF_ERROR(s.batch.Run(s.parts.program.get(), rows, s.parts.output_width));
+    PUNA_RETURN_IF_ERROR(s.CheckFile());
     logits.insert(logits.end(), s.batch.outputs.begin(), s.batch.outputs.end());
     done += rows;
   }

@@ -69,6 +69,8 @@ struct Engine::State {
 
   void NoteTouched();
   void Settle(double seconds);
+  // To be asked after whatever reads weights, and before its results are used.
+  Status CheckFile() const;
   int64_t UnsettledBytes() const;
 
   // recovery.cc

@@ -1,6 +1,7 @@
-// What becomes of an engine whose program has failed. Only devices fail: they run out of memory as
-// pages are written, or they are lost. Tokens and samplers are the engine's own, so a sequence can
-// be computed again from its tokens, as after a preemption; nothing is sent twice.
+// What becomes of an engine whose program has failed. Where the model's file can no longer be read
+// that is its end. Devices run out of memory as pages are written, or they are lost. Tokens and
+// samplers are the engine's own, so a sequence can be computed again from its tokens, as after a
+// preemption; nothing is sent twice.
 #include <algorithm>
 #include <utility>
 
@@ -29,7 +30,7 @@ void Engine::State::StartAgain(std::unique_ptr<Sequence> sequence) {
 // devices, if it has not done a single pass. False if there is no program any more.
 bool Engine::State::Recover() {
   const backend::MemoryUse::OnDevice taken = parts.program->memory_use().on_device;
-  if (!parts.recompile || taken.layers == 0) return false;
+  if (!parts.recompile || taken.layers == 0 || !CheckFile()) return false;
   const Error error = failure.error();
   const bool full = error.code == ErrorCode::kResourceExhausted;
   LogWarning("{} of the layers were on a device: {}", taken.layers, error.message);

@@ -65,6 +65,7 @@ bool Engine::Step() {
   const double begin = s.parts.clock();
   s.failure = s.batch.Run(s.parts.program.get(), static_cast<int64_t>(s.batch.output_rows.size()),
                           s.parts.output_width);
+  if (s.failure) s.failure = s.CheckFile();
   if (!s.failure) return s.Recover();
   s.proved = true;
   const double seconds = s.parts.clock() - begin;
@@ -166,6 +167,7 @@ Status Engine::State::EncodeText(std::span<const TokenId> text, model::PageTable
   batch.Clear();
   batch.AddWhole(text, *cache, applied);
   PUNA_RETURN_IF_ERROR(batch.Encode(parts.program.get()));
+  PUNA_RETURN_IF_ERROR(CheckFile());
   cache->MarkEncoded();
   return {};
 }

@@ -3,9 +3,11 @@
 import contextlib
 import datetime
 import json
+import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import socket
 import tempfile
@@ -686,6 +688,47 @@ def no_memory_for_a_request(build):
         equal(200, generate(server, "Hello", num_predict=2).status)
 
 
+def a_model_file_that_is_cut_short_fails_alone(build):
+    """While its weights are read in the first passes, between them, and while nobody asks; beside an answer of mini."""
+    with Server(build) as server:
+        draft, modelfile = server.folder / "draft.gguf", server.folder / "Modelfile"
+        settings = {"prompt": "Tell me a story", "options": {"temperature": 0, "num_predict": 200}}
+        expected = server.post("/api/generate", {"model": "mini", "stream": False, **settings}).json()["response"]
+        equal(0, server.run("synth", draft, "--shape", "qwen3-0.6b", "--type", "Q4_K_M")[0])
+        copy = server.folder / "copy.gguf"  # the store may hold a link to it
+        modelfile.write_text(f"FROM {copy}\n")
+        blobs = server.folder / "models" / "blobs"
+        for moment in ("idle", "answering", "asked"):
+            shutil.copyfile(draft, copy)
+            equal(0, server.run("create", "large", "-f", str(modelfile))[0])
+            blob = max(blobs.iterdir(), key=lambda file: file.stat().st_size)
+            answers = []
+            beside = threading.Thread(target=lambda: answers.append(
+                server.post("/api/generate", {"model": "mini", "stream": False, **settings}).json()["response"]))
+            beside.start()
+            body = {"model": "large", "prompt": "Hello", "options": {"num_predict": 1 if moment == "idle" else 200}}
+            if moment == "idle":
+                equal(200, server.post("/api/generate", {**body, "stream": False}).status)
+                os.truncate(blob, 100_000_000)
+            else:
+                connection = connect(server, raw_request(body))
+                if moment == "answering":
+                    connection.recv(65536)
+                os.truncate(blob, 100_000_000)
+                text = piece = b" "
+                while piece and b"error" not in text:
+                    text += (piece := connection.recv(65536))
+                contains("can no longer be read" if moment == "answering" else "error", text.decode())
+            soon(lambda: "large" not in [model["name"].split(":")[0] for model in
+                                         server.request("GET", "/api/ps").json()["models"]], f"unloading, {moment}")
+            reply = server.post("/api/generate", {**body, "stream": False})
+            equal(500, reply.status)
+            contains("error", reply.json())
+            beside.join()
+            equal([expected], answers)
+            blob.unlink()
+
+
 if __name__ == "__main__":
     main((Server, (health_and_metrics, request_ids, paths_in_other_forms, ps_shows_state, the_same_alone_and_among_strangers,
                    clients_that_leave, a_slow_reader_stalls_nobody, ten_megabytes, absurd_options, contexts_of_a_few_tokens,
@@ -702,4 +745,5 @@ if __name__ == "__main__":
                                    killed_while_it_loads, prompts_on_disk_survive_restarts,
                                    killed_while_it_writes_prompts, a_full_disk_stops_nobody,
                                    no_memory_for_a_model, no_memory_for_a_request,
-                                   a_limited_address_space_has_a_smaller_pool)))
+                                   a_limited_address_space_has_a_smaller_pool,
+                                   a_model_file_that_is_cut_short_fails_alone)))

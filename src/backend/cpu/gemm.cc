@@ -207,7 +207,7 @@ void UnpackRow(const PackedMatrix& matrix, int64_t row, float* out) {
   CHECK(row >= 0 && row < matrix.rows) << "row " << row << " of " << matrix.rows;
   const quant::TypeTraits& traits = quant::TraitsOf(matrix.type);
   if (row / kTileRows >= PackedTiles(matrix)) {
-    return traits.decode(matrix.source->Row(matrix.source_expert, row), matrix.cols, out);
+    return DecodeRows(*matrix.source, matrix.source_expert, row, 1, out);
   }
   const uint8_t* tile = matrix.data.data() + row / kTileRows * matrix.tile_bytes;
   std::vector<uint8_t> blocks(quant::BytesFor(matrix.type, matrix.cols));

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "backend/cpu/low_rank.h"
+#include "backend/cpu/row_source.h"
 #include "backend/cpu/stream_ops.h"
 #include "backend/plan_access.h"
 #include "base/rounding.h"
@@ -31,7 +32,7 @@ class EmbedRows final : public RowOp {
       if (packed != nullptr) {
         UnpackRow(*packed, token, out);
       } else {
-        quant::TraitsOf(table.type).decode(table.Row(0, token), table.cols, out);
+        DecodeRows(table, 0, token, 1, out);
       }
       AddChangedRow(pass, pass.SegmentOf(RowKind::kTokens, row), op_.table, token, out);
       if (op_.scale != 1) pass.ops->scale(out, op_.out.width, op_.scale);
@@ -52,7 +53,7 @@ class AddTableRow final : public RowOp {
     for (int64_t row = block.row_begin; row < block.row_end; ++row) {
       const int64_t index =
           op_.fixed_row >= 0 ? op_.fixed_row : pass.positions[static_cast<size_t>(row)];
-      quant::TraitsOf(table_.type).decode(table_.Row(0, index), table_.cols, scratch);
+      DecodeRows(table_, 0, index, 1, scratch);
       float* inout = pass.Row(op_.inout, row);
       pass.ops->add(inout, scratch, 1, op_.inout.width, inout);
     }

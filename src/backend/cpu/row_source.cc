@@ -62,4 +62,14 @@ void RowSource::Get(int64_t row, int64_t count, const uint8_t** blocks) {
   CHECK(false) << "row past the end of the stacked parts";
 }
 
+void DecodeRows(const Weight& weight, int64_t expert, int64_t row, int64_t count, float* out) {
+  const Weight* part = &weight;
+  RowSource source({&part, 1}, expert, row + count);
+  for (int64_t i = 0; i < count; ++i) {
+    const uint8_t* blocks = nullptr;
+    source.Get(row + i, 1, &blocks);
+    quant::TraitsOf(weight.type).decode(blocks, weight.cols, out + i * weight.cols);
+  }
+}
+
 }  // namespace puna::backend::cpu

@@ -1,4 +1,4 @@
-// The GGUF blocks of a matrix's rows while they are packed.
+// The rows of weights as they are in their file.
 #ifndef PUNA_BACKEND_CPU_ROW_SOURCE_H_
 #define PUNA_BACKEND_CPU_ROW_SOURCE_H_
 
@@ -12,7 +12,8 @@ namespace puna::backend::cpu {
 // Rows [begin, end) of stacked weights, from the first to the last. Weights in a file are read a
 // piece at a time into memory that the thread keeps, instead of through the mapping: each page is
 // needed once, and where a hypervisor keeps page tables of its own, mapping it was measured to cost
-// over four times as much as copying it. For one thread; two at once on a thread share that memory
+// over four times as much as copying it. Nor does a mapping tell that a file ends within a page:
+// what is cut off there reads as zeros. For one thread; two at once on a thread share that memory
 // and must not be mixed.
 class RowSource {
  public:
@@ -32,6 +33,9 @@ class RowSource {
   const Weight* held_ = nullptr;  // whose rows [held_begin_, held_end_) are in the thread's memory
   int64_t held_begin_ = 0, held_end_ = 0;
 };
+
+// The values of `count` rows, [count][cols].
+void DecodeRows(const Weight& weight, int64_t expert, int64_t row, int64_t count, float* out);
 
 }  // namespace puna::backend::cpu
 

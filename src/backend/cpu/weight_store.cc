@@ -6,6 +6,7 @@
 #include <mutex>
 #include <span>
 
+#include "backend/cpu/row_source.h"
 #include "backend/plan_access.h"
 #include "base/check.h"
 #include "base/rounding.h"
@@ -32,10 +33,7 @@ Weight AsFloats(const Weight& weight, const float* values) {
 
 std::vector<float> DecodeExpert(const Weight& weight, int64_t expert) {
   std::vector<float> values(static_cast<size_t>(weight.rows * weight.cols));
-  for (int64_t row = 0; row < weight.rows; ++row) {
-    quant::TraitsOf(weight.type)
-        .decode(weight.Row(expert, row), weight.cols, values.data() + row * weight.cols);
-  }
+  DecodeRows(weight, expert, 0, weight.rows, values.data());
   return values;
 }
 
@@ -134,10 +132,8 @@ Status WeightStore::AllocateMatrices() {
 void WeightStore::DecodeVectors() {
   for (auto& [key, entry] : vectors_) {
     const Weight& w = *entry.weight;
-    for (int64_t i = 0; i < w.experts * w.rows; ++i) {
-      quant::TraitsOf(w.type).decode(w.Row(i / w.rows, i % w.rows), w.cols,
-                                     entry.values.data() + i * w.cols);
-    }
+    for (int64_t expert = 0; expert < w.experts; ++expert)
+      DecodeRows(w, expert, 0, w.rows, entry.values.data() + expert * w.rows * w.cols);
   }
 }
 
