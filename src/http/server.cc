@@ -54,6 +54,8 @@ class Connection;
 constexpr int64_t kTicksPerBodyByte = std::chrono::steady_clock::duration::period::den / 1000;
 // kChosen: to make room for another connection, unless a request comes first.
 constexpr int64_t kBusy = INT64_MAX, kChosen = kBusy - 1;
+// Before every other time: of a connection that has only its end before it.
+constexpr int64_t kEnding = INT64_MIN;
 int64_t Now() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
 // What all connections of a server share.
@@ -103,7 +105,8 @@ class Connection : public BodyReader,
   // Since when nothing has come, in the ticks of the steady clock, or kChosen; kBusy: a request is
   // being answered. Any thread.
   std::atomic<int64_t>& waiting_since() { return waiting_since_; }
-  // While a body is read: when what has come of it was to be there at the least rate; else kBusy.
+  // While a body is read: when what has come of it was to be there at the least rate. kEnding: the
+  // last request is answered. Else kBusy.
   std::atomic<int64_t>& body_due() { return body_due_; }
   asio::any_io_executor executor() { return strand_; }
 
@@ -230,6 +233,7 @@ Task<void> Connection::Serve() {
     // What a handler left unread of the body would be taken for the next request.
     if (!parser_->is_done()) break;
   }
+  body_due_ = kEnding;
   stream_.tcp().expires_after(std::chrono::seconds(1));
   if (ready && !client_gone_) co_await stream_.Shutdown();
   if (finished_ && !client_gone_ && (refused_ || !parser_->is_done())) co_await DiscardRest();
@@ -237,14 +241,14 @@ Task<void> Connection::Serve() {
 }
 
 // Behind an answer to a request whose body was not read: a client that is still sending would see a
-// broken connection instead of it. One that does not come to an end soon sees just that.
+// broken connection instead of it. One that does not come to an end in time sees just that.
 Task<void> Connection::DiscardRest() {
   constexpr uint64_t kMostBytes = uint64_t{512} << 20;
   error_code ignored;
   stream_.tcp().socket().shutdown(tcp::socket::shutdown_send, ignored);
   std::string piece(kBodyPieceBytes, '\0');
+  stream_.tcp().expires_after(shared_->options.rest_timeout);  // for all of it
   for (uint64_t discarded = 0; discarded < kMostBytes && !shared_->draining;) {
-    stream_.tcp().expires_after(std::chrono::seconds(2));
     const auto [error, bytes] =
         co_await stream_.tcp().async_read_some(asio::buffer(piece), kNoThrow);
     if (error) co_return;

@@ -100,15 +100,16 @@ struct ServerOptions {
   int io_threads = 2;
   uint64_t max_header_bytes = 64 << 10;
   // Fewer where the process may not have so many descriptors. Beyond them a connection is
-  // closed whose body hardly comes, or the one that has waited longest for a request, or, if all
-  // have one, the new one is refused (503).
+  // closed that is answered and sends on, or whose body hardly comes, or the one that has waited
+  // longest for a request, or, if all have one, the new one is refused (503).
   int64_t max_connections = 4096;
   std::chrono::milliseconds idle_timeout{
       300'000};                                // between requests, and before the first; 0: none
   std::chrono::seconds header_timeout{30};     // for the head of a request, from its first byte on
   std::chrono::seconds body_timeout{60};       // without any byte of a body
   std::chrono::milliseconds body_lag{10'000};  // behind 1 kB/s: it hardly comes
-  std::chrono::seconds write_timeout{60};      // without any byte of an answer read
+  std::chrono::milliseconds rest_timeout{5'000};  // for what is left of a body when it is answered
+  std::chrono::seconds write_timeout{60};         // without any byte of an answer read
 };
 
 // Thread safe.

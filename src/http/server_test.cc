@@ -61,10 +61,11 @@ class RawClient {
   void Close() {
     if (socket_ >= 0) ::close(std::exchange(socket_, -1));
   }
-  void Say(std::string_view text) {
-    EXPECT_EQ(static_cast<ssize_t>(text.size()),
-              ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL));
+  bool Sends(std::string_view text) {
+    const ssize_t sent = ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL);
+    return sent == static_cast<ssize_t>(text.size());
   }
+  void Say(std::string_view text) { EXPECT_TRUE(Sends(text)); }
   // Reads so many bytes, fewer at the end.
   std::string Hear(size_t bytes) {
     std::string heard(bytes, '\0');
@@ -439,6 +440,37 @@ TEST(HttpServer, WhoseBodyHardlyComesMakesRoomForOthers) {
   EXPECT_EQ(slow.HearUntil("anything"), "") << "not closed";
   steady.Say(std::string(10000, 't'));
   EXPECT_THAT(steady.HearUntil("tttt"), StartsWith("HTTP/1.1 200"));
+}
+
+Task<void> Refuse(const Request&, BodyReader&, ResponseWriter& writer) {
+  co_await writer.Send(401, "text/plain", "refused");
+}
+
+TEST(HttpServer, WhoSendsOnBehindARefusalMakesRoomForOthers) {
+  const auto server = StartServer(Refuse, {.max_connections = 2, .rest_timeout = seconds(60)});
+  RawClient first(server->port()), second(server->port());
+  for (RawClient* client : {&first, &second}) {
+    client->Say("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n");
+    EXPECT_THAT(client->HearUntil("refused"), StartsWith("HTTP/1.1 401"));
+    client->Say("x");
+  }
+  std::vector<std::unique_ptr<RawClient>> next;
+  for (int i = 0; i < 2; ++i) {
+    next.push_back(std::make_unique<RawClient>(server->port()));
+    next.back()->Say("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_THAT(next.back()->HearUntil("refused"), StartsWith("HTTP/1.1 401"));
+  }
+}
+
+TEST(HttpServer, WhoSendsOnBehindARefusalHasItsTime) {
+  const auto server = StartServer(Refuse, {.rest_timeout = milliseconds(500)});
+  RawClient client(server->port());
+  client.Say("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n");
+  EXPECT_THAT(client.HearUntil("the end of the connection"), HasSubstr("refused"));
+  const auto start = steady_clock::now();
+  while (client.Sends("x") && steady_clock::now() - start < seconds(10))
+    std::this_thread::sleep_for(milliseconds(50));
+  EXPECT_LT(steady_clock::now() - start, seconds(5)) << "not closed";
 }
 
 TEST(HttpServer, ABodyThatNobodyReadIsNotLate) {
