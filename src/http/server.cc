@@ -281,6 +281,13 @@ int StatusOfCoding(const bhttp::request_header<>& head) {
   return head.version() == 11 && EqualIgnoringCase(final_one, "chunked") ? 501 : 400;
 }
 
+// RFC 9112, 3.2.
+bool NamesOneHost(const Request& request, unsigned version) {
+  const auto hosts = std::count_if(request.headers.begin(), request.headers.end(),
+                                   [](const auto& header) { return header.first == "host"; });
+  return hosts == 1 || (hosts == 0 && version == 10);
+}
+
 // The path; and the host, where the target names it as for a proxy: that goes before the header
 // (RFC 9112, 3.2.2).
 void ReadTarget(Request* request) {
@@ -334,6 +341,10 @@ Task<bool> Connection::ReadHead() {
   request_.target = std::string(head.target());
   for (const auto& field : head) {
     request_.headers.emplace_back(LowerCase(field.name_string()), std::string(field.value()));
+  }
+  if (!NamesOneHost(request_, head.version())) {
+    co_await RefuseHead(400, "a request names its host, once");
+    co_return false;
   }
   ReadTarget(&request_);
   error_code ignored;

@@ -263,6 +263,23 @@ TEST(HttpServer, MalformedHeadIs400AndOversizedIs431) {
   EXPECT_THAT(oversized.HearUntil("\r\n\r\n"), StartsWith("HTTP/1.1 431"));
 }
 
+TEST(HttpServer, ARequestNamesOneHost) {
+  const auto server = StartServer(Echo);
+  const std::pair<const char*, const char*> cases[] = {{"1.1", "400"},
+                                                       {"1.1\r\nHost: a\r\nhost: a", "400"},
+                                                       {"1.0\r\nHost: a\r\nHost: b", "400"},
+                                                       {"1.0", "200"},
+                                                       {"1.1\r\nHost:", "200"}};
+  for (const auto& [version, status] : cases) {
+    for (const char* target : {"/x", "http://b/x"}) {
+      RawClient client(server->port());
+      client.Say(fmt::format("GET {} HTTP/{}\r\nConnection: close\r\n\r\n", target, version));
+      EXPECT_EQ(client.HearUntil("the end of the connection").substr(9, 3), status)
+          << target << " " << version;
+    }
+  }
+}
+
 // Nobody knows where such a body ends: what is in it must not be taken for a request.
 TEST(HttpServer, OtherTransferCodingsAreRefused) {
   const auto server = StartServer(Echo);
