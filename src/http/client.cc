@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <type_traits>
@@ -187,8 +188,9 @@ Error CurlError(CURLcode code, const std::string& url, const char* detail) {
   }
 }
 
-std::string Environment(const char* upper, const char* lower) {
-  for (const char* name : {lower, upper}) {
+// Of the first of the variables that says something.
+std::string Environment(std::initializer_list<const char*> names) {
+  for (const char* name : names) {
     if (const char* value = std::getenv(name); value != nullptr && *value != '\0') return value;
   }
   return "";
@@ -199,11 +201,25 @@ std::string Environment(const char* upper, const char* lower) {
 bool SetProxy(const ClientRequest& request, CURL* curl) {
   const bool tls = request.url.starts_with("https:");
   const std::string proxy =
-      tls ? Environment("HTTPS_PROXY", "https_proxy") : Environment("HTTP_PROXY", "http_proxy");
-  const std::string exceptions = "localhost,127.0.0.0/8,::1," + Environment("NO_PROXY", "no_proxy");
+      tls ? Environment({"https_proxy", "HTTPS_PROXY"}) : Environment({"http_proxy", "HTTP_PROXY"});
+  const std::string exceptions =
+      "localhost,127.0.0.0/8,::1," + Environment({"no_proxy", "NO_PROXY"});
   curl_easy_setopt(curl, CURLOPT_PROXY, proxy.c_str());
   curl_easy_setopt(curl, CURLOPT_NOPROXY, exceptions.c_str());
   return !proxy.empty();
+}
+
+// Who vouches for certificates, where somebody else does than the system's authorities. OpenSSL
+// reads these variables for programs that choose no file, but curl comes with one.
+void SetAuthorities(CURL* curl) {
+  if (const std::string file = Environment({"SSL_CERT_FILE"}); !file.empty()) {
+    curl_easy_setopt(curl, CURLOPT_CAINFO, file.c_str());
+    curl_easy_setopt(curl, CURLOPT_PROXY_CAINFO, file.c_str());
+  }
+  if (const std::string folders = Environment({"SSL_CERT_DIR"}); !folders.empty()) {
+    curl_easy_setopt(curl, CURLOPT_CAPATH, folders.c_str());
+    curl_easy_setopt(curl, CURLOPT_PROXY_CAPATH, folders.c_str());
+  }
 }
 
 // The host of a URL without its port and brackets.
@@ -243,6 +259,7 @@ void SetOptions(const ClientRequest& request, Transfer* transfer, char* detail) 
     set(CURLOPT_LOW_SPEED_LIMIT, 1L);
     set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(request.stall_timeout.count()));
   }
+  SetAuthorities(transfer->curl);
   if (!request.verify_tls) {
     set(CURLOPT_SSL_VERIFYPEER, 0L);
     set(CURLOPT_SSL_VERIFYHOST, 0L);

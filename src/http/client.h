@@ -62,7 +62,8 @@ struct ClientResponse {
 };
 
 // Redirects are not followed. HTTP_PROXY, HTTPS_PROXY and NO_PROXY (or in lower case) are honoured;
-// this host is never reached through a proxy. Nobody listening is kUnavailable; cancelled by a
+// this host is never reached through a proxy. SSL_CERT_FILE and SSL_CERT_DIR are who vouches for
+// certificates, as for OpenSSL. Nobody listening is kUnavailable; cancelled by a
 // callback is kCancelled. A status of 400 or more is no error here. What a callback throws ends the
 // transfer and is thrown again.
 Result<ClientResponse> Fetch(const ClientRequest& request);

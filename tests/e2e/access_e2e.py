@@ -94,8 +94,9 @@ def a_bad_file_stops_the_start(build):
 def tls_server(build):
     with temporary_folder() as folder:
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                        "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")], check=True, capture_output=True)
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")], check=True, capture_output=True)
         with Server(build, tls_folder=folder) as server:
+            server.certificates = folder
             yield server
 
 
@@ -112,6 +113,30 @@ def speaks_tls(server):
     if old.returncode == 0:
         raise AssertionError("TLS 1.1 was accepted")
     equal(0, server.stop(), "exit code")
+
+
+def commands_trust_whom_they_are_told_to(server):
+    def listed(**variables):
+        return server.run("list", env={"PUNA_HOST": f"https://127.0.0.1:{server.port}", **variables})
+
+    certificate = server.certificates / "cert.pem"
+    code, _, errors = listed()
+    equal(1, code, "a certificate that nobody vouches for")
+    contains("certificate", errors)
+    code, output, errors = listed(SSL_CERT_FILE=str(certificate))
+    equal(0, code, errors)
+    contains("mini", output)
+    authorities = server.certificates / "authorities"
+    authorities.mkdir()
+    (authorities / "own.pem").write_bytes(certificate.read_bytes())
+    subprocess.run(["openssl", "rehash", str(authorities)], check=True, capture_output=True)
+    for folders in (str(authorities), f"{server.certificates}:{authorities}"):
+        code, output, errors = listed(SSL_CERT_DIR=folders)
+        equal(0, code, errors)
+        contains("mini", output)
+    code, _, errors = listed(SSL_CERT_FILE=str(server.certificates / "nothing.pem"))
+    equal(1, code)
+    contains("nothing.pem", errors)
 
 
 def running(server):
@@ -152,4 +177,4 @@ def server_with_keys(build):
 
 if __name__ == "__main__":
     main((server_with_keys, (keys_are_asked_for, limits_are_kept, large_bodies_are_refused, commands_show_their_key)),
-         (contextlib.nullcontext, (a_bad_file_stops_the_start,)), (tls_server, (hang_ups_are_noticed_through_tls, speaks_tls)))
+         (contextlib.nullcontext, (a_bad_file_stops_the_start,)), (tls_server, (hang_ups_are_noticed_through_tls, commands_trust_whom_they_are_told_to, speaks_tls)))
