@@ -98,6 +98,18 @@ bool NeedsKey(const Call& call) {
   return call.pattern != "/" && call.pattern != "/health" && call.pattern != "/ready";
 }
 
+// While answers end at a shutdown, whoever watches the server is told so and all others are
+// refused.
+http::Task<void> DispatchUnlessStopping(Call& call) {
+  const std::string& path = call.request.path;
+  const bool watches = path == "/health" || path == "/ready" || path == "/metrics";
+  if (call.services.stopping->load() && !watches) {
+    co_await SendErrorStatus(call, 503, "the server is shutting down");
+  } else {
+    co_await Dispatch(call);
+  }
+}
+
 http::Task<void> DispatchWithKey(ApiKeys& keys, Call& call) {
   using Verdict = ApiKeys::Admission::Verdict;
   const ApiKeys::Admission admission = keys.Admit(
@@ -113,7 +125,7 @@ http::Task<void> DispatchWithKey(ApiKeys& keys, Call& call) {
       co_await SendErrorStatus(call, 429, "too many requests with this API key");
       break;
     case Verdict::kAdmitted:
-      co_await Dispatch(call);
+      co_await DispatchUnlessStopping(call);
       break;
   }
 }
@@ -125,7 +137,7 @@ http::Task<void> AnswerCall(ApiKeys* keys, Call& call) {
     if (keys != nullptr && NeedsKey(call)) {
       co_await DispatchWithKey(*keys, call);
     } else {
-      co_await Dispatch(call);
+      co_await DispatchUnlessStopping(call);
     }
     co_return;
   } catch (const std::exception& exception) {

@@ -61,8 +61,9 @@ http::Task<void> HandleHealth(Call& call) {
 
 http::Task<void> HandleReady(Call& call) {
   const scheduler::Scheduler::Health health = call.services.scheduler->health();
-  const bool ready = health.accepting && health.stuck.empty();
-  Json body = Body(health, ready ? "ready" : health.accepting ? "stuck" : "shutting down");
+  const bool accepting = health.accepting && !call.services.stopping->load();
+  const bool ready = accepting && health.stuck.empty();
+  Json body = Body(health, ready ? "ready" : accepting ? "stuck" : "shutting down");
   co_await SendJson(call, ready ? 200 : 503, std::move(body));
 }
 

@@ -22,13 +22,12 @@
 #include <mutex>
 #include <thread>
 
-#include "base/hex.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/thread.h"
 #include "http/byte_stream.h"
 #include "http/close_on_exec.h"
-#include "http/url.h"
+#include "http/request_head.h"
 
 namespace puna::http {
 namespace {
@@ -46,6 +45,8 @@ constexpr size_t kBodyPieceBytes = 256 << 10;
 constexpr size_t kMostBufferedBytes = 1 << 20;
 constexpr size_t kFirstReadBytes = 4 << 10;
 constexpr int kMostUnsentBytes = 128 << 10;  // in the buffer of a socket
+// For connections to end by themselves, when nothing is computed any more.
+constexpr std::chrono::seconds kFarewell{2};
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 class Connection;
@@ -64,9 +65,12 @@ struct Shared {
   std::unique_ptr<TlsContext> tls;  // null: plain HTTP
   Handler handler;
   std::mutex mutex;
-  std::condition_variable all_closed;
+  std::condition_variable changed;  // what a drain waits for
   std::map<Connection*, std::weak_ptr<Connection>> connections;
   std::atomic<bool> draining{false};
+  int64_t awaited_requests = 0;  // being answered, since before the drain
+  bool may_accept = true;
+  bool acceptor_is_open = true;
 
   // Whether there may be one more. Where there are as many as there may be, one whose body hardly
   // comes goes, or the one that has waited longest for a request: it costs its client a new
@@ -76,8 +80,26 @@ struct Shared {
   std::shared_ptr<Connection> Choose(std::atomic<int64_t>& (Connection::*time)(), int64_t limit);
   // Those that wait for a request, or all.
   void CloseConnections(bool all);
-  // False if some are left at `deadline`.
-  bool AwaitNoConnections(SteadyTime deadline);
+};
+
+// A request, while it is answered.
+class AnsweredRequest {
+ public:
+  explicit AnsweredRequest(Shared* shared) : shared_(shared) {
+    const std::lock_guard lock(shared_->mutex);
+    awaited_ = !shared_->draining;
+    if (awaited_) ++shared_->awaited_requests;
+  }
+  ~AnsweredRequest() {
+    const std::lock_guard lock(shared_->mutex);
+    if (awaited_ && --shared_->awaited_requests == 0) shared_->changed.notify_all();
+  }
+  AnsweredRequest(const AnsweredRequest&) = delete;
+  AnsweredRequest& operator=(const AnsweredRequest&) = delete;
+
+ private:
+  Shared* shared_;
+  bool awaited_;
 };
 
 // One client connection: reads requests one after another and has the handler answer them.
@@ -94,13 +116,18 @@ class Connection : public BodyReader,
   ~Connection() override {
     const std::lock_guard lock(shared_->mutex);
     shared_->connections.erase(this);
-    if (shared_->connections.empty()) shared_->all_closed.notify_all();
+    if (shared_->connections.empty()) shared_->changed.notify_all();
   }
 
   Task<void> Serve();
   // On the strand: closes the connection if it waits for a request, or in any case if `now`.
   void Close(bool now) {
     if (now || waiting_since_ != kBusy) CloseSocket();
+  }
+  // On the strand: closes the connection if nothing of a request has come.
+  void CloseIfIdle() {
+    error_code ignored;
+    if (idle_ && stream_.tcp().socket().available(ignored) == 0) CloseSocket();
   }
   // Since when nothing has come, in the ticks of the steady clock, or kChosen; kBusy: a request is
   // being answered. Any thread.
@@ -166,6 +193,7 @@ class Connection : public BodyReader,
   std::atomic<int64_t> waiting_since_{Now()}, body_due_{kBusy};
   // Ticks by which the body is behind, without the time that nobody read it.
   int64_t body_lag_ = 0;
+  bool idle_ = true;       // waits for the first byte of a request
   bool started_ = false;   // the answer has begun
   bool finished_ = false;  // the answer is complete
   bool chunked_ = false;
@@ -212,14 +240,11 @@ void Shared::CloseConnections(bool all) {
     for (const auto& [pointer, weak] : connections) open.push_back(weak.lock());
   }
   for (const auto& connection : open) {
-    if (connection)
-      asio::post(connection->executor(), [connection, all] { connection->Close(all); });
+    if (!connection) continue;
+    asio::post(connection->executor(), [connection, all] {
+      all ? connection->Close(/*now=*/true) : connection->CloseIfIdle();
+    });
   }
-}
-
-bool Shared::AwaitNoConnections(SteadyTime deadline) {
-  std::unique_lock lock(mutex);
-  return all_closed.wait_until(lock, deadline, [&] { return connections.empty(); });
 }
 
 Task<void> Connection::Serve() {
@@ -228,7 +253,10 @@ Task<void> Connection::Serve() {
   const bool ready = co_await stream_.Handshake();
   stream_.tcp().expires_never();
   while (ready && co_await ReadHead()) {
-    co_await Answer();
+    {
+      const AnsweredRequest request(shared_.get());
+      co_await Answer();
+    }
     if (!keep_alive_ || !finished_ || client_gone_ || shared_->draining) break;
     // What a handler left unread of the body would be taken for the next request.
     if (!parser_->is_done()) break;
@@ -248,7 +276,7 @@ Task<void> Connection::DiscardRest() {
   stream_.tcp().socket().shutdown(tcp::socket::shutdown_send, ignored);
   std::string piece(kBodyPieceBytes, '\0');
   stream_.tcp().expires_after(shared_->options.rest_timeout);  // for all of it
-  for (uint64_t discarded = 0; discarded < kMostBytes && !shared_->draining;) {
+  for (uint64_t discarded = 0; discarded < kMostBytes;) {
     const auto [error, bytes] =
         co_await stream_.tcp().async_read_some(asio::buffer(piece), kNoThrow);
     if (error) co_return;
@@ -263,46 +291,11 @@ Task<bool> Connection::AwaitRequest() {
   if (shared_->options.idle_timeout.count() > 0)
     stream_.tcp().expires_after(shared_->options.idle_timeout);
   const auto room = buffer_.prepare(kFirstReadBytes);
+  idle_ = true;
   const auto [error, bytes] = co_await stream_.async_read_some(room, kNoThrow);
+  idle_ = false;
   buffer_.commit(bytes);
   co_return !error;
-}
-
-// The status for a body in a coding other than chunked; 0: it is in none. Where chunked is not the
-// last, nobody knows where the body ends and a request begins (RFC 9112, 6.1 and 6.3).
-int StatusOfCoding(const bhttp::request_header<>& head) {
-  std::string codings;
-  const auto [first, last] = head.equal_range(bhttp::field::transfer_encoding);
-  if (first == last) return 0;
-  for (auto field = first; field != last; ++field) codings.append(",").append(field->value());
-  if (head.version() == 11 && EqualIgnoringCase(codings, ",chunked")) return 0;
-  std::string_view final_one = std::string_view(codings).substr(codings.rfind(',') + 1);
-  while (final_one.starts_with(' ') || final_one.starts_with('\t')) final_one.remove_prefix(1);
-  return head.version() == 11 && EqualIgnoringCase(final_one, "chunked") ? 501 : 400;
-}
-
-// RFC 9112, 3.2.
-bool NamesOneHost(const Request& request, unsigned version) {
-  const auto hosts = std::count_if(request.headers.begin(), request.headers.end(),
-                                   [](const auto& header) { return header.first == "host"; });
-  return hosts == 1 || (hosts == 0 && version == 10);
-}
-
-// The path; and the host, where the target names it as for a proxy: that goes before the header
-// (RFC 9112, 3.2.2).
-void ReadTarget(Request* request) {
-  std::string_view target = request->target;
-  for (const std::string_view scheme : {"http://", "https://"}) {
-    if (!StartsWithIgnoringCase(target, scheme)) continue;
-    target.remove_prefix(scheme.size());
-    const size_t end = std::min(target.find_first_of("/?"), target.size());
-    std::erase_if(request->headers, [](const auto& header) { return header.first == "host"; });
-    request->headers.emplace_back("host", target.substr(0, end));
-    target.remove_prefix(end);
-    break;
-  }
-  request->path = PercentDecoded(target.substr(0, target.find('?')));
-  if (request->path.empty()) request->path = "/";
 }
 
 Task<bool> Connection::ReadHead() {
@@ -332,15 +325,15 @@ Task<bool> Connection::ReadHead() {
     co_return false;
   }
   const auto& head = parser_->get();
-  if (const int status = StatusOfCoding(head); status != 0) {
-    co_await RefuseHead(status, "unsupported Transfer-Encoding");
-    co_return false;
-  }
   request_ = Request{};
   request_.method = std::string(head.method_string());
   request_.target = std::string(head.target());
   for (const auto& field : head) {
     request_.headers.emplace_back(LowerCase(field.name_string()), std::string(field.value()));
+  }
+  if (const int status = StatusOfCoding(request_, head.version()); status != 0) {
+    co_await RefuseHead(status, "unsupported Transfer-Encoding");
+    co_return false;
   }
   if (!NamesOneHost(request_, head.version())) {
     co_await RefuseHead(400, "a request names its host, once");
@@ -573,33 +566,6 @@ std::string_view Request::Header(std::string_view name) const {
   return "";
 }
 
-struct Notifier::State {
-  explicit State(asio::any_io_executor executor) : timer(executor) {}
-  asio::steady_timer timer;
-  bool notified = false;  // touched on the executor only
-};
-
-Notifier::Notifier(asio::any_io_executor executor)
-    : state_(std::make_shared<State>(std::move(executor))) {}
-Notifier::~Notifier() = default;
-
-void Notifier::Notify() {
-  asio::post(state_->timer.get_executor(), [state = state_] {
-    state->notified = true;
-    state->timer.cancel();
-  });
-}
-
-Task<bool> Notifier::Wait(std::chrono::nanoseconds timeout) {
-  const auto state = state_;
-  if (!state->notified) {
-    state->timer.expires_after(
-        std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout));
-    co_await state->timer.async_wait(kNoThrow);
-  }
-  co_return std::exchange(state->notified, false);
-}
-
 struct Server::State {
   explicit State(const ServerOptions& options)
       : context(std::max(1, options.io_threads)), acceptor(asio::make_strand(context)) {}
@@ -645,8 +611,8 @@ void Admit(tcp::socket socket, const std::shared_ptr<Shared>& shared) {
   auto connection = std::make_shared<Connection>(std::move(socket), shared);
   {
     const std::lock_guard lock(shared->mutex);
-    // Whoever drains takes the list of those to close after it said so, perhaps before this one.
-    if (shared->draining) return;
+    // Whoever closes all takes the list of them after it said so, perhaps before this one.
+    if (!shared->may_accept) return;
     shared->connections[connection.get()] = connection;
   }
   asio::co_spawn(
@@ -748,23 +714,51 @@ uint16_t Server::port() const { return state_->port; }
 
 asio::any_io_executor Server::executor() { return state_->context.get_executor(); }
 
+void Server::StopAccepting() {
+  const auto shared = state_->shared;
+  {
+    const std::lock_guard lock(shared->mutex);
+    shared->draining = true;
+    if (!std::exchange(shared->may_accept, false)) return;
+  }
+  // What was not run any more dies with the context, so it must not keep the context alive.
+  asio::post(state_->acceptor.get_executor(), [shared, acceptor = &state_->acceptor] {
+    error_code ignored;
+    acceptor->close(ignored);
+    const std::lock_guard lock(shared->mutex);
+    shared->acceptor_is_open = false;
+    shared->changed.notify_all();
+  });
+}
+
 bool Server::Drain(SteadyTime deadline) {
   const auto shared = state_->shared;
-  if (!shared->draining.exchange(true)) {
-    // What was not run any more dies with the context, so it must not keep the context alive.
-    asio::post(state_->acceptor.get_executor(), [acceptor = &state_->acceptor] {
-      error_code ignored;
-      acceptor->close(ignored);
-    });
+  {
+    const std::lock_guard lock(shared->mutex);
+    shared->draining = true;
   }
   shared->CloseConnections(/*all=*/false);
-  return shared->AwaitNoConnections(deadline);
+  {
+    std::unique_lock lock(shared->mutex);
+    if (!shared->changed.wait_until(lock, deadline, [&] { return shared->awaited_requests == 0; }))
+      return false;
+  }
+  StopAccepting();
+  shared->CloseConnections(/*all=*/false);
+  std::unique_lock lock(shared->mutex);
+  shared->changed.wait_until(
+      lock, std::min(deadline, std::chrono::steady_clock::now() + kFarewell),
+      [&] { return !shared->acceptor_is_open && shared->connections.empty(); });
+  return true;
 }
 
 void Server::CloseAll() {
-  Drain(std::chrono::steady_clock::now());
-  state_->shared->CloseConnections(/*all=*/true);
-  state_->shared->AwaitNoConnections(std::chrono::steady_clock::now() + std::chrono::seconds(2));
+  StopAccepting();
+  const auto shared = state_->shared;
+  shared->CloseConnections(/*all=*/true);
+  std::unique_lock lock(shared->mutex);
+  shared->changed.wait_until(lock, std::chrono::steady_clock::now() + kFarewell,
+                             [&] { return shared->connections.empty(); });
 }
 
 }  // namespace puna::http

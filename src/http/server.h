@@ -120,17 +120,19 @@ class Server {
   static Result<std::unique_ptr<Server>> Start(const ServerOptions& options, Handler handler);
   ~Server();
   uint16_t port() const;
-  // Stops accepting and closes idle connections at once; requests that are being answered may go on
-  // until `deadline`. Returns when all connections are closed, or then, with false. May be called
-  // again.
+  // Closes idle connections; requests that are being answered may go on until `deadline`. Until
+  // they have ended, others are taken, which the handler may refuse, and each is the last one of
+  // its connection; then nothing is accepted any more, and what is left of those has two seconds at
+  // most. False, with nothing closed, if `deadline` comes first. May be called again.
   bool Drain(std::chrono::steady_clock::time_point deadline);
-  // Closes all connections, whatever is being answered.
+  // Stops accepting and closes all connections, whatever is being answered.
   void CloseAll();
   boost::asio::any_io_executor executor();
 
  private:
   struct State;
   explicit Server(std::shared_ptr<State> state);
+  void StopAccepting();
   std::shared_ptr<State> state_;
 };
 

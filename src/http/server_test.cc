@@ -642,6 +642,42 @@ TEST(HttpServer, DrainFinishesWhatIsBeingAnswered) {
   EXPECT_EQ(ErrorCode::kUnavailable, refused.error().code);
 }
 
+// Until the last answer is out, so that the server can be asked how it is.
+TEST(HttpServer, ADrainingServerTakesNewRequests) {
+  std::promise<void> entered, released;
+  auto release = released.get_future().share();
+  auto server = StartServer(
+      [&](const Request& request, BodyReader& body, ResponseWriter& writer) -> Task<void> {
+        if (request.path == "/long") {
+          Notifier notifier(co_await boost::asio::this_coro::executor);
+          entered.set_value();
+          while (release.wait_for(seconds(0)) != std::future_status::ready)
+            co_await notifier.Wait(milliseconds(10));
+        }
+        co_await Echo(request, body, writer);
+      });
+  RawClient idle(server->port()), begun(server->port()), taken(server->port());
+  begun.Say("GET /begun HTTP");
+  taken.Say("GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
+  entered.get_future().wait();
+  auto drained = std::async(std::launch::async,
+                            [&] { return server->Drain(steady_clock::now() + seconds(60)); });
+  EXPECT_EQ("", idle.HearUntil("never"));
+  begun.Say("/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(begun.HearUntil("never"),
+              AllOf(HasSubstr("Connection: close"), HasSubstr("/begun|")));
+  RawClient silent(server->port());
+  const auto answer = Fetch({.url = Url(*server, "/new")});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ("/new|", answer->body);
+  EXPECT_EQ(std::future_status::timeout, drained.wait_for(seconds(0)));
+  released.set_value();
+  EXPECT_THAT(taken.HearUntil("/long|"), StartsWith("HTTP/1.1 200"));
+  EXPECT_TRUE(drained.get());
+  EXPECT_EQ("", silent.HearUntil("never"));
+  EXPECT_FALSE(Fetch({.url = Url(*server, "/late")}));
+}
+
 // One is accepted, but not looked at yet, when the others are told to close.
 TEST(HttpServer, DrainClosesConnectionsThatJustCame) {
   const auto server = StartServer(Echo, {.io_threads = 1});

@@ -459,6 +459,34 @@ def a_draining_server_ends_its_answers(build):
         equal(0, server.process.wait(60))
 
 
+def a_draining_server_answers_who_watches_it(build):
+    with Server(build, PUNA_DRAIN_TIMEOUT="1000h") as server:
+        answer = connect(server, request_forever())
+        answer.recv(1000)
+        idle = connect(server)
+        head = b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        begun = connect(server, head[:9])
+        equal("ready", server.request("GET", "/ready").json()["status"])  # by now the others are read, too
+        server.process.send_signal(signal.SIGTERM)
+        soon(lambda: server.request("GET", "/ready").status == 503, "draining")
+        equal(b"", idle.recv(1), "an idle connection is closed")
+        begun.sendall(head[9:])
+        contains(b"shutting down", read_all(begun))
+        equal({"status": "shutting down"}, server.request("GET", "/ready").json())
+        equal({"status": "ok"}, server.request("GET", "/health").json())
+        equal(1, server.metric("puna_model_running_requests"))
+        for refused in (server.request("GET", "/"), server.request("GET", "/api/tags"), generate(server, "Hello")):
+            equal((503, "close"), (refused.status, refused.headers["connection"]))
+            contains("shutting down", refused.json()["error"])
+            if int(refused.headers["retry-after"]) < 1:
+                raise AssertionError(refused.headers)
+        contains(b'"done":false', answer.recv(1000))
+        answer.close()
+        equal(0, server.process.wait(60))
+        with contextlib.closing(socket.create_server(("127.0.0.1", server.port))):
+            pass  # the port is free
+
+
 def a_draining_server_cuts_off_what_takes_too_long(build):
     """Every kind of answer ends with an error of its own form."""
     chat = {"model": "endless", "messages": [{"role": "user", "content": "Tell me a story"}], "max_tokens": 50000}
@@ -496,13 +524,7 @@ def a_second_signal_ends_at_once(build):
         answer.recv(1000)
         server.process.send_signal(signal.SIGTERM)
         soon(lambda: "no new requests" in server.log_text(), "draining")
-
-        def refuses():  # or closes unheard; what reaches it before it has stopped listening is answered
-            with contextlib.suppress(OSError):
-                server.request("GET", "/ready")
-                return False
-            return True
-        soon(refuses, "no new connections")
+        soon(lambda: server.request("GET", "/ready").status == 503, "no new requests")
         server.process.send_signal(signal.SIGTERM)
         equal(-signal.SIGTERM, server.process.wait(120))
 
@@ -740,7 +762,8 @@ if __name__ == "__main__":
                                    a_model_that_nobody_waits_for_evicts_nobody, a_long_batch_of_embeddings,
                                    a_request_has_its_time, the_servers_context_is_a_chosen_one,
                                    clients_that_leave_while_they_wait,
-                                   a_draining_server_ends_its_answers, a_draining_server_cuts_off_what_takes_too_long,
+                                   a_draining_server_ends_its_answers, a_draining_server_answers_who_watches_it,
+                                   a_draining_server_cuts_off_what_takes_too_long,
                                    a_second_signal_ends_at_once, a_stuck_pass_shows_in_health,
                                    killed_while_it_loads, prompts_on_disk_survive_restarts,
                                    killed_while_it_writes_prompts, a_full_disk_stops_nobody,
