@@ -101,8 +101,8 @@ bool NeedsKey(const Call& call) {
 // While answers end at a shutdown, whoever watches the server is told so and all others are
 // refused.
 http::Task<void> DispatchUnlessStopping(Call& call) {
-  const std::string& path = call.request.path;
-  const bool watches = path == "/health" || path == "/ready" || path == "/metrics";
+  const std::string_view pattern = call.pattern;
+  const bool watches = pattern == "/health" || pattern == "/ready" || pattern == "/metrics";
   if (call.services.stopping->load() && !watches) {
     co_await SendErrorStatus(call, 503, "the server is shutting down");
   } else {

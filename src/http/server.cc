@@ -47,6 +47,8 @@ constexpr size_t kFirstReadBytes = 4 << 10;
 constexpr int kMostUnsentBytes = 128 << 10;  // in the buffer of a socket
 // For connections to end by themselves, when nothing is computed any more.
 constexpr std::chrono::seconds kFarewell{2};
+// A connection that waits for less long is probably a new one, whose request comes at once.
+constexpr std::chrono::milliseconds kOnItsWay{100};
 constexpr auto kNoThrow = asio::as_tuple(asio::use_awaitable);
 
 class Connection;
@@ -78,8 +80,10 @@ struct Shared {
   bool MakeRoom();
   // The connection with the least of a time, now chosen; null if none is before `limit`.
   std::shared_ptr<Connection> Choose(std::atomic<int64_t>& (Connection::*time)(), int64_t limit);
-  // Those that wait for a request, or all.
-  void CloseConnections(bool all);
+  void CloseAllConnections();
+  void CloseIdleConnections(SteadyTime::duration least);
+  template <typename Function>
+  void PostToAll(Function function);
 };
 
 // A request, while it is answered.
@@ -124,10 +128,13 @@ class Connection : public BodyReader,
   void Close(bool now) {
     if (now || waiting_since_ != kBusy) CloseSocket();
   }
-  // On the strand: closes the connection if nothing of a request has come.
-  void CloseIfIdle() {
+  // On the strand: closes the connection if it has waited so long for a request, of which nothing
+  // has come.
+  void CloseIfIdle(SteadyTime::duration least) {
     error_code ignored;
-    if (idle_ && stream_.tcp().socket().available(ignored) == 0) CloseSocket();
+    if (idle_ && waiting_since_ <= Now() - least.count() &&
+        stream_.tcp().socket().available(ignored) == 0)
+      CloseSocket();
   }
   // Since when nothing has come, in the ticks of the steady clock, or kChosen; kBusy: a request is
   // being answered. Any thread.
@@ -232,7 +239,8 @@ bool Shared::MakeRoom() {
   return true;
 }
 
-void Shared::CloseConnections(bool all) {
+template <typename Function>
+void Shared::PostToAll(Function function) {
   // The last reference to a connection must not die under the lock, which its destructor takes.
   std::vector<std::shared_ptr<Connection>> open;
   {
@@ -240,11 +248,16 @@ void Shared::CloseConnections(bool all) {
     for (const auto& [pointer, weak] : connections) open.push_back(weak.lock());
   }
   for (const auto& connection : open) {
-    if (!connection) continue;
-    asio::post(connection->executor(), [connection, all] {
-      all ? connection->Close(/*now=*/true) : connection->CloseIfIdle();
-    });
+    if (connection) asio::post(connection->executor(), [=] { function(*connection); });
   }
+}
+
+void Shared::CloseAllConnections() {
+  PostToAll([](Connection& connection) { connection.Close(/*now=*/true); });
+}
+
+void Shared::CloseIdleConnections(SteadyTime::duration least) {
+  PostToAll([least](Connection& connection) { connection.CloseIfIdle(least); });
 }
 
 Task<void> Connection::Serve() {
@@ -737,14 +750,15 @@ bool Server::Drain(SteadyTime deadline) {
     const std::lock_guard lock(shared->mutex);
     shared->draining = true;
   }
-  shared->CloseConnections(/*all=*/false);
-  {
+  for (bool ended = false; !ended;) {
+    shared->CloseIdleConnections(kOnItsWay);
     std::unique_lock lock(shared->mutex);
-    if (!shared->changed.wait_until(lock, deadline, [&] { return shared->awaited_requests == 0; }))
-      return false;
+    const SteadyTime next = std::min(deadline, std::chrono::steady_clock::now() + kOnItsWay);
+    ended = shared->changed.wait_until(lock, next, [&] { return shared->awaited_requests == 0; });
+    if (!ended && next == deadline) return false;
   }
   StopAccepting();
-  shared->CloseConnections(/*all=*/false);
+  shared->CloseIdleConnections({});
   std::unique_lock lock(shared->mutex);
   shared->changed.wait_until(
       lock, std::min(deadline, std::chrono::steady_clock::now() + kFarewell),
@@ -755,7 +769,7 @@ bool Server::Drain(SteadyTime deadline) {
 void Server::CloseAll() {
   StopAccepting();
   const auto shared = state_->shared;
-  shared->CloseConnections(/*all=*/true);
+  shared->CloseAllConnections();
   std::unique_lock lock(shared->mutex);
   shared->changed.wait_until(lock, std::chrono::steady_clock::now() + kFarewell,
                              [&] { return shared->connections.empty(); });

@@ -557,8 +557,7 @@ def names_of_the_same_weights_have_their_own_keep_alive(server):
     def minutes_left(name, **more):
         equal(200, server.post("/api/generate", {"model": name, "prompt": "Hi", "stream": False, "options": {"num_predict": 2},
                                                  **more}).status)
-        [model] = server.request("GET", "/api/ps").json()["models"]
-        equal(f"{name}:latest", model["name"])
+        [model] = [one for one in server.request("GET", "/api/ps").json()["models"] if one["name"] == f"{name}:latest"]
         expires = datetime.datetime.fromisoformat(model["expires_at"][:19] + "+00:00")
         return round((expires - datetime.datetime.now(datetime.timezone.utc)).total_seconds() / 60)
     equal([120, 5, 120], [minutes_left(name) for name in ("stays", "goes", "stays")])
