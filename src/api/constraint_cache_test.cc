@@ -36,10 +36,10 @@ TEST(ConstraintCache, KeepsThoseThatWereUsedLast) {
 }
 
 TEST(ConstraintCache, KeepsNoMoreMasksThanItMay) {
-  ConstraintCache cache(tokenizer::testing::SmallBytePairs(5).Make(), /*most_mask_bytes=*/1);
+  ConstraintCache cache(tokenizer::testing::SmallBytePairs(5).Make(), /*most_mask_bytes=*/500);
   const std::weak_ptr<const grammar::Constraint> first = Get(&cache, "a"),
                                                  second = Get(&cache, "b");
-  EXPECT_FALSE(first.expired());  // without masks
+  EXPECT_FALSE(first.expired());  // hardly any masks yet
   Use(first.lock());
   Use(second.lock());
   EXPECT_EQ(Get(&cache, "b"), second.lock());
