@@ -122,6 +122,7 @@ def serve_in_a_terminal(server, *before):
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(server.folder)  # where nohup leaves a file
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may have been started with nohup
         os.execvpe((*before, server.puna)[0], [*before, server.puna, "serve"], server.env)
     soon(lambda: "listens on" in log_file(server), "a server in a terminal")
     return process, terminal
