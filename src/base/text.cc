@@ -26,8 +26,9 @@ std::string Abbreviate(std::string_view text, size_t limit) {
 }  // namespace
 
 size_t FindText(std::string_view text, std::string_view part, size_t from) {
-  if (from > text.size()) return std::string_view::npos;
-  if (part.empty()) return from;  // memmem has no place in a text without an address
+  // memmem wants an address of both.
+  if (from > text.size() || part.size() > text.size() - from) return std::string_view::npos;
+  if (part.empty()) return from;
   const void* found = ::memmem(text.data() + from, text.size() - from, part.data(), part.size());
   if (found == nullptr) return std::string_view::npos;
   return static_cast<size_t>(static_cast<const char*>(found) - text.data());
