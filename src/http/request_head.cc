@@ -14,8 +14,8 @@ int StatusOfCoding(const Request& request, unsigned version) {
   }
   if (codings.empty()) return 0;
   if (version == 11 && EqualIgnoringCase(codings, ",chunked")) return 0;
-  std::string_view final_one = std::string_view(codings).substr(codings.rfind(',') + 1);
-  while (final_one.starts_with(' ') || final_one.starts_with('\t')) final_one.remove_prefix(1);
+  const std::string_view final_one =
+      WithoutSpaceAround(std::string_view(codings).substr(codings.rfind(',') + 1));
   return version == 11 && EqualIgnoringCase(final_one, "chunked") ? 501 : 400;
 }
 
