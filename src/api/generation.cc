@@ -137,6 +137,8 @@ std::vector<TokenId> ShownTokens(const tokenizer::Tokenizer& tokenizer,
   return shown;
 }
 
+bool LogsDebug() { return spdlog::should_log(spdlog::level::debug); }
+
 // As "temperature=0.2 stop", for the log: texts may be as private as prompts.
 std::string OptionsForLog(const Json& options) {
   std::string text;
@@ -180,8 +182,7 @@ struct Generation::Prepared {
   scheduler::ModelReference reference;
   engine::GenerateRequest request;
   std::string rendered_prompt;
-  std::string name;                           // of the model, as the client wrote it
-  std::string options;                        // that the request set, for the log
+  std::string options;                        // that the request set, for the debug log
   std::optional<TextRange> place;             // as in Prompt
   PromptEcho echo;                            // for requests with prompt_logprobs
   int64_t truncated = 0;                      // tokens of the prompt that were dropped
@@ -252,8 +253,7 @@ Result<std::shared_ptr<Generation::Prepared>> Generation::Prepare(
   PUNA_RETURN_IF_ERROR(ApplyOptions(request.options, &options));
   PUNA_RETURN_IF_ERROR(ResolveTokens(*model.tokenizer, &options));
   FillEngineRequest(request, options, &out->request);
-  out->name = request.model;
-  out->options = OptionsForLog(request.options);
+  if (LogsDebug()) out->options = OptionsForLog(request.options);
   out->parallel_tool_calls = request.parallel_tool_calls;
   out->reference = model.Reference(/*embeddings=*/false, options);
   if (request.keep_alive) out->reference.keep_alive = request.keep_alive;
@@ -479,6 +479,7 @@ void Generation::ExpectNextTurn(Choice& choice) {
 }
 
 void Generation::LogEnd(const Choice& choice) const {
+  if (!LogsDebug()) return;
   const engine::GenerationStats& stats = choice.stats;
   const auto milliseconds = [](std::chrono::nanoseconds time) {
     return std::chrono::duration<double, std::milli>(time).count();
@@ -486,7 +487,7 @@ void Generation::LogEnd(const Choice& choice) const {
   LogDebug(
       "{} {}: options set: {}; prompt of {} tokens, {} of them cached; {} tokens out; {:.1f} ms in "
       "the queue, {:.1f} ms to load, first token after {:.1f} ms, end after {:.1f} ms: {}",
-      request_id_, Shortened(choice.prepared->name), choice.prepared->options, stats.prompt_tokens,
+      request_id_, choice.prepared->reference.name, choice.prepared->options, stats.prompt_tokens,
       stats.cached_prompt_tokens, stats.generated_tokens,
       milliseconds(stats.total - stats.load - stats.prompt - stats.generate),
       milliseconds(stats.load), milliseconds(stats.total - stats.generate),

@@ -64,7 +64,7 @@ def debug_tells_of_generations(server):
     line_of(server, "told")
     log = server.log_text()
     line = re.search(r"debug told (.*)", log)
-    if not line or not re.match(r"mini: options set: num_predict=2 temperature=0 stop; prompt of \d+ tokens, \d+ of them cached; 2 tokens out; "
+    if not line or not re.match(r"mini:latest: options set: num_predict=2 temperature=0 stop; prompt of \d+ tokens, \d+ of them cached; 2 tokens out; "
                                 r"\d+\.\d ms in the queue, \d+\.\d ms to load, first token after \d+\.\d ms, end after \d+\.\d ms: length$",
                                 line[1]):
         raise AssertionError(log)
