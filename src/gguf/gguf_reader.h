@@ -29,8 +29,10 @@ class Reader {
   static Result<std::shared_ptr<const File>> OpenAll(const std::filesystem::path& path);
   // gguf::CountParts
   static Result<int64_t> CountParts(const std::filesystem::path& path);
-  // gguf::PartPaths
-  static std::vector<std::filesystem::path> PartPaths(const File& file);
+  // Of the model's parts; none if it is not on disk.
+  static std::span<const std::shared_ptr<const MappedFile>> MappingsOf(const File& file) {
+    return file.mappings_;
+  }
   // gguf::OpenParts
   static Result<std::shared_ptr<const File>> OpenGiven(
       const std::map<std::string, std::filesystem::path>& files);

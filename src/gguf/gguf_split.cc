@@ -109,12 +109,6 @@ Result<int64_t> Reader::CountParts(const std::filesystem::path& path) {
   return keys->count;
 }
 
-std::vector<std::filesystem::path> Reader::PartPaths(const File& file) {
-  std::vector<std::filesystem::path> paths;
-  for (const auto& mapping : file.mappings_) paths.push_back(mapping->path());
-  return paths;
-}
-
 Result<std::shared_ptr<const File>> Reader::OpenGiven(
     const std::map<std::string, std::filesystem::path>& files) {
   const auto count = static_cast<int64_t>(files.size());
@@ -163,7 +157,11 @@ Result<std::shared_ptr<const File>> Reader::Join(std::span<const std::shared_ptr
 
 Result<int64_t> CountParts(const std::filesystem::path& path) { return Reader::CountParts(path); }
 
-std::vector<std::filesystem::path> PartPaths(const File& file) { return Reader::PartPaths(file); }
+std::vector<std::filesystem::path> PartPaths(const File& file) {
+  std::vector<std::filesystem::path> paths;
+  for (const auto& mapping : Reader::MappingsOf(file)) paths.push_back(mapping->path());
+  return paths;
+}
 
 Result<std::shared_ptr<const File>> OpenParts(
     const std::map<std::string, std::filesystem::path>& files) {
