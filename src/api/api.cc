@@ -93,17 +93,15 @@ std::string RequestId(const http::Request& request) {
   return fmt::format("req-{:x}", next.fetch_add(1, std::memory_order_relaxed));
 }
 
-// Whether a server is there and well is asked by those who have no key.
-bool NeedsKey(const Call& call) {
-  return call.pattern != "/" && call.pattern != "/health" && call.pattern != "/ready";
+// Of paths that are no route, the strictest.
+RouteAccess AccessOf(const Call& call) {
+  return call.route == nullptr ? RouteAccess() : call.route->access;
 }
 
 // While answers end at a shutdown, whoever watches the server is told so and all others are
 // refused.
 http::Task<void> DispatchUnlessStopping(Call& call) {
-  const std::string_view pattern = call.pattern;
-  const bool watches = pattern == "/health" || pattern == "/ready" || pattern == "/metrics";
-  if (call.services.stopping->load() && !watches) {
+  if (call.services.stopping->load() && !AccessOf(call).while_ending) {
     co_await SendErrorStatus(call, 503, "the server is shutting down");
   } else {
     co_await Dispatch(call);
@@ -134,7 +132,7 @@ http::Task<void> DispatchWithKey(ApiKeys& keys, Call& call) {
 http::Task<void> AnswerCall(ApiKeys* keys, Call& call) {
   Error error;
   try {
-    if (keys != nullptr && NeedsKey(call)) {
+    if (keys != nullptr && AccessOf(call).needs_key) {
       co_await DispatchWithKey(*keys, call);
     } else {
       co_await DispatchUnlessStopping(call);

@@ -4,10 +4,10 @@ namespace puna::api {
 namespace {
 
 constexpr Route kRoutes[] = {
-    {"GET", "/", HandleRoot},
-    {"GET", "/health", HandleHealth},
-    {"GET", "/ready", HandleReady},
-    {"GET", "/metrics", HandleMetrics},
+    {"GET", "/", HandleRoot, {.needs_key = false}},
+    {"GET", "/health", HandleHealth, {.needs_key = false, .while_ending = true}},
+    {"GET", "/ready", HandleReady, {.needs_key = false, .while_ending = true}},
+    {"GET", "/metrics", HandleMetrics, {.while_ending = true}},
     {"GET", "/api/version", HandleVersion},
     {"GET", "/api/tags", HandleTags},
     {"GET", "/api/list", HandleTags},

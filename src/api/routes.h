@@ -12,10 +12,16 @@ namespace puna::api {
 
 using RouteHandler = http::Task<void> (*)(Call&);
 
+struct RouteAccess {
+  bool needs_key = true;      // not for those who ask whether a server is there and well
+  bool while_ending = false;  // answered also while the server ends
+};
+
 struct Route {
   std::string_view method;  // GET also answers HEAD unless there is a HEAD of its own
   std::string_view pattern;
   RouteHandler handler;
+  RouteAccess access{};
 };
 
 std::span<const Route> Routes();
